@@ -1,7 +1,7 @@
 """The diagnosis of calibrated lights: which artifacts they contain, how large, by which cause, and what to do.
 
-`estimating` measures the lights, one at a time, and estimates each artifact with its error. Start with `examination.py`,
-which collects all estimates, and `diagnosing.py`, which judges them. `findings.py` is the result, and `quick_look.py`
-makes the cheap tests during calibration. These modules are pure: they take arrays and return findings. Only `files.py`
-and `master_files.py` read files, of lights and masters; they must not know the library's folders.
+`estimating` measures the lights, one at a time, and estimates each artifact with its error; `judging` decides which
+estimates are findings. Start with `examination.py`, which collects all estimates, and `diagnosing.py`, which collects
+the findings of `findings.py`; `quick_look.py` makes the cheap tests during calibration. These modules take arrays and
+return findings. Only `files.py` and `master_files.py` read files; they must not know the library's folders.
 """

@@ -21,7 +21,7 @@ _TESTS: tuple[Callable[[Examination], Iterator[Finding]], ...] = (
 
 def diagnose(examined: Examination) -> Diagnosis:
     """Return the findings for a set of lights, the most harmful first."""
-    found = [finding for test in _TESTS for finding in test(examined)]
+    found = _explained([finding for test in _TESTS for finding in test(examined)])
     ordered = sorted(found, key=lambda each: (each.matters, each.harm), reverse=True)
     seen: dict[Kind, Sensitivity] = {}
     untested: dict[Kind, str] = {}
@@ -31,6 +31,21 @@ def diagnose(examined: Examination) -> Diagnosis:
         else:
             seen[kind] = limit
     return Diagnosis(examined.lights, tuple(ordered), seen, untested)
+
+
+def _explained(found: list[Finding]) -> list[Finding]:
+    """Return the findings without those that another one explains.
+
+    A pedestal makes all shadows weaker or stronger as well. The flat of another filter has other pixel responses, which
+    look like a pedestal of the flat.
+    """
+    if any(levels.is_pedestal_of_lights(finding) for finding in found):
+        return [finding for finding in found if finding.kind is not Kind.DUST]
+    if any(dust.OTHER_SHADOWS in finding.cause for finding in found):
+        return [finding for finding in found if finding.kind is not Kind.OVERCORRECTION]
+    if {Kind.OFFSET, Kind.OVERCORRECTION} & {finding.kind for finding in found}:
+        return [finding for finding in found if not dust.is_weakness(finding)]
+    return found
 
 
 def _limits(examined: Examination) -> Iterator[tuple[Kind, Sensitivity | str]]:

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.dust import DustResult, find_dust
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate
-from coldframe.calibration.diagnosis.estimating.gain import Gain, find_gain
+from coldframe.calibration.diagnosis.estimating.gain import Gain, excess_of_uncertainty, find_gain
 from coldframe.calibration.diagnosis.estimating.lines import LinePattern, columns_of, find_pattern, rows_of
-from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures, LightMeter, Masters, colour_medians
+from coldframe.calibration.diagnosis.estimating.measuring import LightMeter, Masters, colour_medians
 from coldframe.calibration.diagnosis.estimating.motes import Motes, find_motes
 from coldframe.calibration.diagnosis.estimating.pedestals import Pedestals, find_pedestals
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPattern, find_sensor_pattern
@@ -89,7 +90,7 @@ class Examination:
     @property
     def stack_noise_adu(self) -> float:
         """Noise of a pixel in the mean of all lights, without errors of the masters."""
-        return self.noise_adu / self.lights**0.5
+        return self.noise_adu / sqrt(self.lights)
 
 
 def examine(
@@ -119,7 +120,7 @@ def examine(
     ValueError
         If there are no lights.
     """
-    gain = find_gain(masters.flat, masters.dark, stated_e_per_adu)
+    gain = find_gain(masters.flat, masters.dark, stated_e_per_adu, period)
     flat_bins = binned_flat(masters.planes.response, period)
     motes = find_motes(flat_bins)
     meter = LightMeter(masters, 1.0 if gain is None else gain.e_per_adu, period, motes.mask)
@@ -130,7 +131,7 @@ def examine(
     noise = np.array([_noise_of(light.tiles) for light in lights])
     noise_adu = float(np.sqrt(np.mean(noise**2)))
     sky_adu = float(np.mean([light.sky_adu for light in lights]))
-    kept = lights if len(lights) <= MOST_MAPS else [lights[i] for i in np.linspace(0, len(lights) - 1, MOST_MAPS).astype(int)]
+    kept = [lights[i] for i in np.linspace(0, len(lights) - 1, min(len(lights), MOST_MAPS)).astype(int)]
     pattern = find_sensor_pattern(kept)
     with_flat = masters.flat is not None
     return Examination(
@@ -141,7 +142,9 @@ def examine(
         noise_adu,
         float(np.mean([light.negative for light in lights])),
         gain,
-        find_pedestals(lights, gain.e_per_adu) if gain is not None and total[..., BLOCKS].any() else None,
+        None
+        if gain is None or not total[..., BLOCKS].any()
+        else find_pedestals(lights, gain, excess_of_uncertainty(masters.dark), excess_of_uncertainty(masters.flat)),
         find_residual(lights, meter.hot),
         _lines(*rows_of(lights), noise, masters.dark, 1),
         _lines(*columns_of(lights), noise, masters.dark, 0),
@@ -149,7 +152,7 @@ def examine(
         motes,
         find_dust(pattern, motes),
         glow_residual(lights, noise_adu) if masters.dark is not None else None,
-        colour_shape(lights),
+        colour_shape(lights, noise_adu),
         find_unevenness(kept, pattern.places),
         _error_fraction(masters.dark, 1.0, noise_adu),
         _error_fraction(masters.flat, sky_adu, noise_adu) if with_flat else 0.0,
@@ -164,7 +167,7 @@ def binned_flat(response: F32, period: int) -> F32:
     for y in range(BIN):
         for x in range(BIN):
             bins += response[y:height:BIN, x:width:BIN] * np.float32(scales[y % period, x % period])
-    return bins / np.float32(PIXELS)
+    return np.asarray(bins / PIXELS, np.float32)
 
 
 def _noise_of(tiles: F64) -> float:
@@ -192,7 +195,7 @@ def _error_fraction(master: MasterPlanes | None, level_adu: float, noise_adu: fl
     sampled = np.square(master.uncertainty[::3, ::3].astype(np.float64))
     # Hot and flickering pixels are few; their errors do not describe the others.
     typical = sampled[sampled <= np.quantile(sampled, 0.98)].mean()
-    return float(typical) * level_adu**2 / noise_adu**2
+    return float(typical) * excess_of_uncertainty(master) * level_adu**2 / noise_adu**2
 
 
 def frames_of(master: MasterPlanes) -> int | None:
@@ -201,4 +204,3 @@ def frames_of(master: MasterPlanes) -> int | None:
         return int(np.median(master.counts[::7, ::7]))
     stated = master.header.get("STACKCNT", master.header.get("NCOMBINE"))
     return stated if isinstance(stated, int) else None
-

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.dust import Change, DustResult
-from coldframe.calibration.diagnosis.estimating.gain import find_gain
+from coldframe.calibration.diagnosis.estimating.gain import excess_of_uncertainty, find_gain
 from coldframe.calibration.diagnosis.estimating.lines import columns_of, find_pattern, rows_of
 from coldframe.calibration.diagnosis.estimating.measuring import (
     HotPixels,
@@ -79,6 +79,7 @@ class MasterSummary:
         self.period = period
         self.kept: dict[FrameKind, MasterPlanes] = {}
         self.hot = HotPixels(np.zeros((2, 0), np.int64), np.zeros(0, np.float32), 0.0)
+        self._excess: dict[FrameKind, float] = {}
         self.dark_lines: tuple[F64, F64] | None = None
 
     def add(self, kind: FrameKind, master: MasterPlanes) -> None:
@@ -86,7 +87,13 @@ class MasterSummary:
         if kind is FrameKind.DARK:
             self.hot = find_hot(master, self.period)
             self.dark_lines = line_residuals(master.mean, 1), line_residuals(master.mean, 0)
+        self._excess[kind] = excess_of_uncertainty(master)
         self.kept[kind] = _sampled(master)
+
+    @property
+    def excesses(self) -> tuple[float, float]:
+        """Mean squared error of dark and flat, relative to the mean of their squared uncertainties."""
+        return self._excess.get(FrameKind.DARK, 1.0), self._excess.get(FrameKind.FLAT, 1.0)
 
     def masters(self, planes: Correction) -> Masters:
         """Return the masters, of which only the planes have all pixels."""
@@ -130,7 +137,7 @@ class QuickLook:
         self._summary = summary
         self._masters = summary.masters(planes)
         self._known = knowledge_of(self._masters, calibrated=False, hot_replaced=False)
-        self._gain = find_gain(self._masters.flat, self._masters.dark, stated_e_per_adu)
+        self._gain = find_gain(self._masters.flat, self._masters.dark, stated_e_per_adu, summary.period)
         self._meter: LightMeter | None = None
         self._preparing = Lock()
         self._lights: dict[Path, LightMeasures] = {}
@@ -191,7 +198,7 @@ class QuickLook:
             noise_adu=float(np.sqrt(np.mean(scatter / (PIXELS - 1)))),
             negative=float(np.mean([light.negative for light in lights])),
             gain=self._gain,
-            pedestals=None if self._gain is None else find_pedestals(lights, self._gain.e_per_adu),
+            pedestals=None if self._gain is None else find_pedestals(lights, self._gain, *self._summary.excesses),
             hot=find_residual(lights, self._summary.hot),
             rows=find_pattern(*rows_of(lights), noise_adu, rows),
             columns=find_pattern(*columns_of(lights), noise_adu, columns),

@@ -16,5 +16,6 @@ DARK_VARIANCE = 7
 FLAT_VARIANCE = 8
 DARK = 9
 SIGNAL_ERROR = 10
-SUMS = 11
+NEAR_SCATTER = 11
+SUMS = 12
 """Indices and number of the sums of a tile."""

@@ -1,9 +1,9 @@
 # ruff: noqa: PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small frames
 """Kernels that bin calibrated lights and sum their blocks for the diagnosis.
 
-A bin has 4 x 4 pixels. A block has 4 x 4 pixels of the same colour: 4 x 4 pixels of a monochrome sensor, or 8 x 8 pixels
-of a 2 x 2 filter array, which contain one block of each colour. The residual of a pixel is its difference from the mean
-of its block, which removes everything smooth: sky, nebula, vignetting and large dust shadows.
+A bin has 4 x 4 pixels. A block has 4 x 4 pixels of the same colour: 4 x 4 pixels of a monochrome sensor, or 8 x 8
+pixels of a 2 x 2 filter array, which contain one block of each colour. The residual of a pixel is its difference from
+the mean of its block, which removes everything smooth: sky, nebula, vignetting and large dust shadows.
 """
 
 import numpy as np
@@ -16,6 +16,7 @@ from coldframe.calibration.kernels.block_sums import (
     DARK_VARIANCE,
     FLAT_VARIANCE,
     LEVEL,
+    NEAR_SCATTER,
     PIXELS,
     RESPONSE_ERROR,
     RESPONSE_PRODUCT,
@@ -27,6 +28,7 @@ from coldframe.calibration.kernels.block_sums import (
 from coldframe.calibration.kernels.compiling import F32, F64, I64, U16, kernel
 
 Mask = NDArray[np.bool_]
+
 
 @kernel
 def calibrate_light(light: U16 | F32, subtracted: F32, response: F32, signal: F32) -> None:
@@ -218,9 +220,25 @@ def add_block(
     sums[RESPONSE_ERROR] += error
     sums[SIGNAL_ERROR] += error * mean
     sums[SCATTER] += scatter
+    sums[NEAR_SCATTER] += near_scatter(signal, response, mean, top, left, period)
     sums[DARK_VARIANCE] += variance
     sums[FLAT_VARIANCE] += flat_variance / PIXELS
     sums[DARK] += dark_mean
+
+
+@kernel
+def near_scatter(signal: F32, response: F32, mean: float, top: int, left: int, period: int) -> float:
+    """Return the sum of squares of the residuals of a block, less the mean of each group of 2 x 2 pixels."""
+    total = 0.0
+    for y in range(top, top + BIN * period, 2 * period):
+        for x in range(left, left + BIN * period, 2 * period):
+            one = (signal[y, x] - mean) * response[y, x]
+            two = (signal[y, x + period] - mean) * response[y, x + period]
+            three = (signal[y + period, x] - mean) * response[y + period, x]
+            four = (signal[y + period, x + period] - mean) * response[y + period, x + period]
+            middle = (one + two + three + four) / 4
+            total += (one - middle) ** 2 + (two - middle) ** 2 + (three - middle) ** 2 + (four - middle) ** 2
+    return total
 
 
 @kernel
@@ -273,4 +291,4 @@ def median_around(plane: F32, y: int, x: int, period: int, around: F32) -> np.fl
                 place -= 1
             around[place] = value
             count += 1
-    return (around[3] + around[4]) / np.float32(2)
+    return np.float32((around[3] + around[4]) / 2)

@@ -4,14 +4,14 @@ Where the flat is right, nothing remains. Otherwise the remainder plus the shado
 the lights, and the change of the flat's shadows that makes them most similar states what has happened.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.diagnosis.estimating.estimates import robust_ratio
-from coldframe.calibration.diagnosis.estimating.motes import Motes, disc_sums, interpolated, scaled, turned
+from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_ratio
+from coldframe.calibration.diagnosis.estimating.motes import Motes, disc_sums, scaled, turned
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPattern
 from coldframe.calibration.diagnosis.estimating.smoothing import smoothed
 
@@ -32,9 +32,21 @@ SCALES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4)
 LEAST_GAIN = 80.0
 """Smallest improvement in chi-square by a change of the shadows; see diagnosis of clean nights in benchmarks."""
 
+EXPLAINED = 0.5
+"""A change that explains less than this part of the remainder is none: the shadows are others."""
+
 NEW_SIGMA = 11.0
-GONE_SIGMA = 16.0
+GONE_SIGMA = 8.0
 """Smallest significance of a new shadow, and of one that is gone."""
+
+_MOST_BESIDE = 0.4
+"""Largest difference of what remains of a shadow from the whole, if its mote is gone."""
+
+LEAST_ALIKE = 0.65
+"""Smallest part of what remains that has the form of the shadow; what nebulae leave has another form."""
+
+_EDGE = 3
+_MOST_NEW = 20
 
 _RADII = (1, 2, 3, 5, 8)
 """Radii of the discs that find single shadows, in bins."""
@@ -52,6 +64,8 @@ class Change(Enum):
     SCALED = auto()
     WEAKER = auto()
     """All shadows of the lights are weaker than those of the flat, or stronger."""
+    OTHER = auto()
+    """The lights have other shadows than the flat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +152,18 @@ def find_dust(pattern: SensorPattern, motes: Motes) -> DustResult:
     seen = _weighted(pattern, motes)
     best, model = _best_change(seen, motes)
     left = _Seen((seen.residual - model).astype(np.float32), seen.weight)
-    new, gone = _single_shadows(left, motes)
+    new, gone = _new_shadows(left, motes), _gone_shadows(left, motes)
     if best.gain < LEAST_GAIN:
         best = DustResult(Change.NONE, best.gain)
+    elif (
+        best.change is not Change.WEAKER
+        and len(new) + len(gone) > 1
+        and best.gain < EXPLAINED * _remainder(seen, motes)
+    ):
+        best = DustResult(Change.OTHER, best.gain)
     known = seen.weight > 0
     noise = float(np.median(1 / np.sqrt(seen.weight[known]))) if known.any() else 0.0
-    return DustResult(
-        best.change, best.gain, best.down, best.across, best.angle, best.scale, best.error, new, gone, noise
-    )
+    return replace(best, new=new, gone=gone, noise=noise)
 
 
 def _weighted(pattern: SensorPattern, motes: Motes) -> _Seen:
@@ -165,26 +183,45 @@ def _best_change(seen: _Seen, motes: Motes) -> tuple[DustResult, F32]:
     if not motes.mask.any():
         return DustResult(Change.NONE, 0.0), nothing
     found = [_shift(seen, template, template, 0.0), _amplitude(seen, motes)]
-    within = motes.mask & (seen.weight > 0)
-    chi2 = float((seen.weight * np.square(seen.residual))[within].sum())
-    # Without a remainder in the shadows, no change can improve it.
-    if chi2 - np.count_nonzero(within) > LEAST_GAIN / 2:
+    found += [_scaled(seen, motes, factor) for factor in SCALES]
+    # Without a remainder in the shadows, no rotation can improve it.
+    count = np.count_nonzero(motes.mask)
+    if _remainder(seen, motes) > 3 * np.sqrt(2 * count) or max(each.gain for each, _ in found) > LEAST_GAIN / 2:
         found += [_shift(seen, template, turned(template, angle), angle) for angle in ANGLES]
-        found += [_scaled(seen, motes, factor) for factor in SCALES]
-    return max(found, key=lambda each: each[0].gain)
+    best, model = max(found, key=lambda each: each[0].gain)
+    if best.change in {Change.SHIFTED, Change.TURNED}:
+        return _fine_shift(seen, template, best)
+    return best, model
+
+
+def _remainder(seen: _Seen, motes: Motes) -> float:
+    """Return chi-square in the shadows, beyond that of noise."""
+    within = motes.mask & (seen.weight > 0)
+    return float((seen.weight * np.square(seen.residual))[within].sum()) - np.count_nonzero(within)
 
 
 def _amplitude(seen: _Seen, motes: Motes) -> tuple[DustResult, F32]:
     """Return the common amount of all shadows that remains: the mean of single shadows, robust against nebulae."""
-    owners = motes.owners[motes.mask]
-    count = motes.radii.size
-    weight, template, residual = (plane[motes.mask] for plane in (seen.weight, motes.template, seen.residual))
-    owned = owners >= 0
-    squares = np.bincount(owners[owned], (weight * template**2)[owned], count)
-    products = np.bincount(owners[owned], (weight * template * residual)[owned], count)
-    mean = robust_ratio(products, squares)
+    amounts = [each for each in _amounts(seen, motes) if each.error > 0]
+    squares = np.array([each.error**-2 for each in amounts])
+    mean = robust_ratio(np.array([each.value for each in amounts]) * squares, squares)
     model = (mean.value * motes.template).astype(np.float32)
     return DustResult(Change.WEAKER, mean.significance**2, scale=1 + mean.value, error=mean.error), model
+
+
+def _amounts(seen: _Seen, motes: Motes) -> list[Estimate]:
+    """Return how much of each shadow remains, relative to the shadow of the flat; the error is 0 if unknown."""
+    owned = motes.owners >= 0
+    owners, count = motes.owners[owned], motes.radii.size
+    weight, template, residual = (
+        plane[owned].astype(np.float64) for plane in (seen.weight, motes.template, seen.residual)
+    )
+    squares = np.bincount(owners, weight * template**2, count).tolist()
+    products = np.bincount(owners, weight * template * residual, count).tolist()
+    return [
+        Estimate(product / square, square**-0.5) if square > 0 else Estimate(0.0, 0.0)
+        for product, square in zip(products, squares, strict=True)
+    ]
 
 
 def _scaled(seen: _Seen, motes: Motes, factor: float) -> tuple[DustResult, F32]:
@@ -197,28 +234,37 @@ def _shift(seen: _Seen, template: F32, changed: F32, angle: float) -> tuple[Dust
     gains = _gains(seen, template, changed)
     down, across = np.unravel_index(int(np.argmax(gains)), gains.shape)
     shift = int(down) - MOST_SHIFT, int(across) - MOST_SHIFT
-    fine = _fine_shift(seen, template, changed, shift)
-    model = _moved(changed, *fine) - template
     errors = [_vertex_error(gains[:, across], int(down)), _vertex_error(gains[down, :], int(across))]
-    return DustResult(
+    result = DustResult(
         Change.SHIFTED if angle == 0 else Change.TURNED,
-        seen.gain(model),
-        *fine,
+        float(gains[down, across]),
+        *map(float, shift),
         angle,
-        error=float(np.hypot(*errors)) if angle == 0 else ANGLE_ERROR,
-    ), model
+        error=float(np.hypot(errors[0], errors[1])) if angle == 0 else ANGLE_ERROR,
+    )
+    return result, _moved(changed, *shift) - template
 
 
-def _fine_shift(seen: _Seen, template: F32, changed: F32, shift: tuple[int, int]) -> tuple[float, float]:
+def _fine_shift(seen: _Seen, template: F32, best: DustResult) -> tuple[DustResult, F32]:
     """Return the best shift in steps of a quarter of a bin near the best whole shift."""
+    changed = template if best.angle == 0 else turned(template, best.angle)
     steps = np.arange(-3, 4) / 4
-    near = [(shift[0] + down, shift[1] + across) for down in steps for across in steps]
-    return max(near, key=lambda each: seen.gain(_moved(changed, *each) - template))
+    near = [(best.down + down, best.across + across) for down in steps for across in steps]
+    fine = max(near, key=lambda each: seen.gain(_moved(changed, *each) - template))
+    model = _moved(changed, *fine) - template
+    return replace(best, gain=seen.gain(model), down=float(fine[0]), across=float(fine[1])), model
 
 
 def _moved(plane: F32, down: float, across: float) -> F32:
-    y, x = np.mgrid[0 : plane.shape[0], 0 : plane.shape[1]].astype(np.float32)
-    return interpolated(plane, y - np.float32(down), x - np.float32(across))
+    """Return a plane shifted by fractions of a bin; it is 0 far from its shadows, so that nothing wraps around."""
+    whole_down, whole_across = int(np.floor(down)), int(np.floor(across))
+    part_down, part_across = np.float32(down - whole_down), np.float32(across - whole_across)
+    moved = np.roll(plane, (whole_down, whole_across), (0, 1))
+    if part_across:
+        moved = moved * (1 - part_across) + np.roll(moved, 1, 1) * part_across
+    if part_down:
+        moved = moved * (1 - part_down) + np.roll(moved, 1, 0) * part_down
+    return np.asarray(moved, np.float32)
 
 
 def _gains(seen: _Seen, template: F32, changed: F32) -> F64:
@@ -243,42 +289,42 @@ def _vertex_error(gains: F64, peak: int) -> float:
     return float(np.sqrt(-2 / curvature)) if curvature < 0 else 1.0
 
 
-def _single_shadows(left: _Seen, motes: Motes) -> tuple[tuple[Shadow, ...], tuple[Shadow, ...]]:
-    """Return shadows that only the lights have, and shadows that only the flat has."""
-    new: list[Shadow] = []
-    gone: list[Shadow] = []
+def _gone_shadows(left: _Seen, motes: Motes) -> tuple[Shadow, ...]:
+    """Return shadows of the flat that the lights lack: what remains there is the shadow itself, in negative."""
+    found = []
+    height, width = motes.template.shape
+    for number, amount in enumerate(_amounts(left, motes)):
+        down, across = (int(each) for each in motes.centres[number])
+        inside = _EDGE <= down < height - _EDGE and _EDGE <= across < width - _EDGE
+        if inside and abs(amount.value + 1) < _MOST_BESIDE and amount.significance > GONE_SIGMA:
+            own = motes.owners == number
+            explained = amount.significance**2 / float((left.weight * np.square(left.residual))[own].sum())
+            if explained > LEAST_ALIKE:
+                depth = float(motes.template[own].min())
+                found.append(Shadow(down, across, int(motes.radii[number]), depth, amount.significance))
+    return tuple(found)
+
+
+def _new_shadows(left: _Seen, motes: Motes) -> tuple[Shadow, ...]:
+    """Return shadows that only the lights have."""
+    found: list[Shadow] = []
     residual, weight = left.residual.copy(), left.weight
     for radius in sorted(_RADII, reverse=True):
         total, norm = disc_sums(weight * residual, radius), disc_sums(weight, radius)
-        known = norm > 0.5 * np.median(norm)  # noqa: PLR2004
+        known = norm > 0.5 * np.median(norm)
         z = np.where(known, total / np.sqrt(np.maximum(norm, 1e-20)), 0)
         z = z / _local_spread(z.astype(np.float32), known & ~motes.mask)
-        for _ in range(20):
-            place = int(np.argmin(z))
-            down, across = (int(each) for each in np.unravel_index(place, z.shape))
+        for _ in range(_MOST_NEW):
+            down, across = (int(each) for each in np.unravel_index(int(np.argmin(z)), z.shape))
             if z[down, across] > -NEW_SIGMA:
                 break
             depth = -float(total[down, across] / norm[down, across])
-            new.append(Shadow(down, across, radius, depth, -float(z[down, across])))
-            _blank(z, residual, down, across, radius)
-        on_mote = np.where(motes.mask, z, 0)
-        for _ in range(20):
-            place = int(np.argmax(on_mote))
-            down, across = (int(each) for each in np.unravel_index(place, z.shape))
-            if on_mote[down, across] < GONE_SIGMA:
-                break
-            depth = -float(total[down, across] / norm[down, across])
-            gone.append(Shadow(down, across, radius, depth, float(on_mote[down, across])))
-            _blank(on_mote, residual, down, across, radius)
-    return tuple(new), tuple(gone)
-
-
-def _blank(z: F64, residual: F32, down: int, across: int, radius: int) -> None:
-    """Remove a shadow that was found, so that smaller discs do not find it again."""
-    reach = 2 * radius + 2
-    area = slice(max(down - reach, 0), down + reach + 1), slice(max(across - reach, 0), across + reach + 1)
-    z[area] = 0
-    residual[area] = 0
+            found.append(Shadow(down, across, radius, depth, -float(z[down, across])))
+            # Smaller discs must not find the shadow again.
+            reach = 2 * radius + 2
+            area = slice(max(down - reach, 0), down + reach + 1), slice(max(across - reach, 0), across + reach + 1)
+            z[area], residual[area] = 0, 0
+    return tuple(found)
 
 
 def _local_spread(z: F32, known: NDArray[np.bool_]) -> F32:

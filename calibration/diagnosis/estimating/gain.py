@@ -5,18 +5,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from coldframe.calibration.lights.caveats import flat_level_adu
-from coldframe.calibration.masters.reading import MasterPlanes
+from coldframe.calibration.masters.reading import MasterPlanes, kept_scatter
+from coldframe.calibration.measuring.statistics import central_region
 
 _STEP = 3
 """Step of the sampled rows and columns; an odd step covers every colour of a filter array."""
 
 _TRIMMED = (0.001, 0.999)
 
-MEASURED_ERROR = 0.01
-"""Relative error of a measured gain: bright pixels share charge, which reduces their scatter by 1 to 2 %."""
+STATED_ERROR = 0.02
+"""Relative error of a gain that a header states: drivers give the nominal gain of a model of camera."""
 
-STATED_ERROR = 0.05
-"""Relative error of a gain that only a header states."""
+CONFIRMED_ERROR = 0.007
+"""Smallest relative error of a stated gain that agrees with the scatter of the flat."""
+
+MEASURED_ERROR = 0.015
+"""Relative error of a gain from a flat: bright pixels share charge, which reduces their scatter by 1 to 2 %."""
+
+UNCHECKED_ERROR = 0.08
+"""Relative error of a gain from a flat that no header confirms: a pedestal of the flat changes it in proportion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,29 +36,58 @@ class Gain:
         Electrons per ADU.
     relative_error
         Its relative error.
+    from_flat
+        Electrons per ADU from the scatter of the flat; None if unknown. It is too large by the relative pedestal that
+        the flat contains.
     """
 
     e_per_adu: float
     relative_error: float
+    from_flat: float | None = None
 
 
-def find_gain(flat: MasterPlanes | None, dark: MasterPlanes | None, stated_e_per_adu: float | None) -> Gain | None:
-    """Return the gain from the flat if its frames are known, otherwise the stated one; None if both are unknown."""
-    measured = None if flat is None else _measured(flat, dark)
-    if measured is not None:
-        return Gain(measured, MEASURED_ERROR)
-    return None if stated_e_per_adu is None else Gain(stated_e_per_adu, STATED_ERROR)
+def find_gain(
+    flat: MasterPlanes | None, dark: MasterPlanes | None, stated_e_per_adu: float | None, period: int = 1
+) -> Gain | None:
+    """Return the stated gain, or else that of the flat; None if both are unknown."""
+    measured = None if flat is None else _measured(flat, dark, period)
+    if stated_e_per_adu is not None and stated_e_per_adu > 0:
+        apart = STATED_ERROR if measured is None else abs(measured / stated_e_per_adu - 1)
+        return Gain(stated_e_per_adu, min(max(apart, CONFIRMED_ERROR), STATED_ERROR), measured)
+    return None if measured is None else Gain(measured, UNCHECKED_ERROR)
 
 
-def _measured(flat: MasterPlanes, dark: MasterPlanes | None) -> float | None:
+def _measured(flat: MasterPlanes, dark: MasterPlanes | None, period: int) -> float | None:
+    """Return the gain from the colour with the smallest relative scatter, to which the flat's level applies."""
     level_adu = flat_level_adu(flat.header)
-    cut = (slice(None, None, _STEP), slice(None, None, _STEP))
-    variance = flat.frame_variance[cut].ravel().astype(np.float64)
-    if level_adu is None or level_adu <= 0 or not variance.any():
+    scatter = kept_scatter(flat)
+    if level_adu is None or level_adu <= 0 or not scatter[::_STEP, ::_STEP].any():
         return None
-    response = flat.mean[cut].ravel().astype(np.float64)
-    low, high = np.quantile(variance, _TRIMMED)
-    kept = (variance >= low) & (variance <= high)
-    readout_adu2 = 0.0 if dark is None else float(np.median(dark.frame_variance[cut]))
-    photon_adu2 = float(variance[kept].mean()) * level_adu**2 - readout_adu2
-    return float(response[kept].mean()) * level_adu / photon_adu2 if photon_adu2 > 0 else None
+    readout_adu2 = 0.0 if dark is None else float(np.median(kept_scatter(dark)[::_STEP, ::_STEP]))
+    centre = central_region(flat.mean.shape)
+    found = []
+    for phase in ((slice(y, None, period), slice(x, None, period)) for y in range(period) for x in range(period)):
+        adu_per_response = level_adu / float(np.median(flat.mean[centre][phase]))
+        variance = scatter[phase].ravel()[::_STEP].astype(np.float64)
+        response = flat.mean[phase].ravel()[::_STEP].astype(np.float64)
+        low, high = np.quantile(variance, _TRIMMED)
+        kept = (variance >= low) & (variance <= high)
+        photon_adu2 = float(variance[kept].mean()) * adu_per_response**2 - readout_adu2
+        if photon_adu2 > 0:
+            found.append((variance[kept].mean(), float(response[kept].mean()) * adu_per_response / photon_adu2))
+    return min(found)[1] if found else None
+
+
+def excess_of_uncertainty(master: MasterPlanes | None) -> float:
+    """Return the mean squared error of a master's pixels, relative to the mean of their squared uncertainties.
+
+    The uncertainties allow for the error of the scatter from which they follow, so their squares are too large on
+    average; see `stacking.uncertainty`. 1 if the scatter of the frames is unknown.
+    """
+    if master is None or master.counts is None:
+        return 1.0
+    cut = (slice(None, None, _STEP), slice(None, None, _STEP))
+    squares = np.square(master.uncertainty[cut].astype(np.float64))
+    scatter = kept_scatter(master)[cut] / np.maximum(master.counts[cut], 1)
+    ordinary = squares <= np.quantile(squares, _TRIMMED[1])
+    return float(scatter[ordinary].mean() / squares[ordinary].mean()) if squares[ordinary].any() else 1.0

@@ -227,7 +227,7 @@ class LightMeter:
 
         excess = np.empty(self.hot.excess_adu.size, np.float32)
         kernels.excess_at(signal, self.hot.places, self._period, excess)
-        return excess * self._masters.planes.response[tuple(self.hot.places)]
+        return np.asarray(excess * self._masters.planes.response[tuple(self.hot.places)], np.float32)
 
 
 def find_hot(dark: MasterPlanes, period: int) -> HotPixels:

@@ -52,7 +52,8 @@ class Motes:
         """Number of the shadow to which each bin belongs: the nearest relative to its radius; -1 outside shadows."""
         owners = np.full(self.mask.shape, -1, np.int16)
         nearest = np.full(self.mask.shape, np.inf, np.float32)
-        y, x = np.ogrid[0 : owners.shape[0], 0 : owners.shape[1]]
+        height, width = self.mask.shape
+        y, x = np.ogrid[0:height, 0:width]
         for number, ((down, across), radius) in enumerate(zip(self.centres, self.radii, strict=True)):
             distance = (np.hypot(y - down, x - across) / (radius + 2)).astype(np.float32)
             closer = (distance < nearest) & (distance <= 1.2) & self.mask  # noqa: PLR2004
@@ -80,7 +81,7 @@ def find_motes(flat_bins: F32) -> Motes:
         centres.append((down, across))
         radii.append(radius)
         shadows[disc_mask(shadows.shape, down, across, radius + 1)] = 0
-        _renew_weights(shadows, weights, sizes, down, across, radius + 1 + _RADII[-1])
+        _renew_weights(shadows, weights, sizes, (down, across), radius + 1 + _RADII[-1])
     mask = np.zeros_like(dark)
     for (down, across), radius in zip(centres, radii, strict=True):
         mask |= disc_mask(dark.shape, down, across, radius + 2)
@@ -102,11 +103,11 @@ def _disc_weights(shadows: F32) -> tuple[F64, NDArray[np.int64]]:
     return np.take_along_axis(weights, best[None], 0)[0], np.array(_RADII)[best]
 
 
-def _renew_weights(shadows: F32, weights: F64, sizes: NDArray[np.int64], down: int, across: int, reach: int) -> None:
+def _renew_weights(shadows: F32, weights: F64, sizes: NDArray[np.int64], centre: tuple[int, int], reach: int) -> None:
     """Compute the weights again within `reach` of a place at which shadows were removed."""
     margin = _RADII[-1]
-    outer = tuple(slice(max(at - reach - margin, 0), at + reach + margin + 1) for at in (down, across))
-    inner = tuple(slice(max(at - reach, 0), at + reach + 1) for at in (down, across))
+    outer = tuple(slice(max(at - reach - margin, 0), at + reach + margin + 1) for at in centre)
+    inner = tuple(slice(max(at - reach, 0), at + reach + 1) for at in centre)
     new_weights, new_sizes = _disc_weights(shadows[outer])
     cut = tuple(
         slice(wanted.start - had.start, wanted.start - had.start + weights[inner].shape[axis])
@@ -117,7 +118,8 @@ def _renew_weights(shadows: F32, weights: F64, sizes: NDArray[np.int64], down: i
 
 def disc_mask(shape: tuple[int, ...], down: float, across: float, radius: float) -> Mask:
     """Return the bins within `radius` of a place; bool."""
-    y, x = np.ogrid[0 : shape[0], 0 : shape[1]]
+    height, width = shape
+    y, x = np.ogrid[0:height, 0:width]
     return np.asarray((y - down) ** 2 + (x - across) ** 2 <= radius**2 + 0.5)
 
 

@@ -7,17 +7,20 @@ apart, because a pedestal has none: if the level exceeds what the noise implies,
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_fit, robust_ratio
+from coldframe.calibration.diagnosis.estimating.gain import Gain
 from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures
 from coldframe.calibration.kernels.block_sums import (
     BLOCKS,
     DARK_VARIANCE,
     FLAT_VARIANCE,
     LEVEL,
+    NEAR_SCATTER,
     PIXELS,
     RESPONSE_ERROR,
     RESPONSE_PRODUCT,
@@ -25,11 +28,19 @@ from coldframe.calibration.kernels.block_sums import (
     SCATTER,
     SIGNAL,
     SIGNAL_ERROR,
+    SUMS,
 )
 
 F64 = NDArray[np.float64]
 
-_FEWEST_BLOCKS = 4
+SHARED_ERRORS = 9.0
+"""Nebulae and clouds change the scatter of many parts in the same way; in simulated nights, the squared errors of the
+gain from the lights are larger than independent parts imply by this factor."""
+
+_FEWEST_BLOCKS = 50
+_NEAR_FREEDOM = PIXELS * 3 // 4
+_PARTS = 3
+"""Parts of a light along each side; smaller ones would be too noisy for the fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,8 @@ class Pedestals:
         Level minus the level that the photon noise implies, ADU.
     across_adu, down_adu
         Change of `by_response_adu` from the left to the right edge and from the top to the bottom edge.
+    e_per_adu
+        Electrons per ADU, from the known gain and from the lights.
     genuine
         Fraction of the variance of the flat's pattern that is not noise of the flat.
     sky_adu
@@ -55,16 +68,34 @@ class Pedestals:
     by_noise_adu: Estimate
     across_adu: Estimate
     down_adu: Estimate
+    e_per_adu: Estimate
     genuine: float
     sky_adu: float
 
 
-def find_pedestals(lights: Sequence[LightMeasures], e_per_adu: float) -> Pedestals:
-    """Return the pedestals of a set of lights."""
-    total = np.sum([light.tiles for light in lights], axis=0)
+def find_pedestals(
+    lights: Sequence[LightMeasures], gain: Gain, dark_excess: float = 1.0, flat_excess: float = 1.0
+) -> Pedestals:
+    """Return the pedestals of a set of lights.
+
+    Parameters
+    ----------
+    lights
+        The measurements of the lights.
+    gain
+        The known gain.
+    dark_excess, flat_excess
+        Mean squared error of dark and flat, relative to the mean of their squared uncertainties.
+    """
+    totals = [light.tiles.copy() for light in lights]
+    for tiles in totals:
+        tiles[..., DARK_VARIANCE] *= dark_excess
+        tiles[..., [SIGNAL_ERROR, RESPONSE_ERROR, FLAT_VARIANCE]] *= flat_excess
+    total = np.sum(totals, axis=0)
     by_response, slopes, genuine = _by_response(total)
     sky = float(total[..., SIGNAL].sum() / max(total[..., BLOCKS].sum(), 1.0))
-    return Pedestals(by_response, _by_noise(total, e_per_adu), *slopes, genuine, sky)
+    by_noise, e_per_adu = _by_noise(totals, gain)
+    return Pedestals(by_response, by_noise, *slopes, e_per_adu, genuine, sky)
 
 
 def _by_response(total: F64) -> tuple[Estimate, tuple[Estimate, Estimate], float]:
@@ -89,22 +120,43 @@ def _by_response(total: F64) -> tuple[Estimate, tuple[Estimate, Estimate], float
     return mean, slopes, genuine
 
 
-def _by_noise(total: F64, e_per_adu: float) -> Estimate:
-    blocks = total[..., BLOCKS].ravel()
-    known = blocks >= _FEWEST_BLOCKS
-    if np.count_nonzero(known) < 3:  # noqa: PLR2004
-        return Estimate(0.0, float("inf"))
+def _by_noise(totals: Sequence[F64], gain: Gain) -> tuple[Estimate, Estimate]:
+    """Return the level without photon noise, ADU, and the gain in electrons per ADU.
 
-    def mean(which: int) -> F64:
-        return np.asarray(total[..., which].ravel()[known] / blocks[known])
+    The level of the sky changes in the night and over the field, and its noise with it: level = pedestal + gain x
+    variance. The known gain contributes as far as it is certain.
+    """
+    levels, variances, weights = (np.concatenate(each) for each in zip(*map(_noise_points, totals), strict=True))
+    if levels.size < 3:  # noqa: PLR2004
+        return Estimate(0.0, float("inf")), Estimate(gain.e_per_adu, gain.relative_error * gain.e_per_adu)
+    fit, covariance = robust_fit(np.stack([np.ones_like(levels), variances], axis=1), levels, weights)
+    covariance = covariance * SHARED_ERRORS
+    # Add the known gain as a further measurement (Kalman's update).
+    known_variance = (gain.relative_error * gain.e_per_adu) ** 2
+    share = covariance[:, 1] / (covariance[1, 1] + known_variance)
+    fit = fit + share * (gain.e_per_adu - fit[1])
+    covariance = covariance - np.outer(share, covariance[1])
+    pedestal_error = float(np.sqrt(max(covariance[0, 0], 0.0)))
+    return Estimate(float(fit[0]), pedestal_error), Estimate(float(fit[1]), float(np.sqrt(max(covariance[1, 1], 0.0))))
 
-    variance = mean(SCATTER) / (PIXELS - 1)
-    implied = e_per_adu * (variance - mean(DARK_VARIANCE) - mean(FLAT_VARIANCE))
-    excess = mean(LEVEL) - implied
+
+def _noise_points(tiles: F64) -> tuple[F64, F64, F64]:
+    """Return the levels, photon variances and weights of large parts of a light; float64, shape (parts,)."""
+    rows, columns, colours = tiles.shape[:3]
+    parts = [
+        tiles[top:bottom, left:right, colour].sum(axis=(0, 1))
+        for top, bottom in pairwise(np.linspace(0, rows, _PARTS + 1).astype(int))
+        for left, right in pairwise(np.linspace(0, columns, _PARTS + 1).astype(int))
+        for colour in range(colours)
+    ]
+    sums = np.array([part for part in parts if part[BLOCKS] >= _FEWEST_BLOCKS]).reshape(-1, SUMS)
+    blocks = sums[:, BLOCKS]
+    whole, near = sums[:, SCATTER] / (PIXELS - 1) / blocks, sums[:, NEAR_SCATTER] / _NEAR_FREEDOM / blocks
+    # The variance of a slope within n x n pixels grows with n^2 - 1: five times from 2 to 4. Noise does not grow.
+    variance = (5 * near - whole) / 4
+    photon = variance - (sums[:, DARK_VARIANCE] + sums[:, FLAT_VARIANCE]) / blocks
     # The variance of a variance: 2 sigma^4 / (n - 1).
-    weights = blocks[known] / np.square(np.maximum(variance, 1e-12))
-    fit, covariance = robust_fit(np.ones((excess.size, 1)), excess, weights)
-    return Estimate(float(fit[0]), float(np.sqrt(covariance[0, 0])))
+    return sums[:, LEVEL] / blocks, photon, blocks / np.square(np.maximum(variance, 1e-12))
 
 
 def _places(shape: tuple[int, ...]) -> tuple[F64, F64]:

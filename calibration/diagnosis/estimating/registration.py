@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Spectrum = NDArray[np.complexfloating]
 
 LEAST_PEAK = 7.0
 """Smallest peak of a correlation with the reference, in standard deviations, that counts as a match of the stars."""
@@ -55,12 +56,14 @@ def places_of(residuals: Sequence[F32]) -> list[Place | None]:
     shape = tuple(2 * size for size in stars[0].shape)
     spectra = [np.fft.rfft2(each, shape) for each in stars]
     turned = [np.fft.rfft2(each[::-1, ::-1], shape) for each in stars]
-    return [Place(0, 0, is_turned=False), *(_match(spectra[0], *pair, shape) for pair in zip(spectra[1:], turned[1:], strict=True))]
+    others = zip(spectra[1:], turned[1:], strict=True)
+    return [Place(0, 0, is_turned=False), *(_match(spectra[0], pair, shape) for pair in others)]
 
 
-def _match(reference: NDArray[np.complex128], upright: NDArray[np.complex128], turned: NDArray[np.complex128], shape: tuple[int, ...]) -> Place | None:
+def _match(reference: Spectrum, pair: tuple[Spectrum, Spectrum], shape: tuple[int, ...]) -> Place | None:
+    """Return the place of a light from its spectrum and that of the light turned; None if no star matches."""
     found: list[tuple[float, Place]] = []
-    for spectrum, is_turned in ((upright, False), (turned, True)):
+    for spectrum, is_turned in zip(pair, (False, True), strict=True):
         correlation = np.fft.irfft2(spectrum * np.conj(reference), shape)
         peak = int(np.argmax(correlation))
         y, x = (int(each) for each in np.unravel_index(peak, shape))

@@ -9,20 +9,26 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_fit
+from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_fit, spread
 from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures
-from coldframe.calibration.kernels.block_sums import BLOCKS, DARK, SIGNAL
+from coldframe.calibration.kernels.block_sums import BLOCKS, DARK, PIXELS, SIGNAL
 
 F64 = NDArray[np.float64]
 
 MIRRORED = 0.5
 """A mirror image of the glow that fits this fraction as well as the glow itself shows that nebulae imitate it."""
 
-LEAST_GLOW = 0.3
+LEAST_GLOW = 0.05
 """Smallest glow to look for: standard deviation of its tiles, relative to the noise of a pixel."""
 
 _FEWEST_BLOCKS = 4
 _FEWEST_TILES = 30
+_ROUNDS = 10
+_NOISE_ALONE = 1.5
+
+LEAST_SKY = 0.2
+"""Smallest part of the field without nebulae from which colours are compared."""
+
 _SHARED_TILES = 4.0
 """Structures of the sky extend over some tiles, so that the errors of tiles are not independent."""
 
@@ -40,10 +46,12 @@ def glow_residual(lights: Sequence[LightMeasures], noise_adu: float) -> tuple[Es
     y, x = _places(known.shape)
     weights = total[..., BLOCKS]
 
-    def fit(template: F64) -> Estimate:
-        design = np.stack([each[known] for each in (np.ones_like(x), x, y, x * x, x * y, y * y, template)], axis=1)
+    def fit(*templates: F64) -> Estimate:
+        """Return the amount of the last template."""
+        terms = (np.ones_like(x), x, y, x * x, x * y, y * y, *templates)
+        design = np.stack([each[known] for each in terms], axis=1)
         found, covariance = robust_fit(design, signal[known], weights[known])
-        return Estimate(float(found[-1]), float(np.sqrt(covariance[-1, -1]) * np.sqrt(_SHARED_TILES)))
+        return Estimate(float(found[-1]), float(np.sqrt(covariance[-1, -1] * _SHARED_TILES)))
 
     template = np.where(known, dark, np.median(dark[known]))
     template = template - template.mean()
@@ -51,47 +59,79 @@ def glow_residual(lights: Sequence[LightMeasures], noise_adu: float) -> tuple[Es
     flat = template[known] - plane @ np.linalg.lstsq(plane, template[known], rcond=None)[0]
     if flat.std() < LEAST_GLOW * noise_adu:
         return None
-    mirrored = [fit(each) for each in (template[::-1], template[:, ::-1], template[::-1, ::-1])]
+    mirrored = [fit(template, each) for each in (template[::-1], template[:, ::-1], template[::-1, ::-1])]
     return fit(template), max(abs(each.value) for each in mirrored)
 
 
-def colour_shape(lights: Sequence[LightMeasures]) -> tuple[Estimate, str] | None:
-    """Return the largest change of a colour relative to green over the field, peak to valley, and its description.
+def colour_shape(lights: Sequence[LightMeasures], noise_adu: float) -> tuple[Estimate, str] | None:
+    """Return the largest change of a colour relative to green over the field, and its description.
 
-    None for monochrome lights.
+    Only the darkest part of the field counts, because nebulae brighten the field and have colours. None for monochrome
+    lights, and if nebulae leave too little of the field.
     """
     if lights[0].tiles.shape[2] == 1:
         return None
-    found = []
-    for name, colours in (("first", 0), ("last", 3)):
-        fits = np.array([fit for light in lights if (fit := _colour_fit(light, colours)) is not None])
-        if not fits.size:
-            return None
-        values, errors = fits[:, 0], fits[:, 1]
-        shape = np.median(values, axis=0)
-        scatter = values.std(axis=0) / np.sqrt(len(values))
-        error = np.hypot(scatter, np.median(errors, axis=0))
-        sizes = np.abs(shape) * np.array([1.0, 1.0, 0.5])
-        which = int(np.argmax(sizes / (error * np.array([1.0, 1.0, 0.5]))))
-        words = ("from left to right", "from top to bottom", "from the centre to the corners")[which]
-        found.append((Estimate(float(shape[which]), float(error[which])), f"{name} colour of the array {words}"))
+    total = np.sum([light.tiles for light in lights], axis=0)
+    blocks = total[..., BLOCKS]
+    means = total[..., SIGNAL] / np.maximum(blocks, 1)
+    green = (means[..., 1] + means[..., 2]) / 2
+    known = (blocks >= _FEWEST_BLOCKS).all(axis=2) & (means > 0).all(axis=2)
+    sky = _empty_sky(green, known)
+    if np.count_nonzero(sky) < max(_FEWEST_TILES, LEAST_SKY * np.count_nonzero(known)):
+        return None
+    expected = noise_adu / float(np.median(green[sky]) * np.sqrt(PIXELS * np.median(blocks[sky])))
+    first, last = (np.log(means[..., colour][sky]) for colour in (0, 3))
+    middle = np.log(green[sky])
+    found = [
+        _largest_change(first - last, sky, np.sqrt(2) * expected, "first colour of the array relative to the last"),
+        _largest_change((first + last) / 2 - middle, sky, expected, "first and last colours relative to the others"),
+    ]
     return max(found, key=lambda each: each[0].significance)
 
 
-def _colour_fit(light: LightMeasures, colour: int) -> tuple[F64, F64] | None:
-    """Return the change of a colour relative to green across, down, and from centre to corner, and their errors."""
-    blocks = light.tiles[..., BLOCKS]
-    known = (blocks >= _FEWEST_BLOCKS).all(axis=2)
-    if np.count_nonzero(known) < _FEWEST_TILES:
-        return None
-    means = light.tiles[..., SIGNAL][known] / blocks[known]
-    green = (means[:, 1] + means[:, 2]) / 2
-    good = (green > 0) & (means[:, colour] > 0)
-    ratio = np.log(means[good, colour] / green[good])
-    y, x = (place[known][good] for place in _places(known.shape))
-    bowl = 2 * (x * x + y * y)
-    fit, covariance = robust_fit(np.stack([np.ones_like(x), x, y, bowl], axis=1), ratio, np.ones_like(ratio))
-    return fit[1:], np.sqrt(np.diag(covariance)[1:] * _SHARED_TILES)
+def _empty_sky(level: F64, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the tiles without nebulae: a smooth surface is fitted, and what is above it is left out, several times."""
+    y, x = _places(level.shape)
+    design = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
+    kept = known
+    for _ in range(_ROUNDS):
+        if np.count_nonzero(kept) < _FEWEST_TILES:
+            return kept
+        fit = np.linalg.lstsq(design[kept], level[kept], rcond=None)[0]
+        residual = level - design @ fit
+        # Below the surface lies noise alone.
+        sigma = float(np.sqrt(np.mean(np.square(np.minimum(residual[kept], 0))) * 2))
+        kept = known & (residual < sigma)
+    return kept
+
+
+def _largest_change(values: F64, sky: NDArray[np.bool_], expected: float, name: str) -> tuple[Estimate, str]:
+    """Return the change of a colour over the field with the significance of all directions together.
+
+    Parameters
+    ----------
+    values
+        Logarithm of the ratio of colours in the tiles of the sky: float64, shape (tiles,).
+    sky
+        bool, shape (tile rows, tile columns).
+    expected
+        Noise of a value.
+    name
+        The colours.
+    """
+    y, x = (place[sky] for place in _places(sky.shape))
+    design = np.stack([np.ones_like(x), x, y, 2 * (x * x + y * y)], axis=1)
+    fit, covariance = robust_fit(design, values, np.ones_like(values))
+    # Faint nebulae that remain scatter more than noise, and change smoothly over several tiles.
+    excess = max(spread(values - design @ fit) / expected, 1.0)
+    shared = 1.0 if excess < _NOISE_ALONE else _SHARED_TILES * excess**2
+    changes, inverse = fit[1:], np.linalg.pinv(covariance[1:, 1:] * shared)
+    significance = float(np.sqrt(changes @ inverse @ changes))
+    errors = np.sqrt(np.diag(covariance)[1:] * shared)
+    words = ("from left to right", "from top to bottom", "from the centre to the corners")
+    best = int(np.argmax(np.abs(changes) / errors))
+    size = float(np.hypot(changes[0], changes[1])) if best < 2 else abs(float(changes[2]))  # noqa: PLR2004
+    return Estimate(size, size / significance if significance else float("inf")), f"{name} {words[best]}"
 
 
 def _mean_of(total: F64, which: int) -> tuple[F64, NDArray[np.bool_]]:

@@ -18,7 +18,7 @@ from coldframe.calibration.diagnosis.estimating.stars import background_and_spre
 F32 = NDArray[np.float32]
 
 FEWEST_STARS = 20
-_STAR_SIGMA = 20.0
+_STAR_SIGMA = 8.0
 _REACH = 2
 _ISOLATED = 4
 _SATURATED_ADU = 30_000.0
@@ -64,7 +64,8 @@ def find_unevenness(lights: Sequence[LightMeasures], places: Sequence[Place | No
     variance = area * ((noise[0] / first) ** 2 + (noise[1] / second) ** 2) + 0.01**2
     fit, covariance = robust_fit(design, np.log(first / second), 1 / variance)
     errors = np.sqrt(np.diag(covariance))
-    return Unevenness(Estimate(fit[1], errors[1]), Estimate(fit[2], errors[2]), len(found))
+    across, down = (Estimate(float(fit[i]), float(errors[i])) for i in (1, 2))
+    return Unevenness(across, down, len(found))
 
 
 def _stars(before: F32, after: F32, least: float) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log2
+from math import log, log2
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class HotResidual:
     @property
     def temperature_error_c(self) -> float:
         """Standard error of `light_warmer_c`, C."""
-        return DOUBLING_C / np.log(2) * self.slope.error / max(1 + self.slope.value, 1e-3)
+        return DOUBLING_C / log(2) * self.slope.error / max(1 + self.slope.value, 1e-3)
 
 
 def find_residual(lights: Sequence[LightMeasures], hot: HotPixels) -> HotResidual | None:

@@ -15,10 +15,13 @@ LEAST_SLOPE = 0.015
 LEAST_CHANGED = 0.02
 """Smallest fraction of changed hot pixels that matters; flickering pixels are fewer."""
 
+FEWEST_CHANGED = 10
+
 GLOW_SIGMA = 5.0
 LEAST_GLOW = 0.06
 MOST_MIRRORED = 0.03
-"""Largest amount of a mirror image of the glow at which nebulae do not imitate the glow."""
+MIRRORED_PART = 0.15
+"""Largest amount of a mirror image of the glow, and its largest part of the glow, at which no nebula imitates it."""
 
 _SAME_EXPOSURE = 0.01
 _SAME_C = 0.3
@@ -30,7 +33,8 @@ def hot_pixel_findings(examined: Examination) -> Iterator[Finding]:
     if hot is None:
         return
     slope = hot.slope
-    if slope.significance > SIGNIFICANT and abs(slope.value) > LEAST_SLOPE:
+    is_old = hot.changed > max(LEAST_CHANGED, 2 * abs(slope.value)) and hot.changed * hot.pixels > FEWEST_CHANGED
+    if slope.significance > SIGNIFICANT and abs(slope.value) > LEAST_SLOPE and not is_old:
         kind, cause, fix = _cause(examined, slope.value)
         much = "too little" if slope.value > 0 else "too much"
         yield Finding(
@@ -42,13 +46,13 @@ def hot_pixel_findings(examined: Examination) -> Iterator[Finding]:
             slope.significance,
             matters=True,
             evidence=(
-                f"the dark subtracts {much} of its {hot.pixels:,} hot pixels: {slope.value:+.1%} +- {slope.error:.1%} of their "
-                f"signal remains, as if the lights were {hot.light_warmer_c:+.1f} C warmer than the dark"
+                f"the dark subtracts {much} of its {hot.pixels:,} hot pixels: {slope.value:+.1%} +- {slope.error:.1%} "
+                f"of their signal remains, as if the lights were {hot.light_warmer_c:+.1f} C warmer than the dark"
             ),
             fix=fix,
             harm=1 + abs(slope.value) * hot.median_adu / examined.noise_adu,
         )
-    elif hot.changed > LEAST_CHANGED and hot.changed * hot.pixels > 10:  # noqa: PLR2004
+    elif is_old:
         yield Finding(
             Kind.TEMPERATURE,
             "the dark is old: hot pixels have appeared or disappeared since",
@@ -101,7 +105,7 @@ def glow_findings(examined: Examination) -> Iterator[Finding]:
     glow, mirrored = examined.glow
     if glow.significance <= GLOW_SIGMA or abs(glow.value) <= LEAST_GLOW:
         return
-    decided = mirrored < max(MOST_MIRRORED, abs(glow.value) / 4)
+    decided = mirrored < max(MOST_MIRRORED, MIRRORED_PART * abs(glow.value))
     much = "too little" if glow.value > 0 else "too much"
     slope = 0.0 if examined.hot is None else examined.hot.slope.value
     with_hot = slope * glow.value > 0 and abs(slope) > LEAST_SLOPE
@@ -116,8 +120,8 @@ def glow_findings(examined: Examination) -> Iterator[Finding]:
         glow.significance,
         matters=decided,
         evidence=(
-            f"{glow.value:+.0%} +- {glow.error:.0%} of the dark's glow remains in the lights; mirror images of the glow fit with "
-            f"at most {mirrored:.0%}; hot pixels remain with {slope:+.1%}"
+            f"{glow.value:+.0%} +- {glow.error:.0%} of the dark's glow remains in the lights; mirror images of the "
+            f"glow fit with at most {mirrored:.0%}; hot pixels remain with {slope:+.1%}"
         ),
         fix="shoot darks of the exposure and temperature of the lights, and do not scale them: --subtract dark",
         harm=1 + abs(glow.value),

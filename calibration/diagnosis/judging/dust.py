@@ -13,8 +13,16 @@ from coldframe.calibration.kernels.block_sums import BIN
 LEAST_WEAKNESS = 0.03
 """Smallest common weakness of all shadows that matters."""
 
+OTHER_SHADOWS = (
+    "the flat has other shadows than the lights: another filter, or a filter that is not seated in the same way"
+)
+
+_WEAKNESS_UNIT = "times the flat"
 _CLOCK_HOURS = 12
-_AGAIN = "shoot the flats again with the focus and rotation of the lights, before the telescope is dismantled: coldframe run --only flat --redo"
+_AGAIN = (
+    "shoot the flats again with the focus and rotation of the lights, before the telescope is dismantled: "
+    "coldframe run --only flat --redo"
+)
 
 
 def dust_findings(examined: Examination) -> Iterator[Finding]:
@@ -37,7 +45,7 @@ def _changed(examined: Examination, dust: DustResult) -> Finding:
     error = dust.error * BIN
     if dust.change is Change.SHIFTED:
         size, unit = float(np.hypot(down, across)), "px"
-        cause = f"the donuts are displaced by {size:.0f} px ({_clock(down, across)}) since the flats: the optical train shifted"
+        cause = f"the donuts are displaced by {size:.0f} px ({_clock(down, across)}): the optical train shifted"
     elif dust.change is Change.TURNED:
         size, unit, error = abs(dust.angle), "degrees", dust.error
         cause = f"the camera or filter was turned by {size:g} degrees between lights and flats (rotation)"
@@ -47,7 +55,7 @@ def _changed(examined: Examination, dust: DustResult) -> Finding:
         cause = f"the donuts of the lights are {abs(size):.0f} % {growth} than those of the flats: the focus moved"
     else:
         size, unit, error = float(len(dust.new) + len(dust.gone)), "shadows", 0.0
-        cause = "the flat has other shadows than the lights: another filter, or a filter that is not seated in the same way"
+        cause = OTHER_SHADOWS
     return Finding(
         Kind.DUST,
         cause + _stated(examined),
@@ -57,8 +65,8 @@ def _changed(examined: Examination, dust: DustResult) -> Finding:
         dust.gain**0.5,
         matters=True,
         evidence=(
-            f"with this change, chi-square of {examined.motes.radii.size} shadows of the flat improves by {dust.gain:,.0f}; "
-            f"{len(dust.new)} new and {len(dust.gone)} missing shadows remain"
+            f"with this change, chi-square of the flat's {examined.motes.radii.size} shadows improves by "
+            f"{dust.gain:,.0f}; {len(dust.new)} new and {len(dust.gone)} missing shadows remain"
         ),
         fix=_AGAIN,
         harm=1 + dust.gain**0.5 / max(examined.motes.mask.sum(), 1) ** 0.5,
@@ -91,9 +99,9 @@ def _weaker(examined: Examination, dust: DustResult) -> Finding:
     relation = "weaker" if dust.scale < 1 else "stronger"
     return Finding(
         Kind.DUST,
-        f"the donuts of the lights are {abs(dust.scale - 1):.0%} {relation} than those of the flat: wrong pedestal or focus",
+        f"the donuts of the lights are {abs(dust.scale - 1):.0%} {relation} than the flat's: wrong pedestal or focus",
         dust.scale,
-        "times the flat",
+        _WEAKNESS_UNIT,
         dust.error,
         dust.gain**0.5,
         matters=True,
@@ -134,3 +142,8 @@ def dust_limit(examined: Examination) -> Sensitivity | str:
     area = 12**2 * np.pi / 4 / BIN**2
     depth = NEW_SIGMA * examined.dust.noise / float(np.sqrt(area))
     return Sensitivity(100 * depth, "%", "depth of a new shadow of 12 px")
+
+
+def is_weakness(finding: Finding) -> bool:
+    """Return whether a finding states that all shadows are weaker or stronger."""
+    return finding.kind is Kind.DUST and finding.unit == _WEAKNESS_UNIT

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from math import hypot, inf
+from typing import NamedTuple
 
 import numpy as np
 
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate
+from coldframe.calibration.diagnosis.estimating.gain import MEASURED_ERROR
 from coldframe.calibration.diagnosis.examination import Examination
 from coldframe.calibration.diagnosis.findings import Finding, Kind, Sensitivity
 from coldframe.calibration.frames.setup import setup_of
@@ -15,16 +17,27 @@ SIGNIFICANT = 5.0
 LEAST_OF_SKY = 0.009
 """Smallest pedestal that matters, relative to the sky."""
 
-OTHER_RESPONSE = 0.002
-"""The pattern of the pixels depends on the colour of the light; the error of the pedestal that this causes, relative to
-the sky."""
+LEAST_BY_NOISE = 0.05
+"""Smallest pedestal that the photon noise alone shows, relative to the sky; nebulae add noise."""
+
+OTHER_RESPONSE = Estimate(0.004, 0.003)
+"""The pattern of the pixels depends on the colour of the light, so that the flat removes it incompletely; the pedestal
+that this imitates, relative to the sky, for the correlation of the patterns of 0.994 to 1 in simulated nights."""
 
 LEAK_SIGMA = 4.5
+LEAK_CHI2 = 5.0
+"""Significance of a gradient, or advantage in chi-square, from which light in the dark is the cause."""
+
 NAMED_SIGMA = 2.5
 """Significance of the witness that tells an offset from a pedestal of the flat."""
 
+UNSEEN_STARS = 0.004
+"""Stars too faint to be masked add noise; the error of the level that this causes, relative to the sky."""
+
 _PEDESTAL_FRACTION = 0.5
 """A pedestal above this fraction of the dark's level means that nothing was subtracted."""
+
+PEDESTAL_OF_LIGHTS = "the lights still contain their pedestal: the bias or dark was not, or not completely, subtracted"
 
 _VIGNETTING = 0.2
 """Typical darkening of corners, by which a division by the flat makes a pedestal visible."""
@@ -39,51 +52,81 @@ def pedestal_findings(examined: Examination) -> Iterator[Finding]:
     noise = _by_noise(examined)
     sky = max(abs(found.sky_adu), 1.0)
     if examined.masters.flat is None:
-        if noise.significance > SIGNIFICANT and abs(noise.value) > 2 * LEAST_OF_SKY * sky:
+        if noise.significance > SIGNIFICANT and abs(noise.value) > LEAST_BY_NOISE * sky:
             yield _offset(examined, noise, "their photon noise implies another level; without a flat, no other witness")
         return
     if response.significance <= SIGNIFICANT or abs(response.value) <= LEAST_OF_SKY * sky:
         return
-    if _is_offset(response, noise):
-        both = _combined(response, noise)
+    chi2 = _chi_squares(examined, response, noise)
+    slope = max((found.across_adu, found.down_adu), key=lambda each: each.significance)
+    if chi2.offset < min(chi2.flat, chi2.leak if response.value < 0 else inf):
         evidence = (
             f"the pattern of pixel responses and the photon noise agree: {response.value:+.1f} +- {response.error:.1f}"
             f" and {noise.value:+.1f} +- {noise.error:.1f} ADU"
         )
-        yield _offset(examined, both, evidence)
-        return
-    slope = max((found.across_adu, found.down_adu), key=lambda each: each.significance)
-    if slope.significance > LEAK_SIGMA and abs(slope.value) > LEAST_OF_SKY * sky:
+        yield _offset(examined, _combined(response, noise), evidence)
+    elif response.value < 0 and (slope.significance > LEAK_SIGMA or chi2.flat - chi2.leak > LEAK_CHI2):
         yield _leak(examined, response, slope)
-        return
-    yield _flat_pedestal(examined, response, noise)
+    else:
+        yield _flat_pedestal(examined, response, noise)
 
 
 def _by_response(examined: Examination) -> Estimate:
     """Return the pedestal that the responses show, without what a dark of another temperature leaves everywhere."""
     assert examined.pedestals is not None
     found = examined.pedestals.by_response_adu
-    value = found.value
+    sky = examined.pedestals.sky_adu
+    value = found.value - OTHER_RESPONSE.value * sky
     bias, dark, hot = examined.masters.bias, examined.masters.dark, examined.hot
     if bias is not None and dark is not None and hot is not None:
         current_adu = float(np.median(dark.mean[::7, ::7]) - np.median(bias.mean[::7, ::7]))
         value -= hot.slope.value * max(current_adu, 0.0)
-    return Estimate(value, hypot(found.error, OTHER_RESPONSE * examined.pedestals.sky_adu))
+    return Estimate(value, hypot(found.error, OTHER_RESPONSE.error * sky))
 
 
 def _by_noise(examined: Examination) -> Estimate:
     assert examined.pedestals is not None
-    assert examined.gain is not None
     found = examined.pedestals.by_noise_adu
-    implied = examined.pedestals.sky_adu - found.value
-    return Estimate(found.value, hypot(found.error, examined.gain.relative_error * implied))
+    return Estimate(found.value, hypot(found.error, UNSEEN_STARS * examined.pedestals.sky_adu))
 
 
-def _is_offset(response: Estimate, noise: Estimate) -> bool:
-    if noise.error == inf or noise.value * response.value <= 0 or noise.significance < NAMED_SIGMA:
-        return False
-    apart = (response.value - noise.value) / hypot(response.error, noise.error)
-    return abs(apart) < max(noise.significance, NAMED_SIGMA)
+def _flat_gain(examined: Examination) -> Estimate:
+    """Return the relative excess of the gain from the flat: that of a pedestal that the flat contains."""
+    assert examined.pedestals is not None
+    assert examined.gain is not None
+    known, from_flat = examined.pedestals.e_per_adu, examined.gain.from_flat
+    if from_flat is None or known.value <= 0:
+        return Estimate(0.0, inf)
+    return Estimate(from_flat / known.value - 1, hypot(known.error / known.value, MEASURED_ERROR))
+
+
+class _ChiSquares(NamedTuple):
+    """How badly each cause explains the three witnesses: pixel responses, photon noise and the gain from the flat."""
+
+    offset: float
+    flat: float
+    leak: float
+
+
+def _chi_squares(examined: Examination, response: Estimate, noise: Estimate) -> _ChiSquares:
+    """Compare the causes.
+
+    An offset of the lights shows in the responses and in the noise. A pedestal of the flat shows in the responses and
+    in the gain from the flat. Light in the dark shows in the responses alone, because its noise is in the dark as well.
+    """
+    assert examined.pedestals is not None
+    gain, sky = _flat_gain(examined), examined.pedestals.sky_adu
+    of_flat = Estimate(-response.value / sky, response.error / sky)
+    no_noise, no_gain = (noise.value / noise.error) ** 2, (gain.value / gain.error) ** 2
+    return _ChiSquares(
+        offset=_apart(response, noise) + no_gain, flat=_apart(of_flat, gain) + no_noise, leak=no_noise + no_gain
+    )
+
+
+def _apart(one: Estimate, other: Estimate) -> float:
+    """Return the squared difference of two estimates in units of its variance; 0 if one is unknown."""
+    variance = one.error**2 + other.error**2
+    return 0.0 if variance == inf else (one.value - other.value) ** 2 / variance
 
 
 def _combined(one: Estimate, other: Estimate) -> Estimate:
@@ -95,12 +138,14 @@ def _combined(one: Estimate, other: Estimate) -> Estimate:
 def _offset(examined: Examination, size: Estimate, evidence: str) -> Finding:
     level = np.median(examined.masters.planes.subtracted[::7, ::7])
     if size.value > _PEDESTAL_FRACTION * level > 0:
-        cause = "the lights still contain their pedestal: the bias or dark was not, or not completely, subtracted"
+        cause = PEDESTAL_OF_LIGHTS
         fix = "calibrate the lights with a dark that contains its bias, and remove the pedestal of other programs"
         kind = Kind.OVERCORRECTION
     else:
         direction = "higher" if size.value > 0 else "lower"
-        cause = f"the level of the lights is {abs(size.value):.1f} ADU {direction} than that of the dark: another offset"
+        cause = (
+            f"the level of the lights is {abs(size.value):.1f} ADU {direction} than that of the dark: another offset"
+        )
         fix = (
             "compare the offsets, gains and driver versions of lights and darks; shoot darks with the settings of the "
             "lights: coldframe run --only dark --redo"
@@ -154,8 +199,8 @@ def _flat_pedestal(examined: Examination, response: Estimate, noise: Estimate) -
     else:
         cause = "the flat was subtracted by the wrong pedestal: too much was subtracted, so it over-corrects"
     evidence = (
-        f"the lights contain {1 + relative:.3f} of the structure that the flat removes (factor {factor:.3f}), but their photon "
-        f"noise shows no offset ({noise.value:+.1f} +- {noise.error:.1f} ADU)"
+        f"the lights contain {1 + relative:.3f} of the structure that the flat removes (factor {factor:.3f}), but "
+        f"their photon noise shows no offset ({noise.value:+.1f} +- {noise.error:.1f} ADU)"
     )
     return Finding(
         Kind.OVERCORRECTION,
@@ -176,22 +221,24 @@ def _flat_pedestal(examined: Examination, response: Estimate, noise: Estimate) -
 
 def _leak(examined: Examination, response: Estimate, slope: Estimate) -> Finding:
     assert examined.pedestals is not None
-    across = slope is examined.pedestals.across_adu
-    direction = "from left to right" if across else "from top to bottom"
+    is_even = slope.significance < LEAK_SIGMA / 2
+    size = Estimate(-response.value, response.error) if is_even else Estimate(abs(slope.value), slope.error)
+    direction = "from left to right" if slope is examined.pedestals.across_adu else "from top to bottom"
     return Finding(
-        Kind.GRADIENT,
-        "light leaked into the darks",
-        abs(slope.value),
+        Kind.OFFSET if is_even else Kind.GRADIENT,
+        "dark with light: light leaked into the darks",
+        size.value,
         "ADU",
-        slope.error,
-        slope.significance,
+        size.error,
+        max(size.significance, response.significance),
         matters=True,
         evidence=(
-            f"what the dark subtracts too much changes by {slope.value:+.1f} +- {slope.error:.1f} ADU {direction}, and its "
-            "photon noise is in the dark as well"
+            f"the dark subtracts {-response.value:.1f} +- {response.error:.1f} ADU too much, with a change of "
+            f"{abs(slope.value):.1f} +- {slope.error:.1f} ADU {direction}; its photon noise is in the dark as well, "
+            "and the gain from the flats shows no pedestal"
         ),
         fix="cover the telescope light-tight, and shoot the darks again: coldframe run --only dark --redo",
-        harm=1 + abs(slope.value) / 2 / examined.stack_noise_adu,
+        harm=1 + abs(size.value) / 2 / examined.stack_noise_adu,
     )
 
 
@@ -216,3 +263,8 @@ def flat_limit(examined: Examination) -> Sensitivity | str:
         return "the flat does not state its uncertainty, without which its noise looks like its pattern"
     least = max(SIGNIFICANT * _by_response(examined).error, LEAST_OF_SKY * abs(examined.sky_adu))
     return Sensitivity(100 * least / max(abs(examined.sky_adu), 1.0), "%", "pedestal of the flat, of its level")
+
+
+def is_pedestal_of_lights(finding: Finding) -> bool:
+    """Return whether a finding states that the lights contain their pedestal."""
+    return finding.cause.startswith(PEDESTAL_OF_LIGHTS)

@@ -17,10 +17,10 @@ LEAST_OWN = 0.085
 LEAST_ALTERNATING = 0.03
 """Smallest difference between odd and even lines, relative to the noise of a pixel."""
 
-MOST_ERROR = 0.05
+MOST_ERROR = 0.035
 """Largest variance that the error of a master may add to the stack, relative to the noise of the lights."""
 
-INDEPENDENT = 20
+INDEPENDENT = 12
 """Dithering moves the errors of masters from light to light, so that more lights than this do not share them."""
 
 
@@ -84,20 +84,20 @@ def _alternating(examined: Examination, name: str, lines: LinePattern) -> Iterat
     size = lines.alternating_adu
     if size.significance <= COMMON_SIGMA or abs(size.value) <= LEAST_ALTERNATING * examined.noise_adu:
         return
-    flickers = lines.alternating_spread_adu > 0.1 * abs(size.value)  # noqa: PLR2004
+    flickers = lines.alternating_spread_adu > 0.1 * abs(size.value)
     yield Finding(
         Kind.BANDING,
-        f"odd and even {name} differ" + (", by another amount in each light: flicker" if flickers else " in all lights alike"),
+        f"odd and even {name} differ{', by another amount in each light: flicker' if flickers else ' in all lights'}",
         size.value,
         "ADU",
         size.error,
         size.significance,
         matters=True,
         evidence=(
-            f"odd minus even {name}: {size.value:+.2f} +- {size.error:.2f} ADU, {size.value / examined.sky_adu:+.2%} of the sky; "
-            f"spread between lights {lines.alternating_spread_adu:.2f} ADU"
+            f"odd minus even {name}: {size.value:+.2f} +- {size.error:.2f} ADU, {size.value / examined.sky_adu:+.2%} "
+            f"of the sky; spread between lights {lines.alternating_spread_adu:.2f} ADU"
         ),
-        fix="shoot the flats with longer exposures and a dimmer panel; compare another exposure: coldframe run --only flat --redo",
+        fix="shoot the flats with longer exposures and a dimmer panel: coldframe run --only flat --redo",
         harm=1 + abs(size.value) / examined.stack_noise_adu,
     )
 

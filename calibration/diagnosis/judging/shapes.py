@@ -1,12 +1,13 @@
 """Colours and gradients over the field."""
 
 from collections.abc import Iterator
+from math import hypot
 
 from coldframe.calibration.diagnosis.examination import Examination
 from coldframe.calibration.diagnosis.findings import Finding, Kind, Sensitivity
 
-SIGNIFICANT = 6.0
-LEAST_COLOUR = 0.005
+SIGNIFICANT = 5.0
+LEAST_COLOUR = 0.004
 LEAST_UNEVENNESS = 0.01
 STARS_SIGMA = 5.0
 
@@ -26,7 +27,7 @@ def colour_findings(examined: Examination) -> Iterator[Finding]:
         100 * shape.error,
         shape.significance,
         matters=True,
-        evidence=f"relative to green, the {place} changes by {shape.value:+.2%} +- {shape.error:.2%} in all lights",
+        evidence=f"the {place} change by {shape.value:.2%} +- {shape.error:.2%} where no nebula is",
         fix="shoot the flats through the filter of the lights with steady light: coldframe run --only flat --redo",
         harm=1 + abs(shape.value) * examined.sky_adu / examined.stack_noise_adu,
     )
@@ -37,23 +38,26 @@ def gradient_findings(examined: Examination) -> Iterator[Finding]:
     found = examined.unevenness
     if found is None:
         return
-    name, slope = max((("left to right", found.across), ("top to bottom", found.down)), key=lambda each: each[1].significance)
-    if slope.significance <= STARS_SIGMA or abs(slope.value) <= LEAST_UNEVENNESS:
+    size = hypot(found.across.value, found.down.value)
+    error = hypot(found.across.value * found.across.error, found.down.value * found.down.error) / max(size, 1e-9)
+    significance = hypot(found.across.significance, found.down.significance)
+    if significance <= STARS_SIGMA or size <= LEAST_UNEVENNESS:
         return
     yield Finding(
         Kind.GRADIENT,
         "the light of the flats was uneven (flat source not uniform)",
-        100 * abs(slope.value),
+        100 * size,
         "% over the field",
-        100 * slope.error,
-        slope.significance,
+        100 * error,
+        significance,
         matters=True,
         evidence=(
-            f"{found.stars} stars change by {slope.value:+.1%} +- {slope.error:.1%} from {name} when the telescope turns over; a "
-            "gradient of the sky would not change them"
+            f"the flux of {found.stars} stars depends on their place: {found.across.value:+.1%} +- "
+            f"{found.across.error:.1%} from left to right and {found.down.value:+.1%} +- {found.down.error:.1%} from "
+            "top to bottom, before and after the flip; a gradient of the sky does not change stars"
         ),
         fix="turn the panel by 180 degrees for half of the flats, or add a diffuser: coldframe run --only flat --redo",
-        harm=1 + abs(slope.value) * examined.sky_adu / examined.stack_noise_adu,
+        harm=1 + size * examined.sky_adu / examined.stack_noise_adu,
     )
 
 
@@ -61,7 +65,8 @@ def colour_limit(examined: Examination) -> Sensitivity | str:
     """Return the smallest change of colour that would be found, or the reason why none would."""
     if examined.colour is None:
         return "the lights have no filter array"
-    return Sensitivity(100 * max(SIGNIFICANT * examined.colour[0].error, LEAST_COLOUR), "%", "change of colour over the field")
+    least = max(SIGNIFICANT * examined.colour[0].error, LEAST_COLOUR)
+    return Sensitivity(100 * least, "%", "change of colour over the field")
 
 
 def gradient_limit(examined: Examination) -> Sensitivity | str:
@@ -70,8 +75,8 @@ def gradient_limit(examined: Examination) -> Sensitivity | str:
         return "no flat"
     if examined.unevenness is None:
         return (
-            "undecided between an uneven flat and a gradient of the sky; lights from both sides of the meridian, or a sky "
-            "flat, would decide"
+            "undecided between an uneven flat and a gradient of the sky; lights from both sides of the meridian, or a "
+            "sky flat, would decide"
         )
     least = STARS_SIGMA * max(examined.unevenness.across.error, examined.unevenness.down.error)
     return Sensitivity(100 * max(least, LEAST_UNEVENNESS), "%", "unevenness of the flat over the field")
