@@ -47,7 +47,7 @@ _STEP = 3
 
 
 ENOUGH_PIXELS = 2_000_000
-"""Number of pixels of a light to examine; the errors of estimates are those of such a sensor."""
+"""Number of pixels of a light to examine; more pixels would cost time and reduce errors little."""
 
 MOST_PARTS = 8
 _SQUARE = 8
