@@ -22,7 +22,7 @@ from coldframe.calibration.diagnosis.estimating.measuring import (
     find_hot,
 )
 from coldframe.calibration.diagnosis.estimating.motes import Motes
-from coldframe.calibration.diagnosis.estimating.pedestals import find_pedestals
+from coldframe.calibration.diagnosis.estimating.pedestals import Pedestals, find_pedestals
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPattern
 from coldframe.calibration.diagnosis.estimating.thermometer import find_residual
 from coldframe.calibration.diagnosis.examination import Examination, line_residuals
@@ -79,7 +79,6 @@ class MasterSummary:
         self.period = period
         self.kept: dict[FrameKind, MasterPlanes] = {}
         self.hot = HotPixels(np.zeros((2, 0), np.int64), np.zeros(0, np.float32), 0.0)
-        self._excess: dict[FrameKind, float] = {}
         self.dark_lines: tuple[F64, F64] | None = None
 
     def add(self, kind: FrameKind, master: MasterPlanes) -> None:
@@ -87,13 +86,7 @@ class MasterSummary:
         if kind is FrameKind.DARK:
             self.hot = find_hot(master, self.period)
             self.dark_lines = line_residuals(master.mean, 1), line_residuals(master.mean, 0)
-        self._excess[kind] = excess_of_uncertainty(master)
         self.kept[kind] = _sampled(master)
-
-    @property
-    def excesses(self) -> tuple[float, float]:
-        """Mean squared error of dark and flat, relative to the mean of their squared uncertainties."""
-        return self._excess.get(FrameKind.DARK, 1.0), self._excess.get(FrameKind.FLAT, 1.0)
 
     def masters(self, planes: Correction) -> Masters:
         """Return the masters, of which only the planes have all pixels."""
@@ -183,6 +176,12 @@ class QuickLook:
         found += negative_findings(examined, found)
         return sorted((each for each in found if each.matters), key=lambda each: each.harm, reverse=True)
 
+    def _pedestals(self, lights: list[LightMeasures]) -> Pedestals | None:
+        if self._gain is None:
+            return None
+        dark, flat = (excess_of_uncertainty(each) for each in (self._masters.dark, self._masters.flat))
+        return find_pedestals(lights, self._gain, dark, flat)
+
     def _examined(self, lights: list[LightMeasures]) -> Examination:
         """Return the examination, without the estimates that a quick look omits."""
         tiles = [light.tiles for light in lights]
@@ -198,7 +197,7 @@ class QuickLook:
             noise_adu=float(np.sqrt(np.mean(scatter / (PIXELS - 1)))),
             negative=float(np.mean([light.negative for light in lights])),
             gain=self._gain,
-            pedestals=None if self._gain is None else find_pedestals(lights, self._gain, *self._summary.excesses),
+            pedestals=self._pedestals(lights),
             hot=find_residual(lights, self._summary.hot),
             rows=find_pattern(*rows_of(lights), noise_adu, rows),
             columns=find_pattern(*columns_of(lights), noise_adu, columns),

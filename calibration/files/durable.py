@@ -151,8 +151,8 @@ def make_folder_durably(folder: Path) -> None:
     NotDurableError
         If any step fails.
     """
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
+        missing = [each for each in (folder, *folder.parents) if not each.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         for made in reversed(missing):
             flush_folder(made.parent)

@@ -32,7 +32,7 @@ from coldframe.calibration.files.keywords import raw_cards, with_driver_cards
 from coldframe.calibration.files.naming import name_part, settings_text
 from coldframe.calibration.library.library import LIBRARY, Library
 from coldframe.calibration.masters.master_frame import MasterFrame, is_written, master_name, write_master
-from coldframe.capture.storage.retry_write import free_path, numbered, write_with_retry
+from coldframe.capture.storage.retry_write import free_path, is_taken, numbered, write_with_retry
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame, StrayFrame
 
@@ -246,7 +246,7 @@ class NightFolder:
         """
         first = self._made(MASTERS) / master_name(master)
         for path in numbered(first):
-            if not path.exists():
+            if not is_taken(path):
                 return write_with_retry(path, lambda path: write_master(path, master), self.path / QUARANTINE)
             if is_written(path, master):
                 return path

@@ -15,6 +15,7 @@ from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import Notice
 from coldframe.capture.events.stream import EventStream
 from coldframe.capture.events.values import NightOutcome, Origin, Severity
+from coldframe.capture.host.allocator import share_one_heap
 from coldframe.capture.host.rig_lock import RigInUseError, rig_locked
 from coldframe.capture.host.systemd import ServiceWatch
 from coldframe.capture.monitoring.notifications.sending import NotifySetupError
@@ -111,6 +112,7 @@ def run_night(request: NightRequest, *, watch: bool, fresh: bool, wants_dashboar
     wants_dashboard, wants_json
         See `Screen`.
     """
+    share_one_heap()
     try:
         screen = Screen(wants_dashboard=wants_dashboard, wants_json=wants_json)
         service = ServiceWatch()

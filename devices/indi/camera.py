@@ -289,14 +289,13 @@ class IndiCamera(IndiDevice):
         elapsed_s = image.received_at_s - started_s
         try:
             self._check_shape(image)
-            self._exposure.check(image.header, kind, elapsed_s)
+            self._exposure.check(image.header, kind, elapsed_s, self._readout.held_gain)
             self._identity.check(image, ordered_at, ordered_at + timedelta(seconds=elapsed_s - exposure_s))
         except FrameDamagedError as error:
             what = error.what + self._changed()
             self._set_aside(StrayFrame(self.name, what, image.pixels, image.header))
             raise FrameDamagedError(self.name, what, error.advice) from None
-        if clock := self._identity.clock_remark():
-            remarks += (clock,)
+        remarks += tuple(filter(None, (self._identity.clock_remark(), self._exposure.gain_remark())))
         self._went_wrong = self._is_suspect = False
         self._timeouts = 0
         return Frame(

@@ -5,7 +5,13 @@ from functools import partial
 from typing import ClassVar
 
 from coldframe.devices.camera import Limits
-from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError, NotSupportedError, SettingRefusedError
+from coldframe.devices.errors import (
+    DeviceError,
+    DeviceLostError,
+    DeviceTimeoutError,
+    NotSupportedError,
+    SettingRefusedError,
+)
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.dialects import Spelling
 from coldframe.devices.indi.link import IndiLink
@@ -40,7 +46,26 @@ class IndiDevice:
         return self._name
 
     async def connect(self) -> None:
-        """Connect the driver and set the device up. If the driver is stuck, disconnect it first."""
+        """Connect the driver and set the device up. If the driver is stuck, disconnect it first.
+
+        If the connection to the server breaks meanwhile, start again once on the new connection.
+
+        Raises
+        ------
+        DeviceError
+            If the device cannot be set up.
+        """
+        await self.link.wait_connected()
+        generation = self.link.generation
+        try:
+            await self._connect()
+        except DeviceError as error:
+            if self.link.connected and self.link.generation == generation:
+                raise
+            log.warning("%s; connecting it again", error)
+            await self._connect()
+
+    async def _connect(self) -> None:
         if self._is_stuck:
             await self.disconnect_driver()
         await self.connect_driver()

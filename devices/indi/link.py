@@ -17,7 +17,7 @@ from coldframe.devices.errors import (
     NotSupportedError,
     SettingRefusedError,
 )
-from coldframe.devices.indi.mirror import Mirror, Property, State, Value, in_brackets
+from coldframe.devices.indi.mirror import DISCONNECTED_ADVICE, Mirror, Property, State, Value, in_brackets
 from coldframe.devices.watchers import Watchers
 
 log = logging.getLogger(__name__)
@@ -60,6 +60,7 @@ class IndiLink:
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._last_pong_s: float | None = None
+        self._refusal = ""  # why the process closed the present connection, if it did
 
     @property
     def server(self) -> str:
@@ -141,7 +142,9 @@ class IndiLink:
                 return result
             if not self._connected or self.generation != generation:
                 raise DeviceLostError(
-                    device, f"the connection to the {self.server} was lost while waiting for {waiting_for}"
+                    device,
+                    f"the connection to the {self.server} was lost while waiting for {waiting_for}"
+                    + in_brackets(self._refusal),
                 )
             if self.mirror.removals(device) != removals:
                 raise DeviceLostError(
@@ -151,7 +154,7 @@ class IndiLink:
                 raise DeviceLostError(
                     device,
                     f"another client or the driver disconnected it while waiting for {waiting_for}",
-                    "Is its cable plugged in, and does another program use it?",
+                    DISCONNECTED_ADVICE,
                 )
             return None
 
@@ -226,7 +229,7 @@ class IndiLink:
         Raises
         ------
         DeviceLostError
-            If the server is not connected.
+            If the server is not connected, or the driver is disconnected and so does not have the property.
         NotSupportedError
             If the device does not have the property, or the property is read-only.
         SettingRefusedError
@@ -236,6 +239,8 @@ class IndiLink:
         prop = self.mirror.find(device, name)
         if not self._connected:
             raise DeviceLostError(device, f"{self.server} is not connected")
+        if prop is None:
+            self.mirror.expect_connected(device)
         if prop is None or not prop.writable:
             raise NotSupportedError(device, f"has no property {name} that can be set")
         for element, value in values.items():
@@ -316,7 +321,7 @@ class IndiLink:
             backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)
 
     async def _one_life(self) -> bool:
-        """Run one process until it ends, and return True if it was connected."""
+        """Run one process until it ends, and return True if it was connected to a server that it did not refuse."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "coldframe.devices.indi.child", self.host, str(self.port)),
             stdin=asyncio.subprocess.PIPE,
@@ -348,7 +353,7 @@ class IndiLink:
             await end_process(process)
         if was_connected:
             log.warning("%s: connection lost (link process ended with %s)", self.server, process.returncode)
-        return was_connected
+        return was_connected and not self._refusal
 
     def _take(self, event: Mapping[str, Any]) -> None:
         now_s = asyncio.get_running_loop().time()
@@ -357,8 +362,12 @@ class IndiLink:
                 self.generation += 1
                 self._connected = True
                 self._last_pong_s = None
+                self._refusal = ""
             case "pong":
                 self._last_pong_s = now_s
+            case "refused":
+                self._refusal = event["text"]
+                log.warning("%s: reconnecting: %s", self.server, self._refusal)
             case "fault":
                 log.warning("%s: unreadable event: %s", self.server, event["text"])
             case _:

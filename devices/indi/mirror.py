@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from coldframe.devices.camera import Limits
-from coldframe.devices.errors import DeviceError
+from coldframe.devices.errors import DeviceError, DeviceLostError
 
 log = logging.getLogger(__name__)
 
 Value = float | bool | str
 State = Literal["idle", "ok", "busy", "alert"]
 
+
+DISCONNECTED_ADVICE = "Is its cable plugged in, and does another program use it?"
 
 MOST_DEVICES = 200
 MOST_PROPERTIES = 1000
@@ -162,6 +164,18 @@ class Mirror:
     def removals(self, device: str) -> int:
         """Return the number of times that the whole device was removed, for example because its driver crashed."""
         return self._removals.get(device, 0)
+
+    def expect_connected(self, device: str) -> None:
+        """Raise an error if the device's driver is disconnected from its hardware, and so has lost its properties.
+
+        Raises
+        ------
+        DeviceLostError
+            If the driver shows itself as disconnected.
+        """
+        prop = self.find(device, "CONNECTION")
+        if prop is not None and prop.values.get("CONNECT") is False:
+            raise DeviceLostError(device, "another client or the driver disconnected it", DISCONNECTED_ADVICE)
 
     def disconnections(self, device: str) -> int:
         """Return the number of times that the device's driver was disconnected from its hardware, by any client."""

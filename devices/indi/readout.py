@@ -3,10 +3,10 @@
 import math
 
 from coldframe.config.frames import ReadoutSettings
-from coldframe.devices.errors import NotSupportedError, SettingRefusedError
+from coldframe.devices.errors import DeviceLostError, NotSupportedError, SettingRefusedError
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
-from coldframe.devices.indi.mirror import Property, in_brackets
+from coldframe.devices.indi.mirror import DISCONNECTED_ADVICE, Property, in_brackets
 
 REGION = ("X", "Y", "WIDTH", "HEIGHT")
 """Elements of CCD_FRAME, in unbinned pixels."""
@@ -23,11 +23,17 @@ def camera_property(device: IndiDevice, name: str) -> Property:
 
     Raises
     ------
+    DeviceLostError
+        If the driver is disconnected, and so does not have the property.
     NotSupportedError
         If the device does not have the property.
     """
     prop = device.link.mirror.find(device.name, name)
     if prop is None:
+        device.link.mirror.expect_connected(device.name)
+        if name in device.awaited:
+            # The device had it when it was set up. Drivers may remove it before they show that they are disconnected.
+            raise DeviceLostError(device.name, f"its driver has removed {name}", DISCONNECTED_ADVICE)
         raise NotSupportedError(device.name, f"has no property {name}; it is not a camera, or it is not connected")
     return prop
 
@@ -75,6 +81,13 @@ class IndiReadout:
     def frame_shape(self) -> tuple[int, ...]:
         """Height and width of a frame in binned pixels."""
         return tuple(edge // self.wanted.binning for edge in self._region)
+
+    @property
+    def held_gain(self) -> float | None:
+        """The commanded gain while the driver shows it; None if none was commanded or another client changed it."""
+        shown = self._device.number(dialects.GAIN)
+        is_held = self._applied is not None and self._applied.gain == shown and self.wanted.gain is not None
+        return shown if is_held else None
 
     @property
     def maximum_binning(self) -> int:

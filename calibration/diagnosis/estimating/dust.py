@@ -238,7 +238,8 @@ def _shift(seen: _Seen, template: F32, changed: F32, angle: float) -> tuple[Dust
     result = DustResult(
         Change.SHIFTED if angle == 0 else Change.TURNED,
         float(gains[down, across]),
-        *map(float, shift),
+        float(shift[0]),
+        float(shift[1]),
         angle,
         error=float(np.hypot(errors[0], errors[1])) if angle == 0 else ANGLE_ERROR,
     )

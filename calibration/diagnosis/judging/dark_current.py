@@ -105,7 +105,8 @@ def glow_findings(examined: Examination) -> Iterator[Finding]:
     glow, mirrored = examined.glow
     if glow.significance <= GLOW_SIGMA or abs(glow.value) <= LEAST_GLOW:
         return
-    decided = mirrored < max(MOST_MIRRORED, MIRRORED_PART * abs(glow.value))
+    if mirrored > max(MOST_MIRRORED, MIRRORED_PART * abs(glow.value)):
+        return
     much = "too little" if glow.value > 0 else "too much"
     slope = 0.0 if examined.hot is None else examined.hot.slope.value
     with_hot = slope * glow.value > 0 and abs(slope) > LEAST_SLOPE
@@ -113,12 +114,12 @@ def glow_findings(examined: Examination) -> Iterator[Finding]:
     cause += ": its exposure or temperature differs" if with_hot else ": it was scaled, or is from another readout mode"
     yield Finding(
         Kind.AMP_GLOW,
-        cause if decided else f"{cause}; or a nebula imitates the glow: undecided",
+        cause,
         1 + glow.value,
         "times the dark",
         glow.error,
         glow.significance,
-        matters=decided,
+        matters=True,
         evidence=(
             f"{glow.value:+.0%} +- {glow.error:.0%} of the dark's glow remains in the lights; mirror images of the "
             f"glow fit with at most {mirrored:.0%}; hot pixels remain with {slope:+.1%}"
@@ -145,6 +146,6 @@ def glow_limit(examined: Examination) -> Sensitivity | str:
     if examined.glow is None:
         return "the dark has no glow"
     glow, mirrored = examined.glow
-    if mirrored > MOST_MIRRORED:
+    if mirrored > max(MOST_MIRRORED, MIRRORED_PART * abs(glow.value)):
         return "nebulae or the sky imitate the glow"
     return Sensitivity(100 * max(GLOW_SIGMA * glow.error, LEAST_GLOW), "%", "part of the dark's glow")

@@ -130,7 +130,8 @@ def stretched(values: NDArray[np.float64], stretch: Stretch, greys: int) -> NDAr
         return np.full(values.shape, 128, np.uint8)
     if not np.isfinite(greys / span):  # the contrast is below the smallest numbers
         return np.full(values.shape, 128, np.uint8)
-    steps = np.clip((values - stretch.black) * (greys / span), 0, greys - 1).astype(np.uint8)
+    with np.errstate(over="ignore"):  # infinities are white
+        steps = np.clip((values - stretch.black) * (greys / span), 0, greys - 1).astype(np.uint8)
     pixels: NDArray[np.uint8] = (steps.astype(np.uint16) * 255 // (greys - 1)).astype(np.uint8)
     return pixels
 

@@ -159,6 +159,7 @@ class MqttPublisher:
             subscriptions=subscriptions,
             on_connected=self._found,
             on_lost=self._lost,
+            on_refused=self._refused,
             on_message=self._receive,
             backoff=backoff,
         )
@@ -248,6 +249,10 @@ class MqttPublisher:
             self._is_lost = True
             text = f"cannot reach the MQTT broker {self._address} ({reason}); the night continues without it"
             self._call_night(self._notify, Severity.WARNING, text)
+
+    def _refused(self, fault: str) -> None:
+        text = f"the MQTT broker {self._address} {fault}; check the access rules of this user. The night continues"
+        self._call_night(self._notify, Severity.WARNING, text)
 
     def _receive(self, message: Message) -> None:
         if message.topic == self._home.birth_topic:

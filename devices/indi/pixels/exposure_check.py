@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.config.frames import FrameKind
 from coldframe.devices.errors import DeviceError, FrameDamagedError
+from coldframe.devices.indi.pixels.driver_report import DriverReport
+from coldframe.devices.indi.pixels.gain_card import GainCard
 
 EARLIEST = 0.98
 """A frame that arrives before this fraction of its exposure was not fully exposed (seen in indi-allsky#1020)."""
@@ -18,30 +19,11 @@ EXPTIME_TOLERANCE = 0.01
 LEAST_EXPTIME_TOLERANCE_S = 0.05
 """Tolerances of EXPTIME, relative and in seconds: drivers measure exposures, or round them to their resolution."""
 
-UNTIL_HABIT = 2
-"""Number of contradictions after which a driver that never agreed is not believed (EXPTIME: indi-3rdparty#1245)."""
-
 ADVICE = "Does another program use the camera?"
 
 
-@dataclass(slots=True)
-class _Report:
-    """A value of the driver that should confirm each exposure, and whether the driver is known to report it well."""
-
-    has_agreed: bool = False
-    contradictions: int = 0
-
-    def contradicts(self, *, differs: bool) -> bool:
-        """Return True if the report differs, and the driver does not always report it wrongly."""
-        if not differs:
-            self.has_agreed = True
-            return False
-        self.contradictions += 1
-        return self.has_agreed or self.contradictions <= UNTIL_HABIT
-
-
 class ExposureCheck:
-    """A comparison of each requested exposure with the driver's countdown, its EXPTIME, and the wall time.
+    """A comparison of each requested exposure with the driver's countdown, its EXPTIME and GAIN, and the wall time.
 
     Parameters
     ----------
@@ -51,7 +33,8 @@ class ExposureCheck:
 
     def __init__(self, device: str) -> None:
         self._device = device
-        self._countdown, self._exptime = _Report(), _Report()
+        self._countdown, self._exptime = DriverReport(), DriverReport()
+        self._gain_card = GainCard()
         self._exposure_s = 0.0
         self._least_left_s = math.inf
         self._is_foreign: bool | None = None
@@ -80,14 +63,36 @@ class ExposureCheck:
         if left_s > 0:  # some drivers show 0 until the exposure has started
             self._least_left_s = min(left_s, self._least_left_s)
 
-    def check(self, header: Mapping[str, HeaderValue], kind: FrameKind, elapsed_s: float) -> None:
-        """Check a frame that arrived `elapsed_s` after the command of its exposure.
+    def check(self, header: Mapping[str, HeaderValue], kind: FrameKind, elapsed_s: float, gain: float | None) -> None:
+        """Check a frame.
+
+        Parameters
+        ----------
+        header
+            Cards of the driver.
+        kind
+            The requested kind.
+        elapsed_s
+            Time from the command of the exposure to the arrival of the frame.
+        gain
+            The gain that the frame should have, in the driver's units; None if it is not known.
 
         Raises
         ------
         FrameDamagedError
-            If the frame has a different exposure.
+            If the frame has a different exposure or gain.
         """
+        # Compare the gain first, so that a driver that states both wrongly costs two frames and not four.
+        other_gain = self._gain_card.contradiction(header, gain)
+        self._check_time(header, kind, elapsed_s)
+        if other_gain:
+            raise FrameDamagedError(self._device, f"sent a frame {other_gain}", ADVICE)
+
+    def gain_remark(self) -> str:
+        """Return once that the driver always states a wrong gain; otherwise an empty string."""
+        return self._gain_card.remark()
+
+    def _check_time(self, header: Mapping[str, HeaderValue], kind: FrameKind, elapsed_s: float) -> None:
         if kind is not FrameKind.BIAS and elapsed_s < EARLIEST * self._exposure_s:
             raise FrameDamagedError(
                 self._device, f"sent a frame {elapsed_s:.3f} s after the start of a {self._exposure_s:g} s exposure"

@@ -11,6 +11,7 @@ from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.devices.errors import DeviceError, DeviceLostError, FrameDamagedError, SettingRefusedError
 from coldframe.devices.indi import link as link_module
 from coldframe.devices.indi.camera import IndiCamera
+from coldframe.devices.indi.readout import camera_property
 from tests.devices.indi.fake_server import CAMERA, SHAPE, Answer, FakeServer, blob, exposure, fits_bytes, number, switch
 from tests.devices.test_rig_ready import seen
 from tests.patience import PATIENCE_S, until
@@ -18,9 +19,9 @@ from tests.patience import PATIENCE_S, until
 EXPOSURE_S = 0.3
 
 
-def exposed_for(exptime_s: float) -> str:
-    """Return a fully saturated frame, which may be repeated, with an EXPTIME."""
-    header, data = FrameEncoder().encode(np.full(SHAPE, 65535, np.uint16), [Card("EXPTIME", exptime_s)])
+def labelled(**cards: float) -> str:
+    """Return a fully saturated frame, which may be repeated, with cards."""
+    header, data = FrameEncoder().encode(np.full(SHAPE, 65535, np.uint16), [Card(*card) for card in cards.items()])
     return blob(header + bytes(data))
 
 
@@ -30,7 +31,7 @@ def answer(server: FakeServer, exptime_s: float | None, *left_s: float) -> None:
     async def expose(_values: dict[str, str]) -> None:
         server.send(*(exposure("Busy", left_s=each) for each in left_s))
         await asyncio.sleep(EXPOSURE_S)
-        server.send_pixels(blob(fits_bytes(65535)) if exptime_s is None else exposed_for(exptime_s))
+        server.send_pixels(blob(fits_bytes(65535)) if exptime_s is None else labelled(EXPTIME=exptime_s))
         server.send(exposure("Ok"))
 
     server.answers["CCD_EXPOSURE"] = expose
@@ -130,6 +131,27 @@ async def test_a_disconnection_during_an_exposure_is_noticed_at_once(server: Fak
     assert server.ordered("CCD_GAIN") == [{"GAIN": "30"}]
 
 
+@pytest.mark.parametrize("name", ["CCD_FRAME_TYPE", "CCD_EXPOSURE"])
+async def test_a_disconnection_between_two_commands_is_a_loss_that_is_retried(
+    server: FakeServer, camera: IndiCamera, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A property that is missing for this reason is no reason to give up the set."""
+    await camera.apply(ReadoutSettings())
+    await seen(camera.link, server, f'<delProperty device="{CAMERA}" name="{name}"/>')
+    await seen(camera.link, server, switch("CONNECTION", "Ok", CONNECT=False, DISCONNECT=True))
+    monkeypatch.setattr(IndiCamera, "is_ready", True)  # as it was just before the disconnection
+    with pytest.raises(DeviceLostError, match="another client or the driver disconnected it"):
+        await dark(camera, 0.0)
+
+
+async def test_a_property_that_vanishes_before_the_disconnection_shows_is_a_loss_that_is_retried(
+    server: FakeServer, camera: IndiCamera
+) -> None:
+    await seen(camera.link, server, f'<delProperty device="{CAMERA}" name="CCD_FRAME"/>')
+    with pytest.raises(DeviceLostError, match="has removed CCD_FRAME"):
+        camera_property(camera, "CCD_FRAME")
+
+
 async def test_settings_are_restored_although_another_client_connected_the_driver_again(
     server: FakeServer, camera: IndiCamera
 ) -> None:
@@ -140,6 +162,56 @@ async def test_settings_are_restored_although_another_client_connected_the_drive
     server.orders.clear()
     assert await dark(camera, 0.0) == SHAPE
     assert server.ordered("CCD_GAIN") == [{"GAIN": "30"}]
+
+
+def answer_with_gain(server: FakeServer, stated: float, *messages: str, exptime_s: float = 0.0) -> None:
+    """Answer exposures with messages, and with a frame whose card GAIN is `stated`."""
+
+    async def expose(_values: dict[str, str]) -> None:
+        server.send(exposure("Busy"), *messages)
+        server.send_pixels(labelled(GAIN=stated, EXPTIME=exptime_s))
+        server.send(exposure("Ok"))
+
+    server.answers["CCD_EXPOSURE"] = expose
+
+
+async def test_a_frame_with_another_gain_is_refused_although_the_driver_shows_the_right_one(
+    server: FakeServer, camera: IndiCamera
+) -> None:
+    await camera.apply(ReadoutSettings(gain=30.0))
+    answer_with_gain(server, 30.0)
+    assert await dark(camera, 0.0) == SHAPE
+    answer_with_gain(server, 70.0, number("CCD_GAIN", "Ok", GAIN=70), number("CCD_GAIN", "Ok", GAIN=30))
+    for _ in range(4):
+        with pytest.raises(FrameDamagedError, match="with gain 70 instead of 30"):
+            await dark(camera, 0.0)
+
+
+async def test_a_driver_that_always_states_a_wrong_gain_and_exptime_costs_two_frames(
+    server: FakeServer, camera: IndiCamera
+) -> None:
+    await camera.apply(ReadoutSettings(gain=30.0))
+    answer_with_gain(server, 0.8, exptime_s=300.0)
+    for _ in range(2):
+        with pytest.raises(FrameDamagedError, match="exposure of 300 s"):
+            await dark(camera, 0.0)
+    remarks = [(await camera.expose(FrameKind.DARK, 0.0)).remarks for _ in range(2)]
+    assert [len(each) for each in remarks] == [1, 0]
+    assert "with gain 0.8 instead of 30 (card GAIN)" in remarks[0][0]
+
+
+async def test_a_gain_that_was_not_commanded_may_be_any(server: FakeServer, camera: IndiCamera) -> None:
+    answer_with_gain(server, 99.0)
+    assert await dark(camera, 0.0) == SHAPE
+
+
+async def test_a_gain_that_the_driver_shows_changed_is_left_to_the_settings(
+    server: FakeServer, camera: IndiCamera
+) -> None:
+    """The night counts these changes, and ends if they go on."""
+    await camera.apply(ReadoutSettings(gain=30.0))
+    answer_with_gain(server, 30.0, number("CCD_GAIN", "Ok", GAIN=70))
+    assert (await camera.expose(FrameKind.DARK, 0.0)).settings.gain == 70
 
 
 Change = tuple[str, str, str, dict[str, str]]
