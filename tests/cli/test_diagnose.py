@@ -162,6 +162,7 @@ def test_a_clean_night_is_clean(shoot: Shoot) -> None:
         (faults.offset_adu(60), "offset"),
         (faults.fixed_rows(6), "banding"),
         (faults.few_darks(2), "banding"),
+        (faults.saturated_flat(0.1), "masters"),
     ],
     ids=str,
 )
