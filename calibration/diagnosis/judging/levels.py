@@ -24,6 +24,9 @@ OTHER_RESPONSE = Estimate(0.004, 0.003)
 """The pattern of the pixels depends on the colour of the light, so that the flat removes it incompletely; the pedestal
 that this imitates, relative to the sky, for the correlation of the patterns of 0.994 to 1 in simulated nights."""
 
+LEAST_GENUINE = 0.3
+"""Smallest part of the pattern of the flat that is not its noise; smoothed flats have none."""
+
 LEAK_CHI2 = 5.0
 """Advantage in chi-square, beyond the four that a gradient in two directions has by chance with a pedestal of the flat,
 from which light in the dark is the cause."""
@@ -58,7 +61,11 @@ def pedestal_findings(examined: Examination) -> Iterator[Finding]:
         if noise.significance > SIGNIFICANT and abs(noise.value) > LEAST_BY_NOISE * sky:
             yield _offset(examined, noise, "their photon noise implies another level; without a flat, no other witness")
         return
-    if response.significance <= SIGNIFICANT or abs(response.value) <= LEAST_OF_SKY * sky:
+    if (
+        found.genuine < LEAST_GENUINE
+        or response.significance <= SIGNIFICANT
+        or abs(response.value) <= LEAST_OF_SKY * sky
+    ):
         return
     chi2 = _chi_squares(examined, response, noise)
     slope = max((found.across_adu, found.down_adu), key=lambda each: each.significance)
@@ -269,6 +276,8 @@ def flat_limit(examined: Examination) -> Sensitivity | str:
         return "the gain is unknown"
     if not examined.masters.flat.uncertainty.any():
         return "the flat does not state its uncertainty, without which its noise looks like its pattern"
+    if examined.pedestals.genuine < LEAST_GENUINE:
+        return "the flat shows no pattern of pixel responses: it is too noisy, or was smoothed"
     least = max(SIGNIFICANT * _by_response(examined).error, LEAST_OF_SKY * abs(examined.sky_adu))
     return Sensitivity(100 * least / max(abs(examined.sky_adu), 1.0), "%", "pedestal of the flat, of its level")
 
