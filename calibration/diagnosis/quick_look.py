@@ -33,7 +33,7 @@ from coldframe.calibration.diagnosis.untestable import knowledge_of, with_readou
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.kernels.block_sums import BIN, BLOCKS, PIXELS, SCATTER
 from coldframe.calibration.lights.arithmetic import Correction
-from coldframe.calibration.masters.reading import MasterPlanes
+from coldframe.calibration.masters.reading import MasterPlanes, sampled_master
 from coldframe.config.frames import FrameKind
 
 F32 = NDArray[np.float32]
@@ -86,26 +86,12 @@ class MasterSummary:
         if kind is FrameKind.DARK:
             self.hot = find_hot(master, self.period)
             self.dark_lines = line_residuals(master.mean, 1), line_residuals(master.mean, 0)
-        self.kept[kind] = _sampled(master)
+        self.kept[kind] = sampled_master(master, _STEP)
 
     def masters(self, planes: Correction) -> Masters:
         """Return the masters, of which only the planes have all pixels."""
         kept = self.kept
         return Masters(planes, kept.get(FrameKind.DARK), kept.get(FrameKind.BIAS), kept.get(FrameKind.FLAT))
-
-
-def _sampled(master: MasterPlanes) -> MasterPlanes:
-    def sampled(plane: F32) -> F32:
-        return plane[::_STEP, ::_STEP].copy()
-
-    return replace(
-        master,
-        mean=sampled(master.mean),
-        uncertainty=sampled(master.uncertainty),
-        frame_variance=sampled(master.frame_variance),
-        masked=None,
-        counts=None if master.counts is None else sampled(master.counts),
-    )
 
 
 class QuickLook:
