@@ -160,9 +160,21 @@ class WarmStep:
 Step = CoolStep | TuneStep | ShootStep | SkyStep | SkyMasterStep | WarmStep
 
 
-def replace_setpoint(step: Step, from_c: float, to_c: float) -> Step:
-    """Return the step with setpoint `to_c` if its setpoint is `from_c`, otherwise the unchanged step."""
+def replace_setpoint(step: Step, from_c: float, to_c: float | None, *, moves_darks: bool = True) -> Step:
+    """Return the step with setpoint `to_c` if its setpoint is `from_c`, otherwise the unchanged step.
+
+    Parameters
+    ----------
+    step
+        The step.
+    from_c, to_c
+        Old and new setpoint, degrees Celsius; None for no setpoint.
+    moves_darks
+        False leaves darks unchanged. Only they depend on the temperature of the lights.
+    """
     match step:
+        case ShootStep(kind=FrameKind.DARK) if not moves_darks:
+            return step
         case ShootStep() | TuneStep() if step.setpoint_c == from_c:
             return replace(step, setpoint_c=to_c)
         case SkyStep() if step.setpoint_c == from_c:

@@ -1,22 +1,160 @@
-"""Run work to completion in a thread or a task, even if the caller is cancelled."""
+"""Do blocking work in threads, with a deadline because a disk may hang, and run tasks to completion when cancelled."""
 
 import asyncio
+import errno
 import logging
+import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
+
+from coldframe.calibration.files.durable import NotDurableError
+from coldframe.errors import ColdframeError
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
+DISK_DEADLINE_S = 180.0
+"""Longest time for work that reads or writes a few files. Linux resets a stalled disk within 30 s, several times."""
+
+LONG_WORK_S = 3600.0
+"""Longest time for work that reads many frames, such as combining a large set on a Raspberry Pi."""
+
+
+class DiskHangsError(NotDurableError):
+    """The disk does not answer."""
+
+    def __init__(self, waited_s: float) -> None:
+        advice = "check its cable and its power, or the network to its server"
+        ColdframeError.__init__(self, f"the disk has not answered for {waited_s:.0f} s; {advice}")
+        self.path = Path()
+        self.errno = errno.ETIMEDOUT
+        self.advice = advice
+
+
+class DaemonThreads(ThreadPoolExecutor):
+    """Runs work in daemon threads, one more whenever none is idle.
+
+    Work that never ends therefore blocks neither other work nor the exit.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._idle = list[SimpleQueue[Callable[[], None] | None]]()
+
+    def submit(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Start the work in the thread that became idle last."""
+        future: Future[T] = Future()
+        try:
+            calls = self._idle.pop()
+        except IndexError:
+            calls = SimpleQueue()
+            threading.Thread(target=_call_each, args=(calls,), name="blocking work", daemon=True).start()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                self._idle.append(calls)
+                return
+            try:
+                result = work(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001  # the caller receives it
+                self._idle.append(calls)
+                future.set_exception(error)
+            else:
+                # Whoever waits for the result and then submits more work finds this thread idle.
+                self._idle.append(calls)
+                future.set_result(result)
+
+        calls.put(run)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - inherited
+        """End the idle threads."""
+        while self._idle:
+            self._idle.pop().put(None)
+        super().shutdown(wait, cancel_futures=cancel_futures)
+
+
+def _call_each(calls: "SimpleQueue[Callable[[], None] | None]") -> None:
+    while (call := calls.get()) is not None:
+        call()
+        # The call holds its result, for example the pixels of a frame.
+        del call
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    """A piece of work that a thread is doing. Times are those of the event loop."""
+
+    began_s: float
+    deadline_s: float
+    is_overdue: bool = False
+
+    def do(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        finally:
+            _under_way.discard(self)
+
+
+_under_way: set[_Work] = set()
+"""The work of all threads of this process, because all of it may wait for one disk."""
+
+
+def waiting_for_disk_s() -> float:
+    """Return the seconds for which the oldest work of `in_thread` has been running, or 0.0 if none is running."""
+    began_s = [each.began_s for each in tuple(_under_way) if each.deadline_s <= DISK_DEADLINE_S]
+    return asyncio.get_running_loop().time() - min(began_s) if began_s else 0.0
+
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Do blocking work in a thread. If the caller is cancelled, it still waits until the work is done.
 
     A thread cannot be stopped. If the caller did not wait, the next step could find the work incomplete.
+
+    Raises
+    ------
+    DiskHangsError
+        If the work takes longer than `DISK_DEADLINE_S`, and at once while other work is overdue. The thread continues.
     """
-    return await _finished(asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs)))
+    return await in_thread_within(DISK_DEADLINE_S, work, *args, **kwargs)
+
+
+async def in_thread_within(deadline_s: float, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do blocking work in a thread, as `in_thread` does, with another deadline.
+
+    Raises
+    ------
+    DiskHangsError
+        See `in_thread`.
+    """
+    now_s = asyncio.get_running_loop().time()
+    if overdue := [each for each in tuple(_under_way) if each.is_overdue]:
+        raise DiskHangsError(now_s - min(each.began_s for each in overdue))
+    mine = _Work(now_s, deadline_s)
+    _under_way.add(mine)
+    task = asyncio.ensure_future(asyncio.to_thread(mine.do, partial(work, *args, **kwargs)))
+    try:
+        return await _finished(task, deadline_s)
+    except TimeoutError:
+        if task.done():
+            raise
+        raise DiskHangsError(deadline_s) from None
+    finally:
+        if not task.done():
+            mine.is_overdue = True
+            task.add_done_callback(_log_late_failure)
+
+
+def _log_late_failure(task: "asyncio.Future[Any]") -> None:
+    if not task.cancelled() and (failure := task.exception()) is not None:
+        log.warning("overdue work has failed", exc_info=failure)
 
 
 async def to_its_end(work: Coroutine[Any, Any, T], name: str) -> T:
@@ -24,15 +162,26 @@ async def to_its_end(work: Coroutine[Any, Any, T], name: str) -> T:
     return await _finished(asyncio.create_task(work, name=name))
 
 
-async def _finished(task: "asyncio.Task[T]") -> T:
-    """Wait until a task ends, even if the caller is cancelled. Then return its result or raise the cancellation."""
+async def _finished(task: "asyncio.Future[T]", deadline_s: float | None = None) -> T:
+    """Wait until a task ends, even if the caller is cancelled. Then return its result or raise the cancellation.
+
+    Raises
+    ------
+    TimeoutError
+        If the task has not ended within `deadline_s`, and the caller was not cancelled.
+    """
+    loop = asyncio.get_running_loop()
+    ends_s = None if deadline_s is None else loop.time() + deadline_s
     cancellation: asyncio.CancelledError | None = None
     while not task.done():
         try:
             # If the caller is cancelled, `await task` would also cancel the task, but `wait` leaves it running.
-            await asyncio.wait([task])
+            done, _ = await asyncio.wait([task], timeout=None if ends_s is None else max(0.0, ends_s - loop.time()))
         except asyncio.CancelledError as error:
             cancellation = error
+        else:
+            if not done:
+                raise cancellation or TimeoutError
     if cancellation is None:
         return task.result()
     if not task.cancelled() and (failure := task.exception()) is not None:

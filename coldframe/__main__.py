@@ -1,5 +1,20 @@
-"""Run coldframe as `python -m coldframe`."""
+"""Run coldframe, as `python -m coldframe` or as the command `coldframe`."""
 
-from coldframe.cli import main
+import sys
+import time
 
-main()
+
+def main() -> None:
+    """Run the command line if the computer's clock can be read, which many modules do when they are imported."""
+    try:
+        time.time()
+    except OverflowError:  # Python counts nanoseconds from 1970 in 64 bits
+        sys.stderr.write("the computer's clock shows a date before 1678 or after 2262: set the clock\n")
+        sys.exit(2)
+    from coldframe.cli import main as run_command  # noqa: PLC0415 - this import reads the clock
+
+    run_command()
+
+
+if __name__ == "__main__":
+    main()

@@ -20,6 +20,7 @@ from coldframe.config.section import ContradictionError
 from coldframe.config.settings import Settings
 from coldframe.config.toml_lines import KeyPath, key_lines, nearest_line
 from coldframe.errors import ColdframeError
+from coldframe.visible import visible
 
 # A configuration has a few kilobytes. A much longer file is not a configuration, and is not read into memory. The
 # length of lines is limited because tomllib's run time grows with the square of the number of parts of a dotted key.
@@ -152,7 +153,7 @@ def _load_tables(path: Path, names: tuple[str, ...]) -> Settings:
 
 def _as_line(path: Path, problem: Problem) -> str:
     place = f"{path}:{problem.line}" if problem.line else str(path)
-    return ": ".join(_printable(part) for part in (place, problem.key, problem.text) if part)
+    return ": ".join(visible(part) for part in (place, problem.key, problem.text) if part)
 
 
 def _read_text(path: Path) -> str:
@@ -331,8 +332,3 @@ def _quoted(text: str) -> str:
 
 def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 3] + "..."
-
-
-def _printable(text: str) -> str:
-    """Escape characters that would move a terminal's cursor, change its colours or break the line."""
-    return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in text)

@@ -1,7 +1,7 @@
 """The whole configuration of one rig: all tables together, and the checks between them."""
 
 from collections.abc import Iterator
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -12,7 +12,14 @@ from coldframe.config.tables.flats import FlatSettings
 from coldframe.config.tables.mqtt import MqttSettings
 from coldframe.config.tables.night import HookSettings, SiteSettings, StorageSettings, WatchSettings
 from coldframe.config.tables.notify import NotifySettings
-from coldframe.config.tables.rig import AuxiliarySettings, CameraSettings, PanelSettings, ServerSettings, WheelSettings
+from coldframe.config.tables.rig import (
+    AuxiliarySettings,
+    CameraSettings,
+    CoverSettings,
+    PanelSettings,
+    ServerSettings,
+    WheelSettings,
+)
 from coldframe.config.tables.sets import FrameSet, LightsSettings
 
 
@@ -28,6 +35,7 @@ class Settings(Section):
     server: ServerSettings = Field(default_factory=ServerSettings, description="The INDI server.")
     camera: CameraSettings = Field(description="The camera.")
     panel: PanelSettings | None = Field(default=None, description="The flat panel, if there is one.")
+    cover: CoverSettings | None = Field(default=None, description="A cover that is not part of the panel, if any.")
     wheel: WheelSettings | None = Field(default=None, description="The filter wheel, if there is one.")
     cooling: CoolingSettings = Field(default_factory=CoolingSettings, description="Cooling down and warming up.")
     flats: FlatSettings = Field(default_factory=FlatSettings, description="Level and exposure of flats.")
@@ -52,6 +60,25 @@ class Settings(Section):
         """All names of the camera, the driver's name first."""
         return (self.camera.device, *(self.lights.camera_names or ()))
 
+    @property
+    def cover_for_flats(self) -> Literal["closed", "open"]:
+        """Position of the cover during flats. A separate cover is open, because the lamp is in front of it."""
+        return self.panel.cover_for_flats if self.cover is None and self.panel is not None else "open"
+
+    @property
+    def cover_at_end(self) -> Literal["closed", "open"]:
+        """Position of the cover at the end of the night."""
+        if self.cover is not None:
+            return self.cover.at_end
+        return self.panel.cover_at_end if self.panel is not None else "closed"
+
+    @property
+    def cover_deadline_s(self) -> float:
+        """Longest time for the cover to open or close."""
+        if self.cover is not None:
+            return self.cover.deadline_s
+        return self.panel.cover_deadline_s if self.panel is not None else 0.0
+
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         refuse(self._contradictions())
@@ -59,6 +86,9 @@ class Settings(Section):
 
     def _contradictions(self) -> Iterator[Contradiction]:
         yield from self._repeated_sets()
+        if self.cover is not None and self.panel is not None and self.cover.device == self.panel.device:
+            text = f'found "{self.cover.device}", which is the panel; allowed: a different device, or no [cover] table'
+            yield Contradiction(("cover", "device"), text)
         if self.flats.source == "sky" and self.site is None:
             text = 'found "sky" without a [site]; allowed: with a [site], from which twilight is computed'
             yield Contradiction(("flats", "source"), text)

@@ -2,7 +2,7 @@
 
 import json
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,20 @@ from coldframe.config.section import Section
 from coldframe.config.tables.cooling import CoolingSettings
 from coldframe.config.tables.flats import FlatSettings
 from coldframe.config.tables.night import HookSettings, StorageSettings, WatchSettings
-from coldframe.config.tables.rig import CameraSettings, PanelSettings, ServerSettings, WheelSettings
+from coldframe.config.tables.rig import (
+    CameraSettings,
+    CoverSettings,
+    PanelSettings,
+    ServerSettings,
+    WheelSettings,
+)
 from coldframe.config.tables.sets import LightsSettings
 from coldframe.config.tables.values import DifferentNames, Gain, Setpoint
 
 _COMMENT_WIDTH = 100
 # Most cooled cameras reach this setpoint on most nights, and their dark current is negligible there.
 _USUAL_SETPOINT_C = -10.0
+_FALLBACK_C = (-5.0, 0.0, 5.0, 10.0)
 _FINITE = ConfigDict(allow_inf_nan=False)
 _GAIN = TypeAdapter(Gain, config=_FINITE)
 _SETPOINT = TypeAdapter(Setpoint, config=_FINITE)
@@ -46,8 +53,11 @@ class RigSurvey:
         The server.
     camera
         Device name of the camera.
+    other_cameras
+        Device names of the server's other cameras.
     gain, offset
-        Range of the control as the driver announces it; None if the camera has no such control.
+        Range of the control as the driver announces it, with one value if it is read-only; None if the camera has no
+        such control.
     gain_now, offset_now
         Present values of the controls.
     setpoint_c
@@ -60,13 +70,16 @@ class RigSurvey:
         Range of the panel's brightness in its own steps; None if it can only be switched on and off.
     has_cover
         True if the panel can open and close a cover.
+    cover
+        Device name of a cover that is not part of the panel.
     wheel, filters
-        Device name of the filter wheel, and the names of its filters in slot order.
+        Device name of the filter wheel, and the names of its filters in slot order; empty for slots without a name.
     """
 
     host: str
     port: int
     camera: str
+    other_cameras: tuple[str, ...] = ()
     gain: tuple[float, float] | None = None
     gain_now: float | None = None
     offset: tuple[float, float] | None = None
@@ -77,6 +90,7 @@ class RigSurvey:
     panel: str | None = None
     brightness: tuple[float, float] | None = None
     has_cover: bool = False
+    cover: str | None = None
     wheel: str | None = None
     filters: tuple[str, ...] = ()
 
@@ -104,8 +118,9 @@ def starter_config(survey: RigSurvey) -> str:
         _table("server", ServerSettings, {"host": survey.host, "port": survey.port}),
         _camera(survey),
         _panel(survey),
+        *_cover(survey),
         _wheel(survey, filters),
-        _table("cooling", CoolingSettings, {}),
+        _cooling(survey),
         _table("flats", FlatSettings, {}, leave_out=("filters",)),
         _filter_example(filters),
         _table("storage", StorageSettings, {}),
@@ -123,12 +138,18 @@ def starter_config(survey: RigSurvey) -> str:
 def _camera(survey: RigSurvey) -> str:
     chosen: dict[str, object] = {"device": survey.camera}
     notes: dict[str, str] = {}
+    if survey.other_cameras:
+        others = _toml(survey.other_cameras)
+        notes["device"] = f"The server has other cameras, too: {others}. For one of them, use coldframe init --camera."
     for name, limits, now in (
         ("gain", survey.gain, survey.gain_now),
         ("offset", survey.offset, survey.offset_now),
     ):
         if limits is None:
             notes[name] = f"This camera has no {name} control."
+            continue
+        if limits[0] == limits[1]:
+            notes[name] = f"The {name} of this camera is fixed at {limits[0]:g}."
             continue
         notes[name] = f"This camera: {limits[0]:g} to {limits[1]:g}."
         if now is not None and _fits(_GAIN, float(now)):
@@ -147,6 +168,14 @@ def _camera(survey: RigSurvey) -> str:
     return _table("camera", CameraSettings, chosen, notes)
 
 
+def _cooling(survey: RigSurvey) -> str:
+    """Return the table [cooling]. On warm nights, the setpoint falls back to warmer ones that the cooler accepts."""
+    if survey.setpoint_c is None:
+        return _table("cooling", CoolingSettings, {})
+    low, high = survey.setpoint_c
+    return _table("cooling", CoolingSettings, {"fallback_c": [each for each in _FALLBACK_C if low <= each <= high]})
+
+
 def _panel(survey: RigSurvey) -> str:
     if survey.panel is None:
         return f'# No flat panel was found. If you have one, add a table [panel] with device = "its name".\n{_MQTT}'
@@ -156,13 +185,24 @@ def _panel(survey: RigSurvey) -> str:
     return _table("panel", PanelSettings, {"device": survey.panel}, notes, leave_out=("mqtt",)) + "\n\n" + _MQTT
 
 
+def _cover(survey: RigSurvey) -> Iterator[str]:
+    if survey.cover is not None:
+        yield _table("cover", CoverSettings, {"device": survey.cover})
+
+
 def _wheel(survey: RigSurvey, filters: tuple[str, ...]) -> str:
-    if survey.wheel is None or not filters:
+    if survey.wheel is not None and not filters:
+        return _comment(
+            f"The filter wheel {survey.wheel} reports neither slots nor names. To use it, add a table [wheel] with "
+            "device and names."
+        )
+    if survey.wheel is None:
         return _comment('No filter wheel was found. If you have one, add a table [wheel] with device = "its name".')
     chosen: dict[str, object] = {"device": survey.wheel}
+    notes = {"names": f"The driver's names: {_toml(survey.filters)}."}
     if filters != survey.filters:
         chosen["names"] = filters
-    notes = {"names": f"The driver's names: {_toml(survey.filters)}."}
+        notes["names"] += " Replace the numbered names by your own, here and in the sets."
     return _table("wheel", WheelSettings, chosen, notes)
 
 

@@ -24,6 +24,11 @@ class Limits:
         """Return True if `value` is within the range. NaN is never within the range."""
         return self.minimum <= value <= self.maximum
 
+    @property
+    def is_fixed(self) -> bool:
+        """True if the control has only one value, because its driver shows it but cannot change it."""
+        return self.minimum == self.maximum
+
 
 @dataclass(frozen=True, slots=True)
 class CameraFeatures:
@@ -38,7 +43,7 @@ class CameraFeatures:
     exposure_s
         Range of the exposure.
     gain, offset
-        Range of the control; None if the camera does not have the control.
+        Range of the control, with one value if it is read-only; None if the camera does not have the control.
     maximum_binning
         Largest symmetric binning.
     readout_modes
@@ -50,7 +55,7 @@ class CameraFeatures:
     cfa_pattern
         Colour filter array, such as "RGGB", starting at the frame's first pixel; None for a mono camera.
     serial
-        The camera's serial number or the driver's device name.
+        The camera's serial number; empty if the driver does not report it.
     """
 
     width: int
@@ -116,6 +121,8 @@ class Frame:
         Name of the camera.
     header
         FITS cards that the driver wrote, without the structural cards.
+    remarks
+        What the user should know about the camera, such as changes by another client that were undone.
     """
 
     pixels: NDArray[np.uint16]
@@ -127,6 +134,7 @@ class Frame:
     setpoint_c: float | None
     camera: str
     header: Mapping[str, HeaderValue] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

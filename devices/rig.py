@@ -1,25 +1,32 @@
 """All devices of one telescope."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from coldframe.devices.auxiliary import Auxiliary
 from coldframe.devices.camera import Camera
 from coldframe.devices.connection import Connection
 from coldframe.devices.filter_wheel import FilterWheel
-from coldframe.devices.flat_panel import FlatPanel
+from coldframe.devices.flat_panel import FlatPanel, PanelState
 
 Device = Camera | FlatPanel | FilterWheel | Auxiliary
 
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """A camera, the other devices of its telescope, and the connection to their server if there is a server."""
+    """A camera, the other devices of its telescope, and the connection to their server if there is a server.
+
+    Attributes
+    ----------
+    cover
+        A cover that is not part of the panel.
+    """
 
     camera: Camera
     panel: FlatPanel | None = None
     wheel: FilterWheel | None = None
     connection: Connection | None = None
     auxiliaries: tuple[Auxiliary, ...] = ()
+    cover: FlatPanel | None = None
 
     async def connect(self) -> None:
         """Connect all devices.
@@ -35,5 +42,19 @@ class Rig:
     @property
     def devices(self) -> tuple[Device, ...]:
         """All devices of the rig."""
-        parts = (self.camera, self.panel, self.wheel, *self.auxiliaries)
+        parts = (self.camera, self.panel, self.cover, self.wheel, *self.auxiliaries)
         return tuple(device for device in parts if device is not None)
+
+    @property
+    def covering(self) -> FlatPanel | None:
+        """The device that covers the telescope: a separate cover, or else a panel with a cover."""
+        if self.cover is not None:
+            return self.cover
+        return self.panel if self.panel is not None and self.panel.has_cover else None
+
+    def panel_state(self) -> PanelState | None:
+        """Return the last reported state of the lamp and of the device that covers the telescope."""
+        shown = self.panel or self.cover
+        if shown is None:
+            return None
+        return shown.state() if self.covering is None else replace(shown.state(), cover=self.covering.state().cover)

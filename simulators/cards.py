@@ -7,6 +7,7 @@ from coldframe.config.frames import FrameKind
 from coldframe.config.simulated_rig import SimulatedRig
 from coldframe.simulators.sensor import Exposure
 
+TELESCOPE_NAME = "Coldframe Telescope"
 CAMERA_NAME = "Coldframe Camera"
 PANEL_NAME = "Coldframe Flat Panel"
 WHEEL_NAME = "Coldframe Filter Wheel"
@@ -25,12 +26,16 @@ def driver_cards(
 ) -> dict[str, HeaderValue]:
     """Return the cards of a full frame, without the structural cards.
 
-    Like the base class, this function writes neither OFFSET nor SET-TEMP nor the readout mode.
+    Like the base class, this function writes neither OFFSET nor SET-TEMP nor the readout mode. The observer and the
+    object are unknown until a client names them.
     """
     sensor = rig.sensor
     cards: dict[str, HeaderValue] = {
         "ROWORDER": "TOP-DOWN",
         "INSTRUME": CAMERA_NAME,
+        "TELESCOP": TELESCOPE_NAME,
+        "OBSERVER": "Unknown",
+        "OBJECT": "Unknown",
         "EXPTIME": shot.exposure_s,
         "CCD-TEMP": round(reading_c, 2),
         "PIXSIZE1": sensor.pixel_um,
@@ -43,6 +48,8 @@ def driver_cards(
         "IMAGETYP": IMAGE_TYPES[kind],
         "DATE-OBS": started_at.replace(tzinfo=None).isoformat(timespec="milliseconds"),
     }
+    if IMAGE_TYPES[kind] == IMAGE_TYPES[FrameKind.DARK]:
+        cards["DARKTIME"] = shot.exposure_s
     if sensor.gain:
         cards["GAIN"] = shot.gain
     if rig.wheel and shot.filter_slot is not None:

@@ -99,6 +99,14 @@ class Mosquitto:
         self.kill()
 
 
+def broker_with_access(folder: Path, *rules: str) -> Mosquitto:
+    """Return a broker with access rules for all clients, such as "topic write a/b"."""
+    file = folder / "acl"
+    file.write_text("\n".join(rules) + "\n", encoding="utf-8")
+    file.chmod(0o600)
+    return Mosquitto(folder, f"acl_file {file}")
+
+
 @asynccontextmanager
 async def without_mqtt_5(broker: Mosquitto) -> AsyncIterator[int]:
     """Run a proxy that refuses all MQTT versions except 3.1.1 in front of a broker, and yield its port."""

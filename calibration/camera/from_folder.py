@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from fnmatch import fnmatch
 from pathlib import Path
 from statistics import fmean
-from tempfile import TemporaryDirectory
 
 from coldframe.calibration.camera.photon_transfer import TILE_PIXELS, Measured, TileSeries
 from coldframe.calibration.camera.record import CameraRecord
@@ -14,6 +13,7 @@ from coldframe.calibration.camera.study import StudiedSet, study
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import SUFFIXES, open_image, read_image_header, uint16_pixels
 from coldframe.calibration.files.keywords import ROLES, in_drivers_words
+from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, require_readable, setup_of
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
@@ -137,8 +137,8 @@ def _studied(group: _Group, problems: list[str]) -> StudiedSet | None:
         return None
     for path in group.paths:
         try:
-            with TemporaryDirectory(prefix="coldframe-") as unpacked:
-                series.add(uint16_pixels(open_image(path, Path(unpacked))))
+            with scratch_folder() as unpacked:
+                series.add(uint16_pixels(open_image(path, unpacked)))
         except FrameFileError as error:
             problems.append(str(error))
     if series.frames == 0:

@@ -18,6 +18,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from coldframe.calibration.camera.photon_transfer import Measured, doubling_temperature_c
 from coldframe.calibration.files.durable import make_folder_durably, write_durably
 from coldframe.calibration.files.naming import name_part, settings_text
+from coldframe.calibration.files.regular import read_regular
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 CAMERAS = "cameras"
@@ -171,7 +172,7 @@ class CameraRecords:
         records, problems = [], []
         for path in sorted(self.folder.glob("*/*.json")):
             try:
-                records.append(CameraRecord.model_validate_json(path.read_bytes()))
+                records.append(CameraRecord.model_validate_json(read_regular(path)))
             except OSError as error:
                 problems.append(f"{path}: cannot be read ({error.strerror})")
             except ValidationError as error:

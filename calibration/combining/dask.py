@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from coldframe.calibration.combining.combine import Stacking, StackingError, flat_factors
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile
+from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.masters.flat_recipe import FlatRecipe
 from coldframe.calibration.masters.flat_scaling import FlatScaler
 from coldframe.calibration.measuring.statistics import central_region
@@ -67,7 +68,7 @@ class FileMark(NamedTuple):
     @classmethod
     def of(cls, path: Path) -> "FileMark":
         """Return the mark of a file; raise OSError if it cannot be read."""
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return cls(path, os.fstat(file.fileno()).st_size, blake2b(file.read(_DIGESTED_BYTES)).digest())
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.extensions import Extension
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile, open_image
+from coldframe.calibration.files.regular import open_regular
+from coldframe.calibration.files.unpacking import Extension
 from coldframe.calibration.frames.names import comparable, is_same_camera, is_same_name
 from coldframe.calibration.frames.overscan import (
     Overscan,
@@ -214,7 +215,7 @@ def _first_bytes(image: ImageFile) -> bytes:
 def _has_same_pixels(one: ImageFile, other: ImageFile) -> bool:
     """Return True if two images of the same size and format have equal pixels; read up to the first difference."""
     size = one.shape[0] * one.shape[1] * one.pixel_bytes
-    with one.stored.open("rb") as first, other.stored.open("rb") as second:
+    with open_regular(one.stored) as first, open_regular(other.stored) as second:
         first.seek(one.data_start)
         second.seek(other.data_start)
         lengths = (min(_PIECE_BYTES, size - start) for start in range(0, size, _PIECE_BYTES))

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, Stri
 
 from coldframe.calibration.combining.combine import StackingError
 from coldframe.calibration.files.durable import replace_durably, write_durably
+from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.stacking.accumulator import Accumulator
 from coldframe.calibration.stacking.clipping import MOST_FRAMES
 from coldframe.calibration.stacking.pixel_state import PixelState
@@ -117,7 +118,7 @@ def read_state(path: Path) -> SavedState:
         If the file cannot be read, is not a state, or any byte of it has changed since it was written.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             status = os.fstat(file.fileno())
             read = _HashedFile(path, file)
             description = _described(path, read, status.st_size)

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from coldframe.calibration.combining.frame_sets import RawFrame, open_frames, wi
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.frame_file import FrameEncoder, FrameFileError, read_header
 from coldframe.calibration.files.image_file import open_image, uint16_pixels
+from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.masters.dark_ladder import DarkLadder, Rung
 from coldframe.calibration.masters.flat_recipe import FlatRecipe, on_pedestal
@@ -85,8 +85,7 @@ def recombined(master: Path, raw_frames: Mapping[str, Path]) -> Recombination:
         raise FrameFileError(master, f"{len(missing)} of its {len(names)} frames are missing; first: {missing[0]}")
     made = read_master(master)
     overscan = setup_of(header).overscan
-    with TemporaryDirectory(prefix="coldframe-") as scratch:
-        folder = Path(scratch)
+    with scratch_folder() as folder:
         frames, refused = open_frames((raw_frames[name] for name in names), folder)
         frames, uncorrected = without_overscan(frames, "none" if overscan is None else overscan.method, folder)
         for error in (*refused, *uncorrected):

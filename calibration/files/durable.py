@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
+from coldframe.calibration.files.regular import open_regular
 from coldframe.errors import ColdframeError
 
 Buffer = bytes | memoryview
@@ -136,7 +137,7 @@ def link_durably(source: Path, path: Path) -> None:
             raise NotDurableError.of(path, error) from error
     else:
         return
-    with source.open("rb") as file:
+    with open_regular(source) as file:
         write_durably(path, iter(lambda: file.read(_COPIED_AT_ONCE), b""))
 
 
@@ -150,8 +151,8 @@ def make_folder_durably(folder: Path) -> None:
     NotDurableError
         If any step fails.
     """
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
+        missing = [each for each in (folder, *folder.parents) if not each.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         for made in reversed(missing):
             flush_folder(made.parent)

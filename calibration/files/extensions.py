@@ -1,25 +1,25 @@
 """FITS files with several images, such as one per amplifier: the choice of one image, and the assembly of a mosaic."""
 
 import gzip
+import os
 import re
-import warnings
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import nullcontext
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import BLOCK_LENGTH, CARD_LENGTH, HeaderValue, parse_cards
+from coldframe.calibration.files.damage import damage_reported
 from coldframe.calibration.files.frame_file import LONGEST_HEADER, FrameFileError
+from coldframe.calibration.files.regular import open_regular
+from coldframe.calibration.files.unpacking import GZIP_MAGIC, MOST_PIXELS, Extension, require_possible_size
 
 if TYPE_CHECKING:
     from astropy.io.fits import HDUList
-
-Extension = int | Literal["mosaic"]
-"""The number of an HDU, counted from 0 as in CFITSIO; "mosaic" assembles all images by DETSEC or CCDSEC."""
 
 _SECTION = re.compile(r"\s*\[\s*(\d{1,6})\s*:\s*(\d{1,6})\s*,\s*(\d{1,6})\s*:\s*(\d{1,6})\s*\]\s*")
 _BINNING = re.compile(r"\s*([1-9]\d?)\s+([1-9]\d?)\s*")
@@ -33,14 +33,15 @@ _COMPANIONS = frozenset(
 )
 """Names of extensions that describe the pixels of an image."""
 
-_LONGEST_DATA = 1 << 50
-_MOST_UNITS = 1000
-_MOST_PIXELS = 1 << 30
-"""Most pixels in a mosaic; a section beyond it is an error in a header."""
 
-_GZIP_MAGIC = b"\x1f\x8b"
-_READ_ERRORS = (OSError, ValueError, TypeError, KeyError, IndexError, RuntimeError, EOFError)
-"""What Astropy raises for damaged files."""
+_MOST_HDUS = 1000
+"""Most HDUs of a file; a mosaic camera has some hundred."""
+
+_MOST_AXES = 999
+"""Most axes of an image and most columns of a table (FITS standard 4.0, sections 4.4.1.1 and 7.3.1)."""
+
+_MOST_UNPACKED_BYTES = 1 << 32
+"""Most bytes of a gzip file that are unpacked in search of HDUs."""
 
 
 def require_one_image(path: Path) -> None:
@@ -69,7 +70,7 @@ def chosen_header(path: Path, extension: Extension) -> dict[str, HeaderValue]:
     FrameFileError
         If the file has no such image, or the images give no mosaic.
     """
-    headers = list(_headers(path))
+    headers = _headers(path)
     images = [number for number, header in enumerate(headers) if _is_image(header)]
     if extension == "mosaic":
         chosen = [headers[number] for number in images if number]
@@ -107,15 +108,22 @@ def chosen_image(path: Path, extension: Extension) -> tuple[dict[str, HeaderValu
     """
     from astropy.io import fits  # noqa: PLC0415 - importing it takes 0.3 s, and few files have several images
 
-    header = chosen_header(path, extension)
-    try:
-        with warnings.catch_warnings(), fits.open(path, memmap=False) as units:
-            warnings.simplefilter("ignore")  # of cards that are not valid; `parse_cards` has judged them
+    with damage_reported(path):
+        header, headers = chosen_header(path, extension), _headers(path)
+        for each in headers if extension == "mosaic" else [headers[extension]]:
+            _require_possible(each, path)
+        with open_regular(path) as file, fits.open(file, memmap=False) as units:
             if extension == "mosaic":
-                return header, _assembled(units, list(_headers(path)), path)
+                return header, _assembled(units, headers, path)
             return header, _plane(np.asarray(units[extension].data), path)
-    except _READ_ERRORS as error:
-        raise FrameFileError(path, f"cannot be read: {error}") from error
+
+
+def _require_possible(header: Mapping[str, HeaderValue], path: Path) -> None:
+    """Raise if the file is too short for the image that a header announces."""
+    prefix = "Z" if header.get("ZIMAGE") is True else ""
+    if _is_image(header):
+        shape = _whole(header, f"{prefix}NAXIS2", 0), _whole(header, f"{prefix}NAXIS1", 0)
+        require_possible_size(shape, path.stat().st_size, path)
 
 
 def _assembled(units: "HDUList", headers: list[dict[str, HeaderValue]], path: Path) -> NDArray[Any]:
@@ -198,7 +206,7 @@ def _mosaic_shape(headers: list[dict[str, HeaderValue]], path: Path) -> tuple[in
         max(max(place[2:]) for place in places) - top + 1,
         max(max(place[:2]) for place in places) - left + 1,
     )
-    if height * width > _MOST_PIXELS:
+    if height * width > MOST_PIXELS:
         raise FrameFileError(path, f"its images would give a mosaic of {width} x {height} pixels")
     return height, width
 
@@ -233,23 +241,28 @@ def _is_image(header: Mapping[str, HeaderValue]) -> bool:
     )
 
 
-def _headers(path: Path) -> Iterator[dict[str, HeaderValue]]:
-    """Yield the headers of all HDUs; a damaged end of the file ends them."""
-    try:
-        with path.open("rb") as file:
-            is_packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
-        with gzip.open(path) if is_packed else path.open("rb") as unpacked:
-            for _ in range(_MOST_UNITS):
-                header = _next_header(unpacked)
-                if header is None:
-                    return
-                yield header
+def _headers(path: Path) -> list[dict[str, HeaderValue]]:
+    """Return the headers of all HDUs; a damaged end of the file ends them."""
+    headers = []
+    with damage_reported(path), open_regular(path) as file:
+        is_packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+        file.seek(0)
+        with gzip.open(file) if is_packed else nullcontext(file) as unpacked:
+            while (header := _next_header(unpacked)) is not None:
+                headers.append(header)
                 length = _data_length(header)
-                if not 0 <= length <= _LONGEST_DATA:
-                    raise FrameFileError(path, f"truncated: a header announces {length} bytes of data")
-                unpacked.seek(length, 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise FrameFileError(path, str(getattr(error, "strerror", None) or error)) from error
+                if length < 0 or len(headers) > _MOST_HDUS or not _has_possible_counts(header):
+                    raise FrameFileError(path, f"damaged: the header of HDU {len(headers) - 1} is not possible in FITS")
+                if is_packed and unpacked.tell() + length > _MOST_UNPACKED_BYTES:
+                    raise FrameFileError(path, f"announces {length} bytes of data: unpack it with gunzip first")
+                unpacked.seek(length, os.SEEK_CUR)
+    return headers
+
+
+def _has_possible_counts(header: Mapping[str, HeaderValue]) -> bool:
+    """Return False if a header announces more axes or columns than FITS allows, for which Astropy would loop long."""
+    counts = ["NAXIS", "TFIELDS"] if header.get("XTENSION") in {"BINTABLE", "TABLE"} else ["NAXIS"]
+    return all(0 <= _whole(header, keyword, -1) <= _MOST_AXES for keyword in counts)
 
 
 def _next_header(file: gzip.GzipFile | BufferedReader) -> dict[str, HeaderValue] | None:

@@ -17,7 +17,9 @@ from coldframe.calibration.files.cards import (
     format_card,
     parse_cards,
 )
+from coldframe.calibration.files.regular import open_regular
 from coldframe.errors import ColdframeError
+from coldframe.visible import visible
 
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 
@@ -53,9 +55,9 @@ class FrameFileError(ColdframeError):
     """
 
     def __init__(self, path: Path | str, what: str) -> None:
-        super().__init__(f"{path}: {what}")
+        super().__init__(visible(f"{path}: {what}"))
         self.path = path
-        self.what = what
+        self.what = visible(what)
 
     def __reduce__(self) -> tuple[type["FrameFileError"], tuple[Path | str, str]]:
         # By default, pickle rebuilds an exception from its message alone, which fails because __init__ takes two
@@ -358,7 +360,7 @@ def memory_mapped(path: Path) -> mmap.mmap:
         If the file cannot be read, or is empty.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
         raise FrameFileError(path, error.strerror or str(error)) from error

@@ -7,26 +7,29 @@ import gzip
 import mmap
 import os
 import re
-import warnings
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import mkstemp
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import HeaderValue
-from coldframe.calibration.files.extensions import (
-    Extension,
-    chosen_header,
-    chosen_image,
-    require_one_image,
-    without_pixel_cards,
-)
+from coldframe.calibration.files.damage import damage_reported
+from coldframe.calibration.files.extensions import chosen_header, require_one_image, without_pixel_cards
 from coldframe.calibration.files.frame_file import BZERO, LONGEST_HEADER, FrameFileError, memory_mapped, parse_header
+from coldframe.calibration.files.regular import open_regular
+from coldframe.calibration.files.unpacking import (
+    GZIP_MAGIC,
+    MOST_COMPRESSED,
+    STORED_AS,
+    Extension,
+    require_possible_size,
+    unpack_extension,
+    unpack_gzip,
+    unpack_tiles,
+)
 
 PLAIN_SUFFIXES = frozenset({".fits", ".fit", ".fts"})
 SUFFIXES = PLAIN_SUFFIXES | {".fz", ".gz"}
@@ -39,21 +42,8 @@ UNREAD_FORMATS = {
 }
 """Formats of frames that coldframe does not read, by the suffix of the file."""
 
-STORED_AS: dict[int, np.dtype[Any]] = {
-    8: np.dtype("u1"),
-    16: np.dtype(">i2"),
-    32: np.dtype(">i4"),
-    -32: np.dtype(">f4"),
-    -64: np.dtype(">f8"),
-}
-"""Type of the stored pixels, by BITPIX."""
-
 UINT16_STORAGES = frozenset({(8, 0, 1), (16, 0, 1), (16, BZERO, 1)})
 """Values of `ImageFile.storage` for images whose pixels are whole numbers from 0 to 65,535."""
-
-GZIP_MAGIC = b"\x1f\x8b"
-MOST_COMPRESSED = 2000
-"""Largest number of pixels that one byte of a compressed file can represent; zlib reaches 1,032."""
 
 _USUAL_HEADER = 1 << 16
 """Number of bytes within which most headers end; for most files, no more bytes are read."""
@@ -63,9 +53,9 @@ _PAGES_OF_A_SEEK = 32
 
 _BELOW_ZERO = "values below zero, which a raw frame does not have: unsigned words without BZERO?"
 _ROWS_AT_ONCE = 256
-_COPIED_AT_ONCE = 1 << 20
-_BITS_AND_ZERO = {"uint8": (8, 0), "int16": (16, 0), "uint16": (16, BZERO), "int32": (32, 0), "uint32": (32, 1 << 31),
-            "float32": (-32, 0), "float64": (-64, 0)}  # fmt: skip
+_LARGEST = float(np.finfo(np.float32).max)
+"""Largest value of a 32-bit float, in which images that are not whole numbers of 16 bits are combined."""
+
 _OF_TABLES = re.compile(r"Z(?!ERO).*|T(FORM|TYPE|UNIT|ZERO|SCAL|NULL|FIELDS).*")
 """Keywords that describe the compression."""
 
@@ -122,7 +112,10 @@ class ImageFile:
         if self.storage == (8, 0, 1):
             return self._stored(0, self.shape[0]).astype(np.uint16)
         if self.storage not in {(16, 0, 1), (16, BZERO, 1)}:
-            return self.rows(0, self.shape[0]).astype(np.float32)
+            values = np.empty(self.shape, np.float32)
+            for top, rows in self.bands():
+                values[top : top + len(rows)] = rows
+            return values
         from coldframe.calibration.kernels import fits_words  # noqa: PLC0415 - importing Numba takes 0.7 s
 
         words = self._stored(0, self.shape[0]).view(np.uint16)
@@ -151,6 +144,11 @@ class ImageFile:
         values = stored[:size].view(STORED_AS[self.bits])[places].astype(np.int32)
         return (values + int(self.zero)).astype(np.uint16)
 
+    def bands(self) -> Iterator[tuple[int, NDArray[np.float64]]]:
+        """Yield all rows, a few at a time, each time with the number of the first."""
+        for top in range(0, self.shape[0], _ROWS_AT_ONCE):
+            yield top, self.rows(top, min(top + _ROWS_AT_ONCE, self.shape[0]))
+
     def rows(self, top: int, bottom: int) -> NDArray[np.float64]:
         """Return the values of the rows from `top` up to, but not including, `bottom`.
 
@@ -166,9 +164,9 @@ class ImageFile:
         width = self.shape[1]
         count = (bottom - top) * width
         try:
-            stored = np.fromfile(
-                self.stored, STORED_AS[self.bits], count, offset=self.data_start + top * width * self.pixel_bytes
-            )
+            with open_regular(self.stored) as file:
+                file.seek(self.data_start + top * width * self.pixel_bytes)
+                stored = np.fromfile(file, STORED_AS[self.bits], count)
         except OSError as error:
             raise FrameFileError(self.path, error.strerror or str(error)) from error
         if stored.size < count:
@@ -205,29 +203,25 @@ def open_image(path: Path, unpacked_in: Path, extension: Extension | None = None
     Raises
     ------
     FrameFileError
-        If the file cannot be read, contains no plane image, or several of them and `extension` is None; if a float is
-        not finite, or a signed word is negative.
+        If the file is not a regular file, is damaged, contains no plane image, or several of them and `extension` is
+        None; if a value is not finite or exceeds the range of a 32-bit float, or a signed word is negative.
     """
     require_known_format(path)
-    try:
-        if extension is not None:
-            image = _chosen_image(path, extension, unpacked_in)
-            _check_values(image)
-            return image
-        with path.open("rb") as file:
-            start, size = file.read(LONGEST_HEADER), os.fstat(file.fileno()).st_size
-        if start.startswith(GZIP_MAGIC):
-            image = _unpack_gzip(path, size, unpacked_in)
-        else:
-            header, data_start = _image_header(start, path)
-            if header.get("ZIMAGE") is True:
-                image = _unpack_tiles(path, header, size, unpacked_in)
-            else:
-                image = _image(path, header, data_start, size)
-    except OSError as error:
-        raise FrameFileError(path, error.strerror or str(error)) from error
-    _check_values(image)
-    return image
+    with damage_reported(path):
+        image = _opened(path, unpacked_in) if extension is None else _chosen_image(path, extension, unpacked_in)
+        _check_values(image)
+        return image
+
+
+def _opened(path: Path, unpacked_in: Path) -> ImageFile:
+    with open_regular(path) as file:
+        start, size = file.read(LONGEST_HEADER), os.fstat(file.fileno()).st_size
+    if start.startswith(GZIP_MAGIC):
+        return _unpacked_gzip(path, size, unpacked_in)
+    header, data_start = _image_header(start, path)
+    if header.get("ZIMAGE") is True:
+        return _unpacked_tiles(path, header, size, unpacked_in)
+    return _image(path, header, data_start, size)
 
 
 def without_packed_copies(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
@@ -263,23 +257,22 @@ def read_image_header(path: Path, extension: Extension | None = None) -> dict[st
         If the file cannot be read, or contains no plane image, or several of them and `extension` is None.
     """
     require_known_format(path)
-    if extension is not None:
-        return chosen_header(path, extension)
-    try:
-        return _header_within(_USUAL_HEADER, path)
-    except FrameFileError:
-        return _header_within(LONGEST_HEADER, path)
+    with damage_reported(path):
+        if extension is not None:
+            return chosen_header(path, extension)
+        try:
+            return _header_within(_USUAL_HEADER, path)
+        except FrameFileError:
+            return _header_within(LONGEST_HEADER, path)
 
 
 def _header_within(length: int, path: Path) -> dict[str, HeaderValue]:
-    try:
-        with path.open("rb") as file:
-            start = file.read(length)
+    with open_regular(path) as file:
+        start = file.read(length)
         if start.startswith(GZIP_MAGIC):
-            with gzip.open(path) as packed:
+            file.seek(0)
+            with gzip.open(file) as packed:
                 start = packed.read(length)
-    except (OSError, EOFError, zlib.error) as error:
-        raise FrameFileError(path, str(getattr(error, "strerror", None) or error)) from error
     header, _ = _image_header(start, path)
     height, width = _shape(header, "Z" if header.get("ZIMAGE") is True else "", path)
     return {**header, "NAXIS1": width, "NAXIS2": height}
@@ -294,6 +287,8 @@ def _image_header(start: bytes, path: Path) -> tuple[dict[str, HeaderValue], int
         raise FrameFileError(path, "not a standard FITS file: SIMPLE is not T")
     require_one_image(path)
     if header.get("NAXIS") != 0:
+        if header.get("ZIMAGE") is True:
+            raise FrameFileError(path, "damaged: the first HDU of a file cannot be compressed in tiles (ZIMAGE)")
         return header, data_start
     extension, length = parse_header(memoryview(start)[data_start:], path, "XTENSION=")
     if extension.get("XTENSION") != "IMAGE" and extension.get("ZIMAGE") is not True:
@@ -335,94 +330,53 @@ def _number(header: Mapping[str, HeaderValue], keyword: str, default: float, pat
 
 
 def _check_values(image: ImageFile) -> None:
-    """Raise if an image of floats contains a value that is not finite, or an image of signed words a negative one.
+    """Raise if a value does not fit a 32-bit float, or an image of signed words contains a negative value.
 
     Some programs store unsigned words without BZERO, so that values above 32,767 appear negative.
     """
-    if image.storage != (16, 0, 1) and image.bits > 0:
+    if image.bits > 0 and image.storage != (16, 0, 1) and image.scale == 1 and abs(image.zero) <= 1 << 31:
         return
-    for top in range(0, image.shape[0], _ROWS_AT_ONCE):
-        rows = image.rows(top, min(top + _ROWS_AT_ONCE, image.shape[0]))
-        if image.bits < 0 and not np.isfinite(rows).all():
+    for _, rows in image.bands():
+        if not np.isfinite(rows).all():
             raise FrameFileError(image.path, "some pixels are not numbers (NaN or infinite)")
-        if image.bits > 0 and rows.min() < 0:
+        if np.abs(rows).max() > _LARGEST:
+            raise FrameFileError(image.path, "some pixels exceed the range of 32-bit floats: damaged, or no raw frame")
+        if image.storage == (16, 0, 1) and rows.min() < 0:
             raise FrameFileError(image.path, _BELOW_ZERO)
 
 
 def _chosen_image(path: Path, extension: Extension, folder: Path) -> ImageFile:
     """Return one image of a file with several images, or their mosaic, as a copy in a folder."""
-    header, pixels = chosen_image(path, extension)
-    kind = pixels.dtype.name
-    if kind not in _BITS_AND_ZERO:
-        raise FrameFileError(path, f"pixels of type {kind} cannot be combined")
-    stored = _new_file(folder)
-    with stored.open("wb") as copy:
-        copy.write(_stored_form(pixels).tobytes())
-    bits, zero = _BITS_AND_ZERO[kind]
-    return ImageFile(path, stored, 0, (pixels.shape[0], pixels.shape[1]), bits, zero, 1, header)
+    header = chosen_header(path, extension)
+    height, width = shape = _length(header, 2, path), _length(header, 1, path)
+    require_possible_size(shape, path.stat().st_size, path)
+    stored, bits, zero = unpack_extension(path, extension, shape, folder)
+    if stored.stat().st_size != height * width * abs(bits) // 8:
+        raise FrameFileError(path, f"damaged: its image does not have the {width} x {height} pixels of its header")
+    return ImageFile(path, stored, 0, shape, bits, zero, 1, header)
 
 
-def _stored_form(values: NDArray[Any]) -> NDArray[Any]:
-    """Return values in the form in which FITS stores them."""
-    bits, zero = _BITS_AND_ZERO[values.dtype.name]
-    signed = (values ^ values.dtype.type(zero)).view(f"i{values.itemsize}") if zero else values
-    return signed.astype(STORED_AS[bits])
+def _length(header: Mapping[str, HeaderValue], axis: int, path: Path) -> int:
+    """Return the length of an axis."""
+    return int(_number(header, f"NAXIS{axis}", 0, path))
 
 
-def _unpack_gzip(path: Path, size: int, folder: Path) -> ImageFile:
+def _unpacked_gzip(path: Path, size: int, folder: Path) -> ImageFile:
     """Unpack the image in a gzip file, but no more bytes than its header announces."""
-    try:
-        with gzip.open(path) as packed:
-            header, data_start = _image_header(packed.read(LONGEST_HEADER), path)
-            if header.get("ZIMAGE") is True:
-                raise FrameFileError(path, "compressed twice, in tiles and with gzip: unpack it once")
-            image = _image(path, header, data_start, MOST_COMPRESSED * size)
-            missing = image.shape[0] * image.shape[1] * image.pixel_bytes
-            packed.seek(data_start)
-            stored = _new_file(folder)
-            with stored.open("wb") as copy:
-                while missing:
-                    piece = packed.read(min(missing, _COPIED_AT_ONCE))
-                    if not piece:
-                        raise FrameFileError(path, f"truncated: {missing} bytes of the image are missing")
-                    missing -= copy.write(piece)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise FrameFileError(path, f"truncated or damaged: {error}") from error
+    with open_regular(path) as file, gzip.open(file) as packed:
+        header, data_start = _image_header(packed.read(LONGEST_HEADER), path)
+    if header.get("ZIMAGE") is True:
+        raise FrameFileError(path, "compressed twice, in tiles and with gzip: unpack it once")
+    require_possible_size(_shape(header, "", path), size, path)
+    image = _image(path, header, data_start, MOST_COMPRESSED * size)
+    stored = unpack_gzip(path, data_start, image.shape[0] * image.shape[1] * image.pixel_bytes, folder)
     return replace(image, stored=stored, data_start=0)
 
 
-def _unpack_tiles(path: Path, header: Mapping[str, HeaderValue], size: int, folder: Path) -> ImageFile:
-    """Unpack an image that is compressed in tiles, a few rows at a time."""
-    height, width = _shape(header, "Z", path)
-    if height * width > MOST_COMPRESSED * size:
-        raise FrameFileError(path, f"truncated: {width} x {height} pixels cannot come from {size} bytes")
-    stored = _new_file(folder)
-    kind = ""
-    with stored.open("wb") as copy, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Astropy warns of cards that are not valid; `parse_cards` has judged them
-        for values in _tile_rows(path, height):
-            kind = values.dtype.name
-            if kind not in _BITS_AND_ZERO:
-                raise FrameFileError(path, f"pixels of type {kind} cannot be combined")
-            copy.write(_stored_form(values).tobytes())
-    bits, zero = _BITS_AND_ZERO[kind]
+def _unpacked_tiles(path: Path, header: Mapping[str, HeaderValue], size: int, folder: Path) -> ImageFile:
+    """Unpack an image that is compressed in tiles."""
+    height, width = shape = _shape(header, "Z", path)
+    require_possible_size(shape, size, path)
+    stored, bits, zero = unpack_tiles(path, header, shape, folder)
     frame = {keyword: value for keyword, value in header.items() if not _OF_TABLES.fullmatch(keyword)}
-    return ImageFile(path, stored, 0, (height, width), bits, zero, 1, {**frame, "NAXIS1": width, "NAXIS2": height})
-
-
-def _tile_rows(path: Path, height: int) -> Iterator[NDArray[Any]]:
-    """Decompress an image that is compressed in tiles, with Astropy, and yield its rows."""
-    from astropy.io import fits  # noqa: PLC0415 - importing it takes 0.3 s, and few files are compressed
-
-    try:
-        with fits.open(path, memmap=False) as units:
-            for top in range(0, height, _ROWS_AT_ONCE):
-                yield units[1].section[top : min(top + _ROWS_AT_ONCE, height)]
-    except (OSError, ValueError, TypeError, KeyError, IndexError, RuntimeError, EOFError) as error:
-        raise FrameFileError(path, f"cannot be decompressed: {error}") from error
-
-
-def _new_file(folder: Path) -> Path:
-    descriptor, name = mkstemp(dir=folder)
-    os.close(descriptor)
-    return Path(name)
+    return ImageFile(path, stored, 0, shape, bits, zero, 1, {**frame, "NAXIS1": width, "NAXIS2": height})

@@ -1,6 +1,7 @@
 """The library's index: a cache of headers, so that unchanged files need not be read again; the file may be deleted."""
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -127,33 +128,42 @@ class OpenIndex:
     def header(self, name: str, stamp: Stamp) -> dict[str, HeaderValue] | None:
         """Return the stored header of a file; None if the file is new or has changed, so that it must be read."""
         query = "SELECT header FROM masters WHERE name = ? AND bytes = ? AND modified_ns = ? AND header != ''"
-        for (text,) in self._rows(query, name, *stamp):
+        for (text,) in self._rows(query, _key(name), *stamp):
             header: dict[str, HeaderValue] = json.loads(text)
             return header
         return None
 
     def remember(self, name: str, stamp: Stamp, header: Mapping[str, HeaderValue]) -> None:
         """Store the header of a file; the SHA-256 of a different file with the same name is discarded."""
-        self._rows(_REMEMBER, name, *stamp, json.dumps(dict(header)))
+        self._rows(_REMEMBER, _key(name), *stamp, json.dumps(dict(header)))
 
     def digest(self, name: str) -> str | None:
         """Return the SHA-256 that was stored when the file was found intact; None if none was stored."""
-        return next((digest for (digest,) in self._rows("SELECT sha256 FROM masters WHERE name = ?", name)), None)
+        return next((digest for (digest,) in self._rows("SELECT sha256 FROM masters WHERE name = ?", _key(name))), None)
 
     def keep_digest(self, name: str, digest: str) -> None:
         """Store the SHA-256 of a file whose header is in the index."""
-        self._rows("UPDATE masters SET sha256 = ? WHERE name = ?", digest, name)
+        self._rows("UPDATE masters SET sha256 = ? WHERE name = ?", digest, _key(name))
 
     def names(self) -> frozenset[str]:
         """Return the names of all files in the index."""
-        return frozenset(name for (name,) in self._rows("SELECT name FROM masters"))
+        return frozenset(map(os.fsdecode, (name for (name,) in self._rows("SELECT name FROM masters"))))
 
     def drop(self, name: str) -> None:
         """Remove a file from the index."""
-        self._rows("DELETE FROM masters WHERE name = ?", name)
+        self._rows("DELETE FROM masters WHERE name = ?", _key(name))
 
-    def _rows(self, statement: str, *values: str | int) -> list[Any]:
+    def _rows(self, statement: str, *values: str | bytes | int) -> list[Any]:
         try:
             return self._connection.execute(statement, values).fetchall()
         except sqlite3.Error:
             return []
+
+
+def _key(name: str) -> str | bytes:
+    """Return a file's name as the index stores it: as bytes if it is not valid UTF-8, which SQLite's texts must be."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(name)
+    return name

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +13,11 @@ from numpy.typing import NDArray
 from coldframe.calibration.defects.files import BadPixels
 from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.durable import write_durably
-from coldframe.calibration.files.extensions import Extension
 from coldframe.calibration.files.frame_file import FrameFileError, extension_pieces, primary_pieces
 from coldframe.calibration.files.image_file import open_image, read_image_header
 from coldframe.calibration.files.keywords import other_cards, software_card
+from coldframe.calibration.files.scratch import scratch_folder
+from coldframe.calibration.files.unpacking import Extension
 from coldframe.calibration.frames.matching import defect_map_faults
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.overscan import corrected_header
@@ -207,8 +207,8 @@ def calibrate_file(
     NotDurableError
         If the result could not be written to disk, or `target` exists.
     """
-    with TemporaryDirectory(prefix=".coldframe-", dir=target.parent) as unpacked:
-        image = open_image(light, Path(unpacked), output.extension)
+    with scratch_folder(target.parent) as unpacked:
+        image = open_image(light, unpacked, output.extension)
         raw, header = image.pixels(), dict(image.header)
     if raw.dtype.kind == "f" and raw.max() <= HIGHEST_OF_FRACTIONS:
         raise FrameFileError(light, "its values are below 1, so they are not in ADU and no master fits them")

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.frame_file import FrameFileError, memory_mapped
-from coldframe.calibration.files.image_file import STORED_AS, UINT16_STORAGES, ImageFile
+from coldframe.calibration.files.image_file import UINT16_STORAGES, ImageFile
+from coldframe.calibration.files.unpacking import STORED_AS
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.looks.frame_looks import MeasuredFrame, shape_bounds_adu
 from coldframe.calibration.measuring.frame_shape import LEAST_CELL_PIXELS, frame_shape

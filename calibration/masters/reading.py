@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import BLOCK_LENGTH, HeaderValue
+from coldframe.calibration.files.damage import damage_reported
 from coldframe.calibration.files.frame_file import FrameFileError, memory_mapped, parse_header
+from coldframe.calibration.files.regular import open_regular
 
 F32 = NDArray[np.float32]
 
@@ -86,9 +88,14 @@ def read_master(path: Path) -> MasterPlanes:
     Raises
     ------
     FrameFileError
-        If the file cannot be read or is truncated, if its first image is not two-dimensional, or if values are not
-        finite.
+        If the file cannot be read, is truncated or damaged, if its first image is not two-dimensional, or if values are
+        not finite or exceed the range of 32-bit floats.
     """
+    with damage_reported(path):
+        return _master_planes(path)
+
+
+def _master_planes(path: Path) -> MasterPlanes:
     planes: dict[str, F32] = {}
     header: dict[str, HeaderValue] = {}
     for number, image in enumerate(_images(path)):
@@ -98,13 +105,15 @@ def read_master(path: Path) -> MasterPlanes:
             planes[name] = _plane(image, path)
     mean = planes["MEAN"]
     if not np.isfinite(mean).all():
-        raise FrameFileError(path, "some pixels of the master are not numbers")
+        raise FrameFileError(path, "some pixels of the master are not numbers, or exceed the range of 32-bit floats")
     if any(plane.shape != mean.shape for plane in planes.values()):
         raise FrameFileError(path, "its extensions differ in size from its first image")
     # The scatter of a single frame is unknown (NaN), and is read as 0.
-    uncertainty = np.nan_to_num(planes.get("UNCERT", np.zeros_like(mean)), copy=False)
+    uncertainty = np.nan_to_num(planes.get("UNCERT", np.zeros_like(mean)), copy=False, posinf=np.inf, neginf=-np.inf)
     counts = planes.get("COUNTS")
     variance = np.zeros_like(mean) if counts is None else _frame_variance(uncertainty, counts, header, "CFVAR")
+    if not np.isfinite(variance).all():
+        raise FrameFileError(path, "some values in its extensions are not numbers, or exceed what 32-bit floats hold")
     masked = planes["MASK"] > 0 if "MASK" in planes else None
     return MasterPlanes(mean, uncertainty, variance, masked, header, counts)
 
@@ -189,7 +198,7 @@ def integrity_fault(path: Path) -> str | None:
 
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file as text; it detects damage that additive checksums miss, such as swapped words."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -214,9 +223,9 @@ def _plane(image: Image, path: Path) -> F32:
     if header.get("NAXIS") != 2:  # noqa: PLR2004 - two-dimensional
         raise FrameFileError(path, "not a plane image")
     shape = _whole(header, "NAXIS2", path), _whole(header, "NAXIS1", path)
-    stored = np.frombuffer(image.data, _DTYPES[_whole(header, "BITPIX", path)]).reshape(shape)
+    stored = np.frombuffer(image.data, _DTYPES[_whole(header, "BITPIX", path)], shape[0] * shape[1]).reshape(shape)
     plane = stored.astype(np.float32)
-    zero, scale = header.get("BZERO", 0), header.get("BSCALE", 1)
+    zero, scale = _number(header, "BZERO", 0, path), _number(header, "BSCALE", 1, path)
     if scale != 1:
         plane *= np.float32(scale)
     if zero != 0:
@@ -255,13 +264,20 @@ def _data_size(header: dict[str, HeaderValue], path: Path) -> int:
             raise FrameFileError(path, f"not a plane image: NAXIS{axis} is {length}")
         size *= length
     heap, groups = header.get("PCOUNT", 0), header.get("GCOUNT", 1)
-    if not isinstance(heap, int) or not isinstance(groups, int) or heap < 0 or groups < 1:
+    if not isinstance(heap, int) or not isinstance(groups, int) or heap < 0 or groups != 1:
         raise FrameFileError(path, f"PCOUNT {heap}, GCOUNT {groups}: not valid in FITS")
-    return groups * (size + abs(bits) // 8 * heap)
+    return size + abs(bits) // 8 * heap
 
 
 def _whole(header: dict[str, HeaderValue], keyword: str, path: Path) -> int:
     value = header.get(keyword)
     if isinstance(value, bool) or not isinstance(value, int):
         raise FrameFileError(path, f"{keyword} is missing or not an integer")
+    return value
+
+
+def _number(header: Mapping[str, HeaderValue], keyword: str, default: float, path: Path) -> float:
+    value = header.get(keyword, default)
+    if isinstance(value, str | bool):
+        raise FrameFileError(path, f"{keyword} = {value!r} is not a number, so the pixels cannot be read")
     return value

@@ -6,6 +6,7 @@ equal in both differences. Any excess in the first difference comes from effects
 not average out as 1/sqrt(n).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import erf, exp, inf, pi, sqrt
@@ -20,13 +21,14 @@ F64 = NDArray[np.float64]
 LATTICE = 128
 """Number of rows and columns sampled per frame; 16,000 pixels determine the noise to 1 %."""
 
-LARGE_SET = 1000
+MOST_GROUPS = 64
+"""Largest number of groups of consecutive frames that are summed separately, 140 kB each."""
 
 LEAST_FRAMES = 8
 """Smallest number of frames whose halves are compared."""
 
-GROUP = 4
-"""Frames per cycle of the interleaved halves; a steady drift cancels within each cycle."""
+INTERLEAVED = (1, -1, -1, 1)
+"""Signs of consecutive frames in the interleaved halves; a steady drift cancels within each cycle."""
 
 LARGEST_EXCESS = 1.15
 """Smallest ratio to the noise of independent frames at which the noise is considered not to fall.
@@ -106,60 +108,88 @@ class NoiseGrowth:
 
 
 class SampledFrames:
-    """A sample of the same pixels from every frame of a set: 35 kB per frame, or 2 kB in sets beyond `LARGE_SET`.
+    """A sample of the same pixels from every frame of a set, in at most 10 MB for any number of frames.
 
-    Parameters
-    ----------
-    planned_frames
-        Expected number of frames.
+    Groups of consecutive frames are summed, first two frames each. Whenever `MOST_GROUPS` groups are full, each two
+    neighbours are merged. At most a sixteenth of the frames is therefore not part of the two halves.
     """
 
-    def __init__(self, planned_frames: int) -> None:
-        self._lattice = LATTICE if planned_frames <= LARGE_SET else LATTICE // 4
-        self._samples: list[NDArray[np.uint16]] = []
+    def __init__(self) -> None:
+        self._levels_adu: list[float] = []
+        self._total: NDArray[np.int64] = np.zeros((), np.int64)
+        # For each group, the sum of its frames and the sum with the signs of the interleaved halves.
+        self._groups: NDArray[np.int32] = np.empty((MOST_GROUPS, 2, 0, 0), np.int32)
+        self._group_frames = 2
+        self._full = self._filled = 0
 
     def add(self, pixels: NDArray[np.uint16]) -> None:
         """Add the next frame as it is folded into the master: uint16, shape (height, width)."""
-        down, across = (_stride(size, self._lattice) for size in pixels.shape)
-        self._samples.append(pixels[::down, ::across].copy())
+        down, across = (_stride(size, LATTICE) for size in pixels.shape)
+        sample = pixels[::down, ::across]
+        place = len(self._levels_adu)
+        if place == 0:
+            self._groups = np.empty((MOST_GROUPS, 2, *sample.shape), np.int32)
+        if self._full == MOST_GROUPS:
+            self._merge_neighbours()
+        if self._filled == 0:
+            self._groups[self._full] = 0
+        group = self._groups[self._full]
+        group[0] += sample
+        group[1] += np.int32(INTERLEAVED[place % len(INTERLEAVED)]) * sample
+        self._filled = (self._filled + 1) % self._group_frames
+        self._full += self._filled == 0
+        self._total = self._total + sample
+        self._levels_adu.append(float(np.median(sample)))
+
+    def _merge_neighbours(self) -> None:
+        self._full //= 2
+        self._group_frames *= 2
+        self._groups[: self._full] = self._groups[0::2] + self._groups[1::2]
 
     def mean(self) -> NDArray[np.float32]:
         """Return the mean of the samples: float32, about `LATTICE` pixels along each axis."""
-        return np.asarray(np.mean(self._samples, axis=0, dtype=np.float64), np.float32)
+        return np.asarray(self._total / len(self._levels_adu), np.float32)
 
     def growth(self) -> NoiseGrowth | None:
         """Return the noise of the master so far, or None for fewer than `LEAST_FRAMES`."""
-        if len(self._samples) < LEAST_FRAMES:
+        if len(self._levels_adu) < LEAST_FRAMES:
             return None
-        return noise_growth(np.stack(self._samples))
+        half = self._full // 2
+        newest = self._groups[self._full - 2 * half : self._full]
+        later, earlier = newest[half:, 0].sum(axis=0), newest[:half, 0].sum(axis=0)
+        compared = 2 * half * self._group_frames
+        return _noise_growth(
+            (later - earlier) * (2 / compared),
+            newest[:, 1].sum(axis=0) * (2 / compared),
+            compared,
+            self._total / len(self._levels_adu),
+            self._levels_adu,
+        )
 
 
-def _stride(size: int, lattice: int) -> int:
-    """Return an odd step, so that the sample covers every colour of a filter array."""
-    return max(size // lattice - 1, 0) | 1
-
-
-def noise_growth(values: NDArray[np.uint16]) -> NoiseGrowth:
-    """Return the noise of the mean of the given frames.
+def _noise_growth(halves: F64, interleaved: F64, compared: int, mean: F64, levels_adu: Sequence[float]) -> NoiseGrowth:
+    """Return the noise of the mean of all frames.
 
     Parameters
     ----------
-    values
-        uint16, shape (frames, rows, columns): at least `LEAST_FRAMES` frames, in the order in which they were shot.
+    halves, interleaved
+        Differences between the means of the later and the earlier half, and between the interleaved halves, ADU, shape
+        (rows, columns).
+    compared
+        Number of frames in both halves together.
+    mean
+        Mean of all frames, ADU, shape (rows, columns).
+    levels_adu
+        Median of each frame.
     """
-    frames, used = len(values), len(values) // GROUP * GROUP
-    newest = values[frames - used :]
-    halves = _difference(newest, np.repeat([-1.0, 1.0], used // 2))
-    interleaved = _difference(newest, np.tile([1.0, -1.0, -1.0, 1.0], used // GROUP))
-    drift_adu = float(np.median(halves))
-    interleaved -= np.median(interleaved)
-    drifts = _trend_sigma(np.median(values, axis=(1, 2))) > SIGNIFICANT
+    frames, drift_adu = len(levels_adu), float(np.median(halves))
+    interleaved = interleaved - np.median(interleaved)
+    drifts = _trend_sigma(np.asarray(levels_adu)) > SIGNIFICANT
     changed = halves if drifts else halves - drift_adu
     own_adu = _spread(interleaved)
     squares = [float(np.mean(np.minimum(np.abs(each), CAP * own_adu) ** 2)) for each in (changed, interleaved)]
     excess = sqrt(squares[0] / squares[1]) if squares[1] > 0 else 1.0
-    mean = values.mean(axis=0)
-    frame_adu = own_adu * sqrt(used) / 2
+    frame_adu = own_adu * sqrt(compared) / 2
     return NoiseGrowth(
         frames=frames,
         frame_noise_adu=frame_adu,
@@ -170,9 +200,9 @@ def noise_growth(values: NDArray[np.uint16]) -> NoiseGrowth:
     )
 
 
-def _difference(values: NDArray[np.uint16], signs: F64) -> F64:
-    """Return the mean of the frames with a positive sign minus the mean of the frames with a negative sign."""
-    return np.tensordot(signs, values, axes=1) * (2 / len(signs))
+def _stride(size: int, lattice: int) -> int:
+    """Return an odd step, so that the sample covers every colour of a filter array."""
+    return max(size // lattice - 1, 0) | 1
 
 
 def _spread(difference: F64) -> float:

@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.frame_file import BZERO, FrameFileError
-from coldframe.calibration.files.image_file import STORED_AS, ImageFile
+from coldframe.calibration.files.image_file import ImageFile
+from coldframe.calibration.files.regular import open_regular
+from coldframe.calibration.files.unpacking import STORED_AS
 from coldframe.calibration.stacking.clipping import MOST_FRAMES, Clipping, variance_correction
 from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
 from coldframe.calibration.stacking.pixel_state import clipping_trial, scatter_corrections
@@ -237,11 +239,9 @@ def _read(frame: ImageFile, file: int, start: int, into: NDArray[Any]) -> None:
 
 def _open(frame: ImageFile, opened: ExitStack) -> int:
     try:
-        file = os.open(frame.stored, os.O_RDONLY | os.O_CLOEXEC)
+        return opened.enter_context(open_regular(frame.stored)).fileno()
     except OSError as error:
         raise FrameFileError(frame.path, error.strerror or str(error)) from error
-    opened.callback(os.close, file)
-    return file
 
 
 def raise_open_file_limit(count: int) -> None:

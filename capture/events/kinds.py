@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from coldframe.calibration.masters.flat_pedestal import PedestalVerdict
 from coldframe.calibration.measuring.statistics import FrameStatistics
 from coldframe.capture.events.values import (
+    UNKNOWN_ORIGIN,
     AbortedBy,
     NightOutcome,
+    Origin,
     PlannedStep,
     Severity,
     SkippedBy,
@@ -38,13 +40,11 @@ class Event:
     """
 
     wire_name: ClassVar[str] = ""
-
     at: datetime
 
 
 EVENT_KINDS: dict[str, type[Event]] = {}
 """Every kind of event that the journal, the watch socket and MQTT carry, by wire name."""
-
 E = TypeVar("E", bound=Event)
 
 
@@ -71,8 +71,8 @@ class NightStarted(Event):
         Names of the devices; None for a device that the rig does not have.
     width, height
         Size of a full frame in pixels, without binning.
-    is_resumed
-        True if the run resumes a night that an earlier run did not complete.
+    is_resumed, origin
+        True if the run resumes a night that an earlier run did not complete, and the rig and the choice of its sets.
     """
 
     folder: str
@@ -83,6 +83,7 @@ class NightStarted(Event):
     height: int
     steps: tuple[PlannedStep, ...]
     is_resumed: bool = False
+    origin: Origin = UNKNOWN_ORIGIN
 
 
 @on_the_wire("night-ended")

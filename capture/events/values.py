@@ -67,10 +67,40 @@ class Topic(StrEnum):
     LAMP_BY_HAND = "lamp-by-hand"
     COVER = "cover"
     COOLER = "cooler"
+    SETPOINT = "setpoint"
     AUXILIARY = "auxiliary"
     GAIN = "gain"
     FILTER = "filter"
     INTERNAL_ERROR = "internal-error"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The rig and the plan of a run, from which a later run recognises its own night.
+
+    Attributes
+    ----------
+    server
+        INDI server, with the name of its machine; empty if unknown, as in journals of earlier versions.
+    serial
+        Serial number of the camera; empty if the driver does not report it.
+    is_partial
+        True if the user chose some of the sets, so that the night is not whole after the run.
+    """
+
+    server: str = ""
+    serial: str = ""
+    is_partial: bool = False
+
+    def is_same_rig(self, other: "Origin") -> bool:
+        """Return whether two cameras with the same name may be the same camera. Unknown values do not count."""
+        if self.serial and other.serial:
+            return self.serial == other.serial
+        return not self.server or not other.server or self.server == other.server
+
+
+UNKNOWN_ORIGIN = Origin()
+"""The origin of nights in journals of earlier versions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from coldframe.calibration.files.durable import flush_folder
+from coldframe.calibration.files.regular import read_regular
 from coldframe.capture.tuner.panel_curve import PanelCurve
 from coldframe.capture.tuner.tuner import KnownLight, Tuned
 from coldframe.config.frames import ReadoutSettings
@@ -124,7 +125,7 @@ class LearnedFlats:
     def load(cls, path: Path) -> Self:
         """Read the settings from a file. If an existing file is unusable, set `problem` and start without settings."""
         try:
-            contents = _Contents.model_validate_json(path.read_bytes())
+            contents = _Contents.model_validate_json(read_regular(path))
         except FileNotFoundError:
             return cls(path)
         except OSError as error:

@@ -1,8 +1,9 @@
-"""Check memory use between sets. Restart the link if it has grown, and report drivers that have grown.
+"""Check memory use between sets. Free the last set, restart the link if it has grown, and report drivers that have.
 
 INDI drivers and the client library may leak memory (indi#1528).
 """
 
+import gc
 import logging
 from collections.abc import Mapping
 
@@ -30,7 +31,13 @@ class MemoryWatch:
         self._announced: set[str] = set()
 
     async def check(self) -> None:
-        """Check the memory. Call this between two sets, when restarting the link interrupts no exposure."""
+        """Free the memory of the last set, and check the memory of others.
+
+        Call this between two sets, when restarting the link interrupts no exposure.
+        """
+        # The objects of a set refer to each other, so only the collector frees them. It counts objects instead of
+        # bytes, and would leave the arrays of many sets in memory.
+        gc.collect()
         connection = self._context.rig.connection
         if connection is None:
             return

@@ -32,6 +32,19 @@ SILENCE_S = 60.0
 """Time without a plausible reading after which the readings count as stopped."""
 
 
+GRID_C = 5.0
+"""Spacing of the setpoints that replace one out of reach. Darks on a grid fit the lights of other warm nights."""
+
+RESERVE_C = 1.0
+"""Smallest distance between such a setpoint and the limit of the cooler, because the air may become warmer."""
+
+GRID_STEPS = 2
+"""Number of setpoints to try. A cooler that reaches neither does not work, and each attempt costs minutes."""
+
+WARMEST_GRID_C = 20.0
+"""Largest setpoint to try, because a sensor as warm as the air needs no cooler."""
+
+
 class CoolingState(StrEnum):
     """Stage of a sensor on its way to the setpoint, from above or from below."""
 
@@ -215,6 +228,22 @@ def _slope_c_per_min(readings: deque[tuple[float, float]], since_s: float) -> fl
 
 def _at_power(power_percent: float | None) -> str:
     return "" if power_percent is None else f", cooler at {power_percent:.0f} %"
+
+
+def setpoints_within_reach(setpoint_c: float, limit_c: float) -> tuple[float, ...]:
+    """Return multiples of `GRID_C` that a sensor can probably reach and hold, nearest to its setpoint first.
+
+    Parameters
+    ----------
+    setpoint_c
+        The setpoint that is out of reach, degrees Celsius.
+    limit_c
+        Sensor temperature at which the sensor stopped. In cold air, it may be below the setpoint.
+    """
+    away = math.copysign(1.0, limit_c - setpoint_c)
+    first = math.ceil(away * (limit_c + away * RESERVE_C) / GRID_C)
+    grid = (away * GRID_C * (first + step) + 0.0 for step in range(GRID_STEPS))
+    return tuple(each for each in grid if each <= WARMEST_GRID_C)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,9 @@ from coldframe.calibration.measuring.frame_shape import (
 HALVES_FROM = 6
 """With at least this many frames, also compare the newer half with the older half, because means have less noise."""
 
+MOST_SHAPES = 64
+"""Largest number of shapes in memory: 41 kB each for 640 rows, ten times as much for the largest sensors."""
+
 PRIOR_COMPARISONS = 3.0
 """Number of comparisons without excess scatter that are assumed in advance to stabilise the first estimates."""
 
@@ -71,14 +74,25 @@ class Leak:
         return f"{found}: the level differs by {self.level_adu:+.2g} ADU from earlier frames"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Seen:
-    shape: FrameShape
+    """The mean shape and sensor temperature of consecutive frames."""
+
+    levels_adu: NDArray[np.float64]
     sensor_c: float | None
+    frames: int = 1
+
+    def merged(self, other: "_Seen") -> "_Seen":
+        frames = self.frames + other.frames
+        share = other.frames / frames
+        sensor_c = None
+        if self.sensor_c is not None and other.sensor_c is not None:
+            sensor_c = (1 - share) * self.sensor_c + share * other.sensor_c
+        return _Seen((1 - share) * self.levels_adu + share * other.levels_adu, sensor_c, frames)
 
 
 class LeakWatch:
-    """Compares the frames without light of one set.
+    """Compares the frames without light of one set. In large sets, consecutive frames are merged to save memory.
 
     Parameters
     ----------
@@ -89,6 +103,7 @@ class LeakWatch:
     def __init__(self, noise_adu: float) -> None:
         self._noise_adu = noise_adu
         self._seen: list[_Seen] = []
+        self._last: FrameShape | None = None
         self._squares: NDArray[np.float64] = np.zeros(len(DEGREES))
         self._comparisons = 0
 
@@ -102,23 +117,27 @@ class LeakWatch:
         sensor_c
             Sensor temperature, degrees Celsius; None if unknown.
         """
-        alike = [seen.shape for seen in self._seen if are_comparable(seen.sensor_c, sensor_c)]
+        alike = [seen for seen in self._seen if are_comparable(seen.sensor_c, sensor_c)]
         if not alike or not is_large_enough(shape.levels_adu.shape):
             return None
         found = self._found(smooth_pattern(shape.levels_adu - _mean(alike)))
-        if found is None and len(alike) + 1 >= HALVES_FROM:
-            half = (len(alike) + 1) // 2
-            newer, older = [*alike[half:], shape], alike[:half]
+        counts = np.cumsum([seen.frames for seen in alike])
+        if found is None and counts[-1] + 1 >= HALVES_FROM:
+            half = int(np.searchsorted(counts, (counts[-1] + 1) // 2)) + 1
+            newer, older = [*alike[half:], _Seen(shape.levels_adu, sensor_c)], alike[:half]
             found = self._found(smooth_pattern(_mean(newer) - _mean(older)))
         return found
 
     def accept(self, shape: FrameShape, sensor_c: float | None) -> None:
         """Record a good frame, with which later frames are compared."""
-        if self._seen and is_large_enough(shape.levels_adu.shape):
-            step = smooth_pattern(shape.levels_adu - self._seen[-1].shape.levels_adu)
+        if self._last is not None and is_large_enough(shape.levels_adu.shape):
+            step = smooth_pattern(shape.levels_adu - self._last.levels_adu)
             self._squares += np.minimum(step.significances, SIGNIFICANT) ** 2
             self._comparisons += 1
-        self._seen.append(_Seen(shape, sensor_c))
+        self._last = shape
+        if len(self._seen) == MOST_SHAPES:
+            self._seen = [one.merged(other) for one, other in zip(self._seen[0::2], self._seen[1::2], strict=True)]
+        self._seen.append(_Seen(shape.levels_adu, sensor_c))
 
     def _found(self, pattern: SmoothPattern) -> Leak | None:
         level_adu = pattern.mean_adu
@@ -140,9 +159,8 @@ class LeakWatch:
         return np.maximum(scatter, 1.0)
 
 
-def _mean(shapes: list[FrameShape]) -> NDArray[np.float64]:
-    mean: NDArray[np.float64] = np.mean([shape.levels_adu for shape in shapes], axis=0)
-    return mean
+def _mean(seen: list[_Seen]) -> NDArray[np.float64]:
+    return np.average([each.levels_adu for each in seen], axis=0, weights=[each.frames for each in seen])
 
 
 def filters_for_darks(light: Mapping[str, float]) -> tuple[str, str] | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import UNKNOWN_ORIGIN, Origin
 from coldframe.capture.flats.learned import LearnedFlats
 from coldframe.capture.night.night import Night
 from coldframe.capture.night.planned_steps import planned_steps
@@ -32,10 +33,11 @@ LEARNED_FLATS = "learned-flats.json"
 
 @dataclass(frozen=True, slots=True)
 class NightFiles:
-    """The folder of a night, and the results of an earlier run of the same night (None for a new night)."""
+    """The folder of a night, the results of an earlier run of the same night (None for a new night), and the rig."""
 
     folder: NightFolder
     earlier: EarlierRun | None = None
+    origin: Origin = UNKNOWN_ORIGIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,9 @@ class AssembledNight:
     journal: Journal
 
 
-def open_night_files(storage: Path, unfinished: NightFolder | None, settings: Settings, now: datetime) -> NightFiles:
+def open_night_files(
+    storage: Path, unfinished: NightFolder | None, settings: Settings, now: datetime, origin: Origin = UNKNOWN_ORIGIN
+) -> NightFiles:
     """Create the folder of a new night, or examine the folder of an unfinished night.
 
     Parameters
@@ -60,6 +64,8 @@ def open_night_files(storage: Path, unfinished: NightFolder | None, settings: Se
         Settings of the run that begins.
     now
         Start of the run, UTC.
+    origin
+        The rig of the run.
 
     Raises
     ------
@@ -69,8 +75,8 @@ def open_night_files(storage: Path, unfinished: NightFolder | None, settings: Se
         If the folder or the journal cannot be read.
     """
     if unfinished is None:
-        return NightFiles(NightFolder.create(storage, now))
-    return NightFiles(unfinished, earlier_run(unfinished, planned_steps(plan_night(settings), settings)))
+        return NightFiles(NightFolder.create(storage, now), origin=origin)
+    return NightFiles(unfinished, earlier_run(unfinished, planned_steps(plan_night(settings), settings)), origin)
 
 
 @asynccontextmanager
@@ -100,7 +106,7 @@ async def assembled_night(
     deadline
         Time by which the last frame must be complete; None for no deadline. The warm-up may end later.
     words
-        Words of the lights that the night's frames take over; None without lights.
+        Words of the lights that the night's frames take over; None if the sets were not planned for lights.
     safe_state
         Makes the rig safe at the end; None for the default `SafeState`.
     """
@@ -114,7 +120,9 @@ async def assembled_night(
         context = night_context(settings, rig, files, events, clock, deadline=deadline, words=words)
         learned = LearnedFlats.load(folder.path.parent / LEARNED_FLATS)
         safe_state = safe_state or SafeState(settings, rig, events, clock)
-        yield AssembledNight(Night(context, learned, safe_state, files.earlier), context.steering, journal)
+        yield AssembledNight(
+            Night(context, learned, safe_state, files.earlier, files.origin), context.steering, journal
+        )
 
 
 def night_context(
@@ -131,5 +139,16 @@ def night_context(
     saved = files.earlier.saved if files.earlier is not None else SavedFrames(files.folder)
     # `Steering` follows the night through its events, so it is created before the first event.
     steering = Steering(events, clock)
-    words = words or LightWords()
-    return NightContext(settings, rig, files.folder, events, clock, Retries(), saved, steering, deadline, words)
+    return NightContext(
+        settings,
+        rig,
+        files.folder,
+        events,
+        clock,
+        Retries(),
+        saved,
+        steering,
+        deadline,
+        words or LightWords(),
+        is_for_lights=words is not None,
+    )

@@ -1,20 +1,38 @@
-"""Cool the sensor to the setpoint of each step, or to a warmer setpoint if the planned setpoint is out of reach."""
+"""Cool the sensor to the setpoint of each step, or to another setpoint if the planned setpoint is out of reach."""
 
+from enum import Enum
+
+from coldframe.capture.events.values import Severity, Topic
+from coldframe.capture.judging.cooler import Obstacle
 from coldframe.capture.night.plan_progress import PlanProgress
 from coldframe.capture.recovery.retrying import with_retries
-from coldframe.capture.rig.temperature import OutOfReachError, cool, cool_less
+from coldframe.capture.rig.temperature import OutOfReachError, cool, cool_less, stop_cooling
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
+from coldframe.capture.steps import ShootStep, SkyStep
+from coldframe.config.frames import FrameKind
+
+
+class MovedKinds(Enum):
+    """The sets that are shot although their setpoint is out of reach."""
+
+    ALL = "all"
+    ALL_BUT_DARKS = "all but darks"
+    NONE = "none"
 
 
 class Cooling:
     """Cools the sensor down for the steps that follow.
+
+    If a setpoint is out of reach, bias frames, flats and dark flats move to a setpoint within reach. If there is none,
+    they are shot without cooling. Darks move as well, unless they were planned for lights, because these lights have
+    another temperature.
 
     Parameters
     ----------
     context
         The night.
     progress
-        The plan, whose later steps a fallback moves to the warmer setpoint.
+        The plan, whose later steps move to the setpoint within reach.
     """
 
     def __init__(self, context: NightContext, progress: PlanProgress) -> None:
@@ -39,9 +57,9 @@ class Cooling:
         Raises
         ------
         StepFailedError
-            If later steps had to be moved to a warmer setpoint.
+            If later steps had to be moved to another setpoint.
         OutOfReachError
-            If no setpoint is within reach.
+            If the sensor temperature is unknown.
         DeviceError
             If the camera failed.
         """
@@ -51,17 +69,16 @@ class Cooling:
             try:
                 await with_retries(self._context, lambda: cool(self._context, setpoint_c))
             except OutOfReachError as error:
-                reached_c = await self._fall_back(number, setpoint_c, error)
-                raise StepFailedError(f"{error}; its sets are shot at {reached_c:g} C") from error
+                raise StepFailedError(await self._move(number, setpoint_c, error)) from error
         self._reached_c = setpoint_c
 
-    async def fall_back(self, number: int, error: OutOfReachError) -> float:
-        """Move the step that lost its setpoint, and all later steps, to a warmer setpoint. Return that setpoint.
+    async def fall_back(self, number: int, error: OutOfReachError) -> str:
+        """Move the step that lost its setpoint, and all later steps, to another setpoint. Return a sentence about it.
 
         Raises
         ------
         OutOfReachError
-            If no warmer setpoint is within reach.
+            If the sensor temperature is unknown.
         DeviceError
             If the camera failed.
         """
@@ -69,13 +86,64 @@ class Cooling:
         if lost_c is None:
             raise error
         self._reached_c = None
-        return await self._fall_back(number - 1, lost_c, error)
+        return await self._move(number - 1, lost_c, error)
 
-    async def _fall_back(self, number: int, setpoint_c: float, error: OutOfReachError) -> float:
-        """Move all steps after the given step to a warmer setpoint. Return that setpoint."""
-        reached_c = await cool_less(self._context, setpoint_c)
-        if reached_c is None:
+    async def _move(self, number: int, setpoint_c: float, error: OutOfReachError) -> str:
+        """Move all steps after the given step to a setpoint within reach. Return a sentence about it.
+
+        Without a temperature, no setpoint can be chosen, and the headers of frames would state a wrong temperature.
+        """
+        if error.limit_c is None or error.obstacle is None:
             raise error
-        self._progress.move(number, setpoint_c, reached_c)
+        darks, others = self._sets_after(number, setpoint_c)
+        reached_c = None
+        if others or not self._context.is_for_lights:
+            reached_c = await cool_less(self._context, setpoint_c, error.limit_c)
+        if others and reached_c is None:
+            await with_retries(self._context, lambda: stop_cooling(self._context))
+        moves_darks = reached_c is not None and not self._context.is_for_lights
+        self._progress.move(number, setpoint_c, reached_c, moves_darks=moves_darks)
         self._reached_c = reached_c
-        return reached_c
+        kinds = MovedKinds.ALL if moves_darks or not darks else MovedKinds.ALL_BUT_DARKS if others else MovedKinds.NONE
+        sentence = moved_text(setpoint_c, error.limit_c, error.obstacle, reached_c, kinds)
+        self._context.notice(Severity.WARNING, sentence, topic=Topic.SETPOINT)
+        return sentence
+
+    def _sets_after(self, number: int, setpoint_c: float) -> tuple[bool, bool]:
+        """Return whether darks and whether other sets with the given setpoint follow the given step."""
+        steps = [
+            step
+            for step in self._progress.steps[number:]
+            if isinstance(step, ShootStep | SkyStep) and step.setpoint_c == setpoint_c
+        ]
+        darks = [step for step in steps if isinstance(step, ShootStep) and step.kind is FrameKind.DARK]
+        return bool(darks), len(darks) < len(steps)
+
+
+def moved_text(
+    setpoint_c: float, limit_c: float, obstacle: Obstacle, reached_c: float | None, moved: MovedKinds
+) -> str:
+    """Return a sentence about a setpoint that was out of reach, with the setting to change.
+
+    Parameters
+    ----------
+    setpoint_c
+        The setpoint that was out of reach, degrees Celsius.
+    limit_c, obstacle
+        Sensor temperature that was reached instead, and the reason.
+    reached_c
+        Setpoint of the moved sets; None if they are shot without cooling.
+    moved
+        The sets that are shot nevertheless.
+    """
+    place = "without cooling" if reached_c is None else f"at {reached_c:g} C"
+    shot = {
+        MovedKinds.ALL: f"its sets are shot {place}",
+        MovedKinds.ALL_BUT_DARKS: f"bias frames, flats and dark flats are shot {place}, and darks are skipped",
+        MovedKinds.NONE: "its darks are skipped",
+    }[moved]
+    advice = "choose a setpoint that the cooler reaches on nights like this, or check its power supply"
+    if reached_c is not None:
+        bound = "or warmer" if reached_c > setpoint_c else "or colder"
+        advice = f"on nights like this, shoot lights and darks with camera.setpoint_c = {reached_c:g} {bound}"
+    return f"{setpoint_c:g} C was not reached ({obstacle} at {limit_c:.1f} C): {shot}; {advice}"

@@ -15,11 +15,14 @@ from coldframe.capture.events.kinds import (
     StepStarted,
 )
 from coldframe.capture.events.values import (
+    UNKNOWN_ORIGIN,
     AbortedBy,
     NightOutcome,
+    Origin,
     Severity,
     SkippedBy,
     StepOutcome,
+    Topic,
 )
 from coldframe.capture.flats.learned import LearnedFlats
 from coldframe.capture.host.memory import MemoryWatch
@@ -27,17 +30,22 @@ from coldframe.capture.night.plan_progress import PlanProgress
 from coldframe.capture.night.products import is_for_flats
 from coldframe.capture.night.resuming import EarlierRun
 from coldframe.capture.night.step_runner import StepRunner
+from coldframe.capture.recovery.disk_hangs import DiskWatch
 from coldframe.capture.recovery.pausing import until_resumed
 from coldframe.capture.rig.light_path import publish_panel
 from coldframe.capture.rig.safe_state import SafeState
-from coldframe.capture.rig.temperature import thermometer
+from coldframe.capture.rig.temperature import repeatedly, thermometer
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
 from coldframe.capture.session.retry_budget import ContestedError
-from coldframe.capture.steps import SkyStep, Step, WarmStep
+from coldframe.capture.steps import CoolStep, SkyStep, Step, WarmStep
+from coldframe.capture.threads import DISK_DEADLINE_S, in_thread
 from coldframe.devices.errors import DeviceError
 from coldframe.devices.rig import Rig
 
 log = logging.getLogger(__name__)
+
+STOP_DEADLINE_S = 30.0
+"""Time for the steps to end after a cancellation. Then the rig is made safe while they end, because a disk may hang."""
 
 
 class Night:
@@ -53,36 +61,49 @@ class Night:
         Makes the rig safe at the end.
     earlier
         Results of an unfinished run of this night; None for a new night.
+    origin
+        The rig and the choice of its sets, by which a later run recognises this night.
     """
 
     def __init__(
-        self, context: NightContext, learned: LearnedFlats, safe_state: SafeState, earlier: EarlierRun | None = None
+        self,
+        context: NightContext,
+        learned: LearnedFlats,
+        safe_state: SafeState,
+        earlier: EarlierRun | None = None,
+        origin: Origin = UNKNOWN_ORIGIN,
     ) -> None:
         self._context = context
         self._earlier = earlier
+        self._origin = origin
         self._learned = learned
         self._safe_state = safe_state
         self._progress = PlanProgress(context, earlier)
         self._runner = StepRunner(context, learned, self._progress)
         self._memory = MemoryWatch(context)
-        self._missing: list[str] = []
+        self._missing: dict[str, list[str]] = {}
+        self._not_cooled: list[str] = []
+        self.is_safe = False
+        """True after `run` if every step towards the safe state succeeded."""
 
     async def run(self) -> NightOutcome:
         """Run all steps, then make the rig safe.
 
         Failures are published as events and never raised. A cancelled night makes the rig safe before it raises the
-        cancellation; a second cancellation cuts the warm-up short.
+        cancellation; a second cancellation cuts the warm-up short. If the night has ended for another reason, the first
+        cancellation during its warm-up changes nothing except that the next one cuts the warm-up short.
         """
         outcome, result, aborted_by = NightOutcome.ABORTED, "", None
+        steps = asyncio.create_task(self._run_steps(), name="steps")
         try:
             with self._context.steering.taking_requests():
-                await self._run_steps()
-                outcome, result = self._result()
+                await asyncio.wait([steps])
+            steps.result()
+            outcome, result = self._result()
         except asyncio.CancelledError:
             outcome, result = NightOutcome.INTERRUPTED, "ended by request; run the same command tonight to resume it"
-            self._context.notice(
-                Severity.WARNING, "stopping: the rig is being made safe; another Ctrl-C skips the warm-up"
-            )
+            self._announce_stop()
+            await self._stop(steps)
         except NotDurableError as error:
             result, aborted_by = str(error), AbortedBy.DISK
         except ContestedError as error:
@@ -90,10 +111,24 @@ class Night:
         except Exception as error:  # whatever went wrong, the rig must still be made safe
             log.exception("the night failed")
             result, aborted_by = f"internal error: {error!r}; see the log for details", AbortedBy.INTERNAL_ERROR
-        outcome = await self._end(outcome, result, aborted_by)
+        outcome = await self._end(steps, outcome, result, aborted_by)
         if outcome is NightOutcome.INTERRUPTED:
             raise asyncio.CancelledError
         return outcome
+
+    async def _stop(self, steps: asyncio.Task[None]) -> None:
+        """Cancel the steps. Wait until they have ended, for at most `STOP_DEADLINE_S`, because the lamp may be lit."""
+        loop = asyncio.get_running_loop()
+        ends_s = loop.time() + STOP_DEADLINE_S
+        steps.cancel()
+        while True:
+            try:
+                ended, _ = await asyncio.wait([steps], timeout=max(0.0, ends_s - loop.time()))
+                break
+            except asyncio.CancelledError:
+                self._safe_state.cut_warm_up_short()
+        if not ended:
+            self._context.notice(Severity.WARNING, "a step of the night does not end; making the rig safe meanwhile")
 
     async def _run_steps(self) -> None:
         """Run all steps except the warm-up, which belongs to the safe state."""
@@ -104,7 +139,10 @@ class Night:
             await self._tidy_up_after(self._earlier)
         if self._learned.problem is not None:
             context.notice(Severity.WARNING, self._learned.problem)
-        async with thermometer(context.rig.camera, context.events, context.clock, context.readings):
+        async with (
+            thermometer(context.rig.camera, context.events, context.clock, context.readings),
+            repeatedly(DiskWatch(context).look, "disk watch"),
+        ):
             for number in range(1, len(self._progress.steps) + 1):
                 with suppress(StepFailedError):  # if the deadline passes during a pause, the steps are skipped below
                     await until_resumed(context)
@@ -121,9 +159,12 @@ class Night:
         await self._safe_state.reach_but_cooler()
 
     def _result(self) -> tuple[NightOutcome, str]:
-        if self._missing:
-            return NightOutcome.INCOMPLETE, "missing: " + "; ".join(self._missing)
-        return NightOutcome.COMPLETE, "all planned masters were made"
+        if not self._missing and not self._not_cooled:
+            return NightOutcome.COMPLETE, "all planned masters were made"
+        missing = [f"{', '.join(titles)} ({reason})" for reason, titles in self._missing.items()]
+        return NightOutcome.INCOMPLETE, "; ".join(
+            self._not_cooled + ([f"missing: {'; '.join(missing)}"] if missing else [])
+        )
 
     def _publish_start(self) -> None:
         context, rig = self._context, self._context.rig
@@ -139,6 +180,7 @@ class Night:
                 height=features.height,
                 steps=self._progress.announced_steps(),
                 is_resumed=self._earlier is not None,
+                origin=self._origin,
             )
         )
         publish_panel(context)
@@ -167,35 +209,39 @@ class Night:
                 # If a device failed during the cancellation, its error has replaced the CancelledError.
                 raise asyncio.CancelledError from error
             outcome, reason = StepOutcome.FAILED, str(error)
-        if outcome is not StepOutcome.DONE:
-            self._missing.append(f"{step.title} ({reason})")
+        if outcome is not StepOutcome.DONE and isinstance(step, CoolStep):
+            self._not_cooled.append(reason)
+        elif outcome is not StepOutcome.DONE:
+            self._missing.setdefault(reason, []).append(step.title)
         context.publish(StepEnded(context.clock.now(), number, outcome, reason, skipped_by))
         # After a power cut, the run that resumes this night needs everything that the next step relies on.
         await context.events.flush()
+        await in_thread(context.folder.require_there)
 
-    async def _end(self, outcome: NightOutcome, result: str, aborted_by: AbortedBy | None) -> NightOutcome:
-        """Reach the safe state even if cancelled, publish the end of the night, and return its outcome."""
+    async def _end(
+        self, running: asyncio.Task[None], outcome: NightOutcome, result: str, aborted_by: AbortedBy | None
+    ) -> NightOutcome:
+        """Reach the safe state, publish the end of the night, and return its outcome."""
         context, steps = self._context, self._progress.steps
         warming = next((number for number, step in enumerate(steps, start=1) if isinstance(step, WarmStep)), None)
         if warming is not None:
             context.publish(StepStarted(context.clock.now(), warming))
-        reaching = asyncio.create_task(self._safe_state.reach(), name="safe state")
-        while not reaching.done():
-            try:
-                await asyncio.shield(reaching)
-            except asyncio.CancelledError:
-                outcome = NightOutcome.INTERRUPTED
-                self._safe_state.cut_warm_up_short()
-        failures = reaching.result()
+        outcome, failures = await self._reach_safe_state(outcome)
+        self.is_safe = not failures
         if failures and outcome is NightOutcome.COMPLETE:
             outcome = NightOutcome.INCOMPLETE
         if warming is not None:
             ended = StepOutcome.FAILED if failures else StepOutcome.DONE
             context.publish(StepEnded(context.clock.now(), warming, ended, " ".join(failures)))
         try:
+            # A step that did not end in time may still be saving frames.
+            await asyncio.wait([running], timeout=DISK_DEADLINE_S)
             await self._runner.keep_measurements()
         except asyncio.CancelledError:
-            outcome = NightOutcome.INTERRUPTED
+            log.warning("a signal arrived while the measurements of the camera were being saved")
+        except Exception as error:
+            log.exception("the measurements of the camera were not kept")
+            context.notice(Severity.WARNING, f"the measurements of the camera were not saved: internal error {error!r}")
         context.publish(
             NightEnded(
                 at=context.clock.now(),
@@ -208,6 +254,35 @@ class Night:
             )
         )
         return outcome
+
+    async def _reach_safe_state(self, outcome: NightOutcome) -> tuple[NightOutcome, tuple[str, ...]]:
+        """Reach the safe state even if cancelled. Return the outcome of the night, and the steps that failed.
+
+        The first signal never cuts the warm-up short, even if it arrives after the last frame.
+        """
+        is_signalled = outcome is NightOutcome.INTERRUPTED and not self._context.steering.is_aborted
+        reaching = asyncio.create_task(self._safe_state.reach(), name="safe state")
+        while not reaching.done():
+            try:
+                await asyncio.wait([reaching])
+            except asyncio.CancelledError:
+                if is_signalled:
+                    outcome = NightOutcome.INTERRUPTED
+                    self._safe_state.cut_warm_up_short()
+                else:
+                    is_signalled = True
+                    self._announce_stop()
+        try:
+            return outcome, reaching.result()
+        except Exception as error:
+            log.exception("the safe state failed")
+            failure = f"the safe state was not reached: internal error {error!r}. Check the rig by hand."
+            self._context.notice(Severity.ERROR, failure, topic=Topic.INTERNAL_ERROR)
+            return outcome, (failure,)
+
+    def _announce_stop(self) -> None:
+        text = "stopping: the rig is being made safe; another Ctrl-C skips the warm-up"
+        self._context.notice(Severity.WARNING, text)
 
 
 def needed_devices(step: Step, rig: Rig) -> set[str]:

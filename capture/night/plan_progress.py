@@ -105,9 +105,12 @@ class PlanProgress:
         if self._context.deadline is not None and self._timetable.has_no_time(number):
             raise StepSkippedError(f"no time for it before {clock_text(self._context.deadline)}", SkippedBy.TIME)
 
-    def move(self, number: int, from_c: float, to_c: float) -> None:
-        """Move all steps after the given step to a new setpoint. Tunings stay valid, because the lamp is the same."""
-        self._timetable.move(number, from_c, to_c)
+    def move(self, number: int, from_c: float, to_c: float | None, *, moves_darks: bool = True) -> None:
+        """Move all steps after the given step to a new setpoint. Tunings stay valid, because the lamp is the same.
+
+        `to_c` and `moves_darks` are as for `replace_setpoint`.
+        """
+        self._timetable.move(number, from_c, to_c, moves_darks=moves_darks)
         self.products.move(from_c, to_c)
 
     def keep_tuning(self, step: TuneStep, tuned: Tuned, curve: PanelCurve) -> None:

@@ -53,7 +53,7 @@ class NightProducts:
         """Return the level of the master bias for the given step; None if there is no such master."""
         return self._bias_levels_adu.get((step.readout, step.setpoint_c))
 
-    def move(self, from_c: float, to_c: float) -> None:
+    def move(self, from_c: float, to_c: float | None) -> None:
         """Copy the tunings to a new setpoint, where they stay valid because the lamp is the same."""
         for step, tuned in list(self.tuned.items()):
             if step.setpoint_c == from_c:

@@ -5,9 +5,10 @@ are counted again from their files (`SavedFrames`). The journal supplies only da
 tunings of flats, and the finished steps, for which no hardware needs to move (docs/decisions/0012).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from pathlib import Path
 
 from coldframe.capture.events.kinds import (
@@ -18,7 +19,7 @@ from coldframe.capture.events.kinds import (
     StepEnded,
     TuningKept,
 )
-from coldframe.capture.events.values import NightOutcome, PlannedStep, StepOutcome
+from coldframe.capture.events.values import UNKNOWN_ORIGIN, NightOutcome, Origin, PlannedStep, StepOutcome
 from coldframe.capture.steps import TuneStep
 from coldframe.capture.storage.journal import is_being_written
 from coldframe.capture.storage.journal_reader import read_journal
@@ -53,40 +54,91 @@ class EarlierRun:
     notes: tuple[str, ...] = ()
 
 
-def unfinished_night(storage: Path, now: datetime, camera: str) -> NightFolder | None:
-    """Return the folder of this evening's last night with the given camera if it is unfinished, else None.
+def unfinished_night(storage: Path, now: datetime, camera: str, origin: Origin = UNKNOWN_ORIGIN) -> NightFolder | None:
+    """Return the folder of this evening's last night with the given rig if it is unfinished, else None.
 
-    Nights that another run is shooting, and nights of other rigs in the same storage, do not count. A night whose
-    journal was lost in a power cut is unfinished; the headers of its frames name the camera.
+    Nights that another run is shooting, and nights of other rigs in the same storage, do not count. Nights with another
+    date do not count either, even if a wrong clock gave them a later date. A night whose journal was lost in a power
+    cut is unfinished; the headers of its frames name the camera.
+
+    Parameters
+    ----------
+    storage
+        The folder of all nights.
+    now
+        Start of the run, UTC.
+    camera, origin
+        Name of the camera, and the rig of the run.
 
     Raises
     ------
     OSError
         If the storage folder or the journal cannot be read.
     """
-    for path in nights_from_newest(storage) if storage.is_dir() else ():
-        if not path.name.startswith(evening_of(now)):
-            return None
-        if is_being_written(path / "journal.jsonl"):
-            continue
-        folder = NightFolder(path)
-        started, ended = _start_and_end(folder)
-        if started is None or started.camera == camera:
-            is_whole = ended is not None and ended.outcome is NightOutcome.COMPLETE
-            return None if is_whole else folder
+    for folder in _nights(storage, lambda evening: evening == evening_of(now)):
+        match _progress(folder, camera, origin):
+            case _Progress.UNFINISHED:
+                return folder
+            case _Progress.WHOLE:
+                return None
     return None
 
 
-def _start_and_end(folder: NightFolder) -> tuple[NightStarted | None, NightEnded | None]:
-    """Return the start and end events of the night's last run; None for an event that is not in the journal."""
+def later_nights(storage: Path, now: datetime, camera: str, origin: Origin = UNKNOWN_ORIGIN) -> tuple[NightFolder, ...]:
+    """Return the unfinished nights of the rig with a date after this evening, which only a wrong clock can cause.
+
+    The parameters and errors are those of `unfinished_night`.
+    """
+    later = _nights(storage, lambda evening: evening > evening_of(now))
+    return tuple(folder for folder in later if _progress(folder, camera, origin) is _Progress.UNFINISHED)
+
+
+class _Progress(Enum):
+    """How far a night is.
+
+    PARTIAL is a whole night of chosen sets: the other sets of the evening may be in an earlier, unfinished night.
+    """
+
+    UNFINISHED = "unfinished"
+    WHOLE = "whole"
+    PARTIAL = "partial"
+    OF_ANOTHER_RUN = "of another run"
+
+
+def _nights(storage: Path, is_wanted: Callable[[str], bool]) -> Iterator[NightFolder]:
+    """Yield the folders of the nights with a wanted date, latest first."""
+    for path in nights_from_newest(storage) if storage.is_dir() else ():
+        if is_wanted(path.name[: len("2026-11-22")]):
+            yield NightFolder(path)
+
+
+def _progress(folder: NightFolder, camera: str, origin: Origin) -> _Progress:
+    """Return how far a night of the given rig is. A run of chosen sets does not complete a night of all sets."""
+    if is_being_written(folder.path / "journal.jsonl"):
+        return _Progress.OF_ANOTHER_RUN
+    runs = list(_starts_and_ends(folder))
+    if any(started.camera != camera or not started.origin.is_same_rig(origin) for started, _ in runs):
+        return _Progress.OF_ANOTHER_RUN
+    of_all_sets = [each for each in runs if not each[0].origin.is_partial]
+    endings = [ended for _, ended in of_all_sets or runs]
+    if not endings or endings[-1] is None or endings[-1].outcome is not NightOutcome.COMPLETE:
+        return _Progress.UNFINISHED
+    return _Progress.WHOLE if of_all_sets else _Progress.PARTIAL
+
+
+def _starts_and_ends(folder: NightFolder) -> Iterator[tuple[NightStarted, NightEnded | None]]:
+    """Yield the start and end events of each run of a night; None for a run that broke off."""
     started, ended = None, None
     for event in _journal(folder):
         match event:
             case NightStarted():
+                if started is not None:
+                    yield started, ended
                 started, ended = event, None
             case NightEnded():
                 ended = event
-    return started, ended
+    if started is not None:
+        yield started, ended
 
 
 def earlier_run(folder: NightFolder, planned: Sequence[PlannedStep]) -> EarlierRun:

@@ -8,7 +8,7 @@ from coldframe.capture.flats.learned import LearnedFlats
 from coldframe.capture.flats.tuning import FlatTuning
 from coldframe.capture.night.cooling import Cooling
 from coldframe.capture.night.plan_progress import PlanProgress
-from coldframe.capture.recovery.exposing import expose_with_retries
+from coldframe.capture.recovery.exposing import apply_with_retries, expose_with_retries
 from coldframe.capture.rig.light_path import darken
 from coldframe.capture.rig.temperature import OutOfReachError
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
@@ -50,7 +50,7 @@ class StepRunner:
         self._sky = SkySets(context, learned)
 
     async def run(self, number: int, step: Step) -> None:
-        """Run the given step. If the sensor becomes too warm during a set, shoot the rest at a warmer setpoint.
+        """Run the given step. If the sensor becomes too warm during a set, shoot the rest at a setpoint within reach.
 
         Raises
         ------
@@ -69,11 +69,11 @@ class StepRunner:
         try:
             await self._run(number, step)
         except OutOfReachError as error:
-            reached_c = await self._cooling.fall_back(number, error)
+            sentence = await self._cooling.fall_back(number, error)
             moved = self._progress.steps[number - 1]
             if moved != step:
                 await self._run(number, moved)
-            raise StepFailedError(f"{error}; the rest is shot at {reached_c:g} C") from error
+            raise StepFailedError(sentence) from error
 
     async def keep_measurements(self) -> None:
         """Write the night's measurements of the camera to the camera's record."""
@@ -111,7 +111,7 @@ class StepRunner:
         if known_adu is not None:
             return known_adu
         camera = self._context.rig.camera
-        await camera.apply(step.readout)
+        await apply_with_retries(self._context, step.readout)
         await darken(self._context)
         shortest_s = camera.features.exposure_s.minimum
         frame = await expose_with_retries(self._context, number, FrameKind.BIAS, shortest_s)

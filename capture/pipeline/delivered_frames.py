@@ -8,7 +8,7 @@ from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.events.kinds import FrameRejected
 from coldframe.capture.events.values import Severity
 from coldframe.capture.session.context import NightContext
-from coldframe.capture.threads import in_thread
+from coldframe.capture.threads import DiskHangsError, in_thread
 from coldframe.devices.camera import Frame
 
 NOT_JUDGED = "its set ended before it was judged"
@@ -81,6 +81,8 @@ class DeliveredFrames:
         try:
             # Save all frames in one thread call, which a second cancellation does not interrupt.
             await in_thread(self._rescue, paths, faults)
+        except DiskHangsError as error:
+            self._context.notice(Severity.ERROR, f"{len(self._frames)} frames may be lost: {error}")
         finally:
             for path in paths:
                 publish_rejected(self._context, self._number, path, NOT_JUDGED)

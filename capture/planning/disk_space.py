@@ -23,6 +23,9 @@ SPARE_FRAMES = 10
 RESERVE_BYTES = 256 << 20
 """Space left for other programs, so that the user can still log in and free space."""
 
+RESERVE_INODES = 100
+"""Inodes left for other programs."""
+
 
 def require_room(steps: Iterable[Step], camera: CameraFeatures, folder: Path, free_bytes: int) -> None:
     """Check that the files of a plan fit into the free space.
@@ -48,6 +51,8 @@ def require_room(steps: Iterable[Step], camera: CameraFeatures, folder: Path, fr
 def free_bytes(folder: Path) -> int:
     """Return the number of bytes that can be written to a folder, even if the folder does not exist yet.
 
+    A file system that has no inodes left for new files counts as full.
+
     Raises
     ------
     OSError
@@ -55,7 +60,9 @@ def free_bytes(folder: Path) -> int:
     """
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     disk = os.statvfs(there)
-    return disk.f_bavail * disk.f_frsize
+    # File systems that create inodes as needed, such as Btrfs, report 0 inodes in total.
+    is_out_of_inodes = disk.f_files > 0 and disk.f_favail < RESERVE_INODES
+    return 0 if is_out_of_inodes else disk.f_bavail * disk.f_frsize
 
 
 def _step_bytes(step: Step, camera: CameraFeatures) -> int:

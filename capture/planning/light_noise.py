@@ -3,11 +3,11 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from coldframe.calibration.camera.record import CAMERAS, CameraRecords
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import open_image, uint16_pixels
+from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.measuring.statistics import FrameStatistics, measure
 from coldframe.capture.planning.read_lights import Lights
@@ -46,8 +46,8 @@ def light_noises(lights: Lights, settings: Settings) -> Mapping[Path, LightNoise
 
 def _statistics(path: Path) -> FrameStatistics | None:
     try:
-        with TemporaryDirectory() as folder:
-            return measure(uint16_pixels(open_image(path, Path(folder)))).statistics
+        with scratch_folder() as folder:
+            return measure(uint16_pixels(open_image(path, folder))).statistics
     except FrameFileError:
         return None
 

@@ -28,12 +28,15 @@ class RigSnapshot:
         Labels of the camera's readout modes; empty if there is only one mode.
     sensor_c
         Sensor temperature, degrees Celsius.
+    cooler_on
+        State of the cooler.
     """
 
     filters: tuple[str, ...] | None = None
     in_beam: str | None = None
     readout_modes: tuple[str, ...] | None = None
     sensor_c: float | None = None
+    cooler_on: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

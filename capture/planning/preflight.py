@@ -65,5 +65,7 @@ def _readout_misfits(readout: ReadoutSettings, camera: CameraFeatures) -> Iterat
 def _outside(name: str, value: float, limits: Limits | None) -> Iterator[str]:
     if limits is None:
         yield f"{name} {value:g} cannot be set: the camera has no such control"
+    elif limits.is_fixed and value != limits.minimum:
+        yield f"{name} {value:g} cannot be set: the camera has a fixed value of {limits.minimum:g}"
     elif not limits.contains(value):
         yield f"{name} {value:g} is out of range: the camera accepts {limits.minimum:g} to {limits.maximum:g}"

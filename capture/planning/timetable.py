@@ -65,12 +65,15 @@ class Timetable:
         """Return whether there is no time for the step with the given number, counted from 1."""
         return self._left[number - 1] is None
 
-    def move(self, number: int, from_c: float, to_c: float) -> None:
-        """Change the setpoint of all steps after step `number`, except sets also planned at the new setpoint."""
+    def move(self, number: int, from_c: float, to_c: float | None, *, moves_darks: bool = True) -> None:
+        """Change the setpoint of all steps after step `number`, except sets also planned at the new setpoint.
+
+        `to_c` and `moves_darks` are as for `replace_setpoint`.
+        """
         kept = set(self.planned)
 
         def changed(step: Step | None) -> Step | None:
-            new = None if step is None else replace_setpoint(step, from_c, to_c)
+            new = None if step is None else replace_setpoint(step, from_c, to_c, moves_darks=moves_darks)
             return step if new in kept else new
 
         self._left[number:] = [changed(step) for step in self._left[number:]]

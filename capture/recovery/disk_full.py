@@ -24,13 +24,14 @@ async def wait_for_room(context: NightContext) -> None:
     Raises
     ------
     NotDurableError
-        If the disk stays full for `PAUSE_S`.
+        If the disk stays full for `PAUSE_S`, or the night's folder was removed, moved or unmounted.
     StepFailedError
         If the deadline passed during the wait.
     """
     needed = FRAMES_AHEAD * frame_bytes(context.rig.camera.features, ReadoutSettings()) + RESERVE_BYTES
     folder, ends_s = context.folder.path, context.clock.elapsed_s() + PAUSE_S
     is_announced = False
+    await in_thread(context.folder.require_there)
     while await in_thread(_free_or_plenty, folder, needed) < needed:
         context.require_time(0.0)
         if context.clock.elapsed_s() >= ends_s:
@@ -39,6 +40,7 @@ async def wait_for_room(context: NightContext) -> None:
             is_announced = True
             text = f"less than {size_text(needed)} are free at {folder}: exposing pauses for up to {PAUSE_S / 60:g} min"
             context.notice(Severity.ERROR, text)
+        context.steering.count_pause(CHECK_PERIOD_S)  # the tuner's time limit does not run meanwhile
         await asyncio.sleep(CHECK_PERIOD_S)
 
 

@@ -3,15 +3,29 @@
 from dataclasses import replace
 
 from coldframe.capture.events.kinds import ExposureStarted
+from coldframe.capture.events.values import Severity
 from coldframe.capture.recovery.clock_jump import clock_checked
 from coldframe.capture.recovery.disk_full import wait_for_room
 from coldframe.capture.recovery.pausing import until_resumed
 from coldframe.capture.recovery.retrying import ensure_ready, with_retries
 from coldframe.capture.session.context import NightContext
 from coldframe.capture.threads import in_thread
-from coldframe.config.frames import FrameKind
+from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.devices.camera import Frame
 from coldframe.devices.errors import DeviceLostError
+
+
+async def apply_with_retries(context: NightContext, readout: ReadoutSettings) -> ReadoutSettings:
+    """Apply readout settings, with as many retries as the night allows, and return them as the camera reads them back.
+
+    Raises
+    ------
+    StepFailedError
+        If the camera failed too often.
+    SettingRefusedError, NotSupportedError
+        If the camera does not support the settings.
+    """
+    return await with_retries(context, lambda: context.rig.camera.apply(readout))
 
 
 async def expose_with_retries(
@@ -72,6 +86,8 @@ async def expose_once(
     await ensure_ready(context)
     context.publish(ExposureStarted(context.clock.now(), step, kind, exposure_s))
     frame = await context.rig.camera.expose(kind, exposure_s)
+    for remark in frame.remarks:
+        context.notice(Severity.WARNING, f"{frame.camera}: {remark}")
     if unready := [device.name for device in context.devices if not device.is_ready]:
         verb = "was" if len(unready) == 1 else "were"
         reason = f"shot while {' and '.join(unready)} {verb} lost or changed"

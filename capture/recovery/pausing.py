@@ -42,7 +42,7 @@ async def until_resumed(context: NightContext, exposure_s: float = 0.0) -> bool:
         if before is None and waited_s >= LAMP_S and panel is not None and _is_switchable(panel) and panel.state().lit:
             before = panel.state()
             await with_retries(context, panel.light_off)
-            _publish_panel(context, panel)
+            _publish_panel(context)
         steering.count_pause(CHECK_PERIOD_S)
         await asyncio.sleep(CHECK_PERIOD_S)
         waited_s += CHECK_PERIOD_S
@@ -59,11 +59,11 @@ def _is_switchable(panel: FlatPanel) -> bool:
 async def _light_again(context: NightContext, panel: FlatPanel, brightness: int | None) -> None:
     settings = context.settings.panel
     await with_retries(context, lambda: panel.light_on(brightness))
-    _publish_panel(context, panel)
+    _publish_panel(context)
     if settings is not None:
         await asyncio.sleep(settings.settle_s)
 
 
-def _publish_panel(context: NightContext, panel: FlatPanel) -> None:
-    state = panel.state()
-    context.publish(PanelChanged(context.clock.now(), state.lit, state.brightness, state.cover))
+def _publish_panel(context: NightContext) -> None:
+    if (state := context.rig.panel_state()) is not None:
+        context.publish(PanelChanged(context.clock.now(), state.lit, state.brightness, state.cover))

@@ -16,10 +16,9 @@ from coldframe.devices.manual_panel import ManualPanel
 
 
 def publish_panel(context: NightContext) -> None:
-    """Publish the state of the panel, if there is one."""
-    panel = context.rig.panel
-    if panel is not None:
-        state = panel.state()
+    """Publish the state of the panel and of the cover, if there is one."""
+    state = context.rig.panel_state()
+    if state is not None:
         context.publish(PanelChanged(context.clock.now(), state.lit, state.brightness, state.cover))
 
 
@@ -66,28 +65,34 @@ async def darken(context: NightContext) -> None:
     """
     for auxiliary in context.rig.auxiliaries:
         await with_retries(context, auxiliary.switch_off)
-    panel, settings = context.rig.panel, context.settings.panel
-    if panel is None or settings is None:
+    rig = context.rig
+    before = rig.panel_state()
+    for device in (rig.panel, rig.cover):
+        if device is not None and not context.can_do_without(device.name):
+            await _darken(context, device)
+    after = rig.panel_state()
+    if before is None or after is None:
         return
-    if context.can_do_without(panel.name):
-        return
-    before = panel.state()
-    if isinstance(panel, ManualPanel):
-        await wait_for_user(context, panel, lit=False)
-    try:
-        await with_retries(context, panel.light_off)
-        if panel.has_cover:
-            await with_retries(context, panel.close_cover)
-    except (StepFailedError, DeviceError):
-        if context.can_do_without(panel.name):
-            return
-        raise
     context.lamp.is_dark = True
-    context.retries.breakers.worked(panel.name)
-    if panel.state() != before:
+    if after != before:
         publish_panel(context)
-    if before.lit:
-        await asyncio.sleep(settings.settle_s)
+    if before.lit and context.settings.panel is not None:
+        await asyncio.sleep(context.settings.panel.settle_s)
+
+
+async def _darken(context: NightContext, device: FlatPanel) -> None:
+    """Switch off the lamp of a panel or cover, and close it if it covers the telescope."""
+    if isinstance(device, ManualPanel):
+        await wait_for_user(context, device, lit=False)
+    try:
+        await with_retries(context, device.light_off)
+        if device is context.rig.covering:
+            await with_retries(context, device.close_cover)
+    except (StepFailedError, DeviceError):
+        if not context.can_do_without(device.name):
+            raise
+    else:
+        context.retries.breakers.worked(device.name)
 
 
 async def open_to_sky(context: NightContext) -> None:
@@ -98,13 +103,12 @@ async def open_to_sky(context: NightContext) -> None:
     StepFailedError
         If a command to the panel failed.
     """
-    panel = context.rig.panel
-    if panel is None or context.settings.panel is None:
-        return
-    await _stop_counting_as_dark(context, panel)
-    await with_retries(context, panel.light_off)
-    if panel.has_cover:
-        await with_retries(context, panel.open_cover)
+    panel, covering = context.rig.panel, context.rig.covering
+    await _stop_counting_as_dark(context)
+    if panel is not None:
+        await with_retries(context, panel.light_off)
+    if covering is not None:
+        await with_retries(context, covering.open_cover)
     publish_panel(context)
 
 
@@ -119,10 +123,10 @@ async def flat_light(context: NightContext, panel: FlatPanel, brightness: int | 
     """
     settings = context.settings.panel
     assert settings is not None
-    await _stop_counting_as_dark(context, panel)
-    if panel.has_cover:
-        move = panel.close_cover if settings.cover_for_flats == "closed" else panel.open_cover
-        await with_retries(context, move)
+    await _stop_counting_as_dark(context)
+    if (covering := context.rig.covering) is not None:
+        is_closed = context.settings.cover_for_flats == "closed"
+        await with_retries(context, covering.close_cover if is_closed else covering.open_cover)
     if isinstance(panel, ManualPanel):
         await wait_for_user(context, panel, lit=True)
     try:
@@ -150,7 +154,9 @@ async def set_brightness(context: NightContext, panel: FlatPanel, brightness: in
     await asyncio.sleep(settings.settle_s)
 
 
-async def _stop_counting_as_dark(context: NightContext, panel: FlatPanel) -> None:
-    """Wait for the panel, then stop counting it as dark. A lost panel receives no command and so stays dark."""
-    await with_retries(context, panel.ensure_ready)
+async def _stop_counting_as_dark(context: NightContext) -> None:
+    """Wait for panel and cover, then stop counting them as dark. A lost panel receives no command and so stays dark."""
+    for device in (context.rig.panel, context.rig.cover):
+        if device is not None:
+            await with_retries(context, device.ensure_ready)
     context.lamp.is_dark = False

@@ -16,6 +16,7 @@ from coldframe.capture.rig.temperature import warm_up
 from coldframe.config.settings import Settings
 from coldframe.devices.camera import Thermals
 from coldframe.devices.errors import DeviceError, DeviceLostError
+from coldframe.devices.flat_panel import FlatPanel
 from coldframe.devices.rig import Rig
 
 log = logging.getLogger(__name__)
@@ -84,9 +85,9 @@ class SafeState:
             await self._try(
                 auxiliary.name, "return to its earlier state", auxiliary.restore, LAMP_DEADLINE_S, Topic.AUXILIARY
             )
-        camera = self._rig.camera
-        if answers or camera.thermals().sensor_c is not None:
-            await self._cooler()
+        camera, thermals = self._rig.camera, self._thermals()
+        if answers or thermals is None or thermals.sensor_c is not None:
+            await self._cooler(thermals)
         else:
             self._fail(f"{camera.name} does not answer: its cooler was left as it is. Check it by hand.", Topic.COOLER)
         return tuple(self._failures)
@@ -103,14 +104,24 @@ class SafeState:
         self._patient_until_s = _now_s() + self._patience_s
         camera, panel = self._rig.camera, self._rig.panel
         answers = await self._try(camera.name, "end its exposure", camera.abort, ABORT_DEADLINE_S, Topic.EXPOSURE)
+        is_dark, is_covered = True, True
         if panel is not None and self._settings.panel is not None:
             is_dark = await self._try(panel.name, "switch its lamp off", panel.light_off, LAMP_DEADLINE_S, Topic.LAMP)
-            cover_deadline_s = self._settings.panel.cover_deadline_s + LAMP_DEADLINE_S
-            is_covered = await self._try(panel.name, "move its cover", self._cover, cover_deadline_s, Topic.COVER)
-            if is_covered and is_dark:
-                state = panel.state()
-                self._events.publish(PanelChanged(self._clock.now(), state.lit, state.brightness, state.cover))
+            is_covered = self._rig.cover is not None or await self._move_cover(panel)
+        if self._rig.cover is not None:
+            is_covered = await self._move_cover(self._rig.cover)
+        if is_covered and is_dark:
+            await self._try("panel", "report its state", self._publish_panel, LAMP_DEADLINE_S, Topic.LAMP)
         return answers
+
+    async def _move_cover(self, device: FlatPanel) -> bool:
+        """Move the cover of a device to its final position. Return True if it succeeded."""
+        deadline_s = self._settings.cover_deadline_s + LAMP_DEADLINE_S
+        return await self._try(device.name, "move its cover", lambda: self._cover(device), deadline_s, Topic.COVER)
+
+    async def _publish_panel(self) -> None:
+        if (state := self._rig.panel_state()) is not None:
+            self._events.publish(PanelChanged(self._clock.now(), state.lit, state.brightness, state.cover))
 
     async def _try(
         self, device: str, what: str, step: Callable[[], Awaitable[None]], deadline_s: float, topic: Topic
@@ -131,7 +142,11 @@ class SafeState:
         return False
 
     async def _persistently(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Do the given step. Repeat it while its device is lost, for at most the remaining patience."""
+        """Do the given step. Repeat it while its device is lost, for at most the remaining patience.
+
+        Also repeat it once after an unexpected exception, which may have come from a passing state of the driver.
+        """
+        is_first_bug = True
         while True:
             try:
                 return await step()
@@ -143,24 +158,38 @@ class SafeState:
                     text = f"{str(error).rstrip('.?')}; waiting for it for at most {self._patience_s:g} s"
                     self._events.publish(Notice(self._clock.now(), Severity.WARNING, text))
                 await asyncio.sleep(PAUSE_S)
+            except (DeviceError, TimeoutError):
+                raise
+            except Exception:
+                if not is_first_bug:
+                    raise
+                is_first_bug = False
+                log.exception("safe state: a step failed and is tried once more")
 
     def _fail(self, sentence: str, topic: Topic) -> None:
         self._failures.append(sentence)
         self._events.publish(Notice(self._clock.now(), Severity.ERROR, sentence, topic=topic))
 
-    async def _cover(self) -> None:
-        panel, settings = self._rig.panel, self._settings.panel
-        assert panel is not None
-        assert settings is not None
-        if panel.has_cover:
-            await (panel.close_cover() if settings.cover_at_end == "closed" else panel.open_cover())
+    async def _cover(self, device: FlatPanel) -> None:
+        if device.has_cover:
+            await (device.close_cover() if self._settings.cover_at_end == "closed" else device.open_cover())
 
-    async def _cooler(self) -> None:
+    def _thermals(self) -> Thermals | None:
+        """Return the camera's newest reading, or None if reading it raises an exception."""
+        try:
+            return self._rig.camera.thermals()
+        except Exception:  # a bug must not keep a cooler running
+            log.exception("safe state: the state of the cooler cannot be read")
+            return None
+
+    async def _cooler(self, thermals: Thermals | None) -> None:
+        """Warm the sensor up and switch the cooler off, as configured. Without a reading, only switch it off."""
         camera, cooling = self._rig.camera, self._settings.cooling
-        thermals = camera.thermals()
-        if cooling.at_end == "hold" or (thermals.setpoint_c is None and thermals.cooler_on is not True):
+        if cooling.at_end == "hold":
             return
-        sensor_c = plausible_c(thermals.sensor_c)
+        if thermals is not None and thermals.setpoint_c is None and thermals.cooler_on is not True:
+            return
+        sensor_c = None if thermals is None else plausible_c(thermals.sensor_c)
         # If the cooler is switched off abruptly, the sensor quickly warms up by tens of degrees (indi#1434).
         if cooling.at_end == "warm" and sensor_c is not None:
             span_s = 60 * abs(cooling.warm_to_c - sensor_c) / cooling.warm_ramp_c_per_min

@@ -1,20 +1,23 @@
 """Cool the sensor down and warm it up along ramps, hold it at the setpoint, and watch its temperature all night."""
 
 import asyncio
+import logging
+import math
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from math import ceil
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import CoolingProgress, TemperatureRead
 from coldframe.capture.events.stream import EventStream
 from coldframe.capture.events.values import Severity
-from coldframe.capture.judging.cooler import CoolingJudge, CoolingState, SetpointRamp
+from coldframe.capture.judging.cooler import CoolingJudge, CoolingState, Obstacle, SetpointRamp, setpoints_within_reach
 from coldframe.capture.judging.thermometer import FrozenReading, TemperatureWatch, plausible_c
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.config.tables.cooling import CoolingSettings
 from coldframe.devices.camera import Camera, Thermals
-from coldframe.devices.errors import DeviceError
+from coldframe.devices.errors import DeviceError, NotSupportedError
+
+log = logging.getLogger(__name__)
 
 SAMPLE_S = 1.0
 RAMP_STEP_S = 5.0
@@ -26,18 +29,48 @@ LEAST_STEPS = 8
 SILENCE_S = 60.0
 """Silence after which a thermometer is polled. It may be dead (indi#837), or its driver may report only changes."""
 
+DECIMALS_ADVICE = (
+    "the reading may lack its decimals: start the INDI server with LC_NUMERIC=C, because INDI knows no decimal commas"
+)
+
 
 class OutOfReachError(StepFailedError):
-    """The sensor cannot reach the setpoint in time."""
+    """The sensor cannot reach the setpoint in time.
+
+    Attributes
+    ----------
+    limit_c
+        Sensor temperature at which the sensor stopped, degrees Celsius; None if it is unknown.
+    obstacle
+        Why the sensor stopped; None if it is unknown whether it reached the setpoint.
+    """
+
+    def __init__(self, reason: str, limit_c: float | None = None, obstacle: Obstacle | None = None) -> None:
+        super().__init__(reason)
+        self.limit_c = limit_c
+        self.obstacle = obstacle
 
 
 @asynccontextmanager
 async def repeatedly(act: Callable[[], None], name: str) -> AsyncIterator[None]:
-    """Call `act` once a second while the block runs, and once more at its end."""
+    """Call `act` once a second while the block runs, and once more at its end.
+
+    An exception of `act` is logged once, and the calls continue, because it must not end a warm-up.
+    """
+    has_failed = False
+
+    def act_safely() -> None:
+        nonlocal has_failed
+        try:
+            act()
+        except Exception:
+            if not has_failed:
+                log.exception("%s: a reading failed", name)
+            has_failed = True
 
     async def repeat() -> None:
         while True:
-            act()
+            act_safely()
             await asyncio.sleep(SAMPLE_S)
 
     task = asyncio.create_task(repeat(), name=name)
@@ -46,7 +79,7 @@ async def repeatedly(act: Callable[[], None], name: str) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.wait([task])
-        act()
+        act_safely()
 
 
 def thermometer(
@@ -107,30 +140,72 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
                     raise OutOfReachError(f"it is unknown whether {setpoint_c:g} C was reached: {silence}")
                 return
             if verdict.state is CoolingState.UNREACHABLE:
-                raise OutOfReachError(f"{setpoint_c:g} C was not reached: {verdict.message}")
+                failure = f"{setpoint_c:g} C was not reached: {verdict.message}"
+                if _lacks_decimals(verdict.sensor_c, setpoint_c):
+                    raise OutOfReachError(f"{failure}; {DECIMALS_ADVICE}", None, verdict.obstacle)
+                limit_c = None if verdict.obstacle is Obstacle.SILENCE else verdict.sensor_c
+                raise OutOfReachError(failure, limit_c, verdict.obstacle)
             await asyncio.sleep(SAMPLE_S)
     finally:
         ramping.cancel()
         await asyncio.wait([ramping])
 
 
-async def cool_less(context: NightContext, setpoint_c: float) -> float | None:
-    """Cool to the nearest warmer configured setpoint within reach. Return that setpoint, or None if none is reached.
+def _lacks_decimals(sensor_c: float | None, setpoint_c: float) -> bool:
+    """Return whether the reading is the setpoint without its decimals, which a stable sensor rarely shows by chance.
+
+    INDI clients read "-10,4", which drivers write under a locale with decimal commas, as -10.
+    """
+    return sensor_c is not None and sensor_c != setpoint_c and sensor_c == math.trunc(setpoint_c)
+
+
+async def cool_less(context: NightContext, setpoint_c: float, limit_c: float) -> float | None:
+    """Bring the sensor to the nearest setpoint within reach. Return that setpoint, or None if none is reached.
+
+    The configured fallback setpoints come first, except those that are colder than the sensor became. A grid of
+    setpoints follows (`setpoints_within_reach`).
+
+    Parameters
+    ----------
+    context
+        The night.
+    setpoint_c
+        The setpoint that is out of reach.
+    limit_c
+        Sensor temperature at which the sensor stopped on its way there.
 
     Raises
     ------
     DeviceError
         If the camera failed.
     """
-    for warmer_c in sorted(each for each in context.settings.cooling.fallback_c if each > setpoint_c):
-        context.notice(Severity.WARNING, f"{setpoint_c:g} C is out of reach; trying {warmer_c:g} C")
+    camera, tolerance_c = context.rig.camera, context.settings.cooling.tolerance_c
+    coldest_c = max(setpoint_c, limit_c - tolerance_c) if limit_c > setpoint_c else math.inf
+    configured = sorted(each for each in context.settings.cooling.fallback_c if each > coldest_c)
+    for nearest_c in dict.fromkeys((*configured, *setpoints_within_reach(setpoint_c, limit_c))):
+        if _allowed(nearest_c, camera) != nearest_c:
+            continue
+        context.notice(Severity.WARNING, f"{setpoint_c:g} C is out of reach; trying {nearest_c:g} C")
         try:
-            await cool(context, warmer_c)
+            await cool(context, nearest_c)
         except OutOfReachError as error:
             context.notice(Severity.WARNING, str(error))
         else:
-            return warmer_c
+            return nearest_c
     return None
+
+
+async def stop_cooling(context: NightContext) -> None:
+    """Warm the sensor up along its ramp and switch the cooler off, so that later frames have no setpoint.
+
+    Raises
+    ------
+    DeviceError
+        If the camera failed.
+    """
+    await warm_up(context.rig.camera, context.settings.cooling, context.events, context.clock)
+    with suppress(NotSupportedError):  # the setpoint no longer applies, even if the cooler stays on
+        await context.rig.camera.cooler_off()
 
 
 async def thermometer_fault(context: NightContext, setpoint_c: float) -> str | None:
@@ -198,7 +273,7 @@ async def _follow(camera: Camera, ramp: SetpointRamp, clock: NightClock) -> None
     began_s = clock.elapsed_s()
     # Count the steps in advance, because adding up times could leave a last step too short to advance the clock.
     step_s = min(RAMP_STEP_S, ramp.duration_s / LEAST_STEPS)
-    for _ in range(ceil(ramp.duration_s / step_s) if step_s else 0):
+    for _ in range(math.ceil(ramp.duration_s / step_s) if step_s else 0):
         setpoint_c = ramp.setpoint_c(clock.elapsed_s() - began_s)
         await camera.set_setpoint(_allowed(round(setpoint_c, 1), camera))
         await asyncio.sleep(step_s)

@@ -81,6 +81,8 @@ class NightContext:
         Time by which the last frame must be complete; None if there is no deadline.
     words
         Words of the lights' headers that the frames take over.
+    is_for_lights
+        True if the sets were planned for lights, so that darks must have the temperature of the lights.
     lamp, readings, announced
         Shared state of the panel's lamp, the thermometer, and announcements.
     """
@@ -95,6 +97,7 @@ class NightContext:
     steering: Steering
     deadline: datetime | None = None
     words: LightWords = field(default_factory=LightWords)
+    is_for_lights: bool = False
     lamp: Lamp = field(default_factory=Lamp)
     readings: FrozenReading = field(default_factory=FrozenReading)
     announced: Announced = field(default_factory=Announced)
@@ -111,9 +114,9 @@ class NightContext:
         return features.cfa_pattern or self.words.pattern_of((features.height, features.width))
 
     def can_do_without(self, device: str) -> bool:
-        """Return whether the current set can do without the device. A panel must also be known to be dark."""
-        panel = self.rig.panel
-        if panel is not None and device == panel.name and (not self.lamp.is_dark or panel.state().lit):
+        """Return whether the current set can do without the device. A panel or cover must also be known to be dark."""
+        covers = [each for each in (self.rig.panel, self.rig.cover) if each is not None and each.name == device]
+        if covers and (not self.lamp.is_dark or any(each.state().lit for each in covers)):
             return False
         return self.retries.breakers.is_left_out(device)
 

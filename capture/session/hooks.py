@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import shlex
-import signal
+import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ from typing import IO
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import HookEnded
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.session import hook_process
 from coldframe.capture.threads import to_its_end
 from coldframe.config.tables.night import HookSettings
 from coldframe.errors import ColdframeError
@@ -97,7 +98,7 @@ class Hooks:
 
 
 async def run_bounded(command: Command, deadline_s: float) -> tuple[str, str]:
-    """Run the command until it ends, or end it at the deadline.
+    """Run the command until it ends, or end it and all processes that it started at the deadline.
 
     The command's output goes to a file and not to a pipe, because a process that the command leaves in the background
     would keep a pipe open.
@@ -107,7 +108,7 @@ async def run_bounded(command: Command, deadline_s: float) -> tuple[str, str]:
     command
         Program and arguments; no shell interprets them.
     deadline_s
-        Time until the command's process group gets SIGTERM. SIGKILL follows `GRACE_S` later.
+        Time until all processes of the command get SIGTERM. SIGKILL follows `GRACE_S` later.
 
     Returns
     -------
@@ -117,43 +118,33 @@ async def run_bounded(command: Command, deadline_s: float) -> tuple[str, str]:
     with tempfile.TemporaryFile() as output:
         try:
             process = await asyncio.create_subprocess_exec(
-                *command, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                *(sys.executable, "-I", "-S", hook_process.__file__, str(GRACE_S), *command),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=output,
+                start_new_session=True,
             )
         except (OSError, ValueError) as error:
             return f"cannot be run: {getattr(error, 'strerror', None) or error}", ""
         try:
             async with asyncio.timeout(deadline_s):
-                status = await process.wait()
+                failure, _ = await process.communicate()
         except TimeoutError:
             await _end(process)
             return f"did not end within {deadline_s:g} s", _tail(output)
         except asyncio.CancelledError:
             await _end(process)
             raise
-        return _status_text(status), _tail(output)
+        if process.returncode:
+            return f"its supervising process ended unexpectedly ({process.returncode})", _tail(output)
+        return failure.decode(errors="replace"), _tail(output)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End the process group of the command: send SIGTERM, then SIGKILL to the processes that remain."""
-    try:
-        _signal_group(process, signal.SIGTERM)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(GRACE_S):
-                await process.wait()
-    finally:
-        _signal_group(process, signal.SIGKILL)
-    await process.wait()
-
-
-def _signal_group(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """End all processes of the command, and wait until they have ended, even if the caller is cancelled again."""
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
-
-
-def _status_text(status: int) -> str:
-    if status < 0:
-        return f"was ended by signal {-status}"
-    return f"failed with exit status {status}" if status else ""
+        process.terminate()
+    await to_its_end(process.wait(), "end of a hook")
 
 
 def _tail(output: IO[bytes]) -> str:

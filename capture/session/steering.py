@@ -49,6 +49,8 @@ class Steering:
         self._skips: list[Callable[[], str | None]] = []
         self._is_paused = False
         self._is_ending = False
+        self.is_aborted = False
+        """True after `abort`."""
         self._waited_s = 0.0
         self._timeouts: list[asyncio.Timeout] = []
         events.subscribe(self._observe)
@@ -92,7 +94,7 @@ class Steering:
         if refusal := self._refusal():
             return refusal
         assert self._night is not None
-        self._is_ending = True
+        self._is_ending = self.is_aborted = True
         self._night.cancel()
         return "the night is ending, and the rig is being made safe"
 

@@ -41,7 +41,7 @@ class SetSize:
         if step.noise_target is not None:
             self.look_at = min(step.noise_target.at_least, step.count)
             self.most = max(step.noise_target.most, step.count) if may_grow else step.count
-        self._samples = SampledFrames(self.most)
+        self._samples = SampledFrames()
 
     def add(self, pixels: NDArray[np.uint16]) -> None:
         """Sample the next frame of the master, uint16, shape (height, width)."""

@@ -22,7 +22,7 @@ from coldframe.capture.shooting.set_frames import LightLeakError, SetFrames
 from coldframe.capture.shooting.set_inputs import DarkFlatInputs, DarkInputs, FlatInputs, SetInputs, ShotSet
 from coldframe.capture.steps import ShootStep
 from coldframe.capture.storage.saved_frames import SavedFrame, Wanted
-from coldframe.capture.threads import in_thread
+from coldframe.capture.threads import LONG_WORK_S, in_thread, in_thread_within
 from coldframe.devices.errors import DeviceError
 
 P = ParamSpec("P")
@@ -208,7 +208,7 @@ class SetShooting:
     async def _with_frames_on_disk(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function that may read frames again. An unreadable file fails only this set, not the night."""
         try:
-            return await in_thread(work, *args, **kwargs)
+            return await in_thread_within(LONG_WORK_S, work, *args, **kwargs)
         except FrameFileError as error:
             raise StepFailedError(f"a frame cannot be read again: {error}") from error
 

@@ -3,17 +3,22 @@
 import asyncio
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import json
+import logging
 import math
 import os
+import threading
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
-from coldframe.calibration.files.durable import flush_folder
+from coldframe.calibration.files.durable import NotDurableError, flush_folder
+from coldframe.calibration.files.regular import open_regular
 from coldframe.capture.events.kinds import (
     EVENT_KINDS,
     Event,
@@ -26,6 +31,9 @@ from coldframe.capture.events.kinds import (
     StepStarted,
     TuningKept,
 )
+from coldframe.capture.threads import in_thread
+
+log = logging.getLogger(__name__)
 
 LANDMARKS = (NightStarted, NightEnded, StepStarted, StepEnded, FrameAccepted, FrameRejected, MasterWritten, TuningKept)
 """Events from which a night is resumed. Their lines are synced immediately, because they must survive a power cut."""
@@ -78,15 +86,20 @@ def _plain(value: object) -> object:
     raise TypeError(f"the journal does not support values of type {type(value).__name__}")
 
 
+HANDOVER_S = 0.25
+"""Time for which `Journal` waits for its thread to pass a line to the kernel, which usually takes 0.1 ms."""
+
+
 class Journal:
     """An `EventStream` subscriber that appends events to a file.
 
     Enter the context of the journal before the first event is published. Each line is passed to the kernel immediately,
-    so the line survives if this process dies. The lines of `LANDMARKS` are also synced to the disk. A sync takes up to
-    half a second on an SD card, so it runs in a worker thread, and pending syncs are merged into one. If a power cut
-    left an incomplete line, the journal ends that line with a newline before it writes the next event. A kernel lock on
-    the file marks a night that is still running (see `is_being_written`). The kernel releases the lock when this
-    process ends, for any reason.
+    so the line survives if this process dies. A thread does this, because the disk may hang: the event loop waits for
+    the thread for at most `HANDOVER_S`, and not at all while earlier lines are still waiting. The lines of `LANDMARKS`
+    are also synced to the disk. A sync takes up to half a second on an SD card, so it runs in another thread, and
+    pending syncs are merged into one. If a power cut left an incomplete line, the journal ends that line with a newline
+    before it writes the next event. A kernel lock on the file marks a night that is still running (see
+    `is_being_written`). The kernel releases the lock when this process ends, for any reason.
 
     Parameters
     ----------
@@ -95,6 +108,8 @@ class Journal:
 
     Attributes
     ----------
+    path
+        Path of the file.
     failure
         First error while writing or syncing; None if no error occurred. Later events are still written if possible,
         because space may become available on a full disk.
@@ -107,67 +122,96 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.failure: OSError | None = None
-        self._path = path
+        self.path = path
         self._descriptor = -1
         self._broken_line = False
         self._landmark = asyncio.Event()
+        self._lines = SimpleQueue[tuple[str, threading.Event] | None]()
+        self._last_written = threading.Event()
+        self._last_written.set()
+        self._writer = threading.Thread(target=self._write_lines, name="journal", daemon=True)
 
     async def __aenter__(self) -> Self:
-        """Open the file and start the task that syncs."""
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        with contextlib.suppress(OSError):  # the file system may not support locks
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        flush_folder(self._path.parent)  # without its directory entry, a synced file is lost in a power cut
-        self._broken_line = _ends_in_mid_line(self._descriptor)
+        """Open the file, and start the thread that writes and the task that syncs."""
+        await in_thread(self._open)
+        self._writer.start()
         self._syncing = asyncio.create_task(self._sync_landmarks(), name="journal sync")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Sync the file and close it."""
+        """Sync the file and close it. If the disk hangs, the kernel closes it when this process ends."""
         self._syncing.cancel()
         await asyncio.wait([self._syncing])
-        self._sync()
-        os.close(self._descriptor)
+        await self.flush()
+        self._lines.put(None)
+        with contextlib.suppress(NotDurableError):
+            await in_thread(self._close)
 
     def __call__(self, event: Event) -> None:
         """Append an event as one line."""
         if not is_journalled(event):
             return
-        line = ("\n" if self._broken_line else "") + encode_event(event) + "\n"
-        data = line.encode("ascii")
-        try:
-            self._broken_line = os.write(self._descriptor, data) < len(data)
-        except OSError as error:
-            self.failure = self.failure or error
+        line, written = encode_event(event), threading.Event()
+        is_up_to_date, self._last_written = self._last_written.is_set(), written
+        self._lines.put((line, written))
+        if is_up_to_date:
+            written.wait(HANDOVER_S)
         if isinstance(event, LANDMARKS):
             self._landmark.set()
 
     async def flush(self) -> None:
         """Wait until the lines of all events so far are on the disk; set `failure` if the sync fails."""
-        await self._in_thread()
+        try:
+            await in_thread(self._sync, self._last_written)
+        except NotDurableError as error:
+            self._fail(OSError(error.errno, str(error)))
 
     async def _sync_landmarks(self) -> None:
         while True:
             await self._landmark.wait()
             self._landmark.clear()
-            await self._in_thread()
+            await self.flush()
 
-    async def _in_thread(self) -> None:
-        # Cancelling does not stop the thread, which must not be left with a descriptor that is about to be closed.
-        sync = asyncio.ensure_future(asyncio.to_thread(self._sync))
-        try:
-            await asyncio.shield(sync)
-        except asyncio.CancelledError:
-            await sync
-            raise
+    # The methods below run in threads.
 
-    def _sync(self) -> None:
+    def _open(self) -> None:
+        self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        with contextlib.suppress(OSError):  # the file system may not support locks
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        flush_folder(self.path.parent)  # without its directory entry, a synced file is lost in a power cut
+        self._broken_line = _ends_in_mid_line(self._descriptor)
+
+    def _write_lines(self) -> None:
+        while (item := self._lines.get()) is not None:
+            line, written = item
+            try:
+                self._append(line)
+            except OSError as error:
+                self._fail(error)
+            except Exception as error:  # the thread must go on to write later events
+                log.exception("%s: an event was not written", self.path)
+                self._fail(OSError(errno.EIO, repr(error)))
+            written.set()
+
+    def _append(self, line: str) -> None:
+        data = (("\n" if self._broken_line else "") + line + "\n").encode("ascii")
+        self._broken_line = os.write(self._descriptor, data) < len(data)
+
+    def _sync(self, written: threading.Event) -> None:
+        written.wait()
         try:
             os.fsync(self._descriptor)
         except OSError as error:
-            self.failure = self.failure or error
+            self._fail(error)
+
+    def _close(self) -> None:
+        self._writer.join()
+        os.close(self._descriptor)
+
+    def _fail(self, error: OSError) -> None:
+        self.failure = self.failure or error
 
 
 def is_being_written(path: Path) -> bool:
@@ -179,17 +223,16 @@ def is_being_written(path: Path) -> bool:
         If the file exists and cannot be opened.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        file = open_regular(path)
     except FileNotFoundError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # the file system may not support locks
-        return False
-    finally:
-        os.close(descriptor)
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # the file system may not support locks
+            return False
     return False
 
 

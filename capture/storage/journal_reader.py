@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar, Union, get_args, get_origin, get_type_hints
 
+from coldframe.calibration.files.regular import open_regular
 from coldframe.capture.events.kinds import EVENT_KINDS, Event
 from coldframe.capture.storage.old_journals import upgraded
 from coldframe.errors import ColdframeError
@@ -70,7 +71,7 @@ def read_journal(path: Path) -> Iterator[Event]:
     OSError
         If the file cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while raw := file.readline(LONGEST_LINE_BYTES):
             try:
                 yield decode_event(raw.decode("ascii"))

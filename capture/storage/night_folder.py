@@ -12,6 +12,7 @@
         journal.jsonl  coldframe.log  report.html  report.json
 """
 
+import errno
 import json
 import re
 from dataclasses import dataclass, field
@@ -31,13 +32,17 @@ from coldframe.calibration.files.keywords import raw_cards, with_driver_cards
 from coldframe.calibration.files.naming import name_part, settings_text
 from coldframe.calibration.library.library import LIBRARY, Library
 from coldframe.calibration.masters.master_frame import MasterFrame, is_written, master_name, write_master
-from coldframe.capture.storage.retry_write import free_path, numbered, write_with_retry
+from coldframe.capture.storage.retry_write import free_path, is_taken, numbered, write_with_retry
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame, StrayFrame
 
 MASTERS = "masters"
 QUARANTINE = "quarantine"
 _NIGHT = re.compile(r"(?P<evening>\d{4}-\d{2}-\d{2})(?:-(?P<number>\d{1,9}))?")
+VANISHED = (
+    "the night's folder was removed, moved or unmounted during the night. Put it back and run coldframe again, which "
+    "resumes the night"
+)
 HALF_DAY = timedelta(hours=12)
 """The hours from one noon to the next belong to the same night."""
 
@@ -81,10 +86,16 @@ def nights_from_newest(storage: Path) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class NightFolder:
-    """The folder of one night. The methods never overwrite a file. They block, so call them in threads."""
+    """The folder of one night. The methods never overwrite a file. They block, so call them in threads.
+
+    A folder from `create` or `existing` is known by its device and inode. If another folder or no folder is found under
+    its path, because it was removed, moved or unmounted, all methods that write raise NotDurableError. Without this
+    check, they would create the folder again, and the night would continue without its earlier frames.
+    """
 
     path: Path
     _encoder: FrameEncoder = field(default_factory=FrameEncoder)
+    _place: tuple[int, int] | None = None
 
     @classmethod
     def create(cls, storage: Path, started: datetime) -> "NightFolder":
@@ -95,6 +106,8 @@ class NightFolder:
         OSError
             If the folder cannot be created.
         """
+        if storage.is_symlink():
+            storage.stat()  # raises the reason if the link leads nowhere or in a loop; mkdir would say that it exists
         storage.mkdir(parents=True, exist_ok=True)
         flush_folder(storage.parent)
         evening = evening_of(started)
@@ -105,8 +118,36 @@ class NightFolder:
             except FileExistsError:
                 continue
             flush_folder(storage)
-            return cls(path)
+            return cls.existing(path)
         raise AssertionError("count never ends")
+
+    @classmethod
+    def existing(cls, path: Path) -> "NightFolder":
+        """Return the folder of a night that exists already.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be examined.
+        """
+        return cls(path, _place=_place(path))
+
+    def require_there(self) -> None:
+        """Check that the folder is still the one in which the night began.
+
+        Raises
+        ------
+        NotDurableError
+            If the folder was removed, moved or unmounted.
+        """
+        try:
+            place = _place(self.path)
+        except FileNotFoundError:
+            place = None
+        except OSError as error:
+            raise NotDurableError.of(self.path, error) from error
+        if self._place is not None and place != self._place:
+            raise NotDurableError(self.path, errno.ENOENT, VANISHED)
 
     def save_frame(self, frame: Frame, filter_name: str | None, index: int) -> Path:
         """Save a frame of a set durably and return the path of the file.
@@ -116,8 +157,9 @@ class NightFolder:
         NotDurableError
             If the frame cannot be written durably.
         """
-        folder = self.path / FOLDERS[frame.kind] / _set_name(frame, filter_name)
-        return self._save(frame, filter_name, folder, f"{frame.kind}_{folder.name}_{index:04d}")
+        set_name = _set_name(frame, filter_name)
+        folder = f"{FOLDERS[frame.kind]}/{set_name}"
+        return self._save(frame, filter_name, folder, f"{frame.kind}_{set_name}_{index:04d}")
 
     def save_test(self, frame: Frame, filter_name: str | None) -> Path:
         """Save a test frame of the tuner durably and return the path of the file.
@@ -162,7 +204,7 @@ class NightFolder:
             If the frame cannot be written durably.
         """
         name, content = f"stray_{came:%H%M%S-%f}", stray.content
-        folder = _made(self.path / QUARANTINE)
+        folder = self._made(QUARANTINE)
         if isinstance(content, bytes):
             path = free_path(folder / f"{name}.bin")
             write_durably(path, [content])
@@ -202,9 +244,9 @@ class NightFolder:
         NotDurableError
             If the master cannot be written durably.
         """
-        first = _made(self.path / MASTERS) / master_name(master)
+        first = self._made(MASTERS) / master_name(master)
         for path in numbered(first):
-            if not path.exists():
+            if not is_taken(path):
                 return write_with_retry(path, lambda path: write_master(path, master), self.path / QUARANTINE)
             if is_written(path, master):
                 return path
@@ -238,7 +280,7 @@ class NightFolder:
         return Library(self.path.parent / LIBRARY).file(path)
 
     def _move_to_quarantine(self, path: Path, name: str, reason: str) -> Path:
-        aside = free_path(_made(self.path / QUARANTINE) / name)
+        aside = free_path(self._made(QUARANTINE) / name)
         try:
             path.rename(aside)
             flush_folder(path.parent)  # without this, a power cut may undo the move
@@ -249,9 +291,9 @@ class NightFolder:
 
     def _save_aside(self, frame: Frame, filter_name: str | None, folder: str) -> Path:
         name = f"{frame.kind}_{_set_name(frame, filter_name)}_{_moment(frame)}"
-        return self._save(frame, filter_name, self.path / folder, name)
+        return self._save(frame, filter_name, folder, name)
 
-    def _save(self, frame: Frame, filter_name: str | None, folder: Path, name: str) -> Path:
+    def _save(self, frame: Frame, filter_name: str | None, folder: str, name: str) -> Path:
         cards = raw_cards(
             kind=frame.kind,
             exposure_s=frame.exposure_s,
@@ -264,8 +306,15 @@ class NightFolder:
             header=frame.header,
         )
         content = self._encoder.encode(frame.pixels, cards)
-        path = free_path(_made(folder) / f"{name}.fits")
+        path = free_path(self._made(folder) / f"{name}.fits")
         return write_with_retry(path, lambda path: write_durably(path, content), self.path / QUARANTINE)
+
+    def _made(self, name: str) -> Path:
+        """Return a folder of the night, which is created if it is missing."""
+        self.require_there()
+        folder = self.path / name
+        make_folder_durably(folder)
+        return folder
 
 
 def _write_reason(path: Path, report: dict[str, str]) -> None:
@@ -282,6 +331,7 @@ def _moment(frame: Frame) -> str:
     return frame.started_at.strftime("%H%M%S-%f")
 
 
-def _made(folder: Path) -> Path:
-    make_folder_durably(folder)
-    return folder
+def _place(path: Path) -> tuple[int, int]:
+    """Return the device and the inode of a folder."""
+    status = path.stat()
+    return status.st_dev, status.st_ino

@@ -22,9 +22,29 @@ def numbered(path: Path) -> Iterator[Path]:
     yield from (path.with_stem(f"{path.stem}-{number}") for number in count(2))
 
 
+def is_taken(path: Path) -> bool:
+    """Return whether a file exists under the path.
+
+    Raises
+    ------
+    NotDurableError
+        If its folder cannot be searched, for example because its permissions were changed.
+    """
+    try:
+        return path.exists()
+    except OSError as error:
+        raise NotDurableError.of(path, error) from error
+
+
 def free_path(path: Path) -> Path:
-    """Return the path if it does not exist yet, or else the first numbered path that does not exist."""
-    return next(candidate for candidate in numbered(path) if not candidate.exists())
+    """Return the path if it does not exist yet, or else the first numbered path that does not exist.
+
+    Raises
+    ------
+    NotDurableError
+        If the folder cannot be searched.
+    """
+    return next(candidate for candidate in numbered(path) if not is_taken(candidate))
 
 
 def write_with_retry(path: Path, write: Callable[[Path], None], quarantine: Path) -> Path:

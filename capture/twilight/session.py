@@ -12,7 +12,7 @@ from coldframe.capture.session.context import NightContext, StepFailedError, Ste
 from coldframe.capture.shooting.set_inputs import DarkFlatInputs, SubtractedMaster
 from coldframe.capture.shooting.set_shooting import LEAST_FRAMES
 from coldframe.capture.steps import ShootStep, SkyMasterStep, SkyStep
-from coldframe.capture.threads import in_thread
+from coldframe.capture.threads import LONG_WORK_S, in_thread, in_thread_within
 from coldframe.capture.twilight.masters import sky_master
 from coldframe.capture.twilight.shooting import SkyShooting
 from coldframe.capture.twilight.sky_frames import SkySet
@@ -135,7 +135,9 @@ class SkySets:
             raise StepSkippedError("there is neither a master dark flat nor a master bias to subtract")
         try:
             ladder = DarkLadder(dark.rung for dark in darks)
-            master = await in_thread(sky_master, shot, ladder, darks[0].overscan, twilight.cfa_pattern)
+            master = await in_thread_within(
+                LONG_WORK_S, sky_master, shot, ladder, darks[0].overscan, twilight.cfa_pattern
+            )
         except (FrameFileError, NoSignalError) as error:
             raise StepFailedError(str(error)) from error
         written = await in_thread(save_master, self._context.folder, master)

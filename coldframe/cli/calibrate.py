@@ -30,6 +30,7 @@ from coldframe.calibration.lights.files import (
 )
 from coldframe.calibration.lights.hot_pixels import filter_array_fault, hot_pixels
 from coldframe.calibration.lights.recipe import LightRecipe, NoMasterError, Subtract, recipe_for, ways_out
+from coldframe.cli.console import VisibleConsole
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.library import NoLibraryError, configured_camera_names, find_library, masters_of
 
@@ -316,9 +317,8 @@ def _progress(total: int) -> AbstractContextManager[Callable[[], None]]:
 
 @contextmanager
 def _bar(total: int) -> Iterator[Callable[[], None]]:
-    from rich.console import Console  # noqa: PLC0415 - only for a terminal
     from rich.progress import Progress  # noqa: PLC0415
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with Progress(console=VisibleConsole(stderr=True), transient=True) as progress:
         task = progress.add_task("calibrating", total=total)
         yield partial(progress.advance, task)

@@ -14,6 +14,7 @@ from coldframe.calibration.camera.record import CAMERAS, CameraRecord, CameraRec
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.monitoring.dashboard.drawing import ASCII, FAINT, GOOD, UNICODE, Canvas, Glyphs, logarithmic
 from coldframe.capture.storage.night_folder import evening_of
+from coldframe.cli.console import VisibleConsole
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import ConfigError, find_config, load_settings
@@ -48,7 +49,7 @@ def show_cameras(name: str | None, folder: Path | None, output: Path | None) -> 
     if not groups:
         print(_nothing(storage, name, records), file=sys.stderr)
         return ExitCode.BAD_INPUT
-    console = Console(record=output is not None)
+    console = VisibleConsole(record=output is not None)
     glyphs = UNICODE if (console.encoding or "").lower().startswith("utf") else ASCII
     for group in groups:
         console.print(*_shown(merged(group), _nights(group), glyphs), sep="\n")

@@ -1,7 +1,6 @@
 """`coldframe combine`: combine raw frames from any camera and program into a master."""
 
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -10,8 +9,9 @@ from coldframe.calibration.combining.combine import Stacking
 from coldframe.calibration.combining.finding import find_files
 from coldframe.calibration.combining.frame_sets import RawFrame, open_frames, sets_of, without_overscan
 from coldframe.calibration.combining.given_sections import GivenSections
-from coldframe.calibration.files.extensions import Extension
 from coldframe.calibration.files.image_file import PLAIN_SUFFIXES
+from coldframe.calibration.files.scratch import scratch_folder
+from coldframe.calibration.files.unpacking import Extension
 from coldframe.calibration.frames.overscan import OverscanChoice
 from coldframe.calibration.masters.master_frame import MasterFrame, write_master
 from coldframe.calibration.stacking.methods import Clipping, Mean, Median, MedianClipping, Method, Winsorizing
@@ -102,10 +102,10 @@ def combine_files(names: Sequence[str], output: Path, request: Request) -> ExitC
     try:
         _check_request(names, output, request)
         with (
-            tempfile.TemporaryDirectory(prefix=".coldframe-", dir=output.parent) as unpacked,
-            stacking_on(request.scheduler, Path(unpacked)) as stacking,
+            scratch_folder(output.parent) as unpacked,
+            stacking_on(request.scheduler, unpacked) as stacking,
         ):
-            master, left_out = _master(names, request, stacking, Path(unpacked))
+            master, left_out = _master(names, request, stacking, unpacked)
         write_master(output, master)
     except ColdframeError as error:
         print(error, file=sys.stderr)

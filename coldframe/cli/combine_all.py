@@ -1,7 +1,6 @@
 """`coldframe combine --all`: sort raw frames into sets and combine each set into a master."""
 
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from coldframe.calibration.combining.combine import Stacking
 from coldframe.calibration.combining.finding import find_files
 from coldframe.calibration.combining.frame_sets import FrameSet, RawFrame, open_frames, sets_of, without_overscan
 from coldframe.calibration.files.durable import make_folder_durably
+from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.matching import subtraction_faults
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.masters.master_frame import MasterFrame, master_name, write_master
@@ -52,14 +52,14 @@ def combine_all(names: Sequence[str], folder: Path, request: Request) -> ExitCod
     try:
         _check(names, folder, request)
         with (
-            tempfile.TemporaryDirectory(prefix=".coldframe-", dir=folder.parent) as unpacked,
-            stacking_on(request.scheduler, Path(unpacked)) as stacking,
+            scratch_folder(folder.parent) as unpacked,
+            stacking_on(request.scheduler, unpacked) as stacking,
         ):
-            raws, refused = open_frames(find_files(names), Path(unpacked), request.kind, request.extension)
+            raws, refused = open_frames(find_files(names), unpacked, request.kind, request.extension)
             print_left_out(refused)
             usable, skipped = _without_lights(request.sections.applied_to(raws))
             make_folder_durably(folder)
-            masters = _Masters(folder, request, stacking, Path(unpacked))
+            masters = _Masters(folder, request, stacking, unpacked)
             for one in sorted(sets_of(usable), key=lambda each: _ORDER.index(_kind(each.frames[0]))):
                 masters.add(one)
     except ColdframeError as error:

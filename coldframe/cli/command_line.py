@@ -1,12 +1,15 @@
 """The application: all commands, the version, and the report of operating system errors that no command caught."""
 
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from coldframe.cli.commands import frames, library, nights, rigs
+from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.terminal import visible_output
 
 COMMANDS: dict[Callable[..., None], str] = {
     nights.run: "Shoot the night's calibration frames.",
@@ -37,7 +40,7 @@ app = typer.Typer(
     help="Shoot calibration frames on an INDI rig while you sleep: bias, darks, flats and dark flats at the end of the "
     "night, combined into masters. Try it without hardware: coldframe run --simulate",
     epilog="Exit codes: 0 all planned masters were made; 1 something is missing, as reported; 2 invalid input, or "
-    "nothing to do; 3 aborted; 130 interrupted.",
+    "nothing to do; 3 aborted into the safe state; 4 the rig is not in the safe state; 130 interrupted.",
 )
 
 
@@ -64,15 +67,19 @@ app.add_typer(library.app, name="library")
 
 
 def main() -> None:
-    """Run the command line, and report operating system errors that no command caught."""
-    try:
-        app(with_default_rig(sys.argv[1:]))
-    except OSError as error:
-        message = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
-    except MemoryError:
-        message = "not enough memory for this command"
-    print(message, file=sys.stderr)
-    sys.exit(2)
+    """Run the command line, and report errors that no command caught."""
+    code = ExitCode.BAD_INPUT
+    with visible_output():
+        try:
+            app(with_default_rig(sys.argv[1:]))
+        except OSError as error:
+            message = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        except MemoryError:
+            message = "not enough memory for this command"
+        except Exception:  # noqa: BLE001 - printed here, because errors may contain foreign text
+            message, code = traceback.format_exc().rstrip(), ExitCode.INCOMPLETE
+        print(message, file=sys.stderr)
+    sys.exit(code)
 
 
 def with_default_rig(arguments: list[str]) -> list[str]:

@@ -3,19 +3,19 @@
 import asyncio
 import sys
 
-from rich.console import Console
 from rich.table import Table
 
+from coldframe.cli.console import VisibleConsole
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.devices.errors import DeviceError
 from coldframe.devices.indi.link import IndiLink
-from coldframe.devices.indi.survey import SurveyedDevice, survey_server
+from coldframe.devices.indi.survey import Role, SurveyedDevice, surveyed_server
 
 
 async def survey(host: str, port: int) -> tuple[SurveyedDevice, ...]:
     """Connect to an INDI server, and survey its devices."""
-    async with IndiLink(host, port) as link:
-        return await survey_server(link)
+    async with IndiLink(host, port) as link, surveyed_server(link) as found:
+        return found
 
 
 def list_devices(host: str, port: int) -> ExitCode:
@@ -27,8 +27,8 @@ def list_devices(host: str, port: int) -> ExitCode:
         return ExitCode.BAD_INPUT
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    Console().print(table(found, f"{host}:{port}"))
-    if not any("flat panel" in device.roles for device in found):
+    VisibleConsole().print(table(found, f"{host}:{port}"))
+    if not any(Role.PANEL in device.roles for device in found):
         print(
             "No flat panel was found. A WLED, Tasmota, ESPHome or zigbee2mqtt lamp can serve as one over MQTT, "
             'and so can a lamp that you switch by hand: set panel.kind to "mqtt" or "manual"; see docs/mqtt-panels.md.'

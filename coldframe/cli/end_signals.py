@@ -3,12 +3,31 @@
 import asyncio
 import signal
 from collections.abc import Callable
+from functools import partial
 
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+ECHO_S = 0.5
+"""Time within which signals count as one. A program that started coldframe often forwards the Ctrl-C of a terminal."""
+
 
 def on_end_signals(end: Callable[[], object]) -> None:
-    """Call `end` on the running loop whenever one of these signals arrives."""
+    """Call `end` on the running loop when one of these signals arrives, and again for each further request to end.
+
+    A closed terminal is never a further request, because it sends SIGHUP several times and no user remains. A SIGHUP
+    that is ignored when coldframe starts, as by nohup(1), stays ignored.
+    """
     loop = asyncio.get_running_loop()
+    heard_s: float | None = None
+
+    def heard(number: signal.Signals) -> None:
+        nonlocal heard_s
+        before_s, now_s = heard_s, loop.time()
+        if before_s is not None and (number is signal.SIGHUP or now_s - before_s < ECHO_S):
+            return
+        heard_s = now_s
+        end()
+
     for number in END_SIGNALS:
-        loop.add_signal_handler(number, end)
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, partial(heard, number))

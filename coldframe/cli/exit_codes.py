@@ -10,4 +10,5 @@ class ExitCode(IntEnum):
     INCOMPLETE = 1
     BAD_INPUT = 2
     ABORTED = 3
+    NOT_SAFE = 4
     INTERRUPTED = 130

@@ -7,25 +7,23 @@ from pathlib import Path
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import find_config
 from coldframe.config.starter import RigSurvey, starter_config
-from coldframe.devices.camera import Limits
+from coldframe.devices.camera import CameraFeatures, Limits
 from coldframe.devices.errors import DeviceError, NotSupportedError
 from coldframe.devices.indi import dialects
-from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
-from coldframe.devices.indi.pixels.blob_channel import ServerAddress
-from coldframe.devices.indi.survey import SurveyedDevice, survey_server
+from coldframe.devices.indi.survey import Role, SurveyedDevice, surveyed_camera, surveyed_server
 from coldframe.devices.indi.wheel import IndiFilterWheel
 
 
-def write_config(config: Path | None, host: str, port: int) -> ExitCode:
+def write_config(config: Path | None, host: str, port: int, camera: str | None) -> ExitCode:
     """Write the configuration; return exit code 2 if there is no server or no camera, or if the file exists."""
     path = config or find_config()
     if path.exists():
         print(f"{path}: exists already and is not overwritten; name a different file with --config", file=sys.stderr)
         return ExitCode.BAD_INPUT
     try:
-        survey = asyncio.run(survey_rig(host, port))
+        survey = asyncio.run(survey_rig(host, port, camera))
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(starter_config(survey))
@@ -37,50 +35,79 @@ def write_config(config: Path | None, host: str, port: int) -> ExitCode:
         return ExitCode.BAD_INPUT
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    found = ", ".join(name for name in (survey.camera, survey.panel, survey.wheel) if name)
+    found = ", ".join(name for name in (survey.camera, survey.panel, survey.cover, survey.wheel) if name)
     print(f"{path}: written for {found}. Review it, then try: coldframe run --dry-run --config {path}")
+    for other in survey.other_cameras:
+        print(f"{other} is a camera, too. To use it, delete the file and add --camera {other!r}")
     return ExitCode.DONE
 
 
-async def survey_rig(host: str, port: int) -> RigSurvey:
-    """Survey the first camera, panel and wheel of the server.
+async def survey_rig(host: str, port: int, camera: str | None = None) -> RigSurvey:
+    """Survey the server, and choose a camera, a panel, a cover and a wheel.
+
+    Parameters
+    ----------
+    host, port
+        Address of the server.
+    camera
+        Name of the camera to use; None to prefer a cooled and then a larger one.
 
     Raises
     ------
     DeviceError
-        If there is no server, or no camera on it.
+        If there is no server, or no such camera on it.
     """
-    async with IndiLink(host, port) as link:
-        found = await survey_server(link)
-        camera_name = _first(found, "camera")
-        if camera_name is None:
-            names = ", ".join(device.name for device in found) or "nothing"
-            raise NotSupportedError(link.server, f"has no camera (it has {names})", "Is the camera's driver running?")
-        camera = IndiCamera(link, camera_name, ServerAddress(host, port))
-        features = camera.features
-        panel_name = _first(found, "flat panel")
+    async with IndiLink(host, port) as link, surveyed_server(link) as found:
+        for device in found:
+            if device.problem:
+                print(f"{device.name} {device.problem}", file=sys.stderr)
+        cameras = {device.name: device.camera for device in found if device.camera is not None}
+        chosen, features = _chosen_camera(link.server, cameras, camera)
+        indi_camera = surveyed_camera(link, chosen)
+        panel_name = _first(found, Role.PANEL)
         panel = IndiFlatPanel(link, panel_name) if panel_name else None
-        wheel_name = _first(found, "filter wheel", other_than=camera_name) or _first(found, "filter wheel")
+        wheel_name = _first(found, Role.WHEEL, other_than=chosen) or _first(found, Role.WHEEL)
+        wheel = IndiFilterWheel(link, wheel_name) if wheel_name else None
         return RigSurvey(
             host=host,
             port=port,
-            camera=camera_name,
+            camera=chosen,
+            other_cameras=tuple(name for name in cameras if name != chosen),
             gain=_pair(features.gain),
-            gain_now=camera.number(dialects.GAIN),
+            gain_now=indi_camera.number(dialects.GAIN),
             offset=_pair(features.offset),
-            offset_now=camera.number(dialects.OFFSET),
+            offset_now=indi_camera.number(dialects.OFFSET),
             setpoint_c=_pair(features.setpoint_c),
             readout_modes=features.readout_modes,
             panel=panel_name,
             brightness=_pair(panel.brightness_limits) if panel else None,
             has_cover=panel.has_cover if panel else False,
+            cover=None if panel and panel.has_cover else _first(found, Role.COVER),
             wheel=wheel_name,
-            filters=IndiFilterWheel(link, wheel_name).filters if wheel_name else (),
+            filters=wheel.driver_names if wheel else (),
         )
 
 
-def _first(found: tuple[SurveyedDevice, ...], role: str, other_than: str = "") -> str | None:
-    return next((device.name for device in found if role in device.roles and device.name != other_than), None)
+def _chosen_camera(server: str, cameras: dict[str, CameraFeatures], wanted: str | None) -> tuple[str, CameraFeatures]:
+    """Return the wanted camera, or else the cooled one with the most pixels.
+
+    Guide cameras are small and uncooled.
+    """
+    if not cameras or (wanted is not None and wanted not in cameras):
+        what = "camera that can be used" if wanted is None else f"camera {wanted!r} that can be used"
+        usable = f" (it has {', '.join(cameras)})" if cameras else ""
+        raise NotSupportedError(server, f"has no {what}{usable}", "Is the camera's driver running?")
+    chosen = wanted or max(cameras, key=lambda name: _preference(cameras[name]))
+    return chosen, cameras[chosen]
+
+
+def _preference(camera: CameraFeatures) -> tuple[bool, int]:
+    return camera.setpoint_c is not None, camera.width * camera.height
+
+
+def _first(found: tuple[SurveyedDevice, ...], role: Role, other_than: str = "") -> str | None:
+    usable = (device.name for device in found if role in device.roles and not device.problem)
+    return next((name for name in usable if name != other_than), None)
 
 
 def _pair(limits: Limits | None) -> tuple[float, float] | None:

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from coldframe.calibration.files.durable import NotDurableError, write_durably
-from coldframe.calibration.files.extensions import Extension
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import PLAIN_SUFFIXES, UINT16_STORAGES, ImageFile, open_image, uint16_pixels
+from coldframe.calibration.files.scratch import scratch_folder
+from coldframe.calibration.files.unpacking import Extension
 from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setup_of
 from coldframe.calibration.masters.reading import MasterPlanes, read_master
 from coldframe.calibration.measuring.statistics import BAYER_PATTERNS, FrameStatistics, measure
@@ -26,6 +26,7 @@ from coldframe.capture.monitoring.progress.quantities import exposure_text, prin
 from coldframe.capture.monitoring.report.contents import PixelStatistics
 from coldframe.capture.monitoring.report.pixels import picture_of, summarise
 from coldframe.capture.monitoring.report.png import png_bytes
+from coldframe.cli.console import VisibleConsole
 from coldframe.cli.exit_codes import ExitCode
 
 PICTURE_WIDTH = 1600
@@ -53,8 +54,8 @@ def inspect_file(path: Path, output: Path | None, extension: Extension | None = 
     if output is not None and output.exists():
         return _refuse(f"{output}: exists, and files are never overwritten: choose a different name")
     try:
-        with TemporaryDirectory(prefix="coldframe-") as folder:
-            image = open_image(path, Path(folder), extension)
+        with scratch_folder() as folder:
+            image = open_image(path, folder, extension)
             _show(image)
             if output is not None:
                 picture = picture_of(image, PICTURE_WIDTH, _pattern(setup_of(image.header)))
@@ -66,7 +67,7 @@ def inspect_file(path: Path, output: Path | None, extension: Extension | None = 
 
 
 def _show(image: ImageFile) -> None:
-    console = Console(highlight=False, markup=False)
+    console = VisibleConsole(highlight=False, markup=False)
     glyphs = UNICODE if (console.encoding or "").lower().startswith("utf") else ASCII
     setup = setup_of(image.header)
     seen = summarise(image, 2 * console.width).statistics

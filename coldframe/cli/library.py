@@ -22,6 +22,7 @@ from coldframe.calibration.lights.files import light_setup
 from coldframe.calibration.lights.recipe import treatments, warmer_c
 from coldframe.calibration.masters.reading import read_adu_master, read_master
 from coldframe.capture.monitoring.progress.quantities import exposure_text
+from coldframe.cli.console import VisibleConsole
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import ConfigError, find_config, load_settings
@@ -262,7 +263,7 @@ def _columns(setup: FrameSetup) -> list[str]:
 
 def _console() -> Console:
     """Return the console for tables; if the output is a file or a pipe, lines are not folded."""
-    return Console() if sys.stdout.isatty() else Console(width=240)
+    return VisibleConsole() if sys.stdout.isatty() else VisibleConsole(width=240)
 
 
 def _named(library: Library, name: str) -> Path:

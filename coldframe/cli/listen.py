@@ -28,7 +28,8 @@ ENDINGS = {
     ExitCode.DONE: "all planned masters were made",
     ExitCode.INCOMPLETE: "something is missing; see its log",
     ExitCode.BAD_INPUT: "it could not start",
-    ExitCode.ABORTED: "it was aborted; see its log",
+    ExitCode.ABORTED: "it was aborted, and the rig is safe; see its log",
+    ExitCode.NOT_SAFE: "the rig is not in the safe state; see its log, and check the rig by hand",
     ExitCode.INTERRUPTED: "it was interrupted, and the rig is safe",
 }
 

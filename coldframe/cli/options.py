@@ -76,6 +76,26 @@ UntilOption = Annotated[
         help="Local time by which the last frame must be finished; default: sunrise, if [site] is configured.",
     ),
 ]
+_CHOICE = "Kinds (bias, darks, flats, dark-flats), with filters or exposures if wanted: flats:Ha,OIII or darks:300."
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="KIND[:NAME,...]",
+        help=f"Shoot only these sets, and what flats need. May be repeated. {_CHOICE}",
+    ),
+]
+SkipOption = Annotated[
+    list[str] | None,
+    typer.Option("--skip", metavar="KIND[:NAME,...]", help=f"Leave out these sets. May be repeated. {_CHOICE}"),
+]
+RedoOption = Annotated[
+    bool,
+    typer.Option(
+        "--redo",
+        help="Shoot sets even if the library has fresh masters, or tonight's run has their frames. Starts a new night.",
+    ),
+]
 _RIGS = "small, cooled-mono, cooled-osc, ccd-overscan, uncooled, or a TOML file; small if no name is given"
 SimulateOption = Annotated[
     str | None,
@@ -111,7 +131,7 @@ Lights = Annotated[
 
 
 def image_of_file(text: str) -> int | Literal["mosaic"]:
-    """Return the number of an HDU, or "mosaic"; see `coldframe.calibration.files.extensions.Extension`."""
+    """Return the number of an HDU, or "mosaic"; see `coldframe.calibration.files.unpacking.Extension`."""
     if text == "mosaic":
         return "mosaic"
     if text.isdecimal():

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from coldframe.calibration.frames.names import under_one_name
@@ -23,12 +22,20 @@ from coldframe.capture.planning.light_words import LightWords, light_words
 from coldframe.capture.planning.lights_for_rig import RigSnapshot, lights_text, with_configured_filters
 from coldframe.capture.planning.night_plan import plan_night, shoot_step
 from coldframe.capture.planning.read_lights import Lights, NoLightsError, read_lights
+from coldframe.capture.planning.set_choice import ChoiceError, SetChoices, is_cold, parsed_choices, without_setpoints
 from coldframe.capture.planning.sets_for_lights import LightsPlan, NeededMaster, plan_for_lights
 from coldframe.capture.steps import ShootStep, Step
+from coldframe.cli.console import VisibleConsole
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.examples import example_night
 from coldframe.config.loading import ConfigError, Problem, find_config, load_settings
 from coldframe.config.settings import Settings
+
+UNCOOLED = "the cooler is off, and flats need no cooling: they are shot at the present temperature of the sensor"
+
+NOTHING_TO_SHOOT = (
+    "nothing to shoot: the library has everything that these lights need; the option --redo shoots it again"
+)
 
 SIMULATED_NIGHTS = Path("~/coldframe-simulated")
 """Default folder of simulated nights, so that simulated frames never end up among real ones."""
@@ -50,6 +57,10 @@ class NightRequest:
         Folder of the lights that need calibration frames; None shoots the configured sets.
     until
         Local time of day by which the last frame must be complete; None means sunrise if a site is configured.
+    only, skip
+        Sets to shoot and to leave out, as in `parsed_choices`; empty for all sets and for none.
+    redo
+        Shoot sets even if the library has fresh masters for them, or an earlier run has shot their frames.
     """
 
     config: Path | None = None
@@ -57,6 +68,20 @@ class NightRequest:
     folder: Path | None = None
     lights: Path | None = None
     until: datetime | None = None
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    redo: bool = False
+
+    @property
+    def choices(self) -> SetChoices:
+        """The chosen sets.
+
+        Raises
+        ------
+        ChoiceError
+            If a word is no kind of set.
+        """
+        return SetChoices(parsed_choices("--only", self.only), parsed_choices("--skip", self.skip))
 
     def settings(self) -> Settings:
         """Read the configuration; for a simulated rig without a configuration, read its example night.
@@ -65,18 +90,24 @@ class NightRequest:
         ------
         ConfigError
             If the configuration is invalid, or has no sets although no lights are given.
+        ChoiceError
+            If the chosen sets are not configured. With lights, `plan_for` checks the choice.
         """
         path = self.config or (example_night(self.simulate) if self.simulate else find_config())
         settings = load_settings(path)
         if not settings.sets and self.lights is None:
             text = "missing; allowed: one or more tables [[sets]], or the option --lights FOLDER"
             raise ConfigError(path, [Problem(None, "sets", text)])
+        choices = self.choices
+        if choices and self.lights is None:
+            settings = settings.model_copy(update={"sets": choices.of(settings.sets, settings)})
         folder = self.folder
         if folder is None and self.simulate and not self.config:
             folder = SIMULATED_NIGHTS.expanduser()
         if folder is None:
             return settings
-        return settings.model_copy(update={"storage": settings.storage.model_copy(update={"folder": folder.resolve()})})
+        storage = settings.storage.model_copy(update={"folder": folder.absolute()})
+        return settings.model_copy(update={"storage": storage})
 
     def deadline(self, settings: Settings, asked: datetime, now: datetime) -> datetime | None:
         """Return the time by which the last frame must be complete; None if there is no deadline.
@@ -106,36 +137,53 @@ class NightPlan:
         Masters that the lights need; None if the configured sets are shot.
     words
         Words of the lights' headers that the night's frames take over.
+    is_uncooled
+        True if the flats are shot without cooling, because the cooler is off and no other set needs it.
     """
 
     settings: Settings
     lights: Lights | None = None
     for_lights: LightsPlan | None = None
     words: LightWords = field(default_factory=LightWords)
+    is_uncooled: bool = False
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences for the user about skipped files and assumptions."""
+        uncooled = (UNCOOLED,) if self.is_uncooled else ()
         if self.lights is None or self.for_lights is None:
-            return ()
-        return (*_set_aside(self.lights), *self.for_lights.notes, *self.words.notes)
+            return uncooled
+        return (*_set_aside(self.lights), *self.for_lights.notes, *self.words.notes, *uncooled)
 
 
-def plan_for(settings: Settings, lights_folder: Path | None, rig: RigSnapshot | None = None) -> NightPlan:
-    """Return the plan of the configured sets, or of the sets that the lights in a folder need.
+def plan_for(settings: Settings, request: NightRequest, rig: RigSnapshot | None = None) -> NightPlan:
+    """Return the plan of the chosen configured sets, or of the sets that the requested lights need.
 
     Raises
     ------
     NoLightsError
-        If the folder contains no lights.
+        If the folder of the lights contains no lights.
+    ChoiceError
+        If the lights do not need the chosen sets.
     """
-    if lights_folder is None:
-        return NightPlan(settings)
+    plan = NightPlan(settings) if request.lights is None else _plan_for_lights(settings, request, request.lights, rig)
+    if not request.choices.is_only_flats or rig is None or is_cold(rig, settings):
+        return plan
+    return replace(plan, settings=without_setpoints(plan.settings), is_uncooled=True)
+
+
+def _plan_for_lights(
+    settings: Settings, request: NightRequest, lights_folder: Path, rig: RigSnapshot | None
+) -> NightPlan:
     lights = read_lights(lights_folder, settings.camera_names)
     lights = replace(lights, noises=light_noises(lights, settings))
-    setups = Library(settings.storage.folder / LIBRARY).catalogue().setups
+    setups = {} if request.redo else Library(settings.storage.folder / LIBRARY).catalogue().setups
     masters = {path: under_one_name(setup, settings.camera_names) for path, setup in setups.items()}
     for_lights = plan_for_lights(lights, masters, settings, rig)
+    if choices := request.choices:
+        sets, made = ([need.frame_set for need in needs] for needs in (for_lights.needs, for_lights.from_library))
+        chosen = choices.of(sets, settings, made)
+        for_lights = replace(for_lights, needs=tuple(need for need in for_lights.needs if need.frame_set in chosen))
     words = light_words(lights, with_configured_filters(rig or RigSnapshot(), settings).filters)
     return NightPlan(settings.model_copy(update={"sets": for_lights.sets}), lights, for_lights, words)
 
@@ -167,8 +215,8 @@ def show_plan(request: NightRequest, *, wants_json: bool = False) -> ExitCode:
     """Print the plan of a night without connecting to the server or the devices."""
     try:
         configured = request.settings()
-        plan = plan_for(configured, request.lights)
-    except (ConfigError, NoLightsError) as error:
+        plan = plan_for(configured, request)
+    except (ConfigError, NoLightsError, ChoiceError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     if request.lights is not None and configured.sets and not request.simulate:
@@ -205,7 +253,7 @@ def _last_sensor_c(lights: Lights) -> float:
 
 
 def _print(plan: NightPlan, rows: list[_Row], deadline: datetime | None) -> None:
-    console = Console(soft_wrap=False)
+    console = VisibleConsole(soft_wrap=False)
     for note in plan.notes:
         console.print(note, markup=False, highlight=False)
     if rows or plan.for_lights is None or plan.for_lights.from_library:
@@ -214,7 +262,7 @@ def _print(plan: NightPlan, rows: list[_Row], deadline: datetime | None) -> None
         title, master = _title(shoot_step(need.frame_set, plan.settings), plan.settings), need.master
         console.print(f"in the library: {title}: {master.name if master else ''}", highlight=False, soft_wrap=True)
     if not rows:
-        console.print("nothing to shoot: the library has everything that these lights need", highlight=False)
+        console.print(NOTHING_TO_SHOOT, highlight=False, soft_wrap=True)
     cut = [row for row in rows if row.step != row.planned]
     if deadline is not None and rows:
         console.print(f"the last frame must be complete by {clock_text(deadline)}; {_cut_text(cut)}", highlight=False)

@@ -58,7 +58,9 @@ def report_after(folder: Path, output: TextIO) -> None:
         # Imported only at the end of a night, because an error in the page or the charts must not prevent the night.
         from coldframe.capture.monitoring.report.making import make_report  # noqa: PLC0415
 
-        print(f"report: {make_report(folder, is_over=True).page}", file=output, flush=True)
+        page = make_report(folder, is_over=True).page
+        log.info("report: %s", page)
+        print(f"report: {page}", file=output, flush=True)
     except (NoNightError, NotDurableError, OSError) as error:  # not logged: the disk may be full
         _print_failure(folder, error)
     except Exception as error:  # the boundary: the night is over, and its exit code must not change

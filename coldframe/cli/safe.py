@@ -16,11 +16,17 @@ from coldframe.config.settings import Settings
 from coldframe.devices.errors import DeviceError
 from coldframe.devices.indi.rig import indi_rig
 
+STUCK = (
+    "If that run no longer reacts, for example because its disk hangs, coldframe safe --override makes the rig safe "
+    "anyway. A run that still reacts may undo this."
+)
 
-def make_safe(config: Path | None, patience_s: float) -> ExitCode:
+
+def make_safe(config: Path | None, patience_s: float, *, overrides: bool = False) -> ExitCode:
     """Bring the configured rig to the safe state.
 
-    If a run is using the rig, do not touch the rig, because the run would undo the changes.
+    If a run is using the rig, do not touch the rig, because the run would undo the changes. A run that no longer reacts
+    cannot be told from one that does, so the user decides.
 
     Parameters
     ----------
@@ -28,6 +34,8 @@ def make_safe(config: Path | None, patience_s: float) -> ExitCode:
         The configuration; None for the user's.
     patience_s
         Longest total wait for lost servers and devices.
+    overrides
+        Make the rig safe even if a run is using it. Otherwise, ask if there is a terminal.
 
     Returns
     -------
@@ -45,12 +53,24 @@ def make_safe(config: Path | None, patience_s: float) -> ExitCode:
                 held.enter_context(rig_locked(settings.server))
             except OSError as error:  # a broken lock must not keep a lamp lit
                 print(f"it is unknown whether a run is using the rig: {error}", file=sys.stderr)
+            except RigInUseError as error:
+                print(f"{error}. {STUCK}", file=sys.stderr)
+                if not (overrides or _is_confirmed()):
+                    return ExitCode.BAD_INPUT
             return asyncio.run(_make_safe(settings, patience_s))
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except (DeviceError, RigInUseError) as error:
+    except DeviceError as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
+
+
+def _is_confirmed() -> bool:
+    """Ask whether to make the rig safe although a run is using it. Return False if there is no terminal."""
+    if sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    print("Make the rig safe anyway? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 async def _make_safe(settings: Settings, patience_s: float) -> ExitCode:

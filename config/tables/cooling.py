@@ -34,7 +34,8 @@ class CoolingSettings(Section):
         default=(),
         description="Warmer setpoints to use if a setpoint is out of reach, for example on a summer night. Sets "
         "with that setpoint are then shot at the nearest of these setpoints that is reached. If none is reached, "
-        "they are skipped.",
+        "they are shot at the nearest multiple of 5 C within reach, and otherwise without cooling. Darks that "
+        "are planned for lights, or that would be shot without cooling, are skipped.",
     )
     ramp_c_per_min: float = Field(
         default=5.0,

@@ -1,4 +1,4 @@
-"""The tables [server], [camera], [panel], [wheel] and [[auxiliaries]]: the rig's devices."""
+"""The tables [server], [camera], [panel], [cover], [wheel] and [[auxiliaries]]: the rig's devices."""
 
 from typing import Annotated, Literal, Self
 
@@ -26,8 +26,9 @@ class ServerSettings(Section):
     port: int = Field(default=7624, ge=1, le=65535, description="TCP port of the INDI server.")
     unix_socket: Annotated[Name | None, BeforeValidator(_empty_is_none)] = Field(
         default="/tmp/indiserver",  # noqa: S108  indiserver's own default, an abstract name
-        description="Local socket of the INDI server (its option -u). If the server runs on this machine and the "
-        'socket answers, it is used instead of TCP: frames arrive several times faster. "" disables it.',
+        description="Local socket of the INDI server (its option -u). If the server runs on this machine, this socket "
+        "and those in its command line are tried before TCP: frames arrive several times faster. A socket of a "
+        'different server is not used. "" disables local sockets.',
     )
 
     @property
@@ -116,6 +117,16 @@ class PanelSettings(Section):
             text = f'found a table with kind = "{self.kind}"; allowed: only with kind = "mqtt"'
             raise ContradictionError([Contradiction(("mqtt",), text)])
         return self
+
+
+class CoverSettings(Section):
+    """A dust cap or another cover that is not part of the panel. It is closed for darks and open for flats."""
+
+    device: Name = Field(description="Name of the cover in INDI.")
+    at_end: Literal["closed", "open"] = Field(
+        default="closed", description='Position at the end of the night; "closed" keeps dust and dew away.'
+    )
+    deadline_s: float = Field(default=60.0, ge=1, le=600, description="Longest time for the cover to open or close.")
 
 
 class WheelSettings(Section):

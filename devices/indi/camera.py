@@ -3,13 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.devices.camera import CameraFeatures, Frame, Limits, StrayFrame, Thermals
 from coldframe.devices.errors import (
     DeviceError,
+    DeviceLostError,
     DeviceTimeoutError,
     FrameDamagedError,
     NotSupportedError,
@@ -17,10 +18,12 @@ from coldframe.devices.errors import (
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.cooler import IndiCooler
 from coldframe.devices.indi.device import IndiDevice
+from coldframe.devices.indi.found_settings import FoundSettings
 from coldframe.devices.indi.link import IndiLink
-from coldframe.devices.indi.mirror import Property, in_brackets
+from coldframe.devices.indi.mirror import Property, finite, in_brackets
 from coldframe.devices.indi.pixels.bayer import at_first_pixel
-from coldframe.devices.indi.pixels.blob_channel import BlobChannel, Image, ServerAddress
+from coldframe.devices.indi.pixels.blob_channel import WITNESS, BlobChannel, Image, ServerAddress
+from coldframe.devices.indi.pixels.exposure_check import ExposureCheck
 from coldframe.devices.indi.pixels.frame_identity import FrameIdentity
 from coldframe.devices.indi.readout import IndiReadout, camera_property, sensor_shape
 
@@ -29,6 +32,7 @@ log = logging.getLogger(__name__)
 BLOB_VECTOR = "CCD1"
 ABORT_DEADLINE_S = 10.0
 """Deadline of an abort. Aborts have been seen to hang for minutes (indigo#325)."""
+LEAVE_DEADLINE_S = 10.0
 LATE_FRAMES_S = 1.0
 """Time within which a failed exposure's frame may still arrive. Drivers deliver frames even after an abort."""
 TIMEOUTS_UNTIL_STUCK = 2
@@ -37,8 +41,6 @@ POLLING_PERIOD_MS = 50
 """Drivers end exposures when they poll, up to 1 s late by default, and about 0.1 s late with this period (measured)."""
 LARGEST_HEADER_BYTES = 1 << 20
 BYTES_PER_PIXEL = 4
-EARLIEST = 0.98
-"""A frame that arrives before this fraction of its exposure was not fully exposed (seen in indi-allsky#1020)."""
 FRAME_TYPES = {
     FrameKind.BIAS: "FRAME_BIAS",
     FrameKind.DARK: "FRAME_DARK",
@@ -97,25 +99,27 @@ class IndiCamera(IndiDevice):
         self._channel: BlobChannel | None = None
         self._readout = IndiReadout(self)
         self._cooler = IndiCooler(self)
+        self._found = FoundSettings(self)
         self._features: CameraFeatures | None = None
         self._exposing = False
-        self._went_wrong = False
+        self._went_wrong = False  # True if the last exposure failed, so that its frame may still arrive
+        self._is_suspect = False  # True until the settings are applied again after an exposure failed
         self._timeouts = 0
+        self._demanded: tuple[dialects.Spelling, ...] = ()
         self._identity = FrameIdentity(name)
+        self._exposure = ExposureCheck(name)
 
     # ---- set-up ----
 
     async def set_up(self) -> None:
         """Configure the driver, open the pixel channel, and restore settings and setpoint."""
-        for demand in dialects.CAMERA_DEMANDS:
-            await self._demand(demand)
+        self._found.remember()
+        await self._ask_for_frames()
         if self.has(dialects.POLLING_PERIOD):
             await self.set(dialects.POLLING_PERIOD, POLLING_PERIOD_MS)
         await self._open_channel()
-        has_our_clock = self.transport == "unix socket"
-        if self._identity.has_our_clock is not has_our_clock:
-            self._identity = FrameIdentity(self.name, has_our_clock=has_our_clock)
         await self._readout.apply()
+        self._is_suspect = False
         await self._cooler.restore()
         self._features = self._reported_features()
 
@@ -123,6 +127,12 @@ class IndiCamera(IndiDevice):
     def is_ready(self) -> bool:
         """True while the last set-up is valid, the pixel channel is open, and the cooler is on if it should be on."""
         return super().is_ready and not self._cooler.is_lost and self._channel is not None and self._channel.is_open
+
+    async def _ask_for_frames(self) -> None:
+        """Have the driver send uncompressed 16-bit frames, and remember the switches that this needs."""
+        for demand in dialects.CAMERA_DEMANDS:
+            await self._demand(demand)
+        self._demanded = tuple(each for each in dialects.CAMERA_DEMANDS if self.value((each,)) is True)
 
     async def _demand(self, demand: dialects.Spelling) -> None:
         prop = self.link.mirror.find(self.name, demand.property)
@@ -133,7 +143,31 @@ class IndiCamera(IndiDevice):
         await self.close()
         height, width = sensor_shape(self)
         largest = width * height * BYTES_PER_PIXEL + LARGEST_HEADER_BYTES
-        self._channel = await BlobChannel(self._server, self.name, BLOB_VECTOR, largest, self._set_aside).open()
+        channel = BlobChannel(
+            self._server,
+            self.name,
+            BLOB_VECTOR,
+            largest,
+            set_aside=self._set_aside,
+            touch=self._repeat_frame_type,
+            on_arrival=self.link.wake,
+        )
+        self._channel = await channel.open()
+
+    async def _repeat_frame_type(self) -> None:
+        """Command the present frame type again, so that the driver sends it to all its clients."""
+        types = camera_property(self, WITNESS)
+        await self.link.choose(self.name, WITNESS, types.switched_on() or FRAME_TYPES[FrameKind.LIGHT])
+
+    async def leave(self) -> None:
+        """Restore the driver's own settings, such as its polling period, and close the pixel channel."""
+        try:
+            async with asyncio.timeout(LEAVE_DEADLINE_S):
+                await self._found.restore()
+        except TimeoutError:
+            log.warning("%s does not take back its earlier settings within %g s", self.name, LEAVE_DEADLINE_S)
+        finally:
+            await self.close()
 
     async def close(self) -> None:
         """Close the pixel channel."""
@@ -158,15 +192,20 @@ class IndiCamera(IndiDevice):
             height=height,
             bit_depth=round(self.number(dialects.ADC_BITS) or 16),
             exposure_s=self.limits(dialects.EXPOSURE) or Limits(0.0, 3600.0),
-            gain=self.limits(dialects.GAIN),
-            offset=self.limits(dialects.OFFSET),
+            gain=self.settable(dialects.GAIN),
+            offset=self.settable(dialects.OFFSET),
             maximum_binning=self._readout.maximum_binning,
             readout_modes=self._readout.modes(),
             setpoint_c=self._cooler.setpoint_limits_c,
             reports_temperature=self._cooler.reports_temperature,
             cfa_pattern=self._cfa_pattern(),
-            serial=self.name,
+            serial=self._serial(),
         )
+
+    def _serial(self) -> str:
+        """Return the serial number; empty if the driver has none, or knows it only after it has found the camera."""
+        serial = str(self.value(dialects.SERIAL) or "").strip()
+        return "" if serial.casefold() == "unknown" else serial
 
     def _cfa_pattern(self) -> str | None:
         """Return the colour filter array, starting at the frame's first pixel; None for a mono camera."""
@@ -211,12 +250,12 @@ class IndiCamera(IndiDevice):
         await self._cooler.set_setpoint(setpoint_c)
 
     async def cooler_off(self) -> None:
-        """Switch the cooler off.
+        """Switch the cooler off. A cooler without a switch gets a setpoint that needs no cooling.
 
         Raises
         ------
         NotSupportedError
-            If the driver has no control that switches the cooler off.
+            If the camera has no cooler.
         """
         self._cooler.setpoint_c = None
         await self.ensure_driver()
@@ -238,31 +277,26 @@ class IndiCamera(IndiDevice):
         """
         await self.ensure_ready()
         await self._clear_previous_exposure()
+        remarks = await self._restore_changes()
         frame_type = FRAME_TYPES[kind]
         types = camera_property(self, "CCD_FRAME_TYPE")
         if types.switched_on() != frame_type:
             await self.link.choose(self.name, types.name, frame_type)
         started_at, started_s = self._now(), asyncio.get_running_loop().time()
         ordered_at = utc_now()
-        self._went_wrong = True
+        self._went_wrong = self._is_suspect = True
+        image = await self._shoot_or_abort(exposure_s)
+        elapsed_s = image.received_at_s - started_s
         try:
-            image = await self._shoot(exposure_s)
-        except DeviceTimeoutError:
-            await asyncio.shield(self._abort_quietly())
-            self._count_timeout()
-            raise
-        except asyncio.CancelledError:
-            await asyncio.shield(self._abort_quietly())
-            raise
-        finally:
-            self._exposing = False
-        try:
-            self._check(image, kind, exposure_s, image.received_at_s - started_s)
-            self._identity.check(image, ordered_at)
+            self._check_shape(image)
+            self._exposure.check(image.header, kind, elapsed_s, self._readout.held_gain)
+            self._identity.check(image, ordered_at, ordered_at + timedelta(seconds=elapsed_s - exposure_s))
         except FrameDamagedError as error:
-            self._set_aside(StrayFrame(self.name, error.what, image.pixels, image.header))
-            raise
-        self._went_wrong = False
+            what = error.what + self._changed()
+            self._set_aside(StrayFrame(self.name, what, image.pixels, image.header))
+            raise FrameDamagedError(self.name, what, error.advice) from None
+        remarks += tuple(filter(None, (self._identity.clock_remark(), self._exposure.gain_remark())))
+        self._went_wrong = self._is_suspect = False
         self._timeouts = 0
         return Frame(
             pixels=image.pixels,
@@ -274,7 +308,31 @@ class IndiCamera(IndiDevice):
             setpoint_c=self._cooler.setpoint_c,
             camera=self.name,
             header=image.header,
+            remarks=remarks,
         )
+
+    async def _restore_changes(self) -> tuple[str, ...]:
+        """Restore the settings of the driver's frames, and return what another client changed since the last frame."""
+        changes = self._changes()
+        if not changes and not self._is_suspect:
+            return ()
+        await self._ask_for_frames()
+        await self._readout.apply()
+        are_known, self._is_suspect = self._is_suspect, False  # the error of the last frame has named the changes
+        return () if are_known else tuple(f"frames are {each}; the settings are restored" for each in changes)
+
+    def _changes(self) -> list[str]:
+        """Return what another client changed, as clauses such as "compressed by another client (CCD_COMPRESSION)"."""
+        demands = [
+            f"{dialects.DEMANDS_CHANGED[each.property]} by another client ({each.property})"
+            for each in self._demanded
+            if self.value((each,)) is False
+        ]
+        return demands + self._readout.changes()
+
+    def _changed(self) -> str:
+        """Return what another client changed, for the end of an error's text."""
+        return "".join(f", {change}" for change in self._changes())
 
     def _count_timeout(self) -> None:
         """Reconnect the driver after repeated timeouts, even if it aborts the exposures as commanded."""
@@ -296,20 +354,23 @@ class IndiCamera(IndiDevice):
 
         They arrive over different connections, so either may be first (docs/decisions/0003).
         """
-        assert self._channel is not None
-        self._channel.discard_arrivals()
-        spelling = dialects.EXPOSURE[0]
-        allowed_s = exposure_s + self.readout_deadline_s
-        deadline_s = asyncio.get_running_loop().time() + allowed_s
-        self._exposing = True
+        channel, spelling = self._channel, dialects.EXPOSURE[0]
+        assert channel is not None
+        channel.discard_arrivals()
+        self._exposure.begin(exposure_s)
         sent = self.link.send(self.name, spelling.property, {spelling.element: exposure_s})
+        self._exposing = True
 
-        def ended() -> Property | None:
+        def complete() -> bool | None:
             prop = self.newer(spelling.property, sent)
-            if prop is None or prop.state == "busy":
+            if prop is None:
+                return None
+            if prop.state == "busy":
+                self._exposure.count_down(finite(prop.values.get(spelling.element)) or 0.0)
                 return None
             if prop.state == "ok":
-                return prop
+                return channel.has_arrival or None
+            self._exposing = prop.state == "alert"
             message = self.link.mirror.message_since(self.name, sent)
             what = (
                 "refused or lost the exposure"
@@ -318,25 +379,35 @@ class IndiCamera(IndiDevice):
             )
             raise DeviceError(self.name, what + in_brackets(message))
 
-        await self.link.wait(self.name, ended, allowed_s, f"the end of a {exposure_s:g} s exposure")
-        try:
-            async with asyncio.timeout_at(deadline_s):
-                return await self._channel.next_image()
-        except TimeoutError:
-            raise DeviceTimeoutError(
-                self.name, f"ended its exposure but sent no frame within {allowed_s:g} s of its start"
-            ) from None
+        allowed_s = exposure_s + self.readout_deadline_s
+        waiting_for = f"the end and the frame of a {exposure_s:g} s exposure"
+        await self.link.wait_answer(self.name, spelling.property, complete, allowed_s, waiting_for)
+        return await channel.next_image()
 
-    def _check(self, image: Image, kind: FrameKind, exposure_s: float, elapsed_s: float) -> None:
+    async def _shoot_or_abort(self, exposure_s: float) -> Image:
+        """Shoot, and name changes by another client if it fails. End an exposure that fails or is cancelled."""
+        try:
+            return await self._shoot(exposure_s)
+        except DeviceTimeoutError as error:
+            await asyncio.shield(self._abort_quietly())
+            self._count_timeout()
+            raise DeviceTimeoutError(self.name, error.what + self._changed(), error.advice) from None
+        except FrameDamagedError as error:
+            raise FrameDamagedError(self.name, error.what + self._changed(), error.advice) from None
+        except DeviceLostError:
+            raise
+        except (DeviceError, asyncio.CancelledError):
+            await asyncio.shield(self._abort_quietly())
+            raise
+        finally:
+            self._exposing = False
+
+    def _check_shape(self, image: Image) -> None:
         expected = self._readout.frame_shape
         if image.pixels.shape != expected:
             height, width = image.pixels.shape
             raise FrameDamagedError(
                 self.name, f"sent {width} x {height} pixels instead of {expected[1]} x {expected[0]}"
-            )
-        if kind is not FrameKind.BIAS and elapsed_s < EARLIEST * exposure_s:
-            raise FrameDamagedError(
-                self.name, f"sent a frame {elapsed_s:.3f} s after the start of a {exposure_s:g} s exposure"
             )
 
     async def abort(self) -> None:

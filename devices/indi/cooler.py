@@ -3,11 +3,17 @@
 from coldframe.devices.camera import Limits, Thermals
 from coldframe.devices.errors import NotSupportedError, SettingRefusedError
 from coldframe.devices.indi import dialects
-from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
-from coldframe.devices.indi.mirror import Property, State
+from coldframe.devices.indi.device import ANY_BUT_ALERT, DEFINE_DEADLINE_S, IndiDevice
+from coldframe.devices.indi.mirror import Property
 
 SENSIBLE_C = Limits(-100.0, 100.0)
 """Range of possible readings. Drivers have been seen to report -300 or -273.15 (indi-3rdparty#1328)."""
+
+NO_COOLING_C = 50.0
+"""Setpoint of a cooler that is off but has no switch, such as FLI's. Moravian's driver switches off in this way."""
+
+NO_POWER_PERCENT = 5.0
+"""Power below which a cooler without a switch counts as off."""
 
 
 class IndiCooler:
@@ -49,15 +55,22 @@ class IndiCooler:
         """Return the newest temperature reading. An impossible value, such as -273.15, counts as no reading."""
         device = self._device
         found = dialects.find(device.link.mirror, device.name, dialects.TEMPERATURE)
-        sensor_c = found[0].number(found[1]) if found is not None else None
-        cooler_on = device.value(dialects.COOLER_ON)
+        sensor_c = device.number(dialects.TEMPERATURE)
+        power_percent = device.number(dialects.COOLER_POWER)
         return Thermals(
             sensor_c=sensor_c if sensor_c is not None and SENSIBLE_C.contains(sensor_c) else None,
             setpoint_c=self.setpoint_c,
-            cooler_on=cooler_on if isinstance(cooler_on, bool) else None,
-            power_percent=device.number(dialects.COOLER_POWER),
+            cooler_on=self._is_on(power_percent),
+            power_percent=power_percent,
             read_at_s=found[0].received_at_s if found is not None else 0.0,
         )
+
+    def _is_on(self, power_percent: float | None) -> bool | None:
+        """Return the state of the cooler's switch, or of its power if it has no switch; None if neither is reported."""
+        switch = self._device.value(dialects.COOLER_ON)
+        if isinstance(switch, bool):
+            return switch
+        return None if power_percent is None else power_percent > NO_POWER_PERCENT
 
     async def restore(self) -> None:
         """Command the last setpoint again, if any, because a driver loses its setpoint when it restarts."""
@@ -84,8 +97,7 @@ class IndiCooler:
         if device.has(dialects.COOLER_ON) and device.value(dialects.COOLER_ON) is False:
             on = dialects.COOLER_ON[0]
             # Drivers show the cooler as Busy while it cools.
-            states: frozenset[State] = frozenset({"ok", "busy", "idle"})
-            await device.link.set(device.name, on.property, {on.element: True}, good_states=states)
+            await device.link.set(device.name, on.property, {on.element: True}, good_states=ANY_BUT_ALERT)
         spelling = dialects.TEMPERATURE[0]
         sent = device.link.send(device.name, spelling.property, {spelling.element: setpoint_c})
 
@@ -97,14 +109,21 @@ class IndiCooler:
                 raise SettingRefusedError(device.name, f"refused the setpoint {setpoint_c:g} C")
             return prop
 
-        await device.link.wait(device.name, accepted, DEFINE_DEADLINE_S, f"an answer to the setpoint {setpoint_c:g} C")
+        waiting_for = f"an answer to the setpoint {setpoint_c:g} C"
+        await device.link.wait_answer(device.name, spelling.property, accepted, DEFINE_DEADLINE_S, waiting_for)
 
     async def switch_off(self) -> None:
-        """Switch the cooler off.
+        """Switch the cooler off. A cooler without a switch gets a setpoint that needs no cooling.
 
         Raises
         ------
         NotSupportedError
-            If the driver has no control that switches the cooler off.
+            If the camera has no cooler.
+        DeviceError
+            If the driver does not obey.
         """
-        await self._device.set(dialects.COOLER_OFF, value=True)
+        limits = self.setpoint_limits_c
+        if self._device.has(dialects.COOLER_OFF) or limits is None:
+            await self._device.set(dialects.COOLER_OFF, value=True)
+        else:
+            await self._order(min(limits.maximum, NO_COOLING_C))

@@ -5,16 +5,23 @@ from functools import partial
 from typing import ClassVar
 
 from coldframe.devices.camera import Limits
-from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError, NotSupportedError, SettingRefusedError
+from coldframe.devices.errors import (
+    DeviceError,
+    DeviceLostError,
+    DeviceTimeoutError,
+    NotSupportedError,
+    SettingRefusedError,
+)
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.dialects import Spelling
 from coldframe.devices.indi.link import IndiLink
-from coldframe.devices.indi.mirror import Property, Value
+from coldframe.devices.indi.mirror import Property, State, Value, finite
 
 log = logging.getLogger(__name__)
 
 DEFINE_DEADLINE_S = 10.0
 CONNECT_DEADLINE_S = 60.0
+ANY_BUT_ALERT: frozenset[State] = frozenset({"ok", "busy", "idle"})
 QUIET_S = 1.0
 """Drivers query their hardware while they define properties. A property that takes longer counts as missing."""
 
@@ -28,8 +35,9 @@ class IndiDevice:
     def __init__(self, link: IndiLink, name: str) -> None:
         self.link = link
         self._name = name
-        self._connected_in: tuple[int, int] | None = None
-        self._set_up_in: tuple[int, int] | None = None
+        self.define_deadline_s = DEFINE_DEADLINE_S
+        self._connected_in: tuple[int, ...] | None = None
+        self._set_up_in: tuple[int, ...] | None = None
         self._is_stuck = False
 
     @property
@@ -38,18 +46,41 @@ class IndiDevice:
         return self._name
 
     async def connect(self) -> None:
-        """Connect the driver and set the device up. If the driver is stuck, disconnect it first."""
+        """Connect the driver and set the device up. If the driver is stuck, disconnect it first.
+
+        If the connection to the server breaks meanwhile, start again once on the new connection.
+
+        Raises
+        ------
+        DeviceError
+            If the device cannot be set up.
+        """
+        await self.link.wait_connected()
+        generation = self.link.generation
+        try:
+            await self._connect()
+        except DeviceError as error:
+            if self.link.connected and self.link.generation == generation:
+                raise
+            log.warning("%s; connecting it again", error)
+            await self._connect()
+
+    async def _connect(self) -> None:
         if self._is_stuck:
-            await self._disconnect_driver()
+            await self.disconnect_driver()
         await self.connect_driver()
         life = self._life
         await self.set_up()
         self._set_up_in = life
 
     @property
-    def _life(self) -> tuple[int, int]:
-        """A value that changes whenever the server or the driver restarts and therefore loses all settings."""
-        return self.link.generation, self.link.mirror.removals(self._name)
+    def _life(self) -> tuple[int, ...]:
+        """A value that changes whenever the server or the driver restarts, or the driver is disconnected.
+
+        A driver may then have lost all settings, even if another client connected it again at once.
+        """
+        mirror = self.link.mirror
+        return self.link.generation, mirror.removals(self._name), mirror.disconnections(self._name)
 
     async def set_up(self) -> None:
         """Configure the connected driver."""
@@ -73,13 +104,13 @@ class IndiDevice:
         DeviceError
             If the driver cannot be reached.
         """
-        if self._connected_in != self._life or not self._driver_connected():
+        if self._connected_in != self._life or not self.has_connected_driver():
             await self.connect_driver()
 
     @property
     def is_ready(self) -> bool:
         """True while the last set-up is valid."""
-        return self._set_up_in == self._life and not self._is_stuck and self._driver_connected()
+        return self._set_up_in == self._life and not self._is_stuck and self.has_connected_driver()
 
     def give_up_connection(self) -> None:
         """Mark the driver as stuck, so that it is reconnected to its hardware before its next use."""
@@ -97,7 +128,7 @@ class IndiDevice:
         self.give_up_connection()
         await self.ensure_ready()
 
-    async def _disconnect_driver(self) -> None:
+    async def disconnect_driver(self) -> None:
         """Disconnect the driver from its hardware.
 
         Raises
@@ -106,16 +137,17 @@ class IndiDevice:
             If the driver does not answer, or the server is missing.
         """
         await self.link.wait_connected()
-        if self._driver_connected():
+        if self.has_connected_driver():
             try:
-                await self.link.choose(self._name, "CONNECTION", "DISCONNECT")
+                await self.link.set(self._name, "CONNECTION", {"DISCONNECT": True}, good_states=ANY_BUT_ALERT)
             except (DeviceTimeoutError, SettingRefusedError) as error:
                 raise DeviceLostError(
                     self._name, f"no longer answers ({error.what})", "Check its driver, cable and power."
                 ) from error
         self._is_stuck = False
 
-    def _driver_connected(self) -> bool:
+    def has_connected_driver(self) -> bool:
+        """Return True if the driver is connected to its hardware."""
         prop = self.link.mirror.find(self._name, "CONNECTION")
         return prop is not None and prop.values.get("CONNECT") is True
 
@@ -139,11 +171,11 @@ class IndiDevice:
                 f"is not known to {self.link.server}, which has {known}",
                 "Is its driver running, and does the name in the configuration match one of these?",
             ) from None
-        if not self._driver_connected():
+        if not self.has_connected_driver():
             await self._connect_hardware()
         for name in self.awaited:
-            await self.link.wait_property(self._name, name, DEFINE_DEADLINE_S)
-        await self._settle()
+            await self.link.wait_property(self._name, name, self.define_deadline_s)
+        await self.settle()
         self._connected_in = self._life
 
     async def _connect_hardware(self) -> None:
@@ -156,7 +188,7 @@ class IndiDevice:
                 self._name, f"cannot be connected: {error.what}", "Is it plugged in and powered?"
             ) from error
 
-    async def _settle(self) -> None:
+    async def settle(self) -> None:
         """Wait until no further property has been defined for `QUIET_S`."""
         while True:
             known = len(self.link.mirror.properties(self._name))
@@ -178,9 +210,8 @@ class IndiDevice:
         return dialects.value_of(self.link.mirror, self._name, spellings)
 
     def number(self, spellings: tuple[Spelling, ...]) -> float | None:
-        """Return the value that the driver shows for a numeric control; None if the device has no such control."""
-        value = self.value(spellings)
-        return None if value is None else float(value)
+        """Return the value of a numeric control; None if the device has no such control, or shows no finite number."""
+        return finite(self.value(spellings))
 
     def limits(self, spellings: tuple[Spelling, ...]) -> Limits | None:
         """Return the range of a numeric control; None if there is no such control, or its range is unknown.
@@ -190,6 +221,14 @@ class IndiDevice:
         found = dialects.find(self.link.mirror, self._name, spellings)
         limits = None if found is None else found[0].limits.get(found[1])
         return limits if limits is not None and limits.maximum > limits.minimum else None
+
+    def settable(self, spellings: tuple[Spelling, ...]) -> Limits | None:
+        """Return the values that a numeric control can be given, which for a read-only control is its present value.
+
+        None if there is no such control, or its range is unknown.
+        """
+        shown = self.number(spellings)
+        return self.limits(spellings) if shown is None or self.has(spellings) else Limits(shown, shown)
 
     def has(self, spellings: tuple[Spelling, ...]) -> bool:
         """Return True if the device has the control and the control can be set."""

@@ -1,7 +1,9 @@
 """A table of the controls that coldframe uses, as INDI drivers spell them, with the usual spelling first.
 
-The spellings come from the sources of the drivers (INDI core, ZWO, QHY, ToupTek family, Flip-Flat, Deep Sky Dad,
-Wanderer, Pegasus). For each row of the table, coldframe uses the first spelling that a device defines.
+The spellings come from the sources of the drivers (INDI core, ZWO, QHY, ToupTek family, Moravian, FLI, QSI, Flip-Flat,
+Deep Sky Dad, Wanderer, Pegasus). For each row of the table, coldframe uses the first spelling that a device defines. An
+element also matches by its label, and without regard to case, as in Ekos: Atik's CCD_CONTROLS has an element
+CONTROL_GAIN with the label "Gain".
 """
 
 from dataclasses import dataclass
@@ -22,13 +24,11 @@ EXPOSURE = (Spelling("CCD_EXPOSURE", "CCD_EXPOSURE_VALUE"),)
 TEMPERATURE = (Spelling("CCD_TEMPERATURE", "CCD_TEMPERATURE_VALUE"),)
 GAIN = (
     Spelling("CCD_GAIN", "GAIN"),  # INDI core, QHY
-    Spelling("CCD_CONTROLS", "Gain"),  # ZWO, ToupTek
-    Spelling("CCD_GAIN", "Gain"),
+    Spelling("CCD_CONTROLS", "Gain"),  # ZWO, ToupTek, Atik (by label)
 )
 OFFSET = (
-    Spelling("CCD_OFFSET", "OFFSET"),  # INDI core, QHY
-    Spelling("CCD_OFFSET", "Offset"),  # ToupTek, older QHY
-    Spelling("CCD_CONTROLS", "Offset"),  # ZWO
+    Spelling("CCD_OFFSET", "OFFSET"),  # INDI core, QHY, ToupTek
+    Spelling("CCD_CONTROLS", "Offset"),  # ZWO, Atik (by label)
 )
 COOLER_POWER = (
     Spelling("CCD_COOLER_POWER", "CCD_COOLER_VALUE"),  # INDI core, ZWO, QHY
@@ -59,7 +59,11 @@ COVER_OPEN = (Spelling("CAP_PARK", "UNPARK"),)
 READOUT_MODE_SWITCHES = (
     "READ_MODE",  # newer QHY
     "CCD_READOUT_MODE",
+    "CCD_READ_MODE",  # Moravian
+    "CAMERA_MODES",  # FLI
     "TC_CONVERSION_GAIN",  # ToupTek
+    "Gain",  # QSI: high, low or automatic
+    "READOUT_QUALITY",  # QSI
     "CCD_BINNING_MODE",  # ToupTek: how binned pixels are summed; last, because all ToupTek cameras have it
 )
 
@@ -67,6 +71,10 @@ READOUT_MODE_SWITCHES = (
 CFA_PATTERN = (Spelling("CCD_CFA", "CFA_TYPE"),)
 CFA_OFFSET_X = (Spelling("CCD_CFA", "CFA_OFFSET_X"),)
 CFA_OFFSET_Y = (Spelling("CCD_CFA", "CFA_OFFSET_Y"),)
+SERIAL = (
+    Spelling("Serial Number", "SN#"),  # ZWO, Player One, SVBONY
+    Spelling("Serial Number", "SN"),
+)
 DRIVER_PROGRAM = (Spelling("DRIVER_INFO", "DRIVER_EXEC"),)
 DRIVER_INTERFACE = (Spelling("DRIVER_INFO", "DRIVER_INTERFACE"),)
 
@@ -84,6 +92,16 @@ CAMERA_DEMANDS = (
     Spelling("CCD_CAPTURE_FORMAT", "INDI_RAW"),  # ToupTek, colour; the alternative is 8-bit RGB
 )
 
+# What it means for the frames if another client changes one of these switches.
+DEMANDS_CHANGED = {
+    "UPLOAD_MODE": "kept on the server's disk",
+    "CCD_TRANSFER_FORMAT": "sent in another file format",
+    "CCD_COMPRESSION": "compressed",
+    "CCD_FAST_TOGGLE": "exposed in series",
+    "CCD_VIDEO_FORMAT": "read out in another pixel format",
+    "CCD_CAPTURE_FORMAT": "read out in another pixel format",
+}
+
 # Bits of DRIVER_INTERFACE (INDI's basedevice.h).
 INTERFACE_CCD = 1 << 1
 INTERFACE_FILTER = 1 << 4
@@ -95,9 +113,19 @@ def find(mirror: Mirror, device: str, spellings: tuple[Spelling, ...]) -> tuple[
     """Return the property and the element name of a control on `device`; None if it has no such control."""
     for spelling in spellings:
         prop = mirror.find(device, spelling.property)
-        if prop is not None and spelling.element in prop.values:
-            return prop, spelling.element
+        element = None if prop is None else _element(prop, spelling.element)
+        if prop is not None and element is not None:
+            return prop, element
     return None
+
+
+def _element(prop: Property, wanted: str) -> str | None:
+    """Return the element with the wanted name, or else the first element whose name or label differs only in case."""
+    if wanted in prop.values:
+        return wanted
+    folded = wanted.casefold()
+    names = ((name, prop.labels.get(name, "")) for name in prop.values)
+    return next((name for name, label in names if folded in (name.casefold(), label.casefold())), None)
 
 
 def value_of(mirror: Mirror, device: str, spellings: tuple[Spelling, ...]) -> Value | None:

@@ -11,12 +11,13 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from coldframe.devices.errors import (
+    DeviceError,
     DeviceLostError,
     DeviceTimeoutError,
     NotSupportedError,
     SettingRefusedError,
 )
-from coldframe.devices.indi.mirror import Mirror, Property, State, Value, in_brackets
+from coldframe.devices.indi.mirror import DISCONNECTED_ADVICE, Mirror, Property, State, Value, in_brackets
 from coldframe.devices.watchers import Watchers
 
 log = logging.getLogger(__name__)
@@ -28,12 +29,10 @@ LONGEST_BACKOFF_S = 10.0
 PING_PERIOD_S = 10.0
 PING_DEADLINE_S = 20.0
 LINE_LIMIT_BYTES = 1 << 20
-TAKEN: dict[str, frozenset[State]] = {
-    # Some drivers show a switch vector as Idle when it is off.
-    "switch": frozenset({"ok", "idle"}),
-    "number": frozenset({"ok"}),
-    "text": frozenset({"ok"}),
-}
+OLD_STATE_S = 5.0
+"""Time for the driver to answer a command. Until then, it may repeat the state of the property before the command."""
+TAKEN: frozenset[State] = frozenset({"ok", "idle"})
+"""Some drivers show a switch vector as Idle when it is off, and some panels answer a brightness in Idle."""
 
 
 class IndiLink:
@@ -61,6 +60,7 @@ class IndiLink:
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._last_pong_s: float | None = None
+        self._refusal = ""  # why the process closed the present connection, if it did
 
     @property
     def server(self) -> str:
@@ -135,17 +135,26 @@ class IndiLink:
             If `deadline_s` has passed.
         """
         generation, removals = self.generation, self.mirror.removals(device)
+        disconnections = self.mirror.disconnections(device)
 
         def seen_or_lost() -> T | None:
             if (result := seen()) is not None:
                 return result
             if not self._connected or self.generation != generation:
                 raise DeviceLostError(
-                    device, f"the connection to the {self.server} was lost while waiting for {waiting_for}"
+                    device,
+                    f"the connection to the {self.server} was lost while waiting for {waiting_for}"
+                    + in_brackets(self._refusal),
                 )
             if self.mirror.removals(device) != removals:
                 raise DeviceLostError(
                     device, f"its driver disappeared while waiting for {waiting_for}", "Did the driver crash?"
+                )
+            if self.mirror.disconnections(device) != disconnections:
+                raise DeviceLostError(
+                    device,
+                    f"another client or the driver disconnected it while waiting for {waiting_for}",
+                    DISCONNECTED_ADVICE,
                 )
             return None
 
@@ -155,6 +164,50 @@ class IndiLink:
             raise DeviceTimeoutError(
                 device, f"timed out after {deadline_s:g} s while waiting for {waiting_for}"
             ) from None
+
+    def wake(self) -> None:
+        """Check the conditions of all waits, after something has happened that is not an event of the server."""
+        self._watchers.wake()
+
+    async def wait_answer(
+        self, device: str, name: str, taken: Callable[[], T | None], deadline_s: float, waiting_for: str
+    ) -> T:
+        """Wait like `wait` for the driver's answer to a command of property `name` that was sent just now.
+
+        Until the driver reads the command, it may repeat the state in which an earlier command, perhaps of another
+        client, left the property. An error that `taken` raises therefore counts only after the property has shown a
+        different state, or after `OLD_STATE_S`.
+        """
+        before, sent = self.mirror.find(device, name), self.mirror.serial
+        old_state = before.state if before is not None else None
+        errors: list[DeviceError] = []
+        is_answered = is_too_late = False
+
+        def answered() -> T | None:
+            nonlocal is_answered
+            prop = self.mirror.find(device, name)
+            is_answered = is_answered or (prop is not None and prop.serial > sent and prop.state != old_state)
+            try:
+                if (result := taken()) is not None:
+                    return result
+            except DeviceError as error:
+                if is_answered:
+                    raise
+                errors.append(error)
+            if errors and is_too_late:
+                raise errors[-1]
+            return None
+
+        def expire() -> None:
+            nonlocal is_too_late
+            is_too_late = True
+            self._watchers.wake()
+
+        timer = asyncio.get_running_loop().call_later(min(OLD_STATE_S, deadline_s / 2), expire)
+        try:
+            return await self.wait(device, answered, deadline_s, waiting_for)
+        finally:
+            timer.cancel()
 
     async def wait_property(self, device: str, name: str, deadline_s: float) -> Property:
         """Wait until `device` defines the property `name`."""
@@ -176,7 +229,7 @@ class IndiLink:
         Raises
         ------
         DeviceLostError
-            If the server is not connected.
+            If the server is not connected, or the driver is disconnected and so does not have the property.
         NotSupportedError
             If the device does not have the property, or the property is read-only.
         SettingRefusedError
@@ -186,6 +239,8 @@ class IndiLink:
         prop = self.mirror.find(device, name)
         if not self._connected:
             raise DeviceLostError(device, f"{self.server} is not connected")
+        if prop is None:
+            self.mirror.expect_connected(device)
         if prop is None or not prop.writable:
             raise NotSupportedError(device, f"has no property {name} that can be set")
         for element, value in values.items():
@@ -216,11 +271,11 @@ class IndiLink:
         name: str,
         values: Mapping[str, Value],
         deadline_s: float = 10.0,
-        good_states: frozenset[State] | None = None,
+        good_states: frozenset[State] = TAKEN,
     ) -> Property:
         """Command new values, wait until the driver shows them in a good state, and return the property.
 
-        `good_states` replaces the usual good states of the property's kind, for drivers that use Busy differently.
+        `good_states` are the states in which the values count, for drivers that use Busy differently.
 
         Raises
         ------
@@ -238,9 +293,9 @@ class IndiLink:
             if prop.state == "alert":
                 message = self.mirror.message_since(device, sent)
                 raise SettingRefusedError(device, f"{name} refused {_words(values)}" + in_brackets(message))
-            return prop if prop.state in (good_states or TAKEN[prop.kind]) and _shows(prop, values) else None
+            return prop if prop.state in good_states and _shows(prop, values) else None
 
-        return await self.wait(device, taken, deadline_s, f"{name} = {_words(values)}")
+        return await self.wait_answer(device, name, taken, deadline_s, f"{name} = {_words(values)}")
 
     async def choose(self, device: str, name: str, element: str, deadline_s: float = 10.0) -> Property:
         """Switch on one element of a property in which exactly one switch is on at a time."""
@@ -266,7 +321,7 @@ class IndiLink:
             backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)
 
     async def _one_life(self) -> bool:
-        """Run one process until it ends, and return True if it was connected."""
+        """Run one process until it ends, and return True if it was connected to a server that it did not refuse."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "coldframe.devices.indi.child", self.host, str(self.port)),
             stdin=asyncio.subprocess.PIPE,
@@ -298,7 +353,7 @@ class IndiLink:
             await end_process(process)
         if was_connected:
             log.warning("%s: connection lost (link process ended with %s)", self.server, process.returncode)
-        return was_connected
+        return was_connected and not self._refusal
 
     def _take(self, event: Mapping[str, Any]) -> None:
         now_s = asyncio.get_running_loop().time()
@@ -307,8 +362,12 @@ class IndiLink:
                 self.generation += 1
                 self._connected = True
                 self._last_pong_s = None
+                self._refusal = ""
             case "pong":
                 self._last_pong_s = now_s
+            case "refused":
+                self._refusal = event["text"]
+                log.warning("%s: reconnecting: %s", self.server, self._refusal)
             case "fault":
                 log.warning("%s: unreadable event: %s", self.server, event["text"])
             case _:

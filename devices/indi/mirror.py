@@ -1,14 +1,21 @@
 """The copy of the server's properties that the event loop reads."""
 
+import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from coldframe.devices.camera import Limits
+from coldframe.devices.errors import DeviceError, DeviceLostError
+
+log = logging.getLogger(__name__)
 
 Value = float | bool | str
 State = Literal["idle", "ok", "busy", "alert"]
 
+
+DISCONNECTED_ADVICE = "Is its cable plugged in, and does another program use it?"
 
 MOST_DEVICES = 200
 MOST_PROPERTIES = 1000
@@ -43,8 +50,18 @@ class Property:
     received_at_s: float
 
     def number(self, element: str) -> float:
-        """Return the value of a number element."""
-        return float(self.values[element])
+        """Return the value of a number element.
+
+        Raises
+        ------
+        DeviceError
+            If the value is not a finite number.
+        """
+        number = finite(self.values.get(element))
+        if number is None:
+            shown = self.values.get(element, "missing")
+            raise DeviceError(self.device, f"{self.name}.{element} is {shown}, not a number", "Restart its driver.")
+        return number
 
     def switched_on(self) -> str | None:
         """Return the name of the first switch that is on."""
@@ -59,11 +76,15 @@ class Mirror:
         self._devices: dict[str, dict[str, Property]] = {}
         self._messages: dict[str, tuple[int, str]] = {}
         self._removals: dict[str, int] = {}
+        self._disconnections: dict[str, int] = {}
         self._heard_of: set[str] = set()
+        self._kinds: dict[str, dict[str, str]] = {}
+        self._refused: set[tuple[str, str]] = set()
 
     def clear(self) -> None:
         """Remove all properties after the connection is lost."""
         self._devices.clear()
+        self._kinds.clear()
         self.serial += 1
 
     def apply(self, event: Mapping[str, Any], now_s: float) -> None:
@@ -73,8 +94,9 @@ class Mirror:
             return
         match event["event"]:
             case "property":
-                properties = self._devices.setdefault(event["device"], {})
-                if event["name"] in properties or len(properties) < MOST_PROPERTIES:
+                if self._is_accepted(event["device"], event["name"], event["kind"]):
+                    properties = self._devices.setdefault(event["device"], {})
+                    self._count_disconnection(properties.get("CONNECTION"), event)
                     properties[event["name"]] = self._snapshot(event, now_s)
             case "removed" if event["name"] is None:
                 self._devices.pop(event["device"], None)
@@ -84,11 +106,31 @@ class Mirror:
             case "message":
                 self._messages[event["device"]] = (self.serial, event["text"])
 
+    def _count_disconnection(self, before: Property | None, event: Mapping[str, Any]) -> None:
+        was_connected = before is not None and before.state != "busy" and before.values.get("CONNECT") is True
+        if event["name"] == "CONNECTION" and was_connected and event["values"].get("CONNECT") is False:
+            self._disconnections[event["device"]] = self.disconnections(event["device"]) + 1
+
     def _has_room(self, device: str) -> bool:
         """Return True if the device is already known or can still be added."""
         if device not in self._heard_of and len(self._heard_of) < MOST_DEVICES:
             self._heard_of.add(device)
         return device in self._heard_of
+
+    def _is_accepted(self, device: str, name: str, kind: str) -> bool:
+        """Return True unless the device has too many properties, or has defined this property with another kind.
+
+        A driver that redefines a property with another kind is broken. The kind is remembered when the property is
+        removed, because a property must be removed before it can be redefined.
+        """
+        kinds = self._kinds.setdefault(device, {})
+        if name not in kinds and len(kinds) < MOST_PROPERTIES:
+            kinds[name] = kind
+        is_accepted = kinds.get(name) == kind
+        if not is_accepted and name in kinds and (device, name) not in self._refused:
+            self._refused.add((device, name))
+            log.warning("%s: ignored %s, which changed from %s to %s", device, name, kinds[name], kind)
+        return is_accepted
 
     def _snapshot(self, event: Mapping[str, Any], now_s: float) -> Property:
         return Property(
@@ -101,7 +143,7 @@ class Mirror:
             writable=event["writable"],
             values=event["values"],
             labels=event["labels"],
-            limits={name: Limits(*limits) for name, limits in event["limits"].items()},
+            limits={name: _known(Limits(*limits)) for name, limits in event["limits"].items()},
             serial=self.serial,
             received_at_s=now_s,
         )
@@ -123,10 +165,36 @@ class Mirror:
         """Return the number of times that the whole device was removed, for example because its driver crashed."""
         return self._removals.get(device, 0)
 
+    def expect_connected(self, device: str) -> None:
+        """Raise an error if the device's driver is disconnected from its hardware, and so has lost its properties.
+
+        Raises
+        ------
+        DeviceLostError
+            If the driver shows itself as disconnected.
+        """
+        prop = self.find(device, "CONNECTION")
+        if prop is not None and prop.values.get("CONNECT") is False:
+            raise DeviceLostError(device, "another client or the driver disconnected it", DISCONNECTED_ADVICE)
+
+    def disconnections(self, device: str) -> int:
+        """Return the number of times that the device's driver was disconnected from its hardware, by any client."""
+        return self._disconnections.get(device, 0)
+
     def message_since(self, device: str, serial: int) -> str:
         """Return the device's last message if it arrived after event `serial`, otherwise an empty string."""
         received, text = self._messages.get(device, (0, ""))
         return text if received > serial else ""
+
+
+def finite(value: Value | None) -> float | None:
+    """Return a value as a float, or None if it is missing, text, NaN or infinite."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _known(limits: Limits) -> Limits:
+    """Return the limits, or 0 to 0, with which drivers announce an unknown range, if they are not finite."""
+    return limits if math.isfinite(limits.minimum) and math.isfinite(limits.maximum) else Limits(0.0, 0.0)
 
 
 def in_brackets(message: str) -> str:

@@ -1,10 +1,15 @@
 """The readout settings of a camera behind INDI: gain, offset, binning, readout mode and region."""
 
+import math
+
 from coldframe.config.frames import ReadoutSettings
-from coldframe.devices.errors import NotSupportedError, SettingRefusedError
+from coldframe.devices.errors import DeviceLostError, NotSupportedError, SettingRefusedError
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
-from coldframe.devices.indi.mirror import Property, in_brackets
+from coldframe.devices.indi.mirror import DISCONNECTED_ADVICE, Property, in_brackets
+
+REGION = ("X", "Y", "WIDTH", "HEIGHT")
+"""Elements of CCD_FRAME, in unbinned pixels."""
 
 LARGEST_ROUNDING_PIXELS = 16
 """Limit on the rounding of a frame's edges, in binned pixels.
@@ -18,19 +23,38 @@ def camera_property(device: IndiDevice, name: str) -> Property:
 
     Raises
     ------
+    DeviceLostError
+        If the driver is disconnected, and so does not have the property.
     NotSupportedError
         If the device does not have the property.
     """
     prop = device.link.mirror.find(device.name, name)
     if prop is None:
+        device.link.mirror.expect_connected(device.name)
+        if name in device.awaited:
+            # The device had it when it was set up. Drivers may remove it before they show that they are disconnected.
+            raise DeviceLostError(device.name, f"its driver has removed {name}", DISCONNECTED_ADVICE)
         raise NotSupportedError(device.name, f"has no property {name}; it is not a camera, or it is not connected")
     return prop
 
 
 def sensor_shape(camera: IndiDevice) -> tuple[int, int]:
-    """Return the height and width of the unbinned sensor in pixels."""
+    """Return the height and width of the unbinned sensor in pixels.
+
+    Raises
+    ------
+    NotSupportedError
+        If the driver does not know the size. Drivers of DSLRs learn it from the first exposure.
+    """
     info = camera_property(camera, "CCD_INFO")
-    return round(info.number("CCD_MAX_Y")), round(info.number("CCD_MAX_X"))
+    height, width = info.number("CCD_MAX_Y"), info.number("CCD_MAX_X")
+    if not (1 <= height < math.inf and 1 <= width < math.inf):
+        raise NotSupportedError(
+            camera.name,
+            "its driver does not know the size of the sensor yet (CCD_INFO)",
+            "Take one frame with another program, or enter the size in CCD_INFO, then start again.",
+        )
+    return round(height), round(width)
 
 
 class IndiReadout:
@@ -50,12 +74,20 @@ class IndiReadout:
     def __init__(self, device: IndiDevice) -> None:
         self._device = device
         self.wanted = ReadoutSettings()
-        self._region = (0, 0)
+        self._sensor = self._region = (0, 0)
+        self._applied: ReadoutSettings | None = None
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
         """Height and width of a frame in binned pixels."""
         return tuple(edge // self.wanted.binning for edge in self._region)
+
+    @property
+    def held_gain(self) -> float | None:
+        """The commanded gain while the driver shows it; None if none was commanded or another client changed it."""
+        shown = self._device.number(dialects.GAIN)
+        is_held = self._applied is not None and self._applied.gain == shown and self.wanted.gain is not None
+        return shown if is_held else None
 
     @property
     def maximum_binning(self) -> int:
@@ -77,16 +109,27 @@ class IndiReadout:
         device, wanted = self._device, self.wanted
         if wanted.readout_mode is not None:
             await self._set_mode(wanted.readout_mode)
-        if wanted.gain is not None:
-            await device.set(dialects.GAIN, wanted.gain)
-        if wanted.offset is not None:
-            await device.set(dialects.OFFSET, wanted.offset)
+        await self._order("gain", dialects.GAIN, wanted.gain)
+        await self._order("offset", dialects.OFFSET, wanted.offset)
         binning = self._binning()
         if binning is not None and binning.writable:
             await device.link.set(device.name, binning.name, {"HOR_BIN": wanted.binning, "VER_BIN": wanted.binning})
         elif wanted.binning != 1:
             raise NotSupportedError(device.name, "cannot bin")
         await self._reset_region()
+        self._applied = self.read_back()
+
+    async def _order(self, what: str, control: tuple[dialects.Spelling, ...], wanted: float | None) -> None:
+        """Set a control if a value is wanted. A read-only control must already have this value."""
+        device, shown = self._device, self._device.number(control)
+        if wanted is None:
+            return
+        if shown is None or device.has(control):
+            await device.set(control, wanted)
+        elif not math.isclose(shown, wanted, rel_tol=1e-5, abs_tol=1e-6):
+            raise SettingRefusedError(
+                device.name, f"has a fixed {what} of {shown:g}, which cannot be set to {wanted:g}"
+            )
 
     def read_back(self) -> ReadoutSettings:
         """Return the settings that the driver shows."""
@@ -97,6 +140,29 @@ class IndiReadout:
             binning=round(binning.number("HOR_BIN")) if binning is not None else 1,
             readout_mode=self._shown_mode(),
         )
+
+    def changes(self) -> list[str]:
+        """Return what another client changed since `apply`, as clauses such as "binned 2 x 2 by another client"."""
+        find, camera, changes = self._device.link.mirror.find, self._device.name, list[str]()
+        binning, frame = self._binning(), find(camera, "CCD_FRAME")
+        if binning is not None and binning.writable and set(binning.values.values()) != {self.wanted.binning}:
+            horizontal, vertical = _numbers(binning, "HOR_BIN", "VER_BIN")
+            changes.append(f"binned {horizontal:g} x {vertical:g} by another client")
+        if frame is not None and frame.writable and not self._is_whole(frame):
+            x, y, width, height = _numbers(frame, *REGION)
+            changes.append(f"cut to {width:g} x {height:g} pixels at {x:g}, {y:g} by another client")
+        found = self.read_back()
+        for name in ("gain", "offset", "readout_mode"):
+            applied, shown = getattr(self._applied, name, None), getattr(found, name)
+            if getattr(self.wanted, name) is not None and shown != applied:
+                changes.append(f"taken with {name.replace('_', ' ')} {shown} instead of {applied} by another client")
+        return changes
+
+    def _is_whole(self, region: Property) -> bool:
+        """Return True if a region is the whole sensor, as far as drivers round regions."""
+        rounding = LARGEST_ROUNDING_PIXELS * self.wanted.binning
+        differences = zip(_numbers(region, *REGION), (0, 0, *reversed(self._sensor)), strict=True)
+        return all(abs(found - whole) <= rounding for found, whole in differences)
 
     async def _reset_region(self) -> None:
         """Select the whole sensor for readout, and determine the size to which the driver rounds it.
@@ -113,7 +179,7 @@ class IndiReadout:
         height, width = sensor_shape(device)
         rounding = LARGEST_ROUNDING_PIXELS * self.wanted.binning
         sent = device.link.send(device.name, frame.name, {"X": 0, "Y": 0, "WIDTH": width, "HEIGHT": height})
-        self._region = (height, width)
+        self._sensor = self._region = (height, width)
 
         def accepted() -> Property | None:
             prop = device.newer(frame.name, sent)
@@ -130,7 +196,8 @@ class IndiReadout:
             self._region = (min(rows, self._region[0]), min(columns, self._region[1]))
             return prop if prop.state == "ok" else None
 
-        await device.link.wait(device.name, accepted, DEFINE_DEADLINE_S, f"a region of all {width} x {height} pixels")
+        waiting_for = f"a region of all {width} x {height} pixels"
+        await device.link.wait_answer(device.name, frame.name, accepted, DEFINE_DEADLINE_S, waiting_for)
 
     def modes(self) -> tuple[str, ...]:
         """Return the labels of the readout modes, or an empty tuple if there is only one mode."""
@@ -166,6 +233,11 @@ class IndiReadout:
             return None if shown is None else prop.labels[shown]
         number = self._device.number(dialects.READOUT_MODE_NUMBER) if self.modes() else None
         return None if number is None else str(round(number))
+
+
+def _numbers(prop: Property, *elements: str) -> list[float]:
+    """Return the values of elements, or NaN for elements that have none, to describe what another client changed."""
+    return [float(prop.values.get(element, math.nan)) for element in elements]
 
 
 def _shape(region: Property) -> tuple[int, int]:

@@ -56,6 +56,7 @@ async def indi_rig(
             yield Rig(
                 camera,
                 panel=await _opened_panel(link, settings.panel, opened) if settings.panel else None,
+                cover=IndiFlatPanel(link, settings.cover.device, settings.cover.deadline_s) if settings.cover else None,
                 wheel=IndiFilterWheel(
                     link, settings.wheel.device, settings.wheel.names or (), settings.wheel.turn_deadline_s
                 )
@@ -65,4 +66,4 @@ async def indi_rig(
                 auxiliaries=tuple(IndiAuxiliary(link, each) for each in settings.auxiliaries),
             )
         finally:
-            await camera.close()
+            await camera.leave()

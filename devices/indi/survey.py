@@ -1,15 +1,54 @@
-"""A survey of the devices of an INDI server, based on their properties."""
+"""A survey of the devices of an INDI server, based on the same classes that a night uses.
 
+`devices` prints it, and `init` writes a configuration from it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from enum import StrEnum
 
-from coldframe.devices.camera import Limits
-from coldframe.devices.errors import DeviceError
+from coldframe.devices.camera import CameraFeatures, Limits
+from coldframe.devices.errors import DeviceError, DeviceTimeoutError
 from coldframe.devices.indi import dialects
+from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.device import IndiDevice
+from coldframe.devices.indi.dialects import Spelling
 from coldframe.devices.indi.link import IndiLink
+from coldframe.devices.indi.panel import IndiFlatPanel
+from coldframe.devices.indi.pixels.blob_channel import ServerAddress
+from coldframe.devices.indi.wheel import IndiFilterWheel
 
 ANSWER_DEADLINE_S = 5.0
 QUIET_S = 1.0
+ROLE_DEADLINE_S = 10.0
+"""Longest wait for the control of a role that the driver announces, such as the wheel of a camera that turns first."""
+
+
+class Role(StrEnum):
+    """Part of a rig that a device can be."""
+
+    CAMERA = "camera"
+    PANEL = "flat panel"
+    COVER = "cover"
+    WHEEL = "filter wheel"
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """The bit of DRIVER_INTERFACE and the control that show a role. Some drivers set the bits of roles they lack."""
+
+    interface: int
+    control: tuple[Spelling, ...]
+
+
+_MARKS = {
+    Role.CAMERA: _Mark(dialects.INTERFACE_CCD, dialects.EXPOSURE),
+    Role.PANEL: _Mark(dialects.INTERFACE_LIGHT_BOX, dialects.LIGHT_ON),
+    Role.COVER: _Mark(dialects.INTERFACE_DUST_CAP, dialects.COVER_CLOSE),
+    Role.WHEEL: _Mark(dialects.INTERFACE_FILTER, dialects.FILTER_SLOT),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,24 +58,31 @@ class SurveyedDevice:
     Attributes
     ----------
     roles
-        Any of "camera", "flat panel", "cover" and "filter wheel"; empty for devices that coldframe does not use.
+        Roles of the device in a rig; empty for devices that coldframe does not use. Roles of a device that did not
+        connect are those that its driver announces.
     abilities
         Controls that the device has, each as a short phrase.
     missing
         Controls that coldframe can use but the device lacks, each as a short phrase.
     problem
-        Reason why the device could not be connected; empty if it was connected.
+        Reason why the device could not be connected or used, as a clause; empty if there is none.
+    camera
+        Features of a camera; None for other devices and for a camera with a problem.
     """
 
     name: str
-    roles: tuple[str, ...]
-    abilities: tuple[str, ...]
-    missing: tuple[str, ...]
+    roles: tuple[Role, ...]
+    abilities: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     problem: str = ""
+    camera: CameraFeatures | None = None
 
 
-async def survey_server(link: IndiLink) -> tuple[SurveyedDevice, ...]:
+@asynccontextmanager
+async def surveyed_server(link: IndiLink) -> AsyncIterator[tuple[SurveyedDevice, ...]]:
     """Connect every device that coldframe can use, and describe all devices of the server.
+
+    At the end of the block, drivers that were not connected before are disconnected again.
 
     Raises
     ------
@@ -45,88 +91,117 @@ async def survey_server(link: IndiLink) -> tuple[SurveyedDevice, ...]:
     """
     await link.wait_connected(ANSWER_DEADLINE_S)
     await link.wait_quiet(QUIET_S)
-    return tuple([await _survey(link, name) for name in sorted(link.mirror.devices)])
+    devices = [IndiDevice(link, name) for name in sorted(link.mirror.devices)]
+    idle = [device for device in devices if not device.has_connected_driver()]
+    # A device without power may take a minute to fail, so the others do not wait for it.
+    try:
+        yield tuple(await asyncio.gather(*(_survey(device) for device in devices)))
+    finally:
+        await asyncio.gather(*(_disconnect(device) for device in idle if device.has_connected_driver()))
 
 
-async def _survey(link: IndiLink, name: str) -> SurveyedDevice:
-    device = IndiDevice(link, name)
-    if not _interface(device) & _OURS:
-        return SurveyedDevice(name, (), (), ())
+async def _disconnect(device: IndiDevice) -> None:
+    with suppress(DeviceError):
+        await device.disconnect_driver()
+
+
+async def _survey(device: IndiDevice) -> SurveyedDevice:
+    link, name = device.link, device.name
+    announced = _announced(device)
+    if not announced and not _roles(device):
+        return SurveyedDevice(name, ())
     try:
         await device.connect_driver()
     except DeviceError as error:
-        return SurveyedDevice(name, _roles(device), (), (), str(error))
+        return SurveyedDevice(name, _roles(device) or announced, problem=f"did not connect: {_reason(error)}")
+    late = [role for role in announced if not device.has(_MARKS[role].control)]
+    if late:
+        await asyncio.gather(*(_wait_for(device, role) for role in late))
+        await device.settle()  # the names of filters follow their slots
     roles = _roles(device)
-    described = [_DESCRIBE[role](device) for role in roles]
+    try:
+        camera = surveyed_camera(link, name).features if Role.CAMERA in roles else None
+    except DeviceError as error:
+        return SurveyedDevice(name, roles, problem=_reason(error))
+    described = [_describe(device, role, camera) for role in roles]
     return SurveyedDevice(
         name,
         roles,
         tuple(ability for abilities, _ in described for ability in abilities),
         tuple(gap for _, missing in described for gap in missing),
+        camera=camera,
     )
 
 
-_OURS = dialects.INTERFACE_CCD | dialects.INTERFACE_FILTER | dialects.INTERFACE_DUST_CAP | dialects.INTERFACE_LIGHT_BOX
+def _reason(error: DeviceError) -> str:
+    """Return the text of an error without the device's name, which the survey shows beside it."""
+    return ". ".join(part.rstrip(".") for part in (error.what, error.advice) if part)
 
 
-def _interface(device: IndiDevice) -> int:
+def surveyed_camera(link: IndiLink, name: str) -> IndiCamera:
+    """Return a camera whose settings and features can be read. Its pixels are not requested."""
+    return IndiCamera(link, name, ServerAddress(link.host, link.port))
+
+
+def _announced(device: IndiDevice) -> tuple[Role, ...]:
     text = str(device.value(dialects.DRIVER_INTERFACE) or "0").strip()
-    return int(text) if text.isdecimal() else 0
+    bits = int(text) if text.isdecimal() else 0
+    return tuple(role for role, mark in _MARKS.items() if bits & mark.interface)
 
 
-def _roles(device: IndiDevice) -> tuple[str, ...]:
-    """Return the roles of a device by its properties, because some drivers set too many interface bits."""
-    found = {
-        "camera": device.has(dialects.EXPOSURE),
-        "flat panel": device.has(dialects.LIGHT_ON),
-        "cover": device.has(dialects.COVER_CLOSE),
-        "filter wheel": device.has(dialects.FILTER_SLOT),
-    }
-    return tuple(role for role, has in found.items() if has)
+def _roles(device: IndiDevice) -> tuple[Role, ...]:
+    return tuple(role for role, mark in _MARKS.items() if device.has(mark.control))
+
+
+async def _wait_for(device: IndiDevice, role: Role) -> None:
+    with suppress(DeviceTimeoutError):
+        await device.link.wait_property(device.name, _MARKS[role].control[0].property, ROLE_DEADLINE_S)
 
 
 Description = tuple[list[str], list[str]]
 
 
-def _camera(device: IndiDevice) -> Description:
-    mirror = device.link.mirror
-    info = mirror.find(device.name, "CCD_INFO")
-    size = f"{info.number('CCD_MAX_X'):.0f} x {info.number('CCD_MAX_Y'):.0f} pixels" if info is not None else ""
+def _describe(device: IndiDevice, role: Role, camera: CameraFeatures | None) -> Description:
+    match role:
+        case Role.CAMERA if camera is not None:
+            return _describe_camera(device, camera)
+        case Role.PANEL:
+            limits = IndiFlatPanel(device.link, device.name).brightness_limits
+            return _weigh("lamp", {f"brightness {_range(limits)}": (limits is not None, "brightness")})
+        case Role.WHEEL:
+            return _describe_wheel(IndiFilterWheel(device.link, device.name))
+        case _:
+            return [str(role)], []
+
+
+def _describe_camera(device: IndiDevice, camera: CameraFeatures) -> Description:
+    modes = ", ".join(camera.readout_modes)
     wishes = {
-        f"gain {_range(device.limits(dialects.GAIN))}": (device.has(dialects.GAIN), "gain"),
-        f"offset {_range(device.limits(dialects.OFFSET))}": (device.has(dialects.OFFSET), "offset"),
-        f"cooler {_range(device.limits(dialects.TEMPERATURE))} C": (device.has(dialects.TEMPERATURE), "cooler"),
+        f"gain {_range(camera.gain)}": (camera.gain is not None, "gain"),
+        f"offset {_range(camera.offset)}": (camera.offset is not None, "offset"),
+        f"cooler {_range(camera.setpoint_c)} C": (camera.setpoint_c is not None, "cooler"),
         "cooler power": (device.value(dialects.COOLER_POWER) is not None, "cooler power"),
-        f"CFA {device.value(dialects.CFA_PATTERN)}": (bool(device.value(dialects.CFA_PATTERN)), ""),
+        f"readout modes {modes}": (bool(modes), ""),
+        f"CFA {camera.cfa_pattern}": (bool(camera.cfa_pattern), ""),
         "abort": (device.has(dialects.ABORT), "abort"),
     }
-    return _weigh(size, wishes)
+    return _weigh(f"{camera.width} x {camera.height} pixels", wishes)
 
 
-def _panel(device: IndiDevice) -> Description:
-    limits = device.limits(dialects.LIGHT_BRIGHTNESS)
-    return _weigh("lamp", {f"brightness {_range(limits)}": (limits is not None, "brightness")})
-
-
-def _cover(_device: IndiDevice) -> Description:
-    return ["cover"], []
-
-
-def _wheel(device: IndiDevice) -> Description:
-    names = device.link.mirror.find(device.name, "FILTER_NAME")
-    filters = ", ".join(str(name) for name in names.values.values()) if names is not None else ""
-    return _weigh("", {f"filters {filters}": (bool(filters), "filter names")})
-
-
-_DESCRIBE = {"camera": _camera, "flat panel": _panel, "cover": _cover, "filter wheel": _wheel}
+def _describe_wheel(wheel: IndiFilterWheel) -> Description:
+    named, slots = [name for name in wheel.driver_names if name], len(wheel.driver_names)
+    gap = f"names of {slots - len(named)} of the {slots} filters" if named else "filter names"
+    filters = f"filters {', '.join(named)}" if named else f"{slots} slots"
+    return [filters] if slots else [], [gap] if slots > len(named) or not slots else []
 
 
 def _weigh(first: str, wishes: dict[str, tuple[bool, str]]) -> Description:
     """Split the wanted controls into abilities and missing controls. Do not report unnamed controls as missing."""
-    abilities = [first] if first else []
-    abilities += [ability for ability, (has, _) in wishes.items() if has]
+    abilities = [first, *(ability for ability, (has, _) in wishes.items() if has)]
     return abilities, [gap for has, gap in wishes.values() if not has and gap]
 
 
 def _range(limits: Limits | None) -> str:
-    return "" if limits is None else f"{limits.minimum:g} to {limits.maximum:g}"
+    if limits is None:
+        return ""
+    return f"fixed at {limits.minimum:g}" if limits.is_fixed else f"{limits.minimum:g} to {limits.maximum:g}"

@@ -2,10 +2,13 @@
 
 from typing import ClassVar
 
-from coldframe.devices.errors import NotSupportedError
+from coldframe.devices.errors import DeviceTimeoutError, NotSupportedError
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.device import IndiDevice
 from coldframe.devices.indi.link import IndiLink
+
+MOST_SLOTS = 64
+"""Bound on the number of slots. Real wheels have at most 12; only a broken driver has more."""
 
 
 class IndiFilterWheel(IndiDevice):
@@ -16,13 +19,14 @@ class IndiFilterWheel(IndiDevice):
     names
         Filter names in slot order, which replace the driver's names.
     turn_deadline_s
-        Longest time that a filter change may take.
+        Longest time that a filter change may take. Wheels of some cameras need as long to find their first slot.
     """
 
     awaited: ClassVar[tuple[str, ...]] = ("FILTER_SLOT",)
 
     def __init__(self, link: IndiLink, name: str, names: tuple[str, ...] = (), turn_deadline_s: float = 60.0) -> None:
         super().__init__(link, name)
+        self.define_deadline_s = max(self.define_deadline_s, turn_deadline_s)
         self._names = names
         self._driver_names: tuple[str, ...] = ()
         self._turn_deadline_s = turn_deadline_s
@@ -30,7 +34,7 @@ class IndiFilterWheel(IndiDevice):
 
     async def set_up(self) -> None:
         """Read the driver's filter names, and turn the wheel back to the last commanded filter."""
-        self._driver_names = self._reported_names()
+        self._driver_names = self._numbered_names()
         if self._wanted is not None:
             await self._turn_to(self._wanted)
 
@@ -39,14 +43,27 @@ class IndiFilterWheel(IndiDevice):
         """True while the last set-up is valid, and the last commanded filter is in the beam."""
         return super().is_ready and self._wanted in {None, self.current}
 
-    def _reported_names(self) -> tuple[str, ...]:
+    @property
+    def slots(self) -> int:
+        """Number of slots; 0 if the driver does not report it."""
+        limits = self.limits(dialects.FILTER_SLOT)
+        return round(min(limits.maximum - limits.minimum, MOST_SLOTS - 1)) + 1 if limits is not None else 0
+
+    @property
+    def driver_names(self) -> tuple[str, ...]:
+        """The driver's filter names in slot order; empty for slots without a name. Names may be repeated."""
         prop = self.link.mirror.find(self.name, "FILTER_NAME")
-        return tuple(str(name) for name in prop.values.values()) if prop is not None else ()
+        names = [str(name).strip() for name in prop.values.values()] if prop is not None else []
+        return (*names, *[""] * (self.slots - len(names)))
+
+    def _numbered_names(self) -> tuple[str, ...]:
+        """Return the driver's names, with numbers for slots that have no name."""
+        return tuple(name or f"Filter {slot}" for slot, name in enumerate(self.driver_names, start=1))
 
     @property
     def filters(self) -> tuple[str, ...]:
         """Filter names in slot order."""
-        return self._names or self._driver_names or self._reported_names()
+        return self._names or self._driver_names or self._numbered_names()
 
     @property
     def current(self) -> str | None:
@@ -75,10 +92,19 @@ class IndiFilterWheel(IndiDevice):
         await self.ensure_ready()
         if name not in self.filters:
             raise NotSupportedError(self.name, f"has no filter {name!r} (it has {', '.join(self.filters)})")
-        self._wanted = name
         await self._turn_to(name)
+        # Only a filter that was reached is restored. Otherwise, every check of a stuck wheel would turn it once more.
+        self._wanted = name
 
     async def _turn_to(self, name: str) -> None:
-        if self.current != name:
-            slot = self.filters.index(name) + self._first_slot()
-            await self.set(dialects.FILTER_SLOT, slot, self._turn_deadline_s)
+        if self.current == name:
+            return
+        slot, allowed_s = self.filters.index(name) + self._first_slot(), self._turn_deadline_s
+        try:
+            await self.set(dialects.FILTER_SLOT, slot, allowed_s)
+        except DeviceTimeoutError as error:
+            raise DeviceTimeoutError(
+                self.name,
+                f"did not reach filter {name!r} within {allowed_s:g} s",
+                "If it needs longer, raise wheel.turn_deadline_s.",
+            ) from error

@@ -42,8 +42,11 @@ The broker publishes the client's last will if the client is silent for 1.5 time
 MOST_WAITING = 32
 """Largest number of messages waiting to be read. Further messages are dropped."""
 
-LARGEST_INCOMING = 8192
-"""Size of the largest message in bytes. With MQTT 5, the client requests this limit. Larger messages are ignored."""
+LARGEST_INCOMING = 262_144
+"""Size of the largest message in bytes. With MQTT 5, the client requests this limit. Larger messages are ignored.
+
+`MOST_WAITING` messages of this size take 8 MB.
+"""
 
 # Reason codes of MQTT 5 (section 2.4); paho translates the return codes of MQTT 3.1.1 to these codes.
 _UNSUPPORTED_VERSION = 132
@@ -60,6 +63,10 @@ class BrokerSetupError(ColdframeError):
 
 class BrokerLostError(ColdframeError):
     """The broker cannot be reached, does not answer, or refuses this client. The error's text is the reason."""
+
+
+class PublishRefusedError(ColdframeError):
+    """The broker refuses messages of this client on a topic. The error's text is the reason."""
 
 
 class _OldBrokerError(BrokerLostError):
@@ -131,12 +138,36 @@ def _tls(settings: BrokerSettings) -> ssl.SSLContext:
 
 
 class Broker:
-    """An open connection to a broker."""
+    """An open connection to a broker.
 
-    def __init__(self, client: aiomqtt.Client, *, largest_incoming: int, answer_s: float) -> None:
+    Attributes
+    ----------
+    names_refusals
+        True if the broker says when it refuses a confirmed message (MQTT 5). With MQTT 3.1.1, brokers drop the message
+        and acknowledge it all the same.
+    """
+
+    def __init__(self, client: aiomqtt.Client, *, names_refusals: bool, largest_incoming: int, answer_s: float) -> None:
+        self.names_refusals = names_refusals
         self._client = client
         self._largest_incoming = largest_incoming
         self._answer_s = answer_s
+        self._confirming = asyncio.Lock()
+        self._refusal: str | None = None
+        self._note_refusals()
+
+    def _note_refusals(self) -> None:
+        """Note the reason codes of the broker's acknowledgements, which aiomqtt ignores."""
+        on_publish_of_library = self._client._client.on_publish  # noqa: SLF001
+
+        def on_publish(*arguments: Any) -> None:  # noqa: ANN401  # the library's signature
+            _, _, message_id, reason, _ = arguments
+            # The acknowledgement of a message whose sender was cancelled may arrive during the next one.
+            if message_id in self._client._pending_publishes and _code(reason) >= _FIRST_FAILURE:  # noqa: SLF001
+                self._refusal = _REFUSED.get(_code(reason), str(reason))
+            on_publish_of_library(*arguments)  # type: ignore[misc]
+
+        self._client._client.on_publish = on_publish  # noqa: SLF001
 
     async def publish(self, message: Message, *, confirmed: bool = False) -> None:
         """Send a message. If `confirmed`, wait until the broker has acknowledged it and all earlier messages (QoS 1).
@@ -145,13 +176,25 @@ class Broker:
         ------
         BrokerLostError
             If the message was not sent, or was not acknowledged in time.
+        PublishRefusedError
+            If the broker refuses the confirmed message and names the reason.
         """
+        if not confirmed:
+            await self._publish(message, qos=0)
+            return
+        async with self._confirming:
+            self._refusal = None
+            await self._publish(message, qos=1)
+            if self._refusal is not None:
+                raise PublishRefusedError(self._refusal)
+
+    async def _publish(self, message: Message, qos: int) -> None:
         with _library_errors_translated():
             await _run_to_end(
                 self._client.publish(
                     message.topic,
                     message.payload,
-                    qos=int(confirmed),
+                    qos=qos,
                     retain=message.is_retained,
                     timeout=self._answer_s,
                 )
@@ -246,12 +289,14 @@ async def connect(
     # Each attempt needs a new client, because an aiomqtt client cannot be used again after a timeout.
     size_limit = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     size_limit.MaximumPacketSize = largest_incoming
+    is_version_5 = True
     try:
         open_client = await _open(client(aiomqtt.ProtocolVersion.V5, size_limit))
     except _OldBrokerError:
+        is_version_5 = False
         open_client = await _open(client(aiomqtt.ProtocolVersion.V311, None))
     try:
-        yield Broker(open_client, largest_incoming=largest_incoming, answer_s=answer_s)
+        yield Broker(open_client, names_refusals=is_version_5, largest_incoming=largest_incoming, answer_s=answer_s)
     finally:
         open_client.timeout = HANG_UP_S
         try:

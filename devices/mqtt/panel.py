@@ -1,6 +1,7 @@
 """A light on an MQTT broker as a flat panel."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -169,7 +170,9 @@ class MqttPanel:
     async def _greet(self) -> None:
         """Wait for a message from the light. Switch off a silent light, because every light confirms that command."""
         for query in self._dialect.query():
-            await self._session.publish(query.topic, query.payload)
+            # A user who may not query the light may still be allowed to command it and to read its state.
+            with suppress(SettingRefusedError):
+                await self._session.publish(query.topic, query.payload)
         try:
             await self._session.wait(self._is_online, self._greeting_s)
         except TimeoutError:

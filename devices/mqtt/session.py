@@ -7,13 +7,14 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from coldframe.config.tables.broker import BrokerSettings
-from coldframe.devices.errors import DeviceLostError
+from coldframe.devices.errors import DeviceLostError, SettingRefusedError
 from coldframe.devices.mqtt.backoff import Backoff
 from coldframe.devices.mqtt.client import (
     ANSWER_S,
     Broker,
     BrokerLostError,
     BrokerSetupError,
+    PublishRefusedError,
     connect,
     read_access,
 )
@@ -123,12 +124,17 @@ class MqttSession:
         ------
         DeviceLostError
             If the broker is not connected or does not acknowledge the message.
+        SettingRefusedError
+            If the broker refuses messages on this topic.
         """
         broker = self._broker
         if broker is None:
             raise DeviceLostError(self.server, "is not connected")
         try:
             await broker.publish(Message(topic, payload.encode()), confirmed=True)
+        except PublishRefusedError as error:
+            advice = "Allow this user to write the topic in the broker's access rules."
+            raise SettingRefusedError(self.server, f"refuses commands on {topic} ({error})", advice) from error
         except BrokerLostError as error:
             if broker is self._broker:
                 self._broker = None

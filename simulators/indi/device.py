@@ -93,20 +93,18 @@ class IndiDevice:
         self._running: set[asyncio.Task[None]] = set()
         self._handlers: dict[str, Handler] = {}
         self._connected: list[Vector] = []
-        self._connection = Vector(
-            "CONNECTION", "Connection", MAIN_GROUP, Switch("CONNECT"), Switch("DISCONNECT", "On"), state=State.IDLE
-        )
-        self._polling = Vector(
-            "POLLING_PERIOD", "Polling", OPTIONS_GROUP, Number("PERIOD_MS", 500, 10, 600000, 10), state=State.OK
-        )
+        states = Switch("CONNECT", label="Connect"), Switch("DISCONNECT", "On", "Disconnect")
+        self._connection = Vector("CONNECTION", "Connection", MAIN_GROUP, *states, state=State.IDLE)
+        period = Number("PERIOD_MS", 500, 10, 600000, 10, label="Period (ms)")
+        self._polling = Vector("POLLING_PERIOD", "Polling", OPTIONS_GROUP, period, state=State.OK)
         driver_info = Vector(
             "DRIVER_INFO",
             "Driver Info",
             INFO_GROUP,
-            Text("DRIVER_NAME", name),
-            Text("DRIVER_EXEC", "indi_coldframe_rig"),
-            Text("DRIVER_VERSION", __version__),
-            Text("DRIVER_INTERFACE", str(interface)),
+            Text("DRIVER_NAME", name, "Name"),
+            Text("DRIVER_EXEC", "indi_coldframe_rig", "Exec"),
+            Text("DRIVER_VERSION", __version__, "Version"),
+            Text("DRIVER_INTERFACE", str(interface), "Interface"),
             permission=Permission.READ_ONLY,
             state=State.IDLE,
         )

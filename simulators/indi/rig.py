@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -11,7 +12,8 @@ from coldframe.config.frames import FrameKind
 from coldframe.config.simulated_rig import SimulatedRig
 from coldframe.simulators.cards import CAMERA_NAME, PANEL_NAME, WHEEL_NAME, driver_cards
 from coldframe.simulators.fits import MemoryFile, fits_file
-from coldframe.simulators.indi.device import MAIN_GROUP, OPTIONS_GROUP, IndiDevice, Publish
+from coldframe.simulators.indi.device import INFO_GROUP, MAIN_GROUP, OPTIONS_GROUP, IndiDevice, Publish
+from coldframe.simulators.indi.header import ClientCards
 from coldframe.simulators.indi.properties import (
     Blob,
     Number,
@@ -24,6 +26,7 @@ from coldframe.simulators.indi.properties import (
     Value,
     Vector,
 )
+from coldframe.simulators.indi.requests import NewVector
 from coldframe.simulators.optics import Telescope
 from coldframe.simulators.panel import Panel
 from coldframe.simulators.sensor import Exposure
@@ -31,6 +34,7 @@ from coldframe.simulators.wheel import Wheel
 
 IMAGE_GROUP = "Image Settings"
 IMAGE_INFO_GROUP = "Image Info"
+WHEEL_GROUP = "Filter Wheel"
 
 # Bits of DRIVER_INTERFACE, from libindi's basedevice.h.
 INTERFACE_CCD = 1 << 1
@@ -65,7 +69,10 @@ def indi_devices(rig: SimulatedRig, tasks: asyncio.TaskGroup, publish: Publish) 
 
 
 class IndiCamera(IndiDevice):
-    """The camera."""
+    """The camera.
+
+    Ekos selects a frame type by the label of its switch, so the labels are those of libindi's base class.
+    """
 
     def __init__(self, telescope: Telescope, tasks: asyncio.TaskGroup, publish: Publish) -> None:
         super().__init__(CAMERA_NAME, INTERFACE_CCD, tasks, publish)
@@ -80,62 +87,84 @@ class IndiCamera(IndiDevice):
 
     def _add_exposure(self) -> None:
         timing = self._telescope.rig.timing
-        seconds = Number(
-            "CCD_EXPOSURE_VALUE", 1.0, timing.shortest_exposure_s, timing.longest_exposure_s, 0.001, "%.6f"
-        )
+        limits_s = timing.shortest_exposure_s, timing.longest_exposure_s
+        seconds = Number("CCD_EXPOSURE_VALUE", 1.0, *limits_s, 0.001, "%.6f", "Duration (s)")
         self._exposure = self.add(Vector("CCD_EXPOSURE", "Expose", MAIN_GROUP, seconds), self._start_exposure)
         self._abort = self.add(
-            Vector("CCD_ABORT_EXPOSURE", "Abort", MAIN_GROUP, Switch("ABORT"), rule=Rule.AT_MOST_ONE),
+            Vector("CCD_ABORT_EXPOSURE", "Abort", MAIN_GROUP, Switch("ABORT", label="Abort"), rule=Rule.AT_MOST_ONE),
             self._abort_exposure,
         )
-        kinds = [Switch(name, "On" if name == "FRAME_LIGHT" else "Off") for name in FRAME_KINDS]
+        kinds = [
+            Switch(name, "On" if kind is FrameKind.LIGHT else "Off", kind.value.title())
+            for name, kind in FRAME_KINDS.items()
+        ]
         self._kind = self.add(Vector("CCD_FRAME_TYPE", "Type", IMAGE_GROUP, *kinds))
 
     def _add_geometry(self) -> None:
         sensor = self._telescope.rig.sensor
-        facts = {
-            "CCD_MAX_X": sensor.width,
-            "CCD_MAX_Y": sensor.height,
-            "CCD_PIXEL_SIZE": sensor.pixel_um,
-            "CCD_PIXEL_SIZE_X": sensor.pixel_um,
-            "CCD_PIXEL_SIZE_Y": sensor.pixel_um,
-            "CCD_BITSPERPIXEL": 16,
-        }
-        info = [Number(name, value) for name, value in facts.items()]
+        info = [
+            Number("CCD_MAX_X", sensor.width, label="Max. Width"),
+            Number("CCD_MAX_Y", sensor.height, label="Max. Height"),
+            Number("CCD_PIXEL_SIZE", sensor.pixel_um, label="Pixel size (um)"),
+            Number("CCD_PIXEL_SIZE_X", sensor.pixel_um, label="Pixel size X"),
+            Number("CCD_PIXEL_SIZE_Y", sensor.pixel_um, label="Pixel size Y"),
+            Number("CCD_BITSPERPIXEL", 16, label="Bits per pixel"),
+        ]
         self.add(Vector("CCD_INFO", "CCD Information", IMAGE_INFO_GROUP, *info, permission=Permission.READ_ONLY))
-        bits = Number("BITS", sensor.bit_depth)
+        bits = Number("BITS", sensor.bit_depth, label="Bits")
         self.add(Vector("ADC_DEPTH", "ADC Depth", IMAGE_INFO_GROUP, bits, permission=Permission.READ_ONLY))
         edges = [
-            Number("X", 0, 0, sensor.width - 1, 1, "%.0f"),
-            Number("Y", 0, 0, sensor.height - 1, 1, "%.0f"),
-            Number("WIDTH", sensor.width, 1, sensor.width, 1, "%.0f"),
-            Number("HEIGHT", sensor.height, 1, sensor.height, 1, "%.0f"),
+            Number("X", 0, 0, sensor.width - 1, 1, "%.0f", "Left "),  # libindi's label ends with a space
+            Number("Y", 0, 0, sensor.height - 1, 1, "%.0f", "Top"),
+            Number("WIDTH", sensor.width, 1, sensor.width, 1, "%.0f", "Width"),
+            Number("HEIGHT", sensor.height, 1, sensor.height, 1, "%.0f", "Height"),
         ]
         self._region = self.add(Vector("CCD_FRAME", "Frame", IMAGE_GROUP, *edges), self._set_region)
-        reset = Vector("CCD_FRAME_RESET", "Frame Values", IMAGE_GROUP, Switch("RESET"), rule=Rule.AT_MOST_ONE)
-        self._reset = self.add(reset, self._reset_region)
-        bins = [Number(name, 1, 1, sensor.maximum_binning, 1, "%.0f") for name in ("HOR_BIN", "VER_BIN")]
+        reset = Switch("RESET", label="Reset")
+        self._reset = self.add(
+            Vector("CCD_FRAME_RESET", "Frame Values", IMAGE_GROUP, reset, permission=Permission.WRITE_ONLY),
+            self._reset_region,
+        )
+        axes = {"HOR_BIN": "X", "VER_BIN": "Y"}
+        bins = [Number(name, 1, 1, sensor.maximum_binning, 1, "%.0f", axis) for name, axis in axes.items()]
         self._binning = self.add(Vector("CCD_BINNING", "Binning", IMAGE_GROUP, *bins), self._set_binning)
         if sensor.cfa_pattern:
-            cfa = [Text("CFA_OFFSET_X", "0"), Text("CFA_OFFSET_Y", "0"), Text("CFA_TYPE", sensor.cfa_pattern)]
+            cfa = [
+                Text("CFA_OFFSET_X", "0", "X Offset"),
+                Text("CFA_OFFSET_Y", "0", "Y Offset"),
+                Text("CFA_TYPE", sensor.cfa_pattern, "Filter"),
+            ]
             self.add(Vector("CCD_CFA", "Bayer Info", IMAGE_INFO_GROUP, *cfa, permission=Permission.READ_ONLY))
 
     def _add_transfer(self) -> None:
         self._image = self.add(
             Vector("CCD1", "Image Data", IMAGE_INFO_GROUP, Blob("CCD1", label="Image"), permission=Permission.READ_ONLY)
         )
-        self._add_fixed("CCD_TRANSFER_FORMAT", "Encode", "FORMAT_FITS", "FORMAT_NATIVE")
-        self._add_fixed("CCD_COMPRESSION", "Compression", "INDI_DISABLED", "INDI_ENABLED")
-        self._add_fixed("UPLOAD_MODE", "Upload", "UPLOAD_CLIENT", "UPLOAD_LOCAL", "UPLOAD_BOTH")
+        formats = Switch("FORMAT_FITS", "On", "FITS"), Switch("FORMAT_NATIVE", label="Native")
+        self._add_fixed(Vector("CCD_TRANSFER_FORMAT", "Encode", IMAGE_GROUP, *formats, state=State.OK))
+        compression = Switch("INDI_ENABLED", label="Enabled"), Switch("INDI_DISABLED", "On", "Disabled")
+        self._add_fixed(Vector("CCD_COMPRESSION", "Compression", IMAGE_GROUP, *compression, state=State.OK))
+        targets = Switch("UPLOAD_CLIENT", "On", "Client"), Switch("UPLOAD_LOCAL", label="Local")
+        both = Switch("UPLOAD_BOTH", label="Both")
+        self._add_fixed(Vector("UPLOAD_MODE", "Upload", OPTIONS_GROUP, *targets, both, state=State.OK))
+        self._client_cards = ClientCards()
+        header = Vector(
+            "FITS_HEADER", "FITS Header", INFO_GROUP, *ClientCards.elements(), permission=Permission.WRITE_ONLY
+        )
+        self._header = self.add(header, self._take_card)
 
-    def _add_fixed(self, name: str, label: str, only: str, *others: str) -> None:
-        """Add a switch vector that real drivers have. This rig supports only one of its elements."""
-        switches = [Switch(only, "On"), *(Switch(other) for other in others)]
-        vector = Vector(name, label, OPTIONS_GROUP, *switches, state=State.OK)
+    def _take_card(self, values: Mapping[str, Value]) -> None:
+        self._client_cards.take(values)
+        self.report(self._header, State.OK)
+
+    def _add_fixed(self, vector: Vector) -> None:
+        """Add a switch vector that real drivers have. This rig supports only the element that is on."""
+        only = vector.selected
+        assert only is not None
 
         def choose(values: Mapping[str, Value]) -> None:
             if values.get(only) != "On":
-                raise RefusedError(f"{name}: the simulated camera supports only {only}")
+                raise RefusedError(f"{vector.name}: the simulated camera supports only {only}")
             self.report(vector, State.OK)
 
         self.add(vector, choose)
@@ -143,17 +172,19 @@ class IndiCamera(IndiDevice):
     def _add_cooler(self) -> None:
         model = self._telescope.rig.cooler
         lowest_c = model.minimum_setpoint_c if model else -100
-        reading = Number("CCD_TEMPERATURE_VALUE", self._telescope.rig.ambient_c, lowest_c, 40, 0, "%.2f")
+        now_c = self._telescope.rig.ambient_c
+        reading = Number("CCD_TEMPERATURE_VALUE", now_c, lowest_c, 40, 0, "%.2f", "Temperature (C)")
         permission = Permission.READ_WRITE if model else Permission.READ_ONLY
         self._temperature = self.add(
             Vector("CCD_TEMPERATURE", "Temperature", MAIN_GROUP, reading, permission=permission), self._set_temperature
         )
-        self._cooler = Vector("CCD_COOLER", "Cooler", MAIN_GROUP, Switch("COOLER_ON"), Switch("COOLER_OFF", "On"))
+        states = Switch("COOLER_ON", label="ON"), Switch("COOLER_OFF", "On", "OFF")
+        self._cooler = Vector("CCD_COOLER", "Cooler", MAIN_GROUP, *states)
         self._power = Vector(
             "CCD_COOLER_POWER",
             "Cooling Power",
             MAIN_GROUP,
-            Number("CCD_COOLER_VALUE", 0, 0, 100, 1, "%.0f"),
+            Number("CCD_COOLER_VALUE", 0, 0, 100, 1, "%.0f", "Power (%)"),
             permission=Permission.READ_ONLY,
         )
         if model:
@@ -176,14 +207,18 @@ class IndiCamera(IndiDevice):
             modes[0].value = "On"
             self._read_mode = self.add(Vector("READ_MODE", "Read Mode", MAIN_GROUP, *modes, state=State.OK))
 
+    def change(self, request: NewVector) -> None:
+        """Change a property as requested. Like libindi's base class, use the shortest exposure for any bias frame."""
+        if request.name == self._exposure.name and self._kind.selected == "FRAME_BIAS":
+            shortest_s = self._telescope.rig.timing.shortest_exposure_s
+            request = replace(request, values={"CCD_EXPOSURE_VALUE": str(shortest_s)})
+        super().change(request)
+
     def _start_exposure(self, values: Mapping[str, Value]) -> None:
         if self._exposing:
             self._exposing.cancel()
         kind = FRAME_KINDS[self._kind.selected or "FRAME_LIGHT"]
-        # Like libindi's base class, use the shortest exposure for bias frames regardless of the request.
-        shortest_s = self._telescope.rig.timing.shortest_exposure_s
-        exposure_s = shortest_s if kind is FrameKind.BIAS else float(values["CCD_EXPOSURE_VALUE"])
-        self._exposing = self.start(self._expose(kind, exposure_s))
+        self._exposing = self.start(self._expose(kind, float(values["CCD_EXPOSURE_VALUE"])))
 
     def _abort_exposure(self, _: Mapping[str, Value]) -> None:
         if self._exposing:
@@ -230,7 +265,8 @@ class IndiCamera(IndiDevice):
 
     def _file(self, pixels: NDArray[np.uint16], kind: FrameKind, shot: Exposure, started_at: datetime) -> MemoryFile:
         reading_c = self._temperature.number("CCD_TEMPERATURE_VALUE")
-        return fits_file(pixels, driver_cards(self._telescope.rig, kind, shot, started_at, reading_c))
+        cards = driver_cards(self._telescope.rig, kind, shot, started_at, reading_c)
+        return fits_file(pixels, cards | self._client_cards.cards)
 
     def _cropped(self, pixels: NDArray[np.uint16], binning: int) -> NDArray[np.uint16]:
         left, top, width, height = (int(self._region.number(edge)) // binning for edge in self._region.elements)
@@ -305,14 +341,14 @@ class IndiFlatPanel(IndiDevice):
         super().__init__(PANEL_NAME, interface, tasks, publish)
         self._panel = panel
         self._moving: asyncio.Task[None] | None = None
-        light = Switch("FLAT_LIGHT_ON"), Switch("FLAT_LIGHT_OFF", "On")
+        light = Switch("FLAT_LIGHT_ON", label="On"), Switch("FLAT_LIGHT_OFF", "On", "Off")
         self._light = self.add(Vector("FLAT_LIGHT_CONTROL", "Flat Light", MAIN_GROUP, *light), self._switch_light)
-        brightness = Number("FLAT_LIGHT_INTENSITY_VALUE", 0, 0, panel.model.brightness_maximum, 1, "%.0f")
+        brightness = Number("FLAT_LIGHT_INTENSITY_VALUE", 0, 0, panel.model.brightness_maximum, 1, "%.0f", "Value")
         self._intensity = self.add(
             Vector("FLAT_LIGHT_INTENSITY", "Brightness", MAIN_GROUP, brightness), self._set_brightness
         )
         if self._has_cover:
-            park = Switch("PARK", "On"), Switch("UNPARK")
+            park = Switch("PARK", "On", "Park"), Switch("UNPARK", label="Unpark")
             self._cover = self.add(Vector("CAP_PARK", "Dust Cover", MAIN_GROUP, *park, state=State.OK), self._park)
 
     def _switch_light(self, values: Mapping[str, Value]) -> None:
@@ -347,10 +383,13 @@ class IndiFilterWheel(IndiDevice):
         self._wheel = wheel
         self._turning: asyncio.Task[None] | None = None
         slots = len(wheel.model.filters)
-        slot = Number("FILTER_SLOT_VALUE", 1, 1, slots, 1, "%.0f")
-        self._slot = self.add(Vector("FILTER_SLOT", "Filter Slot", MAIN_GROUP, slot, state=State.OK), self._turn)
-        names = [Text(f"FILTER_SLOT_NAME_{i}", each.name) for i, each in enumerate(wheel.model.filters, start=1)]
-        self.add(Vector("FILTER_NAME", "Filter", MAIN_GROUP, *names, permission=Permission.READ_ONLY, state=State.OK))
+        slot = Number("FILTER_SLOT_VALUE", 1, 1, slots, 1, "%.0f", "Filter")
+        self._slot = self.add(Vector("FILTER_SLOT", "Filter Slot", WHEEL_GROUP, slot, state=State.OK), self._turn)
+        names = [
+            Text(f"FILTER_SLOT_NAME_{i}", each.name, f"Filter#{i}")
+            for i, each in enumerate(wheel.model.filters, start=1)
+        ]
+        self.add(Vector("FILTER_NAME", "Filter", WHEEL_GROUP, *names, permission=Permission.READ_ONLY, state=State.OK))
 
     def _turn(self, values: Mapping[str, Value]) -> None:
         arrival_s = self._wheel.turn_to(int(values["FILTER_SLOT_VALUE"]) - 1, _time_s())

@@ -50,18 +50,17 @@ class Subscription:
         self._policy = BlobPolicy.NEVER
         self._property_policies: dict[tuple[str, str], BlobPolicy] = {}
 
-    def want(self, request: GetProperties) -> None:
-        """Subscribe to the requested properties."""
+    def want(self, request: GetProperties | EnableBlob | NewVector) -> None:
+        """Subscribe to the properties that a request names. Any request that names a device subscribes to them."""
         if request.device:
             self._wanted.add((request.device, request.name))
-        else:
+        elif isinstance(request, GetProperties):
             self._everything = True
 
     def enable(self, request: EnableBlob) -> None:
         """Set the policy for BLOBs. It applies to all properties if the request does not name a property."""
         if request.name:
             self._property_policies[request.device, request.name] = request.policy
-            self._wanted.add((request.device, request.name))
         else:
             self._policy = request.policy
             self._property_policies = dict.fromkeys(self._property_policies, request.policy)
@@ -151,9 +150,10 @@ class Connection:
                 self._serve(request)
 
     def _serve(self, request: Request) -> None:
+        if not isinstance(request, Ping):
+            self._subscription.want(request)
         match request:
             case GetProperties():
-                self._subscription.want(request)
                 # Only this client receives the definitions.
                 self._bus.define(request, self)
             case EnableBlob():

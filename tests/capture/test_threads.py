@@ -2,11 +2,22 @@
 
 import asyncio
 import threading
+import weakref
+from collections.abc import Iterator
 
 import pytest
 
-from coldframe.capture.threads import in_thread, to_its_end
-from tests.patience import PATIENCE_S
+from coldframe.capture import threads
+from coldframe.capture.threads import DaemonThreads, DiskHangsError, in_thread, in_thread_within, to_its_end
+from tests.patience import PATIENCE_S, until
+
+
+@pytest.fixture
+def answers() -> Iterator[threading.Event]:
+    """Yield the event that ends all hanging work, which otherwise counts as overdue in later tests."""
+    event = threading.Event()
+    yield event
+    event.set()
 
 
 async def test_the_result_of_a_thread_comes_back() -> None:
@@ -83,3 +94,78 @@ async def test_a_timeout_around_it_ends_once_the_task_has_ended() -> None:
         async with asyncio.timeout(0.01):
             await to_its_end(work(), "work")
     assert done == ["done"]
+
+
+async def test_work_that_hangs_is_given_up_and_further_work_fails_at_once_until_it_ends(
+    answers: threading.Event,
+) -> None:
+    with pytest.raises(DiskHangsError, match="has not answered for 0 s"):
+        await in_thread_within(0.05, answers.wait, PATIENCE_S)
+    with pytest.raises(DiskHangsError, match="check its cable"):
+        await in_thread(divmod, 7, 2)
+    answers.set()
+    await until(lambda: threads.waiting_for_disk_s() == 0.0)
+    assert await in_thread(divmod, 7, 2) == (3, 1)
+
+
+async def test_a_cancellation_of_work_that_hangs_is_raised_at_its_deadline(answers: threading.Event) -> None:
+    caller = asyncio.create_task(in_thread_within(0.05, answers.wait, PATIENCE_S))
+    await asyncio.sleep(0)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    with pytest.raises(DiskHangsError):
+        await in_thread(divmod, 7, 2)
+    answers.set()
+    await until(lambda: threads.waiting_for_disk_s() == 0.0)
+
+
+async def test_a_timeout_error_of_the_work_itself_is_raised() -> None:
+    def fail() -> None:
+        raise TimeoutError("the server")
+
+    with pytest.raises(TimeoutError, match="the server"):
+        await in_thread(fail)
+
+
+def test_work_that_hangs_does_not_hold_up_the_end_of_the_loop(answers: threading.Event) -> None:
+    async def run() -> None:
+        asyncio.get_running_loop().set_default_executor(DaemonThreads())
+        with pytest.raises(DiskHangsError):
+            await in_thread_within(0.05, answers.wait, PATIENCE_S)
+
+    asyncio.run(run())
+    assert not answers.is_set()
+    answers.set()
+
+
+async def test_daemon_threads_return_results_and_raise_errors() -> None:
+    asyncio.get_running_loop().set_default_executor(DaemonThreads())
+    assert await in_thread(divmod, 7, 2) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        await in_thread(divmod, 7, 0)
+
+
+async def test_an_idle_daemon_thread_is_used_again_and_a_hanging_one_is_not(answers: threading.Event) -> None:
+    asyncio.get_running_loop().set_default_executor(DaemonThreads())
+    first = await in_thread(threading.get_ident)
+    assert [await in_thread(threading.get_ident) for _ in range(20)] == [first] * 20
+    with pytest.raises(DiskHangsError):
+        await in_thread_within(0.05, answers.wait, PATIENCE_S)
+    assert await asyncio.to_thread(threading.get_ident) != first
+
+
+async def test_daemon_threads_keep_no_result() -> None:
+    asyncio.get_running_loop().set_default_executor(DaemonThreads())
+    result = weakref.ref(await in_thread(set[int]))
+    await until(lambda: result() is None)
+
+
+def test_idle_daemon_threads_end_with_the_loop() -> None:
+    async def run() -> threading.Thread:
+        asyncio.get_running_loop().set_default_executor(DaemonThreads())
+        return await in_thread(threading.current_thread)
+
+    thread = asyncio.run(run())
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()

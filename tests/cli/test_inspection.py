@@ -121,7 +121,7 @@ def test_a_colour_frame_has_a_picture_in_colours(tmp_path: Path, monkeypatch: py
         shown.append(Console(width=60, height=30, color_system="truecolor", **kinds))  # type: ignore[arg-type]
         return shown[0]
 
-    monkeypatch.setattr(inspection, "Console", coloured)
+    monkeypatch.setattr(inspection, "VisibleConsole", coloured)
     assert inspect_file(path, tmp_path / "osc.png") is ExitCode.DONE
     width, height, colour, rows = decoded(tmp_path / "osc.png")
     assert (width, height, colour) == (60, 40, 2)

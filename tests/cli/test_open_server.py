@@ -39,6 +39,8 @@ def test_a_night_with_a_remote_server_starts_with_a_warning(tmp_path: Path) -> N
     )
     assert night.stdout is not None
     first = json.loads(night.stdout.readline())
+    while json.loads(night.stdout.readline())["event"] != "night-started":
+        pass
     night.send_signal(signal.SIGINT)
     night.send_signal(signal.SIGINT)
     assert "night-ended" in night.stdout.read()

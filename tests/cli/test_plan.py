@@ -129,6 +129,56 @@ def test_masters_in_the_library_are_listed(config: Path, tmp_path: Path) -> None
     assert "nothing to shoot: the library has everything that these lights need" in shown
 
 
+def test_redo_shoots_what_the_library_has(config: Path, tmp_path: Path) -> None:
+    observatory = Observatory(width=64, height=48)
+    folder = tmp_path / "lights"
+    observatory.light(folder / "light.fits")
+    text = config.read_text("utf-8").replace("ZWO CCD ASI2600MM Pro", "Coldframe Camera")
+    config.write_text(f"{text}\n[lights]\nfresh_flat_days = 30.0\n", "utf-8")
+    for path in observatory.masters(tmp_path / "masters"):
+        Library(tmp_path / "storage" / "library").file(path)
+    there = run("plan", "--config", config, "--lights", folder, "--only", "flats:L").stdout
+    assert "the option --redo shoots it again" in there
+    assert [line.split(":")[1] for line in there.splitlines() if line.startswith("in the library")] == [" flat L"]
+    again = run("plan", "--config", config, "--lights", folder, "--only", "flats:L", "--redo", "--json").stdout
+    steps = [step["title"] for step in json.loads(again)["steps"] if "kind" in step]
+    assert steps == ["dark flat L", "flat L"]
+
+
+FLAT_SETS = """
+[[sets]]
+kind = "flat"
+filter = "Ha"
+count = 20
+[[sets]]
+kind = "flat"
+filter = "L"
+count = 20
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (["--only", "flats:Ha"], ["bias", "flat Ha"]),
+        (["--skip", "flats:Ha"], ["bias", "flat L"]),
+        (["--only", "bias", "--only", "flats:L"], ["bias", "flat L"]),
+    ],
+)
+def test_chosen_sets_are_planned(config: Path, options: list[str], wanted: list[str]) -> None:
+    config.write_text(config.read_text("utf-8") + SETS + FLAT_SETS, "utf-8")
+    plan = json.loads(run("plan", "--config", config, "--json", *options).stdout)
+    assert [step["title"] for step in plan["steps"] if "kind" in step] == wanted
+
+
+@pytest.mark.parametrize("command", [["plan"], ["run", "--dry-run"], ["run"]])
+def test_an_impossible_choice_gives_one_line_with_the_choices(command: list[str], config: Path) -> None:
+    config.write_text(config.read_text("utf-8") + SETS + FLAT_SETS, "utf-8")
+    refused = run(*command, "--config", config, "--only", "flats:Hb")
+    assert refused.exit_code == ExitCode.BAD_INPUT
+    assert refused.stderr == "--only flats:Hb: the plan has no such filter; choices: Ha, L\n"
+
+
 def test_skipped_files_are_reported(config: Path, lights: Path) -> None:
     save(lights / "guide.fits", nina("L", 2.0, 0.0, EVENING) | {"INSTRUME": "ZWO ASI120MM"})
     save(lights / "oiii.fits", nina("OIII", 120.0, 0.0, EVENING))

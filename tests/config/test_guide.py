@@ -13,7 +13,14 @@ from coldframe.config.tables.mqtt import MqttSettings
 from coldframe.config.tables.mqtt_panel import MqttPanelSettings
 from coldframe.config.tables.night import HookSettings, SiteSettings, StorageSettings, WatchSettings
 from coldframe.config.tables.notify import NotifySettings
-from coldframe.config.tables.rig import AuxiliarySettings, CameraSettings, PanelSettings, ServerSettings, WheelSettings
+from coldframe.config.tables.rig import (
+    AuxiliarySettings,
+    CameraSettings,
+    CoverSettings,
+    PanelSettings,
+    ServerSettings,
+    WheelSettings,
+)
 from coldframe.config.tables.sets import FrameSet, LightsSettings
 
 GUIDE = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -22,6 +29,7 @@ SECTIONS = (
     CameraSettings,
     PanelSettings,
     MqttPanelSettings,
+    CoverSettings,
     WheelSettings,
     CoolingSettings,
     FlatSettings,

@@ -60,6 +60,13 @@ def test_the_starter_has_the_surveyed_devices_and_good_practice(path: Path) -> N
     ]
 
 
+@pytest.mark.parametrize(("limits_c", "wanted"), [((-40, 30), (-5, 0, 5, 10)), ((-20, 5), (-5, 0, 5)), (None, ())])
+def test_a_cooler_gets_warmer_setpoints_for_warm_nights(
+    path: Path, limits_c: tuple[float, float] | None, wanted: tuple[float, ...]
+) -> None:
+    assert loaded(path, replace(COMPLETE, setpoint_c=limits_c)).cooling.fallback_c == wanted
+
+
 def test_every_setting_is_explained() -> None:
     unwrapped = " ".join(starter_config(COMPLETE).replace("\n#", "").split())
     tables = ["server", "camera", "panel", "wheel", "cooling", "flats", "storage", "lights", "hooks", "watch"]
@@ -99,6 +106,32 @@ def test_filters_without_distinct_names_are_numbered(path: Path) -> None:
     assert wheel.names == ("L", "Filter 2", "Filter 3", "Filter 4")
 
 
+def test_a_wheel_without_names_gets_numbers_to_replace(path: Path) -> None:
+    unnamed = replace(COMPLETE, filters=("", "", ""))
+    wheel = loaded(path, unnamed).wheel
+    assert wheel is not None
+    assert wheel.names == ("Filter 1", "Filter 2", "Filter 3")
+    assert "Replace the numbered names by your own" in " ".join(starter_config(unnamed).replace("\n#", "").split())
+
+
+def test_a_fixed_gain_is_explained_and_not_set(path: Path) -> None:
+    fixed = replace(COMPLETE, gain=(0.82, 0.82), gain_now=0.82)
+    assert loaded(path, fixed).camera.gain is None
+    assert "The gain of this camera is fixed at 0.82." in " ".join(starter_config(fixed).replace("\n#", "").split())
+
+
+def test_other_cameras_are_named_with_the_option_that_chooses_them() -> None:
+    text = " ".join(starter_config(replace(COMPLETE, other_cameras=("Guider",))).replace("\n#", "").split())
+    assert 'other cameras, too: ["Guider"]' in text
+    assert "coldframe init --camera" in text
+
+
+def test_a_cover_beside_the_panel_gets_a_table(path: Path) -> None:
+    found = loaded(path, replace(COMPLETE, has_cover=False, cover="Dust Cap"))
+    assert found.cover is not None
+    assert (found.cover.device, found.cover_for_flats, found.cover_at_end) == ("Dust Cap", "open", "closed")
+
+
 def test_the_setpoint_is_within_the_coolers_range(path: Path) -> None:
     assert loaded(path, replace(COMPLETE, setpoint_c=(-5, 20))).camera.setpoint_c == -5
 
@@ -121,6 +154,7 @@ SURVEYS = st.builds(
     brightness=RANGES,
     has_cover=st.booleans(),
     wheel=st.none() | NAMES,
+    cover=st.none() | NAMES.map(lambda name: f"{name[:50]} cover"),
     filters=st.lists(st.text(max_size=70) | st.sampled_from(["L", "Filter 1"]), max_size=8).map(tuple),
 )
 

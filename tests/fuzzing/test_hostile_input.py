@@ -2,10 +2,8 @@
 
 import math
 import random
-import resource
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,26 +42,15 @@ from coldframe.devices.indi.mirror import Mirror
 from coldframe.devices.indi.pixels.blob_stream import AttachedBlob, BlobStream, BlobStreamError, InlineBlob
 from coldframe.simulators.indi.requests import GarbledStreamError, RequestReader
 from tests.devices.indi.fake_server import BLOB_DEFINITION, blob, define_number, exposure, fits_bytes
+from tests.fuzzing.engine import run
 from tests.fuzzing.mutations import inputs, pieces
 
 LARGEST_BLOB = 10_000
-LONGEST_S = 2.0
-"""CPU time of one input, which does not depend on other processes; typical is a thousandth of it."""
-
-MOST_GROWTH_BYTES = 64 << 20
-
 FILES = 0.1
 """Share of the journals that are read from a file as well, which takes longest."""
 
 TARGETS = {"blob-stream": 0.35, "frame": 0.25, "requests": 0.13, "journal": 0.12, "image-file": 0.08, "config": 0.07}
 """Shares of the inputs; those that need files get fewer."""
-
-
-@contextmanager
-def memory_bounded() -> Iterator[None]:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    yield
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before < MOST_GROWTH_BYTES
 
 
 def blob_stream(text: bytes, chance: random.Random, _place: Path) -> None:
@@ -216,17 +203,8 @@ TARGET: dict[str, Callable[[bytes, random.Random, Path], None]] = {
 
 
 def fuzz(target: str, count: int, seed: int, place: Path) -> None:
-    act = TARGET[target]
-    for warming in VALID[target]:
-        act(warming, random.Random(0), place)
-    with memory_bounded():
-        for number, text in inputs(seed, count, VALID[target], TOKENS[target]):
-            began_s = time.thread_time()
-            try:
-                act(text, random.Random(number), place)
-            except Exception as error:
-                raise AssertionError(f"{target}, seed {seed}, input {number}: {text!r}") from error
-            assert time.thread_time() - began_s < LONGEST_S, f"{target}, seed {seed}, input {number}: {text!r}"
+    numbered = inputs(seed, count, VALID[target], TOKENS[target])
+    run(TARGET[target], numbered, VALID[target], f"{target}, seed {seed}", place)
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -192,9 +192,13 @@ class Run:
         return self.process.returncode, said
 
 
+HEARING_HANG_UPS = ("env", "--default-signal=HUP")
+"""Starts a program that does not ignore SIGHUP, even if nohup(1) started the tests."""
+
+
 def coldframe(*arguments: str | Path, home: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [str(SCRIPTS / "coldframe"), *map(str, arguments)],
+        [*HEARING_HANG_UPS, str(SCRIPTS / "coldframe"), *map(str, arguments)],
         env={**os.environ, "HOME": str(home), "COLUMNS": "160"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -17,6 +17,7 @@ from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
 from coldframe.devices.indi.wheel import IndiFilterWheel
+from tests.indi.conftest import StartServer
 from tests.indi.servers import CAMERA, HOST, LONG_S, PANEL, WHEEL, Indiserver
 from tests.patience import PATIENCE_S, until
 
@@ -60,11 +61,21 @@ async def test_both_transports_deliver_the_same_frame(stock: Indiserver) -> None
     assert 1200 <= np.median(local.pixels) <= 1236
 
 
-async def test_tcp_is_used_if_the_local_socket_is_missing(stock: Indiserver) -> None:
+async def test_a_local_socket_of_another_name_is_found(stock: Indiserver) -> None:
     async with IndiLink(HOST, stock.port) as link:
         camera = IndiCamera(link, CAMERA, replace(stock.address, unix_socket="/tmp/nobody-listens-here"))
         await camera.connect()
-        assert camera.transport == "TCP"
+        assert camera.transport == "unix socket"
+        await camera.close()
+
+
+async def test_the_same_camera_of_another_server_is_not_mistaken(start_server: StartServer) -> None:
+    """Both servers have a camera of the same name, and the configured socket leads to the wrong one."""
+    server, other = start_server(), start_server()
+    async with IndiLink(HOST, server.port) as link:
+        camera = IndiCamera(link, CAMERA, replace(server.address, unix_socket=other.address.unix_socket))
+        await camera.connect()
+        assert (await camera.expose(FrameKind.DARK, 0.05)).exposure_s == 0.05
         await camera.close()
 
 

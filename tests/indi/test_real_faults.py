@@ -223,7 +223,7 @@ def wait_for_phase(run: Run, phase: str) -> None:
 
     def has_begun() -> bool:
         events = journalled(run)
-        titles = {step["number"]: step["title"] for event in events[:1] for step in event["steps"]}
+        titles = {step["number"]: step["title"] for event in events for step in event.get("steps", ())}
         return any(titles[event["step"]].startswith(phase) for event in events if event["event"] == "step-started")
 
     block_until(lambda: run.process.poll() is not None or has_begun())

@@ -45,6 +45,7 @@ from coldframe.capture.events.values import (
     StepOutcome,
     Topic,
 )
+from coldframe.capture.judging.cooler import GRID_C
 from coldframe.capture.rig.safe_state import (
     ABORT_DEADLINE_S,
     COOLER_DEADLINE_S,
@@ -257,7 +258,8 @@ class Oracle:
         setpoint_c, cooling = frame.header.get("SET-TEMP"), self.run.night.settings.cooling
         if not isinstance(setpoint_c, float | int) or self.run.night.settings.camera.setpoint_c is None:
             return
-        if setpoint_c not in {self.run.night.settings.camera.setpoint_c, *cooling.fallback_c}:
+        planned_c = {self.run.night.settings.camera.setpoint_c, *cooling.fallback_c}
+        if setpoint_c not in planned_c and setpoint_c % GRID_C:
             yield f"{frame.name} was shot at a setpoint of {setpoint_c} C, which nobody planned"
         away_c = max(abs(each - setpoint_c) for each in truth.sensor_c)
         if away_c <= cooling.tolerance_c + TEMPERATURE_SLACK_C:
@@ -267,7 +269,9 @@ class Oracle:
         # Impossible readings during a frame count as missing. Only the readings before and after the frame count.
         hidden = {"nonsense-reading", "drifting-sensor"} <= self.run.met().keys()
         is_unread = hidden or frame.header.get("CCD-TEMP") is None
-        if is_unread or (since_s is not None and truth.began_s <= since_s + SILENCE_S):
+        # Without cooling, nothing waits for a thermometer that repeats its last reading.
+        is_uncooled = since_s is not None and setpoint_c not in planned_c
+        if is_unread or is_uncooled or (since_s is not None and truth.began_s <= since_s + SILENCE_S):
             self.verdict.limits[SILENCE] += 1
         else:
             yield f"{frame.name} was shot {away_c:.2f} C off its setpoint"

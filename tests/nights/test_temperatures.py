@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 
+from coldframe.calibration.files.frame_file import read_header
 from coldframe.capture.events.kinds import (
     FrameAccepted,
     FrameRejected,
     MasterWritten,
+    NightEnded,
     Notice,
     StepEnded,
 )
 from coldframe.capture.events.values import NightOutcome, StepOutcome
+from coldframe.capture.planning.light_words import LightWords
 from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.steps import ShootStep
 from coldframe.config.examples import example_night
@@ -72,10 +75,38 @@ async def test_a_set_that_is_planned_at_the_next_setpoint_anyway_is_shot_once(tm
     assert skipped == ["the sensor did not reach -10 C"]
 
 
-async def test_without_a_setpoint_within_reach_nothing_is_shot(tmp_path: Path) -> None:
+async def test_if_no_fallback_is_within_reach_a_multiple_of_5_c_is_used(tmp_path: Path) -> None:
     night = await run_night(night_of("small", BIAS, DARKS, fallback_c=(-5.0, -2.0)), weak(15.0), tmp_path)
-    assert night.of(FrameAccepted) == []
-    assert sum("out of reach; trying" in notice.text for notice in night.of(Notice)) == 2
+    assert night.outcome is NightOutcome.INCOMPLETE
+    assert all("_5C_" in master.path for master in night.of(MasterWritten))
+    assert len(night.of(MasterWritten)) == 2
+    result = night.of(NightEnded)[0].result
+    assert result.endswith(
+        "its sets are shot at 5 C; on nights like this, shoot lights and darks with camera.setpoint_c = 5 or warmer"
+    )
+
+
+HOT = ({"kind": "flat", "filter": "Ha", "count": 6}, {"kind": "dark-flat", "filter": "Ha", "count": 6})
+
+
+async def test_on_a_hot_night_the_darks_of_cold_lights_are_skipped_and_all_else_is_shot(tmp_path: Path) -> None:
+    night = await run_night(night_of("small", BIAS, DARKS, *HOT), weak(15.0), tmp_path, words=LightWords())
+    masters = [Path(master.path).name for master in night.of(MasterWritten)]
+    assert sorted(name.partition("_")[0] for name in masters) == ["MasterBias", "MasterDarkFlat", "MasterFlat"]
+    headers = [read_header(Path(event.path)) for event in night.of(FrameAccepted)]
+    assert {header["SET-TEMP"] for header in headers} == {5.0}
+    result = night.of(NightEnded)[0].result
+    assert "bias frames, flats and dark flats are shot at 5 C, and darks are skipped" in result
+    assert result.endswith("missing: dark 2 s (the sensor did not reach -10 C)")
+
+
+async def test_with_a_dead_cooler_the_flats_are_shot_at_the_temperature_of_the_air(tmp_path: Path) -> None:
+    night = await run_night(night_of("small", BIAS, DARKS, *HOT), weak(0.1), tmp_path)
+    assert len(night.of(MasterWritten)) == 3
+    headers = [read_header(Path(event.path)) for event in night.of(FrameAccepted)]
+    assert all("SET-TEMP" not in header for header in headers)
+    assert {round(float(str(header["CCD-TEMP"]))) for header in headers} == {18}
+    assert "are shot without cooling, and darks are skipped" in night.of(NightEnded)[0].result
 
 
 class Thermometer:
@@ -196,19 +227,21 @@ async def test_a_cooler_that_fails_in_the_middle_of_a_set_moves_it_to_a_warmer_s
     assert night.outcome is NightOutcome.INCOMPLETE
     failed = [ended.reason for ended in night.of(StepEnded) if ended.outcome is StepOutcome.FAILED]
     assert len(failed) == 1
-    assert "the rest is shot at 0 C" in failed[0]
+    assert "its sets are shot at 0 C" in failed[0]
     masters = [Path(master.path).name for master in night.of(MasterWritten)]
     assert len(masters) == 2
     assert all("_0C_" in name for name in masters)
     assert all(master.frames == 6 for master in night.of(MasterWritten))
 
 
-async def test_a_failing_cooler_without_a_warmer_setpoint_costs_the_remaining_sets(tmp_path: Path) -> None:
-    longer = {**LONG_DARKS, "exposure_s": 120.0}
-    night = await run_night(night_of("small", longer, LONG_DARKS), SMALL, tmp_path, with_failing_cooler(3))
+async def test_a_failing_cooler_costs_the_remaining_darks_of_cold_lights(tmp_path: Path) -> None:
+    longer, words = {**LONG_DARKS, "exposure_s": 120.0}, LightWords()
+    settings = night_of("small", longer, LONG_DARKS)
+    night = await run_night(settings, SMALL, tmp_path, with_failing_cooler(3), words=words)
     assert night.of(MasterWritten) == []
     ended = {event.step: event for event in night.of(StepEnded)}
     assert "-10 C was not reached" in ended[2].reason
+    assert "its darks are skipped; choose a setpoint" in ended[2].reason
     assert ended[3].reason == "the sensor did not reach -10 C"
 
 

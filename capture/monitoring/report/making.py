@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from coldframe.calibration.files.durable import replace_durably
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import open_image
+from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.capture.monitoring.report.contents import FramePoint, MasterReport, NightReport, SetReport
 from coldframe.capture.monitoring.report.gathering import gather
@@ -97,8 +97,8 @@ def with_rejected(report: NightReport, folder: Path) -> NightReport:
         if not frame.rejected or next(read) > MOST_REJECTED:
             return frame
         try:
-            with TemporaryDirectory(prefix="coldframe-") as unpacked:
-                image = open_image(folder / frame.path, Path(unpacked))
+            with scratch_folder() as unpacked:
+                image = open_image(folder / frame.path, unpacked)
                 level_adu, setup = level_of(image), setup_of(image.header)
         except (FrameFileError, OSError):
             return frame

@@ -6,12 +6,12 @@ Files are read in bands of rows, so memory use does not depend on the size of th
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.image_file import ImageFile, open_image
+from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.measuring.statistics import BAYER_PATTERNS, SIGMA_PER_MAD, central_region
 from coldframe.capture.monitoring.report.contents import Histogram, PixelStatistics, Stretch
 
@@ -76,15 +76,16 @@ def summarise_file(path: Path, largest_width: int) -> ImageSummary:
     OSError
         If there is no disk space for an unpacked copy.
     """
-    with TemporaryDirectory(prefix="coldframe-") as folder:
-        return summarise(open_image(path, Path(folder)), largest_width)
+    with scratch_folder() as folder:
+        return summarise(open_image(path, folder), largest_width)
 
 
 def summarise(image: ImageFile, largest_width: int) -> ImageSummary:
     """Return the summary of an open image. See `summarise_file`."""
     sample = _sample(image)
     low, median, high = (float(each) for each in np.percentile(sample, [0, 50, TOP_PERCENT]))
-    minimum, maximum, counts = _counted(image, low, high if high > low else low + 1)
+    high = _histogram_end(low, high)
+    minimum, maximum, counts = _counted(image, low, high)
     whole = block_means(image, largest_width)
     middle = _middle(image)
     detail = detail_stretch(middle)
@@ -95,11 +96,17 @@ def summarise(image: ImageFile, largest_width: int) -> ImageSummary:
         minimum=minimum,
         median=median,
         maximum=maximum,
-        histogram=Histogram(low, high if high > low else low + 1, tuple(counts.tolist())),
+        histogram=Histogram(low, high, tuple(counts.tolist())),
         whole=_whole_stretch(whole),
         detail=detail,
     )
     return ImageSummary(statistics, stretched(whole, statistics.whole, GREYS), stretched(middle, detail, 256))
+
+
+def _histogram_end(low: float, high: float) -> float:
+    """Return the end of the histogram; a narrow range is widened until the limits of its bins differ as floats."""
+    narrowest = 2 * BINS * float(np.spacing(max(abs(low), abs(high))))
+    return high if high - low > narrowest else low + max(1.0, narrowest)
 
 
 def detail_stretch(middle: NDArray[np.float64]) -> Stretch:
@@ -121,7 +128,10 @@ def stretched(values: NDArray[np.float64], stretch: Stretch, greys: int) -> NDAr
     span = stretch.white - stretch.black
     if span <= 0:
         return np.full(values.shape, 128, np.uint8)
-    steps = np.clip((values - stretch.black) / span * greys, 0, greys - 1).astype(np.uint8)
+    if not np.isfinite(greys / span):  # the contrast is below the smallest numbers
+        return np.full(values.shape, 128, np.uint8)
+    with np.errstate(over="ignore"):  # infinities are white
+        steps = np.clip((values - stretch.black) * (greys / span), 0, greys - 1).astype(np.uint8)
     pixels: NDArray[np.uint8] = (steps.astype(np.uint16) * 255 // (greys - 1)).astype(np.uint8)
     return pixels
 
@@ -187,24 +197,20 @@ def _whole_blocks(image: ImageFile, block: int) -> Iterator[NDArray[np.float64]]
         yield image.rows(top, min(top + rows, height))[:, :width]
 
 
-def _bands(image: ImageFile) -> Iterator[NDArray[np.float64]]:
-    for top in range(0, image.shape[0], _BAND_ROWS):
-        yield image.rows(top, min(top + _BAND_ROWS, image.shape[0]))
-
-
 def _sample(image: ImageFile) -> NDArray[np.float64]:
     """Return a sample of the pixels, spread over the image."""
     stride = max(1, image.shape[0] * image.shape[1] // SAMPLE)
     # An odd stride reaches all columns, and all colours of a filter array.
     stride += 1 - stride % 2
-    return np.concatenate([band.reshape(-1)[::stride] for band in _bands(image)])
+    # A copy, because a view would keep its whole band in memory.
+    return np.concatenate([band.reshape(-1)[::stride].copy() for _, band in image.bands()])
 
 
 def _counted(image: ImageFile, low: float, high: float) -> tuple[float, float, NDArray[np.int64]]:
     """Return the minimum, the maximum and the histogram of all pixels."""
     counts = np.zeros(BINS, np.int64)
     minimum, maximum = np.inf, -np.inf
-    for band in _bands(image):
+    for _, band in image.bands():
         minimum, maximum = min(minimum, float(band.min())), max(maximum, float(band.max()))
         counts += np.histogram(np.clip(band, low, high), BINS, (low, high))[0]
     return minimum, maximum, counts

@@ -1,9 +1,10 @@
 """Summarises a night in the first sentence of the morning report."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
-from coldframe.capture.events.kinds import NightEnded, StepEnded, StepStarted
+from coldframe.capture.events.kinds import NightEnded, Notice, StepEnded, StepStarted
+from coldframe.capture.events.values import Topic
 from coldframe.capture.monitoring.progress.quantities import printable
 from coldframe.capture.monitoring.report.contents import NightState, SetReport, SetState, Verdict
 from coldframe.capture.monitoring.report.runs import Run
@@ -37,7 +38,8 @@ def verdict_of(last: Run, sets: Sequence[SetReport], *, zone: tzinfo | None, is_
     ending = last.ending
     if ending is not None:
         state = NightState(ending.outcome.value)
-        sentence = " ".join([_opening(state, ending.result) + _masters(sets), *_safety(ending)])
+        setpoints = dict.fromkeys(f"{sentence}." for sentence in _setpoints_out_of_reach(last))
+        sentence = " ".join([_opening(state, ending.result) + _masters(sets), *setpoints, *_safety(ending)])
         return Verdict(state, ending.rig_is_safe, printable(sentence))
     at = f"{last.ended_at.astimezone(zone):%H:%M}"
     if is_running:
@@ -48,6 +50,13 @@ def verdict_of(last: Run, sets: Sequence[SetReport], *, zone: tzinfo | None, is_
     during = f", during {title}" if (title := _running_step(last)) else ""
     sentence = f"The night broke off at {at}{during}; {_uncapped(_masters(sets))}"
     return Verdict(NightState.BROKEN_OFF, None, printable(f"{sentence} {SAFETY_UNKNOWN}"))
+
+
+def _setpoints_out_of_reach(run: Run) -> Iterator[str]:
+    """Yield a sentence for each setpoint that was out of reach, with the setting to change."""
+    for event in run.events:
+        if isinstance(event, Notice) and event.topic is Topic.SETPOINT:
+            yield event.text
 
 
 def _opening(state: NightState, result: str) -> str:

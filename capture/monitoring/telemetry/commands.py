@@ -3,6 +3,7 @@
 import json
 import re
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,6 +19,7 @@ MOST_IDS = 1000
 
 VERBS = ("pause", "resume", "skip", "abort", "run")
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_WRITTEN_ID = re.compile(rb'"id"\s*:\s*"([A-Za-z0-9._:-]{1,64})"')
 _FIELDS = frozenset({"id", "command", "expires", "step"})
 _MOST_STEPS = 100_000
 
@@ -68,7 +70,8 @@ def parse_command(payload: bytes) -> Command:
         If the payload is not a valid command.
     """
     if len(payload) > LONGEST_BYTES:
-        raise CommandError(f"too long: {len(payload):,} bytes; a command has at most {LONGEST_BYTES:,}")
+        text = f"too long: {len(payload):,} bytes; a command has at most {LONGEST_BYTES:,}"
+        raise CommandError(text, _id_at_start(payload))
     try:
         fields = json.loads(payload.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -79,6 +82,12 @@ def parse_command(payload: bytes) -> Command:
     if not isinstance(given_id, str) or not _ID.fullmatch(given_id):
         raise CommandError("id: expected 1 to 64 letters, digits or . _ : -")
     return Command(given_id, _verb(fields, given_id), _expiry(fields, given_id), _step(fields, given_id))
+
+
+def _id_at_start(payload: bytes) -> str | None:
+    """Return the identifier at the start of a payload that is too long to be parsed, for the answer to its sender."""
+    found = _WRITTEN_ID.search(payload, 0, LONGEST_BYTES)
+    return found[1].decode("ascii") if found else None
 
 
 def _verb(fields: dict[str, object], given_id: str) -> str:
@@ -111,10 +120,16 @@ def _step(fields: dict[str, object], given_id: str) -> int | None:
 
 
 class CommandGate:
-    """Admits each command once, before it expires."""
+    """Admits each command once, before it expires.
 
-    def __init__(self) -> None:
-        self._seen: OrderedDict[str, None] = OrderedDict()
+    Parameters
+    ----------
+    known
+        Identifiers of commands that earlier runs carried out.
+    """
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        self._seen: OrderedDict[str, None] = OrderedDict.fromkeys(known)
 
     @property
     def ids_remembered(self) -> int:

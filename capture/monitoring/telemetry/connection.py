@@ -12,7 +12,7 @@ from coldframe.capture.monitoring.progress.quantities import printable
 from coldframe.capture.monitoring.telemetry.outbox import Outbox
 from coldframe.capture.monitoring.telemetry.topics import Presence
 from coldframe.devices.mqtt.backoff import Backoff
-from coldframe.devices.mqtt.client import Access, Broker, BrokerLostError, connect
+from coldframe.devices.mqtt.client import Access, Broker, BrokerLostError, PublishRefusedError, connect
 from coldframe.devices.mqtt.message import Message
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,9 @@ FAREWELL_S = 2.0
 
 SPARE_S = 0.5
 """Time allowed at the end for one more attempt to connect, and for the thread to finish."""
+
+READ_BACK_S = 5.0
+"""Time allowed for a broker with MQTT 3.1.1 to return the status that it should have retained."""
 
 BACKOFF = Backoff(first_s=1.0, longest_s=60.0)
 
@@ -73,6 +76,9 @@ class BrokerConnection:
     on_connected, on_lost
         `on_connected` is called after each successful connection. `on_lost` is called with the reason after each failed
         or lost connection.
+    on_refused
+        Called once, with what the broker does, such as "refuses messages on rig/status (this user is not authorized)".
+        Further topics that it refuses are only logged.
     on_message
         Called with each message that arrives.
     backoff
@@ -89,6 +95,7 @@ class BrokerConnection:
         subscriptions: Sequence[str],
         on_connected: Callable[[], object],
         on_lost: Callable[[str], object],
+        on_refused: Callable[[str], object],
         on_message: Callable[[Message], object],
         backoff: Backoff = BACKOFF,
     ) -> None:
@@ -99,12 +106,17 @@ class BrokerConnection:
         self._subscriptions = subscriptions
         self._on_connected = on_connected
         self._on_lost = on_lost
+        self._on_refused = on_refused
         self._on_message = on_message
         self._backoff = backoff
         self._outbox = Outbox()
         self._has_work = asyncio.Event()
         self._finishing = asyncio.Event()
         self._is_connected = False
+        self._tried = set[str]()
+        """Topics on which a message has been confirmed or refused over the present connection."""
+        self._refused = set[str]()
+        self._status_returned = asyncio.Event()
         self.retain(status_topic, Presence.ONLINE.encode())
 
     @property
@@ -166,6 +178,7 @@ class BrokerConnection:
                 async with connect(self._access, client_id=self._client_id, will=self._will) as broker:
                     pauses_s = self._backoff.pauses_s()
                     self._is_connected = True
+                    self._tried.clear()
                     # A restarted broker may have lost its retained messages.
                     self._outbox.resend_retained()
                     self._on_connected()
@@ -187,24 +200,53 @@ class BrokerConnection:
             if message is not None:
                 await self._send(broker, message)
             elif self._finishing.is_set():
-                # Only this message is confirmed (QoS 1). Its confirmation proves that all earlier ones have arrived.
-                await broker.publish(self._farewell, confirmed=True)
+                # The confirmation of this message (QoS 1) proves that all earlier ones have arrived.
+                with contextlib.suppress(PublishRefusedError):
+                    await broker.publish(self._farewell, confirmed=True)
                 return
             else:
                 self._has_work.clear()
                 await self._has_work.wait()
 
     async def _send(self, broker: Broker, message: Message) -> None:
+        # Use QoS 1 only for the first message of each topic, to learn whether the broker accepts it. With QoS 1, a hung
+        # broker delays each message up to its deadline (docs/decisions/0020).
+        is_first = message.topic not in self._tried and not self._finishing.is_set()
         try:
-            # Use QoS 0, because with QoS 1 a hung broker would delay each message up to its deadline
-            # (docs/decisions/0020).
-            await broker.publish(message)
+            await broker.publish(message, confirmed=is_first)
+            if is_first and message.topic == self._will.topic and not broker.names_refusals:
+                await self._read_back_status(broker)
+        except PublishRefusedError as error:
+            self._refuse(message.topic, f"refuses messages on {message.topic} ({printable(str(error))})")
         except BrokerLostError:
             self._outbox.put_back(message)
             raise
+        self._tried.add(message.topic)
+
+    async def _read_back_status(self, broker: Broker) -> None:
+        """Check that the broker has retained the status, because it does not say if it has dropped the message."""
+        topic = self._will.topic
+        self._status_returned.clear()
+        await broker.subscribe([topic])
+        try:
+            async with asyncio.timeout(READ_BACK_S):
+                await self._status_returned.wait()
+        except TimeoutError:
+            self._refuse(topic, f"does not return the message retained on {topic}")
+
+    def _refuse(self, topic: str, fault: str) -> None:
+        """Log once per topic that the broker does not accept its messages, and report the first of these topics."""
+        if topic in self._refused:
+            return
+        log.warning("the MQTT broker %s %s; check its access rules", self._access.address, fault)
+        if not self._refused:
+            self._on_refused(fault)
+        self._refused.add(topic)
 
     async def _receive_all(self, broker: Broker) -> None:
         async for message in broker.messages():
+            if message.topic == self._will.topic:
+                self._status_returned.set()
             self._on_message(message)
 
 

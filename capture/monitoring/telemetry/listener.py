@@ -133,6 +133,7 @@ class Listener:
             subscriptions=subscriptions,
             on_connected=self._found,
             on_lost=self._lost,
+            on_refused=self._refused,
             on_message=self._receive,
         )
         if settings.home_assistant:
@@ -185,6 +186,9 @@ class Listener:
         if not self._is_lost:
             self._is_lost = True
             self._report(f"cannot reach the MQTT broker {self._address} ({reason}); trying again")
+
+    def _refused(self, fault: str) -> None:
+        self._report(f"the MQTT broker {self._address} {fault}; check the access rules of this user")
 
     def _receive(self, message: Message) -> None:
         topics = self._topics

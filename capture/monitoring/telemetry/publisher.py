@@ -27,6 +27,7 @@ from coldframe.capture.monitoring.telemetry.connection import (
     run_until_first,
 )
 from coldframe.capture.monitoring.telemetry.home_assistant import BIRTH, HomeAssistant
+from coldframe.capture.monitoring.telemetry.known_commands import KnownCommands
 from coldframe.capture.monitoring.telemetry.retained import RetainedDocuments
 from coldframe.capture.monitoring.telemetry.topics import Presence, Topics, topic_part
 from coldframe.capture.session.steering import Steering
@@ -67,6 +68,8 @@ class Telemetry:
         stream.
     steering
         Carries out commands; None to refuse all commands.
+    known
+        Commands that earlier runs carried out; None to remember only those of this run.
     backoff
         Pauses between attempts to connect.
     """
@@ -80,10 +83,11 @@ class Telemetry:
         events: EventStream,
         clock: NightClock,
         steering: Steering | None = None,
+        known: KnownCommands | None = None,
         backoff: Backoff = BACKOFF,
     ) -> None:
         self._publisher = MqttPublisher(
-            settings, access, rig, clock=clock, steering=steering, notify=self._notify, backoff=backoff
+            settings, access, rig, clock=clock, steering=steering, known=known, notify=self._notify, backoff=backoff
         )
         self._events = events
         self._clock = clock
@@ -134,11 +138,13 @@ class MqttPublisher:
         *,
         clock: NightClock,
         steering: Steering | None,
+        known: KnownCommands | None,
         notify: Callable[[Severity, str], None],
         backoff: Backoff,
     ) -> None:
         self._address = access.address
         self._steering = steering
+        self._known = known
         self._notify = notify
         self._topics = Topics.for_rig(settings.base_topic, rig)
         self._takes_commands = settings.commands
@@ -153,6 +159,7 @@ class MqttPublisher:
             subscriptions=subscriptions,
             on_connected=self._found,
             on_lost=self._lost,
+            on_refused=self._refused,
             on_message=self._receive,
             backoff=backoff,
         )
@@ -212,6 +219,8 @@ class MqttPublisher:
         prepare_loop(loop)
         self._loop = loop
         ready.set()
+        if self._known is not None:
+            self._gate = CommandGate(self._known.unexpired(datetime.now(UTC)))
         await run_until_first(self.connection.run(), self._keep_documents_current())
 
     async def _keep_documents_current(self) -> None:
@@ -241,6 +250,10 @@ class MqttPublisher:
             text = f"cannot reach the MQTT broker {self._address} ({reason}); the night continues without it"
             self._call_night(self._notify, Severity.WARNING, text)
 
+    def _refused(self, fault: str) -> None:
+        text = f"the MQTT broker {self._address} {fault}; check the access rules of this user. The night continues"
+        self._call_night(self._notify, Severity.WARNING, text)
+
     def _receive(self, message: Message) -> None:
         if message.topic == self._home.birth_topic:
             if message.payload == BIRTH:
@@ -262,6 +275,9 @@ class MqttPublisher:
             self._answer(command.id, NO_STEERING, accepted=False)
         elif not self._call_night(self._steer, self._steering, command):
             self._answer(command.id, "the run is over", accepted=False)
+        elif self._known is not None:
+            # The night has the command already, so that a slow disk does not delay it.
+            self._known.keep(command, datetime.now(UTC))
 
     def _steer(self, steering: Steering, command: Command) -> None:
         """Pass a command to the night and publish the reply. This method runs on the night's event loop."""

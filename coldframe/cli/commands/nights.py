@@ -9,10 +9,13 @@ from coldframe.cli.options import (
     ConfigOption,
     FolderOption,
     LightsOption,
+    OnlyOption,
     PlanFolderOption,
     PlanLightsOption,
     PlanSimulateOption,
+    RedoOption,
     SimulateOption,
+    SkipOption,
     UntilOption,
     WatchFolderOption,
     home_path,
@@ -25,6 +28,9 @@ def run(
     folder: FolderOption = None,
     lights: LightsOption = None,
     until: UntilOption = None,
+    only: OnlyOption = None,
+    skip: SkipOption = None,
+    redo: RedoOption = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="With --lights: wait until the lights are finished before starting.")
     ] = False,
@@ -43,14 +49,14 @@ def run(
     """Shoot the planned bias, dark, flat and dark-flat frames, make their masters, and leave the rig in the safe state.
 
     Ctrl-C ends the night in the safe state: exposure aborted, lamp off, cover and cooler as configured. A second Ctrl-C
-    skips the warm-up. If a run does not finish, the next run of the same night resumes it: coldframe checks and counts
-    the frames on disk, and shoots the missing ones.
+    skips the warm-up and leaves the cooler on. If a run does not finish, the next run of the same night resumes it:
+    coldframe checks and counts the frames on disk, and shoots the missing ones.
     """
     from coldframe.cli.plan import NightRequest, show_plan
 
     if watch and lights is None:
         raise typer.BadParameter("needs --lights FOLDER, the folder to watch", param_hint="--watch")
-    request = NightRequest(config, simulate, folder, lights, until)
+    request = NightRequest(config, simulate, folder, lights, until, tuple(only or ()), tuple(skip or ()), redo)
     if dry_run:
         raise typer.Exit(show_plan(request))
     from coldframe.cli.run import run_night
@@ -64,6 +70,9 @@ def plan(
     folder: PlanFolderOption = None,
     lights: PlanLightsOption = None,
     until: UntilOption = None,
+    only: OnlyOption = None,
+    skip: SkipOption = None,
+    redo: RedoOption = False,
     json: Annotated[bool, typer.Option("--json", help="Print the plan as one JSON object.")] = False,
 ) -> None:
     """Show the sets to shoot in order, with their frames and times, and the masters that the library already has.
@@ -74,7 +83,8 @@ def plan(
     """
     from coldframe.cli.plan import NightRequest, show_plan
 
-    raise typer.Exit(show_plan(NightRequest(config, simulate, folder, lights, until), wants_json=json))
+    request = NightRequest(config, simulate, folder, lights, until, tuple(only or ()), tuple(skip or ()), redo)
+    raise typer.Exit(show_plan(request, wants_json=json))
 
 
 def watch(

@@ -59,7 +59,8 @@ def simulate(
 def devices(host: HostOption = "127.0.0.1", port: PortOption = 7624) -> None:
     """List the devices of an INDI server, with the controls that coldframe can use and those that are missing.
 
-    The command connects all drivers, because drivers define their controls only when connected.
+    The command connects all drivers, because drivers define their controls only when connected, and then disconnects
+    those that it connected.
     """
     from coldframe.cli.devices import list_devices
 
@@ -70,6 +71,12 @@ def init(
     config: ConfigOption = None,
     host: HostOption = "127.0.0.1",
     port: PortOption = 7624,
+    camera: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Camera to use if the server has several; default: a cooled one, then the largest."
+        ),
+    ] = None,
 ) -> None:
     """Write a commented configuration for the devices of an INDI server.
 
@@ -77,7 +84,7 @@ def init(
     """
     from coldframe.cli.init import write_config
 
-    raise typer.Exit(write_config(config, host, port))
+    raise typer.Exit(write_config(config, host, port, camera))
 
 
 def safe(
@@ -86,15 +93,20 @@ def safe(
         float,
         typer.Option("--patience", metavar="SECONDS", min=0.0, max=86400.0, help="Longest wait for a missing server."),
     ] = 60.0,
+    override: Annotated[
+        bool,
+        typer.Option("--override", help="Do so even if a run is using the rig, because that run no longer reacts."),
+    ] = False,
 ) -> None:
     """Bring the hardware to the safe state: exposure aborted, lamp off, cover and cooler as configured.
 
     The command needs only the INDI server and, with an MQTT panel, the broker. It needs no disk and no running night.
+    If a run is using the rig, the command asks first, or refuses without a terminal.
     Use it in systemd's ExecStopPost, or after a crash.
     """
     from coldframe.cli.safe import make_safe
 
-    raise typer.Exit(make_safe(config, patience))
+    raise typer.Exit(make_safe(config, patience, overrides=override))
 
 
 def notify(

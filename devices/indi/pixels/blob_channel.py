@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.frame_file import FrameFileError, parse
 from coldframe.devices.camera import StrayFrame
-from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError, FrameDamagedError
+from coldframe.devices.errors import DeviceError, DeviceLostError, DeviceTimeoutError, FrameDamagedError
 from coldframe.devices.indi.pixels.blob_stream import (
     AttachedBlob,
     BlobAttributes,
@@ -34,12 +34,17 @@ from coldframe.devices.indi.pixels.blob_stream import (
     InlineBlob,
     Ping,
     StreamEvent,
+    SwitchesSet,
 )
+from coldframe.devices.indi.pixels.local_sockets import local_sockets
 
 log = logging.getLogger(__name__)
 
 CONNECT_DEADLINE_S = 5.0
 CHUNK_BYTES = 1 << 20
+WITNESS = "CCD_FRAME_TYPE"
+"""Switch vector whose change shows that two connections lead to the same device. Every camera has it."""
+
 MOST_DESCRIPTORS = 16
 MOST_ARRIVALS = 2
 LONGEST_FORMAT = 20
@@ -53,8 +58,8 @@ class ServerAddress:
     Attributes
     ----------
     unix_socket
-        Path of the server's local socket in Linux's abstract namespace, which is tried before TCP; None for a server on
-        a different machine.
+        Path of a local socket in Linux's abstract namespace. It and the sockets in the command lines of running servers
+        are tried before TCP. None if no local socket is to be tried, as for a server on a different machine.
     """
 
     host: str
@@ -84,6 +89,11 @@ class BlobChannel:
         Largest BLOB that the camera can send.
     set_aside
         Function to call with every delivery that cannot be decoded or was not requested.
+    touch
+        Command over the control connection that makes the device send the switch vector `WITNESS`. It shows whether a
+        local socket leads to the same device, because a different server may have a device of the same name.
+    on_arrival
+        Function to call after `has_arrival` has become true.
     """
 
     def __init__(
@@ -92,18 +102,24 @@ class BlobChannel:
         device: str,
         vector: str,
         largest_blob_bytes: int,
+        *,
         set_aside: Callable[[StrayFrame], None],
+        touch: Callable[[], Awaitable[None]],
+        on_arrival: Callable[[], None],
     ) -> None:
         self.device = device
         self.vector = vector
         self._server = server
         self._largest_blob_bytes = largest_blob_bytes
         self._set_aside = set_aside
+        self._on_arrival = on_arrival
         self._arrivals: asyncio.Queue[Image | Exception] = asyncio.Queue(MOST_ARRIVALS)
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._loop = asyncio.get_running_loop()
+        self._touch = touch
         self._defined = asyncio.Event()
+        self._witnessed = asyncio.Event()
         self._lost: DeviceLostError | None = None
         self.transport = ""
         """The transport of the pixels: "unix socket" or "TCP"."""
@@ -118,17 +134,17 @@ class BlobChannel:
         DeviceTimeoutError
             If the device does not define its BLOB vector.
         """
-        candidates = [("TCP", self._connect_tcp)]
-        if self._server.unix_socket:
-            candidates.insert(0, ("unix socket", self._connect_unix))
         problem: Exception | None = None
-        for self.transport, connect in candidates:
+        for path in (*await self._local_sockets(), None):
             self._lost = None
+            self.transport = "TCP" if path is None else "unix socket"
             try:
-                self._socket = await asyncio.to_thread(connect)
+                self._socket = await asyncio.to_thread(self._connect, path)
                 await self._subscribe()
-            except (OSError, DeviceTimeoutError) as error:
-                # The Unix socket may belong to a different server, which does not have the device. TCP is tried next.
+                if path is not None:
+                    await self._require_same_device(path)
+                self._request_blobs()
+            except (OSError, DeviceError) as error:
                 problem = error
                 await self.close()
             else:
@@ -137,17 +153,44 @@ class BlobChannel:
             raise problem
         raise DeviceLostError(self.device, f"no pixel channel to {self._server.host}:{self._server.port} ({problem})")
 
+    async def _local_sockets(self) -> tuple[str, ...]:
+        if not self._server.unix_socket:
+            return ()
+        found = await asyncio.to_thread(local_sockets, self._server.port)
+        return tuple(dict.fromkeys((self._server.unix_socket, *found)))
+
+    def _connect(self, path: str | None) -> socket.socket:
+        return self._connect_tcp() if path is None else self._connect_unix(path)
+
+    async def _require_same_device(self, path: str) -> None:
+        """Check that a change commanded over the control connection arrives on this connection.
+
+        Raises
+        ------
+        DeviceError
+            If it does not arrive, or the device does not obey.
+        """
+        self._witnessed.clear()
+        try:
+            await self._touch()
+            async with asyncio.timeout(CONNECT_DEADLINE_S):
+                await self._witnessed.wait()
+        except TimeoutError:
+            what = f"the local socket {path} belongs to a different server, which has a device of the same name"
+            log.warning("%s: %s; frames arrive over another connection", self.device, what)
+            raise DeviceLostError(self.device, what) from None
+
     def _connect_tcp(self) -> socket.socket:
         connection = socket.create_connection((self._server.host, self._server.port), CONNECT_DEADLINE_S)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return connection
 
-    def _connect_unix(self) -> socket.socket:
-        assert self._server.unix_socket is not None
+    @staticmethod
+    def _connect_unix(path: str) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(CONNECT_DEADLINE_S)
         try:
-            connection.connect("\0" + self._server.unix_socket)
+            connection.connect("\0" + path)
         except OSError:
             connection.close()
             raise
@@ -157,7 +200,9 @@ class BlobChannel:
         assert self._socket is not None
         device, vector = quoteattr(self.device), quoteattr(self.vector)
         self._socket.settimeout(None)
-        self._socket.sendall(f"<getProperties version='1.7' device={device} name={vector}/>\n".encode())
+        self._defined.clear()
+        for name in (quoteattr(WITNESS), vector):
+            self._socket.sendall(f"<getProperties version='1.7' device={device} name={name}/>\n".encode())
         self._thread = threading.Thread(target=self._read, args=(self._socket,), name="INDI pixels", daemon=True)
         self._thread.start()
         try:
@@ -167,6 +212,10 @@ class BlobChannel:
             raise DeviceTimeoutError(
                 self.device, f"did not define its BLOB {self.vector} within {CONNECT_DEADLINE_S:g} s"
             ) from None
+
+    def _request_blobs(self) -> None:
+        assert self._socket is not None
+        device, vector = quoteattr(self.device), quoteattr(self.vector)
         # This request must be the last, because the server sends only BLOBs after it, and no definitions.
         self._socket.sendall(f"<enableBLOB device={device} name={vector}>Only</enableBLOB>\n".encode())
 
@@ -186,6 +235,11 @@ class BlobChannel:
     def is_open(self) -> bool:
         """True while pixels can arrive."""
         return self._socket is not None and self._lost is None
+
+    @property
+    def has_arrival(self) -> bool:
+        """True if `next_image` has something to return or to raise."""
+        return self._lost is not None or not self._arrivals.empty()
 
     def discard_arrivals(self) -> None:
         """Set aside all arrivals, because they are late or belong to another client."""
@@ -226,6 +280,7 @@ class BlobChannel:
         if self._arrivals.full():
             self._discard_oldest()
         self._arrivals.put_nowait(arrival)
+        self._on_arrival()
 
     # ---- in the thread ----
 
@@ -270,12 +325,14 @@ class BlobChannel:
         match event:
             case BlobDefined(device=self.device, vector=self.vector):
                 self._call_loop(self._defined.set)
-            case BlobDefined():
+            case SwitchesSet(device=self.device, vector=str(vector)) if vector == WITNESS:
+                self._call_loop(self._witnessed.set)
+            case BlobDefined() | SwitchesSet():
                 pass
             case Ping(uid):
                 connection.sendall(f"<pingReply uid={quoteattr(uid)}/>\n".encode())
             case InlineBlob(attributes, data, fault):
-                if not self._is_ours(attributes):
+                if not self._is_ours(attributes) or _is_announcement(attributes):
                     pass
                 elif fault:
                     self._damaged(f"the frame's BLOB {fault}", data)
@@ -288,7 +345,7 @@ class BlobChannel:
 
     def _decode_attached(self, attributes: BlobAttributes, descriptor: int) -> None:
         try:
-            if not self._is_ours(attributes):
+            if not self._is_ours(attributes) or _is_announcement(attributes):
                 return
             held = os.fstat(descriptor).st_size
             if held < attributes.size or attributes.size == 0:
@@ -329,3 +386,8 @@ class BlobChannel:
         # The loop may already be closed if the program ends in the middle of a frame.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(*call)  # type: ignore[arg-type]  # a callback and its arguments
+
+
+def _is_announcement(attributes: BlobAttributes) -> bool:
+    """Return True for an empty BLOB without a format, which some drivers send before a frame (indigo#357)."""
+    return attributes.size == 0 and not attributes.format

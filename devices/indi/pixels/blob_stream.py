@@ -1,6 +1,7 @@
 """An incremental parser that finds BLOBs in the bytes of an INDI connection. It does no I/O.
 
-It parses only BLOBs, their definitions and pings, and skips everything else. Its memory use is bounded for any input.
+It parses only BLOBs, their definitions, changes of switches and pings, and skips everything else. Its memory use is
+bounded for any input.
 """
 
 import re
@@ -45,6 +46,14 @@ class BlobDefined:
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchesSet:
+    """The device has sent new values of a switch vector."""
+
+    device: str
+    vector: str
+
+
+@dataclass(frozen=True, slots=True)
 class InlineBlob:
     """A decoded BLOB, which arrived as base64 in the stream.
 
@@ -71,7 +80,7 @@ class Ping:
     uid: str
 
 
-StreamEvent = BlobDefined | InlineBlob | AttachedBlob | Ping
+StreamEvent = BlobDefined | SwitchesSet | InlineBlob | AttachedBlob | Ping
 
 
 class _Base64Payload:
@@ -185,6 +194,8 @@ class BlobStream:
                 yield from self._open_blob(attributes)
             case b"defBLOBVector":
                 yield BlobDefined(attributes.get("device", ""), attributes.get("name", ""))
+            case b"setSwitchVector":
+                yield SwitchesSet(attributes.get("device", ""), attributes.get("name", ""))
             case b"pingRequest":
                 yield Ping(attributes.get("uid", ""))
 

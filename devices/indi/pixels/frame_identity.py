@@ -1,51 +1,62 @@
 """A check that a frame belongs to the requested exposure, and is not late, repeated or foreign."""
 
 import math
+from collections import deque
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
 from coldframe.devices.errors import FrameDamagedError
 from coldframe.devices.indi.pixels.blob_channel import Image
+from coldframe.devices.indi.pixels.exposure_check import ADVICE
 
 CLOCK_TOLERANCE = timedelta(seconds=1)
+"""The delay between a command and the start of its exposure varies, and clocks drift."""
+
+WHOLE_SECONDS = timedelta(seconds=1)
 """Some drivers truncate dates to whole seconds."""
 
-LEARNED_TOLERANCE = timedelta(seconds=2)
-"""Uncertainty of a remote clock. Its dates may be truncated, and the delay of a command varies."""
+REMEMBERED = 20
+"""Number of recent frames from which the offset of the driver's clock is known. Clocks are set during the night."""
+
+LEAST_OFFSET = timedelta(seconds=1)
+"""Smallest offset of the driver's clock that is reported."""
 
 SAMPLED_PIXELS = 1 << 16
 """Number of pixels to compare, in addition to the first row. Comparing all pixels would take too long."""
-
-ADVICE = "Does another program use the camera?"
 
 
 class FrameIdentity:
     """A comparison of each frame with its command and with the previous frame.
 
-    The driver dates each frame, possibly with the clock of a different machine. The offset of that clock is estimated
-    from the frames. An exposure starts after its command, so the smallest difference so far between the date of a frame
-    and the time of its command is an upper bound of the offset. A frame with a clearly smaller difference belongs to an
-    earlier command.
+    The driver dates each frame, and its clock may be wrong, on this machine as well: a local server may be chained to a
+    remote one. Therefore dates are only compared with each other. An exposure starts after its command, so the smallest
+    recent difference between the date of a frame and the time of its command is an upper bound of the clock's offset. A
+    frame with a clearly smaller difference belongs to an earlier command.
 
     Parameters
     ----------
     device
         The camera.
-    has_our_clock
-        True if the driver runs on this machine, so that the offset is zero.
     """
 
-    def __init__(self, device: str, *, has_our_clock: bool = False) -> None:
-        self.has_our_clock = has_our_clock
+    def __init__(self, device: str) -> None:
         self._device = device
-        self._ahead = timedelta(0) if has_our_clock else None
-        self._tolerance = CLOCK_TOLERANCE if has_our_clock else LEARNED_TOLERANCE
+        self._ahead = deque[timedelta](maxlen=REMEMBERED)
         self._last: datetime | None = None
         self._last_sample = np.empty(0, np.uint16)
+        self._offset = timedelta(0)
+        self._is_offset_reported = False
 
-    def check(self, image: Image, ordered_at: datetime) -> None:
+    def check(self, image: Image, ordered_at: datetime, latest_start: datetime) -> None:
         """Check that a frame belongs to the exposure that was commanded at `ordered_at` on our clock.
+
+        Parameters
+        ----------
+        image
+            The frame.
+        ordered_at, latest_start
+            Times between which the exposure started, on our clock.
 
         Raises
         ------
@@ -54,6 +65,18 @@ class FrameIdentity:
         """
         self._check_date(image, ordered_at)
         self._check_pixels(image)
+        self._measure_offset(image, ordered_at, latest_start)
+
+    def clock_remark(self) -> str:
+        """Return once that the driver's clock is wrong, and by how much; otherwise an empty string."""
+        if self._is_offset_reported or abs(self._offset) < LEAST_OFFSET:
+            return ""
+        self._is_offset_reported = True
+        offset_s = self._offset.total_seconds()
+        return (
+            f"the driver's clock is {abs(offset_s):.1f} s {'ahead of' if offset_s > 0 else 'behind'} this computer's. "
+            "No frame is lost, and the frames are dated by this computer; synchronise the two clocks"
+        )
 
     def _check_date(self, image: Image, ordered_at: datetime) -> None:
         dated, last = date_of(image), self._last
@@ -61,14 +84,20 @@ class FrameIdentity:
         self._last = dated
         if dated is None:
             return
-        ahead, known = dated - ordered_at, self._ahead
-        if not self.has_our_clock:
-            self._ahead = ahead if known is None else min(known, ahead)
+        ahead = dated - ordered_at
+        known = min(self._ahead, default=ahead)
+        self._ahead.append(ahead)
         # Equal dates prove a repetition only if they are not whole seconds.
         repeated = last is not None and (dated < last or (dated == last and dated.microsecond != 0))
-        if repeated or (known is not None and ahead < known - self._tolerance):
+        if repeated or ahead < known - CLOCK_TOLERANCE - _resolution(dated):
             what = f"sent the frame of a different exposure, which started at {dated:%H:%M:%S.%f} UTC"
             raise FrameDamagedError(self._device, what, ADVICE)
+
+    def _measure_offset(self, image: Image, ordered_at: datetime, latest_start: datetime) -> None:
+        """Measure by how much the date is outside the times between which the exposure started."""
+        if (dated := date_of(image)) is not None:
+            behind = dated + _resolution(dated) - ordered_at
+            self._offset = max(dated - latest_start, timedelta(0)) or min(behind, timedelta(0))
 
     def _check_pixels(self, image: Image) -> None:
         """Refuse the pixels of the previous frame. Because of noise, only fully saturated frames can be equal."""
@@ -77,6 +106,10 @@ class FrameIdentity:
         self._last_sample = sample
         if sample.min() != sample.max() and np.array_equal(sample, last):
             raise FrameDamagedError(self._device, "sent the same frame again", ADVICE)
+
+
+def _resolution(date: datetime) -> timedelta:
+    return timedelta(0) if date.microsecond else WHOLE_SECONDS
 
 
 def date_of(image: Image) -> datetime | None:

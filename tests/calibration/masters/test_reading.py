@@ -1,4 +1,5 @@
 from contextlib import nullcontext
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -120,3 +121,42 @@ def test_extensions_after_a_table_are_read(tmp_path: Path) -> None:
     fits.HDUList(units).writeto(tmp_path / "m.fits")
     assert fits.getheader(tmp_path / "m.fits", 1)["PCOUNT"] == 8 * 999
     np.testing.assert_array_equal(read_master(tmp_path / "m.fits").uncertainty, UNCERT)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "message"),
+    [
+        ("BZERO", "'abc'", "BZERO = 'abc' is not a number"),
+        ("BSCALE", "T", "BSCALE = True is not a number"),
+        ("BSCALE", "1E39", "exceed the range of 32-bit floats"),
+        ("GCOUNT", "'one'", "GCOUNT one: not valid"),
+        ("GCOUNT", "2", "GCOUNT 2: not valid"),
+        ("PCOUNT", "'none'", "PCOUNT none"),
+    ],
+)
+def test_structural_cards_with_wrong_values_are_refused(keyword: str, value: str, message: str, tmp_path: Path) -> None:
+    card = f"{keyword:<8}= {value:>20}".encode().ljust(80)
+    path = tmp_path / "master.fits"
+    content = b"".join(primary_pieces(np.ones((4, 5), np.float32), []))
+    path.write_bytes(content.replace(content[content.index(b"EXTEND") :][:80], card, 1))
+    with pytest.raises(FrameFileError, match=message):
+        read_master(path)
+
+
+def test_float64_values_beyond_float32_are_refused(tmp_path: Path) -> None:
+    pixels = np.ones((4, 5))
+    pixels[1, 2] = 1e39
+    fits.PrimaryHDU(pixels).writeto(tmp_path / "master.fits")
+    with pytest.raises(FrameFileError, match="exceed the range of 32-bit floats"):
+        read_master(tmp_path / "master.fits")
+
+
+@pytest.mark.parametrize("name", ["UNCERT", "COUNTS"])
+def test_infinite_values_in_extensions_are_refused(name: str, tmp_path: Path) -> None:
+    mean = np.ones((4, 5), np.float32)
+    planes = {"UNCERT": mean.copy(), "COUNTS": mean.copy()}
+    planes[name][2, 3] = np.inf
+    extensions = [extension_pieces(key, plane, []) for key, plane in planes.items()]
+    (tmp_path / "master.fits").write_bytes(b"".join(chain(primary_pieces(mean, []), *extensions)))
+    with pytest.raises(FrameFileError, match="values in its extensions"):
+        read_master(tmp_path / "master.fits")

@@ -1,5 +1,6 @@
 """The expected decrease of noise, and the reported cause if noise does not decrease."""
 
+import tracemalloc
 from math import sqrt
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from coldframe.calibration.measuring.noise_growth import LARGEST_EXCESS, Cause, NoiseGrowth, SampledFrames, noise_growth
+from coldframe.calibration.measuring.noise_growth import LARGEST_EXCESS, MOST_GROUPS, Cause, NoiseGrowth, SampledFrames
 
 F64 = NDArray[np.float64]
 SIZE = 128
@@ -30,7 +31,12 @@ class Sky:
 
 
 def grown(frames: F64) -> NoiseGrowth:
-    return noise_growth(np.clip(np.rint(frames), 0, 65535).astype(np.uint16))
+    samples = SampledFrames()
+    for frame in np.clip(np.rint(frames), 0, 65535).astype(np.uint16):
+        samples.add(frame)
+    growth = samples.growth()
+    assert growth is not None
+    return growth
 
 
 @settings(max_examples=12, deadline=None, derandomize=True)
@@ -118,7 +124,7 @@ def test_the_noise_of_a_drifting_master_is_that_of_its_halves() -> None:
 
 def test_a_sample_of_large_frames_gives_the_same_result_as_all_pixels() -> None:
     random = np.random.default_rng(5)
-    samples = SampledFrames(FRAMES)
+    samples = SampledFrames()
     for _ in range(FRAMES):
         samples.add(random.normal(500, 7, (600, 900)).astype(np.uint16))
     growth = samples.growth()
@@ -129,12 +135,34 @@ def test_a_sample_of_large_frames_gives_the_same_result_as_all_pixels() -> None:
 
 
 def test_too_few_frames_give_no_result() -> None:
-    samples = SampledFrames(20)
+    samples = SampledFrames()
     for _ in range(7):
         samples.add(np.full((64, 64), 100, np.uint16))
     assert samples.growth() is None
 
 
 def test_frames_without_noise_have_zero_noise() -> None:
-    growth = noise_growth(np.full((9, 16, 16), 7, np.uint16))
+    growth = grown(np.full((9, 16, 16), 7.0))
     assert (growth.master_noise_adu, growth.excess, growth.cause) == (0.0, 1.0, None)
+
+
+def test_the_halves_of_a_large_set_are_compared_in_the_memory_of_a_small_set() -> None:
+    """The frames are merged into groups, and the drift between the halves and the noise remain those of the frames."""
+    random, samples = np.random.default_rng(11), SampledFrames()
+    frames = 5 * MOST_GROUPS + 3
+    tracemalloc.start()
+    try:
+        for place in range(frames):
+            samples.add(random.normal(500 + 40 * place / frames, 7, (48, 64)).astype(np.uint16))
+            if place == 2 * MOST_GROUPS:
+                small, _ = tracemalloc.get_traced_memory()
+        large, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    growth = samples.growth()
+    assert growth is not None
+    assert growth.frames == frames
+    assert growth.frame_noise_adu == pytest.approx(7.0, rel=0.05)
+    assert growth.drift_adu == pytest.approx(20.0, abs=1.0)
+    assert growth.cause is Cause.LEVEL
+    assert large - small < 100 * frames

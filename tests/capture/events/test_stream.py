@@ -1,9 +1,13 @@
 """The order of delivered events, flushing, and beats."""
 
 from datetime import UTC, datetime
+from functools import partial
 
-from coldframe.capture.events.kinds import Event, FilterChanged, StepStarted
+import pytest
+
+from coldframe.capture.events.kinds import Event, FilterChanged, Notice, StepStarted
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import Topic
 
 AT = datetime(2026, 11, 22, 3, 12, tzinfo=UTC)
 L, STEP = FilterChanged(AT, "L"), StepStarted(AT, 1)
@@ -39,3 +43,45 @@ def test_beats_are_no_events() -> None:
     events.beat()
     events.beat()
     assert (received, beats) == ([], [1, 1])
+
+
+def test_a_subscriber_that_raises_is_reported_once_and_the_others_receive_all_events(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    events, received, tried = EventStream(), list[Event](), list[Event]()
+
+    def stumble(event: Event) -> None:
+        tried.append(event)
+        raise KeyError("a bug")
+
+    events.subscribe(stumble)
+    events.subscribe(received.append)
+    events.publish(L)
+    events.publish(STEP)
+    first, notice, second = received
+    assert (first, second) == (L, STEP)
+    assert isinstance(notice, Notice)
+    assert notice.topic is Topic.INTERNAL_ERROR
+    assert "KeyError('a bug')" in notice.text
+    assert tried == received
+    assert len(caplog.records) == 1
+
+
+async def test_a_flush_or_a_beat_that_raises_does_not_prevent_the_others() -> None:
+    events, done = EventStream(), list[str]()
+
+    async def flush(name: str) -> None:
+        done.append(name)
+        raise OSError(name)
+
+    def beat() -> None:
+        done.append("beat")
+        raise ValueError("a bug")
+
+    for name in ("journal", "copy"):
+        events.add_flush(partial(flush, name))
+    events.subscribe_beats(beat)
+    events.subscribe_beats(lambda: done.append("another beat"))
+    await events.flush()
+    events.beat()
+    assert done == ["journal", "copy", "beat", "another beat"]

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldframe.capture.judging.cooler import Cooling, CoolingJudge, CoolingState, Obstacle, SetpointRamp
+from coldframe.capture.judging.cooler import (
+    Cooling,
+    CoolingJudge,
+    CoolingState,
+    Obstacle,
+    SetpointRamp,
+    setpoints_within_reach,
+)
 from coldframe.capture.judging.thermometer import plausible_c
 
 Sensor = Callable[[float], float | None]
@@ -179,3 +186,18 @@ def test_a_ramp_keeps_its_rate_in_both_directions() -> None:
 def test_a_ramp_without_rate_is_refused(speed: float) -> None:
     with pytest.raises(ValueError, match="cannot ramp"):
         SetpointRamp(0, 1, speed)
+
+
+@pytest.mark.parametrize(
+    ("limit_c", "wanted"),
+    [
+        (-6.1, (-5.0, 0.0)),
+        (-5.9, (0.0, 5.0)),
+        (-2.0, (0.0, 5.0)),
+        (14.2, (20.0,)),
+        (25.0, ()),
+        (-12.0, (-15.0, -20.0)),
+    ],
+)
+def test_setpoints_within_reach_lie_on_a_grid_beyond_the_limit(limit_c: float, wanted: tuple[float, ...]) -> None:
+    assert setpoints_within_reach(-10.0, limit_c) == wanted

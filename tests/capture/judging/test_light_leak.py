@@ -1,5 +1,7 @@
 """Detecting light on darks by its pattern, in one frame or over the set."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from coldframe.calibration.looks.frame_looks import are_comparable
 from coldframe.calibration.measuring.frame_shape import FrameShape
-from coldframe.capture.judging.light_leak import Leak, LeakWatch, filters_for_darks
+from coldframe.capture.judging.light_leak import MOST_SHAPES, Leak, LeakWatch, filters_for_darks
 
 ROWS, COLUMNS = 320, 16
 CELL_NOISE_ADU, ROW_NOISE_ADU, NOISE_ADU = 0.55, 0.2, 6.0
@@ -57,6 +59,26 @@ def test_a_slowly_growing_leak_is_found_before_it_is_a_fiftieth_of_the_noise() -
     assert leak is not None
     assert leak.place == "left side"
     assert rate_adu * number < 0.02 * NOISE_ADU
+
+
+def test_a_slowly_growing_leak_is_found_among_merged_frames() -> None:
+    dark = 2 * MOST_SHAPES
+    number, leak = watched([0.0] * dark + [0.002 * n for n in range(100)])
+    assert leak is not None
+    assert dark < number < dark + 100
+
+
+def test_a_large_clean_set_raises_no_alarm_and_takes_no_more_memory_than_a_small_one() -> None:
+    random, watch = np.random.default_rng(7), LeakWatch(NOISE_ADU)
+    tracemalloc.start()
+    try:
+        for _ in range(8 * MOST_SHAPES):
+            seen = shape(random)
+            assert watch.leak(seen, -10.0) is None
+            watch.accept(seen, -10.0)
+        assert tracemalloc.get_traced_memory()[0] < (MOST_SHAPES + 3) * ROWS * COLUMNS * 8
+    finally:
+        tracemalloc.stop()
 
 
 def test_uniform_light_is_found_only_above_the_noise() -> None:

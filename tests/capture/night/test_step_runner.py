@@ -1,5 +1,6 @@
 """Single steps of a night: sets without the results that they need, lost setpoints, and requests to skip."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,6 @@ from coldframe.capture.events.values import SkippedBy
 from coldframe.capture.flats.learned import LearnedFlats
 from coldframe.capture.night.plan_progress import PlanProgress
 from coldframe.capture.night.step_runner import StepRunner
-from coldframe.capture.rig.temperature import OutOfReachError
 from coldframe.capture.session.context import StepFailedError, StepSkippedError
 from coldframe.capture.steps import ShootStep
 from coldframe.config.frames import FrameKind
@@ -44,10 +44,11 @@ class Steps:
                 await self.runner.run(number, self.progress.steps[number - 1])
 
 
-async def steps_in(folder: Path, *fallback_c: float, **flats: object) -> Steps:
-    """Return the steps of a night that has the given warmer setpoints and settings of its flats."""
-    settings = small_night(cooling={"fallback_c": fallback_c, "deadline_s": 60.0}, flats=flats)
-    return Steps(await scene(folder, settings.model_copy(update={"sets": SETS})), folder)
+async def steps_in(folder: Path, *fallback_c: float, is_for_lights: bool = False) -> Steps:
+    """Return the steps of a night that has the given warmer setpoints."""
+    settings = small_night(cooling={"fallback_c": fallback_c, "deadline_s": 60.0})
+    seen = await scene(folder, settings.model_copy(update={"sets": SETS}))
+    return Steps(replace(seen, context=replace(seen.context, is_for_lights=is_for_lights)), folder)
 
 
 def weaken_cooler_at_dark(seen: Scene, number: int) -> None:
@@ -115,7 +116,7 @@ async def test_the_rest_of_a_set_is_shot_at_a_warmer_setpoint(tmp_path: Path) ->
     steps = await steps_in(tmp_path, 0.0)
     await steps.run("cool to -10 C")
     weaken_cooler_at_dark(steps.seen, 3)
-    with pytest.raises(StepFailedError, match="the rest is shot at 0 C"):
+    with pytest.raises(StepFailedError, match="its sets are shot at 0 C"):
         await steps.run("dark 60 s")
     moved = steps.progress.steps[steps.number_of("dark 60 s") - 1]
     assert isinstance(moved, ShootStep)
@@ -124,11 +125,11 @@ async def test_the_rest_of_a_set_is_shot_at_a_warmer_setpoint(tmp_path: Path) ->
     assert (master.frames, "_0C_" in master.path) == (6, True)
 
 
-async def test_a_lost_setpoint_without_a_warmer_one_ends_the_set(tmp_path: Path) -> None:
-    steps = await steps_in(tmp_path)
+async def test_a_lost_setpoint_ends_a_set_of_darks_for_lights(tmp_path: Path) -> None:
+    steps = await steps_in(tmp_path, is_for_lights=True)
     await steps.run("cool to -10 C")
     weaken_cooler_at_dark(steps.seen, 3)
-    with pytest.raises(OutOfReachError):
+    with pytest.raises(StepFailedError, match="its darks are skipped"):
         await steps.run("dark 60 s")
     assert steps.seen.of(MasterWritten) == []
     assert len(steps.seen.frames_in("darks")) == len(steps.seen.accepted) >= 1

@@ -1,5 +1,6 @@
 """Plans that are refused before the first exposure."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -57,6 +58,13 @@ def test_each_thing_the_camera_cannot_do_is_reported_once(camera: dict[str, Any]
     with pytest.raises(UnfitPlanError) as error:
         require_fit(plan_night(night(**camera)), FEATURES, FILTERS)
     assert str(error.value).count(said) == 1
+
+
+def test_a_fixed_gain_fits_only_its_own_value() -> None:
+    fixed = replace(FEATURES, gain=Limits(0.82, 0.82))
+    require_fit(plan_night(night(gain=0.82)), fixed, FILTERS)
+    with pytest.raises(UnfitPlanError, match=r"gain 100 cannot be set: the camera has a fixed value of 0\.82"):
+        require_fit(plan_night(night(gain=100.0)), fixed, FILTERS)
 
 
 def test_a_filter_missing_in_the_wheel_is_named() -> None:

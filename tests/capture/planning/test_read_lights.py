@@ -49,7 +49,7 @@ def test_other_files_are_counted_by_reason(tmp_path: Path) -> None:
     save(tmp_path / "stack.fits", light | {"STACKCNT": 40})
     save(tmp_path / "calibrated.fits", light | {"CALSTAT": "BDF"})
     save(tmp_path / "endless.fits", light | {"EXPOSURE": 0, "EXPTIME": 0})
-    save(tmp_path / "odd.fits", light | {"GAIN": -1})
+    save(tmp_path / "odd.fits", light | {"GAIN": -2000})
     (tmp_path / "empty.fits").write_bytes(b"")
     lights = read_lights(tmp_path, NAMES)
     assert len(lights.setups) == 1
@@ -58,7 +58,7 @@ def test_other_files_are_counted_by_reason(tmp_path: Path) -> None:
         "of another camera (ZWO ASI120MM Mini)": 2,
         "already stacked or calibrated": 2,
         "without an exposure in the header": 1,
-        "with an invalid gain in the header (-1.0)": 1,
+        "with an invalid gain in the header (-2000.0)": 1,
     }
     assert [fault.what for fault in lights.faults] == ["the file is empty"]
 

@@ -16,8 +16,10 @@ from coldframe.capture.rig.light_path import (
     set_brightness,
 )
 from coldframe.capture.session.context import StepFailedError
+from coldframe.config.tables.rig import CoverSettings
 from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError
-from coldframe.devices.flat_panel import CoverState
+from coldframe.devices.flat_panel import CoverState, PanelState
+from coldframe.devices.rig import Rig
 from tests.capture.scene import scene, small_night
 from tests.nights.test_troubled_nights import Wrapped
 
@@ -39,6 +41,29 @@ class Lost(Wrapped):
     def _require_presence(self) -> None:
         if self.is_lost:
             raise DeviceLostError(self.inner.name, "is away")
+
+
+class Coverless(Wrapped):
+    """A panel without a cover."""
+
+    has_cover = False
+
+    def state(self) -> PanelState:
+        inner: PanelState = self.inner.state()
+        return replace(inner, cover=None)
+
+
+class DustCap(Wrapped):
+    """A cover without a lamp."""
+
+    name = "Dust Cap"
+    has_light = False
+
+    def state(self) -> PanelState:
+        inner: PanelState = self.inner.state()
+        return replace(inner, lit=False, brightness=None)
+
+    async def light_off(self) -> None: ...
 
 
 class StuckWheel(Wrapped):
@@ -115,6 +140,34 @@ async def test_the_panel_is_lit_for_flats_with_the_cover_as_configured(
         assert seen.panel.state().brightness == 90
     assert not seen.panel.state().lit
     assert [change.lit for change in seen.of(PanelChanged)] == [True, True, False]
+
+
+def with_dust_cap(rig: Rig) -> Rig:
+    """Return the rig with its panel's cover as a separate device, and a panel without a cover."""
+    return replace(rig, panel=Coverless(rig.panel), cover=DustCap(rig.panel))
+
+
+async def test_a_separate_cover_is_closed_for_darks_and_open_for_flats(tmp_path: Path) -> None:
+    settings = small_night().model_copy(update={"cover": CoverSettings(device="Dust Cap")})
+    seen = await scene(tmp_path, settings, with_dust_cap)
+    cap: Any = seen.context.rig.cover
+    await cap.open_cover()
+    await darken(seen.context)
+    assert cap.state().cover is CoverState.CLOSED
+    assert seen.of(PanelChanged)[-1].cover is CoverState.CLOSED
+    async with flat_light(seen.context, seen.panel, 80):
+        assert cap.state().cover is CoverState.OPEN
+        assert (seen.of(PanelChanged)[-1].lit, seen.of(PanelChanged)[-1].cover) == (True, CoverState.OPEN)
+
+
+async def test_a_cover_without_a_panel_is_closed_for_darks_and_open_to_the_sky(tmp_path: Path) -> None:
+    settings = small_night().model_copy(update={"cover": CoverSettings(device="Dust Cap"), "panel": None})
+    seen = await scene(tmp_path, settings, lambda rig: replace(with_dust_cap(rig), panel=None))
+    cap: Any = seen.context.rig.cover
+    await darken(seen.context)
+    assert (cap.state().cover, seen.context.lamp.is_dark) == (CoverState.CLOSED, True)
+    await open_to_sky(seen.context)
+    assert (cap.state().cover, seen.context.lamp.is_dark) == (CoverState.OPEN, False)
 
 
 async def test_the_sky_is_seen_through_an_open_cover_with_the_lamp_off(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from coldframe.capture.events.values import Topic
 from coldframe.capture.rig.safe_state import ABORT_DEADLINE_S, LAMP_DEADLINE_S, PATIENCE_S, SafeState
 from coldframe.capture.rig.temperature import cool
 from coldframe.config.settings import Settings
+from coldframe.config.tables.rig import CoverSettings
+from coldframe.devices.camera import Thermals
 from coldframe.devices.errors import DeviceError, DeviceLostError
 from coldframe.devices.flat_panel import CoverState
 from coldframe.devices.rig import Rig
@@ -89,6 +91,15 @@ async def test_the_steps_have_an_order(tmp_path: Path) -> None:
     assert is_off(seen)
 
 
+async def test_a_separate_cover_is_moved_as_configured(tmp_path: Path) -> None:
+    settings = OFF.model_copy(update={"cover": CoverSettings(device="Dust Cap", at_end="open")})
+    seen = await scene(tmp_path, settings)
+    orders = list[str]()
+    rig = replace(seen.context.rig, cover=Orders(seen.panel, orders, {}), panel=None)
+    assert await SafeState(settings, rig, seen.context.events, seen.context.clock).reach() == ()
+    assert orders == ["open_cover"]
+
+
 async def test_a_warm_up_comes_before_the_cooler_is_switched_off(tmp_path: Path) -> None:
     seen, safe, orders = await night(tmp_path, WARM)
     assert await safe.reach() == ()
@@ -121,7 +132,7 @@ async def test_no_failure_keeps_the_other_steps_from_being_done(
     began_s = seen.context.clock.elapsed_s()
     (failure,) = await safe.reach()
     assert failure.endswith("Check it by hand.")
-    assert orders == ["abort", "light_off", "close_cover", "cooler_off"]
+    assert list(dict.fromkeys(orders)) == ["abort", "light_off", "close_cover", "cooler_off"]
     assert is_off(seen)
     longest_s = PATIENCE_S + 2 * LAMP_DEADLINE_S + ABORT_DEADLINE_S + 120
     assert seen.context.clock.elapsed_s() - began_s < longest_s
@@ -158,3 +169,36 @@ async def test_a_warm_up_that_is_cut_short_leaves_the_cooler_holding(tmp_path: P
     assert "its warm-up was cut short; the cooler holds the setpoint" in failure
     assert orders[:3] == ["abort", "light_off", "close_cover"]
     assert not is_off(seen)
+
+
+@pytest.mark.parametrize("times", [1, 1000])
+async def test_a_cooler_whose_state_cannot_be_read_is_switched_off(tmp_path: Path, times: int) -> None:
+    class Unreadable(Wrapped):
+        left = times
+
+        def thermals(self) -> Thermals:
+            self.left -= 1
+            if self.left >= 0:
+                raise ValueError("could not convert string to float: 'cold'")
+            found: Thermals = self.inner.thermals()
+            return found
+
+    seen, _, orders = await night(tmp_path, WARM)
+    context = seen.context
+    rig = replace(context.rig, camera=Unreadable(context.rig.camera))
+    failures = await SafeState(WARM, rig, context.events, context.clock).reach()
+    assert is_off(seen)
+    assert (failures == ()) is (times == 1)
+    assert "cooler_off" in orders
+
+
+async def test_a_step_that_fails_unexpectedly_once_is_done_again(tmp_path: Path) -> None:
+    bugs = iter([KeyError("a bug")])
+
+    async def stumble_once() -> None:
+        for bug in bugs:
+            raise bug
+
+    seen, safe, _ = await night(tmp_path, OFF, light_off=stumble_once)
+    assert await safe.reach() == ()
+    assert not seen.panel.state().lit

@@ -18,6 +18,7 @@ from coldframe.capture.rig.temperature import (
     cool,
     cool_less,
     hold,
+    stop_cooling,
     thermometer,
     thermometer_fault,
     warm_up,
@@ -85,16 +86,46 @@ async def test_a_setpoint_out_of_reach_is_given_up_for_a_warmer_one_that_is_conf
     seen.context.rig.camera.inner.telescope.cooler.weaken(maximum_delta_c=20.0)  # type: ignore[attr-defined]
     with pytest.raises(OutOfReachError, match="-10 C was not reached"):
         await cool(seen.context, -10.0)
-    assert await cool_less(seen.context, -10.0) == 5.0
+    assert await cool_less(seen.context, -10.0, -7.0) == 5.0
     assert [text for text in seen.notices if "is out of reach" in text] == [
         "-10 C is out of reach; trying -5 C",
         "-10 C is out of reach; trying 5 C",
     ]
 
 
-async def test_without_a_warmer_setpoint_there_is_none(tmp_path: Path) -> None:
-    seen, _ = await recorded(tmp_path, fallback_c=(-20.0,))
-    assert await cool_less(seen.context, -10.0) is None
+async def test_a_reading_that_lost_its_decimals_gives_no_temperature_within_reach(tmp_path: Path) -> None:
+    class Truncated(Recorded):
+        def thermals(self) -> Thermals:
+            thermals: Thermals = self.inner.thermals()
+            return replace(thermals, sensor_c=float(int(thermals.sensor_c or 0.0)))
+
+    settings = small_night(cooling={"deadline_s": 60.0})
+    seen = await scene(tmp_path, settings, lambda rig: replace(rig, camera=Truncated(rig.camera)))
+    with pytest.raises(OutOfReachError, match="lack its decimals") as caught:
+        await cool(seen.context, -10.4)
+    assert caught.value.limit_c is None
+
+
+async def test_a_fallback_colder_than_the_sensor_became_is_not_tried(tmp_path: Path) -> None:
+    seen, _ = await recorded(tmp_path, fallback_c=(-5.0, 10.0))
+    assert await cool_less(seen.context, -10.0, -2.0) == 10.0
+    assert [text for text in seen.notices if "is out of reach" in text] == ["-10 C is out of reach; trying 10 C"]
+
+
+async def test_setpoints_that_the_camera_refuses_are_not_tried(tmp_path: Path) -> None:
+    seen, camera = await recorded(tmp_path)
+    warmest_c = camera.features.setpoint_c.maximum
+    assert await cool_less(seen.context, -10.0, warmest_c) is None
+    assert seen.notices == []
+
+
+async def test_sets_without_a_setpoint_follow_a_warm_up(tmp_path: Path) -> None:
+    seen, camera = await recorded(tmp_path)
+    await cool(seen.context, -10.0)
+    camera.setpoints_c.clear()
+    await stop_cooling(seen.context)
+    assert camera.setpoints_c[-1] == seen.context.settings.cooling.warm_to_c
+    assert camera.thermals().setpoint_c is None
 
 
 async def test_a_sensor_at_its_setpoint_is_not_waited_for(tmp_path: Path) -> None:

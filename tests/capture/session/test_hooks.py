@@ -67,6 +67,44 @@ async def test_a_command_that_does_not_end_is_killed_with_its_children(monkeypat
     await until(lambda: not is_running(int(output)))
 
 
+FLEEING = (
+    "import os, pathlib, signal, sys, time\n"
+    "if os.fork() == 0:\n"
+    "    os.setsid()\n"
+    "    if os.fork() == 0:\n"
+    "        signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "        pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))\n"
+    "        time.sleep(1000)\n"
+    "    os._exit(0)\n"
+    "time.sleep(1000)\n"
+)
+"""A command whose child leaves the session, and whose grandchild is an orphan that ignores SIGTERM."""
+
+
+async def test_processes_that_leave_the_session_and_their_parent_are_ended_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hooks, "GRACE_S", 0.2)
+    said = tmp_path / "pid"
+    running = asyncio.create_task(run_bounded((PYTHON, "-c", FLEEING, str(said)), PATIENCE_S))
+    await until(lambda: said.exists() and said.read_text())
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not is_running(int(said.read_text()))
+
+
+async def test_a_child_in_another_session_is_asked_to_end_first(tmp_path: Path) -> None:
+    cleaned, begun = tmp_path / "cleaned", tmp_path / "begun"
+    child = f"trap 'touch {cleaned}; exit' TERM; touch {begun}; while :; do sleep 0.05; done"
+    running = asyncio.create_task(run_bounded(("sh", "-c", f'setsid sh -c "{child}"; sleep 1000'), PATIENCE_S))
+    await until(begun.exists)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert cleaned.exists()
+
+
 async def test_a_process_left_in_the_background_delays_nothing() -> None:
     fault, output = await run_bounded(("sh", "-c", f"sleep {4 * PATIENCE_S} & echo $!"), PATIENCE_S)
     os.kill(int(output), signal.SIGKILL)

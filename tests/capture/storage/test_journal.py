@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import os
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from coldframe.calibration.measuring.statistics import FrameStatistics
+from coldframe.capture import threads
 from coldframe.capture.events.kinds import (
     Event,
     FilterChanged,
@@ -25,7 +27,7 @@ from coldframe.capture.events.values import NightOutcome, PlannedStep, StepType
 from coldframe.capture.storage.journal import Journal, encode_event, is_being_written
 from coldframe.config.frames import FrameKind
 from coldframe.devices.flat_panel import CoverState
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 
 AT = datetime(2026, 11, 22, 3, 12, 33, 250_000, tzinfo=UTC)
 SHOWN = FrameShown(AT, "x", np.zeros((2, 2), np.uint8), np.zeros(128, np.int64))
@@ -88,11 +90,12 @@ def test_arrays_are_refused() -> None:
         encode_event(SHOWN)
 
 
-async def test_events_are_written_at_once(tmp_path: Path) -> None:
+async def test_events_are_written_without_a_flush(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     async with Journal(path) as journal:
         for event in (FilterChanged(AT, "L"), SHOWN, ACCEPTED):
             journal(event)
+        await until(lambda: path.read_text().count("\n") == 2)
         assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == [
             "filter-changed",
             "frame-accepted",
@@ -134,6 +137,7 @@ async def test_a_full_disk_is_recorded_and_not_raised(tmp_path: Path, monkeypatc
     async with Journal(path) as journal:
         monkeypatch.setattr(os, "write", full)
         journal(event)
+        await journal.flush()
         monkeypatch.setattr(os, "write", write)
         journal(event)
     assert journal.failure is not None
@@ -149,6 +153,7 @@ async def test_a_line_truncated_by_a_full_disk_is_ended_before_the_next(
     async with Journal(path) as journal:
         monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:10]))
         journal(ACCEPTED)
+        await journal.flush()
         monkeypatch.setattr(os, "write", write)
         journal(FilterChanged(AT, "Ha"))
     assert json.loads(path.read_text().splitlines()[1])["filter"] == "Ha"
@@ -166,3 +171,41 @@ async def test_a_lock_marks_a_journal_that_is_being_written(tmp_path: Path) -> N
     async with Journal(path):
         assert is_being_written(path)
     assert not is_being_written(path)
+
+
+async def test_a_disk_that_hangs_holds_up_neither_the_event_loop_nor_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, write, answers = tmp_path / "journal.jsonl", os.write, threading.Event()
+
+    def hang(descriptor: int, data: bytes) -> int:
+        answers.wait(PATIENCE_S)
+        return write(descriptor, data)
+
+    monkeypatch.setattr(threads, "DISK_DEADLINE_S", 0.05)
+    async with Journal(path) as journal:
+        monkeypatch.setattr(os, "write", hang)
+        journal(ACCEPTED)
+        await journal.flush()
+        journal(FilterChanged(AT, "Ha"))
+    assert journal.failure is not None
+    assert journal.failure.errno == errno.ETIMEDOUT
+    answers.set()
+    await until(lambda: path.read_text().count("\n") == 2)
+    await until(lambda: threads.waiting_for_disk_s() == 0.0)
+
+
+async def test_an_unexpected_exception_costs_only_the_lines_that_it_meets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_descriptor: int, _data: bytes) -> int:
+        raise ValueError("a bug")
+
+    path, write = tmp_path / "journal.jsonl", os.write
+    async with Journal(path) as journal:
+        monkeypatch.setattr(os, "write", fail)
+        journal(FilterChanged(AT, "L"))
+        await until(lambda: journal.failure is not None)
+        monkeypatch.setattr(os, "write", write)
+        journal(FilterChanged(AT, "Ha"))
+    assert [json.loads(line)["filter"] for line in path.read_text().splitlines()] == ["Ha"]

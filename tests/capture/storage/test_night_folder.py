@@ -137,3 +137,28 @@ def test_no_filter_name_leads_outside_the_folder(name: str, tmp_path_factory: py
     path = folder.save_frame(frame(), name, 1)
     assert path.resolve().is_relative_to(folder.path.resolve())
     assert re.fullmatch(r"[A-Za-z0-9._+-]+", path.name)
+
+
+def test_a_folder_that_was_moved_is_not_created_again(tmp_path: Path) -> None:
+    folder = NightFolder.create(tmp_path, START)
+    kept = folder.save_frame(frame(), "Ha", 1)
+    folder.path.rename(tmp_path / "elsewhere")
+    with pytest.raises(NotDurableError, match="removed, moved or unmounted") as caught:
+        folder.save_frame(frame(), "Ha", 2)
+    assert caught.value.errno == errno.ENOENT
+    with pytest.raises(NotDurableError, match="removed, moved or unmounted"):
+        folder.quarantine(frame(), None, "dark")
+    assert not folder.path.exists()
+    assert (tmp_path / "elsewhere" / kept.relative_to(folder.path)).exists()
+
+
+def test_another_folder_under_the_same_name_is_not_the_night(tmp_path: Path) -> None:
+    folder = NightFolder.create(tmp_path, START)
+    folder.path.rename(tmp_path / "elsewhere")
+    folder.path.mkdir()
+    with pytest.raises(NotDurableError, match="removed, moved or unmounted"):
+        folder.save_test(frame(), "Ha")
+    assert not list(folder.path.iterdir())
+    folder.path.rmdir()
+    (tmp_path / "elsewhere").rename(folder.path)
+    assert folder.save_test(frame(), "Ha").exists()

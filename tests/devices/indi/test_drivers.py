@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -10,12 +11,12 @@ import pytest
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.devices.camera import Limits
 from coldframe.devices.errors import DeviceError, DeviceLostError, DeviceTimeoutError, FrameDamagedError
-from coldframe.devices.indi import camera as camera_module
 from coldframe.devices.indi import device
 from coldframe.devices.indi import readout as readout_module
 from coldframe.devices.indi.camera import BLOB_VECTOR, IndiCamera
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.mirror import Property
+from coldframe.devices.indi.pixels import blob_channel
 from coldframe.devices.indi.pixels.blob_channel import ServerAddress
 from tests.devices.indi.fake_server import (
     CAMERA,
@@ -24,6 +25,7 @@ from tests.devices.indi.fake_server import (
     FakeServer,
     blob,
     define_number,
+    define_text,
     exposure,
     fits_bytes,
     number,
@@ -73,6 +75,12 @@ async def test_features_outlast_the_connection(server: FakeServer, camera: IndiC
     assert (known.width, known.height, known.gain) == (SHAPE[1], SHAPE[0], Limits(0, 100, 1))
 
 
+async def test_a_size_that_is_no_number_is_reported(server: FakeServer, stranger: IndiCamera) -> None:
+    server.numbers |= {"CCD_INFO": NUMBERS["CCD_INFO"] | {"CCD_MAX_X": (0, 9999, math.nan)}}
+    with pytest.raises(DeviceError, match=r"CCD_INFO.CCD_MAX_X is nan, not a number"):
+        await stranger.connect()
+
+
 async def test_an_empty_range_counts_as_unknown(server: FakeServer, stranger: IndiCamera) -> None:
     server.numbers |= {
         "CCD_EXPOSURE": {"CCD_EXPOSURE_VALUE": (0.0, 0.0, 0.0)},
@@ -87,6 +95,21 @@ async def test_an_empty_range_counts_as_unknown(server: FakeServer, stranger: In
     assert features.gain is None
     assert features.setpoint_c == Limits(-100, 100)
     assert (features.readout_modes, features.maximum_binning) == ((), 1)
+
+
+@pytest.mark.parametrize(
+    ("element", "text", "serial"), [("SN#", "1f2e3d", "1f2e3d"), ("SN", "77", "77"), ("SN", "Unknown", "")]
+)
+async def test_the_serial_number_is_read_if_the_driver_has_one(
+    server: FakeServer, stranger: IndiCamera, element: str, text: str, serial: str
+) -> None:
+    server.more = define_text("Serial Number", **{element: text})
+    await stranger.connect()
+    assert stranger.features.serial == serial
+
+
+async def test_a_camera_without_a_serial_number_has_none(camera: IndiCamera) -> None:
+    assert camera.features.serial == ""
 
 
 async def test_connecting_waits_for_the_properties_of_every_camera(server: FakeServer, stranger: IndiCamera) -> None:
@@ -252,19 +275,60 @@ async def test_coarse_dates_do_not_refuse_frames(server: FakeServer, camera: Ind
     assert [await level(camera), await level(camera)] == [600, 600]
 
 
-async def test_a_frame_older_than_its_order_is_refused_on_this_machine(server: FakeServer, link: IndiLink) -> None:
+@pytest.mark.parametrize("behind_s", [0, 30])
+async def test_the_clock_behind_a_local_server_may_be_wrong(
+    server: FakeServer, link: IndiLink, behind_s: float
+) -> None:
+    """The driver of a local server runs on another machine if the server is chained."""
     address = ServerAddress("127.0.0.1", server.port, unix_socket=await server.listen_locally())
     camera = IndiCamera(link, CAMERA, address, readout_deadline_s=PATIENCE_S)
     await camera.connect()
     assert camera.transport == "unix socket"
-    dates = (datetime.now(UTC) + timedelta(seconds=shift_s) for shift_s in (-30, 0))
-    shoots(server, *(blob(fits_bytes(date_obs=date.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3])) for date in dates))
+
+    async def answer(_values: dict[str, str]) -> None:
+        date = (datetime.now(UTC) - timedelta(seconds=behind_s)).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
+        server.send_pixels(blob(fits_bytes(65535, date_obs=date)))
+        server.send(exposure("Busy"), exposure("Ok"))
+
+    server.answers["CCD_EXPOSURE"] = answer
     try:
-        with pytest.raises(FrameDamagedError, match="different exposure"):
-            await level(camera)
-        await level(camera)
+        remarks = [(await camera.expose(FrameKind.BIAS, 0.0)).remarks for _ in range(3)]
     finally:
         await camera.close()
+    assert remarks[1:] == [(), ()]
+    assert ["clock is 30.0 s behind" in remark or "clock is 29.9 s behind" in remark for remark in remarks[0]] == (
+        [True] if behind_s else []
+    )
+
+
+async def test_the_local_socket_of_a_different_server_is_not_used(
+    server: FakeServer, link: IndiLink, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two servers on one machine may have cameras of the same name, such as two simulators."""
+    monkeypatch.setattr(blob_channel, "CONNECT_DEADLINE_S", 0.5)
+    async with FakeServer() as other:
+        address = ServerAddress("127.0.0.1", server.port, unix_socket=await other.listen_locally())
+        camera = IndiCamera(link, CAMERA, address, readout_deadline_s=PATIENCE_S)
+        await camera.connect()
+        try:
+            assert camera.transport == "TCP"
+            assert await level(camera) == 500
+        finally:
+            await camera.close()
+    assert "belongs to a different server" in caplog.text
+
+
+async def test_the_local_socket_in_the_servers_command_line_is_used(
+    server: FakeServer, link: IndiLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The INDI web manager gives its server a socket of another name."""
+    name = await server.listen_locally()
+    monkeypatch.setattr(blob_channel, "local_sockets", lambda _port: (name,))
+    address = ServerAddress("127.0.0.1", server.port, unix_socket="/tmp/coldframe-no-such-server")
+    camera = IndiCamera(link, CAMERA, address, readout_deadline_s=PATIENCE_S)
+    await camera.connect()
+    assert camera.transport == "unix socket"
+    await camera.close()
 
 
 @pytest.mark.usefixtures("time_for_late_frames")
@@ -313,18 +377,14 @@ def exposed(link: IndiLink) -> Property | None:
     return prop if prop is not None and prop.state == "ok" else None
 
 
-async def test_cancelling_with_a_lost_server_ends_in_time(
-    server: FakeServer, camera: IndiCamera, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_a_server_lost_before_the_frame_arrives_is_noticed_at_once(
+    server: FakeServer, camera: IndiCamera
 ) -> None:
-    """The abort has its own deadline if the server is missing, for which other calls wait 15 s."""
-    monkeypatch.setattr(camera_module, "ABORT_DEADLINE_S", 0.2)
     server.answers["CCD_EXPOSURE"] = sending(server, exposure("Ok"))
     link = camera.link
     exposing = asyncio.create_task(level(camera))
     await link.wait(CAMERA, lambda: exposed(link), PATIENCE_S, "the end of the exposure")
     server.drop_control()
-    await until(lambda: not link.connected)
-    exposing.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await exposing
-    assert "no longer obeys" in caplog.text
+    async with asyncio.timeout(PATIENCE_S):
+        with pytest.raises(DeviceLostError, match="lost while waiting for the end and the frame of a 0 s exposure"):
+            await exposing

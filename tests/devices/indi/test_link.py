@@ -1,12 +1,16 @@
 """The link and unexpected events."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from coldframe.devices.errors import DeviceLostError
 from coldframe.devices.indi import link as link_module
+from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.mirror import Mirror
 from tests.devices.indi.fake_server import CAMERA, FakeServer
@@ -43,6 +47,43 @@ async def test_the_link_survives_a_senseless_event(server: FakeServer, monkeypat
         await until(lambda: link.mirror.find(CAMERA, "CONNECTION"))
         await link.wait_connected(PATIENCE_S)
     assert next(failures, None) is None
+
+
+def kill_on(server: FakeServer, link: IndiLink, name: str, deaths: int) -> list[int]:
+    """Kill the link's process when it first sends property `name`, `deaths` times, and return the killed processes."""
+    killed: list[int] = []
+
+    async def kill(_values: dict[str, str]) -> None:
+        assert link.process_id is not None
+        os.kill(link.process_id, signal.SIGKILL)
+        killed.append(link.process_id)
+        if len(killed) == deaths:
+            del server.answers[name]
+
+    server.answers[name] = kill
+    return killed
+
+
+@pytest.mark.parametrize("name", ["CONNECTION", "POLLING_PERIOD"])
+async def test_a_device_is_connected_although_the_process_dies_meanwhile(
+    server: FakeServer, link: IndiLink, stranger: IndiCamera, name: str
+) -> None:
+    server.switches["CONNECTION"] = {"CONNECT": False, "DISCONNECT": True}
+    server.numbers["POLLING_PERIOD"] = {"PERIOD_MS": (10, 10000, 1000)}
+    killed = kill_on(server, link, name, deaths=1)
+    await stranger.connect()
+    assert len(killed) == 1
+    assert stranger.is_ready
+
+
+async def test_a_device_is_given_up_if_the_process_dies_again(
+    server: FakeServer, link: IndiLink, stranger: IndiCamera
+) -> None:
+    server.switches["CONNECTION"] = {"CONNECT": False, "DISCONNECT": True}
+    killed = kill_on(server, link, "CONNECTION", deaths=9)
+    with pytest.raises(DeviceLostError, match="was lost while waiting for CONNECTION"):
+        await stranger.connect()
+    assert len(killed) == 2
 
 
 async def test_an_error_in_a_condition_is_raised_in_its_caller(link: IndiLink) -> None:

@@ -1,5 +1,6 @@
 """The mirror of properties, the dialect table, and the conditions under which a setting counts as accepted."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coldframe.devices.camera import Limits
+from coldframe.devices.errors import DeviceError
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.dialects import Spelling
 from coldframe.devices.indi.link import _shows
@@ -83,6 +85,40 @@ def test_properties_and_devices_are_removed() -> None:
     assert mirror.serial == 8
 
 
+def test_a_property_whose_kind_changed_is_refused_even_after_its_removal(caplog: pytest.LogCaptureFixture) -> None:
+    text = event("CCD_TEMPERATURE", {"CCD_TEMPERATURE_VALUE": "cold"}, kind="text")
+    mirror = mirror_of(event("CCD_TEMPERATURE", {"CCD_TEMPERATURE_VALUE": -10.0}), text)
+    prop = mirror.find("Camera", "CCD_TEMPERATURE")
+    assert prop is not None
+    assert prop.number("CCD_TEMPERATURE_VALUE") == -10.0
+    mirror.apply(removed("CCD_TEMPERATURE"), 3.0)
+    mirror.apply(text, 4.0)
+    assert mirror.find("Camera", "CCD_TEMPERATURE") is None
+    assert [record.getMessage() for record in caplog.records] == [
+        "Camera: ignored CCD_TEMPERATURE, which changed from number to text"
+    ]
+    mirror.clear()
+    mirror.apply(text, 5.0)
+    assert mirror.find("Camera", "CCD_TEMPERATURE") is not None, "a server that was restarted may have another driver"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, "cold"])
+def test_a_value_that_is_no_number_is_refused_in_one_sentence(value: Value) -> None:
+    prop = mirror_of(event("CCD_INFO", {"CCD_MAX_X": value})).find("Camera", "CCD_INFO")
+    assert prop is not None
+    with pytest.raises(
+        DeviceError, match=rf"^Camera: CCD_INFO.CCD_MAX_X is {value}, not a number\. Restart its driver"
+    ):
+        prop.number("CCD_MAX_X")
+
+
+def test_limits_that_are_not_finite_are_unknown() -> None:
+    infinite = event("GAIN", {"G": 1.0}) | {"limits": {"G": [0.0, math.inf, 1.0]}}
+    prop = mirror_of(infinite).find("Camera", "GAIN")
+    assert prop is not None
+    assert prop.limits == {"G": Limits(0.0, 0.0)}
+
+
 def test_a_message_counts_only_if_it_is_newer() -> None:
     mirror = mirror_of(event("A", {"x": 1.0}), {"event": "message", "device": "Camera", "text": "no"})
     assert mirror.message_since("Camera", 1) == "no"
@@ -130,6 +166,14 @@ def test_each_dialect_is_understood(
     assert (None if found is None else Spelling(found[0].name, found[1])) == expected
     value = None if expected is None else properties[expected.property][expected.element]
     assert dialects.value_of(mirror, "Camera", row) == value
+
+
+def test_an_element_matches_by_its_label() -> None:
+    controls = event("CCD_CONTROLS", {"CONTROL_GAIN": 30.0, "CONTROL_OFFSET": 10.0})
+    controls["labels"] = {"CONTROL_GAIN": "Gain", "CONTROL_OFFSET": "Offset"}
+    mirror = mirror_of(controls)
+    assert dialects.value_of(mirror, "Camera", dialects.GAIN) == 30.0
+    assert dialects.value_of(mirror, "Camera", dialects.OFFSET) == 10.0
 
 
 def shows(kind: str, shown: Value, wanted: Value) -> bool:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from coldframe.config.tables.broker import BrokerSettings
-from coldframe.devices.mqtt.client import BrokerLostError, BrokerSetupError, connect, read_access
+from coldframe.devices.mqtt.client import BrokerLostError, BrokerSetupError, PublishRefusedError, connect, read_access
 from coldframe.devices.mqtt.message import Message
-from tests.mosquitto import Mosquitto, needs_mosquitto, without_mqtt_5
+from tests.mosquitto import Mosquitto, broker_with_access, needs_mosquitto, without_mqtt_5
 from tests.patience import PATIENCE_S
 
 ACCEPTED_3_1_1 = bytes([0x20, 2, 0, 0])
@@ -128,6 +128,41 @@ async def test_messages_larger_than_the_limit_are_ignored(broker: Mosquitto, is_
         await client.publish(Message("a/b", b"x" * 1001), confirmed=True)
         await client.publish(Message("a/b", b"short"), confirmed=True)
         assert await anext(client.messages()) == Message("a/b", b"short")
+
+
+@needs_mosquitto
+async def test_refused_messages_are_named_one_by_one(tmp_path: Path) -> None:
+    with broker_with_access(tmp_path, "topic readwrite a/allowed") as broker:
+        async with connect(read_access(broker.settings), client_id=None) as client:
+            assert client.names_refusals
+            await client.subscribe(["a/allowed"])
+            await client.publish(Message("a/refused", b"1"))
+            for _ in range(2):
+                with pytest.raises(PublishRefusedError, match="this user is not authorized"):
+                    await client.publish(Message("a/refused", b"2"), confirmed=True)
+                await client.publish(Message("a/allowed", b"3"), confirmed=True)
+            assert await anext(client.messages()) == Message("a/allowed", b"3")
+
+
+@needs_mosquitto
+async def test_confirmed_messages_that_are_sent_together_each_get_their_own_answer(tmp_path: Path) -> None:
+    topics = ["a/allowed", "a/refused"] * 5
+    with broker_with_access(tmp_path, "topic write a/allowed") as broker:
+        async with connect(read_access(broker.settings), client_id=None) as client:
+            sending = (client.publish(Message(topic, b"1"), confirmed=True) for topic in topics)
+            answers = await asyncio.gather(*sending, return_exceptions=True)
+    assert [isinstance(answer, PublishRefusedError) for answer in answers] == [False, True] * 5
+
+
+@needs_mosquitto
+async def test_mqtt_3_1_1_names_no_refusals(tmp_path: Path) -> None:
+    with broker_with_access(tmp_path, "topic write a/allowed") as broker:
+        async with (
+            without_mqtt_5(broker) as port,
+            connect(read_access(BrokerSettings(port=port)), client_id=None) as client,
+        ):
+            assert not client.names_refusals
+            await client.publish(Message("a/refused", b"1"), confirmed=True)
 
 
 @asynccontextmanager

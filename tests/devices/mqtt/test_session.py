@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from coldframe.config.tables.broker import BrokerSettings
-from coldframe.devices.errors import DeviceError
+from coldframe.devices.errors import DeviceError, SettingRefusedError
 from coldframe.devices.mqtt.session import MqttSession
-from tests.mosquitto import Mosquitto, needs_mosquitto
+from tests.mosquitto import Mosquitto, broker_with_access, needs_mosquitto
 from tests.patience import PATIENCE_S, until
 
 pytestmark = needs_mosquitto
@@ -53,6 +53,18 @@ async def test_broker_that_never_answers_is_given_up_and_reconnected_to_later(br
         silent.close()
         broker.start()
         await session.wait_connected(PATIENCE_S)
+
+
+async def test_refused_command_is_named_with_its_topic_and_ends_no_connection(tmp_path: Path) -> None:
+    with broker_with_access(tmp_path, "topic read wled/panel/#", "topic write wled/panel/api") as broker:
+        async with opened(settings(broker)) as session:
+            await session.wait_connected(PATIENCE_S)
+            with pytest.raises(
+                SettingRefusedError, match=r"refuses commands on wled/panel \(this user is not authorized"
+            ):
+                await session.publish("wled/panel", "255")
+            await session.publish("wled/panel/api", "{}")
+            assert session.generation == 1
 
 
 async def test_restarted_broker_is_reconnected_to(broker: Mosquitto) -> None:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from coldframe.capture.events.kinds import NightEnded, NightStarted, StepStarted
-from coldframe.capture.events.values import NightOutcome
+from coldframe.capture.events.kinds import NightEnded, NightStarted, Notice, StepStarted
+from coldframe.capture.events.values import NightOutcome, Severity, Topic
 from coldframe.capture.monitoring.report.contents import NightState, SetReport, SetState, Verdict
 from coldframe.capture.monitoring.report.runs import Run
 from coldframe.capture.monitoring.report.verdict import verdict_of
@@ -52,6 +52,14 @@ def test_missing_sets_with_the_same_reason_are_listed_together() -> None:
     assert verdict(*sets).sentence == (
         "1 of 4 masters was made. Missing: flat L and flat R (no light), dark (by request). The rig is safe."
     )
+
+
+def test_a_setpoint_that_was_out_of_reach_is_stated_once_with_the_advice() -> None:
+    advice = "-10 C was not reached: its sets are shot at 5 C; choose 5 or warmer"
+    notice = Notice(AT, Severity.WARNING, advice, topic=Topic.SETPOINT)
+    run = Run(STARTED, (STARTED, notice, Notice(AT, Severity.INFO, "hot"), notice, ENDED))
+    sentence = verdict_of(run, [MADE], zone=UTC, is_running=False).sentence
+    assert sentence == f"The one planned master was made. {advice}. The rig is safe."
 
 
 def test_only_the_first_reasons_are_listed() -> None:

@@ -31,6 +31,7 @@ from coldframe.capture.events.values import (
     StepType,
 )
 from coldframe.capture.monitoring.telemetry.connection import BACKOFF
+from coldframe.capture.monitoring.telemetry.known_commands import KnownCommands
 from coldframe.capture.monitoring.telemetry.publisher import Telemetry
 from coldframe.capture.monitoring.telemetry.topics import Topics
 from coldframe.capture.session.steering import Steering
@@ -93,7 +94,11 @@ class PublishedNight:
     """The events of a night with its telemetry."""
 
     def __init__(
-        self, settings: MqttSettings, steering: RecordingSteering | None = None, backoff: Backoff = BACKOFF
+        self,
+        settings: MqttSettings,
+        steering: RecordingSteering | None = None,
+        backoff: Backoff = BACKOFF,
+        known: KnownCommands | None = None,
     ) -> None:
         self.clock, self.events, self.seen = NightClock(), EventStream(), list[Event]()
         self.telemetry = Telemetry(
@@ -103,6 +108,7 @@ class PublishedNight:
             events=self.events,
             clock=self.clock,
             steering=steering,
+            known=known,
             backoff=backoff,
         )
         self.events.subscribe(self.seen.append)

@@ -71,6 +71,21 @@ def test_invalid_commands_are_refused_with_a_reason(given_payload: bytes, text: 
         CommandGate().admit(given_payload, NOW, is_retained=False)
 
 
+@pytest.mark.parametrize(
+    ("start", "command_id"),
+    [
+        (b'{"id": "a1", ', "a1"),
+        (b'{"id" :"a1",', "a1"),
+        (b'{"id": "a b"', None),
+        (b" " * LONGEST_BYTES + b'"id": "a1"', None),
+    ],
+)
+def test_too_long_command_is_refused_with_the_id_at_its_start(start: bytes, command_id: str | None) -> None:
+    with pytest.raises(CommandError, match="too long") as refused:
+        CommandGate().admit(start + b" " * LONGEST_BYTES, NOW, is_retained=False)
+    assert refused.value.id == command_id
+
+
 def test_command_is_obeyed_once() -> None:
     gate = CommandGate()
     assert gate.admit(payload(), NOW, is_retained=False).verb == "pause"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from coldframe.capture.monitoring.telemetry.connection import (
+    READ_BACK_S,
     BrokerConnection,
     DetachedExecutor,
     cancel_all,
@@ -17,7 +18,7 @@ from coldframe.config.tables.broker import BrokerSettings
 from coldframe.devices.mqtt.backoff import Backoff
 from coldframe.devices.mqtt.client import connect, read_access
 from coldframe.devices.mqtt.message import Message
-from tests.mosquitto import Mosquitto, free_port, needs_mosquitto
+from tests.mosquitto import Mosquitto, broker_with_access, free_port, needs_mosquitto, without_mqtt_5
 from tests.patience import PATIENCE_S, until
 
 STATUS = "rig/status"
@@ -29,6 +30,7 @@ class Client:
     def __init__(self, port: int) -> None:
         self.connections = 0
         self.faults: list[str] = []
+        self.refusals: list[str] = []
         self.received: list[Message] = []
         self.connection = BrokerConnection(
             read_access(BrokerSettings(port=port)),
@@ -38,6 +40,7 @@ class Client:
             subscriptions=["rig/command"],
             on_connected=self._count_connection,
             on_lost=self.faults.append,
+            on_refused=self.refusals.append,
             on_message=self.received.append,
             backoff=Backoff(0.05, 0.2),
         )
@@ -101,6 +104,52 @@ async def test_restarted_broker_gets_retained_messages_again_and_passes_on_other
         client.connection.finish()
         await asyncio.wait_for(running, PATIENCE_S)
     assert [message.payload for message in client.received] == [b"pause"]
+
+
+@needs_mosquitto
+async def test_refused_topics_are_reported_once_and_logged_each(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with broker_with_access(tmp_path, "topic write rig/event") as broker:
+        client = Client(broker.port)
+        running = asyncio.create_task(client.connection.run())
+        for number in range(3):
+            client.connection.retain("rig/state", b"%d" % number)
+            client.connection.publish("rig/event", b"%d" % number)
+            await until(lambda: client.connections == 1 and client.connection.messages_waiting == 0)
+        broker.restart()
+        await until(lambda: client.connections == 2 and client.connection.messages_waiting == 0)
+        client.connection.finish()
+        await asyncio.wait_for(running, PATIENCE_S)
+    assert client.refusals == ["refuses messages on rig/status (this user is not authorized)"]
+    logged = [record.getMessage() for record in caplog.records if "access rules" in record.getMessage()]
+    assert [text.split()[7] for text in logged] == ["rig/status", "rig/state"]
+
+
+@needs_mosquitto
+@pytest.mark.parametrize(
+    ("rule", "refusals"),
+    [
+        ("topic readwrite rig/#", []),
+        ("topic read rig/#", ["does not return the message retained on rig/status"]),
+        ("topic write rig/#", ["does not return the message retained on rig/status"]),
+    ],
+)
+async def test_old_broker_that_drops_the_status_is_reported_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rule: str, refusals: list[str]
+) -> None:
+    monkeypatch.setattr(
+        "coldframe.capture.monitoring.telemetry.connection.READ_BACK_S", 0.2 if refusals else READ_BACK_S + PATIENCE_S
+    )
+    with broker_with_access(tmp_path, rule) as broker:
+        async with without_mqtt_5(broker) as port:
+            client = Client(port)
+            running = asyncio.create_task(client.connection.run())
+            client.connection.publish("rig/event", b"1")
+            await until(lambda: client.connections == 1 and client.connection.messages_waiting == 0)
+            assert client.refusals == refusals
+            client.connection.finish()
+            await asyncio.wait_for(running, PATIENCE_S)
 
 
 async def test_connection_without_a_broker_ends_with_messages_left() -> None:

@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 
 from coldframe.capture.events.values import PlannedStep, StepType
+from coldframe.capture.monitoring.telemetry.commands import LONGEST_BYTES
+from coldframe.capture.monitoring.telemetry.known_commands import KnownCommands
 from coldframe.capture.monitoring.telemetry.outbox import MOST_EVENTS
 from coldframe.config.frames import FrameKind
 from coldframe.config.tables.broker import PASSWORD_VARIABLE
 from coldframe.config.tables.mqtt import MqttSettings
 from coldframe.devices.mqtt.backoff import Backoff
-from coldframe.devices.mqtt.client import BrokerLostError, connect, read_access
+from coldframe.devices.mqtt.client import LARGEST_INCOMING, BrokerLostError, PublishRefusedError, connect, read_access
 from coldframe.devices.mqtt.message import Message
 from tests.capture.monitoring.telemetry.clients import (
     RIG,
@@ -38,7 +40,7 @@ from tests.capture.monitoring.telemetry.clients import (
     settings_for,
 )
 from tests.capture.monitoring.telemetry.schemas import check
-from tests.mosquitto import Mosquitto, free_port, needs_mosquitto
+from tests.mosquitto import Mosquitto, broker_with_access, free_port, needs_mosquitto
 
 pytestmark = needs_mosquitto
 
@@ -157,6 +159,19 @@ async def test_commands_are_obeyed_once_and_on_the_thread_of_the_night(broker: M
         assert steering.threads == {threading.get_ident()}
 
 
+async def test_a_command_that_an_earlier_run_carried_out_is_refused(broker: Mosquitto, tmp_path: Path) -> None:
+    earlier, later = RecordingSteering(), RecordingSteering()
+    for steering, text in ((earlier, "abort it is"), (later, "used before")):
+        known = KnownCommands(tmp_path / "known.json")
+        night = PublishedNight(settings_for(broker, commands=True), steering, known=known)
+        async with Recorder().recording(broker) as recorder, night.telemetry.publishing():
+            await recorder.until(TOPICS.status, lambda word: word == "online")
+            await send(broker, command("abort"))
+            answer = await recorder.until(TOPICS.answer, lambda answer: answer["id"] == "a1")
+            assert text in answer["text"]
+    assert (earlier.commands, later.commands) == (["abort"], [])
+
+
 async def test_retained_command_is_refused_with_an_answer(broker: Mosquitto) -> None:
     """It has not expired, and the broker delivers it as soon as the run subscribes."""
     await send(broker, command("abort"), is_retained=True)
@@ -178,6 +193,34 @@ async def test_commands_are_ignored_unless_they_are_allowed(broker: Mosquitto) -
         await recorder.until(TOPICS.state, lambda state: state["steps"] == 2)
     assert recorder.payloads(TOPICS.answer) == []
     assert steering.commands == []
+
+
+@pytest.mark.parametrize("size", [LONGEST_BYTES + 1, LARGEST_INCOMING - 1000])
+async def test_too_long_command_is_refused_with_an_answer(broker: Mosquitto, size: int) -> None:
+    steering = RecordingSteering()
+    night = PublishedNight(settings_for(broker, commands=True), steering)
+    async with Recorder().recording(broker) as recorder, night.telemetry.publishing():
+        await recorder.until(TOPICS.status, lambda word: word == "online")
+        await send(broker, command("abort", "long").ljust(size))
+        answer = await recorder.until(TOPICS.answer, lambda answer: answer["id"] == "long")
+    assert is_refused(f"too long: {size:,} bytes; a command has at most 1,024", answer)
+    assert steering.commands == []
+
+
+async def test_refused_telemetry_is_reported_once(tmp_path: Path) -> None:
+    with broker_with_access(tmp_path, "topic read #", f"topic write {TOPICS.event}") as broker:
+        night = PublishedNight(settings_for(broker, home_assistant=True))
+        async with night.telemetry.publishing():
+            night.begin()
+            await eventually(lambda: night.notices)
+            for _ in range(3):
+                night.warn("more to tell")
+            connection = night.telemetry.connection
+            await eventually(lambda: connection.messages_waiting == 0)
+            night.end()
+    (notice,) = [text for text in night.notices if text != "more to tell"]
+    assert f"refuses messages on {TOPICS.status} (this user is not authorized)" in notice
+    assert notice.endswith("The night continues")
 
 
 async def test_huge_command_is_not_delivered(broker: Mosquitto) -> None:
@@ -279,7 +322,8 @@ async def test_access_rules_of_the_guide_suffice_and_grant_no_more(tmp_path: Pat
         async with night.telemetry.publishing(), connect(phone, client_id=None, largest_incoming=10**6) as client:
             await client.subscribe(["coldframe/#"])
             night.begin()
-            await client.publish(Message(TOPICS.command, command("abort")), confirmed=True)
+            with pytest.raises(PublishRefusedError):
+                await client.publish(Message(TOPICS.command, command("abort")), confirmed=True)
             async for received in client.messages():
                 heard[received.topic] = received.payload
                 if {TOPICS.status, TOPICS.state, TOPICS.plan, TOPICS.event, TOPICS.journal} <= set(heard):
@@ -289,6 +333,7 @@ async def test_access_rules_of_the_guide_suffice_and_grant_no_more(tmp_path: Pat
                 await sender.publish(Message(TOPICS.command, command("pause", "a2")), confirmed=True)
             await eventually(lambda: steering.commands)
     assert steering.commands == ["pause"], "the phone may not send commands"
+    assert night.notices == []
 
 
 def make_certificates(folder: Path) -> None:

@@ -45,6 +45,7 @@ class RecordingConnection(BrokerConnection):
             subscriptions=[],
             on_connected=lambda: None,
             on_lost=lambda _: None,
+            on_refused=lambda _: None,
             on_message=lambda _: None,
         )
         self.topics.clear()

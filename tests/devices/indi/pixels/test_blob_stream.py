@@ -21,11 +21,12 @@ from coldframe.devices.indi.pixels.blob_stream import (
     BlobStreamError,
     InlineBlob,
     Ping,
+    SwitchesSet,
 )
 
 LARGEST = 4096
 
-Seen = BlobDefined | AttachedBlob | Ping | tuple[BlobAttributes, bytes, str]
+Seen = BlobDefined | SwitchesSet | AttachedBlob | Ping | tuple[BlobAttributes, bytes, str]
 # XML's own limits: no control characters, no surrogates.
 names = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs", "Cc"]), max_size=20)
 junk = st.sampled_from(
@@ -65,6 +66,11 @@ def events(chunks: Iterable[bytes], largest: int = LARGEST) -> list[Seen]:
         for chunk in chunks
         for event in stream.feed(chunk)
     ]
+
+
+def test_new_values_of_switches_are_reported() -> None:
+    text = b"<setSwitchVector device='A &amp; B' name='CCD_FRAME_TYPE' state='Ok'><oneSwitch name='X'>On</oneSwitch>"
+    assert events([text, b"</setSwitchVector>"]) == [SwitchesSet("A & B", "CCD_FRAME_TYPE")]
 
 
 def cut(text: bytes, places: list[int]) -> list[bytes]:

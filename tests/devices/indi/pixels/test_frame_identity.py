@@ -18,7 +18,7 @@ from coldframe.devices.indi import camera as camera_module
 from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.pixels.blob_channel import Image, ServerAddress
-from coldframe.devices.indi.pixels.frame_identity import CLOCK_TOLERANCE, LEARNED_TOLERANCE, FrameIdentity
+from coldframe.devices.indi.pixels.frame_identity import CLOCK_TOLERANCE, WHOLE_SECONDS, FrameIdentity
 from tests.devices.indi.fake_server import CAMERA, SHAPE, FakeServer, blob, exposure, fits_bytes
 from tests.patience import PATIENCE_S
 
@@ -149,17 +149,41 @@ def test_true_frames_pass_for_any_clock_and_late_ones_do_not(
     for number, (gap_s, delay_s) in enumerate(orders):
         ordered_at += timedelta(seconds=gap_s + delay_s)
         begun = ordered_at + timedelta(seconds=ahead_s + delay_s)
-        identity.check(image(begun.replace(microsecond=0) if cut else begun, number), ordered_at)
+        identity.check(image(begun.replace(microsecond=0) if cut else begun, number), ordered_at, ordered_at)
     ordered_at += timedelta(seconds=1000)
-    late = ordered_at + timedelta(seconds=ahead_s - late_s) - CLOCK_TOLERANCE - LEARNED_TOLERANCE
+    late = ordered_at + timedelta(seconds=ahead_s - late_s) - CLOCK_TOLERANCE - 2 * WHOLE_SECONDS
     with pytest.raises(FrameDamagedError):
-        identity.check(image(late, 99), ordered_at)
+        identity.check(image(late, 99), ordered_at, ordered_at)
 
 
-def test_a_clock_that_is_set_back_costs_one_frame() -> None:
-    identity = FrameIdentity("camera", has_our_clock=True)
-    identity.check(image(NOON, 1), NOON)
-    with pytest.raises(FrameDamagedError):
-        identity.check(image(NOON - timedelta(hours=1), 2), NOON - timedelta(hours=1))
-    later = NOON - timedelta(minutes=59)
-    identity.check(image(later, 3), later)
+@pytest.mark.parametrize("moved_s", [-3600, -1.5, 3600])
+def test_a_clock_that_is_set_during_the_night_costs_at_most_one_frame(moved_s: float) -> None:
+    identity, refused = FrameIdentity("camera"), 0
+    for number in range(40):
+        ordered_at = NOON + timedelta(seconds=number)
+        begun = ordered_at + timedelta(seconds=moved_s if number >= 10 else 0, microseconds=1)
+        try:
+            identity.check(image(begun, number), ordered_at, ordered_at)
+        except FrameDamagedError:
+            refused += 1
+    assert refused == (1 if moved_s < 0 else 0)
+    late = ordered_at + timedelta(seconds=moved_s - 5)
+    with pytest.raises(FrameDamagedError, match="different exposure"):
+        identity.check(image(late, 99), ordered_at, ordered_at)
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "words"),
+    [(-1.5, "1.5 s behind"), (-30.0, "30.0 s behind"), (7.0, "2.0 s ahead of"), (3.0, ""), (-0.5, "")],
+)
+def test_the_offset_of_the_drivers_clock_is_reported_once(ahead_s: float, words: str) -> None:
+    """An exposure may start up to 5 s after its command here, so a date within this time is plausible."""
+    identity, reported = FrameIdentity("camera"), list[str]()
+    for number in range(5):
+        ordered_at = NOON + timedelta(seconds=10 * number, microseconds=1)
+        begun = ordered_at + timedelta(seconds=ahead_s)
+        identity.check(image(begun, number), ordered_at, ordered_at + timedelta(seconds=5))
+        reported.append(identity.clock_remark())
+    assert words in reported[0]
+    assert bool(reported[0]) is bool(words)
+    assert not any(reported[1:])

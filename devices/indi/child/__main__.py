@@ -22,6 +22,8 @@ from typing import Any
 
 import PyIndi
 
+from coldframe.devices.indi.child.relay import Relay
+
 KINDS = {
     PyIndi.INDI_NUMBER: "number",
     PyIndi.INDI_SWITCH: "switch",
@@ -173,6 +175,29 @@ def hurry(connections: list[socket.socket]) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
+def connect(client: Client, host: str, port: int, events: "queue.SimpleQueue[Json | None]") -> bool:
+    """Connect the library to the server through a relay, and return whether both can be reached."""
+
+    def refuse(reason: str) -> None:
+        events.put({"event": "refused", "text": reason})
+        events.put(None)
+
+    try:
+        relay = Relay(host, port, refuse)
+        client.setServer("127.0.0.1", relay.port)
+        client.setConnectionTimeout(5, 0)
+        if not client.connectServer():
+            return False
+        library = relay.accept()
+        # Another program of this machine may have connected to the port.
+        if library.getpeername() not in {connection.getsockname() for connection in tcp_connections()}:
+            return False
+    except OSError:
+        return False
+    relay.start(library)
+    return True
+
+
 def main() -> None:
     """Connect, then relay commands and events until the server or the parent disappears."""
     host, port = sys.argv[1], int(sys.argv[2])
@@ -180,9 +205,7 @@ def main() -> None:
     os.dup2(2, 1)  # the library also prints to C's standard output
     events: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
     client = Client(events)
-    client.setServer(host, port)
-    client.setConnectionTimeout(5, 0)
-    if not client.connectServer():
+    if not connect(client, host, port, events):
         sys.exit(3)
     connections = tcp_connections()
     hurry(connections)
@@ -194,6 +217,7 @@ def main() -> None:
             out.write(json.dumps(event) + "\n")
             if events.empty():
                 out.flush()
+        out.flush()
     except (BrokenPipeError, KeyboardInterrupt):
         pass  # the parent has ended or is ending
     finally:

@@ -1,0 +1,46 @@
+"""The boundary around the libraries that read damaged files: whatever they raise becomes one kind of error."""
+
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from coldframe.calibration.files.frame_file import FrameFileError
+
+_LONGEST_REASON = 200
+
+
+@contextmanager
+def damage_reported(path: Path) -> Iterator[None]:
+    """Raise `FrameFileError` for whatever Astropy, NumPy and decompressors raise in the block, and hide their warnings.
+
+    For damaged files, these libraries raise errors of almost any type, among them `AssertionError`, `AttributeError`
+    and their own subclasses of `Exception`, and warn about what they then ignore.
+
+    Raises
+    ------
+    FrameFileError
+        If the block raises any exception; the message is one line.
+    """
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            yield
+    except FrameFileError:
+        raise
+    except OSError as error:
+        raise FrameFileError(path, error.strerror or _reason(error)) from error
+    except MemoryError as error:
+        raise FrameFileError(path, "needs more memory than there is for it") from error
+    except Exception as error:
+        raise FrameFileError(path, f"truncated or damaged: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return the message of an exception on one line, with its type if the message alone may mean nothing."""
+    is_sentence = isinstance(error, EOFError | ValueError | zlib.error)
+    text = " ".join((f"{error}" if is_sentence else f"{type(error).__name__}: {error}").split())
+    return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 3]}..."

@@ -1,0 +1,223 @@
+"""Unpacking of images that are compressed with gzip or in tiles (fpack).
+
+The header announces the size of the image. Nothing is unpacked before this size was compared with the length of the
+file and with the free disk space, and no more is unpacked than the header announces.
+"""
+
+import atexit
+import gzip
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from tempfile import mkstemp
+from typing import Any, Literal
+
+import numpy as np
+
+from coldframe.calibration.files.cards import HeaderValue
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.regular import open_regular
+from coldframe.calibration.files.scratch import require_room
+
+Extension = int | Literal["mosaic"]
+"""The number of an HDU, counted from 0 as in CFITSIO; "mosaic" assembles all images by DETSEC or CCDSEC."""
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+MOST_COMPRESSED = 4000
+"""Largest number of pixels that one byte of a compressed file can represent.
+
+zlib reaches 1,032 bytes; HCOMPRESS reaches 3,125 pixels in an image of zeros.
+"""
+
+MOST_PIXELS = 1 << 30
+"""Most pixels of a compressed image or a mosaic, seven times those of the largest single sensors."""
+
+STORED_AS: dict[int, np.dtype[Any]] = {
+    8: np.dtype("u1"),
+    16: np.dtype(">i2"),
+    32: np.dtype(">i4"),
+    -32: np.dtype(">f4"),
+    -64: np.dtype(">f8"),
+}
+"""Type of the stored pixels, by BITPIX."""
+
+_ROWS_AT_ONCE = 256
+_COPIED_AT_ONCE = 1 << 20
+
+_MOST_BYTES_OF_A_PIXEL = 8
+_WORKING_BYTES_OF_A_PIXEL = 32
+"""Memory of the decompressors, which HCOMPRESS needs: 8 bytes for coefficients and as many for what it returns."""
+
+_BASE_BYTES = 512 << 20
+_BASE_S = 10
+_PIXELS_OF_A_SECOND = 1_000_000
+"""Slowest unpacking in CPU time; a 64-bit PC unpacks 60 million pixels in a second."""
+
+_one_request = threading.Lock()
+_BYTES_OF_A_TILE = 8
+"""Fewest bytes of the table's row that describes a tile: length and offset of its compressed pixels."""
+
+
+def require_possible_size(shape: tuple[int, int], size: int, path: Path) -> None:
+    """Raise if a compressed file of `size` bytes cannot contain an image of this height and width.
+
+    Raises
+    ------
+    FrameFileError
+        Stating the size that the header announces.
+    """
+    height, width = shape
+    if height * width > MOST_PIXELS:
+        raise FrameFileError(path, f"damaged: announces {width} x {height} pixels, more than any camera has")
+    if height * width > MOST_COMPRESSED * size:
+        raise FrameFileError(path, f"truncated: {width} x {height} pixels cannot come from {size} bytes")
+
+
+def unpack_gzip(path: Path, data_start: int, length: int, folder: Path) -> Path:
+    """Write `length` bytes of a gzip file's content, beginning at `data_start`, to a new file in a folder.
+
+    Raises
+    ------
+    FrameFileError
+        If the file ends earlier, or the disk has no room.
+    OSError, EOFError, zlib.error
+        If the file cannot be read or is damaged.
+    """
+    require_room(folder, length, path)
+    copy_path = _new_file(folder)
+    with open_regular(path) as file, gzip.open(file) as packed, copy_path.open("wb") as copy:
+        packed.seek(data_start)
+        missing = length
+        while missing:
+            piece = packed.read(min(missing, _COPIED_AT_ONCE))
+            if not piece:
+                raise FrameFileError(path, f"truncated: {missing} bytes of the image are missing")
+            missing -= copy.write(piece)
+    return copy_path
+
+
+def unpack_tiles(
+    path: Path, header: Mapping[str, HeaderValue], shape: tuple[int, int], folder: Path
+) -> tuple[Path, int, int]:
+    """Write the pixels of an image that is compressed in tiles to a new file in a folder, a few rows at a time.
+
+    Returns
+    -------
+    path, bits, zero
+        The new file, and the BITPIX and BZERO of its pixels.
+
+    Raises
+    ------
+    FrameFileError
+        If the image cannot be unpacked, its header does not fit it, or the disk has no room.
+    """
+    rows = _rows_of_whole_tiles(path, header, shape)
+    return _unpacked(path, None, shape, rows, folder)
+
+
+def unpack_extension(path: Path, extension: Extension, shape: tuple[int, int], folder: Path) -> tuple[Path, int, int]:
+    """Write the pixels of one image of a file with several images, or of their mosaic; see `unpack_tiles`."""
+    return _unpacked(path, extension, shape, shape[0], folder)
+
+
+def _unpacked(
+    path: Path, extension: Extension | None, shape: tuple[int, int], rows: int, folder: Path
+) -> tuple[Path, int, int]:
+    height, width = shape
+    require_room(folder, height * width * _MOST_BYTES_OF_A_PIXEL, path)
+    request = {
+        "path": str(path.absolute()),
+        "copy": str(copy := _new_file(folder).absolute()),
+        "extension": extension,
+        "shape": shape,
+        "rows": rows,
+        "most_bytes": _BASE_BYTES + 2 * path.stat().st_size + _WORKING_BYTES_OF_A_PIXEL * min(rows, height) * width,
+        "longest_s": _BASE_S + height * width // _PIXELS_OF_A_SECOND,
+    }
+    answer = _answer(json.dumps(request))
+    if "form" not in answer:
+        raise FrameFileError(path, str(answer["fault"]))
+    bits, zero = answer["form"]
+    return copy, bits, zero
+
+
+def _answer(request: str) -> dict[str, Any]:
+    """Send a request to the server of this process, which is started for the first one, and return its answer."""
+    with _one_request:
+        server = _server(os.getpid())
+        assert server.stdin is not None
+        assert server.stdout is not None
+        try:
+            server.stdin.write(request + "\n")
+            server.stdin.flush()
+            line = server.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        except BaseException:  # the answer would be taken for that of the next request
+            _end(server)
+            raise
+        if not line:
+            _end(server)
+            return {"fault": "the process that unpacks images has ended: try again"}
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+@cache
+def _server(_process: int) -> subprocess.Popen[str]:
+    """Start the server; a process forked from this one needs its own."""
+    server = subprocess.Popen(
+        [sys.executable, "-P", "-m", "coldframe.calibration.files.astropy_server"],
+        # Modules come from where this process found them, never from the current folder, which may be one of frames.
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,  # Ctrl-C ends the program, which then ends the server
+    )
+    atexit.register(_end, server)
+    return server
+
+
+def _end(server: subprocess.Popen[str]) -> None:
+    _server.cache_clear()
+    server.kill()
+    server.communicate()
+
+
+def _rows_of_whole_tiles(path: Path, header: Mapping[str, HeaderValue], shape: tuple[int, int]) -> int:
+    """Return a number of rows that consists of whole tiles, because Astropy unpacks a tile for each read of a part.
+
+    Raises
+    ------
+    FrameFileError
+        If the number of tiles, or the length of the table, does not fit the image and the file.
+    """
+    height, width = shape
+    wide, tall = _positive(header, "ZTILE1", width, path), _positive(header, "ZTILE2", 1, path)
+    tiles = -(-height // tall) * -(-width // wide)
+    described, row_bytes = _positive(header, "NAXIS2", 0, path), _positive(header, "NAXIS1", 0, path)
+    if tiles != described or row_bytes < _BYTES_OF_A_TILE or tiles * row_bytes > path.stat().st_size:
+        raise FrameFileError(path, f"damaged: its table of {described} rows does not describe {tiles} tiles")
+    return tall * max(_ROWS_AT_ONCE // tall, 1)
+
+
+def _positive(header: Mapping[str, HeaderValue], keyword: str, default: int, path: Path) -> int:
+    value = header.get(keyword, default)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise FrameFileError(path, f"damaged: {keyword} is {value!r}, not a positive integer")
+    return value
+
+
+def _new_file(folder: Path) -> Path:
+    """Create an empty file with a new name in a folder, and return its path."""
+    descriptor, name = mkstemp(dir=folder)
+    os.close(descriptor)
+    return Path(name)

@@ -1,0 +1,52 @@
+"""The identifiers of commands that a run carried out, in a file, so that the next run does not carry them out again."""
+
+import json
+import logging
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from coldframe.calibration.files.durable import NotDurableError, replace_durably
+from coldframe.capture.monitoring.telemetry.commands import MOST_IDS, Command
+
+log = logging.getLogger(__name__)
+
+LONGEST_FILE_BYTES = 1 << 18
+
+
+class KnownCommands:
+    """The commands of a rig that have not expired yet. Later, their expiry is reason enough to refuse them.
+
+    Parameters
+    ----------
+    path
+        The file. A file that is missing or damaged counts as empty.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def unexpired(self, now: datetime) -> tuple[str, ...]:
+        """Return the identifiers of the commands that have not expired at the time `now`, oldest first."""
+        return tuple(self._read(now))
+
+    def keep(self, command: Command, now: datetime) -> None:
+        """Add a command to the file, and remove those that have expired. An error is logged and never raised."""
+        known = {**self._read(now), command.id: command.expires}
+        newest = list(known.items())[-MOST_IDS:]
+        content = json.dumps({command_id: expires.isoformat() for command_id, expires in newest}, indent=2)
+        try:
+            replace_durably(self._path, [content.encode()])
+        except NotDurableError as error:
+            log.warning("%s; after a restart, an MQTT command could be carried out again", error)
+
+    def _read(self, now: datetime) -> dict[str, datetime]:
+        found: dict[str, datetime] = {}
+        with suppress(OSError, ValueError, TypeError, RecursionError):
+            with self._path.open("rb") as file:
+                entries = json.loads(file.read(LONGEST_FILE_BYTES))
+            for command_id, text in entries.items() if isinstance(entries, dict) else ():
+                expires = datetime.fromisoformat(text)
+                if expires > now:
+                    found[command_id] = expires
+        return found

@@ -1,0 +1,27 @@
+"""Report a disk that does not answer, before its deadline ends the night."""
+
+from coldframe.capture.events.values import Severity
+from coldframe.capture.session.context import NightContext
+from coldframe.capture.threads import DISK_DEADLINE_S, waiting_for_disk_s
+
+SLOW_S = 20.0
+"""Wait after which a disk is reported. A memory card may need 10 s to write the frame of a large sensor."""
+
+
+class DiskWatch:
+    """Publishes one notice each time that the disk stops answering."""
+
+    def __init__(self, context: NightContext) -> None:
+        self._context = context
+        self._is_announced = False
+
+    def look(self) -> None:
+        """Publish a notice if the disk has not answered for `SLOW_S`. Call this method once a second."""
+        waited_s = waiting_for_disk_s()
+        if waited_s >= SLOW_S and not self._is_announced:
+            text = (
+                f"the disk has not answered for {waited_s:.0f} s; after {DISK_DEADLINE_S:.0f} s, the night ends in the "
+                f"safe state"
+            )
+            self._context.notice(Severity.WARNING, text)
+        self._is_announced = waited_s >= SLOW_S

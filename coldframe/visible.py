@@ -1,0 +1,19 @@
+"""Foreign text, such as file names, header values and messages of servers, in a form that a terminal shows as it is."""
+
+
+def visible(text: str) -> str:
+    r"""Return a text on one line, with each character that is not printable as its escape sequence in Python.
+
+    Control characters (C0 and C1), which can move the cursor, change colours or answer for the user, become ``\x1b``
+    or ``\n``; marks that reverse the direction of text become ``\u202e``; and bytes of file names that are not UTF-8,
+    which Python represents by lone surrogates (PEP 383), become the byte, such as ``\xff``.
+    """
+    return text if text.isprintable() else "".join(map(_visible_character, text))
+
+
+def _visible_character(character: str) -> str:
+    if character.isprintable():
+        return character
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")

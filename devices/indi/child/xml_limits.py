@@ -1,0 +1,64 @@
+"""Limits on the XML that a server may send, because the library's parser has none. Pure."""
+
+import re
+
+from coldframe.errors import ColdframeError
+
+DEEPEST = 4
+"""Most elements that may be nested. INDI nests two: a vector and its elements."""
+
+LONGEST_BYTES = 1 << 20
+"""Size of the largest outermost element. The largest vectors of drivers have some ten thousand bytes."""
+
+MARKS = re.compile(rb"[<>\"']")
+
+
+class XmlLimitError(ColdframeError):
+    """The server sent XML that is nested too deeply or too long."""
+
+
+class XmlLimits:
+    """Follows the elements in the bytes of a connection, in bounded memory."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._bytes = 0  # since the outermost element began
+        self._tag: bytes | None = None  # the beginning of an incomplete tag
+        self._quote = b""
+
+    def check(self, chunk: bytes) -> None:
+        """Follow the next bytes.
+
+        Raises
+        ------
+        XmlLimitError
+            If they exceed a limit.
+        """
+        tag, outer = 0, 0
+        for found in MARKS.finditer(chunk):
+            mark = found[0]
+            if self._tag is None:
+                if mark == b"<":
+                    self._tag, tag = b"", found.start()
+            elif self._quote:
+                self._quote = b"" if mark == self._quote else self._quote
+            elif mark == b">":
+                self._close_tag(self._tag + chunk[tag : found.end()])
+                self._tag, tag = None, 0
+                if self._depth == 0:
+                    self._bytes, outer = 0, found.end()
+            elif mark != b"<":
+                self._quote = mark
+        if self._tag is not None:
+            self._tag += chunk[tag:]
+        self._bytes += len(chunk) - outer
+        if self._bytes > LONGEST_BYTES:
+            raise XmlLimitError(f"the server sent an XML element of more than {LONGEST_BYTES >> 20} MB")
+
+    def _close_tag(self, tag: bytes) -> None:
+        if tag.startswith(b"</"):
+            self._depth = max(self._depth - 1, 0)
+        elif not tag.startswith((b"<?", b"<!")) and not tag.endswith(b"/>"):
+            self._depth += 1
+            if self._depth > DEEPEST:
+                raise XmlLimitError(f"the server sent XML elements that are nested more than {DEEPEST} deep")

@@ -1,0 +1,27 @@
+"""A value that a driver reports with each frame, and whether the driver is known to report it well."""
+
+from dataclasses import dataclass
+
+UNTIL_HABIT = 2
+"""Number of contradictions after which a driver that never agreed is not believed (EXPTIME: indi-3rdparty#1245)."""
+
+
+@dataclass(slots=True)
+class DriverReport:
+    """A value of the driver that should confirm each exposure."""
+
+    has_agreed: bool = False
+    contradictions: int = 0
+
+    def contradicts(self, *, differs: bool) -> bool:
+        """Return True if the report differs, and the driver does not always report it wrongly."""
+        if not differs:
+            self.has_agreed = True
+            return False
+        self.contradictions += 1
+        return self.has_agreed or self.contradictions <= UNTIL_HABIT
+
+    @property
+    def is_habit(self) -> bool:
+        """True if the driver has always reported the value wrongly, and is no longer believed."""
+        return not self.has_agreed and self.contradictions > UNTIL_HABIT

@@ -1,0 +1,37 @@
+"""The local sockets of INDI servers on this machine, from the command lines of running servers."""
+
+import os
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+PROCESSES = Path("/proc")
+DEFAULT_PORT = "7624"
+DEFAULT_SOCKET = "/tmp/indiserver"  # noqa: S108  indiserver's own default, an abstract name
+
+
+def local_sockets(port: int) -> tuple[str, ...]:
+    """Return the names of the sockets that indiservers with this TCP port may have opened, in the abstract namespace.
+
+    indiserver names its socket with the option -u. The INDI web manager derives the name from that of its FIFO.
+    """
+    return tuple(name for words in _command_lines() for name in _sockets(words, str(port)))
+
+
+def _command_lines() -> Iterator[list[str]]:
+    for place in PROCESSES.iterdir():
+        if place.name.isdecimal():
+            try:
+                words = [os.fsdecode(word) for word in (place / "cmdline").read_bytes().split(b"\0")]
+            except OSError:
+                continue
+            if words[0].rpartition("/")[2] == "indiserver":
+                yield words
+
+
+def _sockets(words: list[str], port: str) -> Iterator[str]:
+    options = dict(pairwise(words))
+    if options.get("-p", DEFAULT_PORT) == port:
+        yield options.get("-u", DEFAULT_SOCKET)
+        if fifo := options.get("-f"):
+            yield f"{fifo}_sock"
