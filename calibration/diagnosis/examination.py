@@ -123,7 +123,7 @@ def examine(
     gain = find_gain(masters.flat, masters.dark, stated_e_per_adu, period)
     flat_bins = binned_flat(masters.planes.response, period)
     motes = find_motes(flat_bins)
-    meter = LightMeter(masters, 1.0 if gain is None else gain.e_per_adu, period, motes.mask)
+    meter = LightMeter(masters, period, motes.mask)
     lights = [meter.measure(signal) for signal in signals]
     if not lights:
         raise ValueError("no lights")

@@ -140,7 +140,6 @@ class QuickLook:
                 planes = with_readout_noise(self._masters.planes, signal, self._summary.period)
                 meter = LightMeter(
                     replace(self._masters, planes=planes),
-                    1.0 if self._gain is None else self._gain.e_per_adu,
                     self._summary.period,
                     skipped_bins(signal.shape),
                 )

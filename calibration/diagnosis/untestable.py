@@ -12,15 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.dust import Change, DustResult
-from coldframe.calibration.diagnosis.estimating.measuring import Masters
+from coldframe.calibration.diagnosis.estimating.measuring import Masters, pixel_variance
 from coldframe.calibration.diagnosis.examination import Examination
 from coldframe.calibration.diagnosis.findings import Diagnosis, Kind, Sensitivity
 from coldframe.calibration.lights.arithmetic import Correction
 
 F32 = NDArray[np.float32]
-
-_STEP = 7
-"""Step of the sampled rows; an odd step covers every colour of a filter array."""
 
 _LEAST_VARIANCE, _MOST_VARIANCE = 1e-6, 1e12
 """Range of the variance of a pixel, ADU^2."""
@@ -85,11 +82,7 @@ def with_readout_noise(planes: Correction, signal: F32, period: int) -> Correcti
     """
     if planes.dark_variance.any():
         return planes
-    sampled = signal[::_STEP]
-    steps = np.abs(sampled[:, 2 * period :: 2] - sampled[:, : -2 * period : 2])
-    # The difference of two pixels has twice the variance; stars and hot pixels do not change the median.
-    variance = (1.4826 * float(np.median(steps))) ** 2 / 2
-    limited = min(max(variance, _LEAST_VARIANCE), _MOST_VARIANCE)
+    limited = min(max(pixel_variance(signal, period), _LEAST_VARIANCE), _MOST_VARIANCE)
     return replace(planes, dark_variance=np.full(signal.shape, limited, np.float32))
 
 

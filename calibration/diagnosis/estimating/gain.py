@@ -16,6 +16,10 @@ _TRIMMED = (0.001, 0.999)
 STATED_ERROR = 0.02
 """Relative error of a gain that a header states: drivers give the nominal gain of a model of camera."""
 
+OTHER_UNITS = 1.5
+"""A stated gain that differs from the flat's by this factor is meant for other units, such as steps of a 12-bit converter
+without scaling to 16 bits."""
+
 CONFIRMED_ERROR = 0.007
 """Smallest relative error of a stated gain that agrees with the scatter of the flat."""
 
@@ -51,6 +55,8 @@ def find_gain(
 ) -> Gain | None:
     """Return the stated gain, or else that of the flat; None if both are unknown."""
     measured = None if flat is None else _measured(flat, dark, period)
+    if measured is not None and stated_e_per_adu and not 1 / OTHER_UNITS < measured / stated_e_per_adu < OTHER_UNITS:
+        stated_e_per_adu = None
     if stated_e_per_adu is not None and stated_e_per_adu > 0:
         apart = STATED_ERROR if measured is None else abs(measured / stated_e_per_adu - 1)
         return Gain(stated_e_per_adu, min(max(apart, CONFIRMED_ERROR), STATED_ERROR), measured)

@@ -120,17 +120,14 @@ class LightMeter:
     ----------
     masters
         The masters.
-    e_per_adu
-        Electrons per ADU.
     period
         Distance between pixels of the same colour: 1 for monochrome sensors, 2 for 2 x 2 filter arrays.
     avoided
         bool, shape (height // 4, width // 4): bins with dust shadows.
     """
 
-    def __init__(self, masters: Masters, e_per_adu: float, period: int, avoided: Mask) -> None:
+    def __init__(self, masters: Masters, period: int, avoided: Mask) -> None:
         self._masters = masters
-        self._adu_per_e = 1 / e_per_adu
         self._period = period
         self._avoided = avoided
         height, width = masters.planes.subtracted.shape
@@ -185,6 +182,7 @@ class LightMeter:
         starts = np.linspace(0, self._tiles[0], thread_count() + 1).astype(int) * self._tile
         columns = np.zeros((thread_count(), 2, width))
         planes = self._masters.planes
+        adu_per_e = self._scatter_per_level(signal, usual)
 
         def sum_part(part: int) -> None:
             kernels.sum_blocks(
@@ -195,7 +193,7 @@ class LightMeter:
                 planes.dark_variance,
                 self._defects,
                 avoided,
-                self._adu_per_e,
+                adu_per_e,
                 CUT_SIGMA,
                 self._period,
                 int(starts[part]),
@@ -221,6 +219,14 @@ class LightMeter:
             self._hot_excess(signal),
             float((sampled < 0).mean()),
         )
+
+    def _scatter_per_level(self, signal: F32, sky_adu: float) -> float:
+        """Return the variance of a pixel beyond that of the dark, relative to the level, ADU.
+
+        With a correct gain, these are the ADU per electron. Headers may state it for other units, so it is measured.
+        """
+        readout = float(np.median(self._masters.planes.dark_variance[::_STEP, ::_STEP]))
+        return max(pixel_variance(signal, self._period) - readout, 0.0) / max(sky_adu, 1.0)
 
     def _hot_excess(self, signal: F32) -> F32:
         from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415
@@ -260,6 +266,14 @@ def colour_medians(plane: F32, period: int) -> F64:
     """Return the median of each colour of a plane; float64, shape (period ** 2,)."""
     step = _STEP * period
     return np.array([np.nanmedian(plane[y::step, x::step]) for y in range(period) for x in range(period)])
+
+
+def pixel_variance(signal: F32, period: int) -> float:
+    """Return the variance of most pixels of a light, ADU^2, from the differences of neighbours of the same colour."""
+    sampled = signal[::_STEP]
+    steps = np.abs(sampled[:, 2 * period :: 2] - sampled[:, : -2 * period : 2])
+    # The difference of two pixels has twice the variance; stars and hot pixels hardly change the median.
+    return float(1.4826 * np.nanmedian(steps)) ** 2 / 2
 
 
 def _means(sums: F64) -> F64:

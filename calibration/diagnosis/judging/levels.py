@@ -17,8 +17,9 @@ SIGNIFICANT = 5.0
 LEAST_OF_SKY = 0.009
 """Smallest pedestal that matters, relative to the sky."""
 
-LEAST_BY_NOISE = 0.05
-"""Smallest pedestal that the photon noise alone shows, relative to the sky; nebulae add noise."""
+LEAST_BY_NOISE = 0.15
+"""Smallest pedestal that the photon noise alone shows, relative to the sky; nebulae add noise, and
+no flat confirms the gain."""
 
 OTHER_RESPONSE = Estimate(0.004, 0.003)
 """The pattern of the pixels depends on the colour of the light, so that the flat removes it incompletely; the pedestal
