@@ -58,6 +58,9 @@ _CALIBRATED_NAME = re.compile(r"pp_.*|.*[_-](c|cal|calibrated)", re.IGNORECASE)
 SMALLEST_SIDE = 128
 """Smallest width and height of lights, pixels; the largest shadows have a diameter of 100 pixels."""
 
+MOST_OF_FRACTIONS = 0.999
+"""Part of the pixels that do not exceed 1 in lights that contain fractions of the full range."""
+
 MOST_ADU = 1e8
 """Largest value of a calibrated light; a division by a dark flat can exceed 16 bits."""
 
@@ -392,7 +395,9 @@ def _signal_of(pixels: NDArray[np.uint16] | F32, planes: Correction) -> F32:
 
 def in_adu(pixels: NDArray[np.uint16] | F32) -> F32:
     """Return pixels in ADU; fractions of the full range are scaled to 16 bits."""
-    scale = FULL_RANGE_ADU if pixels.dtype.kind == "f" and pixels.max() <= HIGHEST_OF_FRACTIONS else 1
+    # Stars may exceed the full range of floats.
+    is_fraction = pixels.dtype.kind == "f" and np.quantile(pixels[::3, ::3], MOST_OF_FRACTIONS) <= HIGHEST_OF_FRACTIONS
+    scale = FULL_RANGE_ADU if is_fraction else 1
     return np.asarray(pixels * np.float32(scale), np.float32)
 
 

@@ -132,7 +132,7 @@ class QuickLook:
         )
         measures = self._prepared(signal).measure(signal)
         nothing = np.zeros((0, 0), np.float32)
-        self._lights[path] = replace(measures, bins=nothing, stars=nothing > 0)
+        self._lights[path] = replace(measures, bins=nothing)
 
     def _prepared(self, signal: F32) -> LightMeter:
         with self._preparing:

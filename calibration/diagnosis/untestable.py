@@ -120,7 +120,7 @@ def with_reasons(diagnosis: Diagnosis, known: Knowledge, missing: Mapping[Kind, 
     if not (known.readout_noise and known.flat_uncertainty):
         which = "the flat does" if known.readout_noise else "dark and bias do"
         reason = f"{which} not state the uncertainty of the pixels (UNCERT and COUNTS), on which this test depends"
-        untested |= dict.fromkeys((Kind.OFFSET, Kind.OVERCORRECTION), reason)
+        untested |= {kind: missing.get(kind, reason) for kind in (Kind.OFFSET, Kind.OVERCORRECTION)}
     if known.hot_replaced and Kind.TEMPERATURE in untested:
         untested[Kind.TEMPERATURE] = "the hot pixels were replaced in the lights; the raw lights would show them"
     found = {finding.kind for finding in diagnosis.findings}

@@ -39,7 +39,7 @@ SCALES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4)
 LEAST_GAIN = 80.0
 """Smallest improvement in chi-square by a change of the shadows; see diagnosis of clean nights in benchmarks."""
 
-EXPLAINED = 0.5
+EXPLAINED = 0.4
 """A change that explains less than this part of the remainder is none: the shadows are others."""
 
 NEW_SIGMA = 11.0
@@ -164,12 +164,9 @@ def find_dust(pattern: SensorPattern, motes: Motes) -> DustResult:
     new, gone = _new_shadows(left, motes), _gone_shadows(left, motes)
     if best.gain < LEAST_GAIN:
         best = DustResult(Change.NONE, best.gain)
-    elif (
-        best.change is not Change.WEAKER
-        and len(new) + len(gone) > 1
-        and best.gain < EXPLAINED * _remainder(seen, motes)
-    ):
-        best = DustResult(Change.OTHER, best.gain)
+    elif best.change is not Change.WEAKER and best.gain < EXPLAINED * _remainder(seen, motes):
+        # What remains has another cause: other shadows if there are any, or else nebulae.
+        best = DustResult(Change.OTHER if len(new) + len(gone) > 1 else Change.NONE, best.gain)
     known = seen.weight > 0
     noise = float(np.median(1 / np.sqrt(seen.weight[known]))) if known.any() else 0.0
     return replace(best, new=new, gone=gone, noise=noise)
@@ -188,16 +185,17 @@ def _weighted(pattern: SensorPattern, motes: Motes) -> _Seen:
 
 def _best_change(seen: _Seen, motes: Motes) -> tuple[DustResult, F32]:
     template = motes.template
-    nothing = np.zeros_like(template)
+    none = DustResult(Change.NONE, 0.0), np.zeros_like(template)
     if not motes.mask.any():
-        return DustResult(Change.NONE, 0.0), nothing
+        return none
     found = [_shift(seen, template, template, 0.0), _amplitude(seen, motes)]
     found += [_scaled(seen, motes, factor) for factor in SCALES]
     # Without a remainder in the shadows, no rotation can improve it.
     count = np.count_nonzero(motes.mask)
     if _remainder(seen, motes) > 3 * np.sqrt(2 * count) or max(each.gain for each, _ in found) > LEAST_GAIN / 2:
         found += [_shift(seen, template, turned(template, angle), angle) for angle in ANGLES]
-    best, model = max(found, key=lambda each: _comparable_gain(each[0]))
+    inside = [each for each in found if max(abs(each[0].down), abs(each[0].across)) < MOST_SHIFT]
+    best, model = max(inside, key=lambda each: _comparable_gain(each[0]), default=none)
     if best.change in {Change.SHIFTED, Change.TURNED}:
         return _fine_shift(seen, template, best)
     return best, model

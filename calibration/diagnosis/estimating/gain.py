@@ -17,8 +17,11 @@ STATED_ERROR = 0.02
 """Relative error of a gain that a header states: drivers give the nominal gain of a model of camera."""
 
 OTHER_UNITS = 1.5
-"""A stated gain that differs from the flat's by this factor is meant for other units, such as steps of a 12-bit converter
-without scaling to 16 bits."""
+"""A stated gain that differs from the flat's by this factor is meant for other units, such as steps of a 12-bit
+converter without scaling to 16 bits."""
+
+LARGE_DIFFERENCE = 0.05
+"""Relative difference between the stated gain and that of the flat beyond which the header is doubtful as well."""
 
 CONFIRMED_ERROR = 0.007
 """Smallest relative error of a stated gain that agrees with the scatter of the flat."""
@@ -27,7 +30,8 @@ MEASURED_ERROR = 0.015
 """Relative error of a gain from a flat: bright pixels share charge, which reduces their scatter by 1 to 2 %."""
 
 UNCHECKED_ERROR = 0.08
-"""Relative error of a gain from a flat that no header confirms: a pedestal of the flat changes it in proportion."""
+"""Relative error of a gain that either only a header or only a flat states; a pedestal of the flat changes the latter
+in proportion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +62,16 @@ def find_gain(
     if measured is not None and stated_e_per_adu and not 1 / OTHER_UNITS < measured / stated_e_per_adu < OTHER_UNITS:
         stated_e_per_adu = None
     if stated_e_per_adu is not None and stated_e_per_adu > 0:
-        apart = STATED_ERROR if measured is None else abs(measured / stated_e_per_adu - 1)
-        return Gain(stated_e_per_adu, min(max(apart, CONFIRMED_ERROR), STATED_ERROR), measured)
+        return Gain(stated_e_per_adu, _stated_error(stated_e_per_adu, measured), measured)
     return None if measured is None else Gain(measured, UNCHECKED_ERROR)
+
+
+def _stated_error(stated_e_per_adu: float, measured: float | None) -> float:
+    """Return the relative error of a stated gain; a pedestal of the flat or a wrong header can make the two differ."""
+    if measured is None:
+        return UNCHECKED_ERROR
+    apart = abs(measured / stated_e_per_adu - 1)
+    return max(min(apart, STATED_ERROR), CONFIRMED_ERROR, apart / 2 if apart > LARGE_DIFFERENCE else 0.0)
 
 
 def _measured(flat: MasterPlanes, dark: MasterPlanes | None, period: int) -> float | None:

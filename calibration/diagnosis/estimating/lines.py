@@ -20,6 +20,7 @@ _FEWEST_PIXELS = 0.2
 """A line with fewer pixels than this fraction of the usual number is left out."""
 
 _LARGEST_SIGMA = 5.0
+_FEWEST_LINES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,9 @@ def find_pattern(lines: F64, pixels: F64, noise_adu: F64, of_dark: F64 | None, p
     usual = np.median(pixels)
     good = (pixels > _FEWEST_PIXELS * usual).all(axis=0) & np.isfinite(_without_slopes(lines, period)).all(axis=0)
     good &= ~_outlying(np.where(good, np.nan_to_num(lines).mean(axis=0), 0.0))
+    if np.count_nonzero(good) < _FEWEST_LINES:
+        unknown = Estimate(0.0, float("inf"))
+        return LinePattern(unknown, unknown, unknown, 0.0, 0.0)
     values = lines[:, good]
     odd_even = np.where(np.arange(lines.shape[1])[good] % 2 == 0, 1.0, -1.0)
     lights, count = values.shape

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.stars import star_bins
-from coldframe.calibration.kernels.block_sums import BIN, BLOCKS, SUMS
+from coldframe.calibration.kernels.block_sums import BIN, SUMS
 from coldframe.calibration.lights.arithmetic import Correction
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.calibration.threads import parallel_map, thread_count
@@ -45,12 +45,15 @@ class Masters:
         What is subtracted from the lights, and what divides them.
     dark, bias, flat
         The masters; None for masters that were not used.
+    dark_scale
+        Exposure of the lights divided by that of the dark, if the dark is scaled; otherwise 1.
     """
 
     planes: Correction
     dark: MasterPlanes | None = None
     bias: MasterPlanes | None = None
     flat: MasterPlanes | None = None
+    dark_scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,8 +85,6 @@ class LightMeasures:
         ADU, with the colours scaled to a common level: float32, shape (height // 4, width // 4); NaN without pixels.
     skies_adu
         Median of each colour: float64, shape (period ** 2,).
-    stars
-        bool, same shape as `bins`: bins with stars.
     tiles
         Sums of blocks: float64, shape (tile rows, tile columns, period ** 2, sums); see `kernels.diagnosis`.
     rows, columns
@@ -93,12 +94,11 @@ class LightMeasures:
     hot_adu
         Excess of the dark's hot pixels over their neighbours in the light, ADU above the dark.
     negative
-        Fraction of pixels below zero.
+        Fraction of pixels below zero, or clipped at zero.
     """
 
     bins: F32
     skies_adu: F64
-    stars: Mask
     tiles: F64
     rows: F64
     columns: F64
@@ -111,6 +111,11 @@ class LightMeasures:
     def sky_adu(self) -> float:
         """Mean of the skies of all colours."""
         return float(self.skies_adu.mean())
+
+
+def scaled_hot(hot: HotPixels, scale: float) -> HotPixels:
+    """Return hot pixels as they are subtracted with a scaled dark."""
+    return HotPixels(hot.places, hot.excess_adu * np.float32(scale), hot.error_adu * scale)
 
 
 class LightMeter:
@@ -174,8 +179,7 @@ class LightMeter:
             kernels.bin_signal(signal[rows], self._defects[rows], scales, bins[first:last])
 
         list(parallel_map(bin_part, edges[:-1], edges[1:]))
-        stars = star_bins(bins)
-        avoided = stars | self._avoided
+        avoided = star_bins(bins) | self._avoided
         tiles = np.zeros((*self._tiles, self._period**2, SUMS))
         height, width = signal.shape
         rows = np.zeros((2, height))
@@ -210,14 +214,13 @@ class LightMeter:
         return LightMeasures(
             bins,
             skies,
-            stars,
             tiles,
             _means(rows),
             _means(column_sums),
             rows[1],
             column_sums[1],
             self._hot_excess(signal),
-            float((sampled < 0).mean()),
+            float((sampled <= 0).mean()),
         )
 
     def _scatter_per_level(self, signal: F32, sky_adu: float) -> float:
@@ -280,8 +283,3 @@ def _means(sums: F64) -> F64:
     means = np.full(sums.shape[1], np.nan)
     np.divide(sums[0], sums[1], out=means, where=sums[1] > 0)
     return means
-
-
-def blocks_of(measures: LightMeasures) -> F64:
-    """Return the number of blocks in each tile; float64, shape (tile rows, tile columns, period ** 2)."""
-    return np.asarray(measures.tiles[..., BLOCKS])

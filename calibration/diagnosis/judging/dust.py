@@ -32,10 +32,11 @@ def dust_findings(examined: Examination) -> Iterator[Finding]:
         return
     dust = examined.dust
     # Without dithering, dark clouds of the sky look like new shadows.
-    dust = dust if examined.pattern.is_dithered else replace(dust, new=())
+    dust = dust if examined.pattern.is_dithered else replace(dust, new=(), gone=())
     singles = (*dust.new, *dust.gone)
     if dust.change is Change.WEAKER:
-        if abs(dust.scale - 1) > LEAST_WEAKNESS:
+        subtracted = examined.masters.dark is not None or examined.masters.bias is not None
+        if abs(dust.scale - 1) > LEAST_WEAKNESS and subtracted:
             yield _weaker(examined, dust)
     elif dust.change is not Change.NONE:
         yield _changed(examined, dust)

@@ -21,7 +21,7 @@ LEAST_BY_NOISE = 0.15
 """Smallest pedestal that the photon noise alone shows, relative to the sky; nebulae add noise, and
 no flat confirms the gain."""
 
-OTHER_RESPONSE = Estimate(0.004, 0.003)
+OTHER_RESPONSE = Estimate(0.004, 0.004)
 """The pattern of the pixels depends on the colour of the light, so that the flat removes it incompletely; the pedestal
 that this imitates, relative to the sky, for the correlation of the patterns of 0.994 to 1 in simulated nights."""
 
@@ -32,6 +32,10 @@ LEAK_CHI2 = 5.0
 """Advantage in chi-square, beyond the four that a gradient in two directions has by chance with a pedestal of the flat,
 from which light in the dark is the cause."""
 
+UNCONFIRMED_CHI2 = 2.0
+"""If the gain from the flat contradicts over-correction by this chi-square, the lamp has another colour than the sky,
+which makes the pattern of the pixels differ."""
+
 GRADIENT_SIGMA = 2.3
 """Significance from which light in the dark is called uneven."""
 
@@ -41,8 +45,8 @@ NAMED_SIGMA = 2.5
 UNSEEN_STARS = 0.004
 """Stars too faint to be masked add noise; the error of the level that this causes, relative to the sky."""
 
-_PEDESTAL_FRACTION = 0.5
-"""A pedestal above this fraction of the dark's level means that nothing was subtracted."""
+_SAME_LEVEL = 0.15
+"""A pedestal that differs from the dark's level by less than this fraction means that nothing was subtracted."""
 
 PEDESTAL_OF_LIGHTS = "the lights still contain their pedestal: the bias or dark was not, or not completely, subtracted"
 
@@ -78,7 +82,7 @@ def pedestal_findings(examined: Examination) -> Iterator[Finding]:
         yield _offset(examined, _combined(response, noise), evidence)
     elif response.value < 0 and chi2.flat - chi2.leak + max(_gradient_chi2(examined) - 4, 0) > LEAK_CHI2:
         yield _leak(examined, response, slope)
-    else:
+    elif response.value < 0 or chi2.flat - chi2.leak < UNCONFIRMED_CHI2:
         yield _flat_pedestal(examined, response, noise)
 
 
@@ -127,7 +131,8 @@ def _chi_squares(examined: Examination, response: Estimate, noise: Estimate) -> 
     """
     assert examined.pedestals is not None
     gain, sky = _flat_gain(examined), examined.pedestals.sky_adu
-    of_flat = Estimate(-response.value / sky, response.error / sky)
+    in_flat = sky * examined.pedestals.genuine
+    of_flat = Estimate(-response.value / in_flat, response.error / in_flat)
     no_noise, no_gain = (noise.value / noise.error) ** 2, (gain.value / gain.error) ** 2
     return _ChiSquares(
         offset=_apart(response, noise) + no_gain, flat=_apart(of_flat, gain) + no_noise, leak=no_noise + no_gain
@@ -153,7 +158,7 @@ def _combined(one: Estimate, other: Estimate) -> Estimate:
 
 def _offset(examined: Examination, size: Estimate, evidence: str) -> Finding:
     level = np.median(examined.masters.planes.subtracted[::7, ::7])
-    if size.value > _PEDESTAL_FRACTION * level > 0:
+    if level > 0 and abs(size.value / level - 1) < _SAME_LEVEL and not _setting_difference(examined):
         cause = PEDESTAL_OF_LIGHTS
         fix = "calibrate the lights with a dark that contains its bias, and remove the pedestal of other programs"
         kind = Kind.OVERCORRECTION
@@ -228,8 +233,8 @@ def _flat_pedestal(examined: Examination, response: Estimate, noise: Estimate) -
         matters=True,
         evidence=evidence,
         fix=(
-            "combine the flats with dark flats of their exposure instead of a bias: coldframe run --only dark-flat "
-            "--redo, then coldframe combine"
+            "subtract dark flats of the flats' exposure from the flats instead of a bias: "
+            "coldframe run --only flat --redo"
         ),
         harm=1 + abs(relative) * found.sky_adu * _VIGNETTING / examined.stack_noise_adu,
     )

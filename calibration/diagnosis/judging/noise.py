@@ -100,10 +100,13 @@ def _alternating(examined: Examination, name: str, lines: LinePattern) -> Iterat
         size.significance,
         matters=True,
         evidence=(
-            f"odd minus even {name}: {size.value:+.2f} +- {size.error:.2f} ADU, {size.value / examined.sky_adu:+.2%} "
-            f"of the sky; spread between lights {lines.alternating_spread_adu:.2f} ADU"
+            f"odd minus even {name}: {size.value:+.2f} +- {size.error:.2f} ADU; the sky has "
+            f"{examined.sky_adu:.0f} ADU; spread between lights {lines.alternating_spread_adu:.2f} ADU"
         ),
-        fix="shoot the flats with longer exposures and a dimmer panel: coldframe run --only flat --redo",
+        fix=(
+            "shoot the flats with longer exposures and a dimmer panel: coldframe run --only flat --redo; if the "
+            "difference does not grow with the sky, shoot new darks"
+        ),
         harm=1 + abs(size.value) / examined.stack_noise_adu,
     )
 
@@ -124,7 +127,7 @@ def budget_findings(examined: Examination) -> Iterator[Finding]:
         ("flat", examined.masters.flat, examined.flat_fraction),
     ):
         if master is not None and _are_too_few(examined, frames_of(master), lights * fraction):
-            yield _too_few(name, master, lights * fraction)
+            yield _too_few(examined, name, master, lights * fraction)
 
 
 def _are_too_few(examined: Examination, frames: int | None, added: float) -> bool:
@@ -134,10 +137,13 @@ def _are_too_few(examined: Examination, frames: int | None, added: float) -> boo
     return not examined.pattern.is_dithered and added > MOST_UNDITHERED
 
 
-def _too_few(name: str, master: MasterPlanes, added: float) -> Finding:
+def _too_few(examined: Examination, name: str, master: MasterPlanes, added: float) -> Finding:
     frames = frames_of(master)
-    wanted = None if frames is None else int(frames * added / MOST_ERROR) + 1
-    number = "" if wanted is None else f"at least {wanted} frames: "
+    wanted = ADVISED_FRAMES if frames is None else min(int(frames * added / MOST_ERROR) + 1, 2 * ADVISED_FRAMES)
+    fix = f"shoot at least {max(wanted, ADVISED_FRAMES)} {name}s: coldframe run --only {name} --redo"
+    if frames is not None and frames >= ADVISED_FRAMES:
+        fix = f"dither the lights, so that the noise of the {name} does not add up in the stack"
+    condition = "" if examined.pattern.is_dithered else " without dithering"
     return Finding(
         Kind.BANDING,
         f"too few frames in the {name}" + ("" if frames is None else f" ({frames})"),
@@ -146,8 +152,11 @@ def _too_few(name: str, master: MasterPlanes, added: float) -> Finding:
         0.0,
         added / MOST_ERROR,
         matters=True,
-        evidence=f"by its uncertainty, the noise of the {name} adds {added:.0%} to the variance of the stacked lights",
-        fix=f"shoot more {name}s, {number}coldframe run --only {name} --redo",
+        evidence=(
+            f"by its uncertainty, the noise of the {name} adds up to {added:.0%} to the variance of the stacked lights"
+            f"{condition}"
+        ),
+        fix=fix,
         harm=1 + added,
     )
 
