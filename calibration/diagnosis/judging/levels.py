@@ -45,8 +45,8 @@ NAMED_SIGMA = 2.5
 UNSEEN_STARS = 0.004
 """Stars too faint to be masked add noise; the error of the level that this causes, relative to the sky."""
 
-_SAME_LEVEL = 0.15
-"""A pedestal that differs from the dark's level by less than this fraction means that nothing was subtracted."""
+_PEDESTAL_FRACTION = 0.85
+"""A pedestal above this fraction of the level that was subtracted means that bias or dark was not subtracted."""
 
 PEDESTAL_OF_LIGHTS = "the lights still contain their pedestal: the bias or dark was not, or not completely, subtracted"
 
@@ -158,7 +158,7 @@ def _combined(one: Estimate, other: Estimate) -> Estimate:
 
 def _offset(examined: Examination, size: Estimate, evidence: str) -> Finding:
     level = np.median(examined.masters.planes.subtracted[::7, ::7])
-    if level > 0 and abs(size.value / level - 1) < _SAME_LEVEL and not _setting_difference(examined):
+    if size.value > _PEDESTAL_FRACTION * level > 0 and not _setting_difference(examined):
         cause = PEDESTAL_OF_LIGHTS
         fix = "calibrate the lights with a dark that contains its bias, and remove the pedestal of other programs"
         kind = Kind.OVERCORRECTION

@@ -207,7 +207,10 @@ def test_masters_are_compared_by_pixels_and_by_settings() -> None:
 
 def test_fractions_are_scaled_to_adu() -> None:
     assert in_adu(np.array([[0.5, 1]], np.float32)).tolist() == [[32767.5, 65535]]
-    assert in_adu(np.array([[0.5, 1.5]], np.float32)).tolist() == [[0.5, 1.5]]
+    assert in_adu(np.full((2, 2), 1.5, np.float32)).tolist() == [[1.5, 1.5], [1.5, 1.5]]
+    with_star = np.full((100, 100), 0.5, np.float32)
+    with_star[50, 50] = 1.5
+    assert in_adu(with_star).max() == pytest.approx(98302.5)
     assert in_adu(np.array([[0, 1]], np.uint16)).tolist() == [[0, 1]]
 
 
