@@ -280,7 +280,7 @@ def diagnose_set(
         setup = setup.without(recipe.overscan)
     period = cfa_period(first.setup.mosaic or recipe.mosaic)
     masters = load_masters(recipe, (setup.height, setup.width))
-    reading = _Reading(recipe, masters, extension, watcher, advance)
+    reading = LightReading(recipe, masters, extension, watcher, advance)
     signals = reading.signals(lights)
     opening = next(signals, None)
     if opening is None:
@@ -304,7 +304,7 @@ def diagnose_set(
 
 
 @dataclass(slots=True, eq=False)
-class _Reading:
+class LightReading:
     """The reading of the lights of one set.
 
     Attributes
