@@ -14,9 +14,6 @@ CAP = 400.0
 TIE = 5.0
 """Combinations whose scores differ by less than this are equally good."""
 
-LEFT = 25.0
-"""Squared significance from which a combination leaves an artifact."""
-
 
 class Witness(StrEnum):
     """Measurements of what a combination of masters leaves in the lights."""
@@ -46,6 +43,20 @@ ARTIFACTS: Mapping[Witness, str] = {
     Witness.MASTERS: "noise of too few frames",
 }
 """The artifact that each witness shows."""
+
+LEFT: Mapping[Witness, float] = {
+    Witness.RESPONSE: 25.0,
+    Witness.NOISE: 25.0,
+    Witness.GRADIENT: 25.0,
+    Witness.HOT: 36.0,
+    Witness.GLOW: 25.0,
+    Witness.ROWS: 49.0,
+    Witness.COLUMNS: 49.0,
+    Witness.ODD_EVEN: 49.0,
+    Witness.DUST: 40.0,
+    Witness.MASTERS: 12.0,
+}
+"""Squared significance from which a combination leaves an artifact, by the limits of the diagnosis."""
 
 Terms = Mapping[Witness, float]
 """Squared significance of what each witness shows; without the witnesses that could not be measured."""
@@ -162,7 +173,7 @@ class Comparison:
 
     def left_by(self, row: Scored) -> tuple[Witness, ...]:
         """Return the witnesses of the artifacts that a combination leaves, the clearest first."""
-        clear = [each for each in self.witnesses if row.terms[each] > LEFT]
+        clear = [each for each in self.witnesses if row.terms[each] > LEFT[each]]
         return tuple(sorted(clear, key=lambda each: row.terms[each], reverse=True))
 
     def is_as_good(self, row: Scored) -> bool:

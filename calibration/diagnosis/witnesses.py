@@ -21,11 +21,13 @@ from coldframe.calibration.diagnosis.estimating.measuring import (
     LightMeasures,
     find_hot,
 )
-from coldframe.calibration.diagnosis.estimating.smooth_maps import LEAST_GLOW
+from coldframe.calibration.diagnosis.estimating.smooth_maps import LEAST_GLOW as FAINTEST_GLOW
 from coldframe.calibration.diagnosis.estimating.thermometer import FEWEST, find_residual
 from coldframe.calibration.diagnosis.examination import Examination
+from coldframe.calibration.diagnosis.judging.dark_current import GLOW_SIGMA, LEAST_GLOW, LEAST_SLOPE
+from coldframe.calibration.diagnosis.judging.dark_current import SIGNIFICANT as HOT_SIGMA
 from coldframe.calibration.diagnosis.judging.levels import OTHER_RESPONSE, UNSEEN_STARS
-from coldframe.calibration.diagnosis.judging.noise import INDEPENDENT
+from coldframe.calibration.diagnosis.judging.noise import COMMON_SIGMA, INDEPENDENT, LEAST_ALTERNATING, LEAST_COMMON
 from coldframe.calibration.masters.reading import MasterPlanes
 
 F32 = NDArray[np.float32]
@@ -33,9 +35,6 @@ F64 = NDArray[np.float64]
 
 NOISE_OF_MASTERS = 0.01
 """Part of the variance of the stacked lights that counts as one standard error of the noise of the masters."""
-
-FAINTEST = 0.004
-"""Smallest pattern of lines that counts, relative to the noise of a pixel: its square is added to the errors."""
 
 _SMALLEST_TILE = 8
 _SHARED_TILES = 4.0
@@ -125,14 +124,14 @@ class RemainingDarks:
             own = reference.hot if number == self._subtracted else replace(reference.hot, error_adu=0.0)
             found = find_residual([_only_hot(each) for each in seen], own)
             if found is not None:
-                terms.append(_square(found.slope))
+                terms.append(_square(_with_least(found.slope, LEAST_SLOPE / HOT_SIGMA)))
         return float(np.mean(terms)) if terms else None
 
     def glow(self, noise_adu: float) -> float | None:
         """Return the squared significance of the glow that remains, averaged over the darks; None without any."""
         levels = np.mean(self._tiles, axis=0)
         found = [_remaining(levels, reference.tiles_adu, noise_adu) for reference in self._references]
-        terms = [_square(each) for each in found if each is not None]
+        terms = [_square(_with_least(each, LEAST_GLOW / GLOW_SIGMA)) for each in found if each is not None]
         return float(np.mean(terms)) if terms else None
 
 
@@ -143,17 +142,32 @@ def _only_hot(hot_adu: F32) -> LightMeasures:
 
 
 def _remaining(levels: F64, of_dark: F64, noise_adu: float) -> Estimate | None:
-    """Return the fraction of a dark's glow in the levels of tiles; None if the dark has no glow."""
+    """Return the fraction of a dark's glow in the levels of tiles; None if the dark has no glow.
+
+    Parameters
+    ----------
+    levels, of_dark
+        Levels of the tiles in the mean of the lights and in the dark, ADU: float64, shape (tile rows, tile columns).
+    noise_adu
+        Noise of a pixel in one light.
+    """
     rows, columns = levels.shape
     y, x = np.meshgrid(np.linspace(-0.5, 0.5, rows), np.linspace(-0.5, 0.5, columns), indexing="ij")
     smooth = np.stack([each.ravel() for each in (np.ones_like(x), x, y, x * x, x * y, y * y)], axis=1)
     template = of_dark.ravel() - of_dark.mean()
     beyond = template - smooth[:, :3] @ np.linalg.lstsq(smooth[:, :3], template, rcond=None)[0]
-    if beyond.std() < LEAST_GLOW * noise_adu:
+    if beyond.std() < FAINTEST_GLOW * noise_adu:
         return None
-    design = np.column_stack([smooth, template])
-    fit, covariance = robust_fit(design, levels.ravel(), np.ones(levels.size))
-    return Estimate(float(fit[-1]), float(np.sqrt(covariance[-1, -1] * _SHARED_TILES)))
+    weights = np.ones(levels.size)
+    square = template.reshape(levels.shape)
+    mirrored = [
+        float(robust_fit(np.column_stack([smooth, template, each.ravel()]), levels.ravel(), weights)[0][-1])
+        for each in (square[::-1], square[:, ::-1], square[::-1, ::-1])
+    ]
+    fit, covariance = robust_fit(np.column_stack([smooth, template]), levels.ravel(), weights)
+    # Nebulae imitate the glow as well as they imitate its mirror images.
+    imitated = float(np.mean(np.square(mirrored)))
+    return Estimate(float(fit[-1]), float(np.sqrt(covariance[-1, -1] * _SHARED_TILES + imitated)))
 
 
 def terms_of(examined: Examination, darks: RemainingDarks) -> Terms:
@@ -184,20 +198,21 @@ def _square(estimate: Estimate) -> float:
     return min(estimate.significance**2, CAP)
 
 
+def _with_least(estimate: Estimate, error: float) -> Estimate:
+    """Return an estimate with an additional error, so that what is too small to matter is not significant."""
+    return Estimate(estimate.value, hypot(estimate.error, error))
+
+
 def _pedestals(examined: Examination) -> dict[Witness, float | None]:
     found = examined.pedestals
     if found is None:
         return {}
     sky_adu = abs(found.sky_adu)
     response, noise = found.by_response_adu, found.by_noise_adu
-    offset = Estimate(noise.value, hypot(noise.error, UNSEEN_STARS * sky_adu))
-    terms: dict[Witness, float | None] = {Witness.NOISE: _square(offset)}
+    terms: dict[Witness, float | None] = {Witness.NOISE: _square(_with_least(noise, UNSEEN_STARS * sky_adu))}
     if isfinite(response.error):
-        pedestal = Estimate(
-            response.value - OTHER_RESPONSE.value * found.sky_adu,
-            hypot(response.error, OTHER_RESPONSE.error * sky_adu),
-        )
-        terms[Witness.RESPONSE] = _square(pedestal)
+        pedestal = Estimate(response.value - OTHER_RESPONSE.value * found.sky_adu, response.error)
+        terms[Witness.RESPONSE] = _square(_with_least(pedestal, OTHER_RESPONSE.error * sky_adu))
         terms[Witness.GRADIENT] = max(_square(found.across_adu), _square(found.down_adu))
     return terms
 
@@ -207,14 +222,12 @@ def _common(examined: Examination, lines: LinePattern) -> float | None:
     common = lines.common_adu2
     if not isfinite(common.error):
         return None
-    least = (FAINTEST * examined.noise_adu) ** 2
-    return _square(Estimate(max(common.value, 0.0), hypot(common.error, least)))
+    least = (LEAST_COMMON * examined.noise_adu) ** 2 / COMMON_SIGMA
+    return _square(_with_least(Estimate(max(common.value, 0.0), common.error), least))
 
 
 def _alternating(examined: Examination, lines: LinePattern) -> float:
-    return _square(
-        Estimate(lines.alternating_adu.value, hypot(lines.alternating_adu.error, FAINTEST * examined.noise_adu))
-    )
+    return _square(_with_least(lines.alternating_adu, LEAST_ALTERNATING * examined.noise_adu / COMMON_SIGMA))
 
 
 def _of_dust(dust: DustResult) -> float:
