@@ -70,6 +70,7 @@ def page_of(result: BisectionResult, pictures: Pictures) -> str:
             style=style() + Markup((_FOLDER / "page.css").read_text("utf-8")),  # noqa: S704 - our own file
             verdict=verdict(result),
             clean=result.is_clean,
+            accused=any(comparison.culprits()),
             lights=len(result.bisected.read),
             name=result.name,
             masters=[(each.key, each.path.name, master_text(result, each)) for each in result.candidates.all],
