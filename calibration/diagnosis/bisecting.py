@@ -193,7 +193,7 @@ def subtracted_again(flat: MasterPlanes, before: MasterPlanes | None, after: Mas
     before
         What was subtracted; None for nothing.
     after
-        What is subtracted instead.
+        The master to subtract instead.
 
     Raises
     ------

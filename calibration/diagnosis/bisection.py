@@ -288,6 +288,7 @@ def _accusation(comparison: Comparison, culprits: Sequence[Culprit]) -> str:
 
 
 def artifacts(witnesses: Sequence[Witness]) -> str:
-    """Return the artifacts that witnesses show as text."""
-    names = [ARTIFACTS[each] for each in witnesses]
+    """Return the artifacts that witnesses show as text; an offset is a pedestal, and is not named twice."""
+    is_offset = Witness.NOISE in witnesses
+    names = [ARTIFACTS[each] for each in witnesses if not (is_offset and each is Witness.RESPONSE)]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -92,7 +92,7 @@ class FlatWay:
     subtracted
         What was subtracted from the frames of the flat, if it is to be replaced; None if nothing was subtracted.
     replacement
-        What is to be subtracted instead; None to divide by the flat as it was combined.
+        The master to subtract instead; None to divide by the flat as it was combined.
     """
 
     part: Part
@@ -144,7 +144,7 @@ def dark_ways(light: FrameSetup, found: Candidates) -> list[DarkWay]:
             ways += [_dark_way(dark, bias, scale) for bias in found.biases[:1]]
     for bias in found.biases:
         ways.append(DarkWay(Part(f"{bias.key} alone", f"{bias.name} alone", use=Use.LEFT_OUT), None, bias))
-    return ways or [DarkWay(Part("nothing", "no dark", use=Use.LEFT_OUT), None, None)]
+    return ways or [DarkWay(Part("no dark", "no dark", use=Use.LEFT_OUT), None, None)]
 
 
 def _dark_way(dark: Candidate, bias: Candidate | None, scale: float) -> DarkWay:

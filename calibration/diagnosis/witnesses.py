@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.bisection import CAP, Terms, Witness
-from coldframe.calibration.diagnosis.estimating.dust import LEAST_GAIN, Change, DustResult
+from coldframe.calibration.diagnosis.estimating.dust import LEAST_GAIN, Change
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_fit
 from coldframe.calibration.diagnosis.estimating.lines import LinePattern
 from coldframe.calibration.diagnosis.estimating.measuring import (
@@ -187,7 +187,7 @@ def terms_of(examined: Examination, darks: RemainingDarks) -> Terms:
         Witness.ROWS: _common(examined, examined.rows),
         Witness.COLUMNS: _common(examined, examined.columns),
         Witness.ODD_EVEN: max(_alternating(examined, each) for each in (examined.rows, examined.columns)),
-        Witness.DUST: None if examined.masters.flat is None else _of_dust(examined.dust),
+        Witness.DUST: None if examined.masters.flat is None else _of_dust(examined),
         Witness.MASTERS: _noise_of_masters(examined),
     }
     return {witness: term for witness, term in found.items() if term is not None}
@@ -199,7 +199,7 @@ def _square(estimate: Estimate) -> float:
 
 
 def _with_least(estimate: Estimate, error: float) -> Estimate:
-    """Return an estimate with an additional error, so that what is too small to matter is not significant."""
+    """Return an estimate with an additional error, so that artifacts too small to matter are not significant."""
     return Estimate(estimate.value, hypot(estimate.error, error))
 
 
@@ -230,9 +230,14 @@ def _alternating(examined: Examination, lines: LinePattern) -> float:
     return _square(_with_least(lines.alternating_adu, LEAST_ALTERNATING * examined.noise_adu / COMMON_SIGMA))
 
 
-def _of_dust(dust: DustResult) -> float:
-    """Return the improvement in chi-square by a change of the shadows, beyond the largest one by chance."""
-    gain = dust.gain if dust.change is not Change.NONE else 0.0
+def _of_dust(examined: Examination) -> float:
+    """Return the improvement in chi-square by a change of the shadows, beyond the largest one by chance.
+
+    A pedestal makes all shadows weaker or stronger, so this change does not count if pedestals are measured.
+    """
+    dust = examined.dust
+    by_pedestal = dust.change is Change.WEAKER and examined.pedestals is not None
+    gain = 0.0 if by_pedestal or dust.change is Change.NONE else dust.gain
     singles = sum(each.significance**2 for each in (*dust.new, *dust.gone))
     return min(max(gain - LEAST_GAIN / 2, 0.0) + singles, CAP)
 

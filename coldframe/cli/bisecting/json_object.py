@@ -35,7 +35,9 @@ def json_object(result: BisectionResult) -> str:
         "ties": [_combination(result, row) for row in comparison.ties()],
         "masters": [_master(master) for master in result.candidates.all],
         "lights": [str(light.path) for light in result.bisected.read],
-        "not_compared": {witness.value: reason for witness, reason in not_compared(result)},
+        "not_compared": {
+            witness.value: reason for reason, witnesses in not_compared(result).items() for witness in witnesses
+        },
         "notes": list(result.notes),
         "shoot": shoot_command(result),
     }

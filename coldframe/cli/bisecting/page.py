@@ -76,7 +76,7 @@ def page_of(result: BisectionResult, pictures: Pictures) -> str:
             masters=[(each.key, each.path.name, master_text(result, each)) for each in result.candidates.all],
             cards=cards,
             notes=result.notes,
-            untested=list(not_compared(result)),
+            untested=not_compared(result),
             command=shoot_command(result),
         )
     )

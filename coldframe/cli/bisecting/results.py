@@ -1,7 +1,7 @@
 """The result of a bisection: its sentences, what could not be compared, and the frames to shoot next."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +76,9 @@ def shoot_command(result: BisectionResult) -> str | None:
     """Return the command that shoots what no master here provides; None if the best combination is clean."""
     comparison = result.comparison
     left = set(comparison.left_by(comparison.best))
+    if left & {Witness.NOISE, Witness.GRADIENT}:
+        # An offset, or light in the dark, is a pedestal under the lights, which new flats would not change.
+        left.discard(Witness.RESPONSE)
     missing = missing_kinds(result.candidates)
     kinds = [
         name
@@ -88,12 +91,13 @@ def shoot_command(result: BisectionResult) -> str | None:
     return f"coldframe run --lights {shlex.quote(str(result.folder))} {only} --redo"
 
 
-def not_compared(result: BisectionResult) -> Iterator[tuple[Witness, str]]:
-    """Yield the witnesses that do not count, with the reasons."""
-    counted = set(result.comparison.witnesses)
+def not_compared(result: BisectionResult) -> Mapping[str, list[Witness]]:
+    """Return the witnesses that do not count, by the reason."""
+    reasons: dict[str, list[Witness]] = {}
     for witness in Witness:
-        if witness not in counted:
-            yield witness, _reason(result, witness)
+        if witness not in result.comparison.witnesses:
+            reasons.setdefault(_reason(result, witness), []).append(witness)
+    return reasons
 
 
 def _reason(result: BisectionResult, witness: Witness) -> str:

@@ -49,8 +49,8 @@ def _table(result: BisectionResult) -> Iterator[str]:
 def _endings(result: BisectionResult) -> Iterator[str]:
     for note in result.notes:
         yield from _wrapped(note, "", "  ")
-    for witness, reason in not_compared(result):
-        yield from _wrapped(f"not compared: {witness.value}, because {reason}", "", "  ")
+    for reason, witnesses in not_compared(result).items():
+        yield from _wrapped(f"not compared: {', '.join(witnesses)}, because {reason}", "", "  ")
     command = shoot_command(result)
     if command is not None:
         yield "Shoot what is missing, and bisect again:"

@@ -242,7 +242,7 @@ def test_nothing_cannot_be_compared() -> None:
 def test_without_masters_nothing_is_subtracted_or_divided(night: Files) -> None:
     nothing = candidates_of([])
     setup = light_source(night.lights[0]).setup
-    assert [way.part.key for way in dark_ways(setup, nothing)] == ["nothing"]
+    assert [way.part.key for way in dark_ways(setup, nothing)] == ["no dark"]
     assert [way.part.key for way in flat_ways(nothing)] == ["no flat"]
     assert other_flat_ways(nothing) == []
 
