@@ -147,8 +147,8 @@ def examine(
         if gain is None or not total[..., BLOCKS].any()
         else find_pedestals(lights, gain, excess_of_uncertainty(masters.dark), excess_of_uncertainty(masters.flat)),
         find_residual(lights, meter.hot),
-        _lines(*rows_of(lights), noise, masters.dark, 1),
-        _lines(*columns_of(lights), noise, masters.dark, 0),
+        find_pattern(*rows_of(lights), noise, _dark_lines(masters.dark, 1), period),
+        find_pattern(*columns_of(lights), noise, _dark_lines(masters.dark, 0), period),
         pattern,
         motes,
         find_dust(pattern, motes),
@@ -176,8 +176,8 @@ def _noise_of(tiles: F64) -> float:
     return float(np.sqrt(tiles[..., SCATTER].sum() / (PIXELS - 1) / blocks)) if blocks else float("nan")
 
 
-def _lines(lines: F64, pixels: F64, noise: F64, dark: MasterPlanes | None, axis: int) -> LinePattern:
-    return find_pattern(lines, pixels, noise, None if dark is None else line_residuals(dark.mean, axis))
+def _dark_lines(dark: MasterPlanes | None, axis: int) -> F64 | None:
+    return None if dark is None else line_residuals(dark.mean, axis)
 
 
 def line_residuals(plane: F32, axis: int) -> F64:

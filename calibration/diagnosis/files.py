@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from coldframe.calibration.diagnosis.diagnosing import diagnose, with_findings
 from coldframe.calibration.diagnosis.estimating.measuring import Masters
 from coldframe.calibration.diagnosis.examination import Examination, examine
-from coldframe.calibration.diagnosis.findings import Diagnosis, Kind
+from coldframe.calibration.diagnosis.findings import Diagnosis, Finding, Kind
 from coldframe.calibration.diagnosis.header_evidence import with_header_evidence
 from coldframe.calibration.diagnosis.master_files import (
     FULL_RANGE_ADU,
@@ -26,6 +26,7 @@ from coldframe.calibration.diagnosis.master_files import (
     load_masters,
     masters_in_use,
 )
+from coldframe.calibration.diagnosis.masters.looking import LightsAtHand, look_at_master
 from coldframe.calibration.diagnosis.negative_pixels import negative_findings
 from coldframe.calibration.diagnosis.untestable import (
     knowledge_of,
@@ -295,12 +296,32 @@ def diagnose_set(
         examined = examine(chain([opening], signals), setup, masters, e_per_adu or first.e_per_adu, period)
     examined = without_untestable(examined, known)
     diagnosis = diagnose(examined)
-    diagnosis = with_findings(diagnosis, tuple(negative_findings(examined, diagnosis.findings)))
+    more = (*negative_findings(examined, diagnosis.findings), *_master_findings(examined))
+    diagnosis = with_findings(diagnosis, more)
     in_use = masters_in_use(setup, recipe, masters)
     diagnosis = with_header_evidence(diagnosis, {each.kind: each.differences for each in in_use})
     return DiagnosedSet(
         examined, with_reasons(diagnosis, known, missing or {}), in_use, tuple(reading.read), tuple(reading.refused)
     )
+
+
+def _master_findings(examined: Examination) -> Iterator[Finding]:
+    """Yield the faults of the masters by themselves that matter for the lights.
+
+    The noise of masters is judged from the lights.
+    """
+    masters = examined.masters
+    lights = LightsAtHand(examined.light.exposure_s or 0.0, examined.noise_adu, examined.sky_adu)
+    if masters.dark is not None:
+        yield from _mattering(look_at_master(masters.dark, bias=masters.bias, flat=masters.flat, lights=lights))
+    if masters.flat is not None:
+        yield from _mattering(look_at_master(masters.flat, lights=lights))
+
+
+def _mattering(findings: Sequence[Finding]) -> Iterator[Finding]:
+    for finding in findings:
+        if finding.matters:
+            yield finding
 
 
 @dataclass(slots=True, eq=False)

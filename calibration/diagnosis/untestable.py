@@ -1,7 +1,7 @@
 """The conclusions that missing masters, or masters without uncertainty, do not allow.
 
-An estimate that depends on a missing plane would be wrong rather than inaccurate. Therefore, such estimates are removed
-from the examination, and the reasons are stated by kind of artifact.
+An estimate that depends on a missing plane would be wrong rather than inaccurate. Therefore, these estimates are
+removed from the examination, and the reasons are stated by kind of artifact.
 """
 
 from collections.abc import Mapping

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_ratio
-from coldframe.calibration.diagnosis.estimating.motes import Motes, disc_sums, scaled, turned
+from coldframe.calibration.diagnosis.estimating.motes import Motes, disc_area, disc_sums, scaled, turned
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPattern
 from coldframe.calibration.diagnosis.estimating.smoothing import smoothed
 
@@ -25,6 +25,13 @@ ANGLES = (*(step / 2 for step in range(1, 17)), *(-step / 2 for step in range(1,
 """Rotations to look for, degrees."""
 
 ANGLE_ERROR = 0.25
+
+LARGE_ANGLE = 45.0
+TURNING_PART, TURNING_GAIN = 0.05, 30.0
+"""A small rotation must explain more than a shift alone by this part and by this improvement in chi-square."""
+
+SHIFT_ERROR, RELATIVE_SHIFT_ERROR = 0.08, 0.05
+"""Errors of a shift in bins, and relative to it, that follow from the size of the bins and the smoothing."""
 
 SCALES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4)
 """Relative sizes of shadows to look for."""
@@ -46,6 +53,8 @@ LEAST_ALIKE = 0.65
 """Smallest part of what remains that has the form of the shadow; what nebulae leave has another form."""
 
 _EDGE = 3
+"""Single shadows closer to an edge, in bins, are left out, because their surroundings are unknown on one side."""
+
 _MOST_NEW = 20
 
 _RADII = (1, 2, 3, 5, 8)
@@ -188,10 +197,17 @@ def _best_change(seen: _Seen, motes: Motes) -> tuple[DustResult, F32]:
     count = np.count_nonzero(motes.mask)
     if _remainder(seen, motes) > 3 * np.sqrt(2 * count) or max(each.gain for each, _ in found) > LEAST_GAIN / 2:
         found += [_shift(seen, template, turned(template, angle), angle) for angle in ANGLES]
-    best, model = max(found, key=lambda each: each[0].gain)
+    best, model = max(found, key=lambda each: _comparable_gain(each[0]))
     if best.change in {Change.SHIFTED, Change.TURNED}:
         return _fine_shift(seen, template, best)
     return best, model
+
+
+def _comparable_gain(result: DustResult) -> float:
+    """Return the gain, less what the additional freedom of a rotation gains in any case."""
+    if result.change is Change.TURNED and abs(result.angle) < LARGE_ANGLE:
+        return result.gain * (1 - TURNING_PART) - TURNING_GAIN
+    return result.gain
 
 
 def _remainder(seen: _Seen, motes: Motes) -> float:
@@ -253,7 +269,13 @@ def _fine_shift(seen: _Seen, template: F32, best: DustResult) -> tuple[DustResul
     near = [(best.down + down, best.across + across) for down in steps for across in steps]
     fine = max(near, key=lambda each: seen.gain(_moved(changed, *each) - template))
     model = _moved(changed, *fine) - template
-    return replace(best, gain=seen.gain(model), down=float(fine[0]), across=float(fine[1])), model
+    shift = float(np.hypot(fine[0], fine[1]))
+    error = (
+        best.error
+        if best.change is Change.TURNED
+        else float(np.sqrt(best.error**2 + SHIFT_ERROR**2 + (RELATIVE_SHIFT_ERROR * shift) ** 2))
+    )
+    return replace(best, gain=seen.gain(model), down=float(fine[0]), across=float(fine[1]), error=error), model
 
 
 def _moved(plane: F32, down: float, across: float) -> F32:
@@ -310,9 +332,11 @@ def _new_shadows(left: _Seen, motes: Motes) -> tuple[Shadow, ...]:
     """Return shadows that only the lights have."""
     found: list[Shadow] = []
     residual, weight = left.residual.copy(), left.weight
+    covered = (weight > 0).astype(np.float32)
     for radius in sorted(_RADII, reverse=True):
         total, norm = disc_sums(weight * residual, radius), disc_sums(weight, radius)
-        known = norm > 0.5 * np.median(norm)
+        known = disc_sums(covered, radius) > disc_area(radius) / 2
+        known[:_EDGE], known[-_EDGE:], known[:, :_EDGE], known[:, -_EDGE:] = False, False, False, False
         z = np.where(known, total / np.sqrt(np.maximum(norm, 1e-20)), 0)
         z = z / _local_spread(z.astype(np.float32), known & ~motes.mask)
         for _ in range(_MOST_NEW):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coldframe.calibration.lights.caveats import flat_level_adu
-from coldframe.calibration.masters.reading import MasterPlanes, kept_scatter
+from coldframe.calibration.masters.reading import MasterPlanes, kept_scatter, sampled_master
 from coldframe.calibration.measuring.statistics import central_region
 
 _STEP = 3
@@ -60,21 +60,22 @@ def find_gain(
 def _measured(flat: MasterPlanes, dark: MasterPlanes | None, period: int) -> float | None:
     """Return the gain from the colour with the smallest relative scatter, to which the flat's level applies."""
     level_adu = flat_level_adu(flat.header)
-    scatter = kept_scatter(flat)
-    if level_adu is None or level_adu <= 0 or not scatter[::_STEP, ::_STEP].any():
+    sampled = sampled_master(flat, _STEP)
+    scatter = kept_scatter(sampled)
+    if level_adu is None or level_adu <= 0 or not scatter.any():
         return None
-    readout_adu2 = 0.0 if dark is None else float(np.median(kept_scatter(dark)[::_STEP, ::_STEP]))
+    readout_adu2 = 0.0 if dark is None else float(np.median(kept_scatter(sampled_master(dark, _STEP))))
     centre = central_region(flat.mean.shape)
     found = []
     for phase in ((slice(y, None, period), slice(x, None, period)) for y in range(period) for x in range(period)):
         adu_per_response = level_adu / float(np.median(flat.mean[centre][phase]))
-        variance = scatter[phase].ravel()[::_STEP].astype(np.float64)
-        response = flat.mean[phase].ravel()[::_STEP].astype(np.float64)
+        variance = scatter[phase].ravel().astype(np.float64)
+        response = sampled.mean[phase].ravel().astype(np.float64)
         low, high = np.quantile(variance, _TRIMMED)
         kept = (variance >= low) & (variance <= high)
         photon_adu2 = float(variance[kept].mean()) * adu_per_response**2 - readout_adu2
         if photon_adu2 > 0:
-            found.append((variance[kept].mean(), float(response[kept].mean()) * adu_per_response / photon_adu2))
+            found.append((float(variance[kept].mean()), float(response[kept].mean()) * adu_per_response / photon_adu2))
     return min(found)[1] if found else None
 
 
@@ -86,8 +87,9 @@ def excess_of_uncertainty(master: MasterPlanes | None) -> float:
     """
     if master is None or master.counts is None:
         return 1.0
-    cut = (slice(None, None, _STEP), slice(None, None, _STEP))
-    squares = np.square(master.uncertainty[cut].astype(np.float64))
-    scatter = kept_scatter(master)[cut] / np.maximum(master.counts[cut], 1)
+    sampled = sampled_master(master, _STEP)
+    assert sampled.counts is not None
+    squares = np.square(sampled.uncertainty.astype(np.float64))
+    scatter = kept_scatter(sampled) / np.maximum(sampled.counts, 1)
     ordinary = squares <= np.quantile(squares, _TRIMMED[1])
     return float(scatter[ordinary].mean() / squares[ordinary].mean()) if squares[ordinary].any() else 1.0

@@ -17,11 +17,13 @@ LEAST_CHANGED = 0.02
 
 FEWEST_CHANGED = 10
 
-GLOW_SIGMA = 5.0
+GLOW_SIGMA = 6.0
 LEAST_GLOW = 0.06
-MOST_MIRRORED = 0.03
-MIRRORED_PART = 0.15
-"""Largest amount of a mirror image of the glow, and its largest part of the glow, at which no nebula imitates it."""
+MOST_MIRRORED = 0.05
+"""Largest amount of a mirror image of the glow at which no nebula imitates the glow."""
+
+_POSSIBLE = (-1.0, 1.0)
+"""Range of the part of the dark's glow that may remain: the lights have between none and twice its glow."""
 
 _SAME_EXPOSURE = 0.01
 _SAME_C = 0.3
@@ -103,9 +105,10 @@ def glow_findings(examined: Examination) -> Iterator[Finding]:
     if examined.glow is None:
         return
     glow, mirrored = examined.glow
-    if glow.significance <= GLOW_SIGMA or abs(glow.value) <= LEAST_GLOW:
+    is_possible = _POSSIBLE[0] < glow.value < _POSSIBLE[1]
+    if glow.significance <= GLOW_SIGMA or abs(glow.value) <= LEAST_GLOW or not is_possible:
         return
-    if mirrored > max(MOST_MIRRORED, MIRRORED_PART * abs(glow.value)):
+    if mirrored > MOST_MIRRORED:
         return
     much = "too little" if glow.value > 0 else "too much"
     slope = 0.0 if examined.hot is None else examined.hot.slope.value
@@ -146,6 +149,6 @@ def glow_limit(examined: Examination) -> Sensitivity | str:
     if examined.glow is None:
         return "the dark has no glow"
     glow, mirrored = examined.glow
-    if mirrored > max(MOST_MIRRORED, MIRRORED_PART * abs(glow.value)):
+    if mirrored > MOST_MIRRORED:
         return "nebulae or the sky imitate the glow"
     return Sensitivity(100 * max(GLOW_SIGMA * glow.error, LEAST_GLOW), "%", "part of the dark's glow")

@@ -24,9 +24,15 @@ OTHER_RESPONSE = Estimate(0.004, 0.003)
 """The pattern of the pixels depends on the colour of the light, so that the flat removes it incompletely; the pedestal
 that this imitates, relative to the sky, for the correlation of the patterns of 0.994 to 1 in simulated nights."""
 
-LEAK_SIGMA = 4.5
+LEAST_GENUINE = 0.3
+"""Smallest part of the pattern of the flat that is not its noise; smoothed flats have none."""
+
 LEAK_CHI2 = 5.0
-"""Significance of a gradient, or advantage in chi-square, from which light in the dark is the cause."""
+"""Advantage in chi-square, beyond the four that a gradient in two directions has by chance with a pedestal of the flat,
+from which light in the dark is the cause."""
+
+GRADIENT_SIGMA = 2.3
+"""Significance from which light in the dark is called uneven."""
 
 NAMED_SIGMA = 2.5
 """Significance of the witness that tells an offset from a pedestal of the flat."""
@@ -55,7 +61,11 @@ def pedestal_findings(examined: Examination) -> Iterator[Finding]:
         if noise.significance > SIGNIFICANT and abs(noise.value) > LEAST_BY_NOISE * sky:
             yield _offset(examined, noise, "their photon noise implies another level; without a flat, no other witness")
         return
-    if response.significance <= SIGNIFICANT or abs(response.value) <= LEAST_OF_SKY * sky:
+    if (
+        found.genuine < LEAST_GENUINE
+        or response.significance <= SIGNIFICANT
+        or abs(response.value) <= LEAST_OF_SKY * sky
+    ):
         return
     chi2 = _chi_squares(examined, response, noise)
     slope = max((found.across_adu, found.down_adu), key=lambda each: each.significance)
@@ -65,7 +75,7 @@ def pedestal_findings(examined: Examination) -> Iterator[Finding]:
             f" and {noise.value:+.1f} +- {noise.error:.1f} ADU"
         )
         yield _offset(examined, _combined(response, noise), evidence)
-    elif response.value < 0 and (slope.significance > LEAK_SIGMA or chi2.flat - chi2.leak > LEAK_CHI2):
+    elif response.value < 0 and chi2.flat - chi2.leak + max(_gradient_chi2(examined) - 4, 0) > LEAK_CHI2:
         yield _leak(examined, response, slope)
     else:
         yield _flat_pedestal(examined, response, noise)
@@ -121,6 +131,11 @@ def _chi_squares(examined: Examination, response: Estimate, noise: Estimate) -> 
     return _ChiSquares(
         offset=_apart(response, noise) + no_gain, flat=_apart(of_flat, gain) + no_noise, leak=no_noise + no_gain
     )
+
+
+def _gradient_chi2(examined: Examination) -> float:
+    assert examined.pedestals is not None
+    return examined.pedestals.across_adu.significance**2 + examined.pedestals.down_adu.significance**2
 
 
 def _apart(one: Estimate, other: Estimate) -> float:
@@ -221,7 +236,7 @@ def _flat_pedestal(examined: Examination, response: Estimate, noise: Estimate) -
 
 def _leak(examined: Examination, response: Estimate, slope: Estimate) -> Finding:
     assert examined.pedestals is not None
-    is_even = slope.significance < LEAK_SIGMA / 2
+    is_even = slope.significance < GRADIENT_SIGMA
     size = Estimate(-response.value, response.error) if is_even else Estimate(abs(slope.value), slope.error)
     direction = "from left to right" if slope is examined.pedestals.across_adu else "from top to bottom"
     return Finding(
@@ -261,6 +276,8 @@ def flat_limit(examined: Examination) -> Sensitivity | str:
         return "the gain is unknown"
     if not examined.masters.flat.uncertainty.any():
         return "the flat does not state its uncertainty, without which its noise looks like its pattern"
+    if examined.pedestals.genuine < LEAST_GENUINE:
+        return "the flat shows no pattern of pixel responses: it is too noisy, or was smoothed"
     least = max(SIGNIFICANT * _by_response(examined).error, LEAST_OF_SKY * abs(examined.sky_adu))
     return Sensitivity(100 * least / max(abs(examined.sky_adu), 1.0), "%", "pedestal of the flat, of its level")
 

@@ -8,7 +8,7 @@ from coldframe.calibration.diagnosis.findings import Finding, Kind, Sensitivity
 from coldframe.calibration.masters.reading import MasterPlanes
 
 COMMON_SIGMA = 7.0
-LEAST_COMMON = 0.025
+LEAST_COMMON = 0.03
 """Smallest pattern of lines that all lights share, relative to the noise of a pixel."""
 
 LEAST_OWN = 0.085
@@ -19,6 +19,12 @@ LEAST_ALTERNATING = 0.03
 
 MOST_ERROR = 0.035
 """Largest variance that the error of a master may add to the stack, relative to the noise of the lights."""
+
+ADVISED_FRAMES = 20
+"""Number of darks or flats that is usually enough."""
+
+MOST_UNDITHERED = 0.25
+"""Largest variance that the error of a master of enough frames may add to a stack of lights without dithering."""
 
 INDEPENDENT = 12
 """Dithering moves the errors of masters from light to light, so that more lights than this do not share them."""
@@ -117,8 +123,15 @@ def budget_findings(examined: Examination) -> Iterator[Finding]:
         ("dark", examined.masters.dark, examined.dark_fraction),
         ("flat", examined.masters.flat, examined.flat_fraction),
     ):
-        if master is not None and lights * fraction > MOST_ERROR:
+        if master is not None and _are_too_few(examined, frames_of(master), lights * fraction):
             yield _too_few(name, master, lights * fraction)
+
+
+def _are_too_few(examined: Examination, frames: int | None, added: float) -> bool:
+    """Return whether more frames would help; enough frames only harm lights whose errors dithering does not average."""
+    if frames is None or frames < ADVISED_FRAMES:
+        return added > MOST_ERROR
+    return not examined.pattern.is_dithered and added > MOST_UNDITHERED
 
 
 def _too_few(name: str, master: MasterPlanes, added: float) -> Finding:
