@@ -19,14 +19,12 @@ from typing import Any, NamedTuple
 
 from benchmarks.diagnosis_speed import LARGE, measure_speed
 from coldframe.calibration.diagnosis.diagnosing import diagnose, with_findings
-from coldframe.calibration.diagnosis.estimating.measuring import Masters
-from coldframe.calibration.diagnosis.examination import examine
+from coldframe.calibration.diagnosis.files import findings_about_masters
 from coldframe.calibration.diagnosis.findings import Diagnosis, Finding, Kind
 from coldframe.calibration.diagnosis.negative_pixels import negative_findings
 from coldframe.calibration.diagnosis.untestable import knowledge_of, without_untestable
-from coldframe.calibration.frames.setup import setup_of
-from coldframe.calibration.lights.arithmetic import correction, dark_subtraction, scaled_subtraction
 from tests.calibration.diagnosis import faults, nights
+from tests.calibration.diagnosis.examined_nights import examined
 from tests.calibration.diagnosis.faults import Fault
 from tests.calibration.diagnosis.nights import Night, Simulated
 
@@ -208,19 +206,10 @@ def _needed(fault: Fault) -> dict[str, Any]:
 
 def diagnosed(simulated: Simulated) -> Diagnosis:
     """Diagnose a simulated night in memory, as `coldframe diagnose` does with files."""
-    made, night = simulated.masters, simulated.night
-    subtraction = dark_subtraction(made.dark)
-    if made.dark_scale != 1:
-        subtraction = scaled_subtraction(made.bias, made.dark, made.dark_scale, despite_glow=True)
-    masters = Masters(correction(subtraction, made.flat), made.dark, made.bias, made.flat)
-    header = dict(simulated.headers[0]) | {"NAXIS1": night.size[1], "NAXIS2": night.size[0]}
-    stated = header.get("EGAIN")
-    e_per_adu = float(stated) if isinstance(stated, int | float) else None
-    signals = nights.calibrated(simulated)
-    examined = examine(signals, setup_of(header), masters, e_per_adu, 1 if night.mosaic is None else 2)
-    examined = without_untestable(examined, knowledge_of(masters, calibrated=False, hot_replaced=False))
-    found = diagnose(examined)
-    return with_findings(found, tuple(negative_findings(examined, found.findings)))
+    seen = examined(simulated)
+    seen = without_untestable(seen, knowledge_of(seen.masters, calibrated=False, hot_replaced=False))
+    found = diagnose(seen)
+    return with_findings(found, (*negative_findings(seen, found.findings), *findings_about_masters(seen)))
 
 
 def simulated_result(case: Case, seed: int) -> Result:

@@ -296,7 +296,7 @@ def diagnose_set(
         examined = examine(chain([opening], signals), setup, masters, e_per_adu or first.e_per_adu, period)
     examined = without_untestable(examined, known)
     diagnosis = diagnose(examined)
-    more = (*negative_findings(examined, diagnosis.findings), *_master_findings(examined))
+    more = (*negative_findings(examined, diagnosis.findings), *findings_about_masters(examined))
     diagnosis = with_findings(diagnosis, more)
     in_use = masters_in_use(setup, recipe, masters)
     diagnosis = with_header_evidence(diagnosis, {each.kind: each.differences for each in in_use})
@@ -305,7 +305,7 @@ def diagnose_set(
     )
 
 
-def _master_findings(examined: Examination) -> Iterator[Finding]:
+def findings_about_masters(examined: Examination) -> Iterator[Finding]:
     """Yield the faults of the masters by themselves that matter for the lights.
 
     The noise of masters is judged from the lights.

@@ -6,7 +6,7 @@ each dark, and with the pixel responses and the shadows of a flat. So, all combi
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import hypot, inf, isfinite, sqrt
+from math import hypot, isfinite, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +23,17 @@ from coldframe.calibration.diagnosis.estimating.measuring import (
 )
 from coldframe.calibration.diagnosis.estimating.smooth_maps import LEAST_GLOW as FAINTEST_GLOW
 from coldframe.calibration.diagnosis.estimating.thermometer import FEWEST, find_residual
-from coldframe.calibration.diagnosis.examination import Examination
+from coldframe.calibration.diagnosis.examination import Examination, frames_of
 from coldframe.calibration.diagnosis.judging.dark_current import GLOW_SIGMA, LEAST_GLOW, LEAST_SLOPE
 from coldframe.calibration.diagnosis.judging.dark_current import SIGNIFICANT as HOT_SIGMA
 from coldframe.calibration.diagnosis.judging.levels import OTHER_RESPONSE, UNSEEN_STARS
-from coldframe.calibration.diagnosis.judging.noise import COMMON_SIGMA, INDEPENDENT, LEAST_ALTERNATING, LEAST_COMMON
+from coldframe.calibration.diagnosis.judging.noise import (
+    ADVISED_FRAMES,
+    COMMON_SIGMA,
+    INDEPENDENT,
+    LEAST_ALTERNATING,
+    LEAST_COMMON,
+)
 from coldframe.calibration.masters.reading import MasterPlanes
 
 F32 = NDArray[np.float32]
@@ -35,6 +41,9 @@ F64 = NDArray[np.float64]
 
 NOISE_OF_MASTERS = 0.01
 """Part of the variance of the stacked lights that counts as one standard error of the noise of the masters."""
+
+SLIGHT = 0.5
+"""Largest relative change of the depth of all shadows for which a pedestal may be the cause."""
 
 _SMALLEST_TILE = 8
 _SHARED_TILES = 4.0
@@ -233,23 +242,31 @@ def _alternating(examined: Examination, lines: LinePattern) -> float:
 def _of_dust(examined: Examination) -> float:
     """Return the improvement in chi-square by a change of the shadows, beyond the largest one by chance.
 
-    A pedestal makes all shadows weaker or stronger, so this change does not count if pedestals are measured.
+    A pedestal makes all shadows slightly weaker or stronger, so this does not count if pedestals are measured.
     """
     dust = examined.dust
-    by_pedestal = dust.change is Change.WEAKER and examined.pedestals is not None
+    is_slight = dust.change is Change.WEAKER and abs(dust.scale - 1) < SLIGHT
+    by_pedestal = is_slight and examined.pedestals is not None
     gain = 0.0 if by_pedestal or dust.change is Change.NONE else dust.gain
     singles = sum(each.significance**2 for each in (*dust.new, *dust.gone))
     return min(max(gain - LEAST_GAIN / 2, 0.0) + singles, CAP)
 
 
 def _noise_of_masters(examined: Examination) -> float | None:
-    """Return the squared noise of the masters in a stack of the lights; None if a master does not state its noise."""
+    """Return the squared noise that masters of few frames add to a stack; None if a master does not state its noise."""
     masters = examined.masters
+    fractions = ((masters.dark, examined.dark_fraction), (masters.flat, examined.flat_fraction))
     if any(each is not None and not each.uncertainty.any() for each in (masters.dark, masters.bias, masters.flat)):
         return None
     lights = min(examined.lights, INDEPENDENT)
-    fraction = lights * (examined.dark_fraction + examined.flat_fraction)
-    return min((fraction / NOISE_OF_MASTERS) ** 2, CAP) if fraction < inf else None
+    added = lights * sum(fraction for master, fraction in fractions if master is not None and _has_few_frames(master))
+    return min((added / NOISE_OF_MASTERS) ** 2, CAP) if isfinite(added) else None
+
+
+def _has_few_frames(master: MasterPlanes) -> bool:
+    """Return whether a master has fewer frames than are usually enough; unknown numbers count as few."""
+    frames = frames_of(master)
+    return frames is None or frames < ADVISED_FRAMES
 
 
 def significance(term: float) -> float:
