@@ -36,10 +36,10 @@ CLEAN = {"clean": None, "clean OSC": MOSAIC}
 
 CAUSES: Mapping[str, tuple[str, ...]] = {
     "offset": ("offset",),
-    "light-pedestal": ("contain their pedestal",),
+    "light-pedestal": ("contain their pedestal", "negative dark current"),
     "flat-pedestal": ("the flat contains a pedestal", "the flat was subtracted by the wrong pedestal"),
-    "unsubtracted-flat": ("the flat contains a pedestal", "not subtracted"),
-    "dark-leak": ("light leaked", "dark with light"),
+    "unsubtracted-flat": ("the flat contains a pedestal", "nothing was subtracted"),
+    "dark-leak": ("light leaked", "dark with light", "fell on the sensor"),
     "dark-temperature": ("temperature of the dark differs",),
     "dark-exposure": ("exposure",),
     "dark-scaled": ("scaled", "glow"),
@@ -59,15 +59,23 @@ CAUSES: Mapping[str, tuple[str, ...]] = {
     "gain": ("gain",),
     "uneven-flat": ("uneven",),
     "colour": ("between colours",),
-    "channel-level": ("level", "between colours"),
+    "channel-level": ("colours of the flat", "between colours"),
     "smoothed-flat": ("smooth",),
     "dark-without-hot": ("hot pixels",),
     "old-dark": ("old",),
     "dew": ("dew", "spot"),
-    "saturated-flat": ("saturated", "clipped"),
+    "saturated-flat": ("saturated", "clipped", "of the range"),
     "odd-frame": ("frame",),
 }
 """Words of which the cause must contain one, by the name of the fault."""
+
+ALSO_RIGHT: Mapping[str, Kind] = {
+    "light-pedestal": Kind.MASTERS,
+    "unsubtracted-flat": Kind.MASTERS,
+    "channel-level": Kind.MASTERS,
+    "dark-exposure": Kind.TEMPERATURE,
+}
+"""A second kind that is right, by the name of the fault: a master shows it by itself, or headers hide the exposure."""
 
 RELATIVE_UNITS = {
     "offset": "% of the sky",
@@ -133,11 +141,14 @@ class Result(NamedTuple):
         return self.found[0][0] if self.found else NONE
 
     @property
+    def has_right_kind(self) -> bool:
+        """Whether the most harmful finding has a right kind."""
+        return bool(self.found) and self.first_kind in {self.kind, ALSO_RIGHT.get(self.fault)}
+
+    @property
     def names_cause(self) -> bool:
-        """Whether the most harmful finding has the right kind and cause."""
-        if not self.found or self.first_kind != self.kind:
-            return False
-        return any(word in self.found[0][1] for word in CAUSES[self.fault])
+        """Whether the most harmful finding has a right kind and the right cause."""
+        return self.has_right_kind and any(word in self.found[0][1] for word in CAUSES[self.fault])
 
 
 def cases() -> list[Case]:
@@ -241,7 +252,7 @@ def detection_table(results: Sequence[Result], order: Sequence[Case]) -> Iterato
         if own:
             found, kind, cause = (
                 sum(bool(each.found) for each in own),
-                sum(each.first_kind == each.kind for each in own),
+                sum(each.has_right_kind for each in own),
                 sum(each.names_cause for each in own),
             )
             total = len(own)
