@@ -84,6 +84,7 @@ def test_the_wheel_contains_the_package_and_nothing_else(tmp_path: Path) -> None
         "config/coldframe-listen.service",
         "capture/monitoring/report/page.html.jinja",
         "cli/diagnosing/page.html.jinja",
+        "cli/bisecting/page.html.jinja",
         "py.typed",
     ):
         assert f"coldframe/{needed}" in names

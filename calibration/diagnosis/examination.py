@@ -1,6 +1,6 @@
 """The examination of a set of calibrated lights: all estimates together, before any is judged."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import sqrt
 
@@ -24,6 +24,7 @@ from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPatt
 from coldframe.calibration.diagnosis.estimating.smooth_maps import colour_shape, glow_residual
 from coldframe.calibration.diagnosis.estimating.star_ratios import Unevenness, find_unevenness
 from coldframe.calibration.diagnosis.estimating.thermometer import HotResidual, find_residual
+from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.kernels.block_sums import BIN, BLOCKS, PIXELS, SCATTER
 from coldframe.calibration.masters.reading import MasterPlanes
@@ -226,5 +227,10 @@ def frames_of(master: MasterPlanes) -> int | None:
     """Return the number of frames of a master; None if it is unknown."""
     if master.counts is not None:
         return int(np.median(master.counts[::7, ::7]))
-    stated = master.header.get("STACKCNT", master.header.get("NCOMBINE"))
+    return frames_stated(master.header)
+
+
+def frames_stated(header: Mapping[str, HeaderValue]) -> int | None:
+    """Return the number of frames that the header of a master states; None if it states none."""
+    stated = header.get("STACKCNT", header.get("NCOMBINE"))
     return stated if isinstance(stated, int) else None

@@ -284,7 +284,7 @@ def diagnose_set(
         setup = setup.without(recipe.overscan)
     period = cfa_period(first.setup.mosaic or recipe.mosaic)
     masters = load_masters(recipe, (setup.height, setup.width))
-    reading = _Reading(recipe, masters, extension, watcher, advance)
+    reading = LightReading(recipe, masters, extension, watcher, advance)
     signals = reading.signals(lights)
     opening = next(signals, None)
     if opening is None:
@@ -299,7 +299,7 @@ def diagnose_set(
         examined = examine(chain([opening], signals), setup, masters, e_per_adu or first.e_per_adu, period)
     examined = without_untestable(examined, known)
     diagnosis = diagnose(examined)
-    more = (*negative_findings(examined, diagnosis.findings), *_master_findings(examined))
+    more = (*negative_findings(examined, diagnosis.findings), *findings_about_masters(examined))
     diagnosis = with_findings(diagnosis, more)
     in_use = masters_in_use(setup, recipe, masters)
     diagnosis = with_header_evidence(diagnosis, {each.kind: each.differences for each in in_use})
@@ -308,7 +308,7 @@ def diagnose_set(
     )
 
 
-def _master_findings(examined: Examination) -> Iterator[Finding]:
+def findings_about_masters(examined: Examination) -> Iterator[Finding]:
     """Yield the faults of the masters by themselves that matter for the lights.
 
     The noise of masters is judged from the lights.
@@ -328,7 +328,7 @@ def _mattering(findings: Sequence[Finding]) -> Iterator[Finding]:
 
 
 @dataclass(slots=True, eq=False)
-class _Reading:
+class LightReading:
     """The reading of the lights of one set.
 
     Attributes

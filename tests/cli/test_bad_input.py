@@ -227,6 +227,7 @@ def test_files_without_permission_are_named(folder: Path, command: str) -> None:
         (["calibrate", "none*"], "no file matches"),
         (["diagnose", "empty"], "no FITS files in this folder"),
         (["diagnose", "none*"], "no file matches"),
+        (["bisect", "none*"], "no file matches"),
         (["calibrate"], "Missing argument"),
         (["defects", "-o", "m.fits"], "name at least one master"),
         (["defects", "--dark", "empty", "-o", "m.fits"], "directory"),

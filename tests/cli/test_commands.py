@@ -32,6 +32,7 @@ def coldframe(*arguments: str) -> subprocess.CompletedProcess[str]:
         "combine",
         "calibrate",
         "diagnose",
+        "bisect",
         "library",
         "report",
         "inspect",

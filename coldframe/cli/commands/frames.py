@@ -177,6 +177,60 @@ def diagnose(
     raise typer.Exit(diagnose_lights(lights, request))
 
 
+def bisect(
+    lights: Lights,
+    library: LibraryOption = None,
+    dark: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="MASTER", parser=home_path, help="Master dark to compare. May be repeated."),
+    ] = None,
+    flat: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="MASTER", parser=home_path, help="Master flat to compare. May be repeated."),
+    ] = None,
+    bias: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="MASTER", parser=home_path, help="Master bias to compare. May be repeated."),
+    ] = None,
+    dark_flat: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="MASTER",
+            parser=home_path,
+            help="Master dark flat, to be subtracted from the flats instead of what was. May be repeated.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for programs.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", parser=home_path, help="Also write a page with a picture of each combination."),
+    ] = None,
+    e_per_adu: Annotated[
+        float | None,
+        typer.Option(metavar="E", min=1e-6, help="Electrons per ADU; default: from the flats, or EGAIN of the lights."),
+    ] = None,
+    extension: ExtensionOption = None,
+) -> None:
+    """Find out which master brings in an artifact: calibrate the same lights with every sensible combination.
+
+    Name up to a dozen raw lights of one set. coldframe compares all masters of the library that fit, of any age, or
+    those that you name: each dark, darks of other exposures also scaled, the bias alone, each flat, flats with another
+    dark flat or bias subtracted, and no flat. The score of a combination is the sum of the squared significances of
+    all that remains in the lights. Scores that differ by less than 5 are a tie.
+
+    The exit code is 0 if the best combination leaves nothing, 1 if it leaves an artifact or a light could not be read,
+    and 2 if the input is invalid.
+    """
+    from coldframe.cli.bisect import Request, bisect_lights
+    from coldframe.cli.bisecting.candidates import NamedMasters
+
+    named = NamedMasters(dark or (), flat or (), bias or (), dark_flat or ())
+    if library is not None and named.by_path:
+        raise typer.BadParameter("contradicts --dark, --flat, --bias and --dark-flat", param_hint="--library")
+    image = None if extension is None else image_of_file(extension)
+    raise typer.Exit(bisect_lights(lights, Request(library, named, e_per_adu, image, as_json, html)))
+
+
 def verify(
     nights: Annotated[
         list[Path],
