@@ -229,6 +229,48 @@ class CameraReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ArtifactReport:
+    """An artifact that calibration leaves in the lights; see `coldframe.capture.events.verification.Artifact`."""
+
+    kind: str
+    cause: str
+    size: float
+    unit: str
+    error: float
+    significance: float
+    evidence: str
+    fix: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class LightsReport:
+    """The diagnosis of lights, or of flats held out of their set.
+
+    Attributes
+    ----------
+    title
+        The frames for display.
+    sentence
+        The result, and what to do.
+    frames, filter, exposure_s, count, cleanness, masters
+        As in `LightsVerified`.
+    artifacts
+        The artifacts, the most harmful first.
+    """
+
+    title: str
+    sentence: str
+    frames: str
+    filter: str | None
+    exposure_s: float | None
+    count: int
+    cleanness: str
+    masters: tuple[str, ...]
+    artifacts: tuple[ArtifactReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """A reading of sensor temperature, setpoint and cooler power."""
 
@@ -272,6 +314,8 @@ class NightReport:
         Numbers of distinct files. A frame that several runs report counts once.
     temperature
         The coldest and the warmest reading of each of 400 equal periods of the night.
+    lights
+        The diagnoses of the lights, and of flats held out of their sets.
     """
 
     verdict: Verdict
@@ -294,3 +338,4 @@ class NightReport:
     temperature: tuple[Reading, ...]
     time: TimeBudget
     remarks: tuple[Remark, ...]
+    lights: tuple[LightsReport, ...] = ()
