@@ -200,15 +200,16 @@ class Reshooting:
         context.publish(StepStarted(context.clock.now(), number))
         try:
             shot = await SetShooting(context, number, step, inputs).run()
+            await in_thread_within(LONG_WORK_S, self.verification.masters.retire, old)
         except BaseException:
             for path in old:
                 self.verification.masters.add(path, number)
             raise
         finally:
+            # The set has a master in any case; a failure is a notice.
             context.publish(StepEnded(context.clock.now(), number, StepOutcome.DONE))
         if shot.shortfall is not None:
             raise StepFailedError(shot.shortfall)
-        await in_thread_within(LONG_WORK_S, self.verification.masters.retire, old)
         return shot
 
     def _dark_flats_of(self, flats: ShootStep) -> tuple[int, ShootStep]:

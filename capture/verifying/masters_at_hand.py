@@ -66,12 +66,13 @@ class MastersAtHand:
         ------
         NotDurableError
             If a copy could not be moved.
+        FrameFileError
+            If a master cannot be read.
         """
-        names = {path.name for path in paths} - {path.name for path in self._made}
         library = Library(self.storage / LIBRARY)
-        for path in library.catalogue().setups if names else ():
-            if path.name in names:
-                library.retire(path)
+        for path in paths:
+            if path not in self._made:
+                library.retire(library.file(path))
 
     def choose(self, light: FrameSetup, *, with_library: bool) -> ChosenMasters | None:
         """Return the masters for a light; None if a dark or a flat is missing, or if none is of this night.
@@ -90,9 +91,10 @@ class MastersAtHand:
         """
         masters = {path: self._setup(path) for path in self._made}
         if with_library:
-            names = {path.name for path in masters}
             every = Library(self.storage / LIBRARY).catalogue().setups
-            masters |= {path: self._named(setup) for path, setup in every.items() if path.name not in names}
+            named = {path: self._named(setup) for path, setup in every.items()}
+            own = list(masters.values())  # the library has copies of them
+            masters |= {path: setup for path, setup in named.items() if setup not in own}
         try:
             recipe = recipe_for(light, masters, Subtract.DARK, with_flat=True)
         except NoMasterError:

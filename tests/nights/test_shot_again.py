@@ -21,6 +21,7 @@ from coldframe.capture.monitoring.report.gathering import gather
 from coldframe.capture.storage.journal_reader import read_journal
 from coldframe.capture.verifying import diagnosis_process
 from coldframe.capture.verifying.diagnosis_process import DiagnosisError, DiagnosisProcess, Judgement
+from coldframe.capture.verifying.verification import LightsVerification
 from coldframe.config.settings import Settings
 from coldframe.simulators.sensor import Sensor
 from tests.nights.nights import START, NightRun, files_in, run_night
@@ -45,9 +46,7 @@ class Script:
         self.judgements = list(judgements)
         self.asked: list[Mapping[str, Path]] = []
 
-    def __call__(
-        self, _process: DiagnosisProcess, _frames: tuple[Path, ...], masters: Mapping[str, Path], *, are_flats: bool
-    ) -> Judgement:
+    def run(self, _frames: tuple[Path, ...], masters: Mapping[str, Path], *, are_flats: bool) -> Judgement:
         if are_flats:
             return CLEAN
         self.asked.append(masters)
@@ -66,7 +65,7 @@ def lights(tmp_path: Path) -> Lights:
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Script]:
     def script(*judgements: Judgement | Exception) -> Script:
         made = Script(*judgements)
-        monkeypatch.setattr(DiagnosisProcess, "run", lambda *args, **options: made(*args, **options))
+        monkeypatch.setattr(DiagnosisProcess, "run", made.run)
         return made
 
     return script
@@ -194,11 +193,10 @@ async def test_a_diagnosis_that_takes_too_long_does_not_delay_the_warm_up(
 ) -> None:
     clean = await shot(tmp_path, {})
 
-    async def never(*_: object, **__: object) -> Judgement:
+    async def never(*_: object) -> None:
         await asyncio.Event().wait()
-        raise AssertionError
 
-    monkeypatch.setattr("coldframe.capture.verifying.verification.asyncio.to_thread", never)
+    monkeypatch.setattr(LightsVerification, "_verify_lights", never)
     rigged = Rigged()
     run = await run_night(short(), SMALL, tmp_path / "hanging", rigged, lights=lights)
     assert_whole(run)
