@@ -75,6 +75,8 @@ class LightsVerified(Event):
         The remedy that the night now carries out; None if it carries out none.
     hindrance
         Text for display: why the night does not carry out the remedy; empty if it does, or if there is none.
+    sky_adu, noise_adu
+        Mean level of the calibrated lights, and the noise of a pixel in one of them, ADU; None for flats.
     """
 
     frames: Verified
@@ -86,6 +88,8 @@ class LightsVerified(Event):
     masters: tuple[str, ...] = ()
     reshoots: Remedy | None = None
     hindrance: str = ""
+    sky_adu: float | None = None
+    noise_adu: float | None = None
 
     @property
     def key(self) -> tuple[Verified, str | None, float | None]:

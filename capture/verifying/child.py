@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,9 @@ def _lights(paths: Sequence[Path], masters: Mapping[str, Path]) -> dict[str, obj
     ]
     is_telling = len(ESSENTIAL & set(diagnosis.seen_down_to)) >= _ENOUGH
     cleanness = Cleanness.FAULTY if artifacts else Cleanness.CLEAN if is_telling else Cleanness.UNKNOWN
-    return {"count": diagnosis.lights, "cleanness": cleanness, "artifacts": artifacts}
+    levels = {"sky_adu": found.examined.sky_adu, "noise_adu": found.examined.noise_adu}
+    known = {name: value for name, value in levels.items() if isfinite(value)}
+    return {"count": diagnosis.lights, "cleanness": cleanness, "artifacts": artifacts, **known}
 
 
 def _flats(paths: Sequence[Path], masters: Mapping[str, Path]) -> dict[str, object]:

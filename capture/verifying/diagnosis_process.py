@@ -34,6 +34,8 @@ class Judgement:
     count: int
     cleanness: Cleanness
     artifacts: tuple[Artifact, ...]
+    sky_adu: float | None = None
+    noise_adu: float | None = None
 
 
 @dataclass(slots=True)
@@ -121,7 +123,9 @@ def judgement_of(answer: str) -> Judgement:
     try:
         result = json.loads(answer)
         artifacts = tuple(_artifact(each) for each in result["artifacts"])
-        return Judgement(int(result["count"]), Cleanness(result["cleanness"]), artifacts)
+        known = result.get("sky_adu"), result.get("noise_adu")
+        sky_adu, noise_adu = (None if value is None else float(value) for value in known)
+        return Judgement(int(result["count"]), Cleanness(result["cleanness"]), artifacts, sky_adu, noise_adu)
     except (ValueError, KeyError, TypeError) as error:
         raise DiagnosisError(f"its result is not valid: {error!r}") from error
 

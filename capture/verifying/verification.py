@@ -208,7 +208,16 @@ class LightsVerification:
         masters: tuple[str, ...],
     ) -> LightsVerified:
         return LightsVerified(
-            self._clock.now(), frames, filter_name, exposure_s, found.count, found.cleanness, found.artifacts, masters
+            at=self._clock.now(),
+            frames=frames,
+            filter=filter_name,
+            exposure_s=exposure_s,
+            count=found.count,
+            cleanness=found.cleanness,
+            artifacts=found.artifacts,
+            masters=masters,
+            sky_adu=found.sky_adu,
+            noise_adu=found.noise_adu,
         )
 
     def _keep(self, verdict: Verdict) -> None:

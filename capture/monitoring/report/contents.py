@@ -33,6 +33,7 @@ class SetState(StrEnum):
     MADE = "made"
     SHORT = "made from fewer frames"
     MISSING = "missing"
+    NOT_YET = "not shot yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,10 @@ class PixelStatistics:
     ----------
     whole, detail
         Stretches of the picture of the whole frame and of the picture of its centre at 100 %.
+    corner_to_centre
+        Mean of the four corners divided by the centre; None if the centre has no signal.
+    colours
+        Means of red, green and blue in the centre; None without a 2x2 colour filter array.
     """
 
     width: int
@@ -131,6 +136,8 @@ class PixelStatistics:
     histogram: Histogram
     whole: Stretch
     detail: Stretch
+    corner_to_centre: float | None = None
+    colours: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +150,10 @@ class MasterReport:
         Path of the file, relative to the folder of the night if the file is in that folder.
     look
         Statistics of the pixels; None if the file cannot be read, in which case `fault` contains the reason.
+    judgement
+        What its noise adds to a light, in words; empty if unknown.
+    change
+        How it differs from the last master of the same setting from an earlier night; empty if there is none.
     """
 
     path: str
@@ -153,6 +164,8 @@ class MasterReport:
     rejected_fraction: float
     look: PixelStatistics | None = None
     fault: str = ""
+    judgement: str = ""
+    change: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +197,11 @@ class SetReport:
     growth: tuple[Growth, ...]
     masters: tuple[MasterReport, ...]
     is_reached: bool = True
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the set has a master."""
+        return self.state in {SetState.MADE, SetState.SHORT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +271,7 @@ class LightsReport:
         The frames for display.
     sentence
         The result, and what to do.
-    frames, filter, exposure_s, count, cleanness, masters
+    frames, filter, exposure_s, count, cleanness, masters, sky_adu, noise_adu
         As in `LightsVerified`.
     artifacts
         The artifacts, the most harmful first.
@@ -268,6 +286,8 @@ class LightsReport:
     cleanness: str
     masters: tuple[str, ...]
     artifacts: tuple[ArtifactReport, ...]
+    sky_adu: float | None = None
+    noise_adu: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ def gather(events: Iterable[Event], *, zone: tzinfo | None = None, is_running: b
         began=runs[0].started.at,
         ended=last.ended_at,
         runs=tuple(_run_report(run) for run in runs),
-        masters_made=sum(each.state is not SetState.MISSING for each in sets),
+        masters_made=sum(each.is_made for each in sets),
         masters_planned=len(sets),
         frames_accepted=len(night.accepted),
         frames_rejected=len(night.rejected),
@@ -413,7 +413,9 @@ class _Gathered:
         if step.is_left_out:
             return SetState.MISSING, f"skipped, {step.note}"
         if step.ended is None:
-            return SetState.MISSING, "the night ended before the set was finished" if is_over else "not made yet"
+            if not is_over:
+                return SetState.NOT_YET, ""
+            return SetState.MISSING, "the night ended before the set was finished"
         return SetState.MISSING, self._root_cause(step) or step.failure or "no master was written"
 
     def _root_cause(self, step: _Step) -> str:

@@ -24,6 +24,8 @@ def _lights_report(event: LightsVerified) -> LightsReport:
         count=event.count,
         cleanness=event.cleanness.value,
         masters=tuple(map(printable, event.masters)),
+        sky_adu=event.sky_adu,
+        noise_adu=event.noise_adu,
         artifacts=tuple(map(_artifact_report, event.artifacts)),
     )
 

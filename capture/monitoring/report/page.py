@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from coldframe.capture.events.verification import Cleanness, Verified
 from coldframe.capture.monitoring.progress.quantities import duration_text, exposure_text, printable
 from coldframe.capture.monitoring.report import charts
 from coldframe.capture.monitoring.report.contents import MasterReport, NightReport, NightState, SetReport, SetState
@@ -33,7 +34,12 @@ SIGNS = {
 }
 """CSS class and sign of each state of a night. The signs differ, because some users cannot distinguish the colours."""
 
-SET_SIGNS = {SetState.MADE: ("good", "✔"), SetState.SHORT: ("warn", "▲"), SetState.MISSING: ("bad", "✘")}
+SET_SIGNS = {
+    SetState.MADE: ("good", "✔"),
+    SetState.SHORT: ("warn", "▲"),
+    SetState.MISSING: ("bad", "✘"),
+    SetState.NOT_YET: ("note", "…"),
+}
 
 NOT_SAFE = ("bad", "✘")
 
@@ -131,7 +137,8 @@ def render(
         style=style(),
         sign=NOT_SAFE if verdict.safe is False else SIGNS[verdict.state],
         cards=[_card(made, summaries) for made in report.sets],
-        missing=[made for made in report.sets if made.state is not SetState.MADE],
+        missing=[made for made in report.sets if made.state not in {SetState.MADE, SetState.NOT_YET}],
+        next_steps=next_steps(report),
         tunings=[(tuning, charts.tuning_chart(tuning)) for tuning in report.tunings],
         cameras=[(camera, charts.transfer_chart(camera)) for camera in report.cameras],
         sensor=charts.sensor_chart(report.temperature, zone),
@@ -143,6 +150,22 @@ def render(
         made_at=made_at,
     )
     return CONTROLS.sub(" ", page)
+
+
+def next_steps(report: NightReport) -> list[tuple[str, str]]:
+    """Return the commands that follow a night, each with its purpose."""
+    steps = [("coldframe run", "shoot the missing sets")] if report.masters_made < report.masters_planned else []
+    if not report.masters_made:
+        return steps
+    lights = [each for each in report.lights if each.frames == Verified.LIGHTS]
+    if not lights or any(each.cleanness != Cleanness.CLEAN for each in lights):
+        steps.append(("coldframe diagnose LIGHTS --html diagnosis.html", "see whether the lights calibrate clean"))
+    return [
+        *steps,
+        ("coldframe calibrate LIGHTS", "calibrate the lights with the matching masters"),
+        ("coldframe library export FOLDER --for siril", "export the masters for Siril"),
+        ("coldframe library export FOLDER --for wbpp", "export the masters for PixInsight (WBPP)"),
+    ]
 
 
 def style() -> Markup:

@@ -53,7 +53,7 @@ def _verdict_of_rig(last: Run, sets: Sequence[SetReport], *, zone: tzinfo | None
         return Verdict(state, ending.rig_is_safe, printable(sentence))
     at = f"{last.ended_at.astimezone(zone):%H:%M}"
     if is_running:
-        made = sum(each.state is not SetState.MISSING for each in sets)
+        made = sum(each.is_made for each in sets)
         return Verdict(
             NightState.RUNNING, None, f"The night is still running: {made} of {len(sets)} masters were made by {at}."
         )
