@@ -133,11 +133,11 @@ def thinned(readings: Sequence[Reading]) -> Iterator[Reading]:
 
 
 def remarks_of(events: Iterable[Event]) -> Iterator[Remark]:
-    """Yield the warnings and errors of a night. Merge equal consecutive ones."""
+    """Yield the warnings and errors of a night, without diagnoses. Merge equal consecutive ones."""
     narrator, current = Narrator(), None
     for event in events:
         line = narrator.narrate(event)
-        if line is None or line.severity is Severity.INFO or isinstance(event, NightEnded):
+        if line is None or line.severity is Severity.INFO or isinstance(event, NightEnded | LightsVerified):
             continue
         if current is not None and (current.severity, current.text) == (line.severity, line.text):
             current = replace(current, times=current.times + 1)
