@@ -144,6 +144,8 @@ class Reshooting:
                 if panel is None or panel.brightness_limits is None:
                     raise _HinderedError("the panel cannot be dimmed")
                 steps = [step.tuning, step]
+            case Remedy.MORE_DARKS if step.setpoint_c is None:
+                raise _HinderedError("the sensor has no setpoint, and its temperature has changed")
             case _:
                 steps = [replace(step, count=max(_grown(step, artifact) - step.count, 1))]
         if not self.progress.has_time_for(steps):
