@@ -61,5 +61,9 @@ def _limits(examined: Examination) -> Iterator[tuple[Kind, Sensitivity | str]]:
 
 def with_findings(diagnosis: Diagnosis, more: tuple[Finding, ...]) -> Diagnosis:
     """Return a diagnosis with the findings of its masters, which come after those of the lights that matter."""
-    ordered = sorted((*diagnosis.findings, *more), key=lambda each: (each.matters, each.harm), reverse=True)
+    ordered = sorted(
+        (*diagnosis.findings, *more),
+        key=lambda each: (each.matters, each.kind is not Kind.MASTERS, each.harm),
+        reverse=True,
+    )
     return replace(diagnosis, findings=tuple(ordered))

@@ -1,7 +1,7 @@
 """The examination of a set of calibrated lights: all estimates together, before any is judged."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -11,7 +11,13 @@ from coldframe.calibration.diagnosis.estimating.dust import DustResult, find_dus
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate
 from coldframe.calibration.diagnosis.estimating.gain import Gain, excess_of_uncertainty, find_gain
 from coldframe.calibration.diagnosis.estimating.lines import LinePattern, columns_of, find_pattern, rows_of
-from coldframe.calibration.diagnosis.estimating.measuring import LightMeter, Masters, colour_medians
+from coldframe.calibration.diagnosis.estimating.measuring import (
+    LightMeasures,
+    LightMeter,
+    Masters,
+    colour_medians,
+    scaled_hot,
+)
 from coldframe.calibration.diagnosis.estimating.motes import Motes, find_motes
 from coldframe.calibration.diagnosis.estimating.pedestals import Pedestals, find_pedestals
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPattern, find_sensor_pattern
@@ -123,15 +129,15 @@ def examine(
     gain = find_gain(masters.flat, masters.dark, stated_e_per_adu, period)
     flat_bins = binned_flat(masters.planes.response, period)
     motes = find_motes(flat_bins)
-    meter = LightMeter(masters, 1.0 if gain is None else gain.e_per_adu, period, motes.mask)
-    lights = [meter.measure(signal) for signal in signals]
+    meter = LightMeter(masters, period, motes.mask)
+    lights = _measured(meter, signals)
     if not lights:
         raise ValueError("no lights")
     total = np.sum([light.tiles for light in lights], axis=0)
     noise = np.array([_noise_of(light.tiles) for light in lights])
     noise_adu = float(np.sqrt(np.mean(noise**2)))
     sky_adu = float(np.mean([light.sky_adu for light in lights]))
-    kept = [lights[i] for i in np.linspace(0, len(lights) - 1, min(len(lights), MOST_MAPS)).astype(int)]
+    kept = [light for light in lights if light.bins.size]
     pattern = find_sensor_pattern(kept)
     with_flat = masters.flat is not None
     return Examination(
@@ -145,9 +151,9 @@ def examine(
         None
         if gain is None or not total[..., BLOCKS].any()
         else find_pedestals(lights, gain, excess_of_uncertainty(masters.dark), excess_of_uncertainty(masters.flat)),
-        find_residual(lights, meter.hot),
-        _lines(*rows_of(lights), noise, masters.dark, 1),
-        _lines(*columns_of(lights), noise, masters.dark, 0),
+        find_residual(lights, scaled_hot(meter.hot, masters.dark_scale)),
+        find_pattern(*rows_of(lights), noise, _dark_lines(masters.dark, 1), period),
+        find_pattern(*columns_of(lights), noise, _dark_lines(masters.dark, 0), period),
         pattern,
         motes,
         find_dust(pattern, motes),
@@ -157,6 +163,24 @@ def examine(
         _error_fraction(masters.dark, 1.0, noise_adu),
         _error_fraction(masters.flat, sky_adu, noise_adu) if with_flat else 0.0,
     )
+
+
+def _measured(meter: LightMeter, signals: Iterable[F32]) -> list[LightMeasures]:
+    """Measure lights, and keep the bins of each, or of every second, every fourth and so on if there are many."""
+    lights: list[LightMeasures] = []
+    step = 1
+    for number, signal in enumerate(signals):
+        light = meter.measure(signal)
+        lights.append(light if number % step == 0 else without_bins(light))
+        if sum(each.bins.size > 0 for each in lights) > MOST_MAPS:
+            step *= 2
+            lights = [each if place % step == 0 else without_bins(each) for place, each in enumerate(lights)]
+    return lights
+
+
+def without_bins(light: LightMeasures) -> LightMeasures:
+    """Return the measurements of a light without its bins, which need most of the memory."""
+    return replace(light, bins=np.zeros((0, 0), np.float32))
 
 
 def binned_flat(response: F32, period: int) -> F32:
@@ -175,8 +199,8 @@ def _noise_of(tiles: F64) -> float:
     return float(np.sqrt(tiles[..., SCATTER].sum() / (PIXELS - 1) / blocks)) if blocks else float("nan")
 
 
-def _lines(lines: F64, pixels: F64, noise: F64, dark: MasterPlanes | None, axis: int) -> LinePattern:
-    return find_pattern(lines, pixels, noise, None if dark is None else line_residuals(dark.mean, axis))
+def _dark_lines(dark: MasterPlanes | None, axis: int) -> F64 | None:
+    return None if dark is None else line_residuals(dark.mean, axis)
 
 
 def line_residuals(plane: F32, axis: int) -> F64:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from coldframe.calibration.diagnosis.diagnosing import diagnose, with_findings
 from coldframe.calibration.diagnosis.estimating.measuring import Masters
 from coldframe.calibration.diagnosis.examination import Examination, examine
-from coldframe.calibration.diagnosis.findings import Diagnosis, Kind
+from coldframe.calibration.diagnosis.findings import Diagnosis, Finding, Kind
 from coldframe.calibration.diagnosis.header_evidence import with_header_evidence
 from coldframe.calibration.diagnosis.master_files import (
     FULL_RANGE_ADU,
@@ -26,6 +26,7 @@ from coldframe.calibration.diagnosis.master_files import (
     load_masters,
     masters_in_use,
 )
+from coldframe.calibration.diagnosis.masters.looking import LightsAtHand, look_at_master
 from coldframe.calibration.diagnosis.negative_pixels import negative_findings
 from coldframe.calibration.diagnosis.untestable import (
     knowledge_of,
@@ -56,6 +57,9 @@ _CALIBRATED_NAME = re.compile(r"pp_.*|.*[_-](c|cal|calibrated)", re.IGNORECASE)
 
 SMALLEST_SIDE = 128
 """Smallest width and height of lights, pixels; the largest shadows have a diameter of 100 pixels."""
+
+MOST_OF_FRACTIONS = 0.999
+"""Part of the pixels that do not exceed 1 in lights that contain fractions of the full range."""
 
 MOST_ADU = 1e8
 """Largest value of a calibrated light; a division by a dark flat can exceed 16 bits."""
@@ -295,12 +299,32 @@ def diagnose_set(
         examined = examine(chain([opening], signals), setup, masters, e_per_adu or first.e_per_adu, period)
     examined = without_untestable(examined, known)
     diagnosis = diagnose(examined)
-    diagnosis = with_findings(diagnosis, tuple(negative_findings(examined, diagnosis.findings)))
+    more = (*negative_findings(examined, diagnosis.findings), *_master_findings(examined))
+    diagnosis = with_findings(diagnosis, more)
     in_use = masters_in_use(setup, recipe, masters)
     diagnosis = with_header_evidence(diagnosis, {each.kind: each.differences for each in in_use})
     return DiagnosedSet(
         examined, with_reasons(diagnosis, known, missing or {}), in_use, tuple(reading.read), tuple(reading.refused)
     )
+
+
+def _master_findings(examined: Examination) -> Iterator[Finding]:
+    """Yield the faults of the masters by themselves that matter for the lights.
+
+    The noise of masters is judged from the lights.
+    """
+    masters = examined.masters
+    lights = LightsAtHand(examined.light.exposure_s or 0.0, examined.noise_adu, examined.sky_adu)
+    if masters.dark is not None:
+        yield from _mattering(look_at_master(masters.dark, bias=masters.bias, flat=masters.flat, lights=lights))
+    if masters.flat is not None:
+        yield from _mattering(look_at_master(masters.flat, lights=lights))
+
+
+def _mattering(findings: Sequence[Finding]) -> Iterator[Finding]:
+    for finding in findings:
+        if finding.matters:
+            yield finding
 
 
 @dataclass(slots=True, eq=False)
@@ -371,7 +395,9 @@ def _signal_of(pixels: NDArray[np.uint16] | F32, planes: Correction) -> F32:
 
 def in_adu(pixels: NDArray[np.uint16] | F32) -> F32:
     """Return pixels in ADU; fractions of the full range are scaled to 16 bits."""
-    scale = FULL_RANGE_ADU if pixels.dtype.kind == "f" and pixels.max() <= HIGHEST_OF_FRACTIONS else 1
+    # Stars may exceed the full range of floats.
+    is_fraction = pixels.dtype.kind == "f" and np.quantile(pixels[::3, ::3], MOST_OF_FRACTIONS) <= HIGHEST_OF_FRACTIONS
+    scale = FULL_RANGE_ADU if is_fraction else 1
     return np.asarray(pixels * np.float32(scale), np.float32)
 
 

@@ -77,7 +77,7 @@ def load_masters(recipe: LightRecipe, shape: tuple[int, int]) -> Masters:
     else:
         zeros = np.zeros(shape if flat is None else flat.mean.shape, np.float32)
         subtraction = Subtraction(zeros, zeros)
-    return Masters(correction(subtraction, flat), dark, bias, flat)
+    return Masters(correction(subtraction, flat), dark, bias, flat, recipe.dark_scale)
 
 
 def adu_master(path: Path) -> MasterPlanes:

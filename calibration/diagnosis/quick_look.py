@@ -33,7 +33,7 @@ from coldframe.calibration.diagnosis.untestable import knowledge_of, with_readou
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.kernels.block_sums import BIN, BLOCKS, PIXELS, SCATTER
 from coldframe.calibration.lights.arithmetic import Correction
-from coldframe.calibration.masters.reading import MasterPlanes
+from coldframe.calibration.masters.reading import MasterPlanes, sampled_master
 from coldframe.config.frames import FrameKind
 
 F32 = NDArray[np.float32]
@@ -46,10 +46,10 @@ _STEP = 3
 """Step of the pixels of a master that are kept; an odd step covers every colour of a filter array."""
 
 
-ENOUGH_PIXELS = 4_000_000
-"""Number of pixels of a light to examine; a quarter of the pixels of large sensors doubles the errors of estimates."""
+ENOUGH_PIXELS = 2_000_000
+"""Number of pixels of a light to examine; more pixels would cost time and reduce errors little."""
 
-MOST_PARTS = 4
+MOST_PARTS = 8
 _SQUARE = 8
 
 
@@ -86,26 +86,12 @@ class MasterSummary:
         if kind is FrameKind.DARK:
             self.hot = find_hot(master, self.period)
             self.dark_lines = line_residuals(master.mean, 1), line_residuals(master.mean, 0)
-        self.kept[kind] = _sampled(master)
+        self.kept[kind] = sampled_master(master, _STEP)
 
     def masters(self, planes: Correction) -> Masters:
         """Return the masters, of which only the planes have all pixels."""
         kept = self.kept
         return Masters(planes, kept.get(FrameKind.DARK), kept.get(FrameKind.BIAS), kept.get(FrameKind.FLAT))
-
-
-def _sampled(master: MasterPlanes) -> MasterPlanes:
-    def sampled(plane: F32) -> F32:
-        return plane[::_STEP, ::_STEP].copy()
-
-    return replace(
-        master,
-        mean=sampled(master.mean),
-        uncertainty=sampled(master.uncertainty),
-        frame_variance=sampled(master.frame_variance),
-        masked=None,
-        counts=None if master.counts is None else sampled(master.counts),
-    )
 
 
 class QuickLook:
@@ -146,7 +132,7 @@ class QuickLook:
         )
         measures = self._prepared(signal).measure(signal)
         nothing = np.zeros((0, 0), np.float32)
-        self._lights[path] = replace(measures, bins=nothing, stars=nothing > 0)
+        self._lights[path] = replace(measures, bins=nothing)
 
     def _prepared(self, signal: F32) -> LightMeter:
         with self._preparing:
@@ -154,7 +140,6 @@ class QuickLook:
                 planes = with_readout_noise(self._masters.planes, signal, self._summary.period)
                 meter = LightMeter(
                     replace(self._masters, planes=planes),
-                    1.0 if self._gain is None else self._gain.e_per_adu,
                     self._summary.period,
                     skipped_bins(signal.shape),
                 )
@@ -199,8 +184,8 @@ class QuickLook:
             gain=self._gain,
             pedestals=self._pedestals(lights),
             hot=find_residual(lights, self._summary.hot),
-            rows=find_pattern(*rows_of(lights), noise_adu, rows),
-            columns=find_pattern(*columns_of(lights), noise_adu, columns),
+            rows=find_pattern(*rows_of(lights), noise_adu, rows, self._summary.period),
+            columns=find_pattern(*columns_of(lights), noise_adu, columns, self._summary.period),
             pattern=SensorPattern(nothing, nothing, (), is_dithered=False),
             motes=Motes(nothing, nothing > 0, np.zeros((0, 2)), np.zeros(0)),
             dust=DustResult(Change.NONE, 0.0),

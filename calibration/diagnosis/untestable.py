@@ -1,7 +1,7 @@
 """The conclusions that missing masters, or masters without uncertainty, do not allow.
 
-An estimate that depends on a missing plane would be wrong rather than inaccurate. Therefore, such estimates are removed
-from the examination, and the reasons are stated by kind of artifact.
+An estimate that depends on a missing plane would be wrong rather than inaccurate. Therefore, these estimates are
+removed from the examination, and the reasons are stated by kind of artifact.
 """
 
 from collections.abc import Mapping
@@ -12,15 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.dust import Change, DustResult
-from coldframe.calibration.diagnosis.estimating.measuring import Masters
+from coldframe.calibration.diagnosis.estimating.measuring import Masters, pixel_variance
 from coldframe.calibration.diagnosis.examination import Examination
 from coldframe.calibration.diagnosis.findings import Diagnosis, Kind, Sensitivity
 from coldframe.calibration.lights.arithmetic import Correction
 
 F32 = NDArray[np.float32]
-
-_STEP = 7
-"""Step of the sampled rows; an odd step covers every colour of a filter array."""
 
 _LEAST_VARIANCE, _MOST_VARIANCE = 1e-6, 1e12
 """Range of the variance of a pixel, ADU^2."""
@@ -85,11 +82,7 @@ def with_readout_noise(planes: Correction, signal: F32, period: int) -> Correcti
     """
     if planes.dark_variance.any():
         return planes
-    sampled = signal[::_STEP]
-    steps = np.abs(sampled[:, 2 * period :: 2] - sampled[:, : -2 * period : 2])
-    # The difference of two pixels has twice the variance; stars and hot pixels do not change the median.
-    variance = (1.4826 * float(np.median(steps))) ** 2 / 2
-    limited = min(max(variance, _LEAST_VARIANCE), _MOST_VARIANCE)
+    limited = min(max(pixel_variance(signal, period), _LEAST_VARIANCE), _MOST_VARIANCE)
     return replace(planes, dark_variance=np.full(signal.shape, limited, np.float32))
 
 
@@ -127,7 +120,7 @@ def with_reasons(diagnosis: Diagnosis, known: Knowledge, missing: Mapping[Kind, 
     if not (known.readout_noise and known.flat_uncertainty):
         which = "the flat does" if known.readout_noise else "dark and bias do"
         reason = f"{which} not state the uncertainty of the pixels (UNCERT and COUNTS), on which this test depends"
-        untested |= dict.fromkeys((Kind.OFFSET, Kind.OVERCORRECTION), reason)
+        untested |= {kind: missing.get(kind, reason) for kind in (Kind.OFFSET, Kind.OVERCORRECTION)}
     if known.hot_replaced and Kind.TEMPERATURE in untested:
         untested[Kind.TEMPERATURE] = "the hot pixels were replaced in the lights; the raw lights would show them"
     found = {finding.kind for finding in diagnosis.findings}

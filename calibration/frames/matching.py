@@ -214,30 +214,56 @@ def superseded(masters: Mapping[Path, FrameSetup]) -> tuple[Path, ...]:
     A flat remains valid for lights of the same time, so only a flat that is more than `Tolerances.flat_days` newer
     replaces it.
     """
-    # The temperature limits are tight, because darks of an uncooled camera are useful at every temperature.
-    tolerances = Tolerances(
-        cooled_c=0.5,
-        uncooled_c=0.5,
-        bias_c=2.0,
-        exposure=1e-6,
-        exposure_s=0,
-        bias_days=1e9,
-        dark_days=1e9,
-        flat_days=1e9,
-    )
     return tuple(
-        path
-        for path, master in sorted(masters.items())
-        if any(_replaces(other, master, tolerances) for other in masters.values())
+        path for path, master in sorted(masters.items()) if any(_replaces(other, master) for other in masters.values())
     )
 
 
-def _replaces(newer: FrameSetup, older: FrameSetup, tolerances: Tolerances) -> bool:
+def predecessors(master: Path, masters: Mapping[Path, FrameSetup]) -> tuple[Path, ...]:
+    """Return the earlier masters that are equal to a master in all properties that matter for a light, oldest first.
+
+    Parameters
+    ----------
+    master
+        One of `masters`.
+    masters
+        Setups of all masters, by path.
+    """
+    newer = masters.get(master)
+    if newer is None:
+        return ()
+    found = [
+        (older.taken_at, path)
+        for path, older in masters.items()
+        if older.taken_at is not None and _follows(newer, older)
+    ]
+    return tuple(path for _, path in sorted(found))
+
+
+_EQUAL = Tolerances(
+    # Tight, because darks of an uncooled camera are useful at every temperature.
+    cooled_c=0.5,
+    uncooled_c=0.5,
+    bias_c=2.0,
+    exposure=1e-6,
+    exposure_s=0,
+    bias_days=1e9,
+    dark_days=1e9,
+    flat_days=1e9,
+)
+
+
+def _replaces(newer: FrameSetup, older: FrameSetup) -> bool:
+    if older.kind is FrameKind.FLAT and (rules.days_between(older, newer) or 0) <= Tolerances().flat_days:
+        return False
+    return _follows(newer, older)
+
+
+def _follows(newer: FrameSetup, older: FrameSetup) -> bool:
+    """Return whether a master is newer than another one of the same settings."""
     if newer.taken_at is None or older.taken_at is None or newer.taken_at <= older.taken_at:
         return False
     if newer.kind is not older.kind or older.kind is None:
         return False
-    if older.kind is FrameKind.FLAT and (rules.days_between(older, newer) or 0) <= Tolerances().flat_days:
-        return False
     compared: Iterable[Rule] = RULES_OF.get(older.kind, (*RULES_OF[FrameKind.DARK], rules.filter_name))
-    return all(rule(older, newer, tolerances) is None for rule in compared)
+    return all(rule(older, newer, _EQUAL) is None for rule in compared)

@@ -292,3 +292,32 @@ def median_around(plane: F32, y: int, x: int, period: int, around: F32) -> np.fl
             around[place] = value
             count += 1
     return np.float32((around[3] + around[4]) / 2)
+
+
+@kernel
+def sum_discs(plane: F32, radius: int, sums: F64) -> None:
+    """Write the sum over the disc around each pixel; pixels beyond the edges count as 0.
+
+    Parameters
+    ----------
+    plane
+        Shape (rows, columns).
+    radius
+        Radius of the disc in pixels.
+    sums
+        Output, same shape.
+    """
+    height, width = plane.shape
+    left = np.zeros((height, width + 1), np.float64)
+    for y in range(height):
+        for x in range(width):
+            left[y, x + 1] = left[y, x] + plane[y, x]
+    reaches = np.empty(2 * radius + 1, np.int64)
+    for step in range(-radius, radius + 1):
+        reaches[step + radius] = int(np.sqrt(radius * radius - step * step + 0.5))
+    for y in range(height):
+        sums[y] = 0
+        for row in range(max(y - radius, 0), min(y + radius + 1, height)):
+            reach = reaches[row - y + radius]
+            for x in range(width):
+                sums[y, x] += left[row, min(x + reach + 1, width)] - left[row, max(x - reach, 0)]

@@ -23,6 +23,7 @@ from coldframe.capture.flats.light_checks import (
     other_filter_in_beam,
 )
 from coldframe.capture.flats.tuning_frames import TuningFrames
+from coldframe.capture.recovery.exposing import apply_with_retries
 from coldframe.capture.rig.light_path import flat_light, select_filter, set_brightness
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.capture.steps import TuneStep
@@ -99,7 +100,7 @@ class FlatTuning:
         panel = self.context.rig.panel
         if panel is None or not panel.has_light:
             raise StepFailedError("there is no panel with a light")
-        await self.context.rig.camera.apply(self.step.readout)
+        await apply_with_retries(self.context, self.step.readout)
         await select_filter(self.context, self.step.filter)
         try:
             known = self.learned.recall(self._key(panel))

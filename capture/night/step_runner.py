@@ -8,7 +8,7 @@ from coldframe.capture.flats.learned import LearnedFlats
 from coldframe.capture.flats.tuning import FlatTuning
 from coldframe.capture.night.cooling import Cooling
 from coldframe.capture.night.plan_progress import PlanProgress
-from coldframe.capture.recovery.exposing import expose_with_retries
+from coldframe.capture.recovery.exposing import apply_with_retries, expose_with_retries
 from coldframe.capture.rig.light_path import darken
 from coldframe.capture.rig.temperature import OutOfReachError
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
@@ -115,7 +115,7 @@ class StepRunner:
         if known_adu is not None:
             return known_adu
         camera = self._context.rig.camera
-        await camera.apply(step.readout)
+        await apply_with_retries(self._context, step.readout)
         await darken(self._context)
         shortest_s = camera.features.exposure_s.minimum
         frame = await expose_with_retries(self._context, number, FrameKind.BIAS, shortest_s)

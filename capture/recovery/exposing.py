@@ -10,9 +10,22 @@ from coldframe.capture.recovery.pausing import until_resumed
 from coldframe.capture.recovery.retrying import ensure_ready, with_retries
 from coldframe.capture.session.context import NightContext
 from coldframe.capture.threads import in_thread
-from coldframe.config.frames import FrameKind
+from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.devices.camera import Frame
 from coldframe.devices.errors import DeviceLostError
+
+
+async def apply_with_retries(context: NightContext, readout: ReadoutSettings) -> ReadoutSettings:
+    """Apply readout settings, with as many retries as the night allows, and return them as the camera reads them back.
+
+    Raises
+    ------
+    StepFailedError
+        If the camera failed too often.
+    SettingRefusedError, NotSupportedError
+        If the camera does not support the settings.
+    """
+    return await with_retries(context, lambda: context.rig.camera.apply(readout))
 
 
 async def expose_with_retries(

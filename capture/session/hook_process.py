@@ -60,20 +60,26 @@ def failure_of(command: list[str]) -> str:
 
 
 def end_descendants(grace_s: float) -> None:
-    """Send SIGTERM to all descendants, and after the grace time SIGKILL, also to those that were started meanwhile.
+    """Send SIGTERM to all descendants, and after the grace time SIGKILL to those that remain or were started meanwhile.
 
-    A process that waits for a disk does not end on SIGKILL, so each signal gets at most the grace time.
+    Processes that were started after SIGTERM clean up, so they get the grace time, too. A process that waits for a disk
+    does not end on SIGKILL; therefore the wait for it is bounded as well.
     """
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        signalled: set[int] = set()
-        ends_s = time.monotonic() + grace_s
-        while has_children() and time.monotonic() < ends_s:
-            new = descendants() - signalled
-            for process in new:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.kill(process, number)
-            signalled |= new
-            time.sleep(PERIOD_S)
+    send(signal.SIGTERM, descendants())
+    ends_s = time.monotonic() + grace_s
+    while has_children() and time.monotonic() < ends_s:
+        time.sleep(PERIOD_S)
+    ends_s = time.monotonic() + grace_s
+    while has_children() and time.monotonic() < ends_s:
+        send(signal.SIGKILL, descendants())
+        time.sleep(PERIOD_S)
+
+
+def send(number: signal.Signals, processes: set[int]) -> None:
+    """Send a signal to processes, some of which may have ended."""
+    for process in processes:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(process, number)
 
 
 def has_children() -> bool:

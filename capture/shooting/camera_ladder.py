@@ -16,7 +16,7 @@ from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.events.kinds import CameraMeasured
 from coldframe.capture.events.values import Severity
 from coldframe.capture.judging.light_leak import dark_ceiling_adu
-from coldframe.capture.recovery.exposing import expose_with_retries
+from coldframe.capture.recovery.exposing import apply_with_retries, expose_with_retries
 from coldframe.capture.rig.light_path import flat_light, select_filter
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.capture.session.skipping import skippable
@@ -117,7 +117,7 @@ class Characterisation:
         try:
             if light.readout in self._climbed or not self._is_in_reach(light):
                 return
-            settings = await self.context.rig.camera.apply(light.readout)
+            settings = await apply_with_retries(self.context, light.readout)
             self._climbed.add(light.readout)
             if await in_thread(self._is_wanted, settings):
                 async with skippable(self.context, number):

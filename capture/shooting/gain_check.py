@@ -14,7 +14,7 @@ from coldframe.calibration.camera.photon_transfer import LEAST_NOISE_STEPS, TILE
 from coldframe.calibration.camera.record import CAMERAS, CameraRecord, CameraRecords, by_setting, merged
 from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture.events.values import Severity, Topic
-from coldframe.capture.recovery.exposing import expose_with_retries
+from coldframe.capture.recovery.exposing import apply_with_retries, expose_with_retries
 from coldframe.capture.recovery.interference import reclaim
 from coldframe.capture.rig.light_path import darken
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
@@ -170,7 +170,7 @@ class GainCheck:
         """Set a neighbouring gain first, because drivers do not send a value that equals their last known value."""
         assert readout.gain is not None
         beside = readout.gain + 1 if limits.contains(readout.gain + 1) else readout.gain - 1
-        await self._context.rig.camera.apply(replace(readout, gain=beside))
+        await apply_with_retries(self._context, replace(readout, gain=beside))
 
     async def _reconnect(self, _readout: ReadoutSettings, _limits: Limits) -> None:
         await self._context.rig.camera.reconnect()
@@ -185,14 +185,14 @@ class GainCheck:
         """Shoot bias frames at the given setting. Return their fingerprint, or None if they are unusable."""
         context, series = self._context, TileSeries()
         await darken(context)
-        settings = await context.rig.camera.apply(readout)
+        settings = await apply_with_retries(context, readout)
         shortest_s = context.rig.camera.features.exposure_s.minimum
         for _ in range(MOST_FRAMES):
             frame = await expose_with_retries(context, number, FrameKind.BIAS, shortest_s)
             if frame.settings != settings:
                 await in_thread(context.folder.save_check, frame, None)
                 reclaim(context, settings, frame.settings)
-                settings = await context.rig.camera.apply(readout)
+                settings = await apply_with_retries(context, readout)
                 continue
             await in_thread(self._measure, frame, series)
             if series.frames == FRAMES or min(frame.pixels.shape) < TILE_PIXELS:

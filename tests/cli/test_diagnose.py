@@ -162,6 +162,7 @@ def test_a_clean_night_is_clean(shoot: Shoot) -> None:
         (faults.offset_adu(60), "offset"),
         (faults.fixed_rows(6), "banding"),
         (faults.few_darks(2), "banding"),
+        (faults.saturated_flat(0.1), "masters"),
     ],
     ids=str,
 )
@@ -213,8 +214,10 @@ def test_lights_of_several_sets_are_diagnosed_apart(shoot: Shoot, tmp_path: Path
     assert sorted(each["clean"] for each in found["sets"]) == [False, True]
     assert len(found["lights"]) == 2 * LIGHTS
     assert "1 of 2 sets" in found["verdict"]
-    text = diagnose(*lights, "--library", tmp_path / "library").stdout
+    page = tmp_path / "page.html"
+    text = diagnose(*lights, "--library", tmp_path / "library", "--html", page).stdout
     assert text.count("5 lights: ") == 2
+    assert page.read_text("utf-8").count('src="data:image/png;base64,') == 8
 
 
 def library_of(folder: Path) -> Path:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_ratio
-from coldframe.calibration.diagnosis.estimating.motes import Motes, disc_sums, scaled, turned
+from coldframe.calibration.diagnosis.estimating.motes import Motes, disc_area, disc_sums, scaled, turned
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPattern
 from coldframe.calibration.diagnosis.estimating.smoothing import smoothed
 
@@ -26,13 +26,20 @@ ANGLES = (*(step / 2 for step in range(1, 17)), *(-step / 2 for step in range(1,
 
 ANGLE_ERROR = 0.25
 
+LARGE_ANGLE = 45.0
+TURNING_PART, TURNING_GAIN = 0.05, 30.0
+"""A small rotation must explain more than a shift alone by this part and by this improvement in chi-square."""
+
+SHIFT_ERROR, RELATIVE_SHIFT_ERROR = 0.08, 0.05
+"""Errors of a shift in bins, and relative to it, that follow from the size of the bins and the smoothing."""
+
 SCALES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4)
 """Relative sizes of shadows to look for."""
 
 LEAST_GAIN = 80.0
 """Smallest improvement in chi-square by a change of the shadows; see diagnosis of clean nights in benchmarks."""
 
-EXPLAINED = 0.5
+EXPLAINED = 0.4
 """A change that explains less than this part of the remainder is none: the shadows are others."""
 
 NEW_SIGMA = 11.0
@@ -46,6 +53,8 @@ LEAST_ALIKE = 0.65
 """Smallest part of what remains that has the form of the shadow; what nebulae leave has another form."""
 
 _EDGE = 3
+"""Single shadows closer to an edge, in bins, are left out, because their surroundings are unknown on one side."""
+
 _MOST_NEW = 20
 
 _RADII = (1, 2, 3, 5, 8)
@@ -155,12 +164,9 @@ def find_dust(pattern: SensorPattern, motes: Motes) -> DustResult:
     new, gone = _new_shadows(left, motes), _gone_shadows(left, motes)
     if best.gain < LEAST_GAIN:
         best = DustResult(Change.NONE, best.gain)
-    elif (
-        best.change is not Change.WEAKER
-        and len(new) + len(gone) > 1
-        and best.gain < EXPLAINED * _remainder(seen, motes)
-    ):
-        best = DustResult(Change.OTHER, best.gain)
+    elif best.change is not Change.WEAKER and best.gain < EXPLAINED * _remainder(seen, motes):
+        # What remains has another cause: other shadows if there are any, or else nebulae.
+        best = DustResult(Change.OTHER if len(new) + len(gone) > 1 else Change.NONE, best.gain)
     known = seen.weight > 0
     noise = float(np.median(1 / np.sqrt(seen.weight[known]))) if known.any() else 0.0
     return replace(best, new=new, gone=gone, noise=noise)
@@ -179,19 +185,27 @@ def _weighted(pattern: SensorPattern, motes: Motes) -> _Seen:
 
 def _best_change(seen: _Seen, motes: Motes) -> tuple[DustResult, F32]:
     template = motes.template
-    nothing = np.zeros_like(template)
+    none = DustResult(Change.NONE, 0.0), np.zeros_like(template)
     if not motes.mask.any():
-        return DustResult(Change.NONE, 0.0), nothing
+        return none
     found = [_shift(seen, template, template, 0.0), _amplitude(seen, motes)]
     found += [_scaled(seen, motes, factor) for factor in SCALES]
     # Without a remainder in the shadows, no rotation can improve it.
     count = np.count_nonzero(motes.mask)
     if _remainder(seen, motes) > 3 * np.sqrt(2 * count) or max(each.gain for each, _ in found) > LEAST_GAIN / 2:
         found += [_shift(seen, template, turned(template, angle), angle) for angle in ANGLES]
-    best, model = max(found, key=lambda each: each[0].gain)
+    inside = [each for each in found if max(abs(each[0].down), abs(each[0].across)) < MOST_SHIFT]
+    best, model = max(inside, key=lambda each: _comparable_gain(each[0]), default=none)
     if best.change in {Change.SHIFTED, Change.TURNED}:
         return _fine_shift(seen, template, best)
     return best, model
+
+
+def _comparable_gain(result: DustResult) -> float:
+    """Return the gain, less what the additional freedom of a rotation gains in any case."""
+    if result.change is Change.TURNED and abs(result.angle) < LARGE_ANGLE:
+        return result.gain * (1 - TURNING_PART) - TURNING_GAIN
+    return result.gain
 
 
 def _remainder(seen: _Seen, motes: Motes) -> float:
@@ -253,7 +267,13 @@ def _fine_shift(seen: _Seen, template: F32, best: DustResult) -> tuple[DustResul
     near = [(best.down + down, best.across + across) for down in steps for across in steps]
     fine = max(near, key=lambda each: seen.gain(_moved(changed, *each) - template))
     model = _moved(changed, *fine) - template
-    return replace(best, gain=seen.gain(model), down=float(fine[0]), across=float(fine[1])), model
+    shift = float(np.hypot(fine[0], fine[1]))
+    error = (
+        best.error
+        if best.change is Change.TURNED
+        else float(np.sqrt(best.error**2 + SHIFT_ERROR**2 + (RELATIVE_SHIFT_ERROR * shift) ** 2))
+    )
+    return replace(best, gain=seen.gain(model), down=float(fine[0]), across=float(fine[1]), error=error), model
 
 
 def _moved(plane: F32, down: float, across: float) -> F32:
@@ -310,9 +330,11 @@ def _new_shadows(left: _Seen, motes: Motes) -> tuple[Shadow, ...]:
     """Return shadows that only the lights have."""
     found: list[Shadow] = []
     residual, weight = left.residual.copy(), left.weight
+    covered = (weight > 0).astype(np.float32)
     for radius in sorted(_RADII, reverse=True):
         total, norm = disc_sums(weight * residual, radius), disc_sums(weight, radius)
-        known = norm > 0.5 * np.median(norm)
+        known = disc_sums(covered, radius) > disc_area(radius) / 2
+        known[:_EDGE], known[-_EDGE:], known[:, :_EDGE], known[:, -_EDGE:] = False, False, False, False
         z = np.where(known, total / np.sqrt(np.maximum(norm, 1e-20)), 0)
         z = z / _local_spread(z.astype(np.float32), known & ~motes.mask)
         for _ in range(_MOST_NEW):

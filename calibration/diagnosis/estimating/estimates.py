@@ -54,7 +54,8 @@ def robust_fit(design: F64, values: F64, weights: F64) -> tuple[F64, F64]:
     kept = np.ones_like(root)
     for _ in range(_ROUNDS):
         scaled = design * (root * kept)[:, None]
-        parameters = np.linalg.lstsq(scaled, values * root * kept, rcond=None)[0]
+        # The few parameters allow normal equations, which are much faster than a decomposition of all values.
+        parameters = np.linalg.pinv(scaled.T @ scaled) @ (scaled.T @ (values * root * kept))
         residuals = (values - design @ parameters) * root
         sigma = spread(residuals)
         if sigma == 0.0:

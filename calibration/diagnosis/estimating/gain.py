@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coldframe.calibration.lights.caveats import flat_level_adu
-from coldframe.calibration.masters.reading import MasterPlanes, kept_scatter
+from coldframe.calibration.masters.reading import MasterPlanes, kept_scatter, sampled_master
 from coldframe.calibration.measuring.statistics import central_region
 
 _STEP = 3
@@ -16,6 +16,13 @@ _TRIMMED = (0.001, 0.999)
 STATED_ERROR = 0.02
 """Relative error of a gain that a header states: drivers give the nominal gain of a model of camera."""
 
+OTHER_UNITS = 1.5
+"""A stated gain that differs from the flat's by this factor is meant for other units, such as steps of a 12-bit
+converter without scaling to 16 bits."""
+
+LARGE_DIFFERENCE = 0.05
+"""Relative difference between the stated gain and that of the flat beyond which the header is doubtful as well."""
+
 CONFIRMED_ERROR = 0.007
 """Smallest relative error of a stated gain that agrees with the scatter of the flat."""
 
@@ -23,7 +30,8 @@ MEASURED_ERROR = 0.015
 """Relative error of a gain from a flat: bright pixels share charge, which reduces their scatter by 1 to 2 %."""
 
 UNCHECKED_ERROR = 0.08
-"""Relative error of a gain from a flat that no header confirms: a pedestal of the flat changes it in proportion."""
+"""Relative error of a gain that either only a header or only a flat states; a pedestal of the flat changes the latter
+in proportion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,30 +59,40 @@ def find_gain(
 ) -> Gain | None:
     """Return the stated gain, or else that of the flat; None if both are unknown."""
     measured = None if flat is None else _measured(flat, dark, period)
+    if measured is not None and stated_e_per_adu and not 1 / OTHER_UNITS < measured / stated_e_per_adu < OTHER_UNITS:
+        stated_e_per_adu = None
     if stated_e_per_adu is not None and stated_e_per_adu > 0:
-        apart = STATED_ERROR if measured is None else abs(measured / stated_e_per_adu - 1)
-        return Gain(stated_e_per_adu, min(max(apart, CONFIRMED_ERROR), STATED_ERROR), measured)
+        return Gain(stated_e_per_adu, _stated_error(stated_e_per_adu, measured), measured)
     return None if measured is None else Gain(measured, UNCHECKED_ERROR)
+
+
+def _stated_error(stated_e_per_adu: float, measured: float | None) -> float:
+    """Return the relative error of a stated gain; a pedestal of the flat or a wrong header can make the two differ."""
+    if measured is None:
+        return UNCHECKED_ERROR
+    apart = abs(measured / stated_e_per_adu - 1)
+    return max(min(apart, STATED_ERROR), CONFIRMED_ERROR, apart / 2 if apart > LARGE_DIFFERENCE else 0.0)
 
 
 def _measured(flat: MasterPlanes, dark: MasterPlanes | None, period: int) -> float | None:
     """Return the gain from the colour with the smallest relative scatter, to which the flat's level applies."""
     level_adu = flat_level_adu(flat.header)
-    scatter = kept_scatter(flat)
-    if level_adu is None or level_adu <= 0 or not scatter[::_STEP, ::_STEP].any():
+    sampled = sampled_master(flat, _STEP)
+    scatter = kept_scatter(sampled)
+    if level_adu is None or level_adu <= 0 or not scatter.any():
         return None
-    readout_adu2 = 0.0 if dark is None else float(np.median(kept_scatter(dark)[::_STEP, ::_STEP]))
+    readout_adu2 = 0.0 if dark is None else float(np.median(kept_scatter(sampled_master(dark, _STEP))))
     centre = central_region(flat.mean.shape)
     found = []
     for phase in ((slice(y, None, period), slice(x, None, period)) for y in range(period) for x in range(period)):
         adu_per_response = level_adu / float(np.median(flat.mean[centre][phase]))
-        variance = scatter[phase].ravel()[::_STEP].astype(np.float64)
-        response = flat.mean[phase].ravel()[::_STEP].astype(np.float64)
+        variance = scatter[phase].ravel().astype(np.float64)
+        response = sampled.mean[phase].ravel().astype(np.float64)
         low, high = np.quantile(variance, _TRIMMED)
         kept = (variance >= low) & (variance <= high)
         photon_adu2 = float(variance[kept].mean()) * adu_per_response**2 - readout_adu2
         if photon_adu2 > 0:
-            found.append((variance[kept].mean(), float(response[kept].mean()) * adu_per_response / photon_adu2))
+            found.append((float(variance[kept].mean()), float(response[kept].mean()) * adu_per_response / photon_adu2))
     return min(found)[1] if found else None
 
 
@@ -86,8 +104,9 @@ def excess_of_uncertainty(master: MasterPlanes | None) -> float:
     """
     if master is None or master.counts is None:
         return 1.0
-    cut = (slice(None, None, _STEP), slice(None, None, _STEP))
-    squares = np.square(master.uncertainty[cut].astype(np.float64))
-    scatter = kept_scatter(master)[cut] / np.maximum(master.counts[cut], 1)
+    sampled = sampled_master(master, _STEP)
+    assert sampled.counts is not None
+    squares = np.square(sampled.uncertainty.astype(np.float64))
+    scatter = kept_scatter(sampled) / np.maximum(sampled.counts, 1)
     ordinary = squares <= np.quantile(squares, _TRIMMED[1])
     return float(scatter[ordinary].mean() / squares[ordinary].mean()) if squares[ordinary].any() else 1.0

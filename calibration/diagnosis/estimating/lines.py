@@ -8,16 +8,19 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate, spread
 from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures
+from coldframe.calibration.kernels.block_sums import BIN
 
 F64 = NDArray[np.float64]
 
-RETAINED = 0.75
-"""Fraction of the variance of a line pattern that remains after the mean of each four lines is subtracted."""
+RETAINED = 0.5
+"""Fraction of the variance of independent lines that remains after the mean and the slope of each four lines are
+subtracted."""
 
 _FEWEST_PIXELS = 0.2
 """A line with fewer pixels than this fraction of the usual number is left out."""
 
 _LARGEST_SIGMA = 5.0
+_FEWEST_LINES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,10 @@ class LinePattern:
     correlation: float
 
 
-def find_pattern(lines: F64, pixels: F64, noise_adu: F64, of_dark: F64 | None) -> LinePattern:
+def find_pattern(lines: F64, pixels: F64, noise_adu: F64, of_dark: F64 | None, period: int = 1) -> LinePattern:
     """Return the pattern of lines.
+
+    Nebulae and gradients of the sky change smoothly from line to line, so the slope of each four lines is subtracted.
 
     Parameters
     ----------
@@ -58,15 +63,21 @@ def find_pattern(lines: F64, pixels: F64, noise_adu: F64, of_dark: F64 | None) -
         Noise of a pixel in each light: float64, shape (lights,).
     of_dark
         Residuals of the master dark, shape (lines,); None without a dark.
+    period
+        Distance between lines of the same colours: 1 or 2.
     """
     usual = np.median(pixels)
-    good = (pixels > _FEWEST_PIXELS * usual).all(axis=0) & np.isfinite(lines).all(axis=0)
+    good = (pixels > _FEWEST_PIXELS * usual).all(axis=0) & np.isfinite(_without_slopes(lines, period)).all(axis=0)
     good &= ~_outlying(np.where(good, np.nan_to_num(lines).mean(axis=0), 0.0))
+    if np.count_nonzero(good) < _FEWEST_LINES:
+        unknown = Estimate(0.0, float("inf"))
+        return LinePattern(unknown, unknown, unknown, 0.0, 0.0)
     values = lines[:, good]
     odd_even = np.where(np.arange(lines.shape[1])[good] % 2 == 0, 1.0, -1.0)
     lights, count = values.shape
     alternating = 2 * (values * odd_even).mean(axis=1)
-    flat = values - alternating[:, None] / 2 * odd_even
+    alternated = np.where(np.arange(lines.shape[1]) % 2 == 0, 0.5, -0.5)
+    flat = _without_slopes(lines - alternating[:, None] * alternated, period)[:, good]
     own = flat.var(axis=1) - (noise_adu[:, None] ** 2 / pixels[:, good]).mean(axis=1) * RETAINED
     own_adu2 = Estimate(float(own.mean()) / RETAINED, float(flat.var(axis=1).mean() * np.sqrt(2 / (count * lights))))
     error = float(values.std(axis=1).mean() * 2 / np.sqrt(count * lights))
@@ -76,12 +87,25 @@ def find_pattern(lines: F64, pixels: F64, noise_adu: F64, of_dark: F64 | None) -
         total = flat.sum(axis=0)
         pairs = lights * (lights - 1)
         each = (total**2 - (flat**2).sum(axis=0)) / pairs
-        # Two thirds of four residuals of zero sum are independent of each other enough for the error of their mean.
+        # Two of four residuals without mean and slope are independent.
         common = Estimate(float(each.mean()) / RETAINED, float(each.std() / np.sqrt(count * RETAINED)) / RETAINED)
     correlation = 0.0
     if of_dark is not None:
-        correlation = float(np.corrcoef(flat.mean(axis=0), of_dark[good])[0, 1])
+        own_lines = _without_slopes(of_dark[None], period)[0, good]
+        known = np.isfinite(own_lines)
+        correlation = float(np.corrcoef(flat.mean(axis=0)[known], own_lines[known])[0, 1]) if known.any() else 0.0
     return LinePattern(common, own_adu2, mean_alternating, float(alternating.std()), correlation)
+
+
+def _without_slopes(lines: F64, period: int) -> F64:
+    """Return lines less the slope of each group of four lines of the same colours; NaN for lines that fill no group."""
+    whole = lines.shape[1] // (BIN * period) * BIN * period
+    groups = lines[:, :whole].reshape(lines.shape[0], -1, BIN, period)
+    steps = (np.arange(BIN) - (BIN - 1) / 2)[None, None, :, None]
+    slopes = (groups * steps).sum(axis=2, keepdims=True) / (steps**2).sum()
+    flat = np.full_like(lines, np.nan)
+    flat[:, :whole] = (groups - slopes * steps).reshape(lines.shape[0], whole)
+    return flat
 
 
 def _outlying(values: F64) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.stars import star_bins
-from coldframe.calibration.kernels.block_sums import BIN, BLOCKS, SUMS
+from coldframe.calibration.kernels.block_sums import BIN, SUMS
 from coldframe.calibration.lights.arithmetic import Correction
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.calibration.threads import parallel_map, thread_count
@@ -45,12 +45,15 @@ class Masters:
         What is subtracted from the lights, and what divides them.
     dark, bias, flat
         The masters; None for masters that were not used.
+    dark_scale
+        Exposure of the lights divided by that of the dark, if the dark is scaled; otherwise 1.
     """
 
     planes: Correction
     dark: MasterPlanes | None = None
     bias: MasterPlanes | None = None
     flat: MasterPlanes | None = None
+    dark_scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,8 +85,6 @@ class LightMeasures:
         ADU, with the colours scaled to a common level: float32, shape (height // 4, width // 4); NaN without pixels.
     skies_adu
         Median of each colour: float64, shape (period ** 2,).
-    stars
-        bool, same shape as `bins`: bins with stars.
     tiles
         Sums of blocks: float64, shape (tile rows, tile columns, period ** 2, sums); see `kernels.diagnosis`.
     rows, columns
@@ -93,12 +94,11 @@ class LightMeasures:
     hot_adu
         Excess of the dark's hot pixels over their neighbours in the light, ADU above the dark.
     negative
-        Fraction of pixels below zero.
+        Fraction of pixels below zero, or clipped at zero.
     """
 
     bins: F32
     skies_adu: F64
-    stars: Mask
     tiles: F64
     rows: F64
     columns: F64
@@ -113,6 +113,11 @@ class LightMeasures:
         return float(self.skies_adu.mean())
 
 
+def scaled_hot(hot: HotPixels, scale: float) -> HotPixels:
+    """Return hot pixels as they are subtracted with a scaled dark."""
+    return HotPixels(hot.places, hot.excess_adu * np.float32(scale), hot.error_adu * scale)
+
+
 class LightMeter:
     """Measures lights that the same masters calibrate.
 
@@ -120,17 +125,14 @@ class LightMeter:
     ----------
     masters
         The masters.
-    e_per_adu
-        Electrons per ADU.
     period
         Distance between pixels of the same colour: 1 for monochrome sensors, 2 for 2 x 2 filter arrays.
     avoided
         bool, shape (height // 4, width // 4): bins with dust shadows.
     """
 
-    def __init__(self, masters: Masters, e_per_adu: float, period: int, avoided: Mask) -> None:
+    def __init__(self, masters: Masters, period: int, avoided: Mask) -> None:
         self._masters = masters
-        self._adu_per_e = 1 / e_per_adu
         self._period = period
         self._avoided = avoided
         height, width = masters.planes.subtracted.shape
@@ -177,14 +179,14 @@ class LightMeter:
             kernels.bin_signal(signal[rows], self._defects[rows], scales, bins[first:last])
 
         list(parallel_map(bin_part, edges[:-1], edges[1:]))
-        stars = star_bins(bins)
-        avoided = stars | self._avoided
+        avoided = star_bins(bins) | self._avoided
         tiles = np.zeros((*self._tiles, self._period**2, SUMS))
         height, width = signal.shape
         rows = np.zeros((2, height))
         starts = np.linspace(0, self._tiles[0], thread_count() + 1).astype(int) * self._tile
         columns = np.zeros((thread_count(), 2, width))
         planes = self._masters.planes
+        adu_per_e = self._scatter_per_level(signal, usual)
 
         def sum_part(part: int) -> None:
             kernels.sum_blocks(
@@ -195,7 +197,7 @@ class LightMeter:
                 planes.dark_variance,
                 self._defects,
                 avoided,
-                self._adu_per_e,
+                adu_per_e,
                 CUT_SIGMA,
                 self._period,
                 int(starts[part]),
@@ -212,15 +214,22 @@ class LightMeter:
         return LightMeasures(
             bins,
             skies,
-            stars,
             tiles,
             _means(rows),
             _means(column_sums),
             rows[1],
             column_sums[1],
             self._hot_excess(signal),
-            float((sampled < 0).mean()),
+            float((sampled <= 0).mean()),
         )
+
+    def _scatter_per_level(self, signal: F32, sky_adu: float) -> float:
+        """Return the variance of a pixel beyond that of the dark, relative to the level, ADU.
+
+        With a correct gain, these are the ADU per electron. Headers may state it for other units, so it is measured.
+        """
+        readout = float(np.median(self._masters.planes.dark_variance[::_STEP, ::_STEP]))
+        return max(pixel_variance(signal, self._period) - readout, 0.0) / max(sky_adu, 1.0)
 
     def _hot_excess(self, signal: F32) -> F32:
         from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415
@@ -262,12 +271,15 @@ def colour_medians(plane: F32, period: int) -> F64:
     return np.array([np.nanmedian(plane[y::step, x::step]) for y in range(period) for x in range(period)])
 
 
+def pixel_variance(signal: F32, period: int) -> float:
+    """Return the variance of most pixels of a light, ADU^2, from the differences of neighbours of the same colour."""
+    sampled = signal[::_STEP]
+    steps = np.abs(sampled[:, 2 * period :: 2] - sampled[:, : -2 * period : 2])
+    # The difference of two pixels has twice the variance; stars and hot pixels hardly change the median.
+    return float(1.4826 * np.nanmedian(steps)) ** 2 / 2
+
+
 def _means(sums: F64) -> F64:
     means = np.full(sums.shape[1], np.nan)
     np.divide(sums[0], sums[1], out=means, where=sums[1] > 0)
     return means
-
-
-def blocks_of(measures: LightMeasures) -> F64:
-    """Return the number of blocks in each tile; float64, shape (tile rows, tile columns, period ** 2)."""
-    return np.asarray(measures.tiles[..., BLOCKS])

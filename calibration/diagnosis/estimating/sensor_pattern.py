@@ -88,7 +88,7 @@ def find_sensor_pattern(lights: Sequence[LightMeasures]) -> SensorPattern:
         scaled.append(((light.bins - level) / np.maximum(noise, np.float32(1e-6))).astype(np.float32))
     places = places_of(scaled)
     # Residuals of dust are bright on one side; as part of every light, they would be masked as stars.
-    common = np.nan_to_num(np.nanmedian(np.array(scaled), axis=0)) if len(scaled) > _LEAST_DITHER else 0.0
+    common = np.median(np.nan_to_num(scaled), axis=0) if len(scaled) > _LEAST_DITHER else 0.0
     residuals = []
     for light, excess in zip(lights, scaled, strict=True):
         stars = widened(excess - common > _STAR_SIGMA, 1) | widened(excess - common > 10 * _STAR_SIGMA, 3)

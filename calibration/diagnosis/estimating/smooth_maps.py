@@ -15,9 +15,6 @@ from coldframe.calibration.kernels.block_sums import BLOCKS, DARK, PIXELS, SIGNA
 
 F64 = NDArray[np.float64]
 
-MIRRORED = 0.5
-"""A mirror image of the glow that fits this fraction as well as the glow itself shows that nebulae imitate it."""
-
 LEAST_GLOW = 0.05
 """Smallest glow to look for: standard deviation of its tiles, relative to the noise of a pixel."""
 
@@ -25,6 +22,8 @@ _FEWEST_BLOCKS = 4
 _FEWEST_TILES = 30
 _ROUNDS = 10
 _NOISE_ALONE = 1.5
+_FEWEST_LIGHTS = 4
+_PLANES = ("from left to right", "from top to bottom")
 
 LEAST_SKY = 0.2
 """Smallest part of the field without nebulae from which colours are compared."""
@@ -80,13 +79,50 @@ def colour_shape(lights: Sequence[LightMeasures], noise_adu: float) -> tuple[Est
     if np.count_nonzero(sky) < max(_FEWEST_TILES, LEAST_SKY * np.count_nonzero(known)):
         return None
     expected = noise_adu / float(np.median(green[sky]) * np.sqrt(PIXELS * np.median(blocks[sky])))
-    first, last = (np.log(means[..., colour][sky]) for colour in (0, 3))
-    middle = np.log(green[sky])
-    found = [
-        _largest_change(first - last, sky, np.sqrt(2) * expected, "first colour of the array relative to the last"),
-        _largest_change((first + last) / 2 - middle, sky, expected, "first and last colours relative to the others"),
-    ]
+    found = []
+    for name, ratio, noise in (
+        ("first colour of the array relative to the last", _first_to_last, np.sqrt(2) * expected),
+        ("first and last colours relative to the others", _outer_to_green, expected),
+    ):
+        shape, place = _largest_change(ratio(total, sky), sky, noise, name)
+        turned = _turned([ratio(light.tiles, sky) for light in lights], sky) if place.endswith(_PLANES) else 0.0
+        found.append((Estimate(shape.value, float(np.hypot(shape.error, turned))), place))
     return max(found, key=lambda each: each[0].significance)
+
+
+def _first_to_last(tiles: F64, sky: NDArray[np.bool_]) -> F64:
+    """Return the logarithm of the first colour relative to the last in the tiles of the sky."""
+    means = _levels(tiles, sky)
+    return np.asarray(np.log(means[:, 0] / means[:, 3]))
+
+
+def _outer_to_green(tiles: F64, sky: NDArray[np.bool_]) -> F64:
+    """Return the logarithm of the first and last colours relative to the two others in the tiles of the sky."""
+    means = _levels(tiles, sky)
+    return np.asarray(np.log(means[:, 0] * means[:, 3]) / 2 - np.log((means[:, 1] + means[:, 2]) / 2))
+
+
+def _levels(tiles: F64, sky: NDArray[np.bool_]) -> F64:
+    return np.asarray(np.maximum(tiles[sky][..., SIGNAL] / np.maximum(tiles[sky][..., BLOCKS], 1), 1e-3))
+
+
+def _turned(ratios: Sequence[F64], sky: NDArray[np.bool_]) -> float:
+    """Return the significant part of the change of a colour's gradient from the first light to the last.
+
+    The sky has coloured gradients too, but they turn and grow while the sky moves; the flat's stays the same.
+    """
+    y, x = (place[sky] for place in _places(sky.shape))
+    design = np.stack([np.ones_like(x), x, y], axis=1)
+    fits = [robust_fit(design, each, np.ones_like(each)) for each in ratios]
+    if len(fits) < _FEWEST_LIGHTS:
+        return 0.0
+    gradients = np.array([fit[1:] for fit, _ in fits])
+    steps = np.linspace(-0.5, 0.5, len(fits))
+    changes = (steps[:, None] * gradients).sum(axis=0) / (steps**2).sum()
+    scatter = gradients - gradients.mean(axis=0) - steps[:, None] * changes
+    errors = scatter.std(axis=0) / np.sqrt((steps**2).sum())
+    significant = np.maximum(np.abs(changes) - 2 * errors, 0)
+    return float(np.hypot(significant[0], significant[1]))
 
 
 def _empty_sky(level: F64, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -128,7 +164,7 @@ def _largest_change(values: F64, sky: NDArray[np.bool_], expected: float, name: 
     changes, inverse = fit[1:], np.linalg.pinv(covariance[1:, 1:] * shared)
     significance = float(np.sqrt(changes @ inverse @ changes))
     errors = np.sqrt(np.diag(covariance)[1:] * shared)
-    words = ("from left to right", "from top to bottom", "from the centre to the corners")
+    words = (*_PLANES, "from the centre to the corners")
     best = int(np.argmax(np.abs(changes) / errors))
     size = float(np.hypot(changes[0], changes[1])) if best < 2 else abs(float(changes[2]))  # noqa: PLR2004
     return Estimate(size, size / significance if significance else float("inf")), f"{name} {words[best]}"

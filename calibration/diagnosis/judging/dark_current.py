@@ -9,19 +9,21 @@ from coldframe.calibration.diagnosis.findings import Finding, Kind, Sensitivity
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 
 SIGNIFICANT = 6.0
-LEAST_SLOPE = 0.015
-"""Smallest part of the hot pixels that matters; 0.12 C."""
+LEAST_SLOPE = 0.035
+"""Smallest part of the hot pixels that matters; it corresponds to 0.3 C."""
 
-LEAST_CHANGED = 0.02
+LEAST_CHANGED = 0.05
 """Smallest fraction of changed hot pixels that matters; flickering pixels are fewer."""
 
 FEWEST_CHANGED = 10
 
-GLOW_SIGMA = 5.0
+GLOW_SIGMA = 6.0
 LEAST_GLOW = 0.06
-MOST_MIRRORED = 0.03
-MIRRORED_PART = 0.15
-"""Largest amount of a mirror image of the glow, and its largest part of the glow, at which no nebula imitates it."""
+MOST_MIRRORED = 0.05
+"""Largest amount of a mirror image of the glow at which no nebula imitates the glow."""
+
+_POSSIBLE = (-1.0, 1.0)
+"""Range of the part of the dark's glow that may remain: the lights have between none and twice its glow."""
 
 _SAME_EXPOSURE = 0.01
 _SAME_C = 0.3
@@ -75,6 +77,13 @@ def _cause(examined: Examination, slope: float) -> tuple[Kind, str, str]:
     if dark.readout.gain is not None and light.readout.gain is not None and dark.readout.gain != light.readout.gain:
         cause = f"the gains differ: {light.readout.gain:g} for the lights and {dark.readout.gain:g} for the dark"
         return Kind.BANDING, cause, again
+    is_scaled = examined.masters.dark_scale != 1
+    if is_scaled:
+        return (
+            Kind.AMP_GLOW,
+            "the scaled dark does not fit: dark current or glow does not grow with the exposure",
+            again,
+        )
     if light.exposure_s and dark.exposure_s and abs(dark.exposure_s / light.exposure_s - 1) > _SAME_EXPOSURE:
         length = "longer" if dark.exposure_s > light.exposure_s else "shorter"
         cause = (
@@ -103,9 +112,10 @@ def glow_findings(examined: Examination) -> Iterator[Finding]:
     if examined.glow is None:
         return
     glow, mirrored = examined.glow
-    if glow.significance <= GLOW_SIGMA or abs(glow.value) <= LEAST_GLOW:
+    is_possible = _POSSIBLE[0] < glow.value < _POSSIBLE[1]
+    if glow.significance <= GLOW_SIGMA or abs(glow.value) <= LEAST_GLOW or not is_possible:
         return
-    if mirrored > max(MOST_MIRRORED, MIRRORED_PART * abs(glow.value)):
+    if mirrored > MOST_MIRRORED:
         return
     much = "too little" if glow.value > 0 else "too much"
     slope = 0.0 if examined.hot is None else examined.hot.slope.value
@@ -124,7 +134,7 @@ def glow_findings(examined: Examination) -> Iterator[Finding]:
             f"{glow.value:+.0%} +- {glow.error:.0%} of the dark's glow remains in the lights; mirror images of the "
             f"glow fit with at most {mirrored:.0%}; hot pixels remain with {slope:+.1%}"
         ),
-        fix="shoot darks of the exposure and temperature of the lights, and do not scale them: --subtract dark",
+        fix="shoot darks like the lights, and do not scale them: coldframe run --only dark --redo",
         harm=1 + abs(glow.value),
     )
 
@@ -146,6 +156,6 @@ def glow_limit(examined: Examination) -> Sensitivity | str:
     if examined.glow is None:
         return "the dark has no glow"
     glow, mirrored = examined.glow
-    if mirrored > max(MOST_MIRRORED, MIRRORED_PART * abs(glow.value)):
+    if mirrored > MOST_MIRRORED:
         return "nebulae or the sky imitate the glow"
     return Sensitivity(100 * max(GLOW_SIGMA * glow.error, LEAST_GLOW), "%", "part of the dark's glow")

@@ -1,6 +1,7 @@
 """Shadows of dust that the flat does not remove."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,9 +31,12 @@ def dust_findings(examined: Examination) -> Iterator[Finding]:
     if examined.masters.flat is None:
         return
     dust = examined.dust
+    # Without dithering, dark clouds of the sky look like new shadows.
+    dust = dust if examined.pattern.is_dithered else replace(dust, new=(), gone=())
     singles = (*dust.new, *dust.gone)
     if dust.change is Change.WEAKER:
-        if abs(dust.scale - 1) > LEAST_WEAKNESS:
+        subtracted = examined.masters.dark is not None or examined.masters.bias is not None
+        if abs(dust.scale - 1) > LEAST_WEAKNESS and subtracted:
             yield _weaker(examined, dust)
     elif dust.change is not Change.NONE:
         yield _changed(examined, dust)
@@ -139,6 +143,8 @@ def dust_limit(examined: Examination) -> Sensitivity | str:
     """Return the depth of the faintest new mote that would be found, or the reason why none would."""
     if examined.masters.flat is None:
         return "no flat"
+    if not examined.pattern.is_dithered:
+        return "lights without dithering do not tell new shadows from dark clouds; shifted shadows would be found"
     area = 12**2 * np.pi / 4 / BIN**2
     depth = NEW_SIGMA * examined.dust.noise / float(np.sqrt(area))
     return Sensitivity(100 * depth, "%", "depth of a new shadow of 12 px")

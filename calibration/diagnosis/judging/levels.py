@@ -17,16 +17,27 @@ SIGNIFICANT = 5.0
 LEAST_OF_SKY = 0.009
 """Smallest pedestal that matters, relative to the sky."""
 
-LEAST_BY_NOISE = 0.05
-"""Smallest pedestal that the photon noise alone shows, relative to the sky; nebulae add noise."""
+LEAST_BY_NOISE = 0.15
+"""Smallest pedestal that the photon noise alone shows, relative to the sky; nebulae add noise, and
+no flat confirms the gain."""
 
-OTHER_RESPONSE = Estimate(0.004, 0.003)
+OTHER_RESPONSE = Estimate(0.004, 0.004)
 """The pattern of the pixels depends on the colour of the light, so that the flat removes it incompletely; the pedestal
 that this imitates, relative to the sky, for the correlation of the patterns of 0.994 to 1 in simulated nights."""
 
-LEAK_SIGMA = 4.5
+LEAST_GENUINE = 0.3
+"""Smallest part of the pattern of the flat that is not its noise; smoothed flats have none."""
+
 LEAK_CHI2 = 5.0
-"""Significance of a gradient, or advantage in chi-square, from which light in the dark is the cause."""
+"""Advantage in chi-square, beyond the four that a gradient in two directions has by chance with a pedestal of the flat,
+from which light in the dark is the cause."""
+
+UNCONFIRMED_CHI2 = 2.0
+"""If the gain from the flat contradicts over-correction by this chi-square, the lamp has another colour than the sky,
+which makes the pattern of the pixels differ."""
+
+GRADIENT_SIGMA = 2.3
+"""Significance from which light in the dark is called uneven."""
 
 NAMED_SIGMA = 2.5
 """Significance of the witness that tells an offset from a pedestal of the flat."""
@@ -34,8 +45,8 @@ NAMED_SIGMA = 2.5
 UNSEEN_STARS = 0.004
 """Stars too faint to be masked add noise; the error of the level that this causes, relative to the sky."""
 
-_PEDESTAL_FRACTION = 0.5
-"""A pedestal above this fraction of the dark's level means that nothing was subtracted."""
+_SAME_LEVEL = 0.15
+"""A pedestal that differs from the dark's level by less than this fraction means that nothing was subtracted."""
 
 PEDESTAL_OF_LIGHTS = "the lights still contain their pedestal: the bias or dark was not, or not completely, subtracted"
 
@@ -55,7 +66,11 @@ def pedestal_findings(examined: Examination) -> Iterator[Finding]:
         if noise.significance > SIGNIFICANT and abs(noise.value) > LEAST_BY_NOISE * sky:
             yield _offset(examined, noise, "their photon noise implies another level; without a flat, no other witness")
         return
-    if response.significance <= SIGNIFICANT or abs(response.value) <= LEAST_OF_SKY * sky:
+    if (
+        found.genuine < LEAST_GENUINE
+        or response.significance <= SIGNIFICANT
+        or abs(response.value) <= LEAST_OF_SKY * sky
+    ):
         return
     chi2 = _chi_squares(examined, response, noise)
     slope = max((found.across_adu, found.down_adu), key=lambda each: each.significance)
@@ -65,9 +80,9 @@ def pedestal_findings(examined: Examination) -> Iterator[Finding]:
             f" and {noise.value:+.1f} +- {noise.error:.1f} ADU"
         )
         yield _offset(examined, _combined(response, noise), evidence)
-    elif response.value < 0 and (slope.significance > LEAK_SIGMA or chi2.flat - chi2.leak > LEAK_CHI2):
+    elif response.value < 0 and chi2.flat - chi2.leak + max(_gradient_chi2(examined) - 4, 0) > LEAK_CHI2:
         yield _leak(examined, response, slope)
-    else:
+    elif response.value < 0 or chi2.flat - chi2.leak < UNCONFIRMED_CHI2:
         yield _flat_pedestal(examined, response, noise)
 
 
@@ -116,11 +131,17 @@ def _chi_squares(examined: Examination, response: Estimate, noise: Estimate) -> 
     """
     assert examined.pedestals is not None
     gain, sky = _flat_gain(examined), examined.pedestals.sky_adu
-    of_flat = Estimate(-response.value / sky, response.error / sky)
+    in_flat = sky * examined.pedestals.genuine
+    of_flat = Estimate(-response.value / in_flat, response.error / in_flat)
     no_noise, no_gain = (noise.value / noise.error) ** 2, (gain.value / gain.error) ** 2
     return _ChiSquares(
         offset=_apart(response, noise) + no_gain, flat=_apart(of_flat, gain) + no_noise, leak=no_noise + no_gain
     )
+
+
+def _gradient_chi2(examined: Examination) -> float:
+    assert examined.pedestals is not None
+    return examined.pedestals.across_adu.significance**2 + examined.pedestals.down_adu.significance**2
 
 
 def _apart(one: Estimate, other: Estimate) -> float:
@@ -137,7 +158,7 @@ def _combined(one: Estimate, other: Estimate) -> Estimate:
 
 def _offset(examined: Examination, size: Estimate, evidence: str) -> Finding:
     level = np.median(examined.masters.planes.subtracted[::7, ::7])
-    if size.value > _PEDESTAL_FRACTION * level > 0:
+    if level > 0 and abs(size.value / level - 1) < _SAME_LEVEL and not _setting_difference(examined):
         cause = PEDESTAL_OF_LIGHTS
         fix = "calibrate the lights with a dark that contains its bias, and remove the pedestal of other programs"
         kind = Kind.OVERCORRECTION
@@ -212,8 +233,8 @@ def _flat_pedestal(examined: Examination, response: Estimate, noise: Estimate) -
         matters=True,
         evidence=evidence,
         fix=(
-            "combine the flats with dark flats of their exposure instead of a bias: coldframe run --only dark-flat "
-            "--redo, then coldframe combine"
+            "subtract dark flats of the flats' exposure from the flats instead of a bias: "
+            "coldframe run --only flat --redo"
         ),
         harm=1 + abs(relative) * found.sky_adu * _VIGNETTING / examined.stack_noise_adu,
     )
@@ -221,7 +242,7 @@ def _flat_pedestal(examined: Examination, response: Estimate, noise: Estimate) -
 
 def _leak(examined: Examination, response: Estimate, slope: Estimate) -> Finding:
     assert examined.pedestals is not None
-    is_even = slope.significance < LEAK_SIGMA / 2
+    is_even = slope.significance < GRADIENT_SIGMA
     size = Estimate(-response.value, response.error) if is_even else Estimate(abs(slope.value), slope.error)
     direction = "from left to right" if slope is examined.pedestals.across_adu else "from top to bottom"
     return Finding(
@@ -261,6 +282,8 @@ def flat_limit(examined: Examination) -> Sensitivity | str:
         return "the gain is unknown"
     if not examined.masters.flat.uncertainty.any():
         return "the flat does not state its uncertainty, without which its noise looks like its pattern"
+    if examined.pedestals.genuine < LEAST_GENUINE:
+        return "the flat shows no pattern of pixel responses: it is too noisy, or was smoothed"
     least = max(SIGNIFICANT * _by_response(examined).error, LEAST_OF_SKY * abs(examined.sky_adu))
     return Sensitivity(100 * least / max(abs(examined.sky_adu), 1.0), "%", "pedestal of the flat, of its level")
 

@@ -8,7 +8,7 @@ from coldframe.calibration.diagnosis.findings import Finding, Kind, Sensitivity
 from coldframe.calibration.masters.reading import MasterPlanes
 
 COMMON_SIGMA = 7.0
-LEAST_COMMON = 0.025
+LEAST_COMMON = 0.03
 """Smallest pattern of lines that all lights share, relative to the noise of a pixel."""
 
 LEAST_OWN = 0.085
@@ -19,6 +19,12 @@ LEAST_ALTERNATING = 0.03
 
 MOST_ERROR = 0.035
 """Largest variance that the error of a master may add to the stack, relative to the noise of the lights."""
+
+ADVISED_FRAMES = 20
+"""Number of darks or flats that is usually enough."""
+
+MOST_UNDITHERED = 0.25
+"""Largest variance that the error of a master of enough frames may add to a stack of lights without dithering."""
 
 INDEPENDENT = 12
 """Dithering moves the errors of masters from light to light, so that more lights than this do not share them."""
@@ -94,10 +100,13 @@ def _alternating(examined: Examination, name: str, lines: LinePattern) -> Iterat
         size.significance,
         matters=True,
         evidence=(
-            f"odd minus even {name}: {size.value:+.2f} +- {size.error:.2f} ADU, {size.value / examined.sky_adu:+.2%} "
-            f"of the sky; spread between lights {lines.alternating_spread_adu:.2f} ADU"
+            f"odd minus even {name}: {size.value:+.2f} +- {size.error:.2f} ADU; the sky has "
+            f"{examined.sky_adu:.0f} ADU; spread between lights {lines.alternating_spread_adu:.2f} ADU"
         ),
-        fix="shoot the flats with longer exposures and a dimmer panel: coldframe run --only flat --redo",
+        fix=(
+            "shoot the flats with longer exposures and a dimmer panel: coldframe run --only flat --redo; if the "
+            "difference does not grow with the sky, shoot new darks"
+        ),
         harm=1 + abs(size.value) / examined.stack_noise_adu,
     )
 
@@ -117,14 +126,24 @@ def budget_findings(examined: Examination) -> Iterator[Finding]:
         ("dark", examined.masters.dark, examined.dark_fraction),
         ("flat", examined.masters.flat, examined.flat_fraction),
     ):
-        if master is not None and lights * fraction > MOST_ERROR:
-            yield _too_few(name, master, lights * fraction)
+        if master is not None and _are_too_few(examined, frames_of(master), lights * fraction):
+            yield _too_few(examined, name, master, lights * fraction)
 
 
-def _too_few(name: str, master: MasterPlanes, added: float) -> Finding:
+def _are_too_few(examined: Examination, frames: int | None, added: float) -> bool:
+    """Return whether more frames would help; enough frames only harm lights whose errors dithering does not average."""
+    if frames is None or frames < ADVISED_FRAMES:
+        return added > MOST_ERROR
+    return not examined.pattern.is_dithered and added > MOST_UNDITHERED
+
+
+def _too_few(examined: Examination, name: str, master: MasterPlanes, added: float) -> Finding:
     frames = frames_of(master)
-    wanted = None if frames is None else int(frames * added / MOST_ERROR) + 1
-    number = "" if wanted is None else f"at least {wanted} frames: "
+    wanted = ADVISED_FRAMES if frames is None else min(int(frames * added / MOST_ERROR) + 1, 2 * ADVISED_FRAMES)
+    fix = f"shoot at least {max(wanted, ADVISED_FRAMES)} {name}s: coldframe run --only {name} --redo"
+    if frames is not None and frames >= ADVISED_FRAMES:
+        fix = f"dither the lights, so that the noise of the {name} does not add up in the stack"
+    condition = "" if examined.pattern.is_dithered else " without dithering"
     return Finding(
         Kind.BANDING,
         f"too few frames in the {name}" + ("" if frames is None else f" ({frames})"),
@@ -133,8 +152,11 @@ def _too_few(name: str, master: MasterPlanes, added: float) -> Finding:
         0.0,
         added / MOST_ERROR,
         matters=True,
-        evidence=f"by its uncertainty, the noise of the {name} adds {added:.0%} to the variance of the stacked lights",
-        fix=f"shoot more {name}s, {number}coldframe run --only {name} --redo",
+        evidence=(
+            f"by its uncertainty, the noise of the {name} adds up to {added:.0%} to the variance of the stacked lights"
+            f"{condition}"
+        ),
+        fix=fix,
         harm=1 + added,
     )
 

@@ -147,7 +147,9 @@ def diagnose(
     ] = None,
     e_per_adu: Annotated[
         float | None,
-        typer.Option(metavar="E", min=1e-6, help="Electrons per ADU; default: from the flats, or EGAIN of the lights."),
+        typer.Option(
+            metavar="E", min=1e-6, help="Electrons per ADU; default: EGAIN of the lights, or the gain from the flats."
+        ),
     ] = None,
     extension: ExtensionOption = None,
 ) -> None:

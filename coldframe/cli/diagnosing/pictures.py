@@ -158,7 +158,7 @@ def _stretched(means: F32) -> U8:
 
 
 def fixed_picture(relative: F32) -> tuple[U8, float]:
-    """Return the map of what is fixed on the sensor as a picture, and the value that is white.
+    """Return the map of structures that are fixed on the sensor as a picture, and the value that is white.
 
     Parameters
     ----------
