@@ -147,7 +147,7 @@ class RemainingDarks:
 def _only_hot(hot_adu: F32) -> LightMeasures:
     """Return the measurements of a light of which only the hot pixels are known."""
     bins, lines = np.zeros((0, 0), np.float32), np.zeros(0)
-    return LightMeasures(bins, lines, bins > 0, lines, lines, lines, lines, lines, hot_adu, 0.0)
+    return LightMeasures(bins, lines, lines, lines, lines, lines, lines, hot_adu, 0.0)
 
 
 def _remaining(levels: F64, of_dark: F64, noise_adu: float) -> Estimate | None:
