@@ -7,6 +7,7 @@ import pytest
 from coldframe.calibration.diagnosis.diagnosing import diagnose
 from coldframe.calibration.diagnosis.examination import examine
 from coldframe.calibration.diagnosis.findings import Kind
+from coldframe.calibration.diagnosis.judging import levels
 from coldframe.calibration.diagnosis.remedies import remedy_for
 from coldframe.calibration.diagnosis.remedy import Remedy
 from tests.calibration.diagnosis import faults
@@ -27,7 +28,6 @@ NIGHT = Night(7, nebula_fill=0.0)
         (faults.fixed_rows(3.0), Kind.BANDING, Remedy.NEW_DARKS),
         (faults.row_noise(6.0), Kind.BANDING, Remedy.NONE),
         (faults.flat_pedestal(0.08), Kind.OVERCORRECTION, Remedy.DARK_FLATS),
-        (faults.light_pedestal(), Kind.OVERCORRECTION, Remedy.NEW_DARKS),
         (faults.dust_shift_px(9.0), Kind.DUST, Remedy.NEW_FLATS),
         (faults.dark_temperature_c(3.0), Kind.TEMPERATURE, Remedy.NEW_DARKS),
         (faults.offset_adu(60.0), Kind.OFFSET, Remedy.NEW_DARKS),
@@ -52,3 +52,5 @@ def test_evidence_from_headers_does_not_hide_the_remedy() -> None:
     examined = examine(calibrated(night), setup_in(night), masters_of(night))
     (finding,) = (each for each in diagnose(examined).findings if each.kind is Kind.BANDING)
     assert remedy_for(replace(finding, evidence="other"), examined)[0] is Remedy.MORE_DARKS
+    of_lights = replace(finding, kind=Kind.OVERCORRECTION, cause=levels.PEDESTAL_OF_LIGHTS)
+    assert remedy_for(of_lights, examined)[0] is Remedy.NEW_DARKS, "no flat is to blame"
