@@ -79,6 +79,7 @@ def sum_blocks(
     dark_variance: F32,
     defects: Mask,
     avoided: Mask,
+    photon_adu2: float,
     adu_per_e: float,
     cut: float,
     period: int,
@@ -104,8 +105,8 @@ def sum_blocks(
         bool, same shape: pixels that are left out.
     avoided
         bool, shape (height // 4, width // 4): bins with stars or dust.
-    adu_per_e
-        ADU per electron, for the noise.
+    photon_adu2, adu_per_e
+        Smallest photon variance, and photon variance relative to the level, for the noise.
     cut
         Largest residual in units of its noise.
     period
@@ -133,6 +134,7 @@ def sum_blocks(
                     dark,
                     dark_variance,
                     defects,
+                    photon_adu2,
                     adu_per_e,
                     cut,
                     period,
@@ -162,6 +164,7 @@ def add_block(
     dark: F32,
     dark_variance: F32,
     defects: Mask,
+    photon_adu2: float,
     adu_per_e: float,
     cut: float,
     period: int,
@@ -190,7 +193,7 @@ def add_block(
         dark_mean / PIXELS,
         variance / PIXELS,
     )
-    limit = cut * cut * (variance + adu_per_e * max(level, 0.0))
+    limit = cut * cut * (variance + max(adu_per_e * level, photon_adu2))
     scatter = 0.0
     for y in range(top, bottom, period):
         for x in range(left, right, period):

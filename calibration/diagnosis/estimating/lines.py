@@ -87,8 +87,10 @@ def find_pattern(lines: F64, pixels: F64, noise_adu: F64, of_dark: F64 | None, p
         total = flat.sum(axis=0)
         pairs = lights * (lights - 1)
         each = (total**2 - (flat**2).sum(axis=0)) / pairs
-        # Two of four residuals without mean and slope are independent.
-        common = Estimate(float(each.mean()) / RETAINED, float(each.std() / np.sqrt(count * RETAINED)) / RETAINED)
+        # Error without a common pattern; two of four residuals without mean and slope are independent.
+        own_noise = max(float(flat.var(axis=1).mean()) - float(each.mean()), 0.0)
+        error = own_noise * np.sqrt(2 / (pairs * count * RETAINED))
+        common = Estimate(float(each.mean()) / RETAINED, float(error) / RETAINED)
     correlation = 0.0
     if of_dark is not None:
         own_lines = _without_slopes(of_dark[None], period)[0, good]

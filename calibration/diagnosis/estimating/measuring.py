@@ -28,6 +28,9 @@ CUT_SIGMA = 6.0
 HOT_SIGMA = 12.0
 """Excess of a hot pixel over its neighbours in the master dark, in standard errors of the master."""
 
+ROUGH_SIGMA = 8.0
+"""Excess of a hot pixel over its neighbours, in standard deviations of ordinary neighbours, which lines increase."""
+
 MOST_HOT = 20_000
 """Largest number of hot pixels to follow; the hottest are kept."""
 
@@ -186,7 +189,7 @@ class LightMeter:
         starts = np.linspace(0, self._tiles[0], thread_count() + 1).astype(int) * self._tile
         columns = np.zeros((thread_count(), 2, width))
         planes = self._masters.planes
-        adu_per_e = self._scatter_per_level(signal, usual)
+        photon_adu2 = self._photon_variance(signal)
 
         def sum_part(part: int) -> None:
             kernels.sum_blocks(
@@ -197,7 +200,8 @@ class LightMeter:
                 planes.dark_variance,
                 self._defects,
                 avoided,
-                adu_per_e,
+                photon_adu2,
+                photon_adu2 / max(usual, 1.0),
                 CUT_SIGMA,
                 self._period,
                 int(starts[part]),
@@ -223,13 +227,13 @@ class LightMeter:
             float((sampled <= 0).mean()),
         )
 
-    def _scatter_per_level(self, signal: F32, sky_adu: float) -> float:
-        """Return the variance of a pixel beyond that of the dark, relative to the level, ADU.
+    def _photon_variance(self, signal: F32) -> float:
+        """Return the variance of most pixels beyond that of the dark, ADU^2.
 
-        With a correct gain, these are the ADU per electron. Headers may state it for other units, so it is measured.
+        The gain would give it as well, but headers may state the gain for other units.
         """
         readout = float(np.median(self._masters.planes.dark_variance[::_STEP, ::_STEP]))
-        return max(pixel_variance(signal, self._period) - readout, 0.0) / max(sky_adu, 1.0)
+        return max(pixel_variance(signal, self._period) - readout, 0.0)
 
     def _hot_excess(self, signal: F32) -> F32:
         from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415
@@ -245,7 +249,8 @@ def find_hot(dark: MasterPlanes, period: int) -> HotPixels:
 
     error = error_of(dark)
     found = np.zeros(dark.mean.shape, np.bool_)
-    kernels.find_hot_pixels(dark.mean, period, HOT_SIGMA * error, found)
+    least = max(HOT_SIGMA * error, ROUGH_SIGMA * _roughness(dark.mean, period))
+    kernels.find_hot_pixels(dark.mean, period, least, found)
     places = np.array(np.nonzero(found), np.int64)
     excess = np.empty(places.shape[1], np.float32)
     kernels.excess_at(dark.mean, places, period, excess)
@@ -253,6 +258,13 @@ def find_hot(dark: MasterPlanes, period: int) -> HotPixels:
         hottest = np.sort(np.argpartition(excess, -MOST_HOT)[-MOST_HOT:])
         places, excess = np.ascontiguousarray(places[:, hottest]), excess[hottest]
     return HotPixels(places, excess, error)
+
+
+def _roughness(dark: F32, period: int) -> float:
+    """Return the scatter of the differences of neighbours along rows or columns, the larger; it includes patterns."""
+    along = dark[::_STEP, 2 * period :: _STEP], dark[::_STEP, : -2 * period : _STEP]
+    across = dark[2 * period :: _STEP, ::_STEP], dark[: -2 * period : _STEP, ::_STEP]
+    return max(1.4826 * float(np.median(np.abs(one - other))) / 2**0.5 for one, other in (along, across))
 
 
 def error_of(master: MasterPlanes) -> float:
