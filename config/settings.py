@@ -10,7 +10,7 @@ from coldframe.config.section import Contradiction, Section, refuse
 from coldframe.config.tables.cooling import CoolingSettings
 from coldframe.config.tables.flats import FlatSettings
 from coldframe.config.tables.mqtt import MqttSettings
-from coldframe.config.tables.night import HookSettings, SiteSettings, StorageSettings, WatchSettings
+from coldframe.config.tables.night import HookSettings, SiteSettings, StorageSettings, VerifySettings, WatchSettings
 from coldframe.config.tables.notify import NotifySettings
 from coldframe.config.tables.rig import (
     AuxiliarySettings,
@@ -49,6 +49,7 @@ class Settings(Section):
     )
     hooks: HookSettings = Field(default_factory=HookSettings, description="Commands before and after the night.")
     watch: WatchSettings = Field(default_factory=WatchSettings, description="What attached dashboards may do.")
+    verify: VerifySettings = Field(default_factory=VerifySettings, description="Diagnosis of the night's lights.")
     mqtt: MqttSettings | None = Field(default=None, description="Telemetry over MQTT, if configured.")
     notify: NotifySettings | None = Field(default=None, description="Messages about a night, if configured.")
     sets: Annotated[tuple[FrameSet, ...], AfterValidator(_some)] = Field(

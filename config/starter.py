@@ -14,7 +14,7 @@ from coldframe.config.allowed import allowed
 from coldframe.config.section import Section
 from coldframe.config.tables.cooling import CoolingSettings
 from coldframe.config.tables.flats import FlatSettings
-from coldframe.config.tables.night import HookSettings, StorageSettings, WatchSettings
+from coldframe.config.tables.night import HookSettings, StorageSettings, VerifySettings, WatchSettings
 from coldframe.config.tables.rig import (
     CameraSettings,
     CoverSettings,
@@ -128,6 +128,7 @@ def starter_config(survey: RigSurvey) -> str:
         _table("lights", LightsSettings, {}),
         _table("hooks", HookSettings, {}),
         _table("watch", WatchSettings, {}),
+        _table("verify", VerifySettings, {}),
         _comment("For telemetry over MQTT and Home Assistant, add a table [mqtt] with host (see docs/mqtt.md)."),
         _comment("For messages to your phone, add a table [notify] with urls_file (see docs/notifications.md)."),
         _sets(survey, filters),

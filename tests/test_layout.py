@@ -83,6 +83,8 @@ def test_the_wheel_contains_the_package_and_nothing_else(tmp_path: Path) -> None
         "config/coldframe-alarm@.service",
         "config/coldframe-listen.service",
         "capture/monitoring/report/page.html.jinja",
+        "cli/diagnosing/page.html.jinja",
+        "cli/bisecting/page.html.jinja",
         "py.typed",
     ):
         assert f"coldframe/{needed}" in names

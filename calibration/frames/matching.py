@@ -89,6 +89,48 @@ def subtraction_faults(frame: FrameSetup, master: FrameSetup) -> tuple[str, ...]
     return tuple(faults)
 
 
+SENSITIVE = Tolerances(
+    cooled_c=0.3,
+    uncooled_c=0.3,
+    bias_c=3,
+    exposure=0.002,
+    exposure_s=0.001,
+    focus_steps=1,
+    rotation_deg=0.1,
+    focal_length=0.002,
+)
+"""Differences that can explain an artifact, although they may be small enough to use a master."""
+
+_OF_PIXELS = (rules.camera, rules.size, rules.place, rules.binning, rules.row_order)
+
+
+def pixel_faults(light: FrameSetup, master: FrameSetup, kind: FrameKind) -> tuple[str, ...]:
+    """Return the reasons why the pixels of a master are not those of a light; empty if they are.
+
+    Camera, size, place on the sensor, binning and row order must be equal, for flats also the colour filter array. A
+    value that is missing in one of the headers is assumed to agree.
+
+    Parameters
+    ----------
+    light, master
+        The setups.
+    kind
+        Kind for which the master is used; it must be that of its header.
+    """
+    wanted = {kind, FrameKind.DARK_FLAT} if kind is FrameKind.DARK else {kind}
+    if master.kind is not None and master.kind not in wanted:
+        return (f"it is a {master.kind}, not a {kind}",)
+    compared = (*_OF_PIXELS, rules.mosaic) if kind is FrameKind.FLAT else _OF_PIXELS
+    found = [rule(light, master, Tolerances()) for rule in compared]
+    return tuple(each.text for each in found if each is not None and each.excess is not None)
+
+
+def settings_differences(light: FrameSetup, master: FrameSetup, kind: FrameKind) -> tuple[str, ...]:
+    """Return the known differences between the settings of a light and of a master that is used for it, as text."""
+    found = [rule(light, master, SENSITIVE) for rule in RULES_OF[kind] if rule is not rules.camera]
+    return tuple(each.text for each in found if each is not None and each.excess is not None)
+
+
 def best_scalable_dark(
     light: FrameSetup, masters: Mapping[Path, FrameSetup], tolerances: Tolerances | None = None
 ) -> Match:
@@ -172,30 +214,56 @@ def superseded(masters: Mapping[Path, FrameSetup]) -> tuple[Path, ...]:
     A flat remains valid for lights of the same time, so only a flat that is more than `Tolerances.flat_days` newer
     replaces it.
     """
-    # The temperature limits are tight, because darks of an uncooled camera are useful at every temperature.
-    tolerances = Tolerances(
-        cooled_c=0.5,
-        uncooled_c=0.5,
-        bias_c=2.0,
-        exposure=1e-6,
-        exposure_s=0,
-        bias_days=1e9,
-        dark_days=1e9,
-        flat_days=1e9,
-    )
     return tuple(
-        path
-        for path, master in sorted(masters.items())
-        if any(_replaces(other, master, tolerances) for other in masters.values())
+        path for path, master in sorted(masters.items()) if any(_replaces(other, master) for other in masters.values())
     )
 
 
-def _replaces(newer: FrameSetup, older: FrameSetup, tolerances: Tolerances) -> bool:
+def predecessors(master: Path, masters: Mapping[Path, FrameSetup]) -> tuple[Path, ...]:
+    """Return the earlier masters that are equal to a master in all properties that matter for a light, oldest first.
+
+    Parameters
+    ----------
+    master
+        One of `masters`.
+    masters
+        Setups of all masters, by path.
+    """
+    newer = masters.get(master)
+    if newer is None:
+        return ()
+    found = [
+        (older.taken_at, path)
+        for path, older in masters.items()
+        if older.taken_at is not None and _follows(newer, older)
+    ]
+    return tuple(path for _, path in sorted(found))
+
+
+_EQUAL = Tolerances(
+    # Tight, because darks of an uncooled camera are useful at every temperature.
+    cooled_c=0.5,
+    uncooled_c=0.5,
+    bias_c=2.0,
+    exposure=1e-6,
+    exposure_s=0,
+    bias_days=1e9,
+    dark_days=1e9,
+    flat_days=1e9,
+)
+
+
+def _replaces(newer: FrameSetup, older: FrameSetup) -> bool:
+    if older.kind is FrameKind.FLAT and (rules.days_between(older, newer) or 0) <= Tolerances().flat_days:
+        return False
+    return _follows(newer, older)
+
+
+def _follows(newer: FrameSetup, older: FrameSetup) -> bool:
+    """Return whether a master is newer than another one of the same settings."""
     if newer.taken_at is None or older.taken_at is None or newer.taken_at <= older.taken_at:
         return False
     if newer.kind is not older.kind or older.kind is None:
         return False
-    if older.kind is FrameKind.FLAT and (rules.days_between(older, newer) or 0) <= Tolerances().flat_days:
-        return False
     compared: Iterable[Rule] = RULES_OF.get(older.kind, (*RULES_OF[FrameKind.DARK], rules.filter_name))
-    return all(rule(older, newer, tolerances) is None for rule in compared)
+    return all(rule(older, newer, _EQUAL) is None for rule in compared)

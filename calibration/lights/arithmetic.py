@@ -155,6 +155,15 @@ def dark_subtraction(dark: MasterPlanes) -> Subtraction:
     return Subtraction(dark.mean, dark.uncertainty**2 + dark.frame_variance)
 
 
+def with_bias(dark: MasterPlanes, bias: MasterPlanes) -> MasterPlanes:
+    """Return a master dark that contains its bias: the dark itself, or the sum of a bias-subtracted dark and a bias."""
+    if not setup_of(dark.header).bias_subtracted:
+        return dark
+    own = bias.header.get("DATASUM")
+    is_own = bool(own) and own == dark.header.get("CFSUBSUM")
+    return with_own_bias(dark, bias) if is_own else with_other_bias(dark, bias)
+
+
 def with_own_bias(dark: MasterPlanes, bias: MasterPlanes) -> MasterPlanes:
     """Return a bias-subtracted master dark with the same bias added back, so that the error of the bias cancels."""
     own = _own_variance(dark, bias)

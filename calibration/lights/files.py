@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -34,14 +34,13 @@ from coldframe.calibration.lights.arithmetic import (
     pedestal_for,
     scaled_subtraction,
     to_uint16,
-    with_other_bias,
-    with_own_bias,
+    with_bias,
 )
 from coldframe.calibration.lights.caveats import flat_caveats, temperature_caveat
 from coldframe.calibration.lights.mending import mend
 from coldframe.calibration.lights.recipe import LightRecipe
 from coldframe.calibration.masters.flat_scaling import cfa_period
-from coldframe.calibration.masters.reading import HIGHEST_OF_FRACTIONS, read_adu_master, read_master
+from coldframe.calibration.masters.reading import HIGHEST_OF_FRACTIONS, MasterPlanes, read_adu_master, read_master
 from coldframe.config.frames import FrameKind
 
 _BAND_ROWS = 256
@@ -135,10 +134,7 @@ def light_setup(path: Path, extension: Extension | None = None) -> FrameSetup:
     """
     header = read_image_header(path, extension)
     setup = setup_of(header)
-    if setup.kind not in {FrameKind.LIGHT, None}:
-        raise FrameFileError(path, f"is a {setup.kind} frame, not a light")
-    if setup.kind is None and setup.kind_word is not None:
-        raise FrameFileError(path, f"is of type {setup.kind_word!r}, which is not a word for lights")
+    require_light(setup, path)
     fault = fault_of_raw_frame(header)
     if fault is not None:
         raise FrameFileError(path, fault)
@@ -146,7 +142,28 @@ def light_setup(path: Path, extension: Extension | None = None) -> FrameSetup:
     return setup
 
 
-def load_correction(recipe: LightRecipe, *, despite_glow: bool = False) -> Correction:
+def require_light(setup: FrameSetup, path: Path) -> None:
+    """Raise if the header of a file states a kind other than light.
+
+    Raises
+    ------
+    FrameFileError
+        Naming the kind.
+    """
+    if setup.kind not in {FrameKind.LIGHT, None}:
+        raise FrameFileError(path, f"is a {setup.kind} frame, not a light")
+    if setup.kind is None and setup.kind_word is not None:
+        raise FrameFileError(path, f"is of type {setup.kind_word!r}, which is not a word for lights")
+
+
+MasterLook = Callable[[FrameKind, MasterPlanes], None]
+"""Receives each master of a recipe before its planes are freed; a bias-subtracted dark has its bias again."""
+
+LightLook = Callable[[Path, NDArray[np.uint16] | NDArray[np.float32]], None]
+"""Receives the file of each light and its raw pixels after subtraction of the overscan."""
+
+
+def load_correction(recipe: LightRecipe, *, despite_glow: bool = False, look: MasterLook | None = None) -> Correction:
     """Read the masters of a recipe and combine them.
 
     Parameters
@@ -155,6 +172,8 @@ def load_correction(recipe: LightRecipe, *, despite_glow: bool = False) -> Corre
         The recipe of the lights.
     despite_glow
         True to scale a dark even if its glow may not scale; see `scaled_subtraction`.
+    look
+        Called with each master.
 
     Raises
     ------
@@ -165,21 +184,25 @@ def load_correction(recipe: LightRecipe, *, despite_glow: bool = False) -> Corre
     MismatchError
         If the masters do not fit each other.
     """
-    subtraction = load_subtraction(recipe, despite_glow=despite_glow)
+    subtraction = load_subtraction(recipe, despite_glow=despite_glow, look=look)
     if recipe.flat is None:
         return replace(correction(subtraction, None), caveats=subtraction.caveats)
     flat = read_master(recipe.flat)
+    if look is not None:
+        look(FrameKind.FLAT, flat)
     planes = correction(subtraction, flat)
     return replace(planes, caveats=(*subtraction.caveats, *flat_caveats(flat, subtraction.level_adu)))
 
 
-def load_subtraction(recipe: LightRecipe, *, despite_glow: bool = False) -> Subtraction:
+def load_subtraction(recipe: LightRecipe, *, despite_glow: bool = False, look: MasterLook | None = None) -> Subtraction:
     """Read the dark and bias of a recipe, and free them before a flat is read; see `load_correction`."""
     dark = None if recipe.dark is None else read_adu_master(recipe.dark)
     bias = None if recipe.bias is None else read_adu_master(recipe.bias)
-    if dark is not None and bias is not None and setup_of(dark.header).bias_subtracted:
-        own = bias.header.get("DATASUM")
-        dark = with_own_bias(dark, bias) if own and own == dark.header.get("CFSUBSUM") else with_other_bias(dark, bias)
+    if dark is not None and bias is not None:
+        dark = with_bias(dark, bias)
+    for kind, master in ((FrameKind.DARK, dark), (FrameKind.BIAS, bias)):
+        if look is not None and master is not None:
+            look(kind, master)
     if dark is not None and bias is not None and recipe.dark_scale != 1:
         witness = None if recipe.glow_witness is None else read_adu_master(recipe.glow_witness)
         return scaled_subtraction(bias, dark, recipe.dark_scale, witness, despite_glow=despite_glow)
@@ -189,9 +212,17 @@ def load_subtraction(recipe: LightRecipe, *, despite_glow: bool = False) -> Subt
 
 
 def calibrate_file(
-    light: Path, target: Path, recipe: LightRecipe, planes: Correction, output: Output
+    light: Path,
+    target: Path,
+    recipe: LightRecipe,
+    planes: Correction,
+    output: Output,
+    *,
+    look: LightLook | None = None,
 ) -> CalibratedFile:
     """Calibrate one light and write the result durably to `target`, a new file in an existing folder.
+
+    `look` is called with the raw pixels of a light that was written.
 
     The light may contain 8-, 16- or 32-bit integers or floats, in ADU, and may be compressed. The first image of the
     new file is the calibrated light. The extension UNCERT is the standard error of the calibrated light. An extension
@@ -216,7 +247,7 @@ def calibrate_file(
     if recipe.overscan is not None:
         header = corrected_header(header, recipe.overscan)
         pixels = recipe.overscan.signal(raw)
-    e_per_adu = output.e_per_adu or _egain(header)
+    e_per_adu = output.e_per_adu or egain(header)
     result = _calibrated(pixels, planes, e_per_adu, output, _colour_period(header))
     if output.defects is not None:
         _treat(result, output.defects, header, output)
@@ -224,6 +255,8 @@ def calibrate_file(
     cards = [*_cards(light, header, recipe, e_per_adu), *_notes(recipe, planes), *result.cards]
     first = primary_pieces(result.signal, cards + other_cards(cards, kept))
     write_durably(target, chain(first, *_extensions(result, planes, output.defects)))
+    if look is not None:
+        look(light, pixels)
     return CalibratedFile(target, result.below, result.above, photons=e_per_adu is not None)
 
 
@@ -319,7 +352,7 @@ def _extensions(
     yield extension_pieces("MASK", mask, [Card("CFBIT0", "no light in the flat"), Card("CFBIT1", "defect")])
 
 
-def _egain(header: dict[str, HeaderValue]) -> float | None:
+def egain(header: Mapping[str, HeaderValue]) -> float | None:
     """Return the electrons per ADU from a header; None if the header contains no valid value."""
     value = header.get("EGAIN")
     if isinstance(value, str | bool) or value is None:

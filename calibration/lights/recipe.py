@@ -64,6 +64,11 @@ class LightRecipe:
     mosaic: str | None = None
 
     @property
+    def paths(self) -> tuple[Path, ...]:
+        """Files of all masters."""
+        return tuple(path for path in (self.dark, self.bias, self.flat) if path is not None)
+
+    @property
     def calstat(self) -> str:
         """Value of the CALSTAT keyword: B bias, D dark current, F flat field."""
         return ("B" if self.dark is None else "BD") + ("" if self.flat is None else "F")

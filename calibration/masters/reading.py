@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -162,6 +162,25 @@ def kept_scatter(master: MasterPlanes) -> F32:
     if master.counts is None or "CFSCA1" not in master.header:
         return master.frame_variance
     return _frame_variance(master.uncertainty, master.counts, master.header, "CFSCA")
+
+
+def sampled_master(master: MasterPlanes, step: int) -> MasterPlanes:
+    """Return a master with every `step`-th row and column, which suffices for properties of typical pixels.
+
+    An odd step keeps the four colours of a filter array alternating.
+    """
+
+    def sampled(plane: F32) -> F32:
+        return plane[::step, ::step].copy()
+
+    return replace(
+        master,
+        mean=sampled(master.mean),
+        uncertainty=sampled(master.uncertainty),
+        frame_variance=sampled(master.frame_variance),
+        masked=None if master.masked is None else master.masked[::step, ::step].copy(),
+        counts=None if master.counts is None else sampled(master.counts),
+    )
 
 
 def _variance_factors(header: Mapping[str, HeaderValue], keyword: str) -> list[float]:

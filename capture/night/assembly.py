@@ -3,12 +3,13 @@
 The command line and all tests use this module, so a simulated night is assembled like a real night.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.stream import EventStream
 from coldframe.capture.events.values import UNKNOWN_ORIGIN, Origin
@@ -25,6 +26,8 @@ from coldframe.capture.session.steering import Steering
 from coldframe.capture.storage.journal import Journal
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.saved_frames import SavedFrames
+from coldframe.capture.verifying.masters_at_hand import MastersAtHand
+from coldframe.capture.verifying.verification import LightsVerification
 from coldframe.config.settings import Settings
 from coldframe.devices.rig import Rig
 
@@ -89,6 +92,7 @@ async def assembled_night(
     *,
     deadline: datetime | None = None,
     words: LightWords | None = None,
+    lights: Mapping[Path, FrameSetup] | None = None,
     safe_state: SafeState | None = None,
 ) -> AsyncIterator[AssembledNight]:
     """Assemble a night. Open its observers and run it within the block.
@@ -107,6 +111,8 @@ async def assembled_night(
         Time by which the last frame must be complete; None for no deadline. The warm-up may end later.
     words
         Words of the lights that the night's frames take over; None if the sets were not planned for lights.
+    lights
+        Setups of the lights that the night verifies, by path, in the order in which they were shot; None for none.
     safe_state
         Makes the rig safe at the end; None for the default `SafeState`.
     """
@@ -120,9 +126,14 @@ async def assembled_night(
         context = night_context(settings, rig, files, events, clock, deadline=deadline, words=words)
         learned = LearnedFlats.load(folder.path.parent / LEARNED_FLATS)
         safe_state = safe_state or SafeState(settings, rig, events, clock)
-        yield AssembledNight(
-            Night(context, learned, safe_state, files.earlier, files.origin), context.steering, journal
-        )
+        verification = None if lights is None or not settings.verify.lights else _verification(context, lights)
+        night = Night(context, learned, safe_state, files.earlier, files.origin, verification=verification)
+        yield AssembledNight(night, context.steering, journal)
+
+
+def _verification(context: NightContext, lights: Mapping[Path, FrameSetup]) -> LightsVerification:
+    masters = MastersAtHand(context.folder.path.parent, context.settings.camera_names)
+    return LightsVerification(lights, masters, context.events, context.clock)
 
 
 def night_context(

@@ -28,6 +28,7 @@ from coldframe.capture.flats.learned import LearnedFlats
 from coldframe.capture.host.memory import MemoryWatch
 from coldframe.capture.night.plan_progress import PlanProgress
 from coldframe.capture.night.products import is_for_flats
+from coldframe.capture.night.reshooting import Reshooting
 from coldframe.capture.night.resuming import EarlierRun
 from coldframe.capture.night.step_runner import StepRunner
 from coldframe.capture.recovery.disk_hangs import DiskWatch
@@ -39,6 +40,7 @@ from coldframe.capture.session.context import NightContext, StepFailedError, Ste
 from coldframe.capture.session.retry_budget import ContestedError
 from coldframe.capture.steps import CoolStep, SkyStep, Step, WarmStep
 from coldframe.capture.threads import DISK_DEADLINE_S, in_thread
+from coldframe.capture.verifying.verification import LightsVerification
 from coldframe.devices.errors import DeviceError
 from coldframe.devices.rig import Rig
 
@@ -63,6 +65,8 @@ class Night:
         Results of an unfinished run of this night; None for a new night.
     origin
         The rig and the choice of its sets, by which a later run recognises this night.
+    verification
+        Diagnoses the night's lights; None if there are none.
     """
 
     def __init__(
@@ -72,6 +76,8 @@ class Night:
         safe_state: SafeState,
         earlier: EarlierRun | None = None,
         origin: Origin = UNKNOWN_ORIGIN,
+        *,
+        verification: LightsVerification | None = None,
     ) -> None:
         self._context = context
         self._earlier = earlier
@@ -81,6 +87,7 @@ class Night:
         self._progress = PlanProgress(context, earlier)
         self._runner = StepRunner(context, learned, self._progress)
         self._memory = MemoryWatch(context)
+        self._verification = verification
         self._missing: dict[str, list[str]] = {}
         self._not_cooled: list[str] = []
         self.is_safe = False
@@ -151,6 +158,13 @@ class Night:
                 if not isinstance(step, WarmStep):
                     await self._memory.check()
                     await self._run_step(number, step)
+            if self._verification is not None:
+                await self._reshooting(self._verification).conclude()
+
+    def _reshooting(self, verification: LightsVerification) -> Reshooting:
+        reshot = frozenset[str | None]() if self._earlier is None else self._earlier.reshot
+        require = self._runner.require_setpoint
+        return Reshooting(self._context, self._learned, self._progress, verification, require, reshot)
 
     async def _tidy_up_after(self, earlier: EarlierRun) -> None:
         """Make the rig, except its cooler, safe. A run that died may have left the lamp lit or an exposure running."""
@@ -242,6 +256,9 @@ class Night:
         except Exception as error:
             log.exception("the measurements of the camera were not kept")
             context.notice(Severity.WARNING, f"the measurements of the camera were not saved: internal error {error!r}")
+        with suppress(asyncio.CancelledError):
+            if self._verification is not None:
+                await self._verification.close()
         context.publish(
             NightEnded(
                 at=context.clock.now(),

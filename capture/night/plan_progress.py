@@ -3,6 +3,7 @@
 The timetable and the products are kept together, because a change of setpoint affects both.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from coldframe.capture.clock import clock_text
@@ -104,6 +105,17 @@ class PlanProgress:
         """
         if self._context.deadline is not None and self._timetable.has_no_time(number):
             raise StepSkippedError(f"no time for it before {clock_text(self._context.deadline)}", SkippedBy.TIME)
+
+    def has_time_for(self, steps: Sequence[Step]) -> bool:
+        """Return whether additional steps can be completed before the deadline."""
+        context = self._context
+        return self._timetable.has_time_for(steps, context.clock.now(), context.rig.camera.thermals().sensor_c)
+
+    def planned(self, number: int) -> ShootStep:
+        """Return a set as planned without a deadline."""
+        step = self._timetable.planned[number - 1]
+        assert isinstance(step, ShootStep)
+        return step
 
     def move(self, number: int, from_c: float, to_c: float | None, *, moves_darks: bool = True) -> None:
         """Move all steps after the given step to a new setpoint. Tunings stay valid, because the lamp is the same.

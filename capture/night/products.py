@@ -47,6 +47,7 @@ class NightProducts:
     _bias_levels_adu: dict[Conditions, float] = field(default_factory=dict)
     _biases: dict[Conditions, SubtractedMaster] = field(default_factory=dict)
     _dark_flats: dict[TuneStep, SubtractedMaster] = field(default_factory=dict)
+    _by_dark_flats: set[TuneStep] = field(default_factory=set)
     _verdicts: dict[TuneStep, PedestalVerdict] = field(default_factory=dict)
 
     def bias_level_adu(self, step: TuneStep | ShootStep) -> float | None:
@@ -79,11 +80,16 @@ class NightProducts:
                     self._verdicts[step.tuning] = shot.verdict
                 if self._subtracts_dark_flats(shot.verdict):
                     self._dark_flats[step.tuning] = master
+                    self._by_dark_flats.add(step.tuning)
             case FrameKind.FLAT:
                 self._dark_flats.pop(step.tuning, None)
                 flats = (each for each in later if is_for_flats(each))
                 if all((each.readout, each.setpoint_c) != conditions for each in flats):
                     self._biases.pop(conditions, None)
+
+    def has_bias_subtracted(self, step: ShootStep) -> bool:
+        """Return whether a bias, and no dark flat, was subtracted from the given flats."""
+        return step.tuning not in self._by_dark_flats
 
     def dark_inputs(self, step: ShootStep, e_per_adu: float | None, ceiling_adu: float | None) -> DarkInputs:
         """Return the inputs of a dark set, with filters that help to distinguish light from dark current."""

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
+from coldframe.calibration.diagnosis.remedy import Remedy
 from coldframe.capture.events.kinds import (
     Event,
     FrameAccepted,
@@ -20,6 +21,7 @@ from coldframe.capture.events.kinds import (
     TuningKept,
 )
 from coldframe.capture.events.values import UNKNOWN_ORIGIN, NightOutcome, Origin, PlannedStep, StepOutcome
+from coldframe.capture.events.verification import LightsVerified
 from coldframe.capture.steps import TuneStep
 from coldframe.capture.storage.journal import is_being_written
 from coldframe.capture.storage.journal_reader import read_journal
@@ -52,6 +54,7 @@ class EarlierRun:
     curve: PanelCurve = PROPORTIONAL
     done: frozenset[int] = frozenset()
     notes: tuple[str, ...] = ()
+    reshot: frozenset[str | None] = frozenset()
 
 
 def unfinished_night(storage: Path, now: datetime, camera: str, origin: Origin = UNKNOWN_ORIGIN) -> NightFolder | None:
@@ -169,6 +172,11 @@ def earlier_run(folder: NightFolder, planned: Sequence[PlannedStep]) -> EarlierR
         tuned={event.step: event.tuned for event in kept},
         curve=kept[-1].curve if kept else PROPORTIONAL,
         done=frozenset(_done(events, planned)) if not gone else frozenset(),
+        reshot=frozenset(
+            event.filter
+            for event in events
+            if isinstance(event, LightsVerified) and event.reshoots is Remedy.LONGER_FLATS
+        ),
         notes=(
             *([f"{found}; run with --fresh to start a new night instead"] if paths else []),
             *(f"{path.name} was half-written when that run ended; it was quarantined" for path in torn),

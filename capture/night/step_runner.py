@@ -75,6 +75,10 @@ class StepRunner:
                 await self._run(number, moved)
             raise StepFailedError(sentence) from error
 
+    def require_setpoint(self, setpoint_c: float | None) -> None:
+        """Check that the sensor has reached the given setpoint; see `Cooling.require`."""
+        self._cooling.require(setpoint_c)
+
     async def keep_measurements(self) -> None:
         """Write the night's measurements of the camera to the camera's record."""
         await self._characterisation.keep()

@@ -1,6 +1,6 @@
 """Revise the steps of a night as the time until the deadline shrinks. Pure."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -102,13 +102,31 @@ class Timetable:
         """
         if self.deadline is None:
             return ()
-        pace = Pace(AMBIENT_GUESS_C if sensor_c is None else sensor_c, self._readout_s, self._flats_s)
+        pace = self._pace(sensor_c)
         time_s = (self.deadline - now).total_seconds()
         before = self._left[number - 1 :]
         self._left[number - 1 :] = fit_before_deadline(
             self.planned[number - 1 :], time_s, self.settings, pace, self.frames_on_disk
         )
         return tuple(self._changes(number, before, pace))
+
+    def has_time_for(self, steps: Sequence[Step], now: datetime, sensor_c: float | None) -> bool:
+        """Return whether additional steps can be completed between `now` and the deadline.
+
+        Parameters
+        ----------
+        steps
+            The steps.
+        now, sensor_c
+            As for `revise`.
+        """
+        if self.deadline is None:
+            return True
+        needed_s = sum(estimate_s(steps, self.settings, self._pace(sensor_c)))
+        return needed_s <= (self.deadline - now).total_seconds()
+
+    def _pace(self, sensor_c: float | None) -> Pace:
+        return Pace(AMBIENT_GUESS_C if sensor_c is None else sensor_c, self._readout_s, self._flats_s)
 
     def _changes(self, number: int, before: list[Step | None], pace: Pace) -> Iterator[ResizedSet]:
         for place, old in enumerate(before, start=number - 1):

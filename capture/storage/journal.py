@@ -31,11 +31,22 @@ from coldframe.capture.events.kinds import (
     StepStarted,
     TuningKept,
 )
+from coldframe.capture.events.verification import LightsVerified
 from coldframe.capture.threads import in_thread
 
 log = logging.getLogger(__name__)
 
-LANDMARKS = (NightStarted, NightEnded, StepStarted, StepEnded, FrameAccepted, FrameRejected, MasterWritten, TuningKept)
+LANDMARKS = (
+    NightStarted,
+    NightEnded,
+    StepStarted,
+    StepEnded,
+    FrameAccepted,
+    FrameRejected,
+    MasterWritten,
+    TuningKept,
+    LightsVerified,
+)
 """Events from which a night is resumed. Their lines are synced immediately, because they must survive a power cut."""
 
 

@@ -1,46 +1,52 @@
 """`coldframe calibrate`: calibrate lights with masters from the library."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 
-from coldframe.calibration.combining.finding import NothingFoundError, find_files
+from coldframe.calibration.combining.finding import NothingFoundError
 from coldframe.calibration.defects.files import BadPixels, read_map
 from coldframe.calibration.defects.finding import NotJudgeableError
-from coldframe.calibration.files.durable import NotDurableError
+from coldframe.calibration.diagnosis.findings import Finding
+from coldframe.calibration.diagnosis.quick_look import MasterSummary, QuickLook
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import without_packed_copies
+from coldframe.calibration.files.image_file import read_image_header
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup
-from coldframe.calibration.lights.arithmetic import Correction, GlowError, MismatchError
+from coldframe.calibration.lights.arithmetic import COLOUR_PERIOD, Correction, GlowError
 from coldframe.calibration.lights.caveats import temperature_caveat, temperature_cost
 from coldframe.calibration.lights.files import (
     CalibratedFile,
+    LightLook,
     Output,
     calibrate_file,
+    egain,
     light_setup,
     load_correction,
     load_subtraction,
 )
 from coldframe.calibration.lights.hot_pixels import filter_array_fault, hot_pixels
-from coldframe.calibration.lights.recipe import LightRecipe, NoMasterError, Subtract, recipe_for, ways_out
-from coldframe.cli.console import VisibleConsole
+from coldframe.calibration.lights.recipe import LightRecipe, Subtract, recipe_for, ways_out
+from coldframe.calibration.masters.flat_scaling import cfa_period
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.library import NoLibraryError, configured_camera_names, find_library, masters_of
+from coldframe.cli.light_groups import FAULTS, Light, LightGroup, fault_text, find_lights, grouped, named, progress
 
 THREADS = 2
 """Number of lights to calibrate at once, so that reading and computing overlap. Each needs the memory of four."""
 
 CALIBRATED = "calibrated"
 
+_MOST_NAMES = 3
+"""Largest number of arguments that a message repeats."""
+
 _COMPRESSED = frozenset({".fz", ".gz"})
-_FAULTS = (FrameFileError, NotDurableError, MismatchError, NoMasterError, OSError, MemoryError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,8 @@ class Request:
         True to replace pixels; False to keep the hot pixels of the dark.
     despite_glow
         True to scale darks whose glow may not scale.
+    diagnose
+        True to take a quick look at the calibrated lights.
     """
 
     library: Path | None
@@ -75,11 +83,12 @@ class Request:
     defects: Path | None = None
     mend: bool = True
     despite_glow: bool = False
+    diagnose: bool = True
 
 
 @dataclass(slots=True)
 class Tally:
-    """The numbers of calibrated and failed lights so far."""
+    """The numbers of calibrated and failed lights so far, and the findings of the quick look at each group."""
 
     done: int = 0
     failed: int = 0
@@ -87,6 +96,7 @@ class Tally:
     clipped: list[Path] = field(default_factory=list)
     clipped_pixels: int = 0
     folders: set[Path] = field(default_factory=set)
+    looked: list[list[Finding]] = field(default_factory=list)
 
     def report(self, light: Path, outcome: CalibratedFile | Exception) -> None:
         """Count a light, and print its fault if there is one."""
@@ -103,8 +113,7 @@ class Tally:
     def refuse(self, lights: Sequence[Path], error: Exception, way_out: str = "") -> None:
         """Count lights that failed with the same error, and print it once."""
         self.failed += len(lights)
-        text = (str(error) or type(error).__name__) + way_out
-        print(text if str(lights[0]) in text else f"{_named(lights)}: {text}", file=sys.stderr)
+        print(fault_text(lights, error, way_out), file=sys.stderr)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -114,39 +123,18 @@ class Tally:
         return ExitCode.INCOMPLETE if self.failed else ExitCode.DONE
 
 
-@dataclass(frozen=True, slots=True)
-class _Light:
-    """A light and its recipe."""
-
-    path: Path
-    setup: FrameSetup
-    recipe: LightRecipe
-
-
-@dataclass(slots=True)
-class _Group:
-    """Lights that use the same masters."""
-
-    recipe: LightRecipe
-    lights: list[_Light] = field(default_factory=list)
-
-    @property
-    def paths(self) -> list[Path]:
-        """Files of the lights."""
-        return [light.path for light in self.lights]
-
-    def caveats(self, planes: Correction, defects: BadPixels | None) -> dict[str, list[Path]]:
-        """Return the differences between lights and masters as text, each with the lights it applies to."""
-        found: dict[str, list[Path]] = {}
-        for light in self.lights:
-            for caveat in light.recipe.caveats:
-                found.setdefault(caveat, []).append(light.path)
-        warmer_c = [light.recipe.dark_warmer_c for light in self.lights if light.recipe.dark_warmer_c is not None]
-        temperature = temperature_caveat(max(warmer_c), min(warmer_c)) if warmer_c else None
-        if temperature is not None:
-            mended = None if defects is None else defects.bad
-            found[f"{temperature}; {temperature_cost(max(warmer_c, key=abs), planes, mended)}"] = self.paths
-        return found | dict.fromkeys(planes.caveats, self.paths)
+def caveats_of(group: LightGroup, planes: Correction, defects: BadPixels | None) -> dict[str, list[Path]]:
+    """Return the differences between lights and masters as text, each with the lights it applies to."""
+    found: dict[str, list[Path]] = {}
+    for light in group.lights:
+        for caveat in light.recipe.caveats:
+            found.setdefault(caveat, []).append(light.path)
+    warmer_c = [light.recipe.dark_warmer_c for light in group.lights if light.recipe.dark_warmer_c is not None]
+    temperature = temperature_caveat(max(warmer_c), min(warmer_c)) if warmer_c else None
+    if temperature is not None:
+        mended = None if defects is None else defects.bad
+        found[f"{temperature}; {temperature_cost(max(warmer_c, key=abs), planes, mended)}"] = group.paths
+    return found | dict.fromkeys(planes.caveats, group.paths)
 
 
 def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
@@ -160,7 +148,7 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
         How to calibrate the lights.
     """
     try:
-        lights, copies = without_packed_copies(find_files(names))
+        lights = find_lights(names)
         masters = masters_of(find_library(request.library).catalogue())
         if request.defects is not None:
             request = replace(request, output=replace(request.output, defects=read_map(request.defects)))
@@ -168,12 +156,10 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
     except (NothingFoundError, NoLibraryError, FrameFileError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
-    if copies:
-        print(f"{len(copies)} compressed copies of other lights are left out, such as {copies[0]}", file=sys.stderr)
     tally, find_hot = Tally(), cache(hot_pixels)
     try:
-        with _progress(len(lights)) as advance:
-            for group in _grouped(lights, masters, request, tally, advance):
+        with progress(len(lights), "calibrating") as advance:
+            for group in _groups(lights, masters, request, tally, advance):
                 _calibrate_group(group, masters, request, find_hot, tally, advance)
     except KeyboardInterrupt:
         print(f"interrupted; {tally.done} of {len(lights)} lights calibrated", file=sys.stderr)
@@ -181,13 +167,15 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
     _print_totals(tally)
     places = "".join(f", in {folder}" for folder in sorted(tally.folders))
     print(f"{tally.done} of {len(lights)} lights calibrated{places}")
+    if tally.looked:
+        print(_look_text(tally, names))
     return tally.exit_code
 
 
 def _print_totals(tally: Tally) -> None:
     if tally.clipped:
         print(
-            f"{_named(tally.clipped)}: {tally.clipped_pixels} pixels were clipped at zero; a larger --pedestal, or"
+            f"{named(tally.clipped)}: {tally.clipped_pixels} pixels were clipped at zero; a larger --pedestal, or"
             " --float, would keep them",
             file=sys.stderr,
         )
@@ -198,31 +186,29 @@ def _print_totals(tally: Tally) -> None:
         )
 
 
-def _grouped(
+def _groups(
     lights: list[Path],
     masters: dict[Path, FrameSetup],
     request: Request,
     tally: Tally,
     advance: Callable[[], None],
-) -> list[_Group]:
-    """Group the lights by recipe, so that each master is read once; report lights that cannot be calibrated."""
-    groups: dict[LightRecipe, _Group] = {}
-    refused: dict[str, tuple[NoMasterError, FrameSetup, list[Path]]] = {}
-    for path in lights:
-        try:
-            setup = under_one_name(light_setup(path, request.output.extension), request.output.camera_names)
-            recipe = recipe_for(setup, masters, request.subtract, with_flat=request.with_flat)
-        except NoMasterError as error:
-            refused.setdefault(str(error), (error, setup, []))[2].append(path)
-            advance()
-        except _FAULTS as error:
-            tally.report(path, error)
-            advance()
-        else:
-            groups.setdefault(recipe, _Group(recipe)).lights.append(_Light(path, setup, recipe))
-    for reason, setup, paths in refused.values():
+) -> list[LightGroup]:
+    """Group the lights by recipe; report lights that cannot be calibrated."""
+
+    def setup_of_light(path: Path) -> FrameSetup:
+        return under_one_name(light_setup(path, request.output.extension), request.output.camera_names)
+
+    def recipe_for_light(_: Path, setup: FrameSetup) -> LightRecipe:
+        return recipe_for(setup, masters, request.subtract, with_flat=request.with_flat)
+
+    found = grouped(lights, setup_of_light, recipe_for_light)
+    for path, error in found.faults:
+        tally.report(path, error)
+    for reason, setup, paths in found.without_master.values():
         tally.refuse(paths, reason, _way_out(setup, masters, request))
-    return list(groups.values())
+    for _ in range(found.failed):
+        advance()
+    return found.groups
 
 
 def _way_out(light: FrameSetup, masters: Mapping[Path, FrameSetup], request: Request, *more: str) -> str:
@@ -232,14 +218,14 @@ def _way_out(light: FrameSetup, masters: Mapping[Path, FrameSetup], request: Req
         try:
             if recipe.dark_scale != 1:
                 load_subtraction(recipe, despite_glow=request.despite_glow)
-        except _FAULTS:
+        except FAULTS:
             continue
         found.append(options)
     return f"; possible instead: {', or '.join(found)}" if found else ""
 
 
 def _calibrate_group(
-    group: _Group,
+    group: LightGroup,
     masters: Mapping[Path, FrameSetup],
     request: Request,
     find_hot: Callable[[Path, Path | None], BadPixels],
@@ -248,18 +234,24 @@ def _calibrate_group(
 ) -> None:
     try:
         defects, unmended = _defects(group.recipe, request, find_hot)
-        planes = load_correction(group.recipe, despite_glow=request.despite_glow)
-    except _FAULTS as error:
+        summary = _summary(group) if request.diagnose else None
+        planes = load_correction(
+            group.recipe, despite_glow=request.despite_glow, look=None if summary is None else summary.add
+        )
+    except FAULTS as error:
         more = ["--scale-dark"] if isinstance(error, GlowError) else []
         tally.refuse(group.paths, error, _way_out(group.lights[0].setup, masters, request, *more) if more else "")
         for _ in group.lights:
             advance()
         return
     print(_group_text(group, defects))
-    for caveat, paths in (group.caveats(planes, defects) | dict.fromkeys(unmended, group.paths)).items():
-        print(f"{_named(paths)}: {caveat}", file=sys.stderr)
+    for caveat, paths in (caveats_of(group, planes, defects) | dict.fromkeys(unmended, group.paths)).items():
+        print(f"{named(paths)}: {caveat}", file=sys.stderr)
     output = replace(request.output, defects=defects)
-    work = partial(_outcome, planes=planes, output=output, target=request.target)
+    look = None if summary is None else _look(group, summary, planes, output)
+    work = partial(
+        _outcome, planes=planes, output=output, target=request.target, look=None if look is None else look.measure
+    )
     with ThreadPoolExecutor(THREADS, "light") as threads:
         try:
             for light, outcome in zip(group.lights, threads.map(work, group.lights), strict=True):
@@ -268,6 +260,36 @@ def _calibrate_group(
         except KeyboardInterrupt:
             threads.shutdown(cancel_futures=True)
             raise
+    found = None if look is None else look.findings()
+    if found is not None:
+        tally.looked.append(found)
+
+
+def _summary(group: LightGroup) -> MasterSummary | None:
+    """Return the collector of the masters for a quick look; None for filter arrays that it does not support."""
+    try:
+        period = cfa_period(group.lights[0].setup.mosaic)
+    except ValueError:
+        return None
+    return MasterSummary(period) if period <= COLOUR_PERIOD else None
+
+
+def _look(group: LightGroup, summary: MasterSummary, planes: Correction, output: Output) -> QuickLook:
+    light = group.lights[0]
+    overscan = group.recipe.overscan
+    setup = light.setup if overscan is None else light.setup.without(overscan)
+    e_per_adu = output.e_per_adu or egain(read_image_header(light.path, output.extension))
+    return QuickLook(setup, summary, planes, e_per_adu)
+
+
+def _look_text(tally: Tally, names: Sequence[str]) -> str:
+    """Return the result of the quick look at all lights as a line."""
+    findings = sorted((each for found in tally.looked for each in found), key=lambda each: each.harm, reverse=True)
+    if not findings:
+        return "a quick look finds no fault; `coldframe diagnose` also tests dust, glow, colours and gradients"
+    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    shown = " ".join(map(quote, names)) if len(names) <= _MOST_NAMES else f"{quote(names[0])} ..."
+    return f"a quick look finds: {findings[0].cause}{more}; look at the evidence: coldframe diagnose {shown}"
 
 
 def _defects(
@@ -284,7 +306,7 @@ def _defects(
     return (found, []) if fault is None else (None, [f"hot pixels are not mended: {fault}"])
 
 
-def _group_text(group: _Group, defects: BadPixels | None) -> str:
+def _group_text(group: LightGroup, defects: BadPixels | None) -> str:
     """Return the masters of a group as text, such as "3 lights: dark MasterDark.fits, flat MasterFlat.fits"."""
     recipe = group.recipe
     masters = {"bias": recipe.bias, "dark": recipe.dark, "flat": recipe.flat}
@@ -294,31 +316,14 @@ def _group_text(group: _Group, defects: BadPixels | None) -> str:
     return f"{len(group.lights)} {'light' if len(group.lights) == 1 else 'lights'}: {used}{mended}"
 
 
-def _named(lights: Sequence[Path]) -> str:
-    """Return the first file and the number of others as text."""
-    others = len(lights) - 1
-    return f"{lights[0]}" + (f" and {others} {'other' if others == 1 else 'others'}" if others else "")
-
-
-def _outcome(light: _Light, planes: Correction, output: Output, target: Path | None) -> CalibratedFile | Exception:
+def _outcome(
+    light: Light, planes: Correction, output: Output, target: Path | None, look: LightLook | None
+) -> CalibratedFile | Exception:
     path = light.path
     stem = Path(path.stem).stem if path.suffix.lower() in _COMPRESSED else path.stem
     calibrated = (target or path.parent / CALIBRATED) / f"{stem}_calibrated.fits"
     try:
         calibrated.parent.mkdir(parents=True, exist_ok=True)
-        return calibrate_file(path, calibrated, light.recipe, planes, output)
-    except _FAULTS as error:
+        return calibrate_file(path, calibrated, light.recipe, planes, output, look=look)
+    except FAULTS as error:
         return error
-
-
-def _progress(total: int) -> AbstractContextManager[Callable[[], None]]:
-    return _bar(total) if sys.stderr.isatty() else nullcontext(lambda: None)
-
-
-@contextmanager
-def _bar(total: int) -> Iterator[Callable[[], None]]:
-    from rich.progress import Progress  # noqa: PLC0415
-
-    with Progress(console=VisibleConsole(stderr=True), transient=True) as progress:
-        task = progress.add_task("calibrating", total=total)
-        yield partial(progress.advance, task)

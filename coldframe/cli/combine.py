@@ -16,6 +16,7 @@ from coldframe.calibration.frames.overscan import OverscanChoice
 from coldframe.calibration.masters.master_frame import MasterFrame, write_master
 from coldframe.calibration.stacking.methods import Clipping, Mean, Median, MedianClipping, Method, Winsorizing
 from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.master_findings import findings_of_new, print_findings
 from coldframe.cli.set_master import (
     FEWEST_FRAMES,
     RefusedError,
@@ -105,8 +106,10 @@ def combine_files(names: Sequence[str], output: Path, request: Request) -> ExitC
             scratch_folder(output.parent) as unpacked,
             stacking_on(request.scheduler, unpacked) as stacking,
         ):
-            master, left_out = _master(names, request, stacking, unpacked)
-        write_master(output, master)
+            made = _master(names, request, stacking, unpacked)
+            write_master(output, made.master)
+            print(f"{output}: {description_of(made.master)}")
+            print_findings(findings_of_new(output, made.frames, made.subtracted), figures=True)
     except ColdframeError as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
@@ -115,12 +118,20 @@ def combine_files(names: Sequence[str], output: Path, request: Request) -> ExitC
         return ExitCode.BAD_INPUT
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    print(f"{output}: {description_of(master)}")
-    return ExitCode.INCOMPLETE if left_out else ExitCode.DONE
+    return ExitCode.INCOMPLETE if made.left_out else ExitCode.DONE
 
 
-def _master(names: Sequence[str], request: Request, stacking: Stacking, folder: Path) -> tuple[MasterFrame, int]:
-    """Return the master of the named files, and the number of files that were left out."""
+class _Made(NamedTuple):
+    """A master, its frames without overscan, what was subtracted from them, and the number of files left out."""
+
+    master: MasterFrame
+    frames: Sequence[RawFrame]
+    subtracted: Subtracted | None
+    left_out: int
+
+
+def _master(names: Sequence[str], request: Request, stacking: Stacking, folder: Path) -> _Made:
+    """Return the master of the named files."""
     treatment = request.treatment
     raws, refused = open_frames(find_files(names), folder, request.kind, request.extension)
     print_left_out(refused)
@@ -140,7 +151,7 @@ def _master(names: Sequence[str], request: Request, stacking: Stacking, folder: 
         frames, stacking = growing.frames, growing.stack
         treatment = treatment._replace(method=treatment.method or Clipping())
     master, lost = combined(frames, treatment, subtracted, stacking)
-    return master, left_out + lost
+    return _Made(master, frames, subtracted, left_out + lost)
 
 
 def _growing(states: Sequence[Path], frames: Sequence[RawFrame], method: Method, folder: Path) -> "GrowingSet | None":

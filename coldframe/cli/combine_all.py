@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from coldframe.calibration.combining.combine import Stacking
 from coldframe.calibration.combining.finding import find_files
@@ -14,6 +15,7 @@ from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.masters.master_frame import MasterFrame, master_name, write_master
 from coldframe.cli.combine import Request
 from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.master_findings import findings_of_new, print_findings
 from coldframe.cli.set_master import (
     FEWEST_FRAMES,
     RefusedError,
@@ -76,6 +78,14 @@ def combine_all(names: Sequence[str], folder: Path, request: Request) -> ExitCod
     return ExitCode.INCOMPLETE if refused or skipped or masters.left_out else ExitCode.DONE
 
 
+class _Made(NamedTuple):
+    """A master, its frames without overscan, and the master that was subtracted from them or suits them."""
+
+    master: MasterFrame
+    frames: Sequence[RawFrame]
+    subtracted: Subtracted | None
+
+
 class _Masters:
     """The masters of a run.
 
@@ -101,16 +111,17 @@ class _Masters:
         """Make and write the master of a set; print the reason if that fails."""
         print_set(one)
         try:
-            master = self._master(one)
-            path = self._write(master)
+            made = self._master(one)
+            path = self._write(made.master)
         except ColdframeError as error:
             print(error, file=sys.stderr)
             self.left_out += 1
             return
         self.made += 1
-        print(f"{path}: {description_of(master)}")
+        print(f"{path}: {description_of(made.master)}")
+        print_findings(findings_of_new(path, made.frames, made.subtracted), figures=True)
 
-    def _master(self, one: FrameSet) -> MasterFrame:
+    def _master(self, one: FrameSet) -> _Made:
         if len(one.frames) < FEWEST_FRAMES and not self._request.treatment.force:
             raise RefusedError("a single frame is not enough for a master: nothing can be averaged or rejected")
         treatment = self._request.treatment
@@ -121,7 +132,16 @@ class _Masters:
         self.left_out += len(one.frames) - len(kept)
         master, lost = combined(kept, treatment, subtracted, self._stacking)
         self.left_out += lost
-        return master
+        if subtracted is None and _kind(kept[0]) is FrameKind.DARK:
+            subtracted = self._bias_of(kept)
+        return _Made(master, kept, subtracted)
+
+    def _bias_of(self, darks: Sequence[RawFrame]) -> Subtracted | None:
+        """Return the master bias of this run that suits darks; None if there is none."""
+        for path, setup in self._available.items():
+            if setup.kind is FrameKind.BIAS and not any(subtraction_faults(dark.setup, setup) for dark in darks):
+                return Subtracted.read(path)
+        return None
 
     def _for_flats(self, flats: Sequence[RawFrame]) -> Subtracted | None:
         """Return the master of this run to subtract from flats; print a line if it is a bias or missing."""

@@ -25,6 +25,8 @@ COMMANDS: dict[Callable[..., None], str] = {
     rigs.notify: "Send a message to your phone.",
     rigs.camera: "Show the measured properties of the cameras.",
     frames.calibrate: "Calibrate lights with matching masters.",
+    frames.diagnose: "Find out whether lights calibrate clean.",
+    frames.bisect: "Find the master that brings in an artifact.",
     frames.verify: "Check a night's masters against its raw frames.",
     frames.combine: "Make masters from raw frames from any program.",
     frames.defects: "Map the sensor's defects from masters.",

@@ -13,6 +13,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from coldframe.calibration.diagnosis.findings import Finding
 from coldframe.calibration.files.durable import NotDurableError, write_durably
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import PLAIN_SUFFIXES, UINT16_STORAGES, ImageFile, open_image, uint16_pixels
@@ -28,6 +29,7 @@ from coldframe.capture.monitoring.report.pixels import picture_of, summarise
 from coldframe.capture.monitoring.report.png import png_bytes
 from coldframe.cli.console import VisibleConsole
 from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.master_findings import findings_of_file, print_findings
 
 PICTURE_WIDTH = 1600
 """Largest width of a PNG, pixels."""
@@ -76,6 +78,8 @@ def _show(image: ImageFile) -> None:
         table.add_row(name, Text(printable(value)))
     console.print(printable(str(image.path)), soft_wrap=True)
     console.print(table)
+    found = _findings(image)
+    print_findings(found, figures=True)
     for part in _drawings(image, setup, seen, console, glyphs):
         console.print(part)
 
@@ -159,6 +163,13 @@ def _uncertainty(image: ImageFile) -> Iterator[tuple[str, str]]:
     except FrameFileError:
         return
     yield from _planes(planes)
+
+
+def _findings(image: ImageFile) -> list[Finding]:
+    """Return what a master shows by itself; nothing for frames and compressed files."""
+    if image.path.suffix.lower() not in PLAIN_SUFFIXES or is_single_frame(image.header):
+        return []
+    return findings_of_file(image.path)
 
 
 def _planes(planes: MasterPlanes) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from rich.table import Table
 from coldframe.calibration.combining.finding import NothingFoundError, find_files
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameFileError, read_header
-from coldframe.calibration.frames.matching import Match, best_master
+from coldframe.calibration.frames.matching import Match, best_master, predecessors
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.library.export import export_siril, export_wbpp
@@ -24,6 +24,7 @@ from coldframe.calibration.masters.reading import read_adu_master, read_master
 from coldframe.capture.monitoring.progress.quantities import exposure_text
 from coldframe.cli.console import VisibleConsole
 from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.master_findings import findings_of_file, print_findings
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import ConfigError, find_config, load_settings
 from coldframe.errors import ColdframeError
@@ -158,7 +159,9 @@ def add_masters(folder: Path | None, names: Sequence[str]) -> ExitCode:
     failed = 0
     for master in masters:
         try:
-            print(library.file(master))
+            filed = library.file(master)
+            print(filed)
+            print_findings(findings_of_file(filed, _previous(library, filed)), filed)
             if (fault := _unusable(master)) is not None:
                 print(f"{master}: calibrate cannot use it: {fault}", file=sys.stderr)
         except (FrameFileError, NotAMasterError, NotDurableError) as error:
@@ -167,6 +170,13 @@ def add_masters(folder: Path | None, names: Sequence[str]) -> ExitCode:
     if failed == len(masters):
         return ExitCode.BAD_INPUT
     return ExitCode.INCOMPLETE if failed else ExitCode.DONE
+
+
+def _previous(library: Library, master: Path) -> Path | None:
+    """Return the newest earlier master in the library with the settings of a master; None if there is none."""
+    setups = library.catalogue().setups
+    earlier = predecessors(master, setups)
+    return earlier[-1] if earlier else None
 
 
 def _unusable(master: Path) -> str | None:

@@ -289,7 +289,8 @@ class _Run:
         resources.push_async_callback(self._report, folder)
         deadline = self.request.deadline(settings, self.asked, clock.now())
         words = None if plan.lights is None else plan.words
-        night = assembled_night(settings, rig, files, events, clock, deadline=deadline, words=words)
+        lights = None if plan.lights is None else plan.lights.setups
+        night = assembled_night(settings, rig, files, events, clock, deadline=deadline, words=words, lights=lights)
         assembled = await resources.enter_async_context(night)
         unwatched = await _watched(resources, settings, events, assembled.steering)
         await resources.enter_async_context(self.screen.shown(events, assembled.steering))

@@ -1,4 +1,4 @@
-"""The tables [storage], [site], [hooks] and [watch]."""
+"""The tables [storage], [site], [hooks], [watch] and [verify]."""
 
 from pathlib import Path
 from typing import Annotated
@@ -67,4 +67,15 @@ class WatchSettings(Section):
         default=False,
         description="Whether attached dashboards may pause the night, skip sets and abort it. The run's own "
         "dashboard may always do so.",
+    )
+
+
+class VerifySettings(Section):
+    """Whether the night's lights are calibrated and diagnosed before the night ends."""
+
+    lights: bool = Field(
+        default=True,
+        description="With `--lights`, calibrate up to twelve lights of each set, and two flats of each flat set, with "
+        "tonight's masters as soon as these exist, and report whether they calibrate clean. A set whose master is the "
+        "cause is shot again if this helps and time allows.",
     )

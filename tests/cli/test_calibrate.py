@@ -52,8 +52,9 @@ def test_a_folder_of_lights_is_calibrated(observatory: Observatory, library: Lib
     lights = [observatory.light(tmp_path / "lights" / f"{number}.fits", number) for number in range(3)]
     result = calibrate(library, tmp_path / "lights")
     assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
-    line, summary = result.stdout.splitlines()
+    line, summary, look = result.stdout.splitlines()
     assert summary == f"3 of 3 lights calibrated, in {tmp_path / 'lights' / 'calibrated'}"
+    assert look.startswith("a quick look finds no fault")
     found = re.fullmatch(
         r"3 lights: dark MasterDark_\S+, flat MasterFlat_\S+; (\d+) defective pixels replaced in each", line
     )

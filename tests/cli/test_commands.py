@@ -31,6 +31,8 @@ def coldframe(*arguments: str) -> subprocess.CompletedProcess[str]:
         "safe",
         "combine",
         "calibrate",
+        "diagnose",
+        "bisect",
         "library",
         "report",
         "inspect",

@@ -11,7 +11,7 @@ from coldframe.config.tables.cooling import CoolingSettings
 from coldframe.config.tables.flats import FilterFlatSettings, FlatSettings
 from coldframe.config.tables.mqtt import MqttSettings
 from coldframe.config.tables.mqtt_panel import MqttPanelSettings
-from coldframe.config.tables.night import HookSettings, SiteSettings, StorageSettings, WatchSettings
+from coldframe.config.tables.night import HookSettings, SiteSettings, StorageSettings, VerifySettings, WatchSettings
 from coldframe.config.tables.notify import NotifySettings
 from coldframe.config.tables.rig import (
     AuxiliarySettings,
@@ -40,6 +40,7 @@ SECTIONS = (
     AuxiliarySettings,
     HookSettings,
     WatchSettings,
+    VerifySettings,
     MqttSettings,
     NotifySettings,
     FrameSet,

@@ -1,13 +1,14 @@
 """Whole nights over simulated devices, under virtual time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import Event
 from coldframe.capture.events.stream import EventStream
@@ -72,11 +73,12 @@ async def run_night(
     hear: Callable[[Event], None] = lambda _: None,
     steer: Callable[[Steering, EventStream], None] = lambda _steering, _events: None,
     words: LightWords | None = None,
+    lights: Mapping[Path, FrameSetup] | None = None,
 ) -> NightRun:
     """Run a night over simulated devices, or resume a night that an earlier run left unfinished in the folder.
 
     `meddle` may replace devices, `steer` may make requests, and `hear` is called with each event. The
-    frames take over `words`.
+    frames take over `words`, and the night verifies `lights`.
     """
     asyncio.get_running_loop().set_default_executor(Inline())
     clock, events, seen = NightClock(START), EventStream(), list[Event]()
@@ -87,7 +89,9 @@ async def run_night(
     await rig.connect()
     unfinished = unfinished_night(folder, clock.now(), rig.camera.name)
     files = open_night_files(folder, unfinished, settings, clock.now())
-    async with assembled_night(settings, rig, files, events, clock, deadline=deadline, words=words) as assembled:
+    async with assembled_night(
+        settings, rig, files, events, clock, deadline=deadline, words=words, lights=lights
+    ) as assembled:
         steer(assembled.steering, events)
         outcome = await assembled.night.run()
     return NightRun(outcome, seen, files.folder.path)

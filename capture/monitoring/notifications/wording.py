@@ -16,8 +16,10 @@ from coldframe.capture.events.kinds import (
     StepEnded,
 )
 from coldframe.capture.events.values import NightOutcome, Severity
+from coldframe.capture.events.verification import Cleanness, LightsVerified
 from coldframe.capture.monitoring.progress.narrator import Narrator, severity_of
 from coldframe.capture.monitoring.progress.quantities import duration_text
+from coldframe.capture.monitoring.progress.verification_words import night_sentences
 from coldframe.config.tables.notify import NotifySettings
 
 MOST_PROBLEMS = 15
@@ -56,6 +58,7 @@ class NotificationWriter:
     _frames: int = 0
     _rejected: int = 0
     _masters: int = 0
+    _verified: dict[object, LightsVerified] = field(default_factory=dict)
     _began: datetime | None = None
 
     def write(self, event: Event) -> Notification | None:
@@ -85,6 +88,8 @@ class NotificationWriter:
                 self._rejected += 1
             case MasterWritten():
                 self._masters += 1
+            case LightsVerified():
+                self._verified[event.key] = event
             case _:
                 pass
 
@@ -100,10 +105,12 @@ class NotificationWriter:
         counts += [f"{self._rejected} rejected"] if self._rejected else []
         counts += [_counted(self._problems, "problem")] if self._problems else []
         took = f" in {duration_text((event.at - self._began).total_seconds())}" if self._began else ""
-        severity = Severity.INFO if event.outcome is NightOutcome.COMPLETE else severity_of(event)
-        return self._notification(
-            f"night {event.outcome.value}", f"{event.summary}; {', '.join(counts)}{took}", severity
-        )
+        is_faulty = any(each.cleanness is Cleanness.FAULTY for each in self._verified.values())
+        severity = Severity.WARNING if is_faulty else Severity.INFO
+        severity = severity if event.outcome is NightOutcome.COMPLETE else severity_of(event)
+        text = f"{event.summary}; {', '.join(counts)}{took}"
+        lights = night_sentences(self._verified.values())
+        return self._notification(f"night {event.outcome.value}", f"{lights} {text}".lstrip(), severity)
 
     def _notification(self, subject: str, text: str, severity: Severity) -> Notification:
         short = text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 3] + "..."
@@ -115,6 +122,8 @@ def kind_of(event: Event) -> str:
     match event:
         case Notice(text=text) | FrameRejected(reason=text) | StepEnded(reason=text) | SetResized(reason=text):
             return re.sub(r"[-+]?\d[\d.,:]*", "#", text)
+        case LightsVerified():
+            return f"{event.frames} {event.filter} {event.artifacts[0].remedy if event.artifacts else ''}"
         case _:
             return ""
 

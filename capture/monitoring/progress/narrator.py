@@ -35,6 +35,7 @@ from coldframe.capture.events.values import (
     Severity,
     StepOutcome,
 )
+from coldframe.capture.events.verification import Cleanness, LightsVerified
 from coldframe.capture.monitoring.progress.quantities import (
     duration_text,
     exposure_text,
@@ -43,6 +44,7 @@ from coldframe.capture.monitoring.progress.quantities import (
     printable,
     temperature_text,
 )
+from coldframe.capture.monitoring.progress.verification_words import line_of
 
 READINGS_INTERVAL = timedelta(seconds=60)
 """Shortest time between two lines about temperatures, or between two lines about cooling."""
@@ -82,7 +84,7 @@ def severity_of(event: Event) -> Severity:
             return _STEP_SEVERITY[event.outcome]
         case NightEnded():
             return _NIGHT_SEVERITY[event.outcome]
-        case FrameRejected() | SetResized():
+        case FrameRejected() | SetResized() | LightsVerified(cleanness=Cleanness.FAULTY):
             return Severity.WARNING
         case HookEnded():
             return Severity.ERROR if event.fault else Severity.INFO
@@ -236,6 +238,10 @@ class Narrator:
     @_sentence.register
     def _master_written(self, event: MasterWritten) -> str:
         return f"master of {self._title(event.step)} written from {event.frames} frames: {Path(event.path).name}"
+
+    @_sentence.register
+    def _lights_verified(self, event: LightsVerified) -> str:
+        return line_of(event)
 
     @_sentence.register
     def _notice(self, event: Notice) -> str:

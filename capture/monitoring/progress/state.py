@@ -29,8 +29,10 @@ from coldframe.capture.events.kinds import (
     TemperatureRead,
 )
 from coldframe.capture.events.values import Severity, SkippedBy, StepOutcome
+from coldframe.capture.events.verification import LightsVerified
 from coldframe.capture.monitoring.progress.narrator import LogLine, Narrator
 from coldframe.capture.monitoring.progress.pace import Outlook, Pace, StepProgress
+from coldframe.capture.monitoring.progress.verification_words import night_sentences
 
 HISTORY = timedelta(minutes=30)
 """Length of the temperature history."""
@@ -79,6 +81,8 @@ class DashboardState:
         Growth of the master of the running (or last) set.
     masters
         Masters in the order in which they were written. A master that a later run wrote again is listed once.
+    verified
+        The latest diagnosis of each set of lights, and of the flats of each filter.
     latest, problems
         Lines of events, oldest first. `problems` contains only warnings and errors, and keeps them for longer.
     """
@@ -102,6 +106,7 @@ class DashboardState:
     shown: FrameShown | None = None
     noise: list[MasterGrew] = field(default_factory=list)
     masters: list[MasterWritten] = field(default_factory=list)
+    verified: dict[object, LightsVerified] = field(default_factory=dict)
     latest: deque[LogLine] = field(default_factory=lambda: deque(maxlen=LATEST))
     problems: deque[LogLine] = field(default_factory=lambda: deque(maxlen=PROBLEMS))
     pace: Pace = field(default_factory=Pace)
@@ -139,6 +144,11 @@ class DashboardState:
     def step(self) -> StepProgress | None:
         """The step under way."""
         return self.steps.get(self.running) if self.running is not None else None
+
+    @property
+    def lights_sentence(self) -> str:
+        """Whether the lights calibrate clean, in a sentence; empty if unknown."""
+        return night_sentences(self.verified.values())
 
     @property
     def missing(self) -> list[StepProgress]:
@@ -293,6 +303,10 @@ class DashboardState:
         if self.noise and (self.noise[-1].step != event.step or self.noise[-1].frames >= event.frames):
             self.noise = []
         self.noise.append(event)
+
+    @_take.register
+    def _take_lights_verified(self, event: LightsVerified) -> None:
+        self.verified[event.key] = event
 
     @_take.register
     def _take_master_written(self, event: MasterWritten) -> None:

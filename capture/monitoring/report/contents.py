@@ -33,6 +33,7 @@ class SetState(StrEnum):
     MADE = "made"
     SHORT = "made from fewer frames"
     MISSING = "missing"
+    NOT_YET = "not shot yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,10 @@ class PixelStatistics:
     ----------
     whole, detail
         Stretches of the picture of the whole frame and of the picture of its centre at 100 %.
+    corner_to_centre
+        Mean of the four corners divided by the centre; None if the centre has no signal.
+    colours
+        Means of red, green and blue in the centre; None without a 2x2 colour filter array.
     """
 
     width: int
@@ -131,6 +136,8 @@ class PixelStatistics:
     histogram: Histogram
     whole: Stretch
     detail: Stretch
+    corner_to_centre: float | None = None
+    colours: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +150,10 @@ class MasterReport:
         Path of the file, relative to the folder of the night if the file is in that folder.
     look
         Statistics of the pixels; None if the file cannot be read, in which case `fault` contains the reason.
+    judgement
+        What its noise adds to a light, in words; empty if unknown.
+    change
+        How it differs from the last master of the same setting from an earlier night; empty if there is none.
     """
 
     path: str
@@ -153,6 +164,8 @@ class MasterReport:
     rejected_fraction: float
     look: PixelStatistics | None = None
     fault: str = ""
+    judgement: str = ""
+    change: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +197,11 @@ class SetReport:
     growth: tuple[Growth, ...]
     masters: tuple[MasterReport, ...]
     is_reached: bool = True
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the set has a master."""
+        return self.state in {SetState.MADE, SetState.SHORT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +244,50 @@ class CameraReport:
     largest_deviation: float | None
     curve: tuple[tuple[float, float], ...]
     dark_current: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactReport:
+    """An artifact that calibration leaves in the lights; see `coldframe.capture.events.verification.Artifact`."""
+
+    kind: str
+    cause: str
+    size: float
+    unit: str
+    error: float
+    significance: float
+    evidence: str
+    fix: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class LightsReport:
+    """The diagnosis of lights, or of flats held out of their set.
+
+    Attributes
+    ----------
+    title
+        The frames for display.
+    sentence
+        The result, and what to do.
+    frames, filter, exposure_s, count, cleanness, masters, sky_adu, noise_adu
+        As in `LightsVerified`.
+    artifacts
+        The artifacts, the most harmful first.
+    """
+
+    title: str
+    sentence: str
+    frames: str
+    filter: str | None
+    exposure_s: float | None
+    count: int
+    cleanness: str
+    masters: tuple[str, ...]
+    artifacts: tuple[ArtifactReport, ...]
+    sky_adu: float | None = None
+    noise_adu: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +334,8 @@ class NightReport:
         Numbers of distinct files. A frame that several runs report counts once.
     temperature
         The coldest and the warmest reading of each of 400 equal periods of the night.
+    lights
+        The diagnoses of the lights, and of flats held out of their sets.
     """
 
     verdict: Verdict
@@ -294,3 +358,4 @@ class NightReport:
     temperature: tuple[Reading, ...]
     time: TimeBudget
     remarks: tuple[Remark, ...]
+    lights: tuple[LightsReport, ...] = ()

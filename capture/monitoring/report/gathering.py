@@ -33,8 +33,10 @@ from coldframe.capture.events.values import (
     StepOutcome,
     StepType,
 )
+from coldframe.capture.events.verification import LightsVerified
 from coldframe.capture.monitoring.progress.narrator import Narrator
 from coldframe.capture.monitoring.progress.quantities import printable
+from coldframe.capture.monitoring.progress.verification_words import night_sentences
 from coldframe.capture.monitoring.report.contents import (
     CameraReport,
     FramePoint,
@@ -49,6 +51,7 @@ from coldframe.capture.monitoring.report.contents import (
     TuningReport,
     TuningTest,
 )
+from coldframe.capture.monitoring.report.lights import lights_reports
 from coldframe.capture.monitoring.report.runs import Run, StepKey, runs_of, step_keys
 from coldframe.capture.monitoring.report.time_budget import time_budget
 from coldframe.capture.monitoring.report.verdict import verdict_of
@@ -82,9 +85,9 @@ def gather(events: Iterable[Event], *, zone: tzinfo | None = None, is_running: b
         for event in run.events:
             night.take(event)
     last = runs[-1]
-    sets = tuple(night.set_reports(is_over=not is_running))
+    sets, lights = tuple(night.set_reports(is_over=not is_running)), night_sentences(night.verified.values())
     return NightReport(
-        verdict=verdict_of(last, sets, zone=zone, is_running=is_running and last.ending is None),
+        verdict=verdict_of(last, sets, lights, zone=zone, is_running=is_running and last.ending is None),
         folder=last.started.folder,
         camera=last.started.camera,
         panel=last.started.panel,
@@ -94,13 +97,14 @@ def gather(events: Iterable[Event], *, zone: tzinfo | None = None, is_running: b
         began=runs[0].started.at,
         ended=last.ended_at,
         runs=tuple(_run_report(run) for run in runs),
-        masters_made=sum(each.state is not SetState.MISSING for each in sets),
+        masters_made=sum(each.is_made for each in sets),
         masters_planned=len(sets),
         frames_accepted=len(night.accepted),
         frames_rejected=len(night.rejected),
         sets=sets,
         tunings=tuple(night.tuning_reports()),
         cameras=tuple(night.cameras.values()),
+        lights=lights_reports(night.verified.values()),
         temperature=tuple(thinned(night.readings)),
         time=time_budget(runs),
         remarks=tuple(remarks_of(all_events)),
@@ -129,11 +133,11 @@ def thinned(readings: Sequence[Reading]) -> Iterator[Reading]:
 
 
 def remarks_of(events: Iterable[Event]) -> Iterator[Remark]:
-    """Yield the warnings and errors of a night. Merge equal consecutive ones."""
+    """Yield the warnings and errors of a night, without diagnoses. Merge equal consecutive ones."""
     narrator, current = Narrator(), None
     for event in events:
         line = narrator.narrate(event)
-        if line is None or line.severity is Severity.INFO or isinstance(event, NightEnded):
+        if line is None or line.severity is Severity.INFO or isinstance(event, NightEnded | LightsVerified):
             continue
         if current is not None and (current.severity, current.text) == (line.severity, line.text):
             current = replace(current, times=current.times + 1)
@@ -214,6 +218,7 @@ class _Gathered:
     steps: dict[StepKey, _Step] = field(default_factory=dict)
     readings: list[Reading] = field(default_factory=list)
     cameras: dict[tuple[str, float | None], CameraReport] = field(default_factory=dict)
+    verified: dict[object, LightsVerified] = field(default_factory=dict)
     accepted: set[str] = field(default_factory=set)
     rejected: set[str] = field(default_factory=set)
     run: int = 0
@@ -237,6 +242,10 @@ class _Gathered:
             key = self._keys[planned.number]
             step = self.steps.setdefault(key, _Step(planned, self.run))
             step.planned, step.run, step.count, step.note, step.ended = planned, self.run, planned.count, "", None
+
+    @take.register
+    def _take_lights_verified(self, event: LightsVerified) -> None:
+        self.verified[event.key] = event
 
     @take.register
     def _take_step_ended(self, event: StepEnded) -> None:
@@ -404,7 +413,9 @@ class _Gathered:
         if step.is_left_out:
             return SetState.MISSING, f"skipped, {step.note}"
         if step.ended is None:
-            return SetState.MISSING, "the night ended before the set was finished" if is_over else "not made yet"
+            if not is_over:
+                return SetState.NOT_YET, ""
+            return SetState.MISSING, "the night ended before the set was finished"
         return SetState.MISSING, self._root_cause(step) or step.failure or "no master was written"
 
     def _root_cause(self, step: _Step) -> str:

@@ -1,22 +1,28 @@
 """Creates the morning report of a night from its journal and masters, as an HTML page and a JSON file."""
 
+import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import count
 from pathlib import Path
 
 from coldframe.calibration.files.durable import replace_durably
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.frame_file import FrameFileError, read_header
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.scratch import scratch_folder
-from coldframe.calibration.frames.setup import setup_of
+from coldframe.calibration.frames.setup import FrameSetup, setup_of
+from coldframe.calibration.library.library import LIBRARY, Library
 from coldframe.capture.monitoring.report.contents import FramePoint, MasterReport, NightReport, SetReport
+from coldframe.capture.monitoring.report.earlier_masters import change_text, earlier_master
 from coldframe.capture.monitoring.report.gathering import gather
+from coldframe.capture.monitoring.report.judgements import judgement_of
 from coldframe.capture.monitoring.report.page import render
 from coldframe.capture.monitoring.report.pixels import ImageSummary, level_of, summarise_file
 from coldframe.capture.monitoring.report.runs import JOURNAL
 from coldframe.capture.monitoring.report.writing import json_twin
 from coldframe.capture.storage.journal_reader import read_journal
+from coldframe.capture.storage.night_folder import evening_of
 
 PAGE, TWIN = "report.html", "report.json"
 
@@ -79,6 +85,7 @@ def make_report(
     is_running = not is_over and bool(events) and now - max(event.at for event in events) < RECENT
     report = gather(events, zone=zone, is_running=is_running)
     report, summaries = with_pixels(with_rejected(report, folder), folder)
+    report = with_judgements(report, folder)
     page = render(report, summaries, folder, made_at=now, zone=zone)
     replace_durably(folder / TWIN, [json_twin(report).encode()])
     replace_durably(folder / PAGE, [page.encode()])
@@ -127,6 +134,35 @@ def with_pixels(report: NightReport, folder: Path) -> tuple[NightReport, dict[st
         return replace(made, masters=tuple(read(master) for master in made.masters))
 
     return replace(report, sets=tuple(with_masters(made) for made in report.sets)), summaries
+
+
+def with_judgements(report: NightReport, folder: Path) -> NightReport:
+    """Return the report whose masters are judged, and compared with those of earlier nights."""
+    try:
+        library = Library(folder.parent / LIBRARY).catalogue().setups
+    except (FrameFileError, OSError, sqlite3.Error):
+        library = {}
+
+    def judged(made: SetReport, master: MasterReport) -> MasterReport:
+        words = judgement_of(made, master, report.lights, report.cameras)
+        return replace(master, judgement=words, change=_change(made, folder / master.path, library))
+
+    def with_masters(made: SetReport) -> SetReport:
+        return replace(made, masters=tuple(judged(made, master) for master in made.masters))
+
+    return replace(report, sets=tuple(map(with_masters, report.sets)))
+
+
+def _change(made: SetReport, path: Path, library: Mapping[Path, FrameSetup]) -> str:
+    try:
+        earlier = earlier_master(setup_of(read_header(path)), library)
+        if earlier is None:
+            return ""
+        taken_at = library[earlier].taken_at
+        night = "" if taken_at is None else evening_of(taken_at)
+        return change_text(made.kind, path, earlier, night)
+    except (FrameFileError, OSError):
+        return ""
 
 
 def picture_width(report: NightReport) -> int:

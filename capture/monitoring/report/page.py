@@ -11,9 +11,10 @@ from urllib.parse import quote
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
+from coldframe.capture.events.verification import Cleanness, Verified
 from coldframe.capture.monitoring.progress.quantities import duration_text, exposure_text, printable
 from coldframe.capture.monitoring.report import charts
 from coldframe.capture.monitoring.report.contents import MasterReport, NightReport, NightState, SetReport, SetState
@@ -33,7 +34,18 @@ SIGNS = {
 }
 """CSS class and sign of each state of a night. The signs differ, because some users cannot distinguish the colours."""
 
-SET_SIGNS = {SetState.MADE: ("good", "✔"), SetState.SHORT: ("warn", "▲"), SetState.MISSING: ("bad", "✘")}
+SET_SIGNS = {
+    SetState.MADE: ("good", "✔"),
+    SetState.SHORT: ("warn", "▲"),
+    SetState.MISSING: ("bad", "✘"),
+    SetState.NOT_YET: ("note", "…"),
+}
+
+LIGHT_SIGNS = {
+    Cleanness.CLEAN.value: ("good", "✔"),
+    Cleanness.FAULTY.value: ("warn", "▲"),
+    Cleanness.UNKNOWN.value: ("note", "…"),
+}
 
 NOT_SAFE = ("bad", "✘")
 
@@ -121,17 +133,18 @@ def render(
     zone
         Time zone of the clock times; None for the local time zone.
     """
-    verdict = report.verdict
     template = _environment().get_template("page.html.jinja")
     page = template.render(
         report=report,
         clock=lambda at: f"{at.astimezone(zone):%H:%M}",
         seconds=lambda at: f"{at.astimezone(zone):%H:%M:%S}",
         day=lambda at: f"{at.astimezone(zone):%Y-%m-%d}",
-        style=Markup((_FOLDER / "page.css").read_text("utf-8")),  # noqa: S704 - our own file
-        sign=NOT_SAFE if verdict.safe is False else SIGNS[verdict.state],
+        style=style(),
+        sign=_sign(report),
+        light_signs=LIGHT_SIGNS,
         cards=[_card(made, summaries) for made in report.sets],
-        missing=[made for made in report.sets if made.state is not SetState.MADE],
+        missing=[made for made in report.sets if made.state not in {SetState.MADE, SetState.NOT_YET}],
+        next_steps=next_steps(report),
         tunings=[(tuning, charts.tuning_chart(tuning)) for tuning in report.tunings],
         cameras=[(camera, charts.transfer_chart(camera)) for camera in report.cameras],
         sensor=charts.sensor_chart(report.temperature, zone),
@@ -143,6 +156,41 @@ def render(
         made_at=made_at,
     )
     return CONTROLS.sub(" ", page)
+
+
+def _sign(report: NightReport) -> tuple[str, str]:
+    """Return the sign of a night; a complete night whose lights have artifacts gets the sign of an incomplete one."""
+    if report.verdict.safe is False:
+        return NOT_SAFE
+    is_faulty = any(each.cleanness == Cleanness.FAULTY for each in report.lights)
+    state = report.verdict.state
+    return SIGNS[NightState.INCOMPLETE if is_faulty and state is NightState.COMPLETE else state]
+
+
+def commands(text: str) -> Markup:
+    """Return a text whose commands, which are between backticks, are marked up as code."""
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
+
+
+def next_steps(report: NightReport) -> list[tuple[str, str]]:
+    """Return the commands that follow a night, each with its purpose."""
+    steps = [("coldframe run", "shoot the missing sets")] if report.masters_made < report.masters_planned else []
+    if not report.masters_made:
+        return steps
+    lights = [each for each in report.lights if each.frames == Verified.LIGHTS]
+    if not lights or any(each.cleanness != Cleanness.CLEAN for each in lights):
+        steps.append(("coldframe diagnose LIGHTS --html diagnosis.html", "see whether the lights calibrate clean"))
+    return [
+        *steps,
+        ("coldframe calibrate LIGHTS", "calibrate the lights with the matching masters"),
+        ("coldframe library export FOLDER --for siril", "export the masters for Siril"),
+        ("coldframe library export FOLDER --for wbpp", "export the masters for PixInsight (WBPP)"),
+    ]
+
+
+def style() -> Markup:
+    """Return the style sheet of pages, which has a light and a dark theme."""
+    return Markup((_FOLDER / "page.css").read_text("utf-8"))  # noqa: S704 - our own file
 
 
 @cache
@@ -159,6 +207,7 @@ def _environment() -> Environment:
         "exposure": exposure_text,
         "number": number_text,
         "printable": printable,
+        "commands": commands,
         "name": lambda path: PurePath(path).name,
         "percent": lambda fraction: f"{number_text(100 * fraction, 2)} %",
         "link": link,
@@ -209,9 +258,10 @@ def _card(made: SetReport, summaries: Mapping[str, ImageSummary]) -> SetCard:
 
 
 def _master_card(made: SetReport, master: MasterReport, summary: ImageSummary | None, unit: str) -> MasterCard:
-    whole, detail = ("", "") if summary is None else (_data_uri(summary.whole), _data_uri(summary.detail))
+    whole, detail = ("", "") if summary is None else (data_uri(summary.whole), data_uri(summary.detail))
     return MasterCard(made, master, unit, whole, detail, charts.histogram_chart(master, unit))
 
 
-def _data_uri(pixels: NDArray[np.uint8]) -> str:
+def data_uri(pixels: NDArray[np.uint8]) -> str:
+    """Return a picture as the address of an image within a page; see `png_bytes`."""
     return "data:image/png;base64," + base64.b64encode(png_bytes(pixels)).decode("ascii")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.files.image_file import ImageFile, open_image
 from coldframe.calibration.files.scratch import scratch_folder
+from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.measuring.statistics import BAYER_PATTERNS, SIGMA_PER_MAD, central_region
 from coldframe.capture.monitoring.report.contents import Histogram, PixelStatistics, Stretch
 
@@ -26,6 +27,7 @@ SAMPLE = 1 << 20
 """Largest number of pixels from which the median and the quantiles are computed."""
 
 _BAND_ROWS = 256
+_COLOUR_COLUMNS = 32
 WHOLE_PERCENT = 0.5, 99.7
 """Percentiles of the block means that are shown as black and white in the picture of the whole frame."""
 
@@ -99,8 +101,41 @@ def summarise(image: ImageFile, largest_width: int) -> ImageSummary:
         histogram=Histogram(low, high, tuple(counts.tolist())),
         whole=_whole_stretch(whole),
         detail=detail,
+        corner_to_centre=_corner_to_centre(whole),
+        colours=_colours(image),
     )
     return ImageSummary(statistics, stretched(whole, statistics.whole, GREYS), stretched(middle, detail, 256))
+
+
+def _corner_to_centre(means: NDArray[np.float64]) -> float | None:
+    """Return the mean of the four corners, each a tenth wide and high, divided by the mean of the centre."""
+    down, across = (max(size // 10, 1) for size in means.shape)
+    corners = [means[rows, columns] for rows in (slice(down), slice(-down, None)) for columns in _ends(across)]
+    middle = means[_centred(means.shape[0], down), _centred(means.shape[1], across)]
+    centre = float(middle.mean())
+    return float(np.mean([corner.mean() for corner in corners])) / centre if centre > 0 else None
+
+
+def _ends(width: int) -> tuple[slice, slice]:
+    return slice(width), slice(-width, None)
+
+
+def _centred(size: int, width: int) -> slice:
+    start = (size - width) // 2
+    return slice(start, start + width)
+
+
+def _colours(image: ImageFile) -> tuple[float, float, float] | None:
+    """Return the means of red, green and blue in the centre; None without a 2x2 colour filter array."""
+    pattern = setup_of(image.header).mosaic
+    if pattern not in BAYER_PATTERNS or min(image.shape) < 2:  # noqa: PLR2004 - one cell
+        return None
+    colours = block_colours(image, _COLOUR_COLUMNS, pattern)
+    middle = colours[
+        _centred(colours.shape[0], -(-colours.shape[0] // 4)), _centred(colours.shape[1], -(-colours.shape[1] // 4))
+    ]
+    red, green, blue = (float(each) for each in middle.mean(axis=(0, 1)))
+    return red, green, blue
 
 
 def _histogram_end(low: float, high: float) -> float:

@@ -63,7 +63,7 @@ class Axis:
             return []
         if ticks is None:
             ticks = decades(self.low, self.high) if self.logarithmic else round_values(self.low, self.high)
-        words = self.words if self.words is not None else number_texts(ticks)
+        words = self.words or (decade_texts(ticks) if self.logarithmic else number_texts(ticks))
         return list(zip(ticks, words, strict=True))
 
 
@@ -96,6 +96,13 @@ def decades(low: float, high: float) -> tuple[float, ...]:
     fine = tuple(digit * 10.0**power for power in powers for digit in (1, 2, 5))
     within = tuple(value for value in fine if low <= value <= high)
     return within if len(within) > 2 else round_values(low, high)  # noqa: PLR2004 - as above
+
+
+def decade_texts(values: Sequence[float]) -> tuple[str, ...]:
+    """Return numbers as text for a narrow margin: millions as "1 M"."""
+    texts = number_texts(values)
+    millions = [f"{value / 1e6:g} M" if value >= 1e6 else "" for value in values]  # noqa: PLR2004
+    return tuple(short or text for short, text in zip(millions, texts, strict=True))
 
 
 def number_texts(values: Sequence[float]) -> tuple[str, ...]:

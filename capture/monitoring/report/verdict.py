@@ -1,6 +1,7 @@
 """Summarises a night in the first sentence of the morning report."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import tzinfo
 
 from coldframe.capture.events.kinds import NightEnded, Notice, StepEnded, StepStarted
@@ -21,7 +22,9 @@ CLAUSE_WORDS = 4
 """Smallest number of words before a colon that suffice as a summary. Usually, only figures follow the colon."""
 
 
-def verdict_of(last: Run, sets: Sequence[SetReport], *, zone: tzinfo | None, is_running: bool) -> Verdict:
+def verdict_of(
+    last: Run, sets: Sequence[SetReport], lights: str = "", *, zone: tzinfo | None, is_running: bool
+) -> Verdict:
     """Return the summary of a night.
 
     Parameters
@@ -30,11 +33,18 @@ def verdict_of(last: Run, sets: Sequence[SetReport], *, zone: tzinfo | None, is_
         The last run of the night.
     sets
         The sets of the plan.
+    lights
+        Whether the lights calibrate clean, which comes first; empty if unknown.
     zone
         Time zone of the clock times; None for the local time zone.
     is_running
         True if the night has not ended yet.
     """
+    verdict = _verdict_of_rig(last, sets, zone=zone, is_running=is_running)
+    return replace(verdict, sentence=f"{printable(lights)} {verdict.sentence}") if lights else verdict
+
+
+def _verdict_of_rig(last: Run, sets: Sequence[SetReport], *, zone: tzinfo | None, is_running: bool) -> Verdict:
     ending = last.ending
     if ending is not None:
         state = NightState(ending.outcome.value)
@@ -43,7 +53,7 @@ def verdict_of(last: Run, sets: Sequence[SetReport], *, zone: tzinfo | None, is_
         return Verdict(state, ending.rig_is_safe, printable(sentence))
     at = f"{last.ended_at.astimezone(zone):%H:%M}"
     if is_running:
-        made = sum(each.state is not SetState.MISSING for each in sets)
+        made = sum(each.is_made for each in sets)
         return Verdict(
             NightState.RUNNING, None, f"The night is still running: {made} of {len(sets)} masters were made by {at}."
         )

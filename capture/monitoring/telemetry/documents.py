@@ -8,15 +8,20 @@ from datetime import datetime, timedelta
 
 from coldframe.capture.events.kinds import FrameShown
 from coldframe.capture.events.values import StepType
+from coldframe.capture.events.verification import Cleanness, LightsVerified
 from coldframe.capture.monitoring.progress.narrator import LogLine
 from coldframe.capture.monitoring.progress.pace import StepProgress
 from coldframe.capture.monitoring.progress.state import DashboardState
+from coldframe.capture.monitoring.progress.verification_words import latest_of
 
 SCHEMA = 1
 """Version of the schemas, incremented when a field is removed or changes its meaning, but not when a field is added."""
 
 MOST_PROBLEMS = 10
 """Largest number of problems in the state document, which contains the latest ones. The journal topic has more."""
+
+MOST_SETS = 20
+"""Largest number of diagnosed sets in the state document."""
 
 LONGEST_TEXT = 500
 
@@ -86,6 +91,7 @@ def state_document(state: DashboardState, now: datetime, *, dropped: int = 0) ->
         "frames": sum(each.accepted for each in state.steps.values()),
         "frames_rejected": sum(each.rejected for each in state.steps.values()),
         "masters": len(state.masters),
+        "lights": _lights(state),
         "problems": [_problem(line) for line in list(state.problems)[-MOST_PROBLEMS:]],
         "problem_count": len(state.problems),
         "latest": _short(state.latest[-1].text) if state.latest else None,
@@ -125,6 +131,37 @@ def picture_document(shown: FrameShown) -> bytes:
         "histogram": [int(count) for count in shown.histogram],
     }
     return to_json(document)
+
+
+def _lights(state: DashboardState) -> dict[str, object] | None:
+    """Return whether the lights calibrate clean; None before the first diagnosis."""
+    verified = latest_of(state.verified.values())
+    if not verified:
+        return None
+    kinds = {event.cleanness for event in verified}
+    known = {Cleanness.CLEAN: True, Cleanness.FAULTY: False}
+    worst = next(each for each in (Cleanness.FAULTY, Cleanness.UNKNOWN, Cleanness.CLEAN) if each in kinds)
+    return {
+        "clean": known.get(worst),
+        "text": _short(state.lights_sentence),
+        "sets": [_verified(event) for event in verified[:MOST_SETS]],
+    }
+
+
+def _verified(event: LightsVerified) -> dict[str, object]:
+    worst = event.artifacts[0] if event.artifacts else None
+    return {
+        "frames": event.frames.value,
+        "filter": event.filter,
+        "exposure_s": _number(event.exposure_s),
+        "count": event.count,
+        "cleanness": event.cleanness.value,
+        "kind": worst.kind.value if worst else None,
+        "size": _number(worst.size, 3) if worst else None,
+        "unit": worst.unit if worst else None,
+        "remedy": worst.remedy.value if worst else None,
+        "reshoots": event.reshoots.value if event.reshoots else None,
+    }
 
 
 def _planned(progress: StepProgress) -> dict[str, object]:

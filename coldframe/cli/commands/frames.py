@@ -87,6 +87,12 @@ def calibrate(
         typer.Option("--mend/--no-mend", help="Replace defective pixels with values from their neighbours."),
     ] = True,
     blank: Annotated[bool, typer.Option("--blank", help="Set defective pixels to NaN instead; needs --float.")] = False,
+    diagnose: Annotated[
+        bool,
+        typer.Option(
+            "--diagnose/--no-diagnose", help="Take a quick look at the results for offsets, hot pixels and banding."
+        ),
+    ] = True,
     extension: ExtensionOption = None,
 ) -> None:
     """Calibrate lights with matching masters.
@@ -108,8 +114,121 @@ def calibrate(
     way = Subtract.SCALED_DARK if scale_dark else Subtract(subtract)
     image = None if extension is None else image_of_file(extension)
     output = Output(floating, pedestal, e_per_adu, blank=blank, extension=image)
-    request = Request(library, out, way, flat, output, defects, mend, scale_dark)
+    request = Request(library, out, way, flat, output, defects, mend, scale_dark, diagnose)
     raise typer.Exit(calibrate_lights(lights, request))
+
+
+def diagnose(
+    lights: Lights,
+    library: LibraryOption = None,
+    dark: Annotated[
+        Path | None,
+        typer.Option(metavar="MASTER", parser=home_path, help="Master dark of the lights, instead of the library's."),
+    ] = None,
+    flat: Annotated[
+        Path | None,
+        typer.Option(metavar="MASTER", parser=home_path, help="Master flat of the lights, instead of the library's."),
+    ] = None,
+    bias: Annotated[
+        Path | None,
+        typer.Option(metavar="MASTER", parser=home_path, help="Master bias of the lights, instead of the library's."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for programs.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", parser=home_path, help="Also write a page with pictures that show the evidence."),
+    ] = None,
+    calibrated: Annotated[
+        bool | None,
+        typer.Option(
+            "--calibrated/--raw",
+            help="Whether the lights are calibrated already. Default: as their headers or names state.",
+        ),
+    ] = None,
+    e_per_adu: Annotated[
+        float | None,
+        typer.Option(
+            metavar="E", min=1e-6, help="Electrons per ADU; default: EGAIN of the lights, or the gain from the flats."
+        ),
+    ] = None,
+    extension: ExtensionOption = None,
+) -> None:
+    """Find out whether lights calibrate clean and, if they do not, which master is the cause.
+
+    Name raw lights, or lights that any program has calibrated; they must not be registered or stacked. coldframe
+    measures residual dust, over-correction, banding, amplifier glow, colours, gradients, offsets and temperature
+    differences, and states the size, the cause and the remedy of each. A twelve-light set shows most; a single light
+    shows offsets and temperatures. Masters that you name may differ from the lights in exposure, temperature, gain or
+    filter.
+
+    The exit code is 0 if the lights calibrate clean, 1 if a finding matters or a light could not be read, and 2 if the
+    input is invalid.
+    """
+    from coldframe.calibration.diagnosis.files import Stage
+    from coldframe.cli.diagnose import Request, diagnose_lights
+    from coldframe.cli.diagnosing.choosing import GivenMasters
+
+    given = GivenMasters(dark, bias, flat)
+    if library is not None and given.by_kind:
+        raise typer.BadParameter("contradicts --dark, --flat and --bias", param_hint="--library")
+    stage = None if calibrated is None else Stage.OTHER if calibrated else Stage.RAW
+    image = None if extension is None else image_of_file(extension)
+    request = Request(library, given, stage, e_per_adu, image, as_json, html)
+    raise typer.Exit(diagnose_lights(lights, request))
+
+
+def bisect(
+    lights: Lights,
+    library: LibraryOption = None,
+    dark: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="MASTER", parser=home_path, help="Master dark to compare. May be repeated."),
+    ] = None,
+    flat: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="MASTER", parser=home_path, help="Master flat to compare. May be repeated."),
+    ] = None,
+    bias: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="MASTER", parser=home_path, help="Master bias to compare. May be repeated."),
+    ] = None,
+    dark_flat: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="MASTER",
+            parser=home_path,
+            help="Master dark flat, to be subtracted from the flats instead of what was. May be repeated.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for programs.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", parser=home_path, help="Also write a page with a picture of each combination."),
+    ] = None,
+    e_per_adu: Annotated[
+        float | None,
+        typer.Option(metavar="E", min=1e-6, help="Electrons per ADU; default: from the flats, or EGAIN of the lights."),
+    ] = None,
+    extension: ExtensionOption = None,
+) -> None:
+    """Find out which master brings in an artifact: calibrate the same lights with every sensible combination.
+
+    Name up to a dozen raw lights of one set. coldframe compares all masters of the library that fit, of any age, or
+    those that you name: each dark, darks of other exposures also scaled, the bias alone, each flat, flats with another
+    dark flat or bias subtracted, and no flat. The score of a combination is the sum of the squared significances of
+    all that remains in the lights. Scores that differ by less than 5 are a tie.
+
+    The exit code is 0 if the best combination leaves nothing, 1 if it leaves an artifact or a light could not be read,
+    and 2 if the input is invalid.
+    """
+    from coldframe.cli.bisect import Request, bisect_lights
+    from coldframe.cli.bisecting.candidates import NamedMasters
+
+    named = NamedMasters(dark or (), flat or (), bias or (), dark_flat or ())
+    if library is not None and named.by_path:
+        raise typer.BadParameter("contradicts --dark, --flat, --bias and --dark-flat", param_hint="--library")
+    image = None if extension is None else image_of_file(extension)
+    raise typer.Exit(bisect_lights(lights, Request(library, named, e_per_adu, image, as_json, html)))
 
 
 def verify(

@@ -42,6 +42,7 @@ def test_wire_names_stay_the_same() -> None:
         "frame-accepted",
         "frame-rejected",
         "hook-ended",
+        "lights-verified",
         "master-grew",
         "master-written",
         "night-ended",

@@ -113,7 +113,8 @@ def _activity(pane: Pane) -> Text:
     """Describe the current activity."""
     state = pane.state
     if state.ended is not None:
-        return Text(f" {fit(printable(state.ended.summary), pane.width - 2, pane.glyphs)}")
+        text = " ".join(filter(None, [state.lights_sentence, state.ended.summary]))
+        return Text(f" {fit(printable(text), pane.width - 2, pane.glyphs)}")
     step = state.step
     if step is None:
         words = "no event yet" if state.night is None else "between steps"

@@ -16,6 +16,7 @@ from coldframe.capture.events.kinds import (
     Notice,
 )
 from coldframe.capture.events.values import Severity
+from coldframe.capture.events.verification import Cleanness, LightsVerified, Verified
 from coldframe.capture.monitoring.dashboard.controls import Controls
 from coldframe.capture.monitoring.dashboard.drawing import ASCII, UNICODE
 from coldframe.capture.monitoring.dashboard.footer import draw_help, footer_height, footer_section
@@ -84,6 +85,13 @@ def test_the_verdict_names_pauses_problems_and_the_end() -> None:
     ended, at = played_until(lambda event: isinstance(event, NightEnded))
     assert "Complete" in verdict(pane(ended, at)).plain
     assert ending(pane(ended, at)).startswith("ended at ")
+
+
+def test_the_end_shows_first_whether_the_lights_calibrate_clean() -> None:
+    state, now = played_until(lambda event: isinstance(event, NightEnded))
+    state.apply(LightsVerified(now, Verified.LIGHTS, "Ha", 300.0, 12, Cleanness.CLEAN))
+    assert draw_headline(pane(state, now, 80))[2].plain.startswith(" Your lights calibrate clean.")
+    assert "Ha: 12 lights calibrate clean" in words(draw_latest(pane(state, now)))
 
 
 def test_the_plan_shows_the_steps_around_the_running_one() -> None:

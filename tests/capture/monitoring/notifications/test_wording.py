@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from coldframe.calibration.diagnosis.findings import Kind
+from coldframe.calibration.diagnosis.remedy import Remedy
 from coldframe.capture.events.kinds import (
     Event,
     FrameRejected,
@@ -19,6 +21,7 @@ from coldframe.capture.events.values import (
     StepOutcome,
     StepType,
 )
+from coldframe.capture.events.verification import Artifact, Cleanness, LightsVerified, Verified
 from coldframe.capture.monitoring.notifications.wording import (
     LONGEST_TEXT,
     MOST_PROBLEMS,
@@ -54,6 +57,20 @@ def test_start_and_end_are_reported_with_the_results_of_the_night() -> None:
     assert "Camera (160 x 120)" in begun.text
     assert (ended.title, ended.severity) == ("Rig: night incomplete", Severity.WARNING)
     assert ended.text == "missing: bias (no light); 0 frames, 0 masters in 1 h 30 min"
+
+
+def test_the_end_states_first_whether_the_lights_calibrate_clean() -> None:
+    clean = LightsVerified(START, Verified.LIGHTS, "Ha", 300.0, 12, Cleanness.CLEAN)
+    complete = replace(ENDED, outcome=NightOutcome.COMPLETE, summary="all planned masters were made")
+    _, ended = notifications(BEGUN, clean, complete)
+    assert ended.text.startswith("Your lights calibrate clean. all planned masters were made")
+    assert ended.severity is Severity.INFO
+    artifact = Artifact(Kind.DUST, "dust moved", 9.0, "px", 0.3, 30.0, "e", "f", Remedy.NEW_FLATS)
+    faulty = replace(clean, cleanness=Cleanness.FAULTY, artifacts=(artifact,))
+    _, problem, ended = notifications(BEGUN, faulty, faulty, complete)
+    assert (problem.title, problem.severity) == ("Rig: problem", Severity.WARNING)
+    assert ended.text.startswith("Ha: dust moved. Do not dismantle")
+    assert ended.severity is Severity.WARNING
 
 
 def test_each_kind_of_problem_is_reported_once() -> None:

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from coldframe.calibration.diagnosis.findings import Kind
+from coldframe.calibration.diagnosis.remedy import Remedy
 from coldframe.capture.events.kinds import (
     EVENT_KINDS,
     CameraMeasured,
@@ -19,6 +21,7 @@ from coldframe.capture.events.kinds import (
     NightStarted,
 )
 from coldframe.capture.events.values import NightOutcome, PlannedStep, StepType
+from coldframe.capture.events.verification import Artifact, Cleanness, LightsVerified, Verified
 from coldframe.capture.monitoring.report.contents import FORMAT
 from coldframe.capture.monitoring.report.gathering import gather
 from coldframe.capture.monitoring.report.making import make_report
@@ -47,6 +50,9 @@ def hostile_night() -> Story:
     story.master(1, f"javascript:{EVIL}", 2).done(1).step(2)
     story.add(FlatTested, 2, EVIL, 1.0, 120, 510.0, 500.0, 26000.0, 20000.0, 32000.0, 0.0, EVIL)
     story.add(CameraMeasured, EVIL, EVIL, 1.0, 0.2, 1.5, 65535.0, None, 0.001, ((100.0, 20.0),), ((-10.0, 0.1),))
+    artifact = Artifact(Kind.DUST, EVIL, 9.0, EVIL, 0.3, 30.0, EVIL, EVIL, Remedy.NEW_FLATS)
+    faulty = Cleanness.FAULTY
+    story.add(LightsVerified, Verified.LIGHTS, f"`{EVIL}`", 300.0, 12, faulty, (artifact,), (EVIL,), None, EVIL)
     return story.temperature(-9).wait(1).temperature(-10).end(NightOutcome.INCOMPLETE, EVIL)
 
 
@@ -125,6 +131,30 @@ def test_the_page_fits_phone_and_desktop_and_follows_the_colour_scheme(
     outer.write_text(f"<!DOCTYPE html><meta charset=utf-8><title></title>{measure}{frames}", "utf-8")
     document, _ = browse(outer, f"--blink-settings=preferredColorScheme={number}", "--window-size=1300,1900")
     assert re.findall(r"<title>(.*?)</title>", document)[0] == "; ".join(f"{width} {paper}" for width in widths)
+
+
+def test_the_page_begins_with_the_lights_and_marks_commands(tmp_path: Path) -> None:
+    artifact = Artifact(Kind.DUST, "dust moved", 9.0, "px", 0.3, 30.0, "23 shadows", "fix", Remedy.NEW_FLATS)
+    story = whole_night()
+    ending = story.events.pop()
+    story.add(LightsVerified, Verified.LIGHTS, "Ha", 300.0, 12, Cleanness.FAULTY, (artifact,))
+    story.events.append(ending)
+    page = page_of(story, tmp_path)
+    heading = page.split("<h1>")[1].split("</h1>")[0]
+    assert "▲" in heading
+    assert "Ha: dust moved. Do not dismantle" in heading
+    assert "<code>coldframe run --only flats:Ha --redo</code>" in heading
+    assert "dust: 9 ± 0.3 px; 23 shadows" in page
+    assert "Warnings and errors" not in page
+    assert "coldframe diagnose LIGHTS" in page
+
+
+def test_a_running_night_has_sets_that_are_not_shot_yet(tmp_path: Path) -> None:
+    story = Story().start().step(1).done(1).set_of(2, FrameKind.BIAS, "bias", 0.0)
+    story.write(tmp_path)
+    page = make_report(tmp_path, zone=UTC, now=story.now).page.read_text("utf-8")
+    assert "not shot yet" in page
+    assert "missing" not in page.split("</style>")[1].split('id="next"')[0]
 
 
 def test_links_stay_in_the_folder() -> None:

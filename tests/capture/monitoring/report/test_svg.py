@@ -46,3 +46,9 @@ def test_texts_are_escaped() -> None:
     chart = Chart(Axis(0, 1, "<b>"), Axis(0, 1, "y"), "<script>")
     assert "<script>" not in chart.drawn()
     assert ET.fromstring(str(chart.drawn())).attrib["aria-label"] == "<script>"
+
+
+def test_labels_of_millions_are_short_enough_for_the_margin() -> None:
+    texts = [text for _, text in Axis(0.7, 5.2e7, "pixels", logarithmic=True).marks]
+    assert "1 M" in texts or "10 M" in texts
+    assert all(len(text) <= len("100,000") for text in texts)

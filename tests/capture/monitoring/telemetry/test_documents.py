@@ -2,12 +2,15 @@
 
 import gzip
 import json
+import math
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from coldframe.calibration.diagnosis.findings import Kind
+from coldframe.calibration.diagnosis.remedy import Remedy
 from coldframe.capture.events.kinds import (
     FrameAccepted,
     FrameShown,
@@ -18,6 +21,7 @@ from coldframe.capture.events.kinds import (
     Notice,
 )
 from coldframe.capture.events.values import NightOutcome, Severity
+from coldframe.capture.events.verification import Artifact, Cleanness, LightsVerified, Verified
 from coldframe.capture.monitoring.progress.state import DashboardState
 from coldframe.capture.monitoring.telemetry import documents
 from coldframe.capture.monitoring.telemetry.digest import LONGEST_UNPACKED, Digest, is_in_digest, unpack
@@ -164,6 +168,23 @@ def test_pause_is_published() -> None:
     for event, is_paused in ((NightPaused(START), True), (NightResumed(START), False)):
         state.apply(event)
         assert check("state", state_document(state, START))["paused"] is is_paused
+
+
+def test_the_state_contains_whether_the_lights_calibrate_clean() -> None:
+    state = DashboardState()
+    assert check("state", state_document(state, START))["lights"] is None
+    clean = LightsVerified(START, Verified.LIGHTS, "Ha", 300.0, 12, Cleanness.CLEAN)
+    state.apply(clean)
+    lights = check("state", state_document(state, START))["lights"]
+    assert (lights["clean"], lights["text"]) == (True, "Your lights calibrate clean.")
+    artifact = Artifact(Kind.DUST, "dust " * 200, 9.0, "px", math.inf, 30.0, "e", "f", Remedy.NEW_FLATS)
+    state.apply(replace(clean, filter="OIII", cleanness=Cleanness.FAULTY, artifacts=(artifact,)))
+    lights = check("state", state_document(state, START))["lights"]
+    assert lights["clean"] is False
+    assert [(each["filter"], each["remedy"], each["size"]) for each in lights["sets"]] == [
+        ("Ha", None, None),
+        ("OIII", "new-flats", 9.0),
+    ]
 
 
 def test_long_texts_are_cut() -> None:

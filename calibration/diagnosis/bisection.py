@@ -1,0 +1,294 @@
+"""The bisection of a calibration: which master brings in an artifact, by a comparison of combinations of masters.
+
+The same lights are calibrated with each combination, and several witnesses state what remains. What the sky contains is
+the same for all combinations, so that a nebula that imitates an artifact raises all scores alike.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+CAP = 400.0
+"""Largest contribution of a witness to a score: beyond 20 standard errors, its errors are not random."""
+
+TIE = 5.0
+"""Combinations whose scores differ by less than this are equally good."""
+
+
+class Witness(StrEnum):
+    """Measurements of what a combination of masters leaves in the lights."""
+
+    RESPONSE = "pixel responses"
+    NOISE = "photon noise"
+    GRADIENT = "gradient of the pedestal"
+    HOT = "hot pixels"
+    GLOW = "amplifier glow"
+    ROWS = "rows"
+    COLUMNS = "columns"
+    ODD_EVEN = "odd and even lines"
+    DUST = "dust"
+    MASTERS = "noise of the masters"
+
+
+ARTIFACTS: Mapping[Witness, str] = {
+    Witness.RESPONSE: "a pedestal (rings and corners that are too dark or too bright)",
+    Witness.NOISE: "an offset",
+    Witness.GRADIENT: "a gradient",
+    Witness.HOT: "hot pixels",
+    Witness.GLOW: "amplifier glow",
+    Witness.ROWS: "a pattern of rows",
+    Witness.COLUMNS: "a pattern of columns",
+    Witness.ODD_EVEN: "a difference between odd and even lines",
+    Witness.DUST: "donuts of dust",
+    Witness.MASTERS: "noise of too few frames",
+}
+"""The artifact that each witness shows."""
+
+LEFT: Mapping[Witness, float] = {
+    Witness.RESPONSE: 25.0,
+    Witness.NOISE: 25.0,
+    Witness.GRADIENT: 25.0,
+    Witness.HOT: 36.0,
+    Witness.GLOW: 25.0,
+    Witness.ROWS: 49.0,
+    Witness.COLUMNS: 49.0,
+    Witness.ODD_EVEN: 49.0,
+    Witness.DUST: 40.0,
+    Witness.MASTERS: 12.0,
+}
+"""Squared significance from which a combination leaves an artifact, by the limits of the diagnosis."""
+
+Terms = Mapping[Witness, float]
+"""Squared significance of what each witness shows; without the witnesses that could not be measured."""
+
+
+class Use(IntEnum):
+    """How a combination uses a master; of equally good combinations, that with the smallest sum is preferred."""
+
+    AS_MADE = 0
+    CHANGED = 1
+    """A scaled dark, or a flat from whose frames another dark is subtracted."""
+    LEFT_OUT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A way to subtract the dark, or to divide by the flat.
+
+    Attributes
+    ----------
+    key
+        Short text for tables, such as "D2 scaled by 0.8 with B1"; different for each way.
+    name
+        Text for sentences, such as "the dark of 2026-11-14".
+    use
+        Use of the master; it is left out if a bias alone is subtracted, or if no flat divides the lights.
+    """
+
+    key: str
+    name: str
+    use: Use = Use.AS_MADE
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A combination of masters and what it leaves in the lights.
+
+    Attributes
+    ----------
+    dark, flat
+        The ways to subtract and to divide.
+    terms
+        What each witness shows.
+    """
+
+    dark: Part
+    flat: Part
+    terms: Terms
+
+    @property
+    def changes(self) -> int:
+        """Measure of how much the combination departs from the masters as they were made."""
+        return self.dark.use + self.flat.use
+
+
+class Component(StrEnum):
+    """The component of a calibration that is exchanged."""
+
+    DARK = "dark"
+    FLAT = "flat"
+
+    def of(self, scored: Scored) -> Part:
+        """Return this part of a combination."""
+        return scored.dark if self is Component.DARK else scored.flat
+
+    def other(self) -> "Component":
+        """Return the other component."""
+        return Component.FLAT if self is Component.DARK else Component.DARK
+
+
+@dataclass(frozen=True, slots=True)
+class Culprit:
+    """A master that brings in an artifact.
+
+    Attributes
+    ----------
+    component
+        The component of which it is one of several ways.
+    worse, better
+        The combination with this master, and the best combination, which differs in this component alone.
+    witnesses
+        Witnesses that show the difference, the clearest first.
+    """
+
+    component: Component
+    worse: Scored
+    better: Scored
+    witnesses: tuple[Witness, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The scores of all combinations.
+
+    Attributes
+    ----------
+    rows
+        The combinations, the best first.
+    witnesses
+        Witnesses that all combinations share; only these count.
+    """
+
+    rows: tuple[Scored, ...]
+    witnesses: tuple[Witness, ...]
+
+    @property
+    def best(self) -> Scored:
+        """The combination with the smallest score; of equally good ones, that which changes the masters least."""
+        return self.rows[0]
+
+    def score(self, row: Scored) -> float:
+        """Return the score of a combination: the sum over all witnesses, each limited to `CAP`."""
+        return sum(min(row.terms[each], CAP) for each in self.witnesses)
+
+    def left_by(self, row: Scored) -> tuple[Witness, ...]:
+        """Return the witnesses of the artifacts that a combination leaves, the clearest first."""
+        clear = [each for each in self.witnesses if row.terms[each] > LEFT[each]]
+        return tuple(sorted(clear, key=lambda each: row.terms[each], reverse=True))
+
+    def is_as_good(self, row: Scored) -> bool:
+        """Return whether a combination is as good as the best one."""
+        return self.score(row) - self.score(self.best) < TIE
+
+    def ties(self) -> tuple[Scored, ...]:
+        """Return the other combinations that are as good as the best one, and change the masters no more."""
+        most = self.best.changes
+        return tuple(row for row in self.rows[1:] if self.is_as_good(row) and row.changes <= most)
+
+    def alternatives(self, component: Component) -> tuple[Scored, ...]:
+        """Return the combinations that differ from the best one in one component alone."""
+        same, best = component.other(), self.best
+        return tuple(row for row in self.rows[1:] if same.of(row) == same.of(best) and row is not best)
+
+    def culprits(self) -> Iterator[Culprit]:
+        """Yield the masters that bring in an artifact: first those used as they were made, the worst first."""
+        worse = [
+            Culprit(component, row, self.best, self._shown_by(row))
+            for component in Component
+            for row in self.alternatives(component)
+            if component.of(row).use is not Use.LEFT_OUT and not self.is_as_good(row)
+        ]
+        yield from sorted(worse, key=lambda each: (each.component.of(each.worse).use, -self.score(each.worse)))
+
+    def _shown_by(self, row: Scored) -> tuple[Witness, ...]:
+        """Return the witnesses that make most of the difference to the best combination."""
+        best = self.best.terms
+        more = {each: min(row.terms[each], CAP) - min(best[each], CAP) for each in self.witnesses}
+        ordered = sorted(self.witnesses, key=lambda each: more[each], reverse=True)
+        return tuple(each for each in ordered if more[each] > max(TIE, more[ordered[0]] / 4)) or (ordered[0],)
+
+
+def compared(scored: Sequence[Scored]) -> Comparison:
+    """Compare combinations by the witnesses that all of them share.
+
+    Raises
+    ------
+    ValueError
+        If there are no combinations.
+    """
+    if not scored:
+        raise ValueError("no combinations")
+    shared = tuple(each for each in Witness if all(each in row.terms for row in scored))
+    ordered = sorted(scored, key=Comparison(tuple(scored), shared).score)
+    comparison = Comparison(tuple(ordered), shared)
+    good = [row for row in ordered if comparison.is_as_good(row)]
+    best = min(good, key=lambda row: (row.changes, comparison.score(row)))
+    return Comparison((best, *(row for row in ordered if row is not best)), shared)
+
+
+def bisect(
+    darks: Sequence[Part], flats: Sequence[Part], others: Sequence[Part], measure: Callable[[Part, Part], Terms]
+) -> Comparison:
+    """Measure combinations of masters and compare them.
+
+    Parameters
+    ----------
+    darks, flats
+        Ways to subtract and to divide, of which all combinations are measured.
+    others
+        Further ways to divide, which are measured with the best dark alone.
+    measure
+        Calibrates the lights with one combination and returns what remains.
+    """
+    scored = [Scored(dark, flat, measure(dark, flat)) for flat in flats for dark in darks]
+    best = compared(scored).best.dark
+    scored += [Scored(best, flat, measure(best, flat)) for flat in others]
+    if others and compared(scored).best.flat in others:
+        flat = compared(scored).best.flat
+        scored += [Scored(dark, flat, measure(dark, flat)) for dark in darks if dark is not best]
+    return compared(scored)
+
+
+def sentences(comparison: Comparison) -> Iterator[str]:
+    """Yield the result in sentences: the culprits, equally good combinations, and what remains in any case."""
+    best, score = comparison.best, comparison.score
+    culprits = list(comparison.culprits())
+    for component in Component:
+        own = [each for each in culprits if each.component is component]
+        if own:
+            yield _accusation(comparison, own)
+    ties = comparison.ties()
+    if ties:
+        names = "; ".join(f"{row.dark.key} and {row.flat.key} ({score(row):.0f})" for row in ties)
+        chosen = f"{best.dark.key} and {best.flat.key} ({score(best):.0f})"
+        yield f"It is a tie: these lights do not tell {chosen} from {names}."
+    remaining = comparison.left_by(best)
+    if remaining:
+        yield (
+            f"Even the best combination, {best.dark.key} and {best.flat.key}, leaves {artifacts(remaining)}: another "
+            "master is needed."
+        )
+    elif not culprits and not ties:
+        yield f"No master brings in an artifact: {best.dark.key} and {best.flat.key} have the score {score(best):.0f}."
+
+
+def _accusation(comparison: Comparison, culprits: Sequence[Culprit]) -> str:
+    """Return the sentence about the ways of one component, the worst first."""
+    worst, *others = culprits
+    component, score = worst.component, comparison.score
+    bad, good = component.of(worst.worse), component.of(worst.better)
+    text = (
+        f"The {component} brings in {artifacts(worst.witnesses)}: with {bad.name} the score is "
+        f"{score(worst.worse):.0f}, with {good.name} it is {score(worst.better):.0f}"
+    )
+    if others:
+        names = ", ".join(f"{component.of(each.worse).key} ({score(each.worse):.0f})" for each in others)
+        text += f"; worse than the best are also {names}"
+    return f"{text}."
+
+
+def artifacts(witnesses: Sequence[Witness]) -> str:
+    """Return the artifacts that witnesses show as text; an offset is a pedestal, and is not named twice."""
+    is_offset = Witness.NOISE in witnesses
+    names = [ARTIFACTS[each] for each in witnesses if not (is_offset and each is Witness.RESPONSE)]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,356 @@
+"""Shadows of dust that the flat does not remove: shifted, turned, larger, smaller, new or gone.
+
+Where the flat is right, nothing remains. Otherwise the remainder plus the shadows of the flat are the true shadows of
+the lights, and the change of the flat's shadows that makes them most similar states what has happened.
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_ratio
+from coldframe.calibration.diagnosis.estimating.motes import Motes, disc_area, disc_sums, scaled, turned
+from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPattern
+from coldframe.calibration.diagnosis.estimating.smoothing import smoothed
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+MOST_SHIFT = 16
+"""Largest shift to look for, in bins."""
+
+ANGLES = (*(step / 2 for step in range(1, 17)), *(-step / 2 for step in range(1, 17)), 90.0, -90.0, 180.0)
+"""Rotations to look for, degrees."""
+
+ANGLE_ERROR = 0.25
+
+LARGE_ANGLE = 45.0
+TURNING_PART, TURNING_GAIN = 0.05, 30.0
+"""A small rotation must explain more than a shift alone by this part and by this improvement in chi-square."""
+
+SHIFT_ERROR, RELATIVE_SHIFT_ERROR = 0.08, 0.05
+"""Errors of a shift in bins, and relative to it, that follow from the size of the bins and the smoothing."""
+
+SCALES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4)
+"""Relative sizes of shadows to look for."""
+
+LEAST_GAIN = 80.0
+"""Smallest improvement in chi-square by a change of the shadows; see diagnosis of clean nights in benchmarks."""
+
+EXPLAINED = 0.4
+"""A change that explains less than this part of the remainder is none: the shadows are others."""
+
+NEW_SIGMA = 11.0
+GONE_SIGMA = 8.0
+"""Smallest significance of a new shadow, and of one that is gone."""
+
+_MOST_BESIDE = 0.4
+"""Largest difference of what remains of a shadow from the whole, if its mote is gone."""
+
+LEAST_ALIKE = 0.65
+"""Smallest part of what remains that has the form of the shadow; what nebulae leave has another form."""
+
+_EDGE = 3
+"""Single shadows closer to an edge, in bins, are left out, because their surroundings are unknown on one side."""
+
+_MOST_NEW = 20
+
+_RADII = (1, 2, 3, 5, 8)
+"""Radii of the discs that find single shadows, in bins."""
+
+_LOCAL = 12.0
+_PROBABLE = 9.0
+
+
+class Change(Enum):
+    """What has happened to the shadows of the flat in the lights."""
+
+    NONE = auto()
+    SHIFTED = auto()
+    TURNED = auto()
+    SCALED = auto()
+    WEAKER = auto()
+    """All shadows of the lights are weaker than those of the flat, or stronger."""
+    OTHER = auto()
+    """The lights have other shadows than the flat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """A single shadow that the flat lacks, or that the lights lack.
+
+    Attributes
+    ----------
+    down, across
+        Its centre in bins.
+    radius
+        Its radius in bins.
+    depth
+        Relative depth; negative if the light is too bright there.
+    significance
+        Depth divided by its standard error.
+    """
+
+    down: int
+    across: int
+    radius: int
+    depth: float
+    significance: float
+
+
+@dataclass(frozen=True, slots=True)
+class DustResult:
+    """The shadows of the lights, compared with those of the flat.
+
+    Attributes
+    ----------
+    change
+        What has happened to all shadows.
+    gain
+        Improvement in chi-square by this change.
+    down, across
+        Shift of the shadows in bins from the flat to the lights.
+    angle
+        Rotation in degrees, counter-clockwise as displayed with the first row on top.
+    scale
+        Size of the shadows in the lights, relative to the flat; or their relative depth.
+    error
+        Standard error of the shift in bins, of the angle, or of the scale.
+    new, gone
+        Single shadows that only the lights, or only the flat, contain.
+    noise
+        Typical standard error of a bin, relative.
+    """
+
+    change: Change
+    gain: float
+    down: float = 0.0
+    across: float = 0.0
+    angle: float = 0.0
+    scale: float = 1.0
+    error: float = 0.0
+    new: tuple[Shadow, ...] = ()
+    gone: tuple[Shadow, ...] = ()
+    noise: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """The remainder of the lights, weighted.
+
+    Attributes
+    ----------
+    residual
+        Relative remainder; 0 where unknown.
+    weight
+        Inverse variance; 0 where unknown.
+    """
+
+    residual: F32
+    weight: F32
+
+    def gain(self, model: F32) -> float:
+        """Return the improvement in chi-square by a model of the remainder."""
+        return float((self.weight * model * (2 * self.residual - model)).sum(dtype=np.float64))
+
+
+def find_dust(pattern: SensorPattern, motes: Motes) -> DustResult:
+    """Compare the shadows of lights and flat."""
+    seen = _weighted(pattern, motes)
+    best, model = _best_change(seen, motes)
+    left = _Seen((seen.residual - model).astype(np.float32), seen.weight)
+    new, gone = _new_shadows(left, motes), _gone_shadows(left, motes)
+    if best.gain < LEAST_GAIN:
+        best = DustResult(Change.NONE, best.gain)
+    elif best.change is not Change.WEAKER and best.gain < EXPLAINED * _remainder(seen, motes):
+        # What remains has another cause: other shadows if there are any, or else nebulae.
+        best = DustResult(Change.OTHER if len(new) + len(gone) > 1 else Change.NONE, best.gain)
+    known = seen.weight > 0
+    noise = float(np.median(1 / np.sqrt(seen.weight[known]))) if known.any() else 0.0
+    return replace(best, new=new, gone=gone, noise=noise)
+
+
+def _weighted(pattern: SensorPattern, motes: Motes) -> _Seen:
+    """Return the remainder with errors that include what nebulae leave nearby."""
+    known = np.isfinite(pattern.relative) & (pattern.error > 0)
+    residual = np.where(known, pattern.relative, 0).astype(np.float32)
+    error = np.where(known, pattern.error, 1).astype(np.float32)
+    plain = known & ~motes.mask
+    scatter = smoothed(np.minimum(np.square(residual / error), _PROBABLE), plain, _LOCAL)
+    error = error * np.sqrt(np.maximum(scatter, 1))
+    return _Seen(residual, np.where(known, 1 / np.square(error), 0).astype(np.float32))
+
+
+def _best_change(seen: _Seen, motes: Motes) -> tuple[DustResult, F32]:
+    template = motes.template
+    none = DustResult(Change.NONE, 0.0), np.zeros_like(template)
+    if not motes.mask.any():
+        return none
+    found = [_shift(seen, template, template, 0.0), _amplitude(seen, motes)]
+    found += [_scaled(seen, motes, factor) for factor in SCALES]
+    # Without a remainder in the shadows, no rotation can improve it.
+    count = np.count_nonzero(motes.mask)
+    if _remainder(seen, motes) > 3 * np.sqrt(2 * count) or max(each.gain for each, _ in found) > LEAST_GAIN / 2:
+        found += [_shift(seen, template, turned(template, angle), angle) for angle in ANGLES]
+    inside = [each for each in found if max(abs(each[0].down), abs(each[0].across)) < MOST_SHIFT]
+    best, model = max(inside, key=lambda each: _comparable_gain(each[0]), default=none)
+    if best.change in {Change.SHIFTED, Change.TURNED}:
+        return _fine_shift(seen, template, best)
+    return best, model
+
+
+def _comparable_gain(result: DustResult) -> float:
+    """Return the gain, less what the additional freedom of a rotation gains in any case."""
+    if result.change is Change.TURNED and abs(result.angle) < LARGE_ANGLE:
+        return result.gain * (1 - TURNING_PART) - TURNING_GAIN
+    return result.gain
+
+
+def _remainder(seen: _Seen, motes: Motes) -> float:
+    """Return chi-square in the shadows, beyond that of noise."""
+    within = motes.mask & (seen.weight > 0)
+    return float((seen.weight * np.square(seen.residual))[within].sum()) - np.count_nonzero(within)
+
+
+def _amplitude(seen: _Seen, motes: Motes) -> tuple[DustResult, F32]:
+    """Return the common amount of all shadows that remains: the mean of single shadows, robust against nebulae."""
+    amounts = [each for each in _amounts(seen, motes) if each.error > 0]
+    squares = np.array([each.error**-2 for each in amounts])
+    mean = robust_ratio(np.array([each.value for each in amounts]) * squares, squares)
+    model = (mean.value * motes.template).astype(np.float32)
+    return DustResult(Change.WEAKER, mean.significance**2, scale=1 + mean.value, error=mean.error), model
+
+
+def _amounts(seen: _Seen, motes: Motes) -> list[Estimate]:
+    """Return how much of each shadow remains, relative to the shadow of the flat; the error is 0 if unknown."""
+    owned = motes.owners >= 0
+    owners, count = motes.owners[owned], motes.radii.size
+    weight, template, residual = (
+        plane[owned].astype(np.float64) for plane in (seen.weight, motes.template, seen.residual)
+    )
+    squares = np.bincount(owners, weight * template**2, count).tolist()
+    products = np.bincount(owners, weight * template * residual, count).tolist()
+    return [
+        Estimate(product / square, square**-0.5) if square > 0 else Estimate(0.0, 0.0)
+        for product, square in zip(products, squares, strict=True)
+    ]
+
+
+def _scaled(seen: _Seen, motes: Motes, factor: float) -> tuple[DustResult, F32]:
+    model = scaled(motes, factor) - motes.template
+    return DustResult(Change.SCALED, seen.gain(model), scale=factor, error=0.025), model
+
+
+def _shift(seen: _Seen, template: F32, changed: F32, angle: float) -> tuple[DustResult, F32]:
+    """Return the best shift of the (turned) template, by the correlation of the true shadows with it."""
+    gains = _gains(seen, template, changed)
+    down, across = np.unravel_index(int(np.argmax(gains)), gains.shape)
+    shift = int(down) - MOST_SHIFT, int(across) - MOST_SHIFT
+    errors = [_vertex_error(gains[:, across], int(down)), _vertex_error(gains[down, :], int(across))]
+    result = DustResult(
+        Change.SHIFTED if angle == 0 else Change.TURNED,
+        float(gains[down, across]),
+        float(shift[0]),
+        float(shift[1]),
+        angle,
+        error=float(np.hypot(errors[0], errors[1])) if angle == 0 else ANGLE_ERROR,
+    )
+    return result, _moved(changed, *shift) - template
+
+
+def _fine_shift(seen: _Seen, template: F32, best: DustResult) -> tuple[DustResult, F32]:
+    """Return the best shift in steps of a quarter of a bin near the best whole shift."""
+    changed = template if best.angle == 0 else turned(template, best.angle)
+    steps = np.arange(-3, 4) / 4
+    near = [(best.down + down, best.across + across) for down in steps for across in steps]
+    fine = max(near, key=lambda each: seen.gain(_moved(changed, *each) - template))
+    model = _moved(changed, *fine) - template
+    shift = float(np.hypot(fine[0], fine[1]))
+    error = (
+        best.error
+        if best.change is Change.TURNED
+        else float(np.sqrt(best.error**2 + SHIFT_ERROR**2 + (RELATIVE_SHIFT_ERROR * shift) ** 2))
+    )
+    return replace(best, gain=seen.gain(model), down=float(fine[0]), across=float(fine[1]), error=error), model
+
+
+def _moved(plane: F32, down: float, across: float) -> F32:
+    """Return a plane shifted by fractions of a bin; it is 0 far from its shadows, so that nothing wraps around."""
+    whole_down, whole_across = int(np.floor(down)), int(np.floor(across))
+    part_down, part_across = np.float32(down - whole_down), np.float32(across - whole_across)
+    moved = np.roll(plane, (whole_down, whole_across), (0, 1))
+    if part_across:
+        moved = moved * (1 - part_across) + np.roll(moved, 1, 1) * part_across
+    if part_down:
+        moved = moved * (1 - part_down) + np.roll(moved, 1, 0) * part_down
+    return np.asarray(moved, np.float32)
+
+
+def _gains(seen: _Seen, template: F32, changed: F32) -> F64:
+    """Return the improvement by `changed`, shifted, in place of `template`, for each shift up to `MOST_SHIFT`."""
+    shape = tuple(size + 2 * MOST_SHIFT for size in template.shape)
+    true = seen.weight * (seen.residual + template)
+    cross = np.fft.irfft2(np.fft.rfft2(true, shape) * np.conj(np.fft.rfft2(changed, shape)), shape)
+    norm = np.fft.irfft2(np.fft.rfft2(seen.weight, shape) * np.conj(np.fft.rfft2(np.square(changed), shape)), shape)
+    constant = float((seen.weight * np.square(template)).sum(dtype=np.float64)) + 2 * float(
+        (seen.weight * seen.residual * template).sum(dtype=np.float64)
+    )
+    gains = 2 * cross - norm - constant
+    steps = np.arange(-MOST_SHIFT, MOST_SHIFT + 1)
+    return np.asarray(gains[np.ix_(steps, steps)])
+
+
+def _vertex_error(gains: F64, peak: int) -> float:
+    """Return the standard error of the place of a peak in chi-square, from its curvature; 1 at the edge."""
+    if not 0 < peak < gains.size - 1:
+        return 1.0
+    curvature = gains[peak - 1] - 2 * gains[peak] + gains[peak + 1]
+    return float(np.sqrt(-2 / curvature)) if curvature < 0 else 1.0
+
+
+def _gone_shadows(left: _Seen, motes: Motes) -> tuple[Shadow, ...]:
+    """Return shadows of the flat that the lights lack: what remains there is the shadow itself, in negative."""
+    found = []
+    height, width = motes.template.shape
+    for number, amount in enumerate(_amounts(left, motes)):
+        down, across = (int(each) for each in motes.centres[number])
+        inside = _EDGE <= down < height - _EDGE and _EDGE <= across < width - _EDGE
+        if inside and abs(amount.value + 1) < _MOST_BESIDE and amount.significance > GONE_SIGMA:
+            own = motes.owners == number
+            explained = amount.significance**2 / float((left.weight * np.square(left.residual))[own].sum())
+            if explained > LEAST_ALIKE:
+                depth = float(motes.template[own].min())
+                found.append(Shadow(down, across, int(motes.radii[number]), depth, amount.significance))
+    return tuple(found)
+
+
+def _new_shadows(left: _Seen, motes: Motes) -> tuple[Shadow, ...]:
+    """Return shadows that only the lights have."""
+    found: list[Shadow] = []
+    residual, weight = left.residual.copy(), left.weight
+    covered = (weight > 0).astype(np.float32)
+    for radius in sorted(_RADII, reverse=True):
+        total, norm = disc_sums(weight * residual, radius), disc_sums(weight, radius)
+        known = disc_sums(covered, radius) > disc_area(radius) / 2
+        known[:_EDGE], known[-_EDGE:], known[:, :_EDGE], known[:, -_EDGE:] = False, False, False, False
+        z = np.where(known, total / np.sqrt(np.maximum(norm, 1e-20)), 0)
+        z = z / _local_spread(z.astype(np.float32), known & ~motes.mask)
+        for _ in range(_MOST_NEW):
+            down, across = (int(each) for each in np.unravel_index(int(np.argmin(z)), z.shape))
+            if z[down, across] > -NEW_SIGMA:
+                break
+            depth = -float(total[down, across] / norm[down, across])
+            found.append(Shadow(down, across, radius, depth, -float(z[down, across])))
+            # Smaller discs must not find the shadow again.
+            reach = 2 * radius + 2
+            area = slice(max(down - reach, 0), down + reach + 1), slice(max(across - reach, 0), across + reach + 1)
+            z[area], residual[area] = 0, 0
+    return tuple(found)
+
+
+def _local_spread(z: F32, known: NDArray[np.bool_]) -> F32:
+    """Return the spread of z around each bin, at least 1: nebulae leave more than noise."""
+    square = smoothed(np.minimum(np.square(z), 4 * _PROBABLE), known, _LOCAL)
+    return np.sqrt(np.maximum(square, 1)).astype(np.float32)

@@ -1,0 +1,112 @@
+"""Electrons per ADU from the scatter of the frames of a flat, which headers often state only nominally."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from coldframe.calibration.lights.caveats import flat_level_adu
+from coldframe.calibration.masters.reading import MasterPlanes, kept_scatter, sampled_master
+from coldframe.calibration.measuring.statistics import central_region
+
+_STEP = 3
+"""Step of the sampled rows and columns; an odd step covers every colour of a filter array."""
+
+_TRIMMED = (0.001, 0.999)
+
+STATED_ERROR = 0.02
+"""Relative error of a gain that a header states: drivers give the nominal gain of a model of camera."""
+
+OTHER_UNITS = 1.5
+"""A stated gain that differs from the flat's by this factor is meant for other units, such as steps of a 12-bit
+converter without scaling to 16 bits."""
+
+LARGE_DIFFERENCE = 0.05
+"""Relative difference between the stated gain and that of the flat beyond which the header is doubtful as well."""
+
+CONFIRMED_ERROR = 0.007
+"""Smallest relative error of a stated gain that agrees with the scatter of the flat."""
+
+MEASURED_ERROR = 0.015
+"""Relative error of a gain from a flat: bright pixels share charge, which reduces their scatter by 1 to 2 %."""
+
+UNCHECKED_ERROR = 0.08
+"""Relative error of a gain that either only a header or only a flat states; a pedestal of the flat changes the latter
+in proportion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """A gain.
+
+    Attributes
+    ----------
+    e_per_adu
+        Electrons per ADU.
+    relative_error
+        Its relative error.
+    from_flat
+        Electrons per ADU from the scatter of the flat; None if unknown. It is too large by the relative pedestal that
+        the flat contains.
+    """
+
+    e_per_adu: float
+    relative_error: float
+    from_flat: float | None = None
+
+
+def find_gain(
+    flat: MasterPlanes | None, dark: MasterPlanes | None, stated_e_per_adu: float | None, period: int = 1
+) -> Gain | None:
+    """Return the stated gain, or else that of the flat; None if both are unknown."""
+    measured = None if flat is None else _measured(flat, dark, period)
+    if measured is not None and stated_e_per_adu and not 1 / OTHER_UNITS < measured / stated_e_per_adu < OTHER_UNITS:
+        stated_e_per_adu = None
+    if stated_e_per_adu is not None and stated_e_per_adu > 0:
+        return Gain(stated_e_per_adu, _stated_error(stated_e_per_adu, measured), measured)
+    return None if measured is None else Gain(measured, UNCHECKED_ERROR)
+
+
+def _stated_error(stated_e_per_adu: float, measured: float | None) -> float:
+    """Return the relative error of a stated gain; a pedestal of the flat or a wrong header can make the two differ."""
+    if measured is None:
+        return UNCHECKED_ERROR
+    apart = abs(measured / stated_e_per_adu - 1)
+    return max(min(apart, STATED_ERROR), CONFIRMED_ERROR, apart / 2 if apart > LARGE_DIFFERENCE else 0.0)
+
+
+def _measured(flat: MasterPlanes, dark: MasterPlanes | None, period: int) -> float | None:
+    """Return the gain from the colour with the smallest relative scatter, to which the flat's level applies."""
+    level_adu = flat_level_adu(flat.header)
+    sampled = sampled_master(flat, _STEP)
+    scatter = kept_scatter(sampled)
+    if level_adu is None or level_adu <= 0 or not scatter.any():
+        return None
+    readout_adu2 = 0.0 if dark is None else float(np.median(kept_scatter(sampled_master(dark, _STEP))))
+    centre = central_region(flat.mean.shape)
+    found = []
+    for phase in ((slice(y, None, period), slice(x, None, period)) for y in range(period) for x in range(period)):
+        adu_per_response = level_adu / float(np.median(flat.mean[centre][phase]))
+        variance = scatter[phase].ravel().astype(np.float64)
+        response = sampled.mean[phase].ravel().astype(np.float64)
+        low, high = np.quantile(variance, _TRIMMED)
+        kept = (variance >= low) & (variance <= high)
+        photon_adu2 = float(variance[kept].mean()) * adu_per_response**2 - readout_adu2
+        if photon_adu2 > 0:
+            found.append((float(variance[kept].mean()), float(response[kept].mean()) * adu_per_response / photon_adu2))
+    return min(found)[1] if found else None
+
+
+def excess_of_uncertainty(master: MasterPlanes | None) -> float:
+    """Return the mean squared error of a master's pixels, relative to the mean of their squared uncertainties.
+
+    The uncertainties allow for the error of the scatter from which they follow, so their squares are too large on
+    average; see `stacking.uncertainty`. 1 if the scatter of the frames is unknown.
+    """
+    if master is None or master.counts is None:
+        return 1.0
+    sampled = sampled_master(master, _STEP)
+    assert sampled.counts is not None
+    squares = np.square(sampled.uncertainty.astype(np.float64))
+    scatter = kept_scatter(sampled) / np.maximum(sampled.counts, 1)
+    ordinary = squares <= np.quantile(squares, _TRIMMED[1])
+    return float(scatter[ordinary].mean() / squares[ordinary].mean()) if squares[ordinary].any() else 1.0

@@ -1,0 +1,297 @@
+"""The measurements of one light, from which all estimators work: one pass over its pixels, and little memory."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.diagnosis.estimating.stars import star_bins
+from coldframe.calibration.kernels.block_sums import BIN, SUMS
+from coldframe.calibration.lights.arithmetic import Correction
+from coldframe.calibration.masters.reading import MasterPlanes
+from coldframe.calibration.threads import parallel_map, thread_count
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+MOST_TILES = 64
+"""Largest number of tiles along a side of the sensor."""
+
+SMALLEST_TILE = 5
+"""Smallest side of a tile in blocks."""
+
+CUT_SIGMA = 6.0
+"""A block with a residual beyond this many standard deviations contains a cosmic ray, a faint star or a defect."""
+
+HOT_SIGMA = 12.0
+"""Excess of a hot pixel over its neighbours in the master dark, in standard errors of the master."""
+
+ROUGH_SIGMA = 8.0
+"""Excess of a hot pixel over its neighbours, in standard deviations of ordinary neighbours, which lines increase."""
+
+MOST_HOT = 20_000
+"""Largest number of hot pixels to follow; the hottest are kept."""
+
+_STEP = 7
+"""Step of the sampled rows and columns; an odd step covers every colour of a filter array."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Masters:
+    """The masters that calibrate the lights, and the planes made of them.
+
+    Attributes
+    ----------
+    planes
+        What is subtracted from the lights, and what divides them.
+    dark, bias, flat
+        The masters; None for masters that were not used.
+    dark_scale
+        Exposure of the lights divided by that of the dark, if the dark is scaled; otherwise 1.
+    """
+
+    planes: Correction
+    dark: MasterPlanes | None = None
+    bias: MasterPlanes | None = None
+    flat: MasterPlanes | None = None
+    dark_scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HotPixels:
+    """Hot pixels of the master dark.
+
+    Attributes
+    ----------
+    places
+        Rows and columns: int64, shape (2, pixels).
+    excess_adu
+        Excess over the median of the neighbours: float32, shape (pixels,).
+    error_adu
+        Standard error of the excess.
+    """
+
+    places: NDArray[np.int64]
+    excess_adu: F32
+    error_adu: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LightMeasures:
+    """The measurements of one light.
+
+    Attributes
+    ----------
+    bins
+        ADU, with the colours scaled to a common level: float32, shape (height // 4, width // 4); NaN without pixels.
+    skies_adu
+        Median of each colour: float64, shape (period ** 2,).
+    tiles
+        Sums of blocks: float64, shape (tile rows, tile columns, period ** 2, sums); see `kernels.diagnosis`.
+    rows, columns
+        Mean residuals of rows and columns, ADU above the dark: float64, shapes (height,) and (width,); NaN if empty.
+    row_pixels, column_pixels
+        Their numbers of pixels.
+    hot_adu
+        Excess of the dark's hot pixels over their neighbours in the light, ADU above the dark.
+    negative
+        Fraction of pixels below zero, or clipped at zero.
+    """
+
+    bins: F32
+    skies_adu: F64
+    tiles: F64
+    rows: F64
+    columns: F64
+    row_pixels: F64
+    column_pixels: F64
+    hot_adu: F32
+    negative: float
+
+    @property
+    def sky_adu(self) -> float:
+        """Mean of the skies of all colours."""
+        return float(self.skies_adu.mean())
+
+
+def scaled_hot(hot: HotPixels, scale: float) -> HotPixels:
+    """Return hot pixels as they are subtracted with a scaled dark."""
+    return HotPixels(hot.places, hot.excess_adu * np.float32(scale), hot.error_adu * scale)
+
+
+class LightMeter:
+    """Measures lights that the same masters calibrate.
+
+    Parameters
+    ----------
+    masters
+        The masters.
+    period
+        Distance between pixels of the same colour: 1 for monochrome sensors, 2 for 2 x 2 filter arrays.
+    avoided
+        bool, shape (height // 4, width // 4): bins with dust shadows.
+    """
+
+    def __init__(self, masters: Masters, period: int, avoided: Mask) -> None:
+        self._masters = masters
+        self._period = period
+        self._avoided = avoided
+        height, width = masters.planes.subtracted.shape
+        side = BIN * period
+        blocks = (height // side, width // side)
+        self._blocks = blocks
+        self._tile = max(SMALLEST_TILE, -(-max(blocks) // MOST_TILES))
+        self._tiles = tuple(-(-count // self._tile) for count in blocks)
+
+    @cached_property
+    def hot(self) -> HotPixels:
+        """The hot pixels of the master dark; none without a dark."""
+        if self._masters.dark is None:
+            return HotPixels(np.zeros((2, 0), np.int64), np.zeros(0, np.float32), 0.0)
+        return find_hot(self._masters.dark, self._period)
+
+    @cached_property
+    def _defects(self) -> Mask:
+        masked = self._masters.planes.masked
+        found = np.zeros(self._masters.planes.subtracted.shape, np.bool_) if masked is None else masked.copy()
+        found[tuple(self.hot.places)] = True
+        return found
+
+    def measure(self, signal: F32) -> LightMeasures:
+        """Measure a calibrated light.
+
+        Parameters
+        ----------
+        signal
+            float32, shape (height, width): ADU above the dark, divided by the flat; without a pedestal.
+        """
+        from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+        skies = colour_medians(signal, self._period)
+        usual = float(skies.mean())
+        scales = np.ones((2, 2), np.float32)
+        if self._period == 2 and skies.min() > 0:  # noqa: PLR2004
+            scales = (usual / skies).astype(np.float32).reshape(2, 2)
+        bins = np.empty((signal.shape[0] // BIN, signal.shape[1] // BIN), np.float32)
+        edges = np.linspace(0, bins.shape[0], thread_count() + 1).astype(int).tolist()
+
+        def bin_part(first: int, last: int) -> None:
+            rows = slice(first * BIN, last * BIN)
+            kernels.bin_signal(signal[rows], self._defects[rows], scales, bins[first:last])
+
+        list(parallel_map(bin_part, edges[:-1], edges[1:]))
+        avoided = star_bins(bins) | self._avoided
+        tiles = np.zeros((*self._tiles, self._period**2, SUMS))
+        height, width = signal.shape
+        rows = np.zeros((2, height))
+        starts = np.linspace(0, self._tiles[0], thread_count() + 1).astype(int) * self._tile
+        columns = np.zeros((thread_count(), 2, width))
+        planes = self._masters.planes
+        photon_adu2 = self._photon_variance(signal)
+
+        def sum_part(part: int) -> None:
+            kernels.sum_blocks(
+                signal,
+                planes.response,
+                planes.response_variance,
+                planes.subtracted,
+                planes.dark_variance,
+                self._defects,
+                avoided,
+                photon_adu2,
+                photon_adu2 / max(usual, 1.0),
+                CUT_SIGMA,
+                self._period,
+                int(starts[part]),
+                min(int(starts[part + 1]), self._blocks[0]),
+                self._tile,
+                tiles,
+                rows,
+                columns[part],
+            )
+
+        list(parallel_map(sum_part, range(thread_count())))
+        column_sums = columns.sum(axis=0)
+        sampled = signal[::_STEP, ::_STEP]
+        return LightMeasures(
+            bins,
+            skies,
+            tiles,
+            _means(rows),
+            _means(column_sums),
+            rows[1],
+            column_sums[1],
+            self._hot_excess(signal),
+            float((sampled <= 0).mean()),
+        )
+
+    def _photon_variance(self, signal: F32) -> float:
+        """Return the variance of most pixels beyond that of the dark, ADU^2.
+
+        The gain would give it as well, but headers may state the gain for other units.
+        """
+        readout = float(np.median(self._masters.planes.dark_variance[::_STEP, ::_STEP]))
+        return max(pixel_variance(signal, self._period) - readout, 0.0)
+
+    def _hot_excess(self, signal: F32) -> F32:
+        from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415
+
+        excess = np.empty(self.hot.excess_adu.size, np.float32)
+        kernels.excess_at(signal, self.hot.places, self._period, excess)
+        return np.asarray(excess * self._masters.planes.response[tuple(self.hot.places)], np.float32)
+
+
+def find_hot(dark: MasterPlanes, period: int) -> HotPixels:
+    """Find the hot pixels of a master dark."""
+    from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415
+
+    error = error_of(dark)
+    found = np.zeros(dark.mean.shape, np.bool_)
+    least = max(HOT_SIGMA * error, ROUGH_SIGMA * _roughness(dark.mean, period))
+    kernels.find_hot_pixels(dark.mean, period, least, found)
+    places = np.array(np.nonzero(found), np.int64)
+    excess = np.empty(places.shape[1], np.float32)
+    kernels.excess_at(dark.mean, places, period, excess)
+    if excess.size > MOST_HOT:
+        hottest = np.sort(np.argpartition(excess, -MOST_HOT)[-MOST_HOT:])
+        places, excess = np.ascontiguousarray(places[:, hottest]), excess[hottest]
+    return HotPixels(places, excess, error)
+
+
+def _roughness(dark: F32, period: int) -> float:
+    """Return the scatter of the differences of neighbours along rows or columns, the larger; it includes patterns."""
+    along = dark[::_STEP, 2 * period :: _STEP], dark[::_STEP, : -2 * period : _STEP]
+    across = dark[2 * period :: _STEP, ::_STEP], dark[: -2 * period : _STEP, ::_STEP]
+    return max(1.4826 * float(np.median(np.abs(one - other))) / 2**0.5 for one, other in (along, across))
+
+
+def error_of(master: MasterPlanes) -> float:
+    """Return the typical standard error of a master's pixels, from their scatter if the file does not state it."""
+    known = master.uncertainty[::_STEP, ::_STEP]
+    if known.any():
+        return float(np.median(known))
+    sampled = master.mean[::_STEP, :]
+    steps = sampled[:, 2::2] - sampled[:, :-2:2]
+    return float(1.4826 * np.median(np.abs(steps)) / np.sqrt(2))
+
+
+def colour_medians(plane: F32, period: int) -> F64:
+    """Return the median of each colour of a plane; float64, shape (period ** 2,)."""
+    step = _STEP * period
+    return np.array([np.nanmedian(plane[y::step, x::step]) for y in range(period) for x in range(period)])
+
+
+def pixel_variance(signal: F32, period: int) -> float:
+    """Return the variance of most pixels of a light, ADU^2, from the differences of neighbours of the same colour."""
+    sampled = signal[::_STEP]
+    steps = np.abs(sampled[:, 2 * period :: 2] - sampled[:, : -2 * period : 2])
+    # The difference of two pixels has twice the variance; stars and hot pixels hardly change the median.
+    return float(1.4826 * np.nanmedian(steps)) ** 2 / 2
+
+
+def _means(sums: F64) -> F64:
+    means = np.full(sums.shape[1], np.nan)
+    np.divide(sums[0], sums[1], out=means, where=sums[1] > 0)
+    return means

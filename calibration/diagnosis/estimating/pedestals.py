@@ -1,0 +1,166 @@
+"""Pedestals that were left in lights or flats, found by two witnesses that neither nebulae nor gradients deceive.
+
+The response of the pixels modulates light, but neither an offset nor an error of the dark. If the calibrated pixels
+still show the pattern of the flat, a pedestal remains: under the light, or in the flat. The photon noise tells the two
+apart, because a pedestal has none: if the level exceeds what the noise implies, the pedestal is under the light.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_fit, robust_ratio
+from coldframe.calibration.diagnosis.estimating.gain import Gain
+from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures
+from coldframe.calibration.kernels.block_sums import (
+    BLOCKS,
+    DARK_VARIANCE,
+    FLAT_VARIANCE,
+    LEVEL,
+    NEAR_SCATTER,
+    PIXELS,
+    RESPONSE_ERROR,
+    RESPONSE_PRODUCT,
+    RESPONSE_SQUARE,
+    SCATTER,
+    SIGNAL,
+    SIGNAL_ERROR,
+    SUMS,
+)
+
+F64 = NDArray[np.float64]
+
+SHARED_ERRORS = 9.0
+"""Nebulae and clouds change the scatter of many parts in the same way; in simulated nights, the squared errors of the
+gain from the lights are larger than independent parts imply by this factor."""
+
+_FEWEST_BLOCKS = 50
+_NEAR_FREEDOM = PIXELS * 3 // 4
+_PARTS = 3
+"""Parts of a light along each side; smaller ones would be too noisy for the fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pedestals:
+    """What the two witnesses state.
+
+    Attributes
+    ----------
+    by_response_adu
+        Pedestal under the light, ADU, from the response of the pixels; or minus the sky times the relative pedestal of
+        the flat. An error is infinite without a flat.
+    by_noise_adu
+        Level minus the level that the photon noise implies, ADU.
+    across_adu, down_adu
+        Change of `by_response_adu` from the left to the right edge and from the top to the bottom edge.
+    e_per_adu
+        Electrons per ADU, from the known gain and from the lights.
+    genuine
+        Fraction of the variance of the flat's pattern that is not noise of the flat.
+    sky_adu
+        Mean level of the lights.
+    """
+
+    by_response_adu: Estimate
+    by_noise_adu: Estimate
+    across_adu: Estimate
+    down_adu: Estimate
+    e_per_adu: Estimate
+    genuine: float
+    sky_adu: float
+
+
+def find_pedestals(
+    lights: Sequence[LightMeasures], gain: Gain, dark_excess: float = 1.0, flat_excess: float = 1.0
+) -> Pedestals:
+    """Return the pedestals of a set of lights.
+
+    Parameters
+    ----------
+    lights
+        The measurements of the lights.
+    gain
+        The known gain.
+    dark_excess, flat_excess
+        Mean squared error of dark and flat, relative to the mean of their squared uncertainties.
+    """
+    totals = [light.tiles.copy() for light in lights]
+    for tiles in totals:
+        tiles[..., DARK_VARIANCE] *= dark_excess
+        tiles[..., [SIGNAL_ERROR, RESPONSE_ERROR, FLAT_VARIANCE]] *= flat_excess
+    total = np.sum(totals, axis=0)
+    by_response, slopes, genuine = _by_response(total)
+    sky = float(total[..., SIGNAL].sum() / max(total[..., BLOCKS].sum(), 1.0))
+    by_noise, e_per_adu = _by_noise(totals, gain)
+    return Pedestals(by_response, by_noise, *slopes, e_per_adu, genuine, sky)
+
+
+def _by_response(total: F64) -> tuple[Estimate, tuple[Estimate, Estimate], float]:
+    # The noise of the flat appears both in the light and in the pattern: sum(h t) contains S (15/16) sum(uF^2 / F^4).
+    noise = (PIXELS - 1) / PIXELS
+    squares = total[..., RESPONSE_SQUARE].sum(axis=-1)
+    products = (total[..., RESPONSE_PRODUCT] - noise * total[..., SIGNAL_ERROR]).sum(axis=-1)
+    flat_noise = noise * float(total[..., RESPONSE_ERROR].sum())
+    genuine = max(1 - flat_noise / float(squares.sum()), 0.01) if squares.sum() > 0 else 1.0
+    known = squares > 0
+    mean = robust_ratio(products[known], squares[known])
+    down, across = (place[known] for place in _places(squares.shape))
+    if np.count_nonzero(known) < 10:  # noqa: PLR2004
+        none = Estimate(0.0, float("inf"))
+        return mean, (none, none), genuine
+    design = np.stack([np.ones_like(across), across, down], axis=1)
+    fit, covariance = robust_fit(design, products[known] / squares[known], squares[known])
+    slopes = (
+        Estimate(float(fit[1]), float(np.sqrt(covariance[1, 1]))),
+        Estimate(float(fit[2]), float(np.sqrt(covariance[2, 2]))),
+    )
+    return mean, slopes, genuine
+
+
+def _by_noise(totals: Sequence[F64], gain: Gain) -> tuple[Estimate, Estimate]:
+    """Return the level without photon noise, ADU, and the gain in electrons per ADU.
+
+    The level of the sky changes in the night and over the field, and its noise with it: level = pedestal + gain x
+    variance. The known gain contributes as far as it is certain.
+    """
+    levels, variances, weights = (np.concatenate(each) for each in zip(*map(_noise_points, totals), strict=True))
+    if levels.size < 3:  # noqa: PLR2004
+        return Estimate(0.0, float("inf")), Estimate(gain.e_per_adu, gain.relative_error * gain.e_per_adu)
+    fit, covariance = robust_fit(np.stack([np.ones_like(levels), variances], axis=1), levels, weights)
+    covariance = covariance * SHARED_ERRORS
+    # Add the known gain as a further measurement (Kalman's update).
+    known_variance = (gain.relative_error * gain.e_per_adu) ** 2
+    share = covariance[:, 1] / (covariance[1, 1] + known_variance)
+    fit = fit + share * (gain.e_per_adu - fit[1])
+    covariance = covariance - np.outer(share, covariance[1])
+    pedestal_error = float(np.sqrt(max(covariance[0, 0], 0.0)))
+    return Estimate(float(fit[0]), pedestal_error), Estimate(float(fit[1]), float(np.sqrt(max(covariance[1, 1], 0.0))))
+
+
+def _noise_points(tiles: F64) -> tuple[F64, F64, F64]:
+    """Return the levels, photon variances and weights of large parts of a light; float64, shape (parts,)."""
+    rows, columns, colours = tiles.shape[:3]
+    parts = [
+        tiles[top:bottom, left:right, colour].sum(axis=(0, 1))
+        for top, bottom in pairwise(np.linspace(0, rows, _PARTS + 1).astype(int))
+        for left, right in pairwise(np.linspace(0, columns, _PARTS + 1).astype(int))
+        for colour in range(colours)
+    ]
+    sums = np.array([part for part in parts if part[BLOCKS] >= _FEWEST_BLOCKS]).reshape(-1, SUMS)
+    blocks = sums[:, BLOCKS]
+    whole, near = sums[:, SCATTER] / (PIXELS - 1) / blocks, sums[:, NEAR_SCATTER] / _NEAR_FREEDOM / blocks
+    # The variance of a slope within n x n pixels grows with n^2 - 1: five times from 2 to 4. Noise does not grow.
+    variance = (5 * near - whole) / 4
+    photon = variance - (sums[:, DARK_VARIANCE] + sums[:, FLAT_VARIANCE]) / blocks
+    # The variance of a variance: 2 sigma^4 / (n - 1).
+    return sums[:, LEVEL] / blocks, photon, blocks / np.square(np.maximum(variance, 1e-12))
+
+
+def _places(shape: tuple[int, ...]) -> tuple[F64, F64]:
+    """Return the positions of tiles from -0.5 to 0.5, down and across."""
+    down, across = (np.linspace(-0.5, 0.5, size) if size > 1 else np.zeros(1) for size in shape)
+    grid_down, grid_across = np.meshgrid(down, across, indexing="ij")
+    return grid_down, grid_across

@@ -1,0 +1,85 @@
+"""How lights are shifted against each other, from their stars: dithers, and the half turn of a meridian flip."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Spectrum = NDArray[np.complexfloating]
+
+LEAST_PEAK = 7.0
+"""Smallest peak of a correlation with the reference, in standard deviations, that counts as a match of the stars."""
+
+_BRIGHTEST = 30.0
+"""Stars count with at most this many standard deviations, so that a bright one does not dominate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The place of a light relative to the reference.
+
+    Attributes
+    ----------
+    down, across
+        Shift of the (turned) light in bins: bin (y, x) of the sky is bin (y + down, x + across) of the light.
+    is_turned
+        True if the light is turned by 180 degrees.
+    """
+
+    down: int
+    across: int
+    is_turned: bool
+
+    def on_sky(self, plane: F32) -> F32:
+        """Return a plane of the light in the frame of the sky; NaN where the light has no bins."""
+        return _shifted(plane[::-1, ::-1] if self.is_turned else plane, -self.down, -self.across)
+
+    def on_sensor(self, sky: F32) -> F32:
+        """Return a plane of the sky in the frame of the light; NaN where the sky has no bins."""
+        moved = _shifted(sky, self.down, self.across)
+        return moved[::-1, ::-1] if self.is_turned else moved
+
+
+def places_of(residuals: Sequence[F32]) -> list[Place | None]:
+    """Return the places of lights relative to the first; None for lights whose stars do not match.
+
+    Parameters
+    ----------
+    residuals
+        Excess of the bins over their background in units of its spread: float32, shape (rows, columns).
+    """
+    stars = [np.clip(np.nan_to_num(each), 0, _BRIGHTEST) for each in residuals]
+    stars = [np.where(each > 4.0, each, 0).astype(np.float32) for each in stars]  # noqa: PLR2004
+    shape = tuple(2 * size for size in stars[0].shape)
+    spectra = [np.fft.rfft2(each, shape) for each in stars]
+    turned = [np.fft.rfft2(each[::-1, ::-1], shape) for each in stars]
+    others = zip(spectra[1:], turned[1:], strict=True)
+    return [Place(0, 0, is_turned=False), *(_match(spectra[0], pair, shape) for pair in others)]
+
+
+def _match(reference: Spectrum, pair: tuple[Spectrum, Spectrum], shape: tuple[int, ...]) -> Place | None:
+    """Return the place of a light from its spectrum and that of the light turned; None if no star matches."""
+    found: list[tuple[float, Place]] = []
+    for spectrum, is_turned in zip(pair, (False, True), strict=True):
+        correlation = np.fft.irfft2(spectrum * np.conj(reference), shape)
+        peak = int(np.argmax(correlation))
+        y, x = (int(each) for each in np.unravel_index(peak, shape))
+        height = (correlation[y, x] - np.median(correlation)) / max(float(correlation.std()), 1e-12)
+        down, across = (place - size if place > size // 2 else place for place, size in zip((y, x), shape, strict=True))
+        found.append((float(height), Place(down, across, is_turned)))
+    height, place = max(found, key=lambda each: each[0])
+    return place if height > LEAST_PEAK else None
+
+
+def _shifted(plane: F32, down: int, across: int) -> F32:
+    """Return a plane shifted by whole bins; NaN where it has none."""
+    height, width = plane.shape
+    result = np.full_like(plane, np.nan)
+    top, left = max(down, 0), max(across, 0)
+    bottom, right = min(height + down, height), min(width + across, width)
+    if bottom > top and right > left:
+        result[top:bottom, left:right] = plane[top - down : bottom - down, left - across : right - across]
+    return result

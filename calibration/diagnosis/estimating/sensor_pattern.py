@@ -1,0 +1,135 @@
+"""What is fixed on the sensor in a set of dithered lights, apart from what is fixed on the sky."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.diagnosis.estimating.estimates import spread
+from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures
+from coldframe.calibration.diagnosis.estimating.registration import Place, places_of
+from coldframe.calibration.diagnosis.estimating.smoothing import smoothed
+from coldframe.calibration.diagnosis.estimating.stars import background_and_spread, widened
+
+F32 = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+REACH = 8.0
+"""Standard deviation of the smoothing that is subtracted, in bins; larger structures are not of dust."""
+
+DEGREE = 4
+_SAMPLED = 50
+_REACH_SIGMA = 6.0
+_ROUNDS = 8
+_STAR_SIGMA = 3.5
+_LEAST_DITHER = 2
+_FEWEST_VALUES = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SensorPattern:
+    """Small structures that are fixed on the sensor.
+
+    Attributes
+    ----------
+    relative
+        Relative to the sky: float32, shape (rows, columns) of bins; NaN if unknown.
+    error
+        Standard error of each bin, same shape.
+    places
+        The places of the lights.
+    is_dithered
+        True if structures of the sky were told apart.
+    """
+
+    relative: F32
+    error: F32
+    places: tuple[Place | None, ...]
+    is_dithered: bool
+
+
+def high_pass(plane: F32) -> F32:
+    """Return a plane minus its surroundings; NaN stays NaN and has no weight.
+
+    A polynomial is subtracted first, because at the edges, where surroundings are one-sided, vignetting and gradients
+    would remain.
+    """
+    known = np.isfinite(plane)
+    flat = plane - _polynomial(plane, known)
+    return np.asarray(flat - smoothed(flat, known, REACH), np.float32)
+
+
+def _polynomial(plane: F32, known: Mask) -> F32:
+    """Return the polynomial of degree `DEGREE` that fits the known bins best."""
+    height, width = plane.shape
+    y, x = np.linspace(-1, 1, height), np.linspace(-1, 1, width)
+    powers = [(down, across) for down in range(DEGREE + 1) for across in range(DEGREE + 1 - down)]
+    sample = slice(None, None, max(1, height // _SAMPLED)), slice(None, None, max(1, width // _SAMPLED))
+    used = known[sample]
+    terms = np.stack([np.outer(y[sample[0]] ** down, x[sample[1]] ** across)[used] for down, across in powers], axis=1)
+    if used.sum() < 2 * len(powers):
+        return np.zeros_like(plane)
+    values = plane[sample][used]
+    middle = np.median(values)
+    reach = _REACH_SIGMA * spread((values - middle).astype(np.float64)) or np.inf
+    amounts = np.linalg.lstsq(terms, np.clip(values, middle - reach, middle + reach), rcond=None)[0]
+    table = np.zeros((DEGREE + 1, DEGREE + 1))
+    for (down, across), amount in zip(powers, amounts, strict=True):
+        table[down, across] = amount
+    return np.polynomial.polynomial.polygrid2d(y, x, table).astype(np.float32)
+
+
+def find_sensor_pattern(lights: Sequence[LightMeasures]) -> SensorPattern:
+    """Return what is fixed on the sensor."""
+    scaled = []
+    for light in lights:
+        level, noise = background_and_spread(light.bins)
+        scaled.append(((light.bins - level) / np.maximum(noise, np.float32(1e-6))).astype(np.float32))
+    places = places_of(scaled)
+    # Residuals of dust are bright on one side; as part of every light, they would be masked as stars.
+    common = np.median(np.nan_to_num(scaled), axis=0) if len(scaled) > _LEAST_DITHER else 0.0
+    residuals = []
+    for light, excess in zip(lights, scaled, strict=True):
+        stars = widened(excess - common > _STAR_SIGMA, 1) | widened(excess - common > 10 * _STAR_SIGMA, 3)
+        masked = np.where(stars | ~np.isfinite(light.bins), np.nan, light.bins / light.sky_adu)
+        residuals.append(high_pass(masked.astype(np.float32)))
+    is_dithered = _is_dithered(places)
+    mean, error = _separated(residuals, places if is_dithered else [None] * len(places))
+    return SensorPattern(mean, error, tuple(places), is_dithered)
+
+
+def _is_dithered(places: Sequence[Place | None]) -> bool:
+    shifts = [(place.down, place.across) for place in places if place is not None]
+    turned = {place.is_turned for place in places if place is not None}
+    return len(shifts) > 2 and (len(turned) > 1 or float(np.std(shifts, axis=0).max()) >= _LEAST_DITHER)  # noqa: PLR2004
+
+
+def _separated(residuals: list[F32], places: Sequence[Place | None]) -> tuple[F32, F32]:
+    """Return the mean of what is fixed on the sensor, and its standard error, by alternating between sensor and sky."""
+    weights = [np.float32(1 / max(float(np.nanvar(each)), 1e-20)) for each in residuals]
+    known = [(number, place) for number, place in enumerate(places) if place is not None]
+    fixed = np.zeros_like(residuals[0])
+    remaining = list(residuals)
+    for _ in range(_ROUNDS if known else 0):
+        seen = [place.on_sky(residuals[number] - fixed) for number, place in known]
+        sky = _mean(seen, [weights[number] for number, _ in known], 2 * _FEWEST_VALUES)[0]
+        for number, place in known:
+            remaining[number] = residuals[number] - np.nan_to_num(place.on_sensor(sky))
+        fixed = np.nan_to_num(_mean(remaining, weights, _FEWEST_VALUES)[0])
+    return _mean(remaining, weights, min(_FEWEST_VALUES, len(remaining)))
+
+
+def _mean(planes: Sequence[F32], weights: Sequence[np.float32], fewest: int) -> tuple[F32, F32]:
+    """Return the weighted mean of planes and its standard error; NaN with fewer than `fewest` values."""
+    total, count = np.zeros_like(planes[0]), np.zeros(planes[0].shape, np.int16)
+    weight = np.zeros_like(planes[0])
+    for plane, each in zip(planes, weights, strict=True):
+        known = np.isfinite(plane)
+        total += np.where(known, plane, 0) * each
+        weight += known * each
+        count += known
+    enough = count >= fewest
+    mean = np.where(enough, total / np.maximum(weight, 1e-20), np.float32(np.nan))
+    error = np.where(enough, 1 / np.sqrt(np.maximum(weight, 1e-20)), np.float32(np.nan))
+    return mean.astype(np.float32), error.astype(np.float32)

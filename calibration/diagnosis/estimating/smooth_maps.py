@@ -1,0 +1,182 @@
+"""Smooth remainders of lights: amplifier glow, and differences of the flat's shape between colours.
+
+Nebulae and the sky are smooth as well. Therefore the glow is compared with its own mirror images, which nebulae imitate
+as often, and the colours with their changes from light to light.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_fit, spread
+from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures
+from coldframe.calibration.kernels.block_sums import BLOCKS, DARK, PIXELS, SIGNAL
+
+F64 = NDArray[np.float64]
+
+LEAST_GLOW = 0.05
+"""Smallest glow to look for: standard deviation of its tiles, relative to the noise of a pixel."""
+
+_FEWEST_BLOCKS = 4
+_FEWEST_TILES = 30
+_ROUNDS = 10
+_NOISE_ALONE = 1.5
+_FEWEST_LIGHTS = 4
+_PLANES = ("from left to right", "from top to bottom")
+
+LEAST_SKY = 0.2
+"""Smallest part of the field without nebulae from which colours are compared."""
+
+_SHARED_TILES = 4.0
+"""Structures of the sky extend over some tiles, so that the errors of tiles are not independent."""
+
+
+def glow_residual(lights: Sequence[LightMeasures], noise_adu: float) -> tuple[Estimate, float] | None:
+    """Return the fraction of the dark's glow that the lights still contain, and the largest of its mirror images.
+
+    None if the dark has no glow.
+    """
+    total = np.sum([light.tiles for light in lights], axis=0).sum(axis=2)
+    signal, known = _mean_of(total, SIGNAL)
+    dark, _ = _mean_of(total, DARK)
+    if np.count_nonzero(known) < _FEWEST_TILES:
+        return None
+    y, x = _places(known.shape)
+    weights = total[..., BLOCKS]
+
+    def fit(*templates: F64) -> Estimate:
+        """Return the amount of the last template."""
+        terms = (np.ones_like(x), x, y, x * x, x * y, y * y, *templates)
+        design = np.stack([each[known] for each in terms], axis=1)
+        found, covariance = robust_fit(design, signal[known], weights[known])
+        return Estimate(float(found[-1]), float(np.sqrt(covariance[-1, -1] * _SHARED_TILES)))
+
+    template = np.where(known, dark, np.median(dark[known]))
+    template = template - template.mean()
+    plane = np.stack([np.ones_like(x)[known], x[known], y[known]], axis=1)
+    flat = template[known] - plane @ np.linalg.lstsq(plane, template[known], rcond=None)[0]
+    if flat.std() < LEAST_GLOW * noise_adu:
+        return None
+    mirrored = [fit(template, each) for each in (template[::-1], template[:, ::-1], template[::-1, ::-1])]
+    return fit(template), max(abs(each.value) for each in mirrored)
+
+
+def colour_shape(lights: Sequence[LightMeasures], noise_adu: float) -> tuple[Estimate, str] | None:
+    """Return the largest change of a colour relative to green over the field, and its description.
+
+    Only the darkest part of the field counts, because nebulae brighten the field and have colours. None for monochrome
+    lights, and if nebulae leave too little of the field.
+    """
+    if lights[0].tiles.shape[2] == 1:
+        return None
+    total = np.sum([light.tiles for light in lights], axis=0)
+    blocks = total[..., BLOCKS]
+    means = total[..., SIGNAL] / np.maximum(blocks, 1)
+    green = (means[..., 1] + means[..., 2]) / 2
+    known = (blocks >= _FEWEST_BLOCKS).all(axis=2) & (means > 0).all(axis=2)
+    sky = _empty_sky(green, known)
+    if np.count_nonzero(sky) < max(_FEWEST_TILES, LEAST_SKY * np.count_nonzero(known)):
+        return None
+    expected = noise_adu / float(np.median(green[sky]) * np.sqrt(PIXELS * np.median(blocks[sky])))
+    found = []
+    for name, ratio, noise in (
+        ("first colour of the array relative to the last", _first_to_last, np.sqrt(2) * expected),
+        ("first and last colours relative to the others", _outer_to_green, expected),
+    ):
+        shape, place = _largest_change(ratio(total, sky), sky, noise, name)
+        turned = _turned([ratio(light.tiles, sky) for light in lights], sky) if place.endswith(_PLANES) else 0.0
+        found.append((Estimate(shape.value, float(np.hypot(shape.error, turned))), place))
+    return max(found, key=lambda each: each[0].significance)
+
+
+def _first_to_last(tiles: F64, sky: NDArray[np.bool_]) -> F64:
+    """Return the logarithm of the first colour relative to the last in the tiles of the sky."""
+    means = _levels(tiles, sky)
+    return np.asarray(np.log(means[:, 0] / means[:, 3]))
+
+
+def _outer_to_green(tiles: F64, sky: NDArray[np.bool_]) -> F64:
+    """Return the logarithm of the first and last colours relative to the two others in the tiles of the sky."""
+    means = _levels(tiles, sky)
+    return np.asarray(np.log(means[:, 0] * means[:, 3]) / 2 - np.log((means[:, 1] + means[:, 2]) / 2))
+
+
+def _levels(tiles: F64, sky: NDArray[np.bool_]) -> F64:
+    return np.asarray(np.maximum(tiles[sky][..., SIGNAL] / np.maximum(tiles[sky][..., BLOCKS], 1), 1e-3))
+
+
+def _turned(ratios: Sequence[F64], sky: NDArray[np.bool_]) -> float:
+    """Return the significant part of the change of a colour's gradient from the first light to the last.
+
+    The sky has coloured gradients too, but they turn and grow while the sky moves; the flat's stays the same.
+    """
+    y, x = (place[sky] for place in _places(sky.shape))
+    design = np.stack([np.ones_like(x), x, y], axis=1)
+    fits = [robust_fit(design, each, np.ones_like(each)) for each in ratios]
+    if len(fits) < _FEWEST_LIGHTS:
+        return 0.0
+    gradients = np.array([fit[1:] for fit, _ in fits])
+    steps = np.linspace(-0.5, 0.5, len(fits))
+    changes = (steps[:, None] * gradients).sum(axis=0) / (steps**2).sum()
+    scatter = gradients - gradients.mean(axis=0) - steps[:, None] * changes
+    errors = scatter.std(axis=0) / np.sqrt((steps**2).sum())
+    significant = np.maximum(np.abs(changes) - 2 * errors, 0)
+    return float(np.hypot(significant[0], significant[1]))
+
+
+def _empty_sky(level: F64, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the tiles without nebulae: a smooth surface is fitted, and what is above it is left out, several times."""
+    y, x = _places(level.shape)
+    design = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
+    kept = known
+    for _ in range(_ROUNDS):
+        if np.count_nonzero(kept) < _FEWEST_TILES:
+            return kept
+        fit = np.linalg.lstsq(design[kept], level[kept], rcond=None)[0]
+        residual = level - design @ fit
+        # Below the surface lies noise alone.
+        sigma = float(np.sqrt(np.mean(np.square(np.minimum(residual[kept], 0))) * 2))
+        kept = known & (residual < sigma)
+    return kept
+
+
+def _largest_change(values: F64, sky: NDArray[np.bool_], expected: float, name: str) -> tuple[Estimate, str]:
+    """Return the change of a colour over the field with the significance of all directions together.
+
+    Parameters
+    ----------
+    values
+        Logarithm of the ratio of colours in the tiles of the sky: float64, shape (tiles,).
+    sky
+        bool, shape (tile rows, tile columns).
+    expected
+        Noise of a value.
+    name
+        The colours.
+    """
+    y, x = (place[sky] for place in _places(sky.shape))
+    design = np.stack([np.ones_like(x), x, y, 2 * (x * x + y * y)], axis=1)
+    fit, covariance = robust_fit(design, values, np.ones_like(values))
+    # Faint nebulae that remain scatter more than noise, and change smoothly over several tiles.
+    excess = max(spread(values - design @ fit) / expected, 1.0)
+    shared = 1.0 if excess < _NOISE_ALONE else _SHARED_TILES * excess**2
+    changes, inverse = fit[1:], np.linalg.pinv(covariance[1:, 1:] * shared)
+    significance = float(np.sqrt(changes @ inverse @ changes))
+    errors = np.sqrt(np.diag(covariance)[1:] * shared)
+    words = (*_PLANES, "from the centre to the corners")
+    best = int(np.argmax(np.abs(changes) / errors))
+    size = float(np.hypot(changes[0], changes[1])) if best < 2 else abs(float(changes[2]))  # noqa: PLR2004
+    return Estimate(size, size / significance if significance else float("inf")), f"{name} {words[best]}"
+
+
+def _mean_of(total: F64, which: int) -> tuple[F64, NDArray[np.bool_]]:
+    blocks = total[..., BLOCKS]
+    return total[..., which] / np.maximum(blocks, 1), blocks >= _FEWEST_BLOCKS
+
+
+def _places(shape: tuple[int, ...]) -> tuple[F64, F64]:
+    """Return the positions of tiles from -0.5 to 0.5, down and across."""
+    down, across = (np.linspace(-0.5, 0.5, size) if size > 1 else np.zeros(1) for size in shape)
+    grid_down, grid_across = np.meshgrid(down, across, indexing="ij")
+    return grid_down, grid_across

@@ -1,0 +1,50 @@
+"""Stars in the bins of a light: where they are, and how the lights are shifted against each other."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.measuring.local_levels import LocalLevels
+
+F32 = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+BACKGROUND = 16
+"""Side of the blocks of bins in which the background is measured."""
+
+STAR_SIGMA = 4.0
+"""Excess of a bin with a star over the background, in standard deviations of the background's bins."""
+
+_HALOS = ((STAR_SIGMA, 1), (40.0, 3), (400.0, 6))
+"""Excess in standard deviations, and the reach in bins of the halo around it."""
+
+
+def background_and_spread(bins: F32) -> tuple[F32, F32]:
+    """Return the level and the spread around each bin; float32, same shape; NaN counts as the median level."""
+    known = np.where(np.isfinite(bins), bins, np.float32(np.nanmedian(bins)))
+    levels = LocalLevels(known, BACKGROUND)
+    rows = slice(0, bins.shape[0])
+    return levels.level(rows).astype(np.float32), levels.spread(rows).astype(np.float32)
+
+
+def star_bins(bins: F32) -> Mask:
+    """Return the bins that contain stars and their halos, and bins without pixels; bool, same shape."""
+    level, spread = background_and_spread(bins)
+    excess = bins - level
+    found = ~np.isfinite(bins)
+    for sigma, reach in _HALOS:
+        with np.errstate(invalid="ignore"):
+            found |= widened(excess > sigma * spread, reach)
+    return found
+
+
+def widened(mask: Mask, reach: int) -> Mask:
+    """Return a mask widened by `reach` bins in each direction."""
+    wide = mask.copy()
+    for step in range(1, reach + 1):
+        wide[step:] |= mask[:-step]
+        wide[:-step] |= mask[step:]
+    tall = wide.copy()
+    for step in range(1, reach + 1):
+        tall[:, step:] |= wide[:, :-step]
+        tall[:, :-step] |= wide[:, step:]
+    return tall

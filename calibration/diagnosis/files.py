@@ -1,0 +1,421 @@
+"""The lights and masters that a diagnosis reads from files: raw lights, and lights that any program has calibrated.
+
+Raw lights are calibrated while they are read, one at a time. A light that coldframe has calibrated is replaced by its
+raw light if this is in the same folder or in the folder above, because calibration replaces the hot pixels and rounds
+the values. Other programs write levels as ADU or as fractions of the full range.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.diagnosis.diagnosing import diagnose, with_findings
+from coldframe.calibration.diagnosis.estimating.measuring import Masters
+from coldframe.calibration.diagnosis.examination import Examination, examine
+from coldframe.calibration.diagnosis.findings import Diagnosis, Finding, Kind
+from coldframe.calibration.diagnosis.header_evidence import with_header_evidence
+from coldframe.calibration.diagnosis.master_files import (
+    FULL_RANGE_ADU,
+    MasterInUse,
+    load_masters,
+    masters_in_use,
+)
+from coldframe.calibration.diagnosis.masters.looking import LightsAtHand, look_at_master
+from coldframe.calibration.diagnosis.negative_pixels import negative_findings
+from coldframe.calibration.diagnosis.untestable import (
+    knowledge_of,
+    with_readout_noise,
+    with_reasons,
+    without_untestable,
+)
+from coldframe.calibration.files.cards import HeaderValue
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.image_file import open_image, read_image_header
+from coldframe.calibration.files.scratch import scratch_folder
+from coldframe.calibration.files.unpacking import Extension
+from coldframe.calibration.frames.setup import FrameSetup, is_combined, require_readable, setup_of
+from coldframe.calibration.lights.arithmetic import (
+    Correction,
+    MismatchError,
+)
+from coldframe.calibration.lights.files import egain, require_light
+from coldframe.calibration.lights.recipe import LightRecipe
+from coldframe.calibration.masters.flat_scaling import cfa_period
+from coldframe.calibration.masters.reading import HIGHEST_OF_FRACTIONS
+
+F32 = NDArray[np.float32]
+Header = Mapping[str, HeaderValue]
+
+_CALIBRATED_NAME = re.compile(r"pp_.*|.*[_-](c|cal|calibrated)", re.IGNORECASE)
+"""Names that Siril (pp_light.fit), PixInsight (light_c.fits) and others give to calibrated lights."""
+
+SMALLEST_SIDE = 128
+"""Smallest width and height of lights, pixels; the largest shadows have a diameter of 100 pixels."""
+
+MOST_OF_FRACTIONS = 0.999
+"""Part of the pixels that do not exceed 1 in lights that contain fractions of the full range."""
+
+MOST_ADU = 1e8
+"""Largest value of a calibrated light; a division by a dark flat can exceed 16 bits."""
+
+_LARGEST_PERIOD = 2
+
+
+class Stage(StrEnum):
+    """The processing of a light before the diagnosis."""
+
+    RAW = "raw"
+    COLDFRAME = "calibrated by coldframe"
+    OTHER = "calibrated by another program"
+
+
+@dataclass(frozen=True, slots=True)
+class MasterNames:
+    """The masters that the header of a calibrated light names."""
+
+    dark: str | None
+    bias: str | None
+    flat: str | None
+    dark_scale: float
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All names."""
+        return tuple(name for name in (self.dark, self.bias, self.flat) if name is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class LightSource:
+    """A light, and the file from which its pixels are read.
+
+    Attributes
+    ----------
+    path
+        The file that the user named.
+    source
+        The file to read: `path`, or the raw light from which it was made.
+    setup
+        Setup of the light in `source`.
+    stage
+        Processing of the pixels in `source`.
+    e_per_adu
+        Electrons per ADU according to the header; None if it states none.
+    made_with
+        Masters that calibrated `path`; None if its header names none.
+    mended
+        True if hot pixels were replaced in `source`.
+    """
+
+    path: Path
+    source: Path
+    setup: FrameSetup
+    stage: Stage
+    e_per_adu: float | None
+    made_with: MasterNames | None = None
+    mended: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DiagnosedSet:
+    """The diagnosis of the lights of one set.
+
+    Attributes
+    ----------
+    examined
+        The estimates.
+    diagnosis
+        The findings.
+    masters
+        The masters.
+    read
+        Lights that were read.
+    refused
+        Errors of the lights that could not be read.
+    """
+
+    examined: Examination
+    diagnosis: Diagnosis
+    masters: tuple[MasterInUse, ...]
+    read: tuple[LightSource, ...]
+    refused: tuple[tuple[Path, Exception], ...]
+
+
+Watcher = Callable[[NDArray[np.uint16] | F32, F32], None]
+"""Receives the pixels of each light as the file contains them, and calibrated, in ADU."""
+
+
+def light_source(path: Path, extension: Extension | None = None, stage: Stage | None = None) -> LightSource:
+    """Return the source of a light's pixels, from the headers.
+
+    Parameters
+    ----------
+    path
+        A light.
+    extension
+        Which image to read of files with several images.
+    stage
+        RAW or OTHER overrides the header and the name; None decides by them.
+
+    Raises
+    ------
+    FrameFileError
+        If the file cannot be read or is not a light, or if the colour filter array is not supported.
+    """
+    header = read_image_header(path, extension)
+    setup = _setup_of_light(header, path)
+    found = stage or _stage_of(header, path)
+    if found is not Stage.COLDFRAME:
+        return LightSource(path, path, setup, found, egain(header))
+    names, mended = _names_in(header), bool(header.get("CFDEFNUM"))
+    raw = _raw_beside(path, header)
+    if raw is not None:
+        raw_header = read_image_header(raw, extension)
+        if _stage_of(raw_header, raw) is Stage.RAW:
+            return LightSource(path, raw, _setup_of_light(raw_header, raw), Stage.RAW, egain(raw_header), names)
+    return LightSource(path, path, setup, found, egain(header), names, mended)
+
+
+def _setup_of_light(header: Header, path: Path) -> FrameSetup:
+    setup = setup_of(header)
+    if is_combined(header):
+        raise FrameFileError(path, "is a combination of several frames: name single lights")
+    require_light(setup, path)
+    require_readable(setup, path)
+    if min(setup.width, setup.height) < SMALLEST_SIDE:
+        raise FrameFileError(path, f"is too small to be diagnosed: {setup.width} x {setup.height} pixels")
+    try:
+        period = cfa_period(setup.mosaic)
+    except ValueError as error:
+        raise FrameFileError(path, str(error)) from error
+    if period > _LARGEST_PERIOD:
+        raise FrameFileError(path, f"its colour filter array is {setup.mosaic}: only 2x2 arrays can be diagnosed")
+    return setup
+
+
+def _stage_of(header: Header, path: Path) -> Stage:
+    if "CALSTAT" in header:
+        return Stage.COLDFRAME if "CFRAW" in header else Stage.OTHER
+    return Stage.OTHER if _CALIBRATED_NAME.fullmatch(path.name.partition(".")[0]) else Stage.RAW
+
+
+def _names_in(header: Header) -> MasterNames:
+    dark, bias, flat = (
+        name if isinstance(name := header.get(keyword), str) else None for keyword in ("CFDARK", "CFBIAS", "CFFLAT")
+    )
+    scale = header.get("CFDKSCAL")
+    return MasterNames(dark, bias, flat, float(scale) if isinstance(scale, int | float) and scale > 0 else 1.0)
+
+
+def _raw_beside(path: Path, header: Header) -> Path | None:
+    name = Path(str(header.get("CFRAW", ""))).name
+    folders = (path.parent.parent, path.parent)
+    return next((each / name for each in folders if name and name != path.name and (each / name).is_file()), None)
+
+
+def named_recipe(light: LightSource, masters: Mapping[Path, FrameSetup]) -> LightRecipe | None:
+    """Return the recipe with the masters that the header of a calibrated light names; None if one is not available.
+
+    Parameters
+    ----------
+    light
+        A light that coldframe has calibrated.
+    masters
+        Setups of the available masters, by path.
+    """
+    if light.made_with is None:
+        return None
+    by_name = {path.name: path for path in masters}
+    if not set(light.made_with.all) <= set(by_name):
+        return None
+    dark, bias, flat = (
+        None if name is None else by_name[name]
+        for name in (light.made_with.dark, light.made_with.bias, light.made_with.flat)
+    )
+    subtracted = dark or bias
+    overscan = None if subtracted is None else masters[subtracted].overscan
+    return LightRecipe(dark, bias, flat, light.made_with.dark_scale, overscan=overscan, mosaic=light.setup.mosaic)
+
+
+def diagnose_set(
+    lights: Sequence[LightSource],
+    recipe: LightRecipe,
+    *,
+    e_per_adu: float | None = None,
+    extension: Extension | None = None,
+    missing: Mapping[Kind, str] | None = None,
+    watcher: Watcher | None = None,
+    advance: Callable[[], None] = lambda: None,
+) -> DiagnosedSet:
+    """Read and diagnose the lights of one set.
+
+    Parameters
+    ----------
+    lights
+        Lights of the same stage and settings.
+    recipe
+        The masters; raw lights are calibrated with them, and calibrated lights are assumed to be.
+    e_per_adu
+        Electrons per ADU; None takes EGAIN.
+    extension
+        Which image to read of files with several images.
+    missing
+        Reasons why masters are missing, by the kinds that need them.
+    watcher
+        Called with each light.
+    advance
+        Called after each light.
+
+    Raises
+    ------
+    FrameFileError
+        If a master cannot be read, or none of the lights.
+    MismatchError
+        If masters and lights differ in size.
+    """
+    first = lights[0]
+    setup = first.setup
+    if recipe.overscan is not None and first.stage is Stage.RAW:
+        setup = setup.without(recipe.overscan)
+    period = cfa_period(first.setup.mosaic or recipe.mosaic)
+    masters = load_masters(recipe, (setup.height, setup.width))
+    reading = LightReading(recipe, masters, extension, watcher, advance)
+    signals = reading.signals(lights)
+    opening = next(signals, None)
+    if opening is None:
+        raise reading.refused[0][1]
+    known = knowledge_of(
+        masters,
+        calibrated=first.stage is not Stage.RAW,
+        hot_replaced=None if first.stage is Stage.OTHER else first.mended,
+    )
+    masters = replace(masters, planes=with_readout_noise(masters.planes, opening, period))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # lights without sky
+        examined = examine(chain([opening], signals), setup, masters, e_per_adu or first.e_per_adu, period)
+    examined = without_untestable(examined, known)
+    diagnosis = diagnose(examined)
+    more = (*negative_findings(examined, diagnosis.findings), *findings_about_masters(examined))
+    diagnosis = with_findings(diagnosis, more)
+    in_use = masters_in_use(setup, recipe, masters)
+    diagnosis = with_header_evidence(diagnosis, {each.kind: each.differences for each in in_use})
+    return DiagnosedSet(
+        examined, with_reasons(diagnosis, known, missing or {}), in_use, tuple(reading.read), tuple(reading.refused)
+    )
+
+
+def findings_about_masters(examined: Examination) -> Iterator[Finding]:
+    """Yield the faults of the masters by themselves that matter for the lights.
+
+    The noise of masters is judged from the lights.
+    """
+    masters = examined.masters
+    lights = LightsAtHand(examined.light.exposure_s or 0.0, examined.noise_adu, examined.sky_adu)
+    if masters.dark is not None:
+        yield from _mattering(look_at_master(masters.dark, bias=masters.bias, flat=masters.flat, lights=lights))
+    if masters.flat is not None:
+        yield from _mattering(look_at_master(masters.flat, lights=lights))
+
+
+def _mattering(findings: Sequence[Finding]) -> Iterator[Finding]:
+    for finding in findings:
+        if finding.matters:
+            yield finding
+
+
+@dataclass(slots=True, eq=False)
+class LightReading:
+    """The reading of the lights of one set.
+
+    Attributes
+    ----------
+    recipe, masters, extension, watcher, advance
+        As for `diagnose_set`.
+    read, refused
+        Lights that were read, and those that could not be read, with the errors.
+    """
+
+    recipe: LightRecipe
+    masters: Masters
+    extension: Extension | None
+    watcher: Watcher | None
+    advance: Callable[[], None]
+    read: list[LightSource] = field(default_factory=list)
+    refused: list[tuple[Path, FrameFileError | MismatchError]] = field(default_factory=list)
+
+    def signals(self, lights: Sequence[LightSource]) -> Iterator[F32]:
+        """Yield the calibrated lights, ADU: float32, shape (height, width)."""
+        for light in lights:
+            try:
+                pixels, signal = self._calibrated(light)
+                _require_contrast(signal, light.source)
+            except (FrameFileError, MismatchError) as error:
+                self.refused.append((light.path, error))
+            else:
+                self.read.append(light)
+                if self.watcher is not None:
+                    self.watcher(pixels, signal)
+                del pixels
+                yield signal
+            self.advance()
+
+    def _calibrated(self, light: LightSource) -> tuple[NDArray[np.uint16] | F32, F32]:
+        """Return the pixels of a light and its calibrated signal, both in ADU."""
+        with scratch_folder() as unpacked:
+            image = open_image(light.source, unpacked, self.extension)
+            pixels, header = image.pixels(), image.header
+        planes = self.masters.planes
+        if light.stage is not Stage.RAW:
+            signal = in_adu(pixels) - np.float32(_pedestal_adu(header))
+            _check_shape(signal, planes.subtracted)
+            return pixels, signal
+        if pixels.dtype.kind == "f" and pixels.max() <= HIGHEST_OF_FRACTIONS:
+            raise FrameFileError(
+                light.source, "its values are below 1, so it is not a raw light: use --calibrated if it was calibrated"
+            )
+        if self.recipe.overscan is not None:
+            pixels = self.recipe.overscan.signal(pixels)
+        _check_shape(pixels, planes.subtracted)
+        return pixels, _signal_of(pixels, planes)
+
+
+def _signal_of(pixels: NDArray[np.uint16] | F32, planes: Correction) -> F32:
+    from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+    signal = np.empty(pixels.shape, np.float32)
+    kernels.calibrate_light(
+        pixels.reshape(-1), planes.subtracted.reshape(-1), planes.response.reshape(-1), signal.reshape(-1)
+    )
+    return signal
+
+
+def in_adu(pixels: NDArray[np.uint16] | F32) -> F32:
+    """Return pixels in ADU; fractions of the full range are scaled to 16 bits."""
+    # Stars may exceed the full range of floats.
+    is_fraction = pixels.dtype.kind == "f" and np.quantile(pixels[::3, ::3], MOST_OF_FRACTIONS) <= HIGHEST_OF_FRACTIONS
+    scale = FULL_RANGE_ADU if is_fraction else 1
+    return np.asarray(pixels * np.float32(scale), np.float32)
+
+
+def _pedestal_adu(header: Header) -> float:
+    """Return the level that a program added to a calibrated light; some programs state it with a negative sign."""
+    value = header.get("PEDESTAL", 0)
+    return abs(float(value)) if isinstance(value, int | float) else 0.0
+
+
+def _require_contrast(signal: F32, path: Path) -> None:
+    sampled = signal[::7, ::7]
+    low, high = float(sampled.min()), float(sampled.max())
+    if low == high:
+        raise FrameFileError(path, f"all its pixels have the same value, {low:g} ADU")
+    if max(abs(low), abs(high)) > MOST_ADU:
+        raise FrameFileError(path, f"its values, from {low:.3g} to {high:.3g}, are not in ADU")
+
+
+def _check_shape(pixels: NDArray[np.generic], master: F32) -> None:
+    if pixels.shape != master.shape:
+        raise MismatchError(f"the light has the shape {pixels.shape}, but its masters have {master.shape}")

@@ -1,0 +1,113 @@
+"""What a diagnosis returns: findings, each with its size, significance, cause, evidence and remedy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """Kinds of artifacts that calibrated lights or masters show."""
+
+    DUST = "dust"
+    OVERCORRECTION = "overcorrection"
+    BANDING = "banding"
+    AMP_GLOW = "amp-glow"
+    COLOUR = "colour"
+    GRADIENT = "gradient"
+    OFFSET = "offset"
+    TEMPERATURE = "temperature"
+    MASTERS = "masters"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An artifact, or a fault of a master.
+
+    Attributes
+    ----------
+    kind
+        Kind of the artifact.
+    cause
+        Most probable cause; it states if several causes are possible.
+    size, error
+        Size of the artifact and its standard error, in `unit`.
+    unit
+        Unit of the size, such as "ADU" or "px".
+    significance
+        Size divided by its standard error, or the square root of the improvement in chi-square.
+    matters
+        True if the artifact is visible in a stack of these lights.
+    evidence
+        The measurements from which the cause follows.
+    fix
+        What to do, with a command if there is one.
+    harm
+        Size relative to the noise of the stacked lights, by which findings are sorted; at least 1 if it matters.
+    """
+
+    kind: Kind
+    cause: str
+    size: float
+    unit: str
+    error: float
+    significance: float
+    matters: bool
+    evidence: str
+    fix: str
+    harm: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """The smallest size that would have been found.
+
+    Attributes
+    ----------
+    size
+        This size in `unit`.
+    unit
+        Unit of the size.
+    what
+        What the size refers to, such as "depth of a new shadow of 12 px".
+    """
+
+    size: float
+    unit: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The findings for one set of lights.
+
+    Attributes
+    ----------
+    lights
+        Number of lights.
+    findings
+        All findings, the most harmful first.
+    seen_down_to
+        Sensitivity by kind of artifact, of the kinds that could be tested.
+    untested
+        The reason by kind of artifact, of the kinds that could not be tested.
+    """
+
+    lights: int
+    findings: tuple[Finding, ...]
+    seen_down_to: Mapping[Kind, Sensitivity] = field(default_factory=dict)
+    untested: Mapping[Kind, str] = field(default_factory=dict)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether no finding matters."""
+        return not any(finding.matters for finding in self.findings)
+
+    @property
+    def verdict(self) -> str:
+        """The result in a sentence."""
+        harmful = [finding for finding in self.findings if finding.matters]
+        if not harmful:
+            return "The lights calibrate clean."
+        others = len(harmful) - 1
+        more = "" if not others else f" (and {others} more {'finding' if others == 1 else 'findings'})"
+        return f"The lights do not calibrate clean: {harmful[0].cause}{more}."

@@ -1,0 +1,161 @@
+"""Hot pixels and glow that the dark leaves, or subtracts too much."""
+
+from collections.abc import Iterator
+from math import log2
+
+from coldframe.calibration.diagnosis.estimating.thermometer import DOUBLING_C
+from coldframe.calibration.diagnosis.examination import Examination
+from coldframe.calibration.diagnosis.findings import Finding, Kind, Sensitivity
+from coldframe.calibration.frames.setup import FrameSetup, setup_of
+
+SIGNIFICANT = 6.0
+LEAST_SLOPE = 0.035
+"""Smallest part of the hot pixels that matters; it corresponds to 0.3 C."""
+
+LEAST_CHANGED = 0.05
+"""Smallest fraction of changed hot pixels that matters; flickering pixels are fewer."""
+
+FEWEST_CHANGED = 10
+
+GLOW_SIGMA = 6.0
+LEAST_GLOW = 0.06
+MOST_MIRRORED = 0.05
+"""Largest amount of a mirror image of the glow at which no nebula imitates the glow."""
+
+_POSSIBLE = (-1.0, 1.0)
+"""Range of the part of the dark's glow that may remain: the lights have between none and twice its glow."""
+
+_SAME_EXPOSURE = 0.01
+_SAME_C = 0.3
+
+
+def hot_pixel_findings(examined: Examination) -> Iterator[Finding]:
+    """Yield what remains of the hot pixels, and hot pixels that have changed."""
+    hot = examined.hot
+    if hot is None:
+        return
+    slope = hot.slope
+    is_old = hot.changed > max(LEAST_CHANGED, 2 * abs(slope.value)) and hot.changed * hot.pixels > FEWEST_CHANGED
+    if slope.significance > SIGNIFICANT and abs(slope.value) > LEAST_SLOPE and not is_old:
+        kind, cause, fix = _cause(examined, slope.value)
+        much = "too little" if slope.value > 0 else "too much"
+        yield Finding(
+            kind,
+            cause,
+            hot.light_warmer_c if kind is Kind.TEMPERATURE else 1 + slope.value,
+            "C" if kind is Kind.TEMPERATURE else "times the dark",
+            hot.temperature_error_c if kind is Kind.TEMPERATURE else slope.error,
+            slope.significance,
+            matters=True,
+            evidence=(
+                f"the dark subtracts {much} of its {hot.pixels:,} hot pixels: {slope.value:+.1%} +- {slope.error:.1%} "
+                f"of their signal remains, as if the lights were {hot.light_warmer_c:+.1f} C warmer than the dark"
+            ),
+            fix=fix,
+            harm=1 + abs(slope.value) * hot.median_adu / examined.noise_adu,
+        )
+    elif is_old:
+        yield Finding(
+            Kind.TEMPERATURE,
+            "the dark is old: hot pixels have appeared or disappeared since",
+            100 * hot.changed,
+            "% of hot pixels",
+            100 * (hot.changed / hot.pixels) ** 0.5,
+            (hot.changed * hot.pixels) ** 0.5,
+            matters=True,
+            evidence=f"{hot.changed:.1%} of {hot.pixels:,} hot pixels differ from the dark, but not their common level",
+            fix="shoot new darks: coldframe run --only dark --redo",
+            harm=1 + hot.changed * hot.median_adu / examined.noise_adu,
+        )
+
+
+def _cause(examined: Examination, slope: float) -> tuple[Kind, str, str]:
+    """Return the kind, the cause and the remedy of hot pixels that remain; the headers decide between causes."""
+    assert examined.masters.dark is not None
+    dark, light = setup_of(examined.masters.dark.header), examined.light
+    again = "shoot darks with the settings of the lights: coldframe run --only dark --redo"
+    if dark.readout.gain is not None and light.readout.gain is not None and dark.readout.gain != light.readout.gain:
+        cause = f"the gains differ: {light.readout.gain:g} for the lights and {dark.readout.gain:g} for the dark"
+        return Kind.BANDING, cause, again
+    is_scaled = examined.masters.dark_scale != 1
+    if is_scaled:
+        return (
+            Kind.AMP_GLOW,
+            "the scaled dark does not fit: dark current or glow does not grow with the exposure",
+            again,
+        )
+    if light.exposure_s and dark.exposure_s and abs(dark.exposure_s / light.exposure_s - 1) > _SAME_EXPOSURE:
+        length = "longer" if dark.exposure_s > light.exposure_s else "shorter"
+        cause = (
+            f"the exposure of the dark is {length} than that of the lights ({dark.exposure_s:g} s and "
+            f"{light.exposure_s:g} s)"
+        )
+        return Kind.AMP_GLOW, cause, f"shoot darks of {light.exposure_s:g} s: coldframe run --only dark --redo"
+    measured_c = DOUBLING_C * log2(max(1 + slope, 1e-3))
+    state = "colder" if measured_c > 0 else "warmer"
+    stated = _stated_difference(light, dark)
+    cause = f"the temperature of the dark differs: it is {abs(measured_c):.1f} C {state} than the lights{stated}"
+    return Kind.TEMPERATURE, cause, again.replace("settings", "temperature")
+
+
+def _stated_difference(light: FrameSetup, dark: FrameSetup) -> str:
+    if light.temperature_c is None or dark.temperature_c is None:
+        return ", or its exposure does"
+    difference_c = light.temperature_c - dark.temperature_c
+    if abs(difference_c) < _SAME_C:
+        return ", although the headers state the same; or its exposure differs"
+    return f" (the headers state {light.temperature_c:.1f} C and {dark.temperature_c:.1f} C)"
+
+
+def glow_findings(examined: Examination) -> Iterator[Finding]:
+    """Yield the glow that the dark leaves or subtracts too much."""
+    if examined.glow is None:
+        return
+    glow, mirrored = examined.glow
+    is_possible = _POSSIBLE[0] < glow.value < _POSSIBLE[1]
+    if glow.significance <= GLOW_SIGMA or abs(glow.value) <= LEAST_GLOW or not is_possible:
+        return
+    if mirrored > MOST_MIRRORED:
+        return
+    much = "too little" if glow.value > 0 else "too much"
+    slope = 0.0 if examined.hot is None else examined.hot.slope.value
+    with_hot = slope * glow.value > 0 and abs(slope) > LEAST_SLOPE
+    cause = f"the dark subtracts {much} amplifier glow"
+    cause += ": its exposure or temperature differs" if with_hot else ": it was scaled, or is from another readout mode"
+    yield Finding(
+        Kind.AMP_GLOW,
+        cause,
+        1 + glow.value,
+        "times the dark",
+        glow.error,
+        glow.significance,
+        matters=True,
+        evidence=(
+            f"{glow.value:+.0%} +- {glow.error:.0%} of the dark's glow remains in the lights; mirror images of the "
+            f"glow fit with at most {mirrored:.0%}; hot pixels remain with {slope:+.1%}"
+        ),
+        fix="shoot darks like the lights, and do not scale them: coldframe run --only dark --redo",
+        harm=1 + abs(glow.value),
+    )
+
+
+def temperature_limit(examined: Examination) -> Sensitivity | str:
+    """Return the smallest difference of temperature that would be found, or the reason why none would."""
+    if examined.masters.dark is None:
+        return "no dark"
+    if examined.hot is None:
+        return "the dark has too few hot pixels, or they were replaced in the lights"
+    least = max(SIGNIFICANT * examined.hot.slope.error, LEAST_SLOPE)
+    return Sensitivity(DOUBLING_C * log2(1 + least), "C", "temperature difference between lights and dark")
+
+
+def glow_limit(examined: Examination) -> Sensitivity | str:
+    """Return the smallest change of the glow that would be found, or the reason why none would."""
+    if examined.masters.dark is None:
+        return "no dark"
+    if examined.glow is None:
+        return "the dark has no glow"
+    glow, mirrored = examined.glow
+    if mirrored > MOST_MIRRORED:
+        return "nebulae or the sky imitate the glow"
+    return Sensitivity(100 * max(GLOW_SIGMA * glow.error, LEAST_GLOW), "%", "part of the dark's glow")

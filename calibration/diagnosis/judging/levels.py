@@ -1,0 +1,293 @@
+"""Pedestals under lights and in flats, and light in darks."""
+
+from collections.abc import Iterator
+from math import hypot, inf
+from typing import NamedTuple
+
+import numpy as np
+
+from coldframe.calibration.diagnosis.estimating.estimates import Estimate
+from coldframe.calibration.diagnosis.estimating.gain import MEASURED_ERROR
+from coldframe.calibration.diagnosis.examination import Examination
+from coldframe.calibration.diagnosis.findings import Finding, Kind, Sensitivity
+from coldframe.calibration.frames.setup import setup_of
+from coldframe.calibration.lights.caveats import flat_level_adu
+
+SIGNIFICANT = 5.0
+LEAST_OF_SKY = 0.009
+"""Smallest pedestal that matters, relative to the sky."""
+
+LEAST_BY_NOISE = 0.15
+"""Smallest pedestal that the photon noise alone shows, relative to the sky; nebulae add noise, and
+no flat confirms the gain."""
+
+OTHER_RESPONSE = Estimate(0.004, 0.004)
+"""The pattern of the pixels depends on the colour of the light, so that the flat removes it incompletely; the pedestal
+that this imitates, relative to the sky, for the correlation of the patterns of 0.994 to 1 in simulated nights."""
+
+LEAST_GENUINE = 0.3
+"""Smallest part of the pattern of the flat that is not its noise; smoothed flats have none."""
+
+LEAK_CHI2 = 5.0
+"""Advantage in chi-square, beyond the four that a gradient in two directions has by chance with a pedestal of the flat,
+from which light in the dark is the cause."""
+
+UNCONFIRMED_CHI2 = 2.0
+"""If the gain from the flat contradicts over-correction by this chi-square, the lamp has another colour than the sky,
+which makes the pattern of the pixels differ."""
+
+GRADIENT_SIGMA = 2.3
+"""Significance from which light in the dark is called uneven."""
+
+NAMED_SIGMA = 2.5
+"""Significance of the witness that tells an offset from a pedestal of the flat."""
+
+UNSEEN_STARS = 0.004
+"""Stars too faint to be masked add noise; the error of the level that this causes, relative to the sky."""
+
+_PEDESTAL_FRACTION = 0.85
+"""A pedestal above this fraction of the level that was subtracted means that bias or dark was not subtracted."""
+
+PEDESTAL_OF_LIGHTS = "the lights still contain their pedestal: the bias or dark was not, or not completely, subtracted"
+
+_VIGNETTING = 0.2
+"""Typical darkening of corners, by which a division by the flat makes a pedestal visible."""
+
+
+def pedestal_findings(examined: Examination) -> Iterator[Finding]:
+    """Yield the pedestal of the lights or of the flat, or the light in the dark."""
+    found = examined.pedestals
+    if found is None:
+        return
+    response = _by_response(examined)
+    noise = _by_noise(examined)
+    sky = max(abs(found.sky_adu), 1.0)
+    if examined.masters.flat is None:
+        if noise.significance > SIGNIFICANT and abs(noise.value) > LEAST_BY_NOISE * sky:
+            yield _offset(examined, noise, "their photon noise implies another level; without a flat, no other witness")
+        return
+    if (
+        found.genuine < LEAST_GENUINE
+        or response.significance <= SIGNIFICANT
+        or abs(response.value) <= LEAST_OF_SKY * sky
+    ):
+        return
+    chi2 = _chi_squares(examined, response, noise)
+    slope = max((found.across_adu, found.down_adu), key=lambda each: each.significance)
+    if chi2.offset < min(chi2.flat, chi2.leak if response.value < 0 else inf):
+        evidence = (
+            f"the pattern of pixel responses and the photon noise agree: {response.value:+.1f} +- {response.error:.1f}"
+            f" and {noise.value:+.1f} +- {noise.error:.1f} ADU"
+        )
+        yield _offset(examined, _combined(response, noise), evidence)
+    elif response.value < 0 and chi2.flat - chi2.leak + max(_gradient_chi2(examined) - 4, 0) > LEAK_CHI2:
+        yield _leak(examined, response, slope)
+    elif response.value < 0 or chi2.flat - chi2.leak < UNCONFIRMED_CHI2:
+        yield _flat_pedestal(examined, response, noise)
+
+
+def _by_response(examined: Examination) -> Estimate:
+    """Return the pedestal that the responses show, without what a dark of another temperature leaves everywhere."""
+    assert examined.pedestals is not None
+    found = examined.pedestals.by_response_adu
+    sky = examined.pedestals.sky_adu
+    value = found.value - OTHER_RESPONSE.value * sky
+    bias, dark, hot = examined.masters.bias, examined.masters.dark, examined.hot
+    if bias is not None and dark is not None and hot is not None:
+        current_adu = float(np.median(dark.mean[::7, ::7]) - np.median(bias.mean[::7, ::7]))
+        value -= hot.slope.value * max(current_adu, 0.0)
+    return Estimate(value, hypot(found.error, OTHER_RESPONSE.error * sky))
+
+
+def _by_noise(examined: Examination) -> Estimate:
+    assert examined.pedestals is not None
+    found = examined.pedestals.by_noise_adu
+    return Estimate(found.value, hypot(found.error, UNSEEN_STARS * examined.pedestals.sky_adu))
+
+
+def _flat_gain(examined: Examination) -> Estimate:
+    """Return the relative excess of the gain from the flat: that of a pedestal that the flat contains."""
+    assert examined.pedestals is not None
+    assert examined.gain is not None
+    known, from_flat = examined.pedestals.e_per_adu, examined.gain.from_flat
+    if from_flat is None or known.value <= 0:
+        return Estimate(0.0, inf)
+    return Estimate(from_flat / known.value - 1, hypot(known.error / known.value, MEASURED_ERROR))
+
+
+class _ChiSquares(NamedTuple):
+    """How badly each cause explains the three witnesses: pixel responses, photon noise and the gain from the flat."""
+
+    offset: float
+    flat: float
+    leak: float
+
+
+def _chi_squares(examined: Examination, response: Estimate, noise: Estimate) -> _ChiSquares:
+    """Compare the causes.
+
+    An offset of the lights shows in the responses and in the noise. A pedestal of the flat shows in the responses and
+    in the gain from the flat. Light in the dark shows in the responses alone, because its noise is in the dark as well.
+    """
+    assert examined.pedestals is not None
+    gain, sky = _flat_gain(examined), examined.pedestals.sky_adu
+    in_flat = sky * examined.pedestals.genuine
+    of_flat = Estimate(-response.value / in_flat, response.error / in_flat)
+    no_noise, no_gain = (noise.value / noise.error) ** 2, (gain.value / gain.error) ** 2
+    return _ChiSquares(
+        offset=_apart(response, noise) + no_gain, flat=_apart(of_flat, gain) + no_noise, leak=no_noise + no_gain
+    )
+
+
+def _gradient_chi2(examined: Examination) -> float:
+    assert examined.pedestals is not None
+    return examined.pedestals.across_adu.significance**2 + examined.pedestals.down_adu.significance**2
+
+
+def _apart(one: Estimate, other: Estimate) -> float:
+    """Return the squared difference of two estimates in units of its variance; 0 if one is unknown."""
+    variance = one.error**2 + other.error**2
+    return 0.0 if variance == inf else (one.value - other.value) ** 2 / variance
+
+
+def _combined(one: Estimate, other: Estimate) -> Estimate:
+    weights = one.error**-2, other.error**-2
+    value = (one.value * weights[0] + other.value * weights[1]) / sum(weights)
+    return Estimate(value, sum(weights) ** -0.5)
+
+
+def _offset(examined: Examination, size: Estimate, evidence: str) -> Finding:
+    level = np.median(examined.masters.planes.subtracted[::7, ::7])
+    if size.value > _PEDESTAL_FRACTION * level > 0 and not _setting_difference(examined):
+        cause = PEDESTAL_OF_LIGHTS
+        fix = "calibrate the lights with a dark that contains its bias, and remove the pedestal of other programs"
+        kind = Kind.OVERCORRECTION
+    else:
+        direction = "higher" if size.value > 0 else "lower"
+        cause = (
+            f"the level of the lights is {abs(size.value):.1f} ADU {direction} than that of the dark: another offset"
+        )
+        fix = (
+            "compare the offsets, gains and driver versions of lights and darks; shoot darks with the settings of the "
+            "lights: coldframe run --only dark --redo"
+        )
+        kind = Kind.OFFSET
+    if examined.negative > _expected_negative(examined):
+        evidence += f"; {examined.negative:.0%} of the pixels are below zero, more than noise explains"
+    return Finding(
+        kind,
+        cause + _setting_difference(examined),
+        size.value,
+        "ADU",
+        size.error,
+        size.significance,
+        matters=True,
+        evidence=evidence,
+        fix=fix,
+        harm=1 + abs(size.value) * _VIGNETTING / examined.stack_noise_adu,
+    )
+
+
+def _setting_difference(examined: Examination) -> str:
+    if examined.masters.dark is None:
+        return ""
+    dark, light = setup_of(examined.masters.dark.header).readout, examined.light.readout
+    for name, own, other in (("offset", light.offset, dark.offset), ("gain", light.gain, dark.gain)):
+        if own is not None and other is not None and own != other:
+            return f" (the headers state {name} {own:g} for the lights and {other:g} for the dark)"
+    return ""
+
+
+def _expected_negative(examined: Examination) -> float:
+    """Return twice the fraction of pixels that noise takes below zero, by Chebyshev's one-sided inequality."""
+    sky, noise = max(examined.sky_adu, 0.0), examined.noise_adu
+    return max(2 * 0.5 * float(np.exp(-0.5 * (sky / noise) ** 2)), 0.01) if noise else 0.01
+
+
+def _flat_pedestal(examined: Examination, response: Estimate, noise: Estimate) -> Finding:
+    found = examined.pedestals
+    assert found is not None
+    assert examined.masters.flat is not None
+    relative = -response.value / found.sky_adu / found.genuine
+    error = response.error / found.sky_adu / found.genuine
+    level_adu = flat_level_adu(examined.masters.flat.header)
+    size, unit, scale = 100 * relative, "% of the flat's level", 100.0
+    if level_adu is not None:
+        size, unit, scale = relative * level_adu, "ADU", level_adu
+    factor = 1 / (1 + relative)
+    if relative > 0:
+        cause = "the flat contains a pedestal: too little was subtracted from its frames, so it corrects too little"
+    else:
+        cause = "the flat was subtracted by the wrong pedestal: too much was subtracted, so it over-corrects"
+    evidence = (
+        f"the lights contain {1 + relative:.3f} of the structure that the flat removes (factor {factor:.3f}), but "
+        f"their photon noise shows no offset ({noise.value:+.1f} +- {noise.error:.1f} ADU)"
+    )
+    return Finding(
+        Kind.OVERCORRECTION,
+        cause,
+        size,
+        unit,
+        error * scale,
+        response.significance,
+        matters=True,
+        evidence=evidence,
+        fix=(
+            "subtract dark flats of the flats' exposure from the flats instead of a bias: "
+            "coldframe run --only flat --redo"
+        ),
+        harm=1 + abs(relative) * found.sky_adu * _VIGNETTING / examined.stack_noise_adu,
+    )
+
+
+def _leak(examined: Examination, response: Estimate, slope: Estimate) -> Finding:
+    assert examined.pedestals is not None
+    is_even = slope.significance < GRADIENT_SIGMA
+    size = Estimate(-response.value, response.error) if is_even else Estimate(abs(slope.value), slope.error)
+    direction = "from left to right" if slope is examined.pedestals.across_adu else "from top to bottom"
+    return Finding(
+        Kind.OFFSET if is_even else Kind.GRADIENT,
+        "dark with light: light leaked into the darks",
+        size.value,
+        "ADU",
+        size.error,
+        max(size.significance, response.significance),
+        matters=True,
+        evidence=(
+            f"the dark subtracts {-response.value:.1f} +- {response.error:.1f} ADU too much, with a change of "
+            f"{abs(slope.value):.1f} +- {slope.error:.1f} ADU {direction}; its photon noise is in the dark as well, "
+            "and the gain from the flats shows no pedestal"
+        ),
+        fix="cover the telescope light-tight, and shoot the darks again: coldframe run --only dark --redo",
+        harm=1 + abs(size.value) / 2 / examined.stack_noise_adu,
+    )
+
+
+def offset_limit(examined: Examination) -> Sensitivity | str:
+    """Return the smallest offset that would be found, or the reason why none would."""
+    if examined.pedestals is None:
+        return "the gain is unknown: neither EGAIN nor the scatter of the flats states it"
+    noise = _by_noise(examined)
+    least = SIGNIFICANT * noise.error
+    if examined.masters.flat is not None:
+        least = max(SIGNIFICANT * _by_response(examined).error, NAMED_SIGMA * noise.error)
+    return Sensitivity(max(least, LEAST_OF_SKY * abs(examined.sky_adu)), "ADU", "offset between lights and dark")
+
+
+def flat_limit(examined: Examination) -> Sensitivity | str:
+    """Return the smallest pedestal of the flat that would be found, or the reason why none would."""
+    if examined.masters.flat is None:
+        return "no flat"
+    if examined.pedestals is None:
+        return "the gain is unknown"
+    if not examined.masters.flat.uncertainty.any():
+        return "the flat does not state its uncertainty, without which its noise looks like its pattern"
+    if examined.pedestals.genuine < LEAST_GENUINE:
+        return "the flat shows no pattern of pixel responses: it is too noisy, or was smoothed"
+    least = max(SIGNIFICANT * _by_response(examined).error, LEAST_OF_SKY * abs(examined.sky_adu))
+    return Sensitivity(100 * least / max(abs(examined.sky_adu), 1.0), "%", "pedestal of the flat, of its level")
+
+
+def is_pedestal_of_lights(finding: Finding) -> bool:
+    """Return whether a finding states that the lights contain their pedestal."""
+    return finding.cause.startswith(PEDESTAL_OF_LIGHTS)

@@ -1,0 +1,170 @@
+"""Patterns of lines, and masters of too few frames."""
+
+from collections.abc import Iterator
+
+from coldframe.calibration.diagnosis.estimating.lines import LinePattern
+from coldframe.calibration.diagnosis.examination import Examination, frames_of
+from coldframe.calibration.diagnosis.findings import Finding, Kind, Sensitivity
+from coldframe.calibration.masters.reading import MasterPlanes
+
+COMMON_SIGMA = 7.0
+LEAST_COMMON = 0.03
+"""Smallest pattern of lines that all lights share, relative to the noise of a pixel."""
+
+LEAST_OWN = 0.085
+"""Smallest noise of the lines of each light, relative to the noise of a pixel."""
+
+LEAST_ALTERNATING = 0.03
+"""Smallest difference between odd and even lines, relative to the noise of a pixel."""
+
+MOST_ERROR = 0.035
+"""Largest variance that the error of a master may add to the stack, relative to the noise of the lights."""
+
+ADVISED_FRAMES = 20
+"""Number of darks or flats that is usually enough."""
+
+MOST_UNDITHERED = 0.25
+"""Largest variance that the error of a master of enough frames may add to a stack of lights without dithering."""
+
+INDEPENDENT = 12
+"""Dithering moves the errors of masters from light to light, so that more lights than this do not share them."""
+
+
+def line_findings(examined: Examination) -> Iterator[Finding]:
+    """Yield patterns of rows and columns."""
+    for name, lines in (("rows", examined.rows), ("columns", examined.columns)):
+        yield from _alternating(examined, name, lines)
+        yield from _common(examined, name, lines)
+        yield from _own(examined, name, lines)
+
+
+def _common(examined: Examination, name: str, lines: LinePattern) -> Iterator[Finding]:
+    excess = lines.common_adu2.value - _share_of_dark(examined, lines)
+    least = (LEAST_COMMON * examined.noise_adu) ** 2
+    if excess <= max(COMMON_SIGMA * lines.common_adu2.error, least):
+        return
+    size = excess**0.5
+    where = (
+        "the dark contains this pattern in another amount: gain or temperature differ"
+        if abs(lines.correlation) > 0.5  # noqa: PLR2004
+        else "the dark does not contain this pattern: the bias pattern changed, or gain or readout mode differ"
+    )
+    yield Finding(
+        Kind.BANDING,
+        f"fixed pattern of {name} that all lights share; {where}",
+        size,
+        "ADU",
+        lines.common_adu2.error / 2 / size,
+        excess / lines.common_adu2.error,
+        matters=True,
+        evidence=(
+            f"{name} of different lights agree in {size:.2f} ADU rms; their correlation with those of the dark is "
+            f"{lines.correlation:+.2f}"
+        ),
+        fix="shoot darks with the gain, temperature and readout mode of the lights: coldframe run --only dark --redo",
+        harm=1 + size / examined.stack_noise_adu * 10,
+    )
+
+
+def _own(examined: Examination, name: str, lines: LinePattern) -> Iterator[Finding]:
+    own = lines.own_adu2.value - max(lines.common_adu2.value, 0.0)
+    least = (LEAST_OWN * examined.noise_adu) ** 2
+    if own <= max(COMMON_SIGMA * lines.own_adu2.error, least):
+        return
+    size = own**0.5
+    yield Finding(
+        Kind.BANDING,
+        f"noise of {name} that differs from light to light; no master can remove it",
+        size,
+        "ADU",
+        lines.own_adu2.error / 2 / size,
+        own / lines.own_adu2.error,
+        matters=True,
+        evidence=f"the levels of {name} scatter by {size:.2f} ADU rms in each light, independently of the other lights",
+        fix="use more lights with dithering; check cables, USB traffic and power supply; use a filter for row noise",
+        harm=1 + size / examined.noise_adu,
+    )
+
+
+def _alternating(examined: Examination, name: str, lines: LinePattern) -> Iterator[Finding]:
+    size = lines.alternating_adu
+    if size.significance <= COMMON_SIGMA or abs(size.value) <= LEAST_ALTERNATING * examined.noise_adu:
+        return
+    flickers = lines.alternating_spread_adu > 0.1 * abs(size.value)
+    yield Finding(
+        Kind.BANDING,
+        f"odd and even {name} differ{', by another amount in each light: flicker' if flickers else ' in all lights'}",
+        size.value,
+        "ADU",
+        size.error,
+        size.significance,
+        matters=True,
+        evidence=(
+            f"odd minus even {name}: {size.value:+.2f} +- {size.error:.2f} ADU; the sky has "
+            f"{examined.sky_adu:.0f} ADU; spread between lights {lines.alternating_spread_adu:.2f} ADU"
+        ),
+        fix=(
+            "shoot the flats with longer exposures and a dimmer panel: coldframe run --only flat --redo; if the "
+            "difference does not grow with the sky, shoot new darks"
+        ),
+        harm=1 + abs(size.value) / examined.stack_noise_adu,
+    )
+
+
+def _share_of_dark(examined: Examination, lines: LinePattern) -> float:
+    """Return the variance of lines that the master dark adds to all lights: the noise of its lines, averaged."""
+    if examined.masters.dark is None:
+        return 0.0
+    frames = frames_of(examined.masters.dark) or 1
+    return max(lines.own_adu2.value - max(lines.common_adu2.value, 0.0), 0.0) / frames
+
+
+def budget_findings(examined: Examination) -> Iterator[Finding]:
+    """Yield masters whose error adds much to the noise of the stack."""
+    lights = min(examined.lights, INDEPENDENT) if examined.pattern.is_dithered else examined.lights
+    for name, master, fraction in (
+        ("dark", examined.masters.dark, examined.dark_fraction),
+        ("flat", examined.masters.flat, examined.flat_fraction),
+    ):
+        if master is not None and _are_too_few(examined, frames_of(master), lights * fraction):
+            yield _too_few(examined, name, master, lights * fraction)
+
+
+def _are_too_few(examined: Examination, frames: int | None, added: float) -> bool:
+    """Return whether more frames would help; enough frames only harm lights whose errors dithering does not average."""
+    if frames is None or frames < ADVISED_FRAMES:
+        return added > MOST_ERROR
+    return not examined.pattern.is_dithered and added > MOST_UNDITHERED
+
+
+def _too_few(examined: Examination, name: str, master: MasterPlanes, added: float) -> Finding:
+    frames = frames_of(master)
+    wanted = ADVISED_FRAMES if frames is None else min(int(frames * added / MOST_ERROR) + 1, 2 * ADVISED_FRAMES)
+    fix = f"shoot at least {max(wanted, ADVISED_FRAMES)} {name}s: coldframe run --only {name} --redo"
+    if frames is not None and frames >= ADVISED_FRAMES:
+        fix = f"dither the lights, so that the noise of the {name} does not add up in the stack"
+    condition = "" if examined.pattern.is_dithered else " without dithering"
+    return Finding(
+        Kind.BANDING,
+        f"too few frames in the {name}" + ("" if frames is None else f" ({frames})"),
+        100 * added,
+        "% of the variance of the stack",
+        0.0,
+        added / MOST_ERROR,
+        matters=True,
+        evidence=(
+            f"by its uncertainty, the noise of the {name} adds up to {added:.0%} to the variance of the stacked lights"
+            f"{condition}"
+        ),
+        fix=fix,
+        harm=1 + added,
+    )
+
+
+def line_limit(examined: Examination) -> Sensitivity | str:
+    """Return the smallest pattern of lines that would be found, or the reason why none would."""
+    if examined.lights == 1:
+        return "one light does not tell a fixed pattern from its own noise"
+    errors = [max(lines.common_adu2.error, 0.0) for lines in (examined.rows, examined.columns)]
+    least = max((COMMON_SIGMA * max(errors)) ** 0.5, LEAST_COMMON * examined.noise_adu)
+    return Sensitivity(least, "ADU", "fixed pattern of rows or columns, rms")

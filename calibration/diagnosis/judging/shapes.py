@@ -1,0 +1,82 @@
+"""Colours and gradients over the field."""
+
+from collections.abc import Iterator
+from math import hypot
+
+from coldframe.calibration.diagnosis.examination import Examination
+from coldframe.calibration.diagnosis.findings import Finding, Kind, Sensitivity
+
+SIGNIFICANT = 5.0
+LEAST_COLOUR = 0.004
+LEAST_UNEVENNESS = 0.01
+STARS_SIGMA = 5.0
+
+
+def colour_findings(examined: Examination) -> Iterator[Finding]:
+    """Yield a shape of the flat that differs between colours."""
+    if examined.colour is None:
+        return
+    shape, place = examined.colour
+    if shape.significance <= SIGNIFICANT or abs(shape.value) <= LEAST_COLOUR:
+        return
+    yield Finding(
+        Kind.COLOUR,
+        "the shape of the flat differs between colours: light of another colour, another filter, or flicker",
+        100 * abs(shape.value),
+        "% of the sky",
+        100 * shape.error,
+        shape.significance,
+        matters=True,
+        evidence=f"the {place} change by {shape.value:.2%} +- {shape.error:.2%} where no nebula is",
+        fix="shoot the flats through the filter of the lights with steady light: coldframe run --only flat --redo",
+        harm=1 + abs(shape.value) * examined.sky_adu / examined.stack_noise_adu,
+    )
+
+
+def gradient_findings(examined: Examination) -> Iterator[Finding]:
+    """Yield an uneven flat, which only stars on both sides of the meridian can show."""
+    found = examined.unevenness
+    if found is None:
+        return
+    size = hypot(found.across.value, found.down.value)
+    error = hypot(found.across.value * found.across.error, found.down.value * found.down.error) / max(size, 1e-9)
+    significance = hypot(found.across.significance, found.down.significance)
+    if significance <= STARS_SIGMA or size <= LEAST_UNEVENNESS:
+        return
+    yield Finding(
+        Kind.GRADIENT,
+        "the light of the flats was uneven (flat source not uniform)",
+        100 * size,
+        "% over the field",
+        100 * error,
+        significance,
+        matters=True,
+        evidence=(
+            f"the flux of {found.stars} stars depends on their place: {found.across.value:+.1%} +- "
+            f"{found.across.error:.1%} from left to right and {found.down.value:+.1%} +- {found.down.error:.1%} from "
+            "top to bottom, before and after the flip; a gradient of the sky does not change stars"
+        ),
+        fix="turn the panel by 180 degrees for half of the flats, or add a diffuser: coldframe run --only flat --redo",
+        harm=1 + size * examined.sky_adu / examined.stack_noise_adu,
+    )
+
+
+def colour_limit(examined: Examination) -> Sensitivity | str:
+    """Return the smallest change of colour that would be found, or the reason why none would."""
+    if examined.colour is None:
+        return "the lights have no filter array"
+    least = max(SIGNIFICANT * examined.colour[0].error, LEAST_COLOUR)
+    return Sensitivity(100 * least, "%", "change of colour over the field")
+
+
+def gradient_limit(examined: Examination) -> Sensitivity | str:
+    """Return the smallest unevenness of the flat that would be found, or the reason why none would."""
+    if examined.masters.flat is None:
+        return "no flat"
+    if examined.unevenness is None:
+        return (
+            "undecided between an uneven flat and a gradient of the sky; lights from both sides of the meridian, or a "
+            "sky flat, would decide"
+        )
+    least = STARS_SIGMA * max(examined.unevenness.across.error, examined.unevenness.down.error)
+    return Sensitivity(100 * max(least, LEAST_UNEVENNESS), "%", "unevenness of the flat over the field")

@@ -1,0 +1,140 @@
+"""The masters that a diagnosis reads from files of any program, in ADU or as fractions of the full range."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from coldframe.calibration.diagnosis.estimating.measuring import Masters
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.frames.matching import settings_differences
+from coldframe.calibration.frames.setup import FrameSetup, setup_of
+from coldframe.calibration.lights.arithmetic import (
+    Subtraction,
+    correction,
+    dark_subtraction,
+    scaled_subtraction,
+    with_bias,
+)
+from coldframe.calibration.lights.recipe import LightRecipe
+from coldframe.calibration.masters.master_frame import FLAT_LEVEL
+from coldframe.calibration.masters.reading import HIGHEST_OF_FRACTIONS, MasterPlanes, read_master
+from coldframe.config.frames import FrameKind
+
+FULL_RANGE_ADU = 65_535
+"""Level of 1.0 in files with fractions of the full range, as Siril, PixInsight and Astro Pixel Processor write them."""
+
+HIGHEST_RELATIVE = 2.0
+"""A flat with a higher mean is in ADU."""
+
+
+@dataclass(frozen=True, slots=True)
+class MasterInUse:
+    """A master of a diagnosis.
+
+    Attributes
+    ----------
+    kind
+        Kind of the master.
+    path
+        Its file.
+    differences
+        Settings in which its header differs from that of the lights.
+    """
+
+    kind: FrameKind
+    path: Path
+    differences: tuple[str, ...]
+
+
+def load_masters(recipe: LightRecipe, shape: tuple[int, int]) -> Masters:
+    """Read the masters of a recipe.
+
+    Parameters
+    ----------
+    recipe
+        The masters; all may be missing.
+    shape
+        Shape of the lights, (height, width), which counts if there are no masters.
+
+    Raises
+    ------
+    FrameFileError
+        If a master cannot be read.
+    MismatchError
+        If the masters differ in size.
+    """
+    dark = None if recipe.dark is None else adu_master(recipe.dark)
+    bias = None if recipe.bias is None else adu_master(recipe.bias)
+    flat = None if recipe.flat is None else relative_flat(recipe.flat)
+    if dark is not None and bias is not None:
+        dark = with_bias(dark, bias)
+    only = dark or bias
+    if dark is not None and bias is not None and recipe.dark_scale != 1:
+        subtraction = scaled_subtraction(bias, dark, recipe.dark_scale, despite_glow=True)
+    elif only is not None:
+        subtraction = dark_subtraction(only)
+    else:
+        zeros = np.zeros(shape if flat is None else flat.mean.shape, np.float32)
+        subtraction = Subtraction(zeros, zeros)
+    return Masters(correction(subtraction, flat), dark, bias, flat, recipe.dark_scale)
+
+
+def adu_master(path: Path) -> MasterPlanes:
+    """Read a master bias or dark; fractions of the full range are scaled to 16 bits.
+
+    Raises
+    ------
+    FrameFileError
+        If the file cannot be read.
+    """
+    master = read_master(path)
+    around_zero = "OVERSCAN" in master.header or "CALSTAT" in master.header
+    if around_zero or master.mean.max() > HIGHEST_OF_FRACTIONS:
+        return master
+    return _scaled(master, FULL_RANGE_ADU)
+
+
+def relative_flat(path: Path) -> MasterPlanes:
+    """Read a master flat, and scale it to a mean of 1 if another program wrote it in ADU or fractions.
+
+    Raises
+    ------
+    FrameFileError
+        If the file cannot be read, or is not positive on average.
+    """
+    flat = read_master(path)
+    level = float(flat.mean.mean(dtype=np.float64))
+    if FLAT_LEVEL in flat.header:
+        return flat
+    if not level > 0:
+        raise FrameFileError(path, f"is not a flat: its mean is {level:.4g}")
+    scaled = _scaled(flat, 1 / level)
+    if level > HIGHEST_RELATIVE:
+        scaled.header[FLAT_LEVEL] = level
+    return scaled
+
+
+def _scaled(master: MasterPlanes, factor: float) -> MasterPlanes:
+    scale = np.float32(factor)
+    return replace(
+        master,
+        mean=master.mean * scale,
+        uncertainty=master.uncertainty * scale,
+        frame_variance=master.frame_variance * scale**2,
+        header=dict(master.header),
+    )
+
+
+def masters_in_use(light: FrameSetup, recipe: LightRecipe, masters: Masters) -> tuple[MasterInUse, ...]:
+    """Return the masters of a recipe, with the settings in which they differ from the lights."""
+    used = (
+        (FrameKind.DARK, recipe.dark, masters.dark),
+        (FrameKind.BIAS, recipe.bias, masters.bias),
+        (FrameKind.FLAT, recipe.flat, masters.flat),
+    )
+    return tuple(
+        MasterInUse(kind, path, settings_differences(light, setup_of(planes.header), kind))
+        for kind, path, planes in used
+        if path is not None and planes is not None
+    )

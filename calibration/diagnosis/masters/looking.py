@@ -1,0 +1,325 @@
+"""All looks at one master: the entry of the package, and the noise that the master adds to lights."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from operator import attrgetter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.diagnosis.estimating.estimates import Estimate
+from coldframe.calibration.diagnosis.estimating.measuring import error_of
+from coldframe.calibration.diagnosis.findings import Finding
+from coldframe.calibration.diagnosis.masters.changes import dark_changes, flat_changes, level_change
+from coldframe.calibration.diagnosis.masters.darks import (
+    Expected,
+    frame_noise_adu,
+    hot_findings,
+    level_findings,
+    light_findings,
+)
+from coldframe.calibration.diagnosis.masters.flats import LARGEST_RELATIVE, flat_findings
+from coldframe.calibration.diagnosis.masters.lines import line_findings
+from coldframe.calibration.diagnosis.masters.master_finding import master_finding, percent
+from coldframe.calibration.diagnosis.masters.series import measure_series, series_findings
+from coldframe.calibration.diagnosis.masters.structure import (
+    response_ratio,
+    smoothness_findings,
+)
+from coldframe.calibration.frames.setup import FrameSetup, setup_of
+from coldframe.calibration.kernels.block_sums import BIN
+from coldframe.calibration.lights.caveats import flat_level_adu
+from coldframe.calibration.masters.reading import MasterPlanes
+from coldframe.calibration.measuring.statistics import BAYER_PATTERNS
+from coldframe.config.frames import FrameKind
+
+F32 = NDArray[np.float32]
+Frames = Iterable[NDArray[np.uint16]]
+
+GOOD_NOISE = 0.01
+LARGEST_NOISE = 0.025
+"""Fraction of the noise of a light up to which the noise of a master is good, and acceptable; the latter corresponds to
+5 % of the variance."""
+
+LARGEST_WITHOUT_SKY = 0.1
+"""The same for a light without sky, whose noise is that of its readout; the sky at least doubles the noise."""
+
+USUAL_SKY_ADU = 1000.0
+"""Level of the sky for which the noise of a flat is stated if no lights are given."""
+
+_SMALLEST_SIDE = 64
+_KEPT_FRAMES = 6
+_STEP = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LightsAtHand:
+    """The lights that a master is to calibrate.
+
+    Attributes
+    ----------
+    exposure_s
+        Exposure.
+    noise_adu
+        Noise of a pixel in one light, ADU.
+    sky_adu
+        Level of the sky above the dark, ADU.
+    hot_left
+        Fraction of pixels that remain hot in the median of dithered lights after the dark is subtracted; None if
+        unknown.
+    """
+
+    exposure_s: float
+    noise_adu: float
+    sky_adu: float
+    hot_left: float | None = None
+
+
+def look_at_master(
+    planes: MasterPlanes,
+    *,
+    frames: Frames | None = None,
+    are_combined: bool = False,
+    previous: MasterPlanes | None = None,
+    bias: MasterPlanes | None = None,
+    flat: MasterPlanes | None = None,
+    lights: LightsAtHand | None = None,
+    expected: Expected | None = None,
+) -> list[Finding]:
+    """Look at a master, and return the findings, the most harmful first.
+
+    Parameters
+    ----------
+    planes
+        The master. Masters whose header does not state their kind yield no findings.
+    frames
+        Raw flats of the same set, in the order in which they were shot; None if they are not at hand. They are not
+        used for other kinds of masters.
+    are_combined
+        True if the master contains these frames.
+    previous
+        The newest earlier master of the same setting; None if there is none.
+    bias
+        For flats, the dark flat or bias that was subtracted; for darks, the bias. None if it is not at hand.
+    flat
+        For darks, a flat of the same camera, which tells light from dark current; None if there is none.
+    lights
+        The lights to calibrate; None if they are not at hand.
+    expected
+        What is known about the camera; None if there is no record.
+    """
+    height, width = planes.mean.shape
+    setup = setup_of({**planes.header, "NAXIS1": width, "NAXIS2": height})
+    if setup.kind is None or min(height, width) < _SMALLEST_SIDE:
+        return []
+    if setup.kind is FrameKind.FLAT:
+        found = list(_of_flat(planes, setup, frames, previous=previous, bias=bias, are_combined=are_combined))
+    else:
+        known = _known(setup, planes, lights, expected)
+        found = list(_of_dark(planes, setup, known, previous=previous, bias=bias, flat=flat))
+    found.extend(_noise(planes, setup, lights))
+    return sorted(found, key=attrgetter("harm"), reverse=True)
+
+
+def _known(setup: FrameSetup, planes: MasterPlanes, lights: LightsAtHand | None, expected: Expected | None) -> Expected:
+    """Return what is known about the camera, completed from the header and from the lights."""
+    known = expected or Expected()
+    gain = planes.header.get("EGAIN")
+    e_per_adu = known.e_per_adu
+    if e_per_adu is None and isinstance(gain, int | float) and gain > 0:
+        e_per_adu = float(gain)
+    hot_left = known.hot_left if lights is None or lights.hot_left is None else lights.hot_left
+    return Expected(known.dark_current_e_per_s, e_per_adu, hot_left if setup.kind is FrameKind.DARK else None)
+
+
+def _mosaic(setup: FrameSetup) -> str | None:
+    """Return the Bayer array of an unbinned master; None for mono."""
+    return setup.mosaic if setup.mosaic in BAYER_PATTERNS and setup.readout.binning == 1 else None
+
+
+def _has_pixel_structure(setup: FrameSetup) -> bool:
+    """Return whether neighbours of the same colour are known: mono and Bayer arrays, but not X-Trans."""
+    return setup.mosaic is None or setup.mosaic in BAYER_PATTERNS
+
+
+# ---- flats ----
+
+
+def _of_flat(
+    flat: MasterPlanes,
+    setup: FrameSetup,
+    frames: Frames | None,
+    *,
+    previous: MasterPlanes | None,
+    bias: MasterPlanes | None,
+    are_combined: bool,
+) -> Iterator[Finding]:
+    mosaic = _mosaic(setup)
+    if bias is not None and bias.mean.shape != flat.mean.shape:
+        bias = None
+    yield from flat_findings(flat, mosaic, bias)
+    if not 0 < float(flat.mean[::_STEP, ::_STEP].mean()) < LARGEST_RELATIVE:
+        return
+    ratio = None
+    if frames is not None:
+        pedestal = np.zeros_like(flat.mean) if bias is None else bias.mean
+        kept = _FirstFrames(frames)
+        series = measure_series(flat, kept, pedestal)
+        if series is not None:
+            yield from series_findings(series)
+        if bias is not None and _has_pixel_structure(setup):
+            period = 1 if mosaic is None else 2
+            ratio = response_ratio(flat, kept.first, pedestal, period, are_combined=are_combined)
+    if _has_pixel_structure(setup):
+        yield from smoothness_findings(flat, ratio, 1 if mosaic is None else 2)
+        yield from line_findings(flat, previous, mosaic)
+    if previous is not None:
+        yield from flat_changes(flat, previous)
+
+
+class _FirstFrames:
+    """Frames that are read once; the first of them are kept for a second look.
+
+    Attributes
+    ----------
+    first
+        The frames that were kept.
+    """
+
+    def __init__(self, frames: Frames) -> None:
+        self.first: list[NDArray[np.uint16]] = []
+        self._frames = frames
+
+    def __iter__(self) -> Iterator[NDArray[np.uint16]]:
+        for frame in self._frames:
+            if len(self.first) < _KEPT_FRAMES:
+                self.first.append(frame)
+            yield frame
+
+
+# ---- darks and biases ----
+
+
+def _of_dark(
+    dark: MasterPlanes,
+    setup: FrameSetup,
+    expected: Expected,
+    *,
+    previous: MasterPlanes | None,
+    bias: MasterPlanes | None,
+    flat: MasterPlanes | None,
+) -> Iterator[Finding]:
+    if setup.kind is FrameKind.BIAS:
+        yield from level_findings(dark, setup, None)
+        if previous is not None:
+            yield from level_change(dark, previous, "bias")
+        return
+    period = 1 if _mosaic(setup) is None else 2
+    if bias is not None and bias.mean.shape != dark.mean.shape:
+        bias = None
+    yield from level_findings(dark, setup, bias)
+    if _has_pixel_structure(setup):
+        yield from hot_findings(dark, setup, period, expected)
+        yield from light_findings(dark, setup, period, bias=bias, flat=flat, expected=expected)
+        if previous is not None:
+            yield from dark_changes(dark, previous, period)
+
+
+# ---- noise ----
+
+
+def _noise(master: MasterPlanes, setup: FrameSetup, lights: LightsAtHand | None) -> Iterator[Finding]:
+    """Yield the noise that a master adds to a light.
+
+    Variances add: noise m in a light of noise s increases it to sqrt(s^2 + m^2). A flat of relative noise u adds
+    S u at the sky level S, whose photon noise is sqrt(S / g) for g electrons per ADU.
+    """
+    if not master.uncertainty.any() or setup.kind is FrameKind.DARK_FLAT:
+        return
+    noise = error_of(master)
+    of_light, which = _light_noise(master, setup, lights)
+    if of_light <= 0:
+        return
+    added_adu = noise
+    if setup.kind is FrameKind.FLAT:
+        added_adu = noise * (USUAL_SKY_ADU if lights is None else lights.sky_adu)
+    added = float(np.sqrt(1 + (added_adu / of_light) ** 2)) - 1
+    is_without_sky = lights is None and setup.kind is not FrameKind.FLAT
+    largest = LARGEST_WITHOUT_SKY if is_without_sky else LARGEST_NOISE
+    good = GOOD_NOISE * largest / LARGEST_NOISE
+    word = "good" if added < good else "acceptable" if added < largest else "too large"
+    size = percent(noise) if setup.kind is FrameKind.FLAT else f"{noise:.2g} ADU"
+    frames = master.header.get("STACKCNT", master.header.get("NCOMBINE"))
+    needed = ""
+    if isinstance(frames, int) and added >= largest:
+        more = int(np.ceil(frames * ((1 + added) ** 2 - 1) / ((1 + largest) ** 2 - 1)))
+        needed = f"Combine at least {max(more, frames + 1)} frames instead of {frames}."
+    yield master_finding(
+        f"{word}: noise {size} adds {percent(added)} to the noise of {which}",
+        Estimate(added, 0.0),
+        "of the noise",
+        least=largest,
+        evidence=f"median of UNCERT {size}" + (f", from {frames} frames" if frames is not None else ""),
+        fix=needed,
+    )
+
+
+def _light_noise(master: MasterPlanes, setup: FrameSetup, lights: LightsAtHand | None) -> tuple[float, str]:
+    """Return the noise of a pixel in a light, ADU, and a description of the light; 0 if unknown."""
+    if lights is not None:
+        return lights.noise_adu, f"a {lights.exposure_s:g} s light"
+    if setup.kind is not FrameKind.FLAT:
+        exposure = "" if not setup.exposure_s else f" {setup.exposure_s:g} s"
+        return frame_noise_adu(master), f"a{exposure} light without sky, less with sky"
+    level = flat_level_adu(master.header)
+    variance = float(np.median(master.frame_variance[::_STEP, ::_STEP]))
+    if level is None or level <= 0 or variance <= 0:
+        return 0.0, ""
+    # The photon noise of the flats themselves gives the noise of a sky of another level.
+    return float(np.sqrt(variance * level * USUAL_SKY_ADU)), f"a light with a sky of {USUAL_SKY_ADU:,.0f} ADU"
+
+
+# ---- lights ----
+
+
+def lights_at_hand(
+    lights: Iterable[NDArray[np.uint16]], dark: MasterPlanes, exposure_s: float, period: int
+) -> LightsAtHand | None:
+    """Measure raw lights, about 5 to 15, that are dithered; None if there are none.
+
+    Parameters
+    ----------
+    lights
+        Raw lights, shape (height, width), of which all are held in memory.
+    dark
+        The dark that is subtracted from them.
+    exposure_s
+        Exposure of the lights.
+    period
+        Distance between pixels of the same colour: 1 or 2.
+    """
+    from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+    signals = [np.asarray(light - dark.mean, np.float32) for light in lights]
+    if not signals:
+        return None
+    sky = float(np.median([np.median(signal[::_STEP, ::_STEP]) for signal in signals]))
+    noise = float(np.median([_pixel_noise(signal, period) for signal in signals]))
+    hot_left = None
+    if len(signals) >= _FEWEST_LIGHTS:
+        middle = np.median(signals, axis=0).astype(np.float32)
+        found = np.zeros(middle.shape, np.bool_)
+        kernels.find_hot_pixels(middle, period, _HOT_SIGMA * _pixel_noise(middle, period), found)
+        hot_left = float(found.mean())
+    return LightsAtHand(exposure_s, noise, sky, hot_left)
+
+
+_FEWEST_LIGHTS = 5
+_HOT_SIGMA = 8.0
+
+
+def _pixel_noise(plane: F32, period: int) -> float:
+    """Return the noise of a pixel from differences of neighbours of the same colour in sampled rows."""
+    sampled = plane[:: BIN - 1]
+    steps = sampled[:, period::] - sampled[:, :-period]
+    return float(1.4826 * np.median(np.abs(steps)) / np.sqrt(2))

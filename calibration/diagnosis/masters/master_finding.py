@@ -1,0 +1,49 @@
+"""The construction of findings about masters."""
+
+from coldframe.calibration.diagnosis.estimating.estimates import Estimate
+from coldframe.calibration.diagnosis.findings import Finding, Kind
+
+
+def master_finding(
+    cause: str, found: Estimate, unit: str, *, least: float | None, evidence: str, fix: str = ""
+) -> Finding:
+    """Return a finding about a master.
+
+    Parameters
+    ----------
+    cause
+        What was found.
+    found
+        Its size and standard error, in `unit`.
+    unit
+        Unit of the size.
+    least
+        Smallest size that matters; None for a figure that does not matter at any size.
+    evidence
+        The measurements from which the cause follows.
+    fix
+        What to shoot or combine again, and how.
+    """
+    harm = 0.0 if least is None else abs(found.value) / least
+    return Finding(
+        kind=Kind.MASTERS,
+        cause=cause,
+        size=found.value,
+        unit=unit,
+        error=found.error,
+        significance=found.significance,
+        matters=harm >= 1,
+        evidence=evidence,
+        fix=fix,
+        harm=harm,
+    )
+
+
+def adu(value: float) -> str:
+    """Return a level or difference with its unit, as text."""
+    return f"{value:,.1f} ADU" if abs(value) < 100 else f"{value:,.0f} ADU"  # noqa: PLR2004 - enough digits
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction in percent with two or three significant digits, as text."""
+    return f"{100 * fraction:.2g} %" if abs(fraction) < 0.1 else f"{100 * fraction:.0f} %"  # noqa: PLR2004

@@ -1,0 +1,198 @@
+"""A quick look at lights while they are calibrated: only the tests that cost little.
+
+It finds pedestals, hot pixels, patterns of lines and pixels below zero. Dust, glow, colours and gradients need the
+comparison of all lights with each other, which `examination` makes.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.diagnosis.estimating.dust import Change, DustResult
+from coldframe.calibration.diagnosis.estimating.gain import excess_of_uncertainty, find_gain
+from coldframe.calibration.diagnosis.estimating.lines import columns_of, find_pattern, rows_of
+from coldframe.calibration.diagnosis.estimating.measuring import (
+    HotPixels,
+    LightMeasures,
+    LightMeter,
+    Masters,
+    find_hot,
+)
+from coldframe.calibration.diagnosis.estimating.motes import Motes
+from coldframe.calibration.diagnosis.estimating.pedestals import Pedestals, find_pedestals
+from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPattern
+from coldframe.calibration.diagnosis.estimating.thermometer import find_residual
+from coldframe.calibration.diagnosis.examination import Examination, line_residuals
+from coldframe.calibration.diagnosis.findings import Finding
+from coldframe.calibration.diagnosis.judging import dark_current, levels, noise
+from coldframe.calibration.diagnosis.negative_pixels import negative_findings
+from coldframe.calibration.diagnosis.untestable import knowledge_of, with_readout_noise, without_untestable
+from coldframe.calibration.frames.setup import FrameSetup
+from coldframe.calibration.kernels.block_sums import BIN, BLOCKS, PIXELS, SCATTER
+from coldframe.calibration.lights.arithmetic import Correction
+from coldframe.calibration.masters.reading import MasterPlanes, sampled_master
+from coldframe.config.frames import FrameKind
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+FEWEST_BLOCKS = 1000
+"""Smallest number of blocks without stars in all lights from which anything can be concluded."""
+
+_STEP = 3
+"""Step of the pixels of a master that are kept; an odd step covers every colour of a filter array."""
+
+
+ENOUGH_PIXELS = 2_000_000
+"""Number of pixels of a light to examine; more pixels would cost time and reduce errors little."""
+
+MOST_PARTS = 8
+_SQUARE = 8
+
+
+def skipped_bins(shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return the bins to skip: squares in a pattern that leaves equally many pixels in each row and column.
+
+    Parameters
+    ----------
+    shape
+        Shape of the light, (height, width) in pixels; that of the result is a quarter of both.
+    """
+    parts = min(max(round(shape[0] * shape[1] / ENOUGH_PIXELS), 1), MOST_PARTS)
+    down, across = np.ogrid[0 : shape[0] // BIN, 0 : shape[1] // BIN]
+    return np.asarray((down // _SQUARE + across // _SQUARE) % parts != 0)
+
+
+class MasterSummary:
+    """Keeps the few properties of masters that a quick look needs, so that their planes can be freed.
+
+    Parameters
+    ----------
+    period
+        Distance between pixels of the same colour: 1, or 2 for a 2 x 2 filter array.
+    """
+
+    def __init__(self, period: int) -> None:
+        self.period = period
+        self.kept: dict[FrameKind, MasterPlanes] = {}
+        self.hot = HotPixels(np.zeros((2, 0), np.int64), np.zeros(0, np.float32), 0.0)
+        self.dark_lines: tuple[F64, F64] | None = None
+
+    def add(self, kind: FrameKind, master: MasterPlanes) -> None:
+        """Summarise a master."""
+        if kind is FrameKind.DARK:
+            self.hot = find_hot(master, self.period)
+            self.dark_lines = line_residuals(master.mean, 1), line_residuals(master.mean, 0)
+        self.kept[kind] = sampled_master(master, _STEP)
+
+    def masters(self, planes: Correction) -> Masters:
+        """Return the masters, of which only the planes have all pixels."""
+        kept = self.kept
+        return Masters(planes, kept.get(FrameKind.DARK), kept.get(FrameKind.BIAS), kept.get(FrameKind.FLAT))
+
+
+class QuickLook:
+    """Measures the lights of one set, in any order and from several threads.
+
+    Parameters
+    ----------
+    light
+        Setup of the first light, after subtraction of the overscan.
+    summary
+        The masters.
+    planes
+        The planes that calibrate the lights.
+    stated_e_per_adu
+        Electrons per ADU according to the header; None if it states none.
+    """
+
+    def __init__(
+        self, light: FrameSetup, summary: MasterSummary, planes: Correction, stated_e_per_adu: float | None
+    ) -> None:
+        self._light = light
+        self._summary = summary
+        self._masters = summary.masters(planes)
+        self._known = knowledge_of(self._masters, calibrated=False, hot_replaced=False)
+        self._gain = find_gain(self._masters.flat, self._masters.dark, stated_e_per_adu, summary.period)
+        self._meter: LightMeter | None = None
+        self._preparing = Lock()
+        self._lights: dict[Path, LightMeasures] = {}
+
+    def measure(self, path: Path, pixels: NDArray[np.uint16] | F32) -> None:
+        """Measure a raw light: uint16, or float32 after subtraction of the overscan; shape (height, width)."""
+        from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+        planes = self._masters.planes
+        signal = np.empty(pixels.shape, np.float32)
+        kernels.calibrate_light(
+            pixels.reshape(-1), planes.subtracted.reshape(-1), planes.response.reshape(-1), signal.reshape(-1)
+        )
+        measures = self._prepared(signal).measure(signal)
+        nothing = np.zeros((0, 0), np.float32)
+        self._lights[path] = replace(measures, bins=nothing)
+
+    def _prepared(self, signal: F32) -> LightMeter:
+        with self._preparing:
+            if self._meter is None:
+                planes = with_readout_noise(self._masters.planes, signal, self._summary.period)
+                meter = LightMeter(
+                    replace(self._masters, planes=planes),
+                    self._summary.period,
+                    skipped_bins(signal.shape),
+                )
+                meter.hot = self._summary.hot
+                self._meter = meter
+            return self._meter
+
+    def findings(self) -> list[Finding] | None:
+        """Return the findings that matter, the most harmful first; None if the lights have too few pixels."""
+        lights = [self._lights[path] for path in sorted(self._lights)]
+        if not lights or sum(float(light.tiles[..., BLOCKS].sum()) for light in lights) < FEWEST_BLOCKS:
+            return None
+        examined = self._examined(lights)
+        found = [
+            *levels.pedestal_findings(examined),
+            *dark_current.hot_pixel_findings(examined),
+            *noise.line_findings(examined),
+        ]
+        found += negative_findings(examined, found)
+        return sorted((each for each in found if each.matters), key=lambda each: each.harm, reverse=True)
+
+    def _pedestals(self, lights: list[LightMeasures]) -> Pedestals | None:
+        if self._gain is None:
+            return None
+        dark, flat = (excess_of_uncertainty(each) for each in (self._masters.dark, self._masters.flat))
+        return find_pedestals(lights, self._gain, dark, flat)
+
+    def _examined(self, lights: list[LightMeasures]) -> Examination:
+        """Return the examination, without the estimates that a quick look omits."""
+        tiles = [light.tiles for light in lights]
+        scatter = np.array([each[..., SCATTER].sum() / max(each[..., BLOCKS].sum(), 1) for each in tiles])
+        noise_adu = np.sqrt(scatter / (PIXELS - 1))
+        rows, columns = self._summary.dark_lines or (None, None)
+        nothing = np.zeros((0, 0), np.float32)
+        examined = Examination(
+            lights=len(lights),
+            light=self._light,
+            masters=self._masters,
+            sky_adu=float(np.mean([light.sky_adu for light in lights])),
+            noise_adu=float(np.sqrt(np.mean(scatter / (PIXELS - 1)))),
+            negative=float(np.mean([light.negative for light in lights])),
+            gain=self._gain,
+            pedestals=self._pedestals(lights),
+            hot=find_residual(lights, self._summary.hot),
+            rows=find_pattern(*rows_of(lights), noise_adu, rows, self._summary.period),
+            columns=find_pattern(*columns_of(lights), noise_adu, columns, self._summary.period),
+            pattern=SensorPattern(nothing, nothing, (), is_dithered=False),
+            motes=Motes(nothing, nothing > 0, np.zeros((0, 2)), np.zeros(0)),
+            dust=DustResult(Change.NONE, 0.0),
+            glow=None,
+            colour=None,
+            unevenness=None,
+            dark_fraction=0.0,
+            flat_fraction=0.0,
+        )
+        return without_untestable(examined, self._known)

@@ -1,0 +1,128 @@
+"""Compares a master with the last master of the same setting from an earlier night, to find dust that moved."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.files.image_file import ImageFile, open_image
+from coldframe.calibration.files.scratch import scratch_folder
+from coldframe.calibration.frames.setup import FrameSetup
+from coldframe.capture.monitoring.report.pixels import block_means
+from coldframe.config.frames import FrameKind
+
+SAME_NIGHT = timedelta(hours=12)
+COLUMNS = 192
+"""Width of the compared maps, in blocks; a block is smaller than the shadows of dust."""
+
+LEAST_CHANGE = 0.005
+CHANGE_SIGMAS = 8.0
+"""Smallest change of a flat that counts as moved dust, relative and in units of the scatter of the blocks."""
+
+_SMOOTH = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The change of a flat's small structures.
+
+    Attributes
+    ----------
+    largest, scatter
+        The largest relative change, and the typical scatter of a block.
+    column, row
+        Place of the largest change, in pixels, counted from 1.
+    """
+
+    largest: float
+    scatter: float
+    column: int
+    row: int
+
+    @property
+    def is_moved_dust(self) -> bool:
+        """Whether the change is too large for noise."""
+        return abs(self.largest) > max(LEAST_CHANGE, CHANGE_SIGMAS * self.scatter)
+
+
+def earlier_master(setup: FrameSetup, library: Mapping[Path, FrameSetup]) -> Path | None:
+    """Return the newest master of an earlier night with the same setting; None if there is none.
+
+    Parameters
+    ----------
+    setup
+        Setup of tonight's master.
+    library
+        Setups of the masters of all nights, by path.
+    """
+    if setup.taken_at is None:
+        return None
+    alike = [
+        (other.taken_at, path)
+        for path, other in library.items()
+        if other.taken_at is not None
+        and other.taken_at < setup.taken_at - SAME_NIGHT
+        and _setting(other) == _setting(setup)
+    ]
+    return max(alike)[1] if alike else None
+
+
+def _setting(setup: FrameSetup) -> tuple[object, ...]:
+    exposure_s = setup.exposure_s if setup.kind is FrameKind.DARK else None
+    size = setup.width, setup.height
+    return setup.kind, setup.camera, size, setup.readout, setup.setpoint_c, setup.filter_name, exposure_s
+
+
+def change_text(kind: FrameKind, path: Path, earlier: Path, night: str) -> str:
+    """Return how a master differs from that of an earlier night.
+
+    Parameters
+    ----------
+    kind, path
+        Tonight's master.
+    earlier, night
+        The earlier master, and its date.
+
+    Raises
+    ------
+    FrameFileError, OSError
+        If a file cannot be read.
+    """
+    with scratch_folder() as folder, scratch_folder() as other:
+        now, before = open_image(path, folder), open_image(earlier, other)
+        if now.shape != before.shape:
+            return ""
+        if kind is not FrameKind.FLAT:
+            rise_adu = float(np.median(block_means(now, COLUMNS)) - np.median(block_means(before, COLUMNS)))
+            return f"level {rise_adu:+.2f} ADU since {night}"
+        change = change_of(now, before)
+    if change is None:
+        return ""
+    if change.is_moved_dust:
+        where = f"column {change.column}, row {change.row}"
+        return f"changed by up to {change.largest:+.1%} since {night} (at {where}): dust moved, or the focus changed"
+    return f"small structures unchanged since {night} within {max(abs(change.largest), 1e-4):.1%}"
+
+
+def change_of(now: ImageFile, before: ImageFile) -> Change | None:
+    """Return the change of small structures between two flats; None if they are too small or have no light."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = block_means(now, COLUMNS) / block_means(before, COLUMNS)
+    if min(ratio.shape) < 2 * _SMOOTH or not np.isfinite(ratio).all():
+        return None
+    residual = ratio / _smoothed(ratio) - 1
+    scatter = 1.4826 * float(np.median(np.abs(residual)))
+    row, column = np.unravel_index(int(np.argmax(np.abs(residual))), residual.shape)
+    side = now.shape[1] / ratio.shape[1]
+    return Change(float(residual[row, column]), scatter, int((column + 0.5) * side) + 1, int((row + 0.5) * side) + 1)
+
+
+def _smoothed(plane: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the means of squares of `_SMOOTH` blocks around each block; edges are reflected."""
+    half = _SMOOTH // 2
+    wide = np.pad(plane, half, mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(wide, (_SMOOTH, _SMOOTH))
+    return np.asarray(np.median(windows, axis=(2, 3)), np.float64)

@@ -1,0 +1,7 @@
+"""Calibrate tonight's lights with tonight's masters, and find out whether they calibrate clean, before the night ends.
+
+Start with `verification`, which follows the night's events and starts a diagnosis as soon as the masters of a set of
+lights exist. `light_sets` groups the lights, `masters_at_hand` chooses their masters, and `diagnosis_process` runs each
+diagnosis in a process with low priority and a deadline, whose program is `child`. This package moves no device and
+delays no step.
+"""

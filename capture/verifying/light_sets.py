@@ -1,0 +1,56 @@
+"""Group lights by the masters that they need, and choose those to be diagnosed. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from coldframe.calibration.frames.setup import FrameSetup
+
+MOST_LIGHTS = 12
+"""Largest number of lights of a set that are diagnosed; more make the diagnosis hardly more sensitive."""
+
+_EXPOSURE_DIGITS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LightSet:
+    """Lights with the same settings.
+
+    Attributes
+    ----------
+    setup
+        Setup of the first light.
+    paths
+        The lights to be diagnosed, in the order in which they were shot.
+    """
+
+    setup: FrameSetup
+    paths: tuple[Path, ...]
+
+
+def light_sets(setups: Mapping[Path, FrameSetup]) -> tuple[LightSet, ...]:
+    """Return the sets of lights.
+
+    Parameters
+    ----------
+    setups
+        Setups of all lights by path, in the order in which they were shot.
+    """
+    alike: dict[object, list[Path]] = {}
+    for path, setup in setups.items():
+        alike.setdefault(_key(setup), []).append(path)
+    return tuple(LightSet(setups[paths[0]], evenly_spread(paths)) for paths in alike.values())
+
+
+def evenly_spread(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Return at most `MOST_LIGHTS` of the paths, evenly spread from the first to the last."""
+    count = min(len(paths), MOST_LIGHTS)
+    if count == 1:
+        return (paths[0],)
+    return tuple(paths[round(place * (len(paths) - 1) / (count - 1))] for place in range(count))
+
+
+def _key(setup: FrameSetup) -> object:
+    exposure = None if setup.exposure_s is None else f"{setup.exposure_s:.{_EXPOSURE_DIGITS}g}"
+    size = setup.width, setup.height
+    return setup.camera, size, setup.readout, exposure, setup.setpoint_c, setup.filter_name, setup.mosaic

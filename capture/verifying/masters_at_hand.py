@@ -1,0 +1,132 @@
+"""Choose the masters that calibrate a set of lights: those of this night before those of the library."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from coldframe.calibration.files.frame_file import read_header
+from coldframe.calibration.frames.matching import best_master, subtraction_faults
+from coldframe.calibration.frames.names import under_one_name
+from coldframe.calibration.frames.setup import FrameSetup, setup_of
+from coldframe.calibration.library.library import LIBRARY, Library
+from coldframe.calibration.lights.recipe import NoMasterError, Subtract, recipe_for
+from coldframe.config.frames import FrameKind
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenMasters:
+    """Paths of the masters that calibrate lights. The bias only tells an offset from dark current; None if missing."""
+
+    dark: Path
+    flat: Path
+    bias: Path | None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All paths."""
+        return (self.dark, self.flat) if self.bias is None else (self.dark, self.flat, self.bias)
+
+
+@dataclass(slots=True)
+class MastersAtHand:
+    """The masters of the night so far, and those of the library. The methods read files, so call them in threads.
+
+    Attributes
+    ----------
+    storage
+        Folder of all nights, with the library.
+    camera_names
+        Names of the camera, the driver's name first.
+    """
+
+    storage: Path
+    camera_names: Sequence[str]
+    _made: dict[Path, int] = field(default_factory=dict)
+    _setups: dict[Path, FrameSetup] = field(default_factory=dict)
+
+    def add(self, path: Path, step: int) -> None:
+        """Add a master that the given step has written."""
+        self._made[path] = step
+
+    def drop(self, step: int) -> tuple[Path, ...]:
+        """Remove the masters of a step whose set is shot again, and return their paths."""
+        dropped = tuple(path for path, number in self._made.items() if number == step)
+        for path in dropped:
+            del self._made[path]
+        return dropped
+
+    def step_of(self, path: Path) -> int | None:
+        """Return the number of the step that made a master; None for a master of the library."""
+        return self._made.get(path)
+
+    def retire(self, paths: Sequence[Path]) -> None:
+        """Move copies of masters in the library aside, because new masters replace them.
+
+        Raises
+        ------
+        NotDurableError
+            If a copy could not be moved.
+        FrameFileError
+            If a master cannot be read.
+        """
+        library = Library(self.storage / LIBRARY)
+        for path in paths:
+            if path not in self._made:
+                library.retire(library.file(path))
+
+    def choose(self, light: FrameSetup, *, with_library: bool) -> ChosenMasters | None:
+        """Return the masters for a light; None if a dark or a flat is missing, or if none is of this night.
+
+        Parameters
+        ----------
+        light
+            Setup of the light, with the driver's name of the camera.
+        with_library
+            True to use the library for masters that the night does not make.
+
+        Raises
+        ------
+        FrameFileError, OSError
+            If a master or the library cannot be read.
+        """
+        masters = {path: self._setup(path) for path in self._made}
+        if with_library:
+            every = Library(self.storage / LIBRARY).catalogue().setups
+            named = {path: self._named(setup) for path, setup in every.items()}
+            own = list(masters.values())  # the library has copies of them
+            masters |= {path: setup for path, setup in named.items() if setup not in own}
+        try:
+            recipe = recipe_for(light, masters, Subtract.DARK, with_flat=True)
+        except NoMasterError:
+            return None
+        assert recipe.dark is not None
+        assert recipe.flat is not None
+        if not {recipe.dark, recipe.flat} & self._made.keys():
+            return None
+        treated = light if recipe.overscan is None else light.without(recipe.overscan)
+        bias = recipe.bias or best_master(treated, masters, FrameKind.BIAS).path
+        return ChosenMasters(recipe.dark, recipe.flat, bias)
+
+    def subtracted_from(self, flat: Path) -> Path | None:
+        """Return the dark flat of this night that fits a raw flat, or else its bias; None if neither exists.
+
+        Raises
+        ------
+        FrameFileError
+            If a file cannot be read.
+        """
+        frame = self._named(setup_of(read_header(flat)))
+        for kind in (FrameKind.DARK_FLAT, FrameKind.BIAS):
+            for path in reversed(self._made):
+                master = self._setup(path)
+                if master.kind is kind and not subtraction_faults(frame, master):
+                    return path
+        return None
+
+    def _setup(self, path: Path) -> FrameSetup:
+        if path not in self._setups:
+            self._setups[path] = self._named(setup_of(read_header(path)))
+        return self._setups[path]
+
+    def _named(self, setup: FrameSetup) -> FrameSetup:
+        return under_one_name(setup, self.camera_names)

@@ -1,0 +1,173 @@
+"""`coldframe bisect`: find out which master brings in an artifact, by a comparison of combinations of masters."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from coldframe.calibration.diagnosis.bisecting import LightBisection
+from coldframe.calibration.diagnosis.bisection import Part
+from coldframe.calibration.diagnosis.files import LightSource, Stage, Watcher, light_source
+from coldframe.calibration.files.durable import write_durably
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.unpacking import Extension
+from coldframe.calibration.frames.names import under_one_name
+from coldframe.cli.bisecting.candidates import Choice, NamedMasters, library_candidates, named_candidates
+from coldframe.cli.bisecting.json_object import json_object
+from coldframe.cli.bisecting.page import page_of
+from coldframe.cli.bisecting.results import BisectionResult
+from coldframe.cli.bisecting.text import text_of
+from coldframe.cli.diagnosing.pictures import SetPictures
+from coldframe.cli.diagnosing.results import set_name
+from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.library import configured_camera_names
+from coldframe.cli.light_groups import fault_text, find_lights, progress
+from coldframe.errors import ColdframeError
+
+MOST_LIGHTS = 12
+"""Largest number of lights to compare; more lights are thinned out evenly."""
+
+_EXPOSURE_DIGITS = 3
+
+
+class UnsuitableLightsError(ColdframeError):
+    """The lights cannot be bisected together; the message states the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The options of `coldframe bisect`.
+
+    Attributes
+    ----------
+    library
+        Folder of masters; None for the configured one.
+    named
+        Masters that the user named; if there are any, the library is not used.
+    e_per_adu
+        Electrons per ADU; None takes EGAIN.
+    extension
+        Which image to read of files with several images.
+    as_json
+        True to print a JSON object.
+    page
+        HTML file to write; None for none.
+    """
+
+    library: Path | None = None
+    named: NamedMasters = field(default_factory=NamedMasters)
+    e_per_adu: float | None = None
+    extension: Extension | None = None
+    as_json: bool = False
+    page: Path | None = None
+
+
+def bisect_lights(names: Sequence[str], request: Request) -> ExitCode:
+    """Compare all sensible combinations of masters with the same lights, and print the result.
+
+    Parameters
+    ----------
+    names
+        Files, folders (only the FITS files directly in them) and patterns.
+    request
+        The options.
+
+    Returns
+    -------
+    ExitCode
+        DONE if the best combination leaves nothing, INCOMPLETE if it leaves an artifact or lights could not be read,
+        and BAD_INPUT if nothing could be compared.
+    """
+    if request.page is not None and request.page.exists():
+        print(f"{request.page}: exists, and files are never overwritten: choose a different name", file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    try:
+        return _bisected(find_lights(names), request)
+    except (ColdframeError, OSError, MemoryError) as error:
+        print("; ".join(str(error).splitlines()) or type(error).__name__, file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+
+
+def _bisected(paths: Sequence[Path], request: Request) -> ExitCode:
+    lights, notes = _chosen_lights(_sources(paths, request.extension))
+    choice = _choice(lights[0], request)
+    if not choice.candidates.darks and not choice.candidates.biases and not choice.candidates.flats:
+        raise UnsuitableLightsError("no dark, bias or flat fits these lights: name them with --dark, --bias and --flat")
+    if choice.left_out:
+        notes.append(f"{choice.left_out} older masters that fit were left out; name masters to compare them")
+    pictures: dict[tuple[Part, Part], SetPictures] = {}
+
+    def watcher_of(dark: Part, flat: Part) -> Watcher | None:
+        if request.page is None:
+            return None
+        pictures[dark, flat] = SetPictures(lights[0].setup.mosaic)
+        return pictures[dark, flat].watch
+
+    bisection = LightBisection(
+        lights,
+        choice.setup,
+        choice.candidates,
+        choice.setup.overscan,
+        request.e_per_adu,
+        request.extension,
+        watcher_of,
+    )
+    with progress(bisection.combinations * len(lights), "comparing masters") as advance:
+        bisection.advance = advance
+        found = bisection.run()
+    result = BisectionResult(set_name(lights[0].setup), choice.setup, choice.candidates, found, tuple(notes))
+    for path, error in found.refused:
+        print(fault_text([path], error), file=sys.stderr)
+    if request.page is not None:
+        write_durably(request.page, [page_of(result, pictures).encode()])
+    print(json_object(result) if request.as_json else text_of(result))
+    if request.page is not None and not request.as_json:
+        print(f"\npictures: {request.page}")
+    return ExitCode.DONE if result.is_clean and not found.refused else ExitCode.INCOMPLETE
+
+
+def _sources(paths: Sequence[Path], extension: Extension | None) -> list[LightSource]:
+    """Return raw lights of one set.
+
+    Raises
+    ------
+    FrameFileError
+        If a light cannot be read, or if it is calibrated already.
+    UnsuitableLightsError
+        If the lights belong to several sets.
+    """
+    sources = [light_source(path, extension) for path in paths]
+    for light in sources:
+        if light.stage is not Stage.RAW:
+            raise FrameFileError(light.path, f"is {light.stage}: name raw lights, which each combination calibrates")
+    sets = {_settings(light): light for light in sources}
+    if len(sets) > 1:
+        names = "; ".join(set_name(light.setup) for light in sets.values())
+        raise UnsuitableLightsError(f"the lights belong to {len(sets)} sets: name those of one set ({names})")
+    return sources
+
+
+def _settings(light: LightSource) -> tuple[object, ...]:
+    """Return the settings that all lights of a set share."""
+    setup = light.setup
+    exposure = None if setup.exposure_s is None else f"{setup.exposure_s:.{_EXPOSURE_DIGITS}g}"
+    return setup.camera, setup.width, setup.height, setup.readout, exposure, setup.filter_name, setup.mosaic
+
+
+def _chosen_lights(lights: Sequence[LightSource]) -> tuple[list[LightSource], list[str]]:
+    """Return at most `MOST_LIGHTS` lights, spread evenly, and a note if lights are left out."""
+    if len(lights) <= MOST_LIGHTS:
+        return list(lights), []
+    chosen = [lights[each] for each in np.linspace(0, len(lights) - 1, MOST_LIGHTS).astype(int)]
+    return chosen, [f"{MOST_LIGHTS} of {len(lights)} lights were compared"]
+
+
+def _choice(light: LightSource, request: Request) -> Choice:
+    setup = under_one_name(light.setup, configured_camera_names())
+    if request.named.by_path:
+        return named_candidates(setup, request.named)
+    return library_candidates(setup, request.library)

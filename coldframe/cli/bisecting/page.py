@@ -1,0 +1,96 @@
+"""The result of a bisection as one HTML file with pictures, without scripts or network requests; text is escaped."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from coldframe.calibration.diagnosis.bisection import Part
+from coldframe.capture.monitoring.report.page import CONTROLS, data_uri, style
+from coldframe.cli.bisecting.results import (
+    BisectionResult,
+    left_text,
+    master_text,
+    not_compared,
+    shoot_command,
+    verdict,
+)
+from coldframe.cli.diagnosing.pictures import SetPictures
+from coldframe.visible import visible
+
+_FOLDER = Path(__file__).parent
+
+Pictures = Mapping[tuple[Part, Part], SetPictures]
+"""The pictures of each combination, by its ways to subtract and to divide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A combination on the page.
+
+    Attributes
+    ----------
+    title
+        The ways to subtract and to divide.
+    score, leaves
+        Score, and what the combination leaves, as text.
+    picture
+        Stretched background as a data URI.
+    sign
+        "best", "good" for a score as small as the best one, or "bad".
+    """
+
+    title: str
+    score: str
+    leaves: str
+    picture: str
+    sign: str
+
+
+def page_of(result: BisectionResult, pictures: Pictures) -> str:
+    """Return the result as an HTML page."""
+    comparison = result.comparison
+    cards = [
+        Card(
+            f"{row.dark.key}, {row.flat.key}",
+            f"{comparison.score(row):,.0f}",
+            left_text(comparison, row),
+            data_uri(pictures[row.dark, row.flat].background()),
+            "best" if row is comparison.best else "good" if comparison.is_as_good(row) else "bad",
+        )
+        for row in comparison.rows
+    ]
+    page = (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            style=style() + Markup((_FOLDER / "page.css").read_text("utf-8")),  # noqa: S704 - our own file
+            verdict=verdict(result),
+            clean=result.is_clean,
+            accused=any(comparison.culprits()),
+            lights=len(result.bisected.read),
+            name=result.name,
+            masters=[(each.key, each.path.name, master_text(result, each)) for each in result.candidates.all],
+            cards=cards,
+            notes=result.notes,
+            untested=not_compared(result),
+            command=shoot_command(result),
+        )
+    )
+    return CONTROLS.sub(" ", page)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["visible"] = visible
+    return environment

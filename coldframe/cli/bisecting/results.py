@@ -1,0 +1,142 @@
+"""The result of a bisection: its sentences, what could not be compared, and the frames to shoot next."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from coldframe.calibration.diagnosis.bisecting import Bisected
+from coldframe.calibration.diagnosis.bisection import CAP, Comparison, Scored, Witness, sentences
+from coldframe.calibration.diagnosis.combinations import Candidate, Candidates
+from coldframe.calibration.diagnosis.examination import frames_stated
+from coldframe.calibration.diagnosis.witnesses import significance
+from coldframe.calibration.frames.matching import settings_differences
+from coldframe.calibration.frames.setup import FrameSetup
+from coldframe.config.frames import FrameKind
+
+_OF_DARKS = frozenset(
+    {Witness.HOT, Witness.GLOW, Witness.NOISE, Witness.GRADIENT, Witness.ROWS, Witness.COLUMNS, Witness.MASTERS}
+)
+_OF_FLATS = frozenset({Witness.RESPONSE, Witness.DUST, Witness.ODD_EVEN, Witness.MASTERS})
+
+
+@dataclass(frozen=True, slots=True)
+class BisectionResult:
+    """The result for one set of lights.
+
+    Attributes
+    ----------
+    name
+        Settings of the lights, such as "Ha, 300 s, gain 100, -10.0 C".
+    setup
+        Setup of the lights.
+    candidates
+        The masters.
+    bisected
+        The scores.
+    notes
+        Restrictions of the comparison.
+    """
+
+    name: str
+    setup: FrameSetup
+    candidates: Candidates
+    bisected: Bisected
+    notes: tuple[str, ...] = ()
+
+    @property
+    def comparison(self) -> Comparison:
+        """The scores of all combinations."""
+        return self.bisected.comparison
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether the best combination leaves no artifact, and leaves no master out."""
+        comparison = self.comparison
+        return not comparison.left_by(comparison.best) and not missing_kinds(self.candidates)
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the first light."""
+        return self.bisected.read[0].path.parent
+
+
+def verdict(result: BisectionResult) -> str:
+    """Return the result in sentences."""
+    return " ".join(sentences(result.comparison))
+
+
+def missing_kinds(candidates: Candidates) -> tuple[FrameKind, ...]:
+    """Return the kinds of masters without which no calibration is complete, and of which there is none."""
+    found = {FrameKind.DARK: candidates.darks, FrameKind.FLAT: candidates.flats}
+    return tuple(kind for kind, masters in found.items() if not masters)
+
+
+def shoot_command(result: BisectionResult) -> str | None:
+    """Return the command that shoots what no master here provides; None if the best combination is clean."""
+    comparison = result.comparison
+    left = set(comparison.left_by(comparison.best))
+    if left & {Witness.NOISE, Witness.GRADIENT}:
+        # An offset, or light in the dark, is a pedestal under the lights, which new flats would not change.
+        left.discard(Witness.RESPONSE)
+    missing = missing_kinds(result.candidates)
+    kinds = [
+        name
+        for name, kind, witnesses in (("darks", FrameKind.DARK, _OF_DARKS), ("flats", FrameKind.FLAT, _OF_FLATS))
+        if kind in missing or left & witnesses
+    ]
+    if not kinds:
+        return None
+    only = " ".join(f"--only {kind}" for kind in kinds)
+    return f"coldframe run --lights {shlex.quote(str(result.folder))} {only} --redo"
+
+
+def not_compared(result: BisectionResult) -> Mapping[str, list[Witness]]:
+    """Return the witnesses that do not count, by the reason."""
+    reasons: dict[str, list[Witness]] = {}
+    for witness in Witness:
+        if witness not in result.comparison.witnesses:
+            reasons.setdefault(_reason(result, witness), []).append(witness)
+    return reasons
+
+
+def _reason(result: BisectionResult, witness: Witness) -> str:
+    candidates = result.candidates
+    if witness in {Witness.HOT, Witness.GLOW}:
+        if not candidates.darks:
+            return "there is no dark, whose pattern would be looked for"
+        return "no dark has enough hot pixels" if witness is Witness.HOT else "no dark has glow"
+    if witness in {Witness.RESPONSE, Witness.GRADIENT, Witness.DUST} and not candidates.flats:
+        return "there is no flat, whose pattern would be looked for"
+    if witness in {Witness.ROWS, Witness.COLUMNS}:
+        return "one light does not tell a fixed pattern from its own noise"
+    return "a master does not state the uncertainty of its pixels (UNCERT and COUNTS), or the gain is unknown"
+
+
+def left_text(comparison: Comparison, row: Scored) -> str:
+    """Return what a combination leaves, with the significance of each artifact."""
+    return (
+        ", ".join(f"{each.value} ({_significance(row.terms[each])})" for each in comparison.left_by(row)) or "nothing"
+    )
+
+
+def _significance(term: float) -> str:
+    limit = significance(CAP)
+    return f"{limit:.0f}+" if term >= CAP else f"{significance(term):.0f}"
+
+
+def master_text(result: BisectionResult, master: Candidate) -> str:
+    """Return the date, the frames and the differing settings of a master."""
+    assert master.setup.kind is not None
+    frames = frames_stated(master.header)
+    parts: Sequence[str | None] = (
+        None if master.setup.taken_at is None else f"{master.setup.taken_at:%Y-%m-%d}",
+        None if frames is None else f"{frames} frames",
+        *(() if master.setup.kind is FrameKind.DARK_FLAT else _differences(result, master)),
+    )
+    return ", ".join(part for part in parts if part)
+
+
+def _differences(result: BisectionResult, master: Candidate) -> tuple[str, ...]:
+    assert master.setup.kind is not None
+    return settings_differences(result.setup, master.setup, master.setup.kind)

@@ -1,0 +1,37 @@
+"""Diagnoses of simulated nights, as `coldframe diagnose` makes them, but without files."""
+
+import numpy as np
+
+from coldframe.calibration.diagnosis.diagnosing import diagnose
+from coldframe.calibration.diagnosis.estimating.measuring import Masters
+from coldframe.calibration.diagnosis.examination import Examination, examine
+from coldframe.calibration.diagnosis.findings import Diagnosis
+from coldframe.calibration.frames.setup import setup_of
+from coldframe.calibration.lights.arithmetic import correction, dark_subtraction, scaled_subtraction
+from tests.calibration.diagnosis.faults import Fault
+from tests.calibration.diagnosis.nights import Night, Simulated, calibrated, simulate
+
+
+def examined(simulated: Simulated) -> Examination:
+    """Examine the lights of a simulated night."""
+    masters = simulated.masters
+    dark = (
+        dark_subtraction(masters.dark)
+        if masters.dark_scale == 1
+        else scaled_subtraction(masters.bias, masters.dark, masters.dark_scale, despite_glow=True)
+    )
+    height, width = simulated.night.size
+    header = simulated.headers[0]
+    stated = header.get("EGAIN")
+    return examine(
+        (light.astype(np.float32) for light in calibrated(simulated)),
+        setup_of({**header, "NAXIS1": width, "NAXIS2": height}),
+        Masters(correction(dark, masters.flat), masters.dark, masters.bias, masters.flat),
+        float(stated) if isinstance(stated, int | float) else None,
+        2 if simulated.night.mosaic else 1,
+    )
+
+
+def diagnosed(night: Night, fault: Fault) -> Diagnosis:
+    """Simulate a night with a fault and diagnose its lights."""
+    return diagnose(examined(simulate(night, fault)))

@@ -1,0 +1,127 @@
+"""The diagnosis of simulated nights: each fault at the strength that must be found, and nights without faults.
+
+`benchmarks/diagnosis.py` counts detections and false alarms over many nights; here, one night stands for each fault.
+"""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from coldframe.calibration.diagnosis.findings import Diagnosis, Kind
+from tests.calibration.diagnosis import faults
+from tests.calibration.diagnosis.examined_nights import diagnosed, examined
+from tests.calibration.diagnosis.faults import Fault
+from tests.calibration.diagnosis.nights import draw, simulate
+
+NIGHT = draw(110)
+COLOUR = draw(302, mosaic="RGGB")
+STARRY = draw(31, nebula_fill=0.0)
+
+CAUSES = {
+    "offset": "another offset",
+    "flat-pedestal": "subtracted",
+    "dark-leak": "light leaked into the darks",
+    "dark-temperature": "the temperature of the dark differs",
+    "dust-shift": r"displaced by [567] px",
+    "dust-rotation": "turned by 3 degrees",
+    "focus": "the focus moved",
+    "new-mote": "a new dust mote",
+    "gone-mote": "is gone",
+    "other-filter": "other shadows",
+    "fixed-rows": "fixed pattern of rows",
+    "fixed-columns": "fixed pattern of columns",
+    "row-noise": "noise of rows",
+    "few-darks": "too few frames in the dark",
+    "few-flats": "too few frames in the flat",
+    "colour": "differs between colours",
+}
+
+
+def first(diagnosis: Diagnosis) -> tuple[Kind, str]:
+    """Return the kind and the cause of the most harmful finding."""
+    found = diagnosis.findings[0]
+    assert found.matters
+    return found.kind, found.cause
+
+
+@pytest.mark.parametrize("fault", faults.must_reach(NIGHT.sky_adu, NIGHT.noise_adu), ids=str)
+def test_each_fault_is_found_with_its_cause(fault: Fault) -> None:
+    diagnosis = diagnosed(NIGHT, fault)
+    kind, cause = first(diagnosis)
+    assert kind == fault.kind
+    assert re.search(CAUSES[fault.name], cause)
+    assert not diagnosis.is_clean
+    assert cause in diagnosis.verdict
+
+
+@pytest.mark.parametrize("form", ["plane", "bowl"])
+def test_the_shape_of_a_colour_is_found(form: str) -> None:
+    assert first(diagnosed(COLOUR, faults.colour(0.01, form=form)))[0] is Kind.COLOUR
+
+
+@pytest.mark.parametrize("seed", range(120, 123))
+@pytest.mark.parametrize("mosaic", [None, "RGGB"])
+def test_clean_nights_are_clean(seed: int, mosaic: str | None) -> None:
+    diagnosis = diagnosed(draw(seed, mosaic=mosaic), faults.none())
+    assert diagnosis.is_clean, diagnosis.findings
+    assert diagnosis.verdict == "The lights calibrate clean."
+    assert set(diagnosis.seen_down_to) | set(diagnosis.untested) == set(Kind) - {Kind.MASTERS}
+
+
+def test_a_steep_gradient_of_the_sky_is_no_fault() -> None:
+    assert diagnosed(replace(NIGHT, gradient=0.3), faults.none()).is_clean
+
+
+def test_an_uneven_flat_needs_a_meridian_flip() -> None:
+    fault = faults.uneven_flat(0.1)
+    assert first(diagnosed(replace(STARRY, flip=True), fault))[0] is Kind.GRADIENT
+    without = diagnosed(replace(STARRY, flip=False), fault)
+    assert "both sides of the meridian" in without.untested[Kind.GRADIENT]
+
+
+def test_a_longer_dark_is_recognised_by_its_header() -> None:
+    kind, cause = first(diagnosed(NIGHT, faults.dark_exposure(1.2)))
+    assert kind is Kind.AMP_GLOW
+    assert "exposure of the dark is longer" in cause
+
+
+def test_lines_that_alternate_are_found() -> None:
+    kind, cause = first(diagnosed(NIGHT, faults.odd_even(0.02)))
+    assert kind is Kind.BANDING
+    assert "odd and even rows" in cause
+
+
+def test_a_pedestal_left_in_the_lights_is_named() -> None:
+    kind, cause = first(diagnosed(NIGHT, faults.light_pedestal()))
+    assert kind is Kind.OVERCORRECTION
+    assert "still contain their pedestal" in cause
+
+
+def test_an_old_dark_is_not_one_of_another_temperature() -> None:
+    kind, cause = first(diagnosed(NIGHT, faults.old_dark(0.2)))
+    assert kind is Kind.TEMPERATURE
+    assert "the dark is old" in cause
+
+
+def test_one_light_shows_large_faults() -> None:
+    night = replace(NIGHT, lights=1)
+    assert first(diagnosed(night, faults.dark_temperature_c(2.0)))[0] is Kind.TEMPERATURE
+    assert first(diagnosed(night, faults.flat_pedestal(0.15)))[0] is Kind.OVERCORRECTION
+    assert "one light" in str(diagnosed(night, faults.none()).untested[Kind.BANDING])
+
+
+def test_the_gain_follows_from_the_flats_and_shows_their_pedestal() -> None:
+    clean = examined(simulate(NIGHT, faults.none()))
+    assert clean.gain is not None
+    assert clean.gain.from_flat == pytest.approx(NIGHT.e_per_adu, rel=0.01)
+    wrong = examined(simulate(NIGHT, faults.flat_pedestal(0.05)))
+    assert wrong.gain is not None
+    assert wrong.gain.from_flat == pytest.approx(1.05 * NIGHT.e_per_adu, rel=0.015)
+
+
+def test_the_temperature_follows_from_hot_pixels() -> None:
+    hot = examined(simulate(NIGHT, faults.dark_temperature_c(-1.0))).hot
+    assert hot is not None
+    expected_c = 6.0 / NIGHT.doubling_c  # the dark current of this night doubles in other steps
+    assert hot.light_warmer_c == pytest.approx(expected_c, abs=0.1)
