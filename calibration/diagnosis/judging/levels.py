@@ -21,7 +21,7 @@ LEAST_BY_NOISE = 0.15
 """Smallest pedestal that the photon noise alone shows, relative to the sky; nebulae add noise, and
 no flat confirms the gain."""
 
-OTHER_RESPONSE = Estimate(0.004, 0.004)
+OTHER_RESPONSE = Estimate(0.004, 0.003)
 """The pattern of the pixels depends on the colour of the light, so that the flat removes it incompletely; the pedestal
 that this imitates, relative to the sky, for the correlation of the patterns of 0.994 to 1 in simulated nights."""
 
@@ -68,7 +68,7 @@ def pedestal_findings(examined: Examination) -> Iterator[Finding]:
         return
     if (
         found.genuine < LEAST_GENUINE
-        or response.significance <= SIGNIFICANT
+        or _significance(response, noise) <= SIGNIFICANT
         or abs(response.value) <= LEAST_OF_SKY * sky
     ):
         return
@@ -142,6 +142,12 @@ def _chi_squares(examined: Examination, response: Estimate, noise: Estimate) -> 
 def _gradient_chi2(examined: Examination) -> float:
     assert examined.pedestals is not None
     return examined.pedestals.across_adu.significance**2 + examined.pedestals.down_adu.significance**2
+
+
+def _significance(response: Estimate, noise: Estimate) -> float:
+    """Return the significance of a pedestal, of both witnesses together if the photon noise confirms the responses."""
+    agree = response.value * noise.value > 0 and noise.significance > NAMED_SIGMA
+    return hypot(response.significance, noise.significance) if agree else response.significance
 
 
 def _apart(one: Estimate, other: Estimate) -> float:
