@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
 
@@ -346,13 +347,16 @@ class LightReading:
     advance: Callable[[], None]
     read: list[LightSource] = field(default_factory=list)
     refused: list[tuple[Path, FrameFileError | MismatchError]] = field(default_factory=list)
+    _digests: dict[bytes, Path] = field(default_factory=dict)
 
     def signals(self, lights: Sequence[LightSource]) -> Iterator[F32]:
         """Yield the calibrated lights, ADU: float32, shape (height, width)."""
         for light in lights:
             try:
                 pixels, signal = self._calibrated(light)
-                _require_contrast(signal, light.source)
+                _require_contrast(pixels, light.source)
+                _require_adu(signal, light.source)
+                self._require_new(pixels, light.source)
             except (FrameFileError, MismatchError) as error:
                 self.refused.append((light.path, error))
             else:
@@ -362,6 +366,12 @@ class LightReading:
                 del pixels
                 yield signal
             self.advance()
+
+    def _require_new(self, pixels: NDArray[np.uint16] | F32, path: Path) -> None:
+        """Refuse a copy of an earlier light, whose noise would look like a pattern that is fixed on the sensor."""
+        digest = blake2b(np.ascontiguousarray(pixels).data).digest()
+        if (other := self._digests.setdefault(digest, path)) != path:
+            raise FrameFileError(path, f"its pixels are those of {other}: each light counts only once")
 
     def _calibrated(self, light: LightSource) -> tuple[NDArray[np.uint16] | F32, F32]:
         """Return the pixels of a light and its calibrated signal, both in ADU."""
@@ -407,11 +417,15 @@ def _pedestal_adu(header: Header) -> float:
     return abs(float(value)) if isinstance(value, int | float) else 0.0
 
 
-def _require_contrast(signal: F32, path: Path) -> None:
+def _require_contrast(pixels: NDArray[np.uint16] | F32, path: Path) -> None:
+    sampled = pixels[::7, ::7]
+    if sampled.min() == sampled.max():
+        raise FrameFileError(path, f"all its pixels have the same value, {float(sampled.min()):g} ADU")
+
+
+def _require_adu(signal: F32, path: Path) -> None:
     sampled = signal[::7, ::7]
     low, high = float(sampled.min()), float(sampled.max())
-    if low == high:
-        raise FrameFileError(path, f"all its pixels have the same value, {low:g} ADU")
     if max(abs(low), abs(high)) > MOST_ADU:
         raise FrameFileError(path, f"its values, from {low:.3g} to {high:.3g}, are not in ADU")
 

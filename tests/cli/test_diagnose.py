@@ -429,6 +429,26 @@ def test_small_images_are_refused(tmp_path: Path) -> None:
     assert "too small" in refused(diagnose(path))
 
 
+def test_copies_of_a_light_count_once(shoot: Shoot, tmp_path: Path) -> None:
+    night = shoot()
+    copies = [tmp_path / f"copy{number}.fits" for number in range(3)]
+    for copy in copies:
+        copy.write_bytes(night.lights[0].read_bytes())
+    result = diagnose(*copies, *night.given, "--json")
+    assert result.exit_code == ExitCode.INCOMPLETE
+    assert len(json.loads(result.stdout)["lights"]) == 1
+    assert result.stderr.count(f"its pixels are those of {copies[0]}") == len(copies) - 1
+
+
+def test_raw_lights_without_contrast_are_refused(shoot: Shoot, tmp_path: Path) -> None:
+    night = shoot()
+    path = tmp_path / "light.fits"
+    fits.writeto(path, np.zeros(SIZE, np.uint16), fits.getheader(night.lights[0]))
+    result = diagnose(path, *night.given)
+    assert (result.exit_code, result.stdout) == (ExitCode.BAD_INPUT, "")
+    assert "the same value, 0 ADU" in result.stderr
+
+
 @pytest.mark.parametrize(("level", "reason"), [(0.0, "the same value, 0 ADU"), (1e30, "not in ADU")])
 def test_images_without_contrast_or_unit_are_refused(tmp_path: Path, level: float, reason: str) -> None:
     scatter = np.random.default_rng(1).normal(1, 0.1, (128, 200)).astype(np.float32)

@@ -69,7 +69,7 @@ def find_pattern(lines: F64, pixels: F64, noise_adu: F64, of_dark: F64 | None, p
     usual = np.median(pixels)
     good = (pixels > _FEWEST_PIXELS * usual).all(axis=0) & np.isfinite(_without_slopes(lines, period)).all(axis=0)
     good &= ~_outlying(np.where(good, np.nan_to_num(lines).mean(axis=0), 0.0))
-    if np.count_nonzero(good) < _FEWEST_LINES:
+    if np.count_nonzero(good) < _FEWEST_LINES or not noise_adu.any():
         unknown = Estimate(0.0, float("inf"))
         return LinePattern(unknown, unknown, unknown, 0.0, 0.0)
     values = lines[:, good]
@@ -78,7 +78,8 @@ def find_pattern(lines: F64, pixels: F64, noise_adu: F64, of_dark: F64 | None, p
     alternating = 2 * (values * odd_even).mean(axis=1)
     alternated = np.where(np.arange(lines.shape[1]) % 2 == 0, 0.5, -0.5)
     flat = _without_slopes(lines - alternating[:, None] * alternated, period)[:, good]
-    own = flat.var(axis=1) - (noise_adu[:, None] ** 2 / pixels[:, good]).mean(axis=1) * RETAINED
+    of_pixels = (noise_adu[:, None] ** 2 / pixels[:, good]).mean(axis=1) * RETAINED
+    own = flat.var(axis=1) - of_pixels
     own_adu2 = Estimate(float(own.mean()) / RETAINED, float(flat.var(axis=1).mean() * np.sqrt(2 / (count * lights))))
     error = float(values.std(axis=1).mean() * 2 / np.sqrt(count * lights))
     mean_alternating = Estimate(float(alternating.mean()), max(error, spread(alternating) / np.sqrt(lights)))
@@ -88,7 +89,8 @@ def find_pattern(lines: F64, pixels: F64, noise_adu: F64, of_dark: F64 | None, p
         pairs = lights * (lights - 1)
         each = (total**2 - (flat**2).sum(axis=0)) / pairs
         # Error without a common pattern; two of four residuals without mean and slope are independent.
-        own_noise = max(float(flat.var(axis=1).mean()) - float(each.mean()), 0.0)
+        # Copies of one light scatter less than the noise of their pixels, from which nothing can follow.
+        own_noise = max(float(flat.var(axis=1).mean()) - float(each.mean()), float(of_pixels.mean()))
         error = own_noise * np.sqrt(2 / (pairs * count * RETAINED))
         common = Estimate(float(each.mean()) / RETAINED, float(error) / RETAINED)
     correlation = 0.0
