@@ -65,14 +65,16 @@ def end_descendants(grace_s: float) -> None:
     Processes that were started after SIGTERM clean up, so they get the grace time, too. A process that waits for a disk
     does not end on SIGKILL; therefore the wait for it is bounded as well.
     """
+    # SIGCHLD stays pending while it is blocked, so that no end of a child is missed between a look and the wait.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     send(signal.SIGTERM, descendants())
     ends_s = time.monotonic() + grace_s
-    while has_children() and time.monotonic() < ends_s:
-        time.sleep(PERIOD_S)
+    while has_children() and (left_s := ends_s - time.monotonic()) > 0:
+        signal.sigtimedwait({signal.SIGCHLD}, left_s)
     ends_s = time.monotonic() + grace_s
     while has_children() and time.monotonic() < ends_s:
         send(signal.SIGKILL, descendants())
-        time.sleep(PERIOD_S)
+        signal.sigtimedwait({signal.SIGCHLD}, PERIOD_S)
 
 
 def send(number: signal.Signals, processes: set[int]) -> None:
