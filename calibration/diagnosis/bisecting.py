@@ -25,6 +25,7 @@ from coldframe.calibration.diagnosis.estimating.measuring import Masters
 from coldframe.calibration.diagnosis.examination import examine
 from coldframe.calibration.diagnosis.files import LightReading, LightSource, Watcher
 from coldframe.calibration.diagnosis.master_files import adu_master, load_masters, relative_flat
+from coldframe.calibration.diagnosis.stated_gain import stated_gain
 from coldframe.calibration.diagnosis.untestable import knowledge_of, with_readout_noise, without_untestable
 from coldframe.calibration.diagnosis.witnesses import DarkReference, RemainingDarks, dark_reference, terms_of
 from coldframe.calibration.files.frame_file import FrameFileError
@@ -159,7 +160,7 @@ class LightBisection:
                 remaining.watched(chain([first], signals)),
                 self.setup,
                 masters,
-                self.e_per_adu or self.lights[0].e_per_adu,
+                self.e_per_adu or stated_gain([(light.path, light.egain) for light in self.lights])[0],
                 self._period,
             )
             return terms_of(without_untestable(examined, known), remaining)

@@ -29,6 +29,7 @@ from coldframe.calibration.diagnosis.master_files import (
 )
 from coldframe.calibration.diagnosis.masters.looking import LightsAtHand, look_at_master
 from coldframe.calibration.diagnosis.negative_pixels import negative_findings
+from coldframe.calibration.diagnosis.stated_gain import stated_gain
 from coldframe.calibration.diagnosis.untestable import (
     knowledge_of,
     with_readout_noise,
@@ -45,7 +46,7 @@ from coldframe.calibration.lights.arithmetic import (
     Correction,
     MismatchError,
 )
-from coldframe.calibration.lights.files import egain, require_light
+from coldframe.calibration.lights.files import require_light
 from coldframe.calibration.lights.recipe import LightRecipe
 from coldframe.calibration.masters.flat_scaling import cfa_period
 from coldframe.calibration.masters.reading import HIGHEST_OF_FRACTIONS
@@ -105,8 +106,8 @@ class LightSource:
         Setup of the light in `source`.
     stage
         Processing of the pixels in `source`.
-    e_per_adu
-        Electrons per ADU according to the header; None if it states none.
+    egain
+        Value of the card EGAIN of `source`; None without the card.
     made_with
         Masters that calibrated `path`; None if its header names none.
     mended
@@ -117,7 +118,7 @@ class LightSource:
     source: Path
     setup: FrameSetup
     stage: Stage
-    e_per_adu: float | None
+    egain: HeaderValue | None
     made_with: MasterNames | None = None
     mended: bool = False
 
@@ -138,6 +139,8 @@ class DiagnosedSet:
         Lights that were read.
     refused
         Errors of the lights that could not be read.
+    notes
+        What else was noticed in the headers.
     """
 
     examined: Examination
@@ -145,6 +148,7 @@ class DiagnosedSet:
     masters: tuple[MasterInUse, ...]
     read: tuple[LightSource, ...]
     refused: tuple[tuple[Path, Exception], ...]
+    notes: tuple[str, ...] = ()
 
 
 Watcher = Callable[[NDArray[np.uint16] | F32, F32], None]
@@ -172,14 +176,14 @@ def light_source(path: Path, extension: Extension | None = None, stage: Stage | 
     setup = _setup_of_light(header, path)
     found = stage or _stage_of(header, path)
     if found is not Stage.COLDFRAME:
-        return LightSource(path, path, setup, found, egain(header))
+        return LightSource(path, path, setup, found, header.get("EGAIN"))
     names, mended = _names_in(header), bool(header.get("CFDEFNUM"))
     raw = _raw_beside(path, header)
     if raw is not None:
         raw_header = read_image_header(raw, extension)
         if _stage_of(raw_header, raw) is Stage.RAW:
-            return LightSource(path, raw, _setup_of_light(raw_header, raw), Stage.RAW, egain(raw_header), names)
-    return LightSource(path, path, setup, found, egain(header), names, mended)
+            return LightSource(path, raw, _setup_of_light(raw_header, raw), Stage.RAW, raw_header.get("EGAIN"), names)
+    return LightSource(path, path, setup, found, header.get("EGAIN"), names, mended)
 
 
 def _setup_of_light(header: Header, path: Path) -> FrameSetup:
@@ -296,8 +300,9 @@ def diagnose_set(
         hot_replaced=None if first.stage is Stage.OTHER else first.mended,
     )
     masters = replace(masters, planes=with_readout_noise(masters.planes, opening, period))
+    stated, reason = (e_per_adu, None) if e_per_adu else stated_gain([(light.path, light.egain) for light in lights])
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # lights without sky
-        examined = examine(chain([opening], signals), setup, masters, e_per_adu or first.e_per_adu, period)
+        examined = examine(chain([opening], signals), setup, masters, stated, period)
     examined = without_untestable(examined, known)
     diagnosis = diagnose(examined)
     more = (*negative_findings(examined, diagnosis.findings), *findings_about_masters(examined))
@@ -305,7 +310,12 @@ def diagnose_set(
     in_use = masters_in_use(setup, recipe, masters)
     diagnosis = with_header_evidence(diagnosis, {each.kind: each.differences for each in in_use})
     return DiagnosedSet(
-        examined, with_reasons(diagnosis, known, missing or {}), in_use, tuple(reading.read), tuple(reading.refused)
+        examined,
+        with_reasons(diagnosis, known, missing or {}),
+        in_use,
+        tuple(reading.read),
+        tuple(reading.refused),
+        () if reason is None else (reason,),
     )
 
 

@@ -146,7 +146,7 @@ class _Diagnoses:
         notes = (*dict.fromkeys(light.recipe.caveats for light in group.lights),)
         texts = [caveat for each in notes for caveat in each]
         name = set_name(found.read[0].setup)
-        results.append(SetResult(name, found, tuple(filter(None, (chosen.note, *dict.fromkeys(texts))))))
+        results.append(SetResult(name, found, tuple(filter(None, (chosen.note, *dict.fromkeys(texts), *found.notes)))))
         if seen is not None:
             pictures.append(seen)
 
