@@ -22,10 +22,10 @@ from coldframe.calibration.diagnosis.combinations import (
     other_flat_ways,
 )
 from coldframe.calibration.diagnosis.estimating.measuring import Masters
+from coldframe.calibration.diagnosis.estimating.stated_gain import stated_gain
 from coldframe.calibration.diagnosis.examination import examine
 from coldframe.calibration.diagnosis.files import LightReading, LightSource, Watcher
 from coldframe.calibration.diagnosis.master_files import adu_master, load_masters, relative_flat
-from coldframe.calibration.diagnosis.stated_gain import stated_gain
 from coldframe.calibration.diagnosis.untestable import knowledge_of, with_readout_noise, without_untestable
 from coldframe.calibration.diagnosis.witnesses import DarkReference, RemainingDarks, dark_reference, terms_of
 from coldframe.calibration.files.frame_file import FrameFileError

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.diagnosing import diagnose, with_findings
 from coldframe.calibration.diagnosis.estimating.measuring import Masters
+from coldframe.calibration.diagnosis.estimating.stated_gain import stated_gain
 from coldframe.calibration.diagnosis.examination import Examination, examine
 from coldframe.calibration.diagnosis.findings import Diagnosis, Finding, Kind
 from coldframe.calibration.diagnosis.header_evidence import with_header_evidence
@@ -29,7 +30,6 @@ from coldframe.calibration.diagnosis.master_files import (
 )
 from coldframe.calibration.diagnosis.masters.looking import LightsAtHand, look_at_master
 from coldframe.calibration.diagnosis.negative_pixels import negative_findings
-from coldframe.calibration.diagnosis.stated_gain import stated_gain
 from coldframe.calibration.diagnosis.untestable import (
     knowledge_of,
     with_readout_noise,
