@@ -85,7 +85,7 @@ class SetChoices:
         Raises
         ------
         ChoiceError
-            If a choice fits no set, or nothing is left to subtract from the chosen flats.
+            If a choice fits no set, if no set is left, or if nothing is left to subtract from the chosen flats.
         """
         for option, choices in (("--only", self.only), ("--skip", self.skip)):
             for choice in choices:
@@ -100,7 +100,10 @@ class SetChoices:
         orphans = [
             each for each in chosen if each.kind is FrameKind.DARK_FLAT and not _flats_of(each, chosen, settings)
         ]
-        return tuple(each for each in sets if each in chosen and each not in orphans)
+        left = tuple(each for each in sets if each in chosen and each not in orphans)
+        if not left and self:
+            raise ChoiceError("--only and --skip leave no set to shoot")
+        return left
 
 
 def parsed_choices(option: str, texts: Sequence[str]) -> tuple[SetChoice, ...]:

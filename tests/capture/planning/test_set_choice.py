@@ -88,6 +88,8 @@ def test_flats_take_a_bias_of_their_camera_settings_only() -> None:
             [],
             "--only dark-flats:L: dark flats have the exposure of their flats, so choose flats instead",
         ),
+        (["darks"], ["darks"], "--only and --skip leave no set to shoot"),
+        ([], ["bias,darks,flats,dark-flats"], "--only and --skip leave no set to shoot"),
         (["flats:L"], ["bias,dark-flats"], "--skip leaves neither dark flats nor bias frames for flats L"),
     ],
 )
