@@ -21,6 +21,7 @@ from coldframe.capture.monitoring.report.contents import MasterReport, NightRepo
 from coldframe.capture.monitoring.report.pixels import ImageSummary
 from coldframe.capture.monitoring.report.png import png_bytes
 from coldframe.capture.monitoring.report.time_budget import Activity, TimeSpent
+from coldframe.visible import visible
 
 _FOLDER = Path(__file__).parent
 
@@ -193,15 +194,22 @@ def style() -> Markup:
     return Markup((_FOLDER / "page.css").read_text("utf-8"))  # noqa: S704 - our own file
 
 
-@cache
-def _environment() -> Environment:
+def templates(folder: Path) -> Environment:
+    """Return the templates of a folder; text is escaped, and the filter `visible` shows control characters."""
     environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
+        loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["visible"] = visible
+    return environment
+
+
+@cache
+def _environment() -> Environment:
+    environment = templates(_FOLDER)
     environment.filters |= {
         "duration": duration_text,
         "exposure": exposure_text,

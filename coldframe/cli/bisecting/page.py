@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from coldframe.calibration.diagnosis.bisection import Part
-from coldframe.capture.monitoring.report.page import CONTROLS, data_uri, style
+from coldframe.capture.monitoring.report.page import CONTROLS, data_uri, style, templates
 from coldframe.cli.bisecting.results import (
     BisectionResult,
     left_text,
@@ -19,7 +17,6 @@ from coldframe.cli.bisecting.results import (
     verdict,
 )
 from coldframe.cli.diagnosing.pictures import SetPictures
-from coldframe.visible import visible
 
 _FOLDER = Path(__file__).parent
 
@@ -64,7 +61,7 @@ def page_of(result: BisectionResult, pictures: Pictures) -> str:
         for row in comparison.rows
     ]
     page = (
-        _environment()
+        templates(_FOLDER)
         .get_template("page.html.jinja")
         .render(
             style=style() + Markup((_FOLDER / "page.css").read_text("utf-8")),  # noqa: S704 - our own file
@@ -81,16 +78,3 @@ def page_of(result: BisectionResult, pictures: Pictures) -> str:
         )
     )
     return CONTROLS.sub(" ", page)
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["visible"] = visible
-    return environment

@@ -8,12 +8,12 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.findings import Finding, Kind, Sensitivity
-from coldframe.capture.monitoring.report.page import CONTROLS, data_uri, style
+from coldframe.capture.monitoring.report.page import CONTROLS, data_uri, style, templates
 from coldframe.capture.monitoring.report.svg import Axis, Chart, padded
 from coldframe.cli.diagnosing.marks import marks_of, overlay
 from coldframe.cli.diagnosing.pictures import SetPictures, fixed_picture
@@ -115,13 +115,7 @@ def page_of(results: Sequence[SetResult], pictures: Sequence[SetPictures]) -> st
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(_FOLDER)
     environment.filters |= {"visible": _words, "fix": _fix, "size": _size, "limit": _limit, "kind": GENTLE.get}
     return environment
 
