@@ -31,6 +31,7 @@ from coldframe.calibration.masters.reading import MasterPlanes
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 MOST_MAPS = 24
 """Largest number of lights whose bins are kept; more lights are thinned out evenly."""
@@ -128,8 +129,8 @@ def examine(
         If there are no lights.
     """
     gain = find_gain(masters.flat, masters.dark, stated_e_per_adu, period)
-    flat_bins = binned_flat(masters.planes.response, period)
-    motes = find_motes(flat_bins)
+    masters = without_unlit(masters)
+    motes = find_motes(binned_flat(masters.planes.response, masters.planes.masked, period))
     meter = LightMeter(masters, period, motes.mask)
     lights = _measured(meter, signals)
     if not lights:
@@ -184,14 +185,27 @@ def without_bins(light: LightMeasures) -> LightMeasures:
     return replace(light, bins=np.zeros((0, 0), np.float32))
 
 
-def binned_flat(response: F32, period: int) -> F32:
-    """Return the mean of each bin of a flat whose colours are scaled to a common level."""
+def without_unlit(masters: Masters) -> Masters:
+    """Return masters whose mask includes the pixels without light in the flat, even if the flat has no mask."""
+    if masters.flat is None or masters.flat.mean.shape != masters.planes.response.shape:
+        return masters
+    unlit = masters.flat.mean <= 0
+    if not unlit.any():
+        return masters
+    known = masters.planes.masked
+    return replace(masters, planes=replace(masters.planes, masked=unlit if known is None else unlit | known))
+
+
+def binned_flat(response: F32, masked: Mask | None, period: int) -> F32:
+    """Return the mean of each bin of a flat whose colours are scaled to a common level; NaN with a masked pixel."""
     height, width = (size // BIN * BIN for size in response.shape)
     scales = 1 / colour_medians(response, period).reshape(period, period)
     bins = np.zeros((height // BIN, width // BIN), np.float32)
     for y in range(BIN):
         for x in range(BIN):
             bins += response[y:height:BIN, x:width:BIN] * np.float32(scales[y % period, x % period])
+            if masked is not None:
+                bins[masked[y:height:BIN, x:width:BIN]] = np.nan
     return np.asarray(bins / PIXELS, np.float32)
 
 

@@ -9,7 +9,7 @@ from coldframe.calibration.diagnosis.findings import Diagnosis
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.lights.arithmetic import correction, dark_subtraction, scaled_subtraction
 from tests.calibration.diagnosis.faults import Fault
-from tests.calibration.diagnosis.nights import Night, Simulated, calibrated, simulate
+from tests.calibration.diagnosis.nights import Night, Simulated, simulate
 
 
 def examined(simulated: Simulated) -> Examination:
@@ -20,13 +20,14 @@ def examined(simulated: Simulated) -> Examination:
         if masters.dark_scale == 1
         else scaled_subtraction(masters.bias, masters.dark, masters.dark_scale, despite_glow=True)
     )
+    planes = correction(dark, masters.flat)
     height, width = simulated.night.size
     header = simulated.headers[0]
     stated = header.get("EGAIN")
     return examine(
-        (light.astype(np.float32) for light in calibrated(simulated)),
+        (((light - planes.subtracted) / planes.response).astype(np.float32) for light in simulated.lights),
         setup_of({**header, "NAXIS1": width, "NAXIS2": height}),
-        Masters(correction(dark, masters.flat), masters.dark, masters.bias, masters.flat),
+        Masters(planes, masters.dark, masters.bias, masters.flat, masters.dark_scale),
         float(stated) if isinstance(stated, int | float) else None,
         2 if simulated.night.mosaic else 1,
     )

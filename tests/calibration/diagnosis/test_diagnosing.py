@@ -6,8 +6,10 @@
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from coldframe.calibration.diagnosis.diagnosing import diagnose
 from coldframe.calibration.diagnosis.findings import Diagnosis, Kind
 from tests.calibration.diagnosis import faults
 from tests.calibration.diagnosis.examined_nights import diagnosed, examined
@@ -125,3 +127,17 @@ def test_the_temperature_follows_from_hot_pixels() -> None:
     assert hot is not None
     expected_c = 6.0 / NIGHT.doubling_c  # the dark current of this night doubles in other steps
     assert hot.light_warmer_c == pytest.approx(expected_c, abs=0.1)
+
+
+@pytest.mark.parametrize("has_mask", [False, True])
+def test_a_corner_without_light_in_the_flat_is_no_shadow(*, has_mask: bool) -> None:
+    night = replace(NIGHT, nebula_fill=0.0)
+    simulated = simulate(night, faults.none())
+    flat = simulated.masters.flat
+    height, width = flat.mean.shape
+    unlit = np.add.outer(np.arange(height), np.arange(width)) < 90
+    dark_corner = replace(
+        flat, mean=np.where(unlit, 0, flat.mean).astype(np.float32), masked=unlit if has_mask else None
+    )
+    diagnosis = diagnose(examined(replace(simulated, masters=replace(simulated.masters, flat=dark_corner))))
+    assert diagnosis.is_clean, diagnosis.findings
