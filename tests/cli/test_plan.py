@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from coldframe.calibration.library.library import Library
+from coldframe.capture.host import rig_lock
 from coldframe.cli import app
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.plan import NightRequest
@@ -41,6 +42,12 @@ SETS = """
 kind = "bias"
 count = 50
 """
+
+
+@pytest.fixture(autouse=True)
+def locks_of_this_test_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the locks in a private folder, because tests of other files may lock the rig on port 1 at the same time."""
+    monkeypatch.setattr(rig_lock, "FOLDERS", (tmp_path,))
 
 
 @pytest.fixture
