@@ -21,6 +21,7 @@ from benchmarks.diagnosis_speed import LARGE, measure_speed
 from coldframe.calibration.diagnosis.diagnosing import diagnose, with_findings
 from coldframe.calibration.diagnosis.files import findings_about_masters
 from coldframe.calibration.diagnosis.findings import Diagnosis, Finding, Kind
+from coldframe.calibration.diagnosis.master_files import WholeMasters
 from coldframe.calibration.diagnosis.negative_pixels import negative_findings
 from coldframe.calibration.diagnosis.untestable import knowledge_of, without_untestable
 from tests.calibration.diagnosis import faults, nights
@@ -220,7 +221,10 @@ def diagnosed(simulated: Simulated) -> Diagnosis:
     seen = examined(simulated)
     seen = without_untestable(seen, knowledge_of(seen.masters, calibrated=False, hot_replaced=False))
     found = diagnose(seen)
-    return with_findings(found, (*negative_findings(seen, found.findings), *findings_about_masters(seen)))
+    made = simulated.masters
+    masters = WholeMasters(made.dark, made.bias, made.flat)
+    more = (*negative_findings(seen, found.findings), *findings_about_masters(seen, masters))
+    return with_findings(found, more)
 
 
 def simulated_result(case: Case, seed: int) -> Result:

@@ -1,6 +1,7 @@
 """Settings of the whole test suite."""
 
 import asyncio
+import gc
 import shutil
 
 import pytest
@@ -23,3 +24,9 @@ def pytest_configure() -> None:
     # happen on a busy machine.
     settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("patient")
+
+
+def pytest_collection_finish() -> None:
+    # Nights collect garbage after each set. Without this, each collection would go through all modules and tests.
+    gc.collect()
+    gc.freeze()

@@ -21,10 +21,10 @@ from coldframe.calibration.diagnosis.combinations import (
     flat_ways,
     other_flat_ways,
 )
-from coldframe.calibration.diagnosis.estimating.measuring import Masters
-from coldframe.calibration.diagnosis.estimating.stated_gain import stated_gain
+from coldframe.calibration.diagnosis.estimating.thinned_masters import Masters, thinned, without_unlit
 from coldframe.calibration.diagnosis.examination import examine
 from coldframe.calibration.diagnosis.files import LightReading, LightSource, Watcher
+from coldframe.calibration.diagnosis.header_evidence import stated_gain
 from coldframe.calibration.diagnosis.master_files import adu_master, load_masters, relative_flat
 from coldframe.calibration.diagnosis.untestable import knowledge_of, with_readout_noise, without_untestable
 from coldframe.calibration.diagnosis.witnesses import DarkReference, RemainingDarks, dark_reference, terms_of
@@ -141,7 +141,7 @@ class LightBisection:
         dark_way, flat_way = self._ways[0][dark_part], self._ways[1][flat_part]
         dark, bias = (None if each is None else each.path for each in (dark_way.dark, dark_way.bias))
         recipe = LightRecipe(dark, bias, None, dark_way.scale, overscan=self.overscan)
-        undivided = load_masters(recipe, (self.setup.height, self.setup.width))
+        undivided = load_masters(recipe, (self.setup.height, self.setup.width), self._period)
         masters = _divided(undivided, self._flat(flat_way))
         applied = undivided if flat_way.flat is None else masters
         watcher = self.watcher_of(dark_part, flat_part)
@@ -180,8 +180,8 @@ def _divided(undivided: Masters, flat: MasterPlanes | None) -> Masters:
     """Return masters with a flat."""
     if flat is None:
         return undivided
-    planes = undivided.planes
-    return replace(undivided, planes=correction(Subtraction(planes.subtracted, planes.dark_variance), flat), flat=flat)
+    planes = correction(Subtraction(undivided.planes.subtracted, undivided.planes.dark_variance), flat)
+    return replace(undivided, planes=without_unlit(planes, flat.mean), flat=thinned(flat))
 
 
 def subtracted_again(flat: MasterPlanes, before: MasterPlanes | None, after: MasterPlanes) -> MasterPlanes:

@@ -11,19 +11,14 @@ from coldframe.calibration.diagnosis.estimating.dust import DustResult, find_dus
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate
 from coldframe.calibration.diagnosis.estimating.gain import Gain, excess_of_uncertainty, find_gain
 from coldframe.calibration.diagnosis.estimating.lines import LinePattern, columns_of, find_pattern, rows_of
-from coldframe.calibration.diagnosis.estimating.measuring import (
-    LightMeasures,
-    LightMeter,
-    Masters,
-    colour_medians,
-    scaled_hot,
-)
+from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures, LightMeter, colour_medians
 from coldframe.calibration.diagnosis.estimating.motes import Motes, find_motes
 from coldframe.calibration.diagnosis.estimating.pedestals import Pedestals, find_pedestals
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPattern, find_sensor_pattern
 from coldframe.calibration.diagnosis.estimating.smooth_maps import colour_shape, glow_residual
 from coldframe.calibration.diagnosis.estimating.star_ratios import Unevenness, find_unevenness
-from coldframe.calibration.diagnosis.estimating.thermometer import HotResidual, find_residual
+from coldframe.calibration.diagnosis.estimating.thermometer import HotResidual, find_residual, fraction_lacking
+from coldframe.calibration.diagnosis.estimating.thinned_masters import Masters, scaled_hot
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.kernels.block_sums import BIN, BLOCKS, PIXELS, SCATTER
@@ -59,6 +54,8 @@ class Examination:
         Pedestals of lights and flats; None without gain or flat.
     hot
         Hot pixels of the dark in the lights.
+    lacking
+        Fraction of pixels that are hot in the lights and not in the dark.
     rows, columns
         Patterns of lines.
     pattern
@@ -84,6 +81,7 @@ class Examination:
     gain: Gain | None
     pedestals: Pedestals | None
     hot: HotResidual | None
+    lacking: float | None
     rows: LinePattern
     columns: LinePattern
     pattern: SensorPattern
@@ -129,7 +127,6 @@ def examine(
         If there are no lights.
     """
     gain = find_gain(masters.flat, masters.dark, stated_e_per_adu, period)
-    masters = without_unlit(masters)
     motes = find_motes(binned_flat(masters.planes.response, masters.planes.masked, period))
     meter = LightMeter(masters, period, motes.mask)
     lights = _measured(meter, signals)
@@ -141,7 +138,7 @@ def examine(
     sky_adu = float(np.mean([light.sky_adu for light in lights]))
     kept = [light for light in lights if light.bins.size]
     pattern = find_sensor_pattern(kept)
-    with_flat = masters.flat is not None
+    with_dark, with_flat = masters.dark is not None, masters.flat is not None
     return Examination(
         len(lights),
         light,
@@ -153,13 +150,14 @@ def examine(
         None
         if gain is None or not total[..., BLOCKS].any()
         else find_pedestals(lights, gain, excess_of_uncertainty(masters.dark), excess_of_uncertainty(masters.flat)),
-        find_residual(lights, scaled_hot(meter.hot, masters.dark_scale)),
-        find_pattern(*rows_of(lights), noise, _dark_lines(masters.dark, 1), period),
-        find_pattern(*columns_of(lights), noise, _dark_lines(masters.dark, 0), period),
+        find_residual(lights, scaled_hot(masters.pattern.hot, masters.dark_scale)),
+        fraction_lacking(kept, masters.planes.subtracted, period) if with_dark and pattern.is_dithered else None,
+        find_pattern(*rows_of(lights), noise, masters.pattern.rows, period),
+        find_pattern(*columns_of(lights), noise, masters.pattern.columns, period),
         pattern,
         motes,
         find_dust(pattern, motes),
-        glow_residual(lights, noise_adu) if masters.dark is not None else None,
+        glow_residual(lights, noise_adu) if with_dark else None,
         colour_shape(lights, noise_adu),
         find_unevenness(kept, pattern.places),
         _error_fraction(masters.dark, 1.0, noise_adu),
@@ -168,32 +166,22 @@ def examine(
 
 
 def _measured(meter: LightMeter, signals: Iterable[F32]) -> list[LightMeasures]:
-    """Measure lights, and keep the bins of each, or of every second, every fourth and so on if there are many."""
+    """Measure lights, and keep the maps of each, or of every second, every fourth and so on if there are many."""
     lights: list[LightMeasures] = []
     step = 1
     for number, signal in enumerate(signals):
         light = meter.measure(signal)
-        lights.append(light if number % step == 0 else without_bins(light))
+        lights.append(light if number % step == 0 else without_maps(light))
         if sum(each.bins.size > 0 for each in lights) > MOST_MAPS:
             step *= 2
-            lights = [each if place % step == 0 else without_bins(each) for place, each in enumerate(lights)]
+            lights = [each if place % step == 0 else without_maps(each) for place, each in enumerate(lights)]
     return lights
 
 
-def without_bins(light: LightMeasures) -> LightMeasures:
-    """Return the measurements of a light without its bins, which need most of the memory."""
-    return replace(light, bins=np.zeros((0, 0), np.float32))
-
-
-def without_unlit(masters: Masters) -> Masters:
-    """Return masters whose mask includes the pixels without light in the flat, even if the flat has no mask."""
-    if masters.flat is None or masters.flat.mean.shape != masters.planes.response.shape:
-        return masters
-    unlit = masters.flat.mean <= 0
-    if not unlit.any():
-        return masters
-    known = masters.planes.masked
-    return replace(masters, planes=replace(masters.planes, masked=unlit if known is None else unlit | known))
+def without_maps(light: LightMeasures) -> LightMeasures:
+    """Return the measurements of a light without its bins and pixels, which need most of the memory."""
+    nothing = np.zeros((0, 0), np.float32)
+    return replace(light, bins=nothing, middle=nothing)
 
 
 def binned_flat(response: F32, masked: Mask | None, period: int) -> F32:
@@ -212,19 +200,6 @@ def binned_flat(response: F32, masked: Mask | None, period: int) -> F32:
 def _noise_of(tiles: F64) -> float:
     blocks = float(tiles[..., BLOCKS].sum())
     return float(np.sqrt(tiles[..., SCATTER].sum() / (PIXELS - 1) / blocks)) if blocks else float("nan")
-
-
-def _dark_lines(dark: MasterPlanes | None, axis: int) -> F64 | None:
-    return None if dark is None else line_residuals(dark.mean, axis)
-
-
-def line_residuals(plane: F32, axis: int) -> F64:
-    """Return the median of each line minus the mean of its group of four lines; NaN for lines that fill no group."""
-    levels = np.median(plane[:, ::5] if axis == 1 else plane[::5, :], axis=axis).astype(np.float64)
-    groups = levels[: levels.size // BIN * BIN].reshape(-1, BIN)
-    residuals = np.full(levels.size, np.nan)
-    residuals[: groups.size] = (groups - groups.mean(axis=1, keepdims=True)).ravel()
-    return residuals
 
 
 def _error_fraction(master: MasterPlanes | None, level_adu: float, noise_adu: float) -> float:

@@ -17,16 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.diagnosing import diagnose, with_findings
-from coldframe.calibration.diagnosis.estimating.measuring import Masters
-from coldframe.calibration.diagnosis.estimating.stated_gain import stated_gain
+from coldframe.calibration.diagnosis.estimating.thinned_masters import Masters
 from coldframe.calibration.diagnosis.examination import Examination, examine
 from coldframe.calibration.diagnosis.findings import Diagnosis, Finding, Kind
-from coldframe.calibration.diagnosis.header_evidence import with_header_evidence
+from coldframe.calibration.diagnosis.header_evidence import stated_gain, with_header_evidence
 from coldframe.calibration.diagnosis.master_files import (
     FULL_RANGE_ADU,
     MasterInUse,
+    WholeMasters,
     load_masters,
     masters_in_use,
+    read_masters,
 )
 from coldframe.calibration.diagnosis.masters.looking import LightsAtHand, look_at_master
 from coldframe.calibration.diagnosis.negative_pixels import negative_findings
@@ -288,7 +289,7 @@ def diagnose_set(
     if recipe.overscan is not None and first.stage is Stage.RAW:
         setup = setup.without(recipe.overscan)
     period = cfa_period(first.setup.mosaic or recipe.mosaic)
-    masters = load_masters(recipe, (setup.height, setup.width))
+    masters = load_masters(recipe, (setup.height, setup.width), period)
     reading = LightReading(recipe, masters, extension, watcher, advance)
     signals = reading.signals(lights)
     opening = next(signals, None)
@@ -305,7 +306,7 @@ def diagnose_set(
         examined = examine(chain([opening], signals), setup, masters, stated, period)
     examined = without_untestable(examined, known)
     diagnosis = diagnose(examined)
-    more = (*negative_findings(examined, diagnosis.findings), *findings_about_masters(examined))
+    more = (*negative_findings(examined, diagnosis.findings), *findings_about_masters(examined, read_masters(recipe)))
     diagnosis = with_findings(diagnosis, more)
     in_use = masters_in_use(setup, recipe, masters)
     diagnosis = with_header_evidence(diagnosis, {each.kind: each.differences for each in in_use})
@@ -319,13 +320,12 @@ def diagnose_set(
     )
 
 
-def findings_about_masters(examined: Examination) -> Iterator[Finding]:
+def findings_about_masters(examined: Examination, masters: WholeMasters) -> Iterator[Finding]:
     """Yield the faults of the masters by themselves that matter for the lights.
 
     The noise of masters is judged from the lights.
     """
-    masters = examined.masters
-    lights = LightsAtHand(examined.light.exposure_s or 0.0, examined.noise_adu, examined.sky_adu)
+    lights = LightsAtHand(examined.light.exposure_s or 0.0, examined.noise_adu, examined.sky_adu, examined.lacking)
     if masters.dark is not None:
         yield from _mattering(look_at_master(masters.dark, bias=masters.bias, flat=masters.flat, lights=lights))
     if masters.flat is not None:

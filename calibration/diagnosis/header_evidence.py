@@ -1,10 +1,16 @@
-"""The differences between headers as evidence for the causes of findings."""
+"""What headers contribute: the gain of the lights, and differences that are evidence for the causes of findings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from coldframe.calibration.diagnosis.findings import Diagnosis, Finding, Kind
+from coldframe.calibration.files.cards import HeaderValue
+from coldframe.calibration.lights.files import egain
 from coldframe.config.frames import FrameKind
+
+SAME_GAIN = 0.01
+"""Largest relative difference of gains that are regarded as equal; some drivers round them."""
 
 _DARK = (FrameKind.DARK, FrameKind.BIAS)
 
@@ -41,3 +47,30 @@ def _with_evidence(finding: Finding, differences: Mapping[FrameKind, tuple[str, 
         if differences.get(kind)
     ]
     return replace(finding, evidence="; ".join([finding.evidence, *stated])) if stated else finding
+
+
+def stated_gain(stated: Sequence[tuple[Path, HeaderValue | None]]) -> tuple[float | None, str | None]:
+    """Return the electrons per ADU that all headers state, and the reason if a stated value does not count.
+
+    Parameters
+    ----------
+    stated
+        Each light with the value of its card EGAIN; None without the card.
+
+    Returns
+    -------
+    e_per_adu
+        Electrons per ADU; None if no header states it, or if the headers do not agree.
+    reason
+        Why values in the headers are ignored; None if none is.
+    """
+    given = [(path, value) for path, value in stated if value is not None]
+    for path, value in given:
+        if egain({"EGAIN": value}) is None:
+            return None, f"EGAIN is ignored: {value!r} in {path.name} is not a number above 0"
+    gains = [gain for _, value in given if (gain := egain({"EGAIN": value})) is not None]
+    if not gains:
+        return None, None
+    if max(gains) > min(gains) * (1 + SAME_GAIN):
+        return None, f"EGAIN is ignored: the lights state values from {min(gains):g} to {max(gains):g}"
+    return gains[0], None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from coldframe.calibration.diagnosis.estimating.measuring import Masters
+from coldframe.calibration.diagnosis.estimating.thinned_masters import Masters, thinned_masters
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.frames.matching import settings_differences
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
@@ -47,8 +47,33 @@ class MasterInUse:
     differences: tuple[str, ...]
 
 
-def load_masters(recipe: LightRecipe, shape: tuple[int, int]) -> Masters:
-    """Read the masters of a recipe.
+@dataclass(frozen=True, slots=True, eq=False)
+class WholeMasters:
+    """The masters of a recipe with all pixels; None for masters that it does not use."""
+
+    dark: MasterPlanes | None
+    bias: MasterPlanes | None
+    flat: MasterPlanes | None
+
+
+def read_masters(recipe: LightRecipe) -> WholeMasters:
+    """Read the masters of a recipe; a dark without its bias gets the bias of the recipe.
+
+    Raises
+    ------
+    FrameFileError
+        If a master cannot be read.
+    MismatchError
+        If dark and bias differ in size.
+    """
+    dark = None if recipe.dark is None else adu_master(recipe.dark)
+    bias = None if recipe.bias is None else adu_master(recipe.bias)
+    flat = None if recipe.flat is None else relative_flat(recipe.flat)
+    return WholeMasters(dark if dark is None or bias is None else with_bias(dark, bias), bias, flat)
+
+
+def load_masters(recipe: LightRecipe, shape: tuple[int, int], period: int) -> Masters:
+    """Read the masters of a recipe, and keep what a diagnosis needs of them.
 
     Parameters
     ----------
@@ -56,6 +81,8 @@ def load_masters(recipe: LightRecipe, shape: tuple[int, int]) -> Masters:
         The masters; all may be missing.
     shape
         Shape of the lights, (height, width), which counts if there are no masters.
+    period
+        Distance between pixels of the same colour: 1, or 2 for a 2 x 2 filter array.
 
     Raises
     ------
@@ -64,11 +91,8 @@ def load_masters(recipe: LightRecipe, shape: tuple[int, int]) -> Masters:
     MismatchError
         If the masters differ in size.
     """
-    dark = None if recipe.dark is None else adu_master(recipe.dark)
-    bias = None if recipe.bias is None else adu_master(recipe.bias)
-    flat = None if recipe.flat is None else relative_flat(recipe.flat)
-    if dark is not None and bias is not None:
-        dark = with_bias(dark, bias)
+    masters = read_masters(recipe)
+    dark, bias, flat = masters.dark, masters.bias, masters.flat
     only = dark or bias
     if dark is not None and bias is not None and recipe.dark_scale != 1:
         subtraction = scaled_subtraction(bias, dark, recipe.dark_scale, despite_glow=True)
@@ -77,7 +101,8 @@ def load_masters(recipe: LightRecipe, shape: tuple[int, int]) -> Masters:
     else:
         zeros = np.zeros(shape if flat is None else flat.mean.shape, np.float32)
         subtraction = Subtraction(zeros, zeros)
-    return Masters(correction(subtraction, flat), dark, bias, flat, recipe.dark_scale)
+    planes = correction(subtraction, flat)
+    return thinned_masters(planes, dark, bias, flat, period=period, dark_scale=recipe.dark_scale)
 
 
 def adu_master(path: Path) -> MasterPlanes:

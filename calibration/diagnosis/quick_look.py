@@ -15,17 +15,15 @@ from coldframe.calibration.diagnosis.estimating.dust import Change, DustResult
 from coldframe.calibration.diagnosis.estimating.gain import excess_of_uncertainty, find_gain
 from coldframe.calibration.diagnosis.estimating.lines import columns_of, find_pattern, rows_of
 from coldframe.calibration.diagnosis.estimating.measuring import (
-    HotPixels,
     LightMeasures,
     LightMeter,
-    Masters,
-    find_hot,
 )
 from coldframe.calibration.diagnosis.estimating.motes import Motes
 from coldframe.calibration.diagnosis.estimating.pedestals import Pedestals, find_pedestals
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPattern
 from coldframe.calibration.diagnosis.estimating.thermometer import find_residual
-from coldframe.calibration.diagnosis.examination import Examination, line_residuals
+from coldframe.calibration.diagnosis.estimating.thinned_masters import NO_PATTERN, Masters, dark_pattern, thinned
+from coldframe.calibration.diagnosis.examination import Examination, without_maps
 from coldframe.calibration.diagnosis.findings import Finding
 from coldframe.calibration.diagnosis.judging import dark_current, levels, noise
 from coldframe.calibration.diagnosis.negative_pixels import negative_findings
@@ -33,18 +31,13 @@ from coldframe.calibration.diagnosis.untestable import knowledge_of, with_readou
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.kernels.block_sums import BIN, BLOCKS, PIXELS, SCATTER
 from coldframe.calibration.lights.arithmetic import Correction
-from coldframe.calibration.masters.reading import MasterPlanes, sampled_master
+from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.config.frames import FrameKind
 
 F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
 
 FEWEST_BLOCKS = 1000
 """Smallest number of blocks without stars in all lights from which anything can be concluded."""
-
-_STEP = 3
-"""Step of the pixels of a master that are kept; an odd step covers every colour of a filter array."""
-
 
 ENOUGH_PIXELS = 2_000_000
 """Number of pixels of a light to examine; more pixels would cost time and reduce errors little."""
@@ -78,20 +71,18 @@ class MasterSummary:
     def __init__(self, period: int) -> None:
         self.period = period
         self.kept: dict[FrameKind, MasterPlanes] = {}
-        self.hot = HotPixels(np.zeros((2, 0), np.int64), np.zeros(0, np.float32), 0.0)
-        self.dark_lines: tuple[F64, F64] | None = None
+        self.pattern = NO_PATTERN
 
     def add(self, kind: FrameKind, master: MasterPlanes) -> None:
         """Summarise a master."""
         if kind is FrameKind.DARK:
-            self.hot = find_hot(master, self.period)
-            self.dark_lines = line_residuals(master.mean, 1), line_residuals(master.mean, 0)
-        self.kept[kind] = sampled_master(master, _STEP)
+            self.pattern = dark_pattern(master, self.period)
+        self.kept[kind] = thinned(master)
 
     def masters(self, planes: Correction) -> Masters:
         """Return the masters, of which only the planes have all pixels."""
-        kept = self.kept
-        return Masters(planes, kept.get(FrameKind.DARK), kept.get(FrameKind.BIAS), kept.get(FrameKind.FLAT))
+        dark, bias, flat = (self.kept.get(kind) for kind in (FrameKind.DARK, FrameKind.BIAS, FrameKind.FLAT))
+        return Masters(planes, dark, bias, flat, self.pattern)
 
 
 class QuickLook:
@@ -130,21 +121,14 @@ class QuickLook:
         kernels.calibrate_light(
             pixels.reshape(-1), planes.subtracted.reshape(-1), planes.response.reshape(-1), signal.reshape(-1)
         )
-        measures = self._prepared(signal).measure(signal)
-        nothing = np.zeros((0, 0), np.float32)
-        self._lights[path] = replace(measures, bins=nothing)
+        self._lights[path] = without_maps(self._prepared(signal).measure(signal))
 
     def _prepared(self, signal: F32) -> LightMeter:
         with self._preparing:
             if self._meter is None:
                 planes = with_readout_noise(self._masters.planes, signal, self._summary.period)
-                meter = LightMeter(
-                    replace(self._masters, planes=planes),
-                    self._summary.period,
-                    skipped_bins(signal.shape),
-                )
-                meter.hot = self._summary.hot
-                self._meter = meter
+                masters = replace(self._masters, planes=planes)
+                self._meter = LightMeter(masters, self._summary.period, skipped_bins(signal.shape))
             return self._meter
 
     def findings(self) -> list[Finding] | None:
@@ -172,7 +156,7 @@ class QuickLook:
         tiles = [light.tiles for light in lights]
         scatter = np.array([each[..., SCATTER].sum() / max(each[..., BLOCKS].sum(), 1) for each in tiles])
         noise_adu = np.sqrt(scatter / (PIXELS - 1))
-        rows, columns = self._summary.dark_lines or (None, None)
+        pattern = self._summary.pattern
         nothing = np.zeros((0, 0), np.float32)
         examined = Examination(
             lights=len(lights),
@@ -183,9 +167,10 @@ class QuickLook:
             negative=float(np.mean([light.negative for light in lights])),
             gain=self._gain,
             pedestals=self._pedestals(lights),
-            hot=find_residual(lights, self._summary.hot),
-            rows=find_pattern(*rows_of(lights), noise_adu, rows, self._summary.period),
-            columns=find_pattern(*columns_of(lights), noise_adu, columns, self._summary.period),
+            hot=find_residual(lights, self._summary.pattern.hot),
+            lacking=None,
+            rows=find_pattern(*rows_of(lights), noise_adu, pattern.rows, self._summary.period),
+            columns=find_pattern(*columns_of(lights), noise_adu, pattern.columns, self._summary.period),
             pattern=SensorPattern(nothing, nothing, (), is_dithered=False),
             motes=Motes(nothing, nothing > 0, np.zeros((0, 2)), np.zeros(0)),
             dust=DustResult(Change.NONE, 0.0),

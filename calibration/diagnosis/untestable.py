@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.dust import Change, DustResult
-from coldframe.calibration.diagnosis.estimating.measuring import Masters, pixel_variance
+from coldframe.calibration.diagnosis.estimating.measuring import pixel_variance
+from coldframe.calibration.diagnosis.estimating.thinned_masters import Masters
 from coldframe.calibration.diagnosis.examination import Examination
 from coldframe.calibration.diagnosis.findings import Diagnosis, Kind, Sensitivity
 from coldframe.calibration.lights.arithmetic import Correction
@@ -92,6 +93,8 @@ def without_untestable(examined: Examination, known: Knowledge) -> Examination:
         examined = replace(examined, pedestals=None)
     if known.hot_replaced:
         examined = replace(examined, hot=None)
+    if known.hot_replaced is not False:
+        examined = replace(examined, lacking=None)
     if not known.flat_divided:
         # Without a division by the flat, vignetting changes colours and the flux of stars over the field.
         examined = replace(examined, colour=None, unevenness=None)

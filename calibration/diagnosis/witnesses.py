@@ -15,14 +15,10 @@ from coldframe.calibration.diagnosis.bisection import CAP, Terms, Witness
 from coldframe.calibration.diagnosis.estimating.dust import LEAST_GAIN, Change
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_fit
 from coldframe.calibration.diagnosis.estimating.lines import LinePattern
-from coldframe.calibration.diagnosis.estimating.measuring import (
-    MOST_TILES,
-    HotPixels,
-    LightMeasures,
-    find_hot,
-)
+from coldframe.calibration.diagnosis.estimating.measuring import MOST_TILES, LightMeasures
 from coldframe.calibration.diagnosis.estimating.smooth_maps import LEAST_GLOW as FAINTEST_GLOW
 from coldframe.calibration.diagnosis.estimating.thermometer import FEWEST, find_residual
+from coldframe.calibration.diagnosis.estimating.thinned_masters import HotPixels, find_hot
 from coldframe.calibration.diagnosis.examination import Examination, frames_of
 from coldframe.calibration.diagnosis.judging.dark_current import GLOW_SIGMA, LEAST_GLOW, LEAST_SLOPE
 from coldframe.calibration.diagnosis.judging.dark_current import SIGNIFICANT as HOT_SIGMA
@@ -146,8 +142,8 @@ class RemainingDarks:
 
 def _only_hot(hot_adu: F32) -> LightMeasures:
     """Return the measurements of a light of which only the hot pixels are known."""
-    bins, lines = np.zeros((0, 0), np.float32), np.zeros(0)
-    return LightMeasures(bins, lines, lines, lines, lines, lines, lines, hot_adu, 0.0)
+    maps, lines = np.zeros((0, 0), np.float32), np.zeros(0)
+    return LightMeasures(maps, lines, lines, lines, lines, lines, lines, hot_adu, 0.0, maps)
 
 
 def _remaining(levels: F64, of_dark: F64, noise_adu: float) -> Estimate | None:

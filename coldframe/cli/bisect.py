@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,13 @@ from coldframe.calibration.files.durable import write_durably
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.unpacking import Extension
 from coldframe.calibration.frames.names import under_one_name
-from coldframe.cli.bisecting.candidates import Choice, NamedMasters, library_candidates, named_candidates
+from coldframe.cli.bisecting.candidates import (
+    Choice,
+    NamedMasters,
+    NoMastersError,
+    library_candidates,
+    named_candidates,
+)
 from coldframe.cli.bisecting.json_object import json_object
 from coldframe.cli.bisecting.page import page_of
 from coldframe.cli.bisecting.results import BisectionResult
@@ -24,6 +30,7 @@ from coldframe.cli.diagnosing.results import set_name
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.library import configured_camera_names
 from coldframe.cli.light_groups import fault_text, find_lights, progress
+from coldframe.cli.plan import NightRequest
 from coldframe.errors import ColdframeError
 
 MOST_LIGHTS = 12
@@ -54,6 +61,8 @@ class Request:
         True to print a JSON object.
     page
         HTML file to write; None for none.
+    rig
+        Rig that shoots what is missing before the result is printed; None shoots nothing.
     """
 
     library: Path | None = None
@@ -62,6 +71,7 @@ class Request:
     extension: Extension | None = None
     as_json: bool = False
     page: Path | None = None
+    rig: NightRequest | None = None
 
 
 def bisect_lights(names: Sequence[str], request: Request) -> ExitCode:
@@ -78,13 +88,13 @@ def bisect_lights(names: Sequence[str], request: Request) -> ExitCode:
     -------
     ExitCode
         DONE if the best combination leaves nothing, INCOMPLETE if it leaves an artifact or lights could not be read,
-        and BAD_INPUT if nothing could be compared.
+        BAD_INPUT if nothing could be compared, or the exit code of a night that shot nothing.
     """
     if request.page is not None and request.page.exists():
         print(f"{request.page}: exists, and files are never overwritten: choose a different name", file=sys.stderr)
         return ExitCode.BAD_INPUT
     try:
-        return _bisected(find_lights(names), request)
+        return _bisected(find_lights(names), request) if request.rig is None else _shot(names, request, request.rig)
     except (ColdframeError, OSError, MemoryError) as error:
         print("; ".join(str(error).splitlines()) or type(error).__name__, file=sys.stderr)
         return ExitCode.BAD_INPUT
@@ -92,11 +102,34 @@ def bisect_lights(names: Sequence[str], request: Request) -> ExitCode:
         return ExitCode.INTERRUPTED
 
 
+def _shot(names: Sequence[str], request: Request, rig: NightRequest) -> ExitCode:
+    """Shoot what is missing, and then compare all masters."""
+    from coldframe.cli.bisecting.shooting import library_of, shoot_what_is_missing  # noqa: PLC0415 - it loads the rig
+
+    paths = find_lights(names)
+    request = replace(request, library=library_of(rig))
+    code = shoot_what_is_missing(paths[0].parent, rig, lambda: _compared(paths, replace(request, page=None))[0])
+    return _bisected(paths, request) if code in {ExitCode.DONE, ExitCode.INCOMPLETE} else code
+
+
 def _bisected(paths: Sequence[Path], request: Request) -> ExitCode:
+    result, pictures = _compared(paths, request)
+    for path, error in result.bisected.refused:
+        print(fault_text([path], error), file=sys.stderr)
+    if request.page is not None:
+        write_durably(request.page, [page_of(result, pictures).encode()])
+    print(json_object(result) if request.as_json else text_of(result))
+    if request.page is not None and not request.as_json:
+        print(f"\npictures: {request.page}")
+    return ExitCode.DONE if result.is_clean and not result.bisected.refused else ExitCode.INCOMPLETE
+
+
+def _compared(paths: Sequence[Path], request: Request) -> tuple[BisectionResult, dict[tuple[Part, Part], SetPictures]]:
+    """Compare all masters; return the result and, if a page is requested, the pictures."""
     lights, notes = _chosen_lights(_sources(paths, request.extension))
     choice = _choice(lights[0], request)
     if not choice.candidates.darks and not choice.candidates.biases and not choice.candidates.flats:
-        raise UnsuitableLightsError("no dark, bias or flat fits these lights: name them with --dark, --bias and --flat")
+        raise NoMastersError("no dark, bias or flat fits these lights: name them with --dark, --bias and --flat")
     if choice.left_out:
         notes.append(f"{choice.left_out} older masters that fit were left out; name masters to compare them")
     pictures: dict[tuple[Part, Part], SetPictures] = {}
@@ -120,14 +153,7 @@ def _bisected(paths: Sequence[Path], request: Request) -> ExitCode:
         bisection.advance = advance
         found = bisection.run()
     result = BisectionResult(set_name(lights[0].setup), choice.setup, choice.candidates, found, tuple(notes))
-    for path, error in found.refused:
-        print(fault_text([path], error), file=sys.stderr)
-    if request.page is not None:
-        write_durably(request.page, [page_of(result, pictures).encode()])
-    print(json_object(result) if request.as_json else text_of(result))
-    if request.page is not None and not request.as_json:
-        print(f"\npictures: {request.page}")
-    return ExitCode.DONE if result.is_clean and not found.refused else ExitCode.INCOMPLETE
+    return result, pictures
 
 
 def _sources(paths: Sequence[Path], extension: Extension | None) -> list[LightSource]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from coldframe.cli.commands import frames, library, nights, rigs
+from coldframe.cli.commands import diagnosis, frames, library, nights, rigs
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.terminal import visible_output
 
@@ -25,8 +25,8 @@ COMMANDS: dict[Callable[..., None], str] = {
     rigs.notify: "Send a message to your phone.",
     rigs.camera: "Show the measured properties of the cameras.",
     frames.calibrate: "Calibrate lights with matching masters.",
-    frames.diagnose: "Find out whether lights calibrate clean.",
-    frames.bisect: "Find the master that brings in an artifact.",
+    diagnosis.diagnose: "Find out whether lights calibrate clean.",
+    diagnosis.bisect: "Find the master that brings in an artifact.",
     frames.verify: "Check a night's masters against its raw frames.",
     frames.combine: "Make masters from raw frames from any program.",
     frames.defects: "Map the sensor's defects from masters.",

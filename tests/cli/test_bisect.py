@@ -1,6 +1,7 @@
 """`coldframe bisect` on a written night with an old dark and an old flat."""
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -8,11 +9,14 @@ from typing import Any
 
 import jsonschema
 import pytest
+from astropy.io.fits import getheader
 from typer.testing import CliRunner, Result
 
 from coldframe.calibration.masters.master_frame import MasterFrame, master_name, write_master
 from coldframe.cli import app
 from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.plan import NightRequest
+from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
 from tests.calibration.diagnosis import faults, nights
 
@@ -178,3 +182,55 @@ def test_unsuitable_input_is_refused(files: Files, tmp_path: Path) -> None:
     other = nights.simulate(replace(NIGHT, exposure_s=NIGHT.exposure_s * 2, lights=1))
     (path, *_), _ = nights.write(other, tmp_path)
     assert "belong to 2 sets" in refused(bisect(light, path, "--dark", files.old_dark))
+
+
+def test_missing_masters_are_shot_before_the_comparison(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, library = tmp_path / "coldframe.toml", tmp_path / "storage" / "library"
+    config.write_text(f'{example_night("small").read_text("utf-8")}[storage]\nfolder = "{library.parent}"\n', "utf-8")
+    shot: list[NightRequest] = []
+
+    def night(request: NightRequest, **_: bool) -> ExitCode:
+        shot.append(request)
+        shutil.copytree(files.library, library)
+        return ExitCode.DONE
+
+    monkeypatch.setattr("coldframe.cli.bisecting.shooting.run_night", night)
+    result = bisect(files.lights, "--shoot", "--config", config)
+    assert "there is no library here yet" in result.stderr
+    assert shot == [NightRequest(config, lights=files.lights, only=("darks", "flats"), redo=True)]
+    assert "The dark brings in hot pixels" in " ".join(result.stdout.split())
+    assert bisect(files.lights, "--shoot", "--config", config).exit_code == ExitCode.DONE
+    assert len(shot) == 1
+    for path in library.glob("*Flat*"):
+        path.unlink()
+    bisect(files.lights, "--shoot", "--config", config)
+    assert shot[1:] == [NightRequest(config, lights=files.lights, only=("flats",), redo=True)]
+
+
+def test_a_night_that_fails_ends_the_bisection(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coldframe.cli.bisecting.shooting.run_night", lambda *_, **__: ExitCode.ABORTED)
+    result = bisect(files.lights, "--shoot", "--simulate", "small", "--folder", tmp_path)
+    assert (result.exit_code, result.stdout) == (ExitCode.ABORTED, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [(["--shoot", "--json"], "--shoot"), (["--shoot", "--library", "x"], "--shoot"), (["--folder", "x"], "--folder")],
+)
+def test_options_that_contradict_shooting(files: Files, arguments: list[str], hint: str) -> None:
+    result = bisect(files.lights, *arguments)
+    assert result.exit_code == ExitCode.BAD_INPUT
+    assert hint in result.stderr
+
+
+@pytest.mark.deep
+def test_a_simulated_rig_shoots_what_a_bisection_lacks(tmp_path: Path) -> None:
+    rig = ["--simulate", "small", "--folder", tmp_path / "night"]
+    assert CliRunner().invoke(app, ["simulate", "small", "--lights", str(tmp_path / "lights")]).exit_code == 0
+    one_filter = [path for path in (tmp_path / "lights").iterdir() if getheader(path)["FILTER"] == "L"]
+    result = bisect(*one_filter, "--shoot", *rig)
+    assert "shooting darks and flats" in result.stderr
+    assert "D1" in result.stdout
+    assert "F1" in result.stdout

@@ -4,6 +4,7 @@ For a single seed, the command prints all events. The night's files stay in the 
 """
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -120,7 +121,7 @@ def play_all(seeds: Iterable[int], processes: int | None = None) -> Tally:
     processes = min(processes or len(os.sched_getaffinity(0)), max(len(wanted) // len(HANDS), 1))
     tally, began_s = Tally(processes=processes), time.perf_counter()
     # Each block is run by one process, which caches the values that it has learned about rigs.
-    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_quietly) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_prepare) as pool:
         for report in pool.map(play, wanted, chunksize=len(HANDS)):
             tally.add(report)
             if report.wrong:
@@ -129,8 +130,12 @@ def play_all(seeds: Iterable[int], processes: int | None = None) -> Tally:
     return tally
 
 
-def _quietly() -> None:
+def _prepare() -> None:
     logging.disable()
+    # Nights collect garbage after each set. After one night, all modules are loaded, and collections may omit them.
+    play(0)
+    gc.collect()
+    gc.freeze()
 
 
 def _story(after: TroubledRun) -> Iterator[str]:

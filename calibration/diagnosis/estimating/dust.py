@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_ratio
 from coldframe.calibration.diagnosis.estimating.motes import Motes, disc_area, disc_sums, scaled, turned
+from coldframe.calibration.diagnosis.estimating.registration import fast_size
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPattern
 from coldframe.calibration.diagnosis.estimating.smoothing import smoothed
+from coldframe.calibration.threads import parallel_map
 
 F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
 
 MOST_SHIFT = 16
 """Largest shift to look for, in bins."""
@@ -188,12 +189,13 @@ def _best_change(seen: _Seen, motes: Motes) -> tuple[DustResult, F32]:
     none = DustResult(Change.NONE, 0.0), np.zeros_like(template)
     if not motes.mask.any():
         return none
-    found = [_shift(seen, template, template, 0.0), _amplitude(seen, motes)]
+    true = _Correlation(seen, template)
+    found = [_shift(true, template, template, 0.0), _amplitude(seen, motes)]
     found += [_scaled(seen, motes, factor) for factor in SCALES]
     # Without a remainder in the shadows, no rotation can improve it.
     count = np.count_nonzero(motes.mask)
     if _remainder(seen, motes) > 3 * np.sqrt(2 * count) or max(each.gain for each, _ in found) > LEAST_GAIN / 2:
-        found += [_shift(seen, template, turned(template, angle), angle) for angle in ANGLES]
+        found += parallel_map(lambda angle: _shift(true, template, turned(template, angle), angle), ANGLES)
     inside = [each for each in found if max(abs(each[0].down), abs(each[0].across)) < MOST_SHIFT]
     best, model = max(inside, key=lambda each: _comparable_gain(each[0]), default=none)
     if best.change in {Change.SHIFTED, Change.TURNED}:
@@ -243,9 +245,9 @@ def _scaled(seen: _Seen, motes: Motes, factor: float) -> tuple[DustResult, F32]:
     return DustResult(Change.SCALED, seen.gain(model), scale=factor, error=0.025), model
 
 
-def _shift(seen: _Seen, template: F32, changed: F32, angle: float) -> tuple[DustResult, F32]:
+def _shift(true: "_Correlation", template: F32, changed: F32, angle: float) -> tuple[DustResult, F32]:
     """Return the best shift of the (turned) template, by the correlation of the true shadows with it."""
-    gains = _gains(seen, template, changed)
+    gains = true.gains(changed)
     down, across = np.unravel_index(int(np.argmax(gains)), gains.shape)
     shift = int(down) - MOST_SHIFT, int(across) - MOST_SHIFT
     errors = [_vertex_error(gains[:, across], int(down)), _vertex_error(gains[down, :], int(across))]
@@ -288,21 +290,25 @@ def _moved(plane: F32, down: float, across: float) -> F32:
     return np.asarray(moved, np.float32)
 
 
-def _gains(seen: _Seen, template: F32, changed: F32) -> F64:
-    """Return the improvement by `changed`, shifted, in place of `template`, for each shift up to `MOST_SHIFT`."""
-    shape = tuple(size + 2 * MOST_SHIFT for size in template.shape)
-    true = seen.weight * (seen.residual + template)
-    cross = np.fft.irfft2(np.fft.rfft2(true, shape) * np.conj(np.fft.rfft2(changed, shape)), shape)
-    norm = np.fft.irfft2(np.fft.rfft2(seen.weight, shape) * np.conj(np.fft.rfft2(np.square(changed), shape)), shape)
-    constant = float((seen.weight * np.square(template)).sum(dtype=np.float64)) + 2 * float(
-        (seen.weight * seen.residual * template).sum(dtype=np.float64)
-    )
-    gains = 2 * cross - norm - constant
-    steps = np.arange(-MOST_SHIFT, MOST_SHIFT + 1)
-    return np.asarray(gains[np.ix_(steps, steps)])
+class _Correlation:
+    """Correlates the true shadows with changed ones; the spectra of the true ones are needed for every rotation."""
+
+    def __init__(self, seen: _Seen, template: F32) -> None:
+        self._shape = tuple(fast_size(size + 2 * MOST_SHIFT) for size in template.shape)
+        self._true = np.fft.rfft2(seen.weight * (seen.residual + template), self._shape)
+        self._weight = np.fft.rfft2(seen.weight, self._shape)
+        self._constant = float((seen.weight * template * (template + 2 * seen.residual)).sum(dtype=np.float64))
+
+    def gains(self, changed: F32) -> F32:
+        """Return the improvement by `changed`, shifted, in place of the template, for each shift up to `MOST_SHIFT`."""
+        cross = self._true * np.conj(np.fft.rfft2(changed, self._shape))
+        norm = self._weight * np.conj(np.fft.rfft2(np.square(changed), self._shape))
+        gains = np.fft.irfft2(2 * cross - norm, self._shape)
+        steps = np.arange(-MOST_SHIFT, MOST_SHIFT + 1)
+        return np.asarray(gains[np.ix_(steps, steps)] - self._constant)
 
 
-def _vertex_error(gains: F64, peak: int) -> float:
+def _vertex_error(gains: F32, peak: int) -> float:
     """Return the standard error of the place of a peak in chi-square, from its curvature; 1 at the edge."""
     if not 0 < peak < gains.size - 1:
         return 1.0

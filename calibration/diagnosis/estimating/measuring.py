@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.stars import star_bins
+from coldframe.calibration.diagnosis.estimating.thinned_masters import Masters
 from coldframe.calibration.kernels.block_sums import BIN, SUMS
-from coldframe.calibration.lights.arithmetic import Correction
-from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.calibration.threads import parallel_map, thread_count
 
 F32 = NDArray[np.float32]
@@ -25,57 +24,11 @@ SMALLEST_TILE = 5
 CUT_SIGMA = 6.0
 """A block with a residual beyond this many standard deviations contains a cosmic ray, a faint star or a defect."""
 
-HOT_SIGMA = 12.0
-"""Excess of a hot pixel over its neighbours in the master dark, in standard errors of the master."""
-
-ROUGH_SIGMA = 8.0
-"""Excess of a hot pixel over its neighbours, in standard deviations of ordinary neighbours, which lines increase."""
-
-MOST_HOT = 20_000
-"""Largest number of hot pixels to follow; the hottest are kept."""
+MIDDLE = 512
+"""Side of the area whose pixels are followed one by one through all lights; it has some hot pixels on every sensor."""
 
 _STEP = 7
 """Step of the sampled rows and columns; an odd step covers every colour of a filter array."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Masters:
-    """The masters that calibrate the lights, and the planes made of them.
-
-    Attributes
-    ----------
-    planes
-        What is subtracted from the lights, and what divides them.
-    dark, bias, flat
-        The masters; None for masters that were not used.
-    dark_scale
-        Exposure of the lights divided by that of the dark, if the dark is scaled; otherwise 1.
-    """
-
-    planes: Correction
-    dark: MasterPlanes | None = None
-    bias: MasterPlanes | None = None
-    flat: MasterPlanes | None = None
-    dark_scale: float = 1.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class HotPixels:
-    """Hot pixels of the master dark.
-
-    Attributes
-    ----------
-    places
-        Rows and columns: int64, shape (2, pixels).
-    excess_adu
-        Excess over the median of the neighbours: float32, shape (pixels,).
-    error_adu
-        Standard error of the excess.
-    """
-
-    places: NDArray[np.int64]
-    excess_adu: F32
-    error_adu: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +51,8 @@ class LightMeasures:
         Excess of the dark's hot pixels over their neighbours in the light, ADU above the dark.
     negative
         Fraction of pixels below zero, or clipped at zero.
+    middle
+        Pixels in the middle of the sensor, ADU above the dark: float32, shape (rows, columns), at most `MIDDLE` each.
     """
 
     bins: F32
@@ -109,16 +64,12 @@ class LightMeasures:
     column_pixels: F64
     hot_adu: F32
     negative: float
+    middle: F32
 
     @property
     def sky_adu(self) -> float:
         """Mean of the skies of all colours."""
         return float(self.skies_adu.mean())
-
-
-def scaled_hot(hot: HotPixels, scale: float) -> HotPixels:
-    """Return hot pixels as they are subtracted with a scaled dark."""
-    return HotPixels(hot.places, hot.excess_adu * np.float32(scale), hot.error_adu * scale)
 
 
 class LightMeter:
@@ -138,6 +89,7 @@ class LightMeter:
         self._masters = masters
         self._period = period
         self._avoided = avoided
+        self._hot = masters.pattern.hot
         height, width = masters.planes.subtracted.shape
         side = BIN * period
         blocks = (height // side, width // side)
@@ -146,17 +98,10 @@ class LightMeter:
         self._tiles = tuple(-(-count // self._tile) for count in blocks)
 
     @cached_property
-    def hot(self) -> HotPixels:
-        """The hot pixels of the master dark; none without a dark."""
-        if self._masters.dark is None:
-            return HotPixels(np.zeros((2, 0), np.int64), np.zeros(0, np.float32), 0.0)
-        return find_hot(self._masters.dark, self._period)
-
-    @cached_property
     def _defects(self) -> Mask:
         masked = self._masters.planes.masked
         found = np.zeros(self._masters.planes.subtracted.shape, np.bool_) if masked is None else masked.copy()
-        found[tuple(self.hot.places)] = True
+        found[tuple(self._hot.places)] = True
         return found
 
     def measure(self, signal: F32) -> LightMeasures:
@@ -225,7 +170,12 @@ class LightMeter:
             column_sums[1],
             self._hot_excess(signal),
             float((sampled <= 0).mean()),
+            self._middle(signal),
         )
+
+    def _middle(self, signal: F32) -> F32:
+        middle = middle_of(signal.shape)
+        return np.asarray(signal[middle] * self._masters.planes.response[middle], np.float32)
 
     def _photon_variance(self, signal: F32) -> float:
         """Return the variance of most pixels beyond that of the dark, ADU^2.
@@ -238,43 +188,15 @@ class LightMeter:
     def _hot_excess(self, signal: F32) -> F32:
         from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415
 
-        excess = np.empty(self.hot.excess_adu.size, np.float32)
-        kernels.excess_at(signal, self.hot.places, self._period, excess)
-        return np.asarray(excess * self._masters.planes.response[tuple(self.hot.places)], np.float32)
+        excess = np.empty(self._hot.excess_adu.size, np.float32)
+        kernels.excess_at(signal, self._hot.places, self._period, excess)
+        return np.asarray(excess * self._masters.planes.response[tuple(self._hot.places)], np.float32)
 
 
-def find_hot(dark: MasterPlanes, period: int) -> HotPixels:
-    """Find the hot pixels of a master dark."""
-    from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415
-
-    error = error_of(dark)
-    found = np.zeros(dark.mean.shape, np.bool_)
-    least = max(HOT_SIGMA * error, ROUGH_SIGMA * _roughness(dark.mean, period))
-    kernels.find_hot_pixels(dark.mean, period, least, found)
-    places = np.array(np.nonzero(found), np.int64)
-    excess = np.empty(places.shape[1], np.float32)
-    kernels.excess_at(dark.mean, places, period, excess)
-    if excess.size > MOST_HOT:
-        hottest = np.sort(np.argpartition(excess, -MOST_HOT)[-MOST_HOT:])
-        places, excess = np.ascontiguousarray(places[:, hottest]), excess[hottest]
-    return HotPixels(places, excess, error)
-
-
-def _roughness(dark: F32, period: int) -> float:
-    """Return the scatter of the differences of neighbours along rows or columns, the larger; it includes patterns."""
-    along = dark[::_STEP, 2 * period :: _STEP], dark[::_STEP, : -2 * period : _STEP]
-    across = dark[2 * period :: _STEP, ::_STEP], dark[: -2 * period : _STEP, ::_STEP]
-    return max(1.4826 * float(np.median(np.abs(one - other))) / 2**0.5 for one, other in (along, across))
-
-
-def error_of(master: MasterPlanes) -> float:
-    """Return the typical standard error of a master's pixels, from their scatter if the file does not state it."""
-    known = master.uncertainty[::_STEP, ::_STEP]
-    if known.any():
-        return float(np.median(known))
-    sampled = master.mean[::_STEP, :]
-    steps = sampled[:, 2::2] - sampled[:, :-2:2]
-    return float(1.4826 * np.median(np.abs(steps)) / np.sqrt(2))
+def middle_of(shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Return the middle of a sensor, from even rows and columns, so that it begins with the same colour."""
+    rows, columns = (slice(first := max(size - MIDDLE, 0) // 4 * 2, first + MIDDLE) for size in shape)
+    return rows, columns
 
 
 def colour_medians(plane: F32, period: int) -> F64:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.threads import parallel_map
+
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Spectrum = NDArray[np.complexfloating]
@@ -51,20 +53,38 @@ def places_of(residuals: Sequence[F32]) -> list[Place | None]:
     residuals
         Excess of the bins over their background in units of its spread: float32, shape (rows, columns).
     """
-    stars = [np.clip(np.nan_to_num(each), 0, _BRIGHTEST) for each in residuals]
-    stars = [np.where(each > 4.0, each, 0).astype(np.float32) for each in stars]  # noqa: PLR2004
-    shape = tuple(2 * size for size in stars[0].shape)
-    spectra = [np.fft.rfft2(each, shape) for each in stars]
-    turned = [np.fft.rfft2(each[::-1, ::-1], shape) for each in stars]
-    others = zip(spectra[1:], turned[1:], strict=True)
-    return [Place(0, 0, is_turned=False), *(_match(spectra[0], pair, shape) for pair in others)]
+    # Without the margin, lights shifted by up to half of their size would match at both ends.
+    shape = tuple(fast_size(size + size // 2) for size in residuals[0].shape)
+    reference = np.conj(np.fft.rfft2(_stars(residuals[0]), shape))
+    others = parallel_map(lambda each: _match(reference, _stars(each), shape), residuals[1:])
+    return [Place(0, 0, is_turned=False), *others]
 
 
-def _match(reference: Spectrum, pair: tuple[Spectrum, Spectrum], shape: tuple[int, ...]) -> Place | None:
-    """Return the place of a light from its spectrum and that of the light turned; None if no star matches."""
+def fast_size(least: int) -> int:
+    """Return the smallest size from `least` on whose only prime factors are 2, 3 and 5, for which the FFT is fast."""
+    size = least
+    while not _is_fast(size):
+        size += 1
+    return size
+
+
+def _is_fast(size: int) -> bool:
+    for prime in (2, 3, 5):
+        while size % prime == 0:
+            size //= prime
+    return size == 1
+
+
+def _stars(residual: F32) -> F32:
+    excess = np.clip(np.nan_to_num(residual), 0, _BRIGHTEST)
+    return np.where(excess > 4.0, excess, 0).astype(np.float32)  # noqa: PLR2004
+
+
+def _match(reference: Spectrum, stars: F32, shape: tuple[int, ...]) -> Place | None:
+    """Return the place of a light, turned or not, from the conjugate spectrum of the reference; None without match."""
     found: list[tuple[float, Place]] = []
-    for spectrum, is_turned in zip(pair, (False, True), strict=True):
-        correlation = np.fft.irfft2(spectrum * np.conj(reference), shape)
+    for turned, is_turned in ((stars, False), (stars[::-1, ::-1], True)):
+        correlation = np.fft.irfft2(np.fft.rfft2(turned, shape) * reference, shape)
         peak = int(np.argmax(correlation))
         y, x = (int(each) for each in np.unravel_index(peak, shape))
         height = (correlation[y, x] - np.median(correlation)) / max(float(correlation.std()), 1e-12)

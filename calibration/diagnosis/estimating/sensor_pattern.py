@@ -86,9 +86,12 @@ def find_sensor_pattern(lights: Sequence[LightMeasures]) -> SensorPattern:
     for light in lights:
         level, noise = background_and_spread(light.bins)
         scaled.append(((light.bins - level) / np.maximum(noise, np.float32(1e-6))).astype(np.float32))
-    places = places_of(scaled)
     # Residuals of dust are bright on one side; as part of every light, they would be masked as stars.
-    common = np.median(np.nan_to_num(scaled), axis=0) if len(scaled) > _LEAST_DITHER else 0.0
+    common = _common(scaled)
+    places = places_of(scaled)
+    if not _is_dithered(places):
+        # Hot pixels that the dark lacks match better than the stars, but at the same place in all lights.
+        places = places_of([each - common for each in scaled])
     residuals = []
     for light, excess in zip(lights, scaled, strict=True):
         stars = widened(excess - common > _STAR_SIGMA, 1) | widened(excess - common > 10 * _STAR_SIGMA, 3)
@@ -97,6 +100,13 @@ def find_sensor_pattern(lights: Sequence[LightMeasures]) -> SensorPattern:
     is_dithered = _is_dithered(places)
     mean, error = _separated(residuals, places if is_dithered else [None] * len(places))
     return SensorPattern(mean, error, tuple(places), is_dithered)
+
+
+def _common(scaled: Sequence[F32]) -> F32:
+    """Return what most lights share; nothing if they are too few."""
+    if len(scaled) <= _LEAST_DITHER:
+        return np.zeros_like(scaled[0])
+    return np.asarray(np.median(np.nan_to_num(scaled), axis=0), np.float32)
 
 
 def _is_dithered(places: Sequence[Place | None]) -> bool:

@@ -1,19 +1,31 @@
-"""Hot pixels as a thermometer: the fraction of the dark's hot pixels that remains in the lights, or is missing."""
+"""Hot pixels as a thermometer: the fraction of the dark's hot pixels that remains in the lights, or is missing.
+
+Hot pixels that only the lights have show that they were removed from the dark.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log, log2
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_fit, spread
-from coldframe.calibration.diagnosis.estimating.measuring import HotPixels, LightMeasures
+from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures, middle_of, pixel_variance
+from coldframe.calibration.diagnosis.estimating.thinned_masters import HotPixels
 
 DOUBLING_C = 6.0
 """Approximate temperature difference that doubles the dark current (R. Widenhorn et al. 2002, Proc. SPIE 4669, 193)."""
 
 FEWEST = 30
 """Smallest number of hot pixels that give a temperature."""
+
+FEWEST_LIGHTS = 5
+"""Smallest number of dithered lights whose median has no stars."""
+
+_LEFT_SIGMA = 8.0
+_SAME_PIXEL = 0.5
+"""A pixel is hot in the dark too if the dark's excess is at least this fraction of the excess in the lights."""
 
 _CHANGED_SIGMA = 6.0
 _CHANGED_FRACTION = 0.5
@@ -79,3 +91,36 @@ def find_residual(lights: Sequence[LightMeasures], hot: HotPixels) -> HotResidua
         float(changed.mean()),
         float(np.median(excess)),
     )
+
+
+def fraction_lacking(lights: Sequence[LightMeasures], dark: NDArray[np.float32], period: int) -> float | None:
+    """Return the fraction of pixels that are hot in dithered lights and not in their dark; None with too few lights.
+
+    0 if the dark has more hot pixels than it lacks: they change with time, so they were not removed.
+
+    Parameters
+    ----------
+    lights
+        The lights.
+    dark
+        What was subtracted from them, ADU: float32, shape (height, width).
+    period
+        Distance between pixels of the same colour: 1 or 2.
+    """
+    from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+    middles = [light.middle for light in lights if light.middle.size]
+    if len(middles) < FEWEST_LIGHTS:
+        return None
+    left = np.median(middles, axis=0).astype(np.float32)
+    own = np.ascontiguousarray(dark[middle_of(dark.shape)])
+    limit = _LEFT_SIGMA * pixel_variance(left, period) ** 0.5
+    in_lights, in_dark = np.zeros((2, *left.shape), np.bool_)
+    kernels.find_hot_pixels(left, period, limit, in_lights)
+    kernels.find_hot_pixels(own, period, limit, in_dark)
+    places = np.array(np.nonzero(in_lights), np.int64)
+    excess, excess_of_dark = np.empty((2, places.shape[1]), np.float32)
+    kernels.excess_at(left, places, period, excess)
+    kernels.excess_at(own, places, period, excess_of_dark)
+    lacking = np.count_nonzero(excess_of_dark < _SAME_PIXEL * excess)
+    return lacking / left.size if lacking > np.count_nonzero(in_dark) else 0.0

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.dust import Change, DustResult, find_dust
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_fit, spread
-from coldframe.calibration.diagnosis.estimating.measuring import find_hot
 from coldframe.calibration.diagnosis.estimating.motes import disc_sums, find_motes
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPattern, high_pass
 from coldframe.calibration.diagnosis.estimating.thermometer import DOUBLING_C, FEWEST
+from coldframe.calibration.diagnosis.estimating.thinned_masters import find_hot
 from coldframe.calibration.diagnosis.findings import Finding
 from coldframe.calibration.diagnosis.masters.darks import FEWEST_PIXELS, least_level_adu, level_adu
 from coldframe.calibration.diagnosis.masters.master_finding import adu, master_finding, percent
@@ -46,7 +46,6 @@ _SMALLEST_SIDE = 40
 _LIT = 0.05
 _CHANGED = 0.5
 _CHANGED_SIGMA = 8.0
-_BORDER = 2
 
 
 # ---- flats ----

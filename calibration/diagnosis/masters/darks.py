@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_ratio
-from coldframe.calibration.diagnosis.estimating.measuring import find_hot
+from coldframe.calibration.diagnosis.estimating.thinned_masters import find_hot
 from coldframe.calibration.diagnosis.findings import Finding
 from coldframe.calibration.diagnosis.masters.master_finding import adu, master_finding
 from coldframe.calibration.diagnosis.masters.structure import block_residuals
@@ -32,8 +32,8 @@ LEAST_ABOVE_CUT = 0.01
 """A dark with this number of hot pixels, but almost none above a multiple of their lower limit, was cut off: in
 sensors, about half as many pixels have twice the signal, so that an eighth of them exceeds the multiple."""
 
-MOST_HOT_LEFT = 5e-5
-"""Largest fraction of pixels that may remain hot in lights after the dark is subtracted, because they flicker."""
+MOST_LACKING = 5e-5
+"""Largest fraction of pixels that may be hot only in the lights, because they flicker."""
 
 LIGHT_SIGMA = 7.0
 LEAST_LIGHT = 0.4
@@ -69,13 +69,13 @@ class Expected:
         Dark current of ordinary pixels at the temperature of the dark, from the camera's record.
     e_per_adu
         Electrons per ADU.
-    hot_left
-        Fraction of pixels that remain hot in the median of dithered lights after the dark is subtracted.
+    lacking
+        Fraction of pixels that are hot in the median of dithered lights and not in the dark.
     """
 
     dark_current_e_per_s: float | None = None
     e_per_adu: float | None = None
-    hot_left: float | None = None
+    lacking: float | None = None
 
 
 def frame_noise_adu(dark: MasterPlanes) -> float:
@@ -102,14 +102,16 @@ def hot_findings(dark: MasterPlanes, setup: FrameSetup, period: int, expected: E
         "Combine the raw darks again without cosmetic correction, and switch off hot-pixel removal in the camera and "
         "the capture program, or shoot the darks again."
     )
-    if expected.hot_left is not None and expected.hot_left > MOST_HOT_LEFT:
-        count = round(expected.hot_left * dark.mean.size)
+    if expected.lacking is not None:
+        if expected.lacking <= MOST_LACKING:
+            return
+        count = round(expected.lacking * dark.mean.size)
         yield master_finding(
             f"the dark lacks {count:,} hot pixels that the lights have",
             Estimate(float(count), max(count, 1) ** 0.5),
             "px",
-            least=MOST_HOT_LEFT * dark.mean.size,
-            evidence="after this dark is subtracted, they stay bright at the same pixels in dithered lights",
+            least=MOST_LACKING * dark.mean.size,
+            evidence="after this dark is subtracted, these pixels stay bright in every dithered light",
             fix=fix,
         )
         return

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate
-from coldframe.calibration.diagnosis.estimating.measuring import error_of
+from coldframe.calibration.diagnosis.estimating.thinned_masters import error_of
 from coldframe.calibration.diagnosis.findings import Finding
 from coldframe.calibration.diagnosis.masters.changes import dark_changes, flat_changes, level_change
 from coldframe.calibration.diagnosis.masters.darks import (
@@ -27,7 +27,6 @@ from coldframe.calibration.diagnosis.masters.structure import (
     smoothness_findings,
 )
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
-from coldframe.calibration.kernels.block_sums import BIN
 from coldframe.calibration.lights.caveats import flat_level_adu
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.calibration.measuring.statistics import BAYER_PATTERNS
@@ -64,15 +63,14 @@ class LightsAtHand:
         Noise of a pixel in one light, ADU.
     sky_adu
         Level of the sky above the dark, ADU.
-    hot_left
-        Fraction of pixels that remain hot in the median of dithered lights after the dark is subtracted; None if
-        unknown.
+    lacking
+        Fraction of pixels that are hot in the median of dithered lights and not in the dark; None if unknown.
     """
 
     exposure_s: float
     noise_adu: float
     sky_adu: float
-    hot_left: float | None = None
+    lacking: float | None = None
 
 
 def look_at_master(
@@ -128,8 +126,8 @@ def _known(setup: FrameSetup, planes: MasterPlanes, lights: LightsAtHand | None,
     e_per_adu = known.e_per_adu
     if e_per_adu is None and isinstance(gain, int | float) and gain > 0:
         e_per_adu = float(gain)
-    hot_left = known.hot_left if lights is None or lights.hot_left is None else lights.hot_left
-    return Expected(known.dark_current_e_per_s, e_per_adu, hot_left if setup.kind is FrameKind.DARK else None)
+    lacking = known.lacking if lights is None or lights.lacking is None else lights.lacking
+    return Expected(known.dark_current_e_per_s, e_per_adu, lacking if setup.kind is FrameKind.DARK else None)
 
 
 def _mosaic(setup: FrameSetup) -> str | None:
@@ -277,49 +275,3 @@ def _light_noise(master: MasterPlanes, setup: FrameSetup, lights: LightsAtHand |
         return 0.0, ""
     # The photon noise of the flats themselves gives the noise of a sky of another level.
     return float(np.sqrt(variance * level * USUAL_SKY_ADU)), f"a light with a sky of {USUAL_SKY_ADU:,.0f} ADU"
-
-
-# ---- lights ----
-
-
-def lights_at_hand(
-    lights: Iterable[NDArray[np.uint16]], dark: MasterPlanes, exposure_s: float, period: int
-) -> LightsAtHand | None:
-    """Measure raw lights, about 5 to 15, that are dithered; None if there are none.
-
-    Parameters
-    ----------
-    lights
-        Raw lights, shape (height, width), of which all are held in memory.
-    dark
-        The dark that is subtracted from them.
-    exposure_s
-        Exposure of the lights.
-    period
-        Distance between pixels of the same colour: 1 or 2.
-    """
-    from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
-
-    signals = [np.asarray(light - dark.mean, np.float32) for light in lights]
-    if not signals:
-        return None
-    sky = float(np.median([np.median(signal[::_STEP, ::_STEP]) for signal in signals]))
-    noise = float(np.median([_pixel_noise(signal, period) for signal in signals]))
-    hot_left = None
-    if len(signals) >= _FEWEST_LIGHTS:
-        middle = np.median(signals, axis=0).astype(np.float32)
-        found = np.zeros(middle.shape, np.bool_)
-        kernels.find_hot_pixels(middle, period, _HOT_SIGMA * _pixel_noise(middle, period), found)
-        hot_left = float(found.mean())
-    return LightsAtHand(exposure_s, noise, sky, hot_left)
-
-
-_FEWEST_LIGHTS = 5
-_HOT_SIGMA = 8.0
-
-
-def _pixel_noise(plane: F32, period: int) -> float:
-    """Return the noise of a pixel from differences of neighbours of the same colour in sampled rows."""
-    sampled = plane[:: BIN - 1]
-    steps = sampled[:, period::] - sampled[:, :-period]
-    return float(1.4826 * np.median(np.abs(steps)) / np.sqrt(2))

@@ -16,6 +16,7 @@ from coldframe.calibration.lights.arithmetic import MismatchError
 from coldframe.calibration.lights.recipe import treatments
 from coldframe.cli.library import configured_camera_names, find_library, masters_of
 from coldframe.config.frames import FrameKind
+from coldframe.errors import ColdframeError
 
 Header = Mapping[str, HeaderValue]
 Master = tuple[Path, FrameSetup, Header]
@@ -24,6 +25,10 @@ MOST_OF_A_KIND = 3
 """Largest number of the library's masters of each kind to compare; the newest are used."""
 
 ANY_AGE = Tolerances(bias_days=inf, dark_days=inf, flat_days=inf)
+
+
+class NoMastersError(ColdframeError):
+    """No master fits the lights."""
 
 
 @dataclass(frozen=True, slots=True)

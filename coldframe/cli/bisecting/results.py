@@ -74,21 +74,26 @@ def missing_kinds(candidates: Candidates) -> tuple[FrameKind, ...]:
 
 def shoot_command(result: BisectionResult) -> str | None:
     """Return the command that shoots what no master here provides; None if the best combination is clean."""
+    sets = sets_to_shoot(result)
+    if not sets:
+        return None
+    only = " ".join(f"--only {each}" for each in sets)
+    return f"coldframe run --lights {shlex.quote(str(result.folder))} {only} --redo"
+
+
+def sets_to_shoot(result: BisectionResult) -> tuple[str, ...]:
+    """Return the sets that no master here provides, as in `run --only`; nothing if the best combination is clean."""
     comparison = result.comparison
     left = set(comparison.left_by(comparison.best))
     if left & {Witness.NOISE, Witness.GRADIENT}:
         # An offset, or light in the dark, is a pedestal under the lights, which new flats would not change.
         left.discard(Witness.RESPONSE)
     missing = missing_kinds(result.candidates)
-    kinds = [
+    return tuple(
         name
         for name, kind, witnesses in (("darks", FrameKind.DARK, _OF_DARKS), ("flats", FrameKind.FLAT, _OF_FLATS))
         if kind in missing or left & witnesses
-    ]
-    if not kinds:
-        return None
-    only = " ".join(f"--only {kind}" for kind in kinds)
-    return f"coldframe run --lights {shlex.quote(str(result.folder))} {only} --redo"
+    )
 
 
 def not_compared(result: BisectionResult) -> Mapping[str, list[Witness]]:

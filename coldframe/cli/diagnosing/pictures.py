@@ -6,7 +6,7 @@ Pictures consist of the means of square blocks of pixels, so that their size doe
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.diagnosis.examination import line_residuals
+from coldframe.calibration.diagnosis.estimating.thinned_masters import line_residuals
 from coldframe.calibration.measuring.statistics import BAYER_PATTERNS
 from coldframe.capture.monitoring.report.contents import Stretch
 from coldframe.capture.monitoring.report.pixels import stretched

@@ -3,7 +3,7 @@
 import numpy as np
 
 from coldframe.calibration.diagnosis.diagnosing import diagnose
-from coldframe.calibration.diagnosis.estimating.measuring import Masters
+from coldframe.calibration.diagnosis.estimating.thinned_masters import thinned_masters
 from coldframe.calibration.diagnosis.examination import Examination, examine
 from coldframe.calibration.diagnosis.findings import Diagnosis
 from coldframe.calibration.frames.setup import setup_of
@@ -21,15 +21,19 @@ def examined(simulated: Simulated) -> Examination:
         else scaled_subtraction(masters.bias, masters.dark, masters.dark_scale, despite_glow=True)
     )
     planes = correction(dark, masters.flat)
+    period = 2 if simulated.night.mosaic else 1
+    thinned = thinned_masters(
+        planes, masters.dark, masters.bias, masters.flat, period=period, dark_scale=masters.dark_scale
+    )
     height, width = simulated.night.size
     header = simulated.headers[0]
     stated = header.get("EGAIN")
     return examine(
         (((light - planes.subtracted) / planes.response).astype(np.float32) for light in simulated.lights),
         setup_of({**header, "NAXIS1": width, "NAXIS2": height}),
-        Masters(planes, masters.dark, masters.bias, masters.flat, masters.dark_scale),
+        thinned,
         float(stated) if isinstance(stated, int | float) else None,
-        2 if simulated.night.mosaic else 1,
+        period,
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from coldframe.calibration.diagnosis.diagnosing import diagnose
 from coldframe.calibration.diagnosis.findings import Diagnosis, Kind
+from coldframe.calibration.diagnosis.masters.darks import MOST_LACKING
 from tests.calibration.diagnosis import faults
 from tests.calibration.diagnosis.examined_nights import diagnosed, examined
 from tests.calibration.diagnosis.faults import Fault
@@ -141,3 +142,14 @@ def test_a_corner_without_light_in_the_flat_is_no_shadow(*, has_mask: bool) -> N
     )
     diagnosis = diagnose(examined(replace(simulated, masters=replace(simulated.masters, flat=dark_corner))))
     assert diagnosis.is_clean, diagnosis.findings
+
+
+def test_hot_pixels_that_only_the_lights_have_are_counted() -> None:
+    lacking = examined(simulate(NIGHT, faults.cold_dark())).lacking
+    assert lacking is not None
+    assert lacking > MOST_LACKING
+
+
+@pytest.mark.parametrize("fault", [faults.none(), faults.old_dark(0.3), faults.dark_temperature_c(-8.0)], ids=str)
+def test_a_dark_that_has_most_of_the_hot_pixels_lacks_none(fault: Fault) -> None:
+    assert examined(simulate(NIGHT, fault)).lacking == 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from coldframe.calibration.diagnosis.diagnosing import diagnose
-from coldframe.calibration.diagnosis.estimating.measuring import Masters
+from coldframe.calibration.diagnosis.estimating.thinned_masters import Masters, thinned_masters
 from coldframe.calibration.diagnosis.examination import Examination, examine
 from coldframe.calibration.diagnosis.files import Stage, in_adu, light_source
 from coldframe.calibration.diagnosis.findings import Diagnosis, Finding, Kind, Sensitivity
@@ -37,7 +37,8 @@ def setup_in(night: nights.Simulated) -> FrameSetup:
 
 def masters_of(night: nights.Simulated) -> Masters:
     made = night.masters
-    return Masters(correction(dark_subtraction(made.dark), made.flat), made.dark, made.bias, made.flat)
+    planes = correction(dark_subtraction(made.dark), made.flat)
+    return thinned_masters(planes, made.dark, made.bias, made.flat, period=1)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from coldframe.calibration.diagnosis.findings import Finding, Kind
 from coldframe.calibration.diagnosis.masters.darks import Expected
 from coldframe.calibration.diagnosis.masters.lines import find_lines
-from coldframe.calibration.diagnosis.masters.looking import lights_at_hand, look_at_master
+from coldframe.calibration.diagnosis.masters.looking import LightsAtHand, look_at_master
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.config.frames import FrameKind
 from tests.calibration.diagnosis import faults
@@ -113,9 +113,13 @@ def test_an_odd_frame_is_named() -> None:
 def test_a_dark_without_hot_pixels() -> None:
     (finding,) = found(of_dark(night(3, faults.cold_dark())), "no hot pixels")
     assert finding.matters
-    lights = night(3, faults.cold_dark(), lights=6)
-    seen = lights_at_hand(lights.lights, lights.masters.dark, lights.night.exposure_s, 1)
-    assert found(look_at_master(lights.masters.dark, lights=seen), "that the lights have")
+
+
+def test_dithered_lights_decide_whether_a_dark_lacks_hot_pixels() -> None:
+    cold, sound = night(3, faults.cold_dark()).masters.dark, night(3).masters.dark
+    assert found(look_at_master(cold, lights=LightsAtHand(300.0, 20.0, 500.0, lacking=1e-3)), "that the lights have")
+    assert not found(look_at_master(cold, lights=LightsAtHand(300.0, 20.0, 500.0, lacking=0.0)), "hot pixels")
+    assert not found(look_at_master(sound, lights=LightsAtHand(300.0, 20.0, 500.0, lacking=0.0)), "hot pixels")
 
 
 def test_light_in_a_dark_follows_the_response_of_pixels() -> None:

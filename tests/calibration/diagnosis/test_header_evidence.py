@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.calibration.diagnosis.estimating.stated_gain import stated_gain
+from coldframe.calibration.diagnosis.header_evidence import stated_gain
 from coldframe.calibration.files.cards import HeaderValue
 
 

@@ -1,0 +1,148 @@
+"""Commands that find out why lights do not calibrate clean."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coldframe.cli.options import (
+    ConfigOption,
+    ExtensionOption,
+    FolderOption,
+    LibraryOption,
+    Lights,
+    SimulateOption,
+    home_path,
+    image_of_file,
+)
+
+
+def diagnose(
+    lights: Lights,
+    library: LibraryOption = None,
+    dark: Annotated[
+        Path | None,
+        typer.Option(metavar="MASTER", parser=home_path, help="Master dark of the lights, instead of the library's."),
+    ] = None,
+    flat: Annotated[
+        Path | None,
+        typer.Option(metavar="MASTER", parser=home_path, help="Master flat of the lights, instead of the library's."),
+    ] = None,
+    bias: Annotated[
+        Path | None,
+        typer.Option(metavar="MASTER", parser=home_path, help="Master bias of the lights, instead of the library's."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for programs.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", parser=home_path, help="Also write a page with pictures that show the evidence."),
+    ] = None,
+    calibrated: Annotated[
+        bool | None,
+        typer.Option(
+            "--calibrated/--raw",
+            help="Whether the lights are calibrated already. Default: as their headers or names state.",
+        ),
+    ] = None,
+    e_per_adu: Annotated[
+        float | None,
+        typer.Option(
+            metavar="E", min=1e-6, help="Electrons per ADU; default: EGAIN of the lights, or the gain from the flats."
+        ),
+    ] = None,
+    extension: ExtensionOption = None,
+) -> None:
+    """Find out whether lights calibrate clean and, if they do not, which master is the cause.
+
+    Name raw lights, or lights that any program has calibrated; they must not be registered or stacked. coldframe
+    measures residual dust, over-correction, banding, amplifier glow, colours, gradients, offsets and temperature
+    differences, and states the size, the cause and the remedy of each. A twelve-light set shows most; a single light
+    shows offsets and temperatures. Masters that you name may differ from the lights in exposure, temperature, gain or
+    filter.
+
+    The exit code is 0 if the lights calibrate clean, 1 if a finding matters or a light could not be read, and 2 if the
+    input is invalid.
+    """
+    from coldframe.calibration.diagnosis.files import Stage
+    from coldframe.cli.diagnose import Request, diagnose_lights
+    from coldframe.cli.diagnosing.choosing import GivenMasters
+
+    given = GivenMasters(dark, bias, flat)
+    if library is not None and given.by_kind:
+        raise typer.BadParameter("contradicts --dark, --flat and --bias", param_hint="--library")
+    stage = None if calibrated is None else Stage.OTHER if calibrated else Stage.RAW
+    image = None if extension is None else image_of_file(extension)
+    request = Request(library, given, stage, e_per_adu, image, as_json, html)
+    raise typer.Exit(diagnose_lights(lights, request))
+
+
+def bisect(
+    lights: Lights,
+    library: LibraryOption = None,
+    dark: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="MASTER", parser=home_path, help="Master dark to compare. May be repeated."),
+    ] = None,
+    flat: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="MASTER", parser=home_path, help="Master flat to compare. May be repeated."),
+    ] = None,
+    bias: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="MASTER", parser=home_path, help="Master bias to compare. May be repeated."),
+    ] = None,
+    dark_flat: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="MASTER",
+            parser=home_path,
+            help="Master dark flat, to be subtracted from the flats instead of what was. May be repeated.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for programs.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", parser=home_path, help="Also write a page with a picture of each combination."),
+    ] = None,
+    e_per_adu: Annotated[
+        float | None,
+        typer.Option(metavar="E", min=1e-6, help="Electrons per ADU; default: from the flats, or EGAIN of the lights."),
+    ] = None,
+    extension: ExtensionOption = None,
+    shoot: Annotated[
+        bool,
+        typer.Option("--shoot", help="Shoot what is missing on the rig first, then compare with the new masters."),
+    ] = False,
+    config: ConfigOption = None,
+    simulate: SimulateOption = None,
+    folder: FolderOption = None,
+) -> None:
+    """Find out which master brings in an artifact: calibrate the same lights with every sensible combination.
+
+    Name up to a dozen raw lights of one set. coldframe compares all masters of the library that fit, of any age, or
+    those that you name: each dark, darks of other exposures also scaled, the bias alone, each flat, flats with another
+    dark flat or bias subtracted, and no flat. The score of a combination is the sum of the squared significances of
+    all that remains in the lights. Scores that differ by less than 5 are a tie. With --shoot, the rig first shoots
+    new darks or flats if none of the masters is good enough.
+
+    The exit code is 0 if the best combination leaves nothing, 1 if it leaves an artifact or a light could not be read,
+    and 2 if the input is invalid.
+    """
+    from coldframe.cli.bisect import Request, bisect_lights
+    from coldframe.cli.bisecting.candidates import NamedMasters
+
+    named = NamedMasters(dark or (), flat or (), bias or (), dark_flat or ())
+    if library is not None and named.by_path:
+        raise typer.BadParameter("contradicts --dark, --flat, --bias and --dark-flat", param_hint="--library")
+    image = None if extension is None else image_of_file(extension)
+    rig = None
+    if shoot:
+        from coldframe.cli.plan import NightRequest
+
+        if as_json or library is not None or named.by_path:
+            text = "files the new masters in the rig's library, and prints text: drop --json, --library and the masters"
+            raise typer.BadParameter(text, param_hint="--shoot")
+        rig = NightRequest(config, simulate, folder)
+    elif config is not None or simulate is not None or folder is not None:
+        raise typer.BadParameter("names the rig for --shoot", param_hint="--config, --simulate or --folder")
+    raise typer.Exit(bisect_lights(lights, Request(library, named, e_per_adu, image, as_json, html, rig)))
