@@ -222,8 +222,8 @@ def diagnosed(simulated: Simulated) -> Diagnosis:
     seen = without_untestable(seen, knowledge_of(seen.masters, calibrated=False, hot_replaced=False))
     found = diagnose(seen)
     made = simulated.masters
-    masters = WholeMasters(made.dark, made.bias, made.flat)
-    more = (*negative_findings(seen, found.findings), *findings_about_masters(seen, masters))
+    masters = WholeMasters(seen.masters.planes, made.dark, made.bias, made.flat)
+    more = (*negative_findings(seen, found.findings), *findings_about_masters(seen, masters.findings()))
     return with_findings(found, more)
 
 

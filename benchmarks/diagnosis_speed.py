@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from coldframe.calibration.diagnosis.master_files import load_masters, read_masters
+from coldframe.calibration.diagnosis.master_files import read_masters
 from coldframe.calibration.diagnosis.quick_look import MasterSummary, QuickLook
 from coldframe.calibration.files.frame_file import read_frame, read_header
 from coldframe.calibration.frames.setup import setup_of
@@ -43,14 +43,13 @@ def quick_look_seconds(lights: Sequence[Path], masters: Sequence[Path]) -> list[
     recipe = LightRecipe(by_kind[FrameKind.DARK], None, by_kind[FrameKind.FLAT])
     first = read_header(lights[0])
     setup = setup_of(first)
-    whole = read_masters(recipe)
+    whole = read_masters(recipe, (setup.height, setup.width))
     summary = MasterSummary(1)
     assert whole.dark is not None
     assert whole.flat is not None
     summary.add(FrameKind.DARK, whole.dark)
     summary.add(FrameKind.FLAT, whole.flat)
-    planes = load_masters(recipe, (setup.height, setup.width), 1).planes
-    look = QuickLook(setup, summary, planes, float(str(first["EGAIN"])))
+    look = QuickLook(setup, summary, whole.planes, float(str(first["EGAIN"])))
     seconds = []
     for path in lights:
         pixels, _ = read_frame(path)

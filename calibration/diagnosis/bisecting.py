@@ -25,7 +25,7 @@ from coldframe.calibration.diagnosis.estimating.thinned_masters import Masters, 
 from coldframe.calibration.diagnosis.examination import examine
 from coldframe.calibration.diagnosis.files import LightReading, LightSource, Watcher
 from coldframe.calibration.diagnosis.header_evidence import stated_gain
-from coldframe.calibration.diagnosis.master_files import adu_master, load_masters, relative_flat
+from coldframe.calibration.diagnosis.master_files import adu_master, read_masters, relative_flat
 from coldframe.calibration.diagnosis.untestable import knowledge_of, with_readout_noise, without_untestable
 from coldframe.calibration.diagnosis.witnesses import DarkReference, RemainingDarks, dark_reference, terms_of
 from coldframe.calibration.files.frame_file import FrameFileError
@@ -141,7 +141,7 @@ class LightBisection:
         dark_way, flat_way = self._ways[0][dark_part], self._ways[1][flat_part]
         dark, bias = (None if each is None else each.path for each in (dark_way.dark, dark_way.bias))
         recipe = LightRecipe(dark, bias, None, dark_way.scale, overscan=self.overscan)
-        undivided = load_masters(recipe, (self.setup.height, self.setup.width), self._period)
+        undivided = read_masters(recipe, (self.setup.height, self.setup.width)).thinned(self._period)
         masters = _divided(undivided, self._flat(flat_way))
         applied = undivided if flat_way.flat is None else masters
         watcher = self.watcher_of(dark_part, flat_part)

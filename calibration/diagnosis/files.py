@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.diagnosing import diagnose, with_findings
+from coldframe.calibration.diagnosis.estimating.measuring import calibrated_signal
 from coldframe.calibration.diagnosis.estimating.thinned_masters import Masters
 from coldframe.calibration.diagnosis.examination import Examination, examine
 from coldframe.calibration.diagnosis.findings import Diagnosis, Finding, Kind
@@ -24,12 +25,10 @@ from coldframe.calibration.diagnosis.header_evidence import stated_gain, with_he
 from coldframe.calibration.diagnosis.master_files import (
     FULL_RANGE_ADU,
     MasterInUse,
-    WholeMasters,
-    load_masters,
     masters_in_use,
     read_masters,
 )
-from coldframe.calibration.diagnosis.masters.looking import LightsAtHand, look_at_master
+from coldframe.calibration.diagnosis.masters.looking import LightsAtHand, look_with_lights
 from coldframe.calibration.diagnosis.negative_pixels import negative_findings
 from coldframe.calibration.diagnosis.untestable import (
     knowledge_of,
@@ -43,10 +42,7 @@ from coldframe.calibration.files.image_file import open_image, read_image_header
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.files.unpacking import Extension
 from coldframe.calibration.frames.setup import FrameSetup, is_combined, require_readable, setup_of
-from coldframe.calibration.lights.arithmetic import (
-    Correction,
-    MismatchError,
-)
+from coldframe.calibration.lights.arithmetic import MismatchError
 from coldframe.calibration.lights.files import require_light
 from coldframe.calibration.lights.recipe import LightRecipe
 from coldframe.calibration.masters.flat_scaling import cfa_period
@@ -289,7 +285,9 @@ def diagnose_set(
     if recipe.overscan is not None and first.stage is Stage.RAW:
         setup = setup.without(recipe.overscan)
     period = cfa_period(first.setup.mosaic or recipe.mosaic)
-    masters = load_masters(recipe, (setup.height, setup.width), period)
+    whole = read_masters(recipe, (setup.height, setup.width))
+    masters, by_themselves = whole.thinned(period), whole.findings()
+    del whole  # its planes need most of the memory
     reading = LightReading(recipe, masters, extension, watcher, advance)
     signals = reading.signals(lights)
     opening = next(signals, None)
@@ -306,7 +304,7 @@ def diagnose_set(
         examined = examine(chain([opening], signals), setup, masters, stated, period)
     examined = without_untestable(examined, known)
     diagnosis = diagnose(examined)
-    more = (*negative_findings(examined, diagnosis.findings), *findings_about_masters(examined, read_masters(recipe)))
+    more = (*negative_findings(examined, diagnosis.findings), *findings_about_masters(examined, by_themselves))
     diagnosis = with_findings(diagnosis, more)
     in_use = masters_in_use(setup, recipe, masters)
     diagnosis = with_header_evidence(diagnosis, {each.kind: each.differences for each in in_use})
@@ -320,22 +318,23 @@ def diagnose_set(
     )
 
 
-def findings_about_masters(examined: Examination, masters: WholeMasters) -> Iterator[Finding]:
-    """Yield the faults of the masters by themselves that matter for the lights.
+def findings_about_masters(examined: Examination, by_themselves: Sequence[Finding]) -> Iterator[Finding]:
+    """Yield the faults in the masters themselves that matter for the lights.
 
-    The noise of masters is judged from the lights.
+    Parameters
+    ----------
+    examined
+        The lights, by which the noise and the hot pixels of the masters are judged.
+    by_themselves
+        What the pixels of the masters show by themselves.
     """
+    masters, pixels = examined.masters, examined.masters.planes.subtracted.size
     lights = LightsAtHand(examined.light.exposure_s or 0.0, examined.noise_adu, examined.sky_adu, examined.lacking)
-    if masters.dark is not None:
-        yield from _mattering(look_at_master(masters.dark, bias=masters.bias, flat=masters.flat, lights=lights))
-    if masters.flat is not None:
-        yield from _mattering(look_at_master(masters.flat, lights=lights))
-
-
-def _mattering(findings: Sequence[Finding]) -> Iterator[Finding]:
-    for finding in findings:
-        if finding.matters:
-            yield finding
+    found = list(by_themselves)
+    for master in (masters.dark, masters.flat):
+        if master is not None:
+            found += look_with_lights(master, masters.pattern.hot, pixels, lights)
+    yield from (finding for finding in found if finding.matters)
 
 
 @dataclass(slots=True, eq=False)
@@ -400,17 +399,7 @@ class LightReading:
         if self.recipe.overscan is not None:
             pixels = self.recipe.overscan.signal(pixels)
         _check_shape(pixels, planes.subtracted)
-        return pixels, _signal_of(pixels, planes)
-
-
-def _signal_of(pixels: NDArray[np.uint16] | F32, planes: Correction) -> F32:
-    from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
-
-    signal = np.empty(pixels.shape, np.float32)
-    kernels.calibrate_light(
-        pixels.reshape(-1), planes.subtracted.reshape(-1), planes.response.reshape(-1), signal.reshape(-1)
-    )
-    return signal
+        return pixels, calibrated_signal(pixels, planes)
 
 
 def in_adu(pixels: NDArray[np.uint16] | F32) -> F32:

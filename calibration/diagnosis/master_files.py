@@ -5,11 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from coldframe.calibration.diagnosis.estimating.thinned_masters import Masters, thinned_masters
+from coldframe.calibration.diagnosis.estimating.thinned_masters import Masters, thinned_masters, with_thin_errors
+from coldframe.calibration.diagnosis.findings import Finding
+from coldframe.calibration.diagnosis.masters.looking import look_at_pixels
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.frames.matching import settings_differences
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.lights.arithmetic import (
+    Correction,
     Subtraction,
     correction,
     dark_subtraction,
@@ -49,31 +52,41 @@ class MasterInUse:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WholeMasters:
-    """The masters of a recipe with all pixels; None for masters that it does not use."""
+    """The masters of a recipe with all pixels that can be looked at.
 
-    dark: MasterPlanes | None
-    bias: MasterPlanes | None
-    flat: MasterPlanes | None
-
-
-def read_masters(recipe: LightRecipe) -> WholeMasters:
-    """Read the masters of a recipe; a dark without its bias gets the bias of the recipe.
-
-    Raises
-    ------
-    FrameFileError
-        If a master cannot be read.
-    MismatchError
-        If dark and bias differ in size.
+    Attributes
+    ----------
+    planes
+        What is subtracted from the lights, and what divides them.
+    dark, bias, flat
+        The masters; None for masters that the recipe does not use. Of dark and bias, only the mean has all pixels: the
+        other planes of large masters are thinned out.
+    dark_scale
+        Exposure of the lights divided by that of the dark, if the dark is scaled; otherwise 1.
     """
-    dark = None if recipe.dark is None else adu_master(recipe.dark)
-    bias = None if recipe.bias is None else adu_master(recipe.bias)
-    flat = None if recipe.flat is None else relative_flat(recipe.flat)
-    return WholeMasters(dark if dark is None or bias is None else with_bias(dark, bias), bias, flat)
+
+    planes: Correction
+    dark: MasterPlanes | None = None
+    bias: MasterPlanes | None = None
+    flat: MasterPlanes | None = None
+    dark_scale: float = 1.0
+
+    def thinned(self, period: int) -> Masters:
+        """Return what the estimates need; `period` is the distance between pixels of the same colour, 1 or 2."""
+        return thinned_masters(self.planes, self.dark, self.bias, self.flat, period=period, dark_scale=self.dark_scale)
+
+    def findings(self) -> list[Finding]:
+        """Return what the pixels of dark and flat show by themselves."""
+        found = []
+        if self.dark is not None:
+            found += look_at_pixels(self.dark, bias=self.bias, flat=self.flat)
+        if self.flat is not None:
+            found += look_at_pixels(self.flat)
+        return found
 
 
-def load_masters(recipe: LightRecipe, shape: tuple[int, int], period: int) -> Masters:
-    """Read the masters of a recipe, and keep what a diagnosis needs of them.
+def read_masters(recipe: LightRecipe, shape: tuple[int, int]) -> WholeMasters:
+    """Read the masters of a recipe.
 
     Parameters
     ----------
@@ -81,8 +94,6 @@ def load_masters(recipe: LightRecipe, shape: tuple[int, int], period: int) -> Ma
         The masters; all may be missing.
     shape
         Shape of the lights, (height, width), which counts if there are no masters.
-    period
-        Distance between pixels of the same colour: 1, or 2 for a 2 x 2 filter array.
 
     Raises
     ------
@@ -91,18 +102,32 @@ def load_masters(recipe: LightRecipe, shape: tuple[int, int], period: int) -> Ma
     MismatchError
         If the masters differ in size.
     """
-    masters = read_masters(recipe)
-    dark, bias, flat = masters.dark, masters.bias, masters.flat
-    only = dark or bias
-    if dark is not None and bias is not None and recipe.dark_scale != 1:
-        subtraction = scaled_subtraction(bias, dark, recipe.dark_scale, despite_glow=True)
-    elif only is not None:
-        subtraction = dark_subtraction(only)
-    else:
+    subtraction, dark, bias = _read_subtraction(recipe)
+    flat = None if recipe.flat is None else relative_flat(recipe.flat)
+    if subtraction is None:
         zeros = np.zeros(shape if flat is None else flat.mean.shape, np.float32)
         subtraction = Subtraction(zeros, zeros)
-    planes = correction(subtraction, flat)
-    return thinned_masters(planes, dark, bias, flat, period=period, dark_scale=recipe.dark_scale)
+    return WholeMasters(correction(subtraction, flat), dark, bias, flat, recipe.dark_scale)
+
+
+def _read_subtraction(recipe: LightRecipe) -> tuple[Subtraction | None, MasterPlanes | None, MasterPlanes | None]:
+    """Return what is subtracted, with dark and bias; a dark without its bias gets the bias of the recipe."""
+    dark = None if recipe.dark is None else adu_master(recipe.dark)
+    bias = None if recipe.bias is None else adu_master(recipe.bias)
+    if dark is not None and bias is not None:
+        dark = with_bias(dark, bias)
+    only = dark or bias
+    if only is None:
+        return None, None, None
+    if dark is not None and bias is not None and recipe.dark_scale != 1:
+        subtraction = scaled_subtraction(bias, dark, recipe.dark_scale, despite_glow=True)
+    else:
+        subtraction = dark_subtraction(only)
+    return (
+        subtraction,
+        None if dark is None else with_thin_errors(dark),
+        None if bias is None else with_thin_errors(bias),
+    )
 
 
 def adu_master(path: Path) -> MasterPlanes:

@@ -14,10 +14,7 @@ from numpy.typing import NDArray
 from coldframe.calibration.diagnosis.estimating.dust import Change, DustResult
 from coldframe.calibration.diagnosis.estimating.gain import excess_of_uncertainty, find_gain
 from coldframe.calibration.diagnosis.estimating.lines import columns_of, find_pattern, rows_of
-from coldframe.calibration.diagnosis.estimating.measuring import (
-    LightMeasures,
-    LightMeter,
-)
+from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures, LightMeter, calibrated_signal
 from coldframe.calibration.diagnosis.estimating.motes import Motes
 from coldframe.calibration.diagnosis.estimating.pedestals import Pedestals, find_pedestals
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPattern
@@ -114,13 +111,7 @@ class QuickLook:
 
     def measure(self, path: Path, pixels: NDArray[np.uint16] | F32) -> None:
         """Measure a raw light: uint16, or float32 after subtraction of the overscan; shape (height, width)."""
-        from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
-
-        planes = self._masters.planes
-        signal = np.empty(pixels.shape, np.float32)
-        kernels.calibrate_light(
-            pixels.reshape(-1), planes.subtracted.reshape(-1), planes.response.reshape(-1), signal.reshape(-1)
-        )
+        signal = calibrated_signal(pixels, self._masters.planes)
         self._lights[path] = without_maps(self._prepared(signal).measure(signal))
 
     def _prepared(self, signal: F32) -> LightMeter:

@@ -32,9 +32,11 @@ Mask = NDArray[np.bool_]
 
 @kernel
 def calibrate_light(light: U16 | F32, subtracted: F32, response: F32, signal: F32) -> None:
-    """Write (light - subtracted) / response; all arrays are flat."""
-    for i in range(light.size):
-        signal[i] = (np.float32(light[i]) - subtracted[i]) / response[i]
+    """Write (light - subtracted) / response; all arrays have the shape (height, width)."""
+    height, width = light.shape
+    for y in range(height):
+        for x in range(width):
+            signal[y, x] = (np.float32(light[y, x]) - subtracted[y, x]) / response[y, x]
 
 
 @kernel

@@ -17,6 +17,7 @@ from coldframe.calibration.files.regular import open_regular
 F32 = NDArray[np.float32]
 
 _DTYPES = {8: "u1", 16: ">i2", 32: ">i4", -32: ">f4", -64: ">f8"}
+_BAND_ROWS = 64
 _ALL_ONES = 0xFFFFFFFF
 _MOST_HDUS = 64
 
@@ -109,9 +110,13 @@ def _master_planes(path: Path) -> MasterPlanes:
     if any(plane.shape != mean.shape for plane in planes.values()):
         raise FrameFileError(path, "its extensions differ in size from its first image")
     # The scatter of a single frame is unknown (NaN), and is read as 0.
-    uncertainty = np.nan_to_num(planes.get("UNCERT", np.zeros_like(mean)), copy=False, posinf=np.inf, neginf=-np.inf)
+    uncertainty = planes["UNCERT"] if "UNCERT" in planes else np.zeros(mean.shape, np.float32)
+    np.copyto(uncertainty, 0, where=np.isnan(uncertainty))
     counts = planes.get("COUNTS")
-    variance = np.zeros_like(mean) if counts is None else _frame_variance(uncertainty, counts, header, "CFVAR")
+    if counts is None:
+        variance = np.zeros(mean.shape, np.float32)
+    else:
+        variance = _frame_variance(uncertainty, counts, header, "CFVAR")
     if not np.isfinite(variance).all():
         raise FrameFileError(path, "some values in its extensions are not numbers, or exceed what 32-bit floats hold")
     masked = planes["MASK"] > 0 if "MASK" in planes else None
@@ -139,17 +144,21 @@ def _frame_variance(uncertainty: F32, counts: F32, header: Mapping[str, HeaderVa
 
     The factors are CFVAR1 or CFSCA1 where no value was rejected, CFVAR2 or CFSCA2 where one was rejected, and so on.
     """
-    variance: F32 = np.square(uncertainty)
-    rounding = _rounding_adu2(header)
-    if rounding > 0:
-        variance = np.maximum(variance - np.float32(rounding), 0)
-    factors = _variance_factors(header, keyword)
-    variance *= counts * np.float32(factors[0])
-    if len(factors) > 1:
-        rejected = counts.max() - counts
-        clipped = np.nonzero(rejected)
-        relative = np.array(factors, np.float32) / np.float32(factors[0])
-        variance[clipped] *= relative[np.minimum(rejected[clipped].astype(np.intp), len(factors) - 1)]
+    rounding, factors = np.float32(_rounding_adu2(header)), _variance_factors(header, keyword)
+    relative = np.array(factors, np.float32) / np.float32(factors[0])
+    most = counts.max()
+    if not np.isfinite(most):
+        return np.full_like(uncertainty, np.nan)
+    variance = np.empty_like(uncertainty)
+    # A band stays in the processor's cache; memory for whole planes would have to be requested for each step.
+    for first in range(0, variance.shape[0], _BAND_ROWS):
+        band = slice(first, first + _BAND_ROWS)
+        square = np.square(uncertainty[band])
+        if rounding > 0:
+            square = np.maximum(square - rounding, 0)
+        square *= counts[band] * np.float32(factors[0])
+        rejected = np.minimum(most - counts[band], len(factors) - 1).astype(np.intp)
+        np.multiply(square, relative[rejected], out=variance[band])
     return variance
 
 

@@ -14,6 +14,7 @@ import pytest
 from astropy.io import fits
 from typer.testing import CliRunner, Result
 
+from coldframe.calibration.diagnosis.estimating import thinned_masters
 from coldframe.cli import app
 from coldframe.cli.exit_codes import ExitCode
 from tests.calibration.diagnosis import faults, nights
@@ -172,6 +173,14 @@ def test_a_fault_is_found(shoot: Shoot, fault: Fault, kind: str) -> None:
     assert kinds(found)[0] == kind
     assert found["findings"] == found["sets"][0]["findings"]
     assert found["verdict"].startswith("Your lights do not calibrate clean: ")
+
+
+@pytest.mark.parametrize(("fault", "kind"), [(faults.few_darks(2), "banding"), (faults.saturated_flat(0.1), "masters")])
+def test_thinned_masters_show_the_same(shoot: Shoot, monkeypatch: pytest.MonkeyPatch, fault: Fault, kind: str) -> None:
+    monkeypatch.setattr(thinned_masters, "ENOUGH_PIXELS", 1000)
+    night = shoot(fault)
+    found = diagnosed(night.folder / "lights", *night.given, exit_code=1)
+    assert kinds(found)[0] == kind
 
 
 def test_findings_are_sorted_and_fit_the_terminal(shoot: Shoot) -> None:

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from coldframe.calibration.diagnosis.estimating.stars import star_bins
 from coldframe.calibration.diagnosis.estimating.thinned_masters import Masters
 from coldframe.calibration.kernels.block_sums import BIN, SUMS
+from coldframe.calibration.lights.arithmetic import Correction
 from coldframe.calibration.threads import parallel_map, thread_count
 
+U16 = NDArray[np.uint16]
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -27,6 +29,7 @@ CUT_SIGMA = 6.0
 MIDDLE = 512
 """Side of the area whose pixels are followed one by one through all lights; it has some hot pixels on every sensor."""
 
+_ENOUGH_COLUMNS = 2000
 _STEP = 7
 """Step of the sampled rows and columns; an odd step covers every colour of a filter array."""
 
@@ -193,6 +196,29 @@ class LightMeter:
         return np.asarray(excess * self._masters.planes.response[tuple(self._hot.places)], np.float32)
 
 
+def calibrated_signal(pixels: U16 | F32, planes: Correction) -> F32:
+    """Return a calibrated light without a pedestal, ADU: float32, same shape.
+
+    Parameters
+    ----------
+    pixels
+        A raw light, shape (height, width): uint16, or float32 after the subtraction of the overscan.
+    planes
+        The planes of its masters.
+    """
+    from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+    signal = np.empty(pixels.shape, np.float32)
+    edges = np.linspace(0, len(signal), thread_count() + 1).astype(int).tolist()
+
+    def calibrate(first: int, last: int) -> None:
+        rows = slice(first, last)
+        kernels.calibrate_light(pixels[rows], planes.subtracted[rows], planes.response[rows], signal[rows])
+
+    list(parallel_map(calibrate, edges[:-1], edges[1:]))
+    return signal
+
+
 def middle_of(shape: tuple[int, ...]) -> tuple[slice, slice]:
     """Return the middle of a sensor, from even rows and columns, so that it begins with the same colour."""
     rows, columns = (slice(first := max(size - MIDDLE, 0) // 4 * 2, first + MIDDLE) for size in shape)
@@ -208,7 +234,8 @@ def colour_medians(plane: F32, period: int) -> F64:
 def pixel_variance(signal: F32, period: int) -> float:
     """Return the variance of most pixels of a light, ADU^2, from the differences of neighbours of the same colour."""
     sampled = signal[::_STEP]
-    steps = np.abs(sampled[:, 2 * period :: 2] - sampled[:, : -2 * period : 2])
+    across = 2 * max(signal.shape[1] // _ENOUGH_COLUMNS, 1)
+    steps = np.abs(sampled[:, 2 * period :: across] - sampled[:, : -2 * period : across])
     # The difference of two pixels has twice the variance; stars and hot pixels hardly change the median.
     return float(1.4826 * np.nanmedian(steps)) ** 2 / 2
 

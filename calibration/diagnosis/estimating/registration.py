@@ -15,6 +15,7 @@ Spectrum = NDArray[np.complexfloating]
 LEAST_PEAK = 7.0
 """Smallest peak of a correlation with the reference, in standard deviations, that counts as a match of the stars."""
 
+_STEP = 5
 _BRIGHTEST = 30.0
 """Stars count with at most this many standard deviations, so that a bright one does not dominate."""
 
@@ -87,7 +88,7 @@ def _match(reference: Spectrum, stars: F32, shape: tuple[int, ...]) -> Place | N
         correlation = np.fft.irfft2(np.fft.rfft2(turned, shape) * reference, shape)
         peak = int(np.argmax(correlation))
         y, x = (int(each) for each in np.unravel_index(peak, shape))
-        height = (correlation[y, x] - np.median(correlation)) / max(float(correlation.std()), 1e-12)
+        height = (correlation[y, x] - np.median(correlation[::_STEP, ::_STEP])) / max(float(correlation.std()), 1e-12)
         down, across = (place - size if place > size // 2 else place for place, size in zip((y, x), shape, strict=True))
         found.append((float(height), Place(down, across, is_turned)))
     height, place = max(found, key=lambda each: each[0])

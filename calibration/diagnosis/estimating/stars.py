@@ -14,13 +14,14 @@ BACKGROUND = 16
 STAR_SIGMA = 4.0
 """Excess of a bin with a star over the background, in standard deviations of the background's bins."""
 
+_STEP = 3
 _HALOS = ((STAR_SIGMA, 1), (40.0, 3), (400.0, 6))
 """Excess in standard deviations, and the reach in bins of the halo around it."""
 
 
 def background_and_spread(bins: F32) -> tuple[F32, F32]:
     """Return the level and the spread around each bin; float32, same shape; NaN counts as the median level."""
-    known = np.where(np.isfinite(bins), bins, np.float32(np.nanmedian(bins)))
+    known = np.where(np.isfinite(bins), bins, np.float32(np.nanmedian(bins[::_STEP, ::_STEP])))
     levels = LocalLevels(known, BACKGROUND)
     rows = slice(0, bins.shape[0])
     return levels.level(rows).astype(np.float32), levels.spread(rows).astype(np.float32)

@@ -133,6 +133,11 @@ def thinned(master: MasterPlanes) -> MasterPlanes:
     return master if master.mean.size <= ENOUGH_PIXELS else sampled_master(master, STEP)
 
 
+def with_thin_errors(master: MasterPlanes) -> MasterPlanes:
+    """Return a master whose planes apart from the mean and the mask are thinned out if it is large."""
+    return replace(thinned(master), mean=master.mean, masked=master.masked)
+
+
 def without_unlit(planes: Correction, flat: F32) -> Correction:
     """Return planes whose mask includes the pixels without light in the flat, even if the flat has no mask."""
     unlit = flat <= 0

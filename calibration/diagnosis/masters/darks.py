@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_ratio
-from coldframe.calibration.diagnosis.estimating.thinned_masters import find_hot
+from coldframe.calibration.diagnosis.estimating.thinned_masters import HotPixels
 from coldframe.calibration.diagnosis.findings import Finding
 from coldframe.calibration.diagnosis.masters.master_finding import adu, master_finding
-from coldframe.calibration.diagnosis.masters.structure import block_residuals
+from coldframe.calibration.diagnosis.masters.structure import block_residuals, cut_blocks, residuals_of
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.calibration.measuring.amp_glow import measure_glow
@@ -69,13 +69,10 @@ class Expected:
         Dark current of ordinary pixels at the temperature of the dark, from the camera's record.
     e_per_adu
         Electrons per ADU.
-    lacking
-        Fraction of pixels that are hot in the median of dithered lights and not in the dark.
     """
 
     dark_current_e_per_s: float | None = None
     e_per_adu: float | None = None
-    lacking: float | None = None
 
 
 def frame_noise_adu(dark: MasterPlanes) -> float:
@@ -96,42 +93,55 @@ def least_level_adu(dark: MasterPlanes) -> float:
 # ---- hot pixels ----
 
 
-def hot_findings(dark: MasterPlanes, setup: FrameSetup, period: int, expected: Expected) -> Iterator[Finding]:
-    """Yield whether the hot pixels of a dark are missing."""
+def hot_findings(hot: HotPixels, pixels: int, setup: FrameSetup, lacking: float | None) -> Iterator[Finding]:
+    """Yield a finding if the hot pixels of a dark are missing.
+
+    Parameters
+    ----------
+    hot
+        The hot pixels of the dark.
+    pixels
+        Number of pixels of the dark.
+    setup
+        Setup of the dark.
+    lacking
+        Fraction of pixels that are hot in the median of dithered lights and not in the dark; None if unknown.
+    """
     fix = (
         "Combine the raw darks again without cosmetic correction, and switch off hot-pixel removal in the camera and "
         "the capture program, or shoot the darks again."
     )
-    if expected.lacking is not None:
-        if expected.lacking <= MOST_LACKING:
+    if lacking is not None:
+        if lacking <= MOST_LACKING:
             return
-        count = round(expected.lacking * dark.mean.size)
+        count = round(lacking * pixels)
         yield master_finding(
             f"the dark lacks {count:,} hot pixels that the lights have",
             Estimate(float(count), max(count, 1) ** 0.5),
             "px",
-            least=MOST_LACKING * dark.mean.size,
+            least=MOST_LACKING * pixels,
             evidence="after this dark is subtracted, these pixels stay bright in every dithered light",
             fix=fix,
         )
         return
     long_enough = setup.exposure_s is not None and setup.exposure_s >= LEAST_HOT_EXPOSURE_S
-    if not long_enough or dark.mean.size < FEWEST_PIXELS:
+    if not long_enough or pixels < FEWEST_PIXELS:
         return
-    hot = find_hot(dark, period).excess_adu
-    limit_adu = float(hot.min()) if hot.size else 0.0
-    fewest = LEAST_HOT * dark.mean.size
-    above = int(np.count_nonzero(hot > CUT_FACTOR * limit_adu))
-    is_cut = hot.size >= FEWEST_BELOW_CUT and above < LEAST_ABOVE_CUT * hot.size
-    if hot.size >= fewest and not is_cut:
+    excess_adu = hot.excess_adu
+    limit_adu = float(excess_adu.min()) if excess_adu.size else 0.0
+    fewest = LEAST_HOT * pixels
+    above = int(np.count_nonzero(excess_adu > CUT_FACTOR * limit_adu))
+    is_cut = excess_adu.size >= FEWEST_BELOW_CUT and above < LEAST_ABOVE_CUT * excess_adu.size
+    if excess_adu.size >= fewest and not is_cut:
         return
     seen = (
-        f"{above:,} pixels exceed their neighbours by more than {adu(CUT_FACTOR * limit_adu)}, although {hot.size:,} "
-        f"exceed them by {adu(limit_adu)}"
+        f"{above:,} pixels exceed their neighbours by more than {adu(CUT_FACTOR * limit_adu)}, although "
+        f"{excess_adu.size:,} exceed them by {adu(limit_adu)}"
         if is_cut
-        else f"{hot.size:,} of {dark.mean.size:,} pixels exceed their neighbours by 12 standard errors"
+        else f"{excess_adu.size:,} of {pixels:,} pixels exceed their neighbours by 12 standard errors"
     )
-    missing = Estimate(max(fewest - hot.size, 1.0), 1.0) if not is_cut else Estimate(float(hot.size), hot.size**0.5)
+    count = excess_adu.size
+    missing = Estimate(max(fewest - count, 1.0), 1.0) if not is_cut else Estimate(float(count), count**0.5)
     yield master_finding(
         "the dark has no hot pixels: they were removed, so they stay in the lights",
         missing,
@@ -151,10 +161,11 @@ def light_in_dark(dark: MasterPlanes, bias: MasterPlanes | None, flat: MasterPla
     Light is modulated by the response r of each pixel, dark current is not: with the residuals h of the dark (ADU), the
     light is sum(h r) / sum(r^2). The noise of the flat, which is part of r, weakens it; its variance is subtracted.
     """
-    signal = dark.mean if bias is None else dark.mean - bias.mean
+    signal = cut_blocks(dark.mean, period)
+    if bias is not None:
+        signal -= cut_blocks(bias.mean, period)
     # Residuals are relative to the mean of a block; a constant keeps this mean far from zero.
-    shift = np.float32(10_000)
-    residuals, levels = block_residuals(signal + shift, period)
+    residuals, levels = residuals_of(signal + np.float32(10_000))
     h = (residuals * levels[:, :, None, None]).reshape(-1, 16)
     r, flat_levels = block_residuals(flat.mean, period)
     noise = block_residuals_noise(flat, period)

@@ -44,6 +44,7 @@ _LOWEST = 8
 
 _NEARBY = 40
 _SURFACE = 6
+_BAND = 64 * BIN
 """Degree of the smooth surface that is fitted to a flat, along each axis."""
 
 _MOST_FITTED = 8_000
@@ -137,11 +138,12 @@ def _greens(plane: F32, mosaic: str) -> F32:
 def _profiles(plane: F32) -> F64:
     """Return the level of each row in each part without dust and smooth changes; shape (parts, rows)."""
     rows, width = plane.shape[0], plane.shape[1] // _PARTS
-    residuals, known = _without_dust(plane)
-    shape = (rows, _PARTS, width)
-    known = known[:, : width * _PARTS].reshape(shape)
-    counts = known.sum(axis=2)
-    sums = np.where(known, residuals[:, : width * _PARTS].reshape(shape), np.float32(0)).sum(axis=2, dtype=np.float64)
+    counts, sums = np.zeros((rows, _PARTS), np.int64), np.zeros((rows, _PARTS))
+    for band, residuals, known in _without_dust(plane[:, : width * _PARTS]):
+        shape = (residuals.shape[0], _PARTS, width)
+        known_parts = known.reshape(shape)
+        counts[band] = known_parts.sum(axis=2)
+        sums[band] = np.where(known_parts, residuals.reshape(shape), np.float32(0)).sum(axis=2, dtype=np.float64)
     levels = sums / np.maximum(counts, 1)
     design = np.polynomial.legendre.legvander(np.linspace(-1, 1, rows), _DEGREE)
     found = np.empty((_PARTS, rows))
@@ -154,8 +156,8 @@ def _profiles(plane: F32) -> F64:
     return np.asarray(found - found.mean(axis=1, keepdims=True))
 
 
-def _without_dust(plane: F32) -> tuple[F32, NDArray[np.bool_]]:
-    """Return the relative residuals from a smooth surface, and the pixels outside shadows of dust; same shape."""
+def _without_dust(plane: F32) -> Iterator[tuple[slice, F32, NDArray[np.bool_]]]:
+    """Yield bands of rows with their relative residuals from a smooth surface, and the pixels outside dust shadows."""
     rows, columns = (size // BIN for size in plane.shape)
     bins = plane[: rows * BIN, : columns * BIN].reshape(rows, BIN, columns, BIN).mean(axis=(1, 3))
     # Degrees that would follow bands are left to the spectrum.
@@ -181,10 +183,13 @@ def _without_dust(plane: F32) -> tuple[F32, NDArray[np.bool_]]:
         np.polynomial.legendre.legvander((np.arange(size) - (used * BIN - 1) / 2) / (used * BIN - BIN) * 2, _SURFACE)
         for size, used in zip(plane.shape, (rows, columns), strict=True)
     ]
-    surface = np.maximum(whole[0] @ amounts @ whole[1].T, 1e-3)
-    outside = np.zeros(plane.shape, np.bool_)
-    outside[: rows * BIN, : columns * BIN] = np.repeat(np.repeat(known, BIN, axis=0), BIN, axis=1)
-    return (plane / surface - 1).astype(np.float32), outside
+    outside = np.zeros((-(-plane.shape[0] // BIN), plane.shape[1]), np.bool_)
+    outside[:rows, : columns * BIN] = np.repeat(known, BIN, axis=1)
+    for first in range(0, plane.shape[0], _BAND):
+        band = slice(first, min(first + _BAND, plane.shape[0]))
+        surface = np.maximum((whole[0][band] @ amounts @ whole[1].T).astype(np.float32), np.float32(1e-3))
+        known_band = np.repeat(outside[first // BIN : -(-band.stop // BIN)], BIN, axis=0)
+        yield band, (plane[band] / surface - 1).astype(np.float32), known_band[: band.stop - first]
 
 
 def _surroundings(powers: F64) -> F64:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate
-from coldframe.calibration.diagnosis.estimating.thinned_masters import error_of
+from coldframe.calibration.diagnosis.estimating.thinned_masters import HotPixels, error_of, find_hot
 from coldframe.calibration.diagnosis.findings import Finding
 from coldframe.calibration.diagnosis.masters.changes import dark_changes, flat_changes, level_change
 from coldframe.calibration.diagnosis.masters.darks import (
@@ -81,7 +81,6 @@ def look_at_master(
     previous: MasterPlanes | None = None,
     bias: MasterPlanes | None = None,
     flat: MasterPlanes | None = None,
-    lights: LightsAtHand | None = None,
     expected: Expected | None = None,
 ) -> list[Finding]:
     """Look at a master, and return the findings, the most harmful first.
@@ -101,38 +100,83 @@ def look_at_master(
         For flats, the dark flat or bias that was subtracted; for darks, the bias. None if it is not at hand.
     flat
         For darks, a flat of the same camera, which tells light from dark current; None if there is none.
-    lights
-        The lights to calibrate; None if they are not at hand.
     expected
         What is known about the camera; None if there is no record.
     """
-    height, width = planes.mean.shape
-    setup = setup_of({**planes.header, "NAXIS1": width, "NAXIS2": height})
-    if setup.kind is None or min(height, width) < _SMALLEST_SIDE:
+    setup = _setup_of(planes)
+    if setup is None:
         return []
     if setup.kind is FrameKind.FLAT:
         found = list(_of_flat(planes, setup, frames, previous=previous, bias=bias, are_combined=are_combined))
     else:
-        known = _known(setup, planes, lights, expected)
+        known = _known(planes, expected)
         found = list(_of_dark(planes, setup, known, previous=previous, bias=bias, flat=flat))
-    found.extend(_noise(planes, setup, lights))
+        found.extend(_hot(find_hot(planes, _period(setup)), planes.mean.size, setup, None))
+    found.extend(_noise(planes, setup, None))
     return sorted(found, key=attrgetter("harm"), reverse=True)
 
 
-def _known(setup: FrameSetup, planes: MasterPlanes, lights: LightsAtHand | None, expected: Expected | None) -> Expected:
-    """Return what is known about the camera, completed from the header and from the lights."""
+def look_at_pixels(
+    planes: MasterPlanes, *, bias: MasterPlanes | None = None, flat: MasterPlanes | None = None
+) -> list[Finding]:
+    """Look at all pixels of a master, apart from its hot pixels and its noise, which `look_with_lights` judges.
+
+    Parameters
+    ----------
+    planes, bias, flat
+        As for `look_at_master`. Only the means of the bias and, for darks, of the flat are used.
+    """
+    setup = _setup_of(planes)
+    if setup is None:
+        return []
+    if setup.kind is FrameKind.FLAT:
+        return list(_of_flat(planes, setup, None, previous=None, bias=bias, are_combined=False))
+    return list(_of_dark(planes, setup, _known(planes, None), previous=None, bias=bias, flat=flat))
+
+
+def look_with_lights(master: MasterPlanes, hot: HotPixels, pixels: int, lights: LightsAtHand) -> list[Finding]:
+    """Look at the noise of a master and at its hot pixels, as they affect lights.
+
+    Parameters
+    ----------
+    master
+        The master, which may be thinned out.
+    hot
+        Its hot pixels; they count for darks only.
+    pixels
+        Number of pixels of the whole master.
+    lights
+        The lights.
+    """
+    setup = _setup_of(master)
+    if setup is None:
+        return []
+    return [*_hot(hot, pixels, setup, lights.lacking), *_noise(master, setup, lights)]
+
+
+def _setup_of(planes: MasterPlanes) -> FrameSetup | None:
+    """Return the setup of a master; None if its kind is unknown, or if it is too small."""
+    height, width = planes.mean.shape
+    setup = setup_of({**planes.header, "NAXIS1": width, "NAXIS2": height})
+    return None if setup.kind is None or min(height, width) < _SMALLEST_SIDE else setup
+
+
+def _known(planes: MasterPlanes, expected: Expected | None) -> Expected:
+    """Return what is known about the camera, completed from the header."""
     known = expected or Expected()
     gain = planes.header.get("EGAIN")
-    e_per_adu = known.e_per_adu
-    if e_per_adu is None and isinstance(gain, int | float) and gain > 0:
-        e_per_adu = float(gain)
-    lacking = known.lacking if lights is None or lights.lacking is None else lights.lacking
-    return Expected(known.dark_current_e_per_s, e_per_adu, lacking if setup.kind is FrameKind.DARK else None)
+    if known.e_per_adu is None and isinstance(gain, int | float) and gain > 0:
+        return Expected(known.dark_current_e_per_s, float(gain))
+    return known
 
 
 def _mosaic(setup: FrameSetup) -> str | None:
     """Return the Bayer array of an unbinned master; None for mono."""
     return setup.mosaic if setup.mosaic in BAYER_PATTERNS and setup.readout.binning == 1 else None
+
+
+def _period(setup: FrameSetup) -> int:
+    return 1 if _mosaic(setup) is None else 2
 
 
 def _has_pixel_structure(setup: FrameSetup) -> bool:
@@ -212,15 +256,19 @@ def _of_dark(
         if previous is not None:
             yield from level_change(dark, previous, "bias")
         return
-    period = 1 if _mosaic(setup) is None else 2
+    period = _period(setup)
     if bias is not None and bias.mean.shape != dark.mean.shape:
         bias = None
     yield from level_findings(dark, setup, bias)
     if _has_pixel_structure(setup):
-        yield from hot_findings(dark, setup, period, expected)
         yield from light_findings(dark, setup, period, bias=bias, flat=flat, expected=expected)
         if previous is not None:
             yield from dark_changes(dark, previous, period)
+
+
+def _hot(hot: HotPixels, pixels: int, setup: FrameSetup, lacking: float | None) -> Iterator[Finding]:
+    if setup.kind in {FrameKind.DARK, FrameKind.DARK_FLAT} and _has_pixel_structure(setup):
+        yield from hot_findings(hot, pixels, setup, lacking)
 
 
 # ---- noise ----

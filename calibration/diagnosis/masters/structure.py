@@ -70,7 +70,11 @@ def block_residuals(plane: Pixels, period: int) -> tuple[F32, F32]:
     residuals, levels
         float32, shapes (period ** 2, blocks, 4, 4) and (period ** 2, blocks).
     """
-    blocks = _cut(plane, period)
+    return residuals_of(cut_blocks(plane, period))
+
+
+def residuals_of(blocks: F32) -> tuple[F32, F32]:
+    """Return the residuals of the pixels of blocks, and the levels of the blocks; see `block_residuals`."""
     levels = blocks.mean(axis=(2, 3))
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = blocks / levels[:, :, None, None] - 1
@@ -80,7 +84,8 @@ def block_residuals(plane: Pixels, period: int) -> tuple[F32, F32]:
     return relative, levels
 
 
-def _cut(plane: Pixels, period: int) -> F32:
+def cut_blocks(plane: Pixels, period: int) -> F32:
+    """Return blocks of pixels from evenly spaced rows; float32, shape (period ** 2, blocks, 4, 4)."""
     rows, columns = (size // (BIN * period) for size in plane.shape)
     step = max(1, -(-rows * columns * PIXELS * period**2 // MOST_PIXELS))
     sites = [
@@ -124,7 +129,7 @@ def find_response(flat: MasterPlanes, period: int) -> PixelResponse | None:
         return None
     h = residuals[:, kept]
     variance = float(np.square(h).mean()) / _FREEDOM
-    noise = _cut(np.square(flat.uncertainty), period)[:, kept].mean(axis=(2, 3)) / np.square(levels[:, kept])
+    noise = np.square(cut_blocks(flat.uncertainty, period))[:, kept].mean(axis=(2, 3)) / np.square(levels[:, kept])
     if period == 1:
         pairs = (h[..., :-1] * h[..., 1:], h[..., :-1, :] * h[..., 1:, :])
         expected = _NEIGHBOURS

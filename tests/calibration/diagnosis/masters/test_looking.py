@@ -6,10 +6,11 @@ from functools import cache
 import numpy as np
 import pytest
 
+from coldframe.calibration.diagnosis.estimating.thinned_masters import find_hot
 from coldframe.calibration.diagnosis.findings import Finding, Kind
 from coldframe.calibration.diagnosis.masters.darks import Expected
 from coldframe.calibration.diagnosis.masters.lines import find_lines
-from coldframe.calibration.diagnosis.masters.looking import LightsAtHand, look_at_master
+from coldframe.calibration.diagnosis.masters.looking import LightsAtHand, look_at_master, look_with_lights
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.config.frames import FrameKind
 from tests.calibration.diagnosis import faults
@@ -117,9 +118,14 @@ def test_a_dark_without_hot_pixels() -> None:
 
 def test_dithered_lights_decide_whether_a_dark_lacks_hot_pixels() -> None:
     cold, sound = night(3, faults.cold_dark()).masters.dark, night(3).masters.dark
-    assert found(look_at_master(cold, lights=LightsAtHand(300.0, 20.0, 500.0, lacking=1e-3)), "that the lights have")
-    assert not found(look_at_master(cold, lights=LightsAtHand(300.0, 20.0, 500.0, lacking=0.0)), "hot pixels")
-    assert not found(look_at_master(sound, lights=LightsAtHand(300.0, 20.0, 500.0, lacking=0.0)), "hot pixels")
+    lacking, complete = (LightsAtHand(300.0, 20.0, 500.0, fraction) for fraction in (1e-3, 0.0))
+    assert found(with_lights(cold, lacking), "that the lights have")
+    assert not found(with_lights(cold, complete), "hot pixels")
+    assert not found(with_lights(sound, complete), "hot pixels")
+
+
+def with_lights(dark: MasterPlanes, lights: LightsAtHand) -> list[Finding]:
+    return look_with_lights(dark, find_hot(dark, 1), dark.mean.size, lights)
 
 
 def test_light_in_a_dark_follows_the_response_of_pixels() -> None:
