@@ -92,6 +92,11 @@ class ShootStep:
         return " ".join(parts)
 
     @property
+    def without_count(self) -> "ShootStep":
+        """The step without its numbers of frames, so that a set equals the same set with more frames."""
+        return replace(self, count=0, noise_target=None)
+
+    @property
     def tuning(self) -> TuneStep:
         """The step that finds this set's exposure, for flats and dark flats."""
         return TuneStep(self.filter, self.readout, self.setpoint_c)

@@ -23,6 +23,7 @@ from coldframe.calibration.looks.frame_looks import (
 )
 from coldframe.calibration.measuring.statistics import FrameStatistics
 from coldframe.capture.judging.light_leak import LeakWatch
+from coldframe.capture.judging.repeats import NightDigests, SetDigests
 from coldframe.capture.tuner.target import FlatTarget
 from coldframe.config.frames import FrameKind
 
@@ -70,15 +71,23 @@ class FrameGate:
         Limits of flats; None for frames without light.
     ceiling_adu
         Highest possible level of frames without light; None if unknown.
+    digests
+        Pixels of the night's frames; None if there is no other set.
     """
 
-    def __init__(self, kind: FrameKind, band: FlatBand | None = None, ceiling_adu: float | None = None) -> None:
+    def __init__(
+        self,
+        kind: FrameKind,
+        band: FlatBand | None = None,
+        ceiling_adu: float | None = None,
+        digests: SetDigests | None = None,
+    ) -> None:
         self._kind = kind
         self._band = band
         self._ceiling_adu = ceiling_adu
         self._reference: Reference | None = None
         self._leaks: LeakWatch | None = None
-        self._digests: set[bytes] = set()
+        self._digests = digests or NightDigests().of_set(kind)
 
     def bounds_adu(self, statistics: FrameStatistics) -> tuple[float, float]:
         """Return the clipping bounds for the shape of a frame; the first good frame sets them for the whole set."""

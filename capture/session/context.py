@@ -7,6 +7,7 @@ from coldframe.capture.clock import NightClock, clock_text
 from coldframe.capture.events.kinds import Event, Notice
 from coldframe.capture.events.stream import EventStream
 from coldframe.capture.events.values import Severity, SkippedBy, Topic
+from coldframe.capture.judging.repeats import NightDigests
 from coldframe.capture.judging.thermometer import FrozenReading
 from coldframe.capture.planning.light_words import LightWords
 from coldframe.capture.session.retry_budget import Retries
@@ -85,6 +86,8 @@ class NightContext:
         True if the sets were planned for lights, so that darks must have the temperature of the lights.
     lamp, readings, announced
         Shared state of the panel's lamp, the thermometer, and announcements.
+    digests
+        Pixels of all frames, so that no frame is counted in two sets.
     """
 
     settings: Settings
@@ -101,6 +104,7 @@ class NightContext:
     lamp: Lamp = field(default_factory=Lamp)
     readings: FrozenReading = field(default_factory=FrozenReading)
     announced: Announced = field(default_factory=Announced)
+    digests: NightDigests = field(default_factory=NightDigests)
 
     @property
     def devices(self) -> tuple[Device, ...]:

@@ -172,12 +172,13 @@ class SetFrames:
 
 
 def _gate(context: NightContext, step: ShootStep, inputs: SetInputs) -> FrameGate:
+    digests = context.digests.of_set(step.without_count)
     match inputs:
         case FlatInputs(tuned, subtracted):
             flats = context.settings.flats.for_filter(step.filter)
             target = replace(tuned.target, bias_adu=subtracted.level)
-            return FrameGate(step.kind, FlatBand.around(target, flats.maximum_saturated_fraction))
+            return FrameGate(step.kind, FlatBand.around(target, flats.maximum_saturated_fraction), digests=digests)
         case DarkInputs(ceiling_adu=ceiling_adu) | DarkFlatInputs(ceiling_adu=ceiling_adu):
-            return FrameGate(step.kind, ceiling_adu=ceiling_adu)
+            return FrameGate(step.kind, ceiling_adu=ceiling_adu, digests=digests)
         case BiasInputs():
-            return FrameGate(step.kind)
+            return FrameGate(step.kind, digests=digests)

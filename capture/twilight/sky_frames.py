@@ -119,7 +119,8 @@ class SkyFrames:
         _observe(schedule, order, sky_shot.shot.began_s, measurement.statistics)
         target = schedule.target(order.filter)
         if order.filter not in self._gates:
-            self._gates[order.filter] = FrameGate(FrameKind.FLAT, self._band(order.filter, target))
+            digests = self._context.digests.of_set(self.sets[order.filter].flat.without_count)
+            self._gates[order.filter] = FrameGate(FrameKind.FLAT, self._band(order.filter, target), digests=digests)
         gate = self._gates[order.filter]
         judged = await in_thread(judge_frame, frame, sky_shot.shot.fault, measurement, gate)
         if judged.fault is None:

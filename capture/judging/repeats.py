@@ -1,0 +1,41 @@
+"""Recognise frames that the camera delivers a second time, in the same set or in another set of the night. Pure."""
+
+from collections.abc import Hashable
+
+
+class NightDigests:
+    """The digests of the pixels of all frames of a night, each with the set in which it was first seen."""
+
+    def __init__(self) -> None:
+        self._sets: dict[bytes, Hashable] = {}
+
+    def of_set(self, owner: Hashable) -> "SetDigests":
+        """Return the digests as one set sees them.
+
+        Parameters
+        ----------
+        owner
+            The settings of the set. They are equal if the set is judged again, for example with more frames.
+        """
+        return SetDigests(self._sets, owner)
+
+
+class SetDigests:
+    """The digests for one attempt at a set.
+
+    A frame repeats another if this attempt or another set has seen its pixels. The frames of an earlier attempt at the
+    same set are no repeats, because the frames on the disk are judged again.
+    """
+
+    def __init__(self, sets: dict[bytes, Hashable], owner: Hashable) -> None:
+        self._sets = sets
+        self._owner = owner
+        self._own: set[bytes] = set()
+
+    def __contains__(self, digest: bytes) -> bool:
+        return digest in self._own or self._sets.get(digest, self._owner) != self._owner
+
+    def add(self, digest: bytes) -> None:
+        """Record the pixels of a frame of this set."""
+        self._own.add(digest)
+        self._sets.setdefault(digest, self._owner)
