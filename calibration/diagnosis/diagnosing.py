@@ -1,10 +1,10 @@
 """The judgement of an examination: which estimates are findings, what caused them, and what to do."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from coldframe.calibration.diagnosis.examination import Examination
-from coldframe.calibration.diagnosis.findings import Diagnosis, Finding, Kind, Sensitivity
+from coldframe.calibration.diagnosis.findings import Diagnosis, Finding, Kind, Origin, Sensitivity
 from coldframe.calibration.diagnosis.judging import dark_current, dust, levels, noise, shapes
 
 _TESTS: tuple[Callable[[Examination], Iterator[Finding]], ...] = (
@@ -21,7 +21,7 @@ _TESTS: tuple[Callable[[Examination], Iterator[Finding]], ...] = (
 
 def diagnose(examined: Examination) -> Diagnosis:
     """Return the findings for a set of lights, the most harmful first."""
-    found = _explained([finding for test in _TESTS for finding in test(examined)])
+    found = without_explained([finding for test in _TESTS for finding in test(examined)])
     ordered = sorted(found, key=lambda each: (each.matters, each.harm), reverse=True)
     seen: dict[Kind, Sensitivity] = {}
     untested: dict[Kind, str] = {}
@@ -33,19 +33,26 @@ def diagnose(examined: Examination) -> Diagnosis:
     return Diagnosis(examined.lights, tuple(ordered), seen, untested)
 
 
-def _explained(found: list[Finding]) -> list[Finding]:
-    """Return the findings without those that another one explains.
+_EXPLAINS: Mapping[Origin, frozenset[Kind]] = {
+    # A pedestal makes all shadows weaker or stronger as well.
+    Origin.PEDESTAL_OF_LIGHTS: frozenset({Kind.DUST}),
+    # The flat of a different filter has different pixel responses, which look like a pedestal of the flat.
+    Origin.OTHER_SHADOWS: frozenset({Kind.OVERCORRECTION}),
+    # Saturated pixels weaken the structure of the flat like a pedestal.
+    Origin.SATURATED_FLAT: frozenset({Kind.OVERCORRECTION}),
+    # The few hot pixels that were not removed were weakened.
+    Origin.HOT_PIXELS_REMOVED: frozenset({Kind.TEMPERATURE}),
+}
+"""Kinds of findings that findings of each origin explain."""
 
-    A pedestal makes all shadows weaker or stronger as well. The flat of another filter has other pixel responses, which
-    look like a pedestal of the flat.
-    """
-    if any(levels.is_pedestal_of_lights(finding) for finding in found):
-        return [finding for finding in found if finding.kind is not Kind.DUST]
-    if any(dust.OTHER_SHADOWS in finding.cause for finding in found):
-        return [finding for finding in found if finding.kind is not Kind.OVERCORRECTION]
-    if {Kind.OFFSET, Kind.OVERCORRECTION} & {finding.kind for finding in found}:
-        return [finding for finding in found if not dust.is_weakness(finding)]
-    return found
+
+def without_explained(found: Sequence[Finding]) -> list[Finding]:
+    """Return the findings without those that a different one explains."""
+    explained = {kind for each in found if each.origin is not None for kind in _EXPLAINS.get(each.origin, ())}
+    left = [each for each in found if each.kind not in explained or each.origin in _EXPLAINS]
+    if {Kind.OFFSET, Kind.OVERCORRECTION} & {each.kind for each in found}:
+        return [each for each in left if each.origin is not Origin.WEAK_SHADOWS]
+    return left
 
 
 def _limits(examined: Examination) -> Iterator[tuple[Kind, Sensitivity | str]]:
@@ -62,7 +69,7 @@ def _limits(examined: Examination) -> Iterator[tuple[Kind, Sensitivity | str]]:
 def with_findings(diagnosis: Diagnosis, more: tuple[Finding, ...]) -> Diagnosis:
     """Return a diagnosis with the findings of its masters, which come after those of the lights that matter."""
     ordered = sorted(
-        (*diagnosis.findings, *more),
+        without_explained((*diagnosis.findings, *more)),
         key=lambda each: (each.matters, each.kind is not Kind.MASTERS, each.harm),
         reverse=True,
     )

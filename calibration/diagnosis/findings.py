@@ -19,6 +19,16 @@ class Kind(StrEnum):
     MASTERS = "masters"
 
 
+class Origin(StrEnum):
+    """Origins of findings that explain others, or that others explain; the text of a cause is for people only."""
+
+    PEDESTAL_OF_LIGHTS = "pedestal of lights"
+    OTHER_SHADOWS = "other shadows"
+    WEAK_SHADOWS = "weak shadows"
+    SATURATED_FLAT = "saturated flat"
+    HOT_PIXELS_REMOVED = "hot pixels removed"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """An artifact, or a fault of a master.
@@ -43,6 +53,8 @@ class Finding:
         What to do, with a command if there is one.
     harm
         Size relative to the noise of the stacked lights, by which findings are sorted; at least 1 if it matters.
+    origin
+        The origin, if other findings depend on it.
     """
 
     kind: Kind
@@ -55,6 +67,7 @@ class Finding:
     evidence: str
     fix: str
     harm: float = 0.0
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from coldframe.calibration.diagnosis.examination import Examination, frames_of
-from coldframe.calibration.diagnosis.findings import Finding, Kind
-from coldframe.calibration.diagnosis.judging import levels, noise, shapes
+from coldframe.calibration.diagnosis.findings import Finding, Kind, Origin
+from coldframe.calibration.diagnosis.judging import noise, shapes
 from coldframe.calibration.diagnosis.remedy import Remedy
 from coldframe.calibration.masters.reading import MasterPlanes
 
@@ -29,7 +29,7 @@ def remedy_for(finding: Finding, examined: Examination) -> tuple[Remedy, int | N
     examined
         The examination.
     """
-    if levels.is_pedestal_of_lights(finding):
+    if finding.origin is Origin.PEDESTAL_OF_LIGHTS:
         return Remedy.NEW_DARKS, None
     if finding.kind is Kind.BANDING:
         return _against_banding(finding, examined)

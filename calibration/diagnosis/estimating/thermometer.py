@@ -24,7 +24,7 @@ FEWEST_LIGHTS = 5
 """Smallest number of dithered lights whose median has no stars."""
 
 _LEFT_SIGMA = 8.0
-_SAME_PIXEL = 0.5
+_SAME_PIXEL = 0.1
 """A pixel is hot in the dark too if the dark's excess is at least this fraction of the excess in the lights."""
 
 _CHANGED_SIGMA = 6.0

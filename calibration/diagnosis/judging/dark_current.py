@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from math import log2
 
+import numpy as np
+
 from coldframe.calibration.diagnosis.estimating.thermometer import DOUBLING_C
 from coldframe.calibration.diagnosis.examination import Examination
 from coldframe.calibration.diagnosis.findings import Finding, Kind, Sensitivity
@@ -25,6 +27,13 @@ MOST_MIRRORED = 0.05
 _POSSIBLE = (-1.0, 1.0)
 """Range of the part of the dark's glow that may remain: the lights have between none and twice its glow."""
 
+LEAST_GAIN_STEPS = 0.3
+"""Smallest factor between gains that the noise of the dark shows, in powers of 2."""
+
+SAME_GAIN_STEPS = 0.2
+"""Largest difference between the factors of hot pixels and noise, in powers of 2."""
+
+_STEP = 3
 _SAME_EXPOSURE = 0.01
 _SAME_C = 0.3
 
@@ -35,7 +44,7 @@ def hot_pixel_findings(examined: Examination) -> Iterator[Finding]:
     if hot is None:
         return
     slope = hot.slope
-    is_old = hot.changed > max(LEAST_CHANGED, 2 * abs(slope.value)) and hot.changed * hot.pixels > FEWEST_CHANGED
+    is_old = hot.changed > max(LEAST_CHANGED, abs(slope.value)) and hot.changed * hot.pixels > FEWEST_CHANGED
     if slope.significance > SIGNIFICANT and abs(slope.value) > LEAST_SLOPE and not is_old:
         kind, cause, fix = _cause(examined, slope.value)
         much = "too little" if slope.value > 0 else "too much"
@@ -91,11 +100,36 @@ def _cause(examined: Examination, slope: float) -> tuple[Kind, str, str]:
             f"{light.exposure_s:g} s)"
         )
         return Kind.AMP_GLOW, cause, f"shoot darks of {light.exposure_s:g} s: coldframe run --only dark --redo"
+    if _has_noise_of_other_gain(examined, slope):
+        cause = f"the gain of the dark differs: its signal and noise are those of the lights divided by {1 + slope:.2f}"
+        return Kind.BANDING, cause + _although(dark.readout.gain, light.readout.gain), again
     measured_c = DOUBLING_C * log2(max(1 + slope, 1e-3))
     state = "colder" if measured_c > 0 else "warmer"
     stated = _stated_difference(light, dark)
     cause = f"the temperature of the dark differs: it is {abs(measured_c):.1f} C {state} than the lights{stated}"
     return Kind.TEMPERATURE, cause, again.replace("settings", "temperature")
+
+
+def _has_noise_of_other_gain(examined: Examination, slope: float) -> bool:
+    """Return whether the dark's noise differs from that of the bias by the same factor as its hot pixels.
+
+    A different gain changes signal and readout noise alike. A different temperature or exposure does not change the
+    readout noise.
+    """
+    dark, bias, gain = examined.masters.dark, examined.masters.bias, examined.gain
+    if dark is None or bias is None or slope <= -1 or abs(log2(1 + slope)) < LEAST_GAIN_STEPS:
+        return False
+    of_dark, of_bias = (float(np.median(each.frame_variance[::_STEP, ::_STEP])) for each in (dark, bias))
+    if gain is not None:
+        current_adu = float(np.median(dark.mean[::_STEP, ::_STEP]) - np.median(bias.mean[::_STEP, ::_STEP]))
+        of_dark -= max(current_adu, 0.0) / (gain.e_per_adu * (1 + slope))
+    if of_dark <= 0 or of_bias <= 0:
+        return False
+    return abs(log2(of_dark / of_bias) / 2 + log2(1 + slope)) < SAME_GAIN_STEPS
+
+
+def _although(of_dark: float | None, of_lights: float | None) -> str:
+    return ", although the headers state the same gain" if of_dark is not None and of_dark == of_lights else ""
 
 
 def _stated_difference(light: FrameSetup, dark: FrameSetup) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from coldframe.calibration.diagnosis.estimating.dust import NEW_SIGMA, Change, DustResult, Shadow
 from coldframe.calibration.diagnosis.examination import Examination
-from coldframe.calibration.diagnosis.findings import Finding, Kind, Sensitivity
+from coldframe.calibration.diagnosis.findings import Finding, Kind, Origin, Sensitivity
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.kernels.block_sums import BIN
 
@@ -18,7 +18,6 @@ OTHER_SHADOWS = (
     "the flat has other shadows than the lights: another filter, or a filter that is not seated in the same way"
 )
 
-_WEAKNESS_UNIT = "times the flat"
 _CLOCK_HOURS = 12
 _AGAIN = (
     "shoot the flats again with the focus and rotation of the lights, before the telescope is dismantled: "
@@ -74,6 +73,7 @@ def _changed(examined: Examination, dust: DustResult) -> Finding:
         ),
         fix=_AGAIN,
         harm=1 + dust.gain**0.5 / max(examined.motes.mask.sum(), 1) ** 0.5,
+        origin=Origin.OTHER_SHADOWS if dust.change is Change.OTHER else None,
     )
 
 
@@ -105,13 +105,14 @@ def _weaker(examined: Examination, dust: DustResult) -> Finding:
         Kind.DUST,
         f"the donuts of the lights are {abs(dust.scale - 1):.0%} {relation} than the flat's: wrong pedestal or focus",
         dust.scale,
-        _WEAKNESS_UNIT,
+        "times the flat",
         dust.error,
         dust.gain**0.5,
         matters=True,
         evidence=f"the median of {examined.motes.radii.size} shadows; their places and sizes agree",
         fix="combine the flats with dark flats of their exposure; check whether the focus changed",
         harm=1 + abs(dust.scale - 1),
+        origin=Origin.WEAK_SHADOWS,
     )
 
 
@@ -148,8 +149,3 @@ def dust_limit(examined: Examination) -> Sensitivity | str:
     area = 12**2 * np.pi / 4 / BIN**2
     depth = NEW_SIGMA * examined.dust.noise / float(np.sqrt(area))
     return Sensitivity(100 * depth, "%", "depth of a new shadow of 12 px")
-
-
-def is_weakness(finding: Finding) -> bool:
-    """Return whether a finding states that all shadows are weaker or stronger."""
-    return finding.kind is Kind.DUST and finding.unit == _WEAKNESS_UNIT

@@ -9,7 +9,7 @@ import numpy as np
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate
 from coldframe.calibration.diagnosis.estimating.gain import MEASURED_ERROR
 from coldframe.calibration.diagnosis.examination import Examination
-from coldframe.calibration.diagnosis.findings import Finding, Kind, Sensitivity
+from coldframe.calibration.diagnosis.findings import Finding, Kind, Origin, Sensitivity
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.lights.caveats import flat_level_adu
 
@@ -165,10 +165,11 @@ def _combined(one: Estimate, other: Estimate) -> Estimate:
 def _offset(examined: Examination, size: Estimate, evidence: str) -> Finding:
     level = np.median(examined.masters.planes.subtracted[::7, ::7])
     if size.value > _PEDESTAL_FRACTION * level > 0 and not _setting_difference(examined):
-        cause = PEDESTAL_OF_LIGHTS
+        cause, origin = PEDESTAL_OF_LIGHTS, Origin.PEDESTAL_OF_LIGHTS
         fix = "calibrate the lights with a dark that contains its bias, and remove the pedestal of other programs"
         kind = Kind.OVERCORRECTION
     else:
+        origin = None
         direction = "higher" if size.value > 0 else "lower"
         cause = (
             f"the level of the lights is {abs(size.value):.1f} ADU {direction} than that of the dark: another offset"
@@ -191,6 +192,7 @@ def _offset(examined: Examination, size: Estimate, evidence: str) -> Finding:
         evidence=evidence,
         fix=fix,
         harm=1 + abs(size.value) * _VIGNETTING / examined.stack_noise_adu,
+        origin=origin,
     )
 
 
@@ -292,8 +294,3 @@ def flat_limit(examined: Examination) -> Sensitivity | str:
         return "the flat shows no pattern of pixel responses: it is too noisy, or was smoothed"
     least = max(SIGNIFICANT * _by_response(examined).error, LEAST_OF_SKY * abs(examined.sky_adu))
     return Sensitivity(100 * least / max(abs(examined.sky_adu), 1.0), "%", "pedestal of the flat, of its level")
-
-
-def is_pedestal_of_lights(finding: Finding) -> bool:
-    """Return whether a finding states that the lights contain their pedestal."""
-    return finding.cause.startswith(PEDESTAL_OF_LIGHTS)

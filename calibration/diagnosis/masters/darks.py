@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_ratio
 from coldframe.calibration.diagnosis.estimating.thinned_masters import HotPixels
-from coldframe.calibration.diagnosis.findings import Finding
+from coldframe.calibration.diagnosis.findings import Finding, Origin
 from coldframe.calibration.diagnosis.masters.master_finding import adu, master_finding
 from coldframe.calibration.diagnosis.masters.structure import block_residuals, cut_blocks, residuals_of
 from coldframe.calibration.frames.setup import FrameSetup
@@ -122,6 +122,7 @@ def hot_findings(hot: HotPixels, pixels: int, setup: FrameSetup, lacking: float 
             least=MOST_LACKING * pixels,
             evidence="after this dark is subtracted, these pixels stay bright in every dithered light",
             fix=fix,
+            origin=Origin.HOT_PIXELS_REMOVED,
         )
         return
     long_enough = setup.exposure_s is not None and setup.exposure_s >= LEAST_HOT_EXPOSURE_S
@@ -149,6 +150,7 @@ def hot_findings(hot: HotPixels, pixels: int, setup: FrameSetup, lacking: float 
         least=1.0,
         evidence=f"{seen}; a sensor has 0.01 to 1 % hot pixels in a dark of {setup.exposure_s:g} s",
         fix=fix,
+        origin=Origin.HOT_PIXELS_REMOVED,
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate
-from coldframe.calibration.diagnosis.findings import Finding
+from coldframe.calibration.diagnosis.findings import Finding, Origin
 from coldframe.calibration.diagnosis.masters.darks import level_adu
 from coldframe.calibration.diagnosis.masters.master_finding import adu, master_finding, percent
 from coldframe.calibration.lights.caveats import (
@@ -21,6 +21,9 @@ from coldframe.calibration.lights.caveats import (
 from coldframe.calibration.masters.reading import MasterPlanes
 
 F32 = NDArray[np.float32]
+
+CLIPPED = 0.97
+"""Fraction of the range above which the noise of the brightest pixels is clipped."""
 
 LOWEST_FLAT_ADU = 1000.0
 """Lowest level of flats at which an error of their dark by 3 ADU changes the flat by less than 0.3 %."""
@@ -80,6 +83,7 @@ def _saturation(flat: MasterPlanes, bias_adu: float) -> Iterator[Finding]:
             least=MOST_SATURATED,
             evidence="they do not vary from frame to frame, not even by photon noise",
             fix=fix,
+            origin=Origin.SATURATED_FLAT,
         )
         return
     level = flat_level_adu(flat.header)
@@ -95,6 +99,7 @@ def _saturation(flat: MasterPlanes, bias_adu: float) -> Iterator[Finding]:
         least=0.9,
         evidence=f"the mean level of the flats above their dark is {adu(level)} (CFLEVEL)",
         fix=fix,
+        origin=Origin.SATURATED_FLAT if top > CLIPPED * HIGHEST_ADU else None,
     )
 
 

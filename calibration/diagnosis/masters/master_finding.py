@@ -1,11 +1,18 @@
 """The construction of findings about masters."""
 
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate
-from coldframe.calibration.diagnosis.findings import Finding, Kind
+from coldframe.calibration.diagnosis.findings import Finding, Kind, Origin
 
 
 def master_finding(
-    cause: str, found: Estimate, unit: str, *, least: float | None, evidence: str, fix: str = ""
+    cause: str,
+    found: Estimate,
+    unit: str,
+    *,
+    least: float | None,
+    evidence: str,
+    fix: str = "",
+    origin: Origin | None = None,
 ) -> Finding:
     """Return a finding about a master.
 
@@ -23,6 +30,8 @@ def master_finding(
         The measurements from which the cause follows.
     fix
         What to shoot or combine again, and how.
+    origin
+        The origin, if the finding explains others when it matters.
     """
     harm = 0.0 if least is None else abs(found.value) / least
     return Finding(
@@ -36,6 +45,7 @@ def master_finding(
         evidence=evidence,
         fix=fix,
         harm=harm,
+        origin=origin if harm >= 1 else None,
     )
 
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from coldframe.calibration.diagnosis.diagnosing import diagnose
-from coldframe.calibration.diagnosis.findings import Diagnosis, Kind
+from coldframe.calibration.diagnosis.diagnosing import diagnose, without_explained
+from coldframe.calibration.diagnosis.findings import Diagnosis, Finding, Kind, Origin
 from coldframe.calibration.diagnosis.masters.darks import MOST_LACKING
 from tests.calibration.diagnosis import faults
 from tests.calibration.diagnosis.examined_nights import diagnosed, examined
@@ -153,3 +153,26 @@ def test_hot_pixels_that_only_the_lights_have_are_counted() -> None:
 @pytest.mark.parametrize("fault", [faults.none(), faults.old_dark(0.3), faults.dark_temperature_c(-8.0)], ids=str)
 def test_a_dark_that_has_most_of_the_hot_pixels_lacks_none(fault: Fault) -> None:
     assert examined(simulate(NIGHT, fault)).lacking == 0
+
+
+def test_a_dark_of_a_different_gain_is_told_from_a_warm_one() -> None:
+    gain = first(diagnosed(NIGHT, faults.gain_mismatch(2.0)))
+    assert gain[0] is Kind.BANDING
+    assert "gain of the dark differs" in gain[1]
+    for warmer_c in (6.0, -6.0, -12.0):  # 6 C double the dark current
+        assert first(diagnosed(NIGHT, faults.dark_temperature_c(warmer_c, told=False)))[0] is Kind.TEMPERATURE
+
+
+@pytest.mark.parametrize(
+    ("origin", "explained"),
+    [
+        (Origin.SATURATED_FLAT, Kind.OVERCORRECTION),
+        (Origin.HOT_PIXELS_REMOVED, Kind.TEMPERATURE),
+        (Origin.PEDESTAL_OF_LIGHTS, Kind.DUST),
+    ],
+)
+def test_a_finding_that_another_explains_is_left_out(origin: Origin, explained: Kind) -> None:
+    finding = Finding(explained, "", 1.0, "", 0.1, 10.0, matters=True, evidence="", fix="")
+    other = replace(finding, kind=Kind.BANDING)
+    reason = replace(finding, kind=Kind.MASTERS, origin=origin)
+    assert without_explained([finding, other, reason]) == [other, reason]

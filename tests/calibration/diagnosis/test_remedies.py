@@ -6,8 +6,7 @@ import pytest
 
 from coldframe.calibration.diagnosis.diagnosing import diagnose
 from coldframe.calibration.diagnosis.examination import examine
-from coldframe.calibration.diagnosis.findings import Kind
-from coldframe.calibration.diagnosis.judging import levels
+from coldframe.calibration.diagnosis.findings import Kind, Origin
 from coldframe.calibration.diagnosis.remedies import remedy_for
 from coldframe.calibration.diagnosis.remedy import Remedy
 from tests.calibration.diagnosis import faults
@@ -52,5 +51,5 @@ def test_evidence_from_headers_does_not_hide_the_remedy() -> None:
     examined = examine(calibrated(night), setup_in(night), masters_of(night))
     (finding,) = (each for each in diagnose(examined).findings if each.kind is Kind.BANDING)
     assert remedy_for(replace(finding, evidence="other"), examined)[0] is Remedy.MORE_DARKS
-    of_lights = replace(finding, kind=Kind.OVERCORRECTION, cause=levels.PEDESTAL_OF_LIGHTS)
+    of_lights = replace(finding, kind=Kind.OVERCORRECTION, origin=Origin.PEDESTAL_OF_LIGHTS)
     assert remedy_for(of_lights, examined)[0] is Remedy.NEW_DARKS, "no flat is to blame"
