@@ -42,7 +42,7 @@ def with_header_evidence(diagnosis: Diagnosis, differences: Mapping[FrameKind, t
 
 def _with_evidence(finding: Finding, differences: Mapping[FrameKind, tuple[str, ...]]) -> Finding:
     stated = [
-        f"by its header, the {kind} differs from the lights: {', '.join(differences[kind])}"
+        f"according to its header, the {kind} differs from the lights: {', '.join(differences[kind])}"
         for kind in CONCERNED.get(finding.kind, ())
         if differences.get(kind)
     ]

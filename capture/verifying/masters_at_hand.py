@@ -15,7 +15,10 @@ from coldframe.config.frames import FrameKind
 
 @dataclass(frozen=True, slots=True)
 class ChosenMasters:
-    """Paths of the masters that calibrate lights. The bias only tells an offset from dark current; None if missing."""
+    """Paths of the masters that calibrate lights.
+
+    The bias serves only to distinguish an offset from dark current; None if missing.
+    """
 
     dark: Path
     flat: Path
@@ -75,7 +78,7 @@ class MastersAtHand:
                 library.retire(library.file(path))
 
     def choose(self, light: FrameSetup, *, with_library: bool) -> ChosenMasters | None:
-        """Return the masters for a light; None if a dark or a flat is missing, or if none is of this night.
+        """Return the masters for a light; None if a dark or a flat is missing, or if neither is from this night.
 
         Parameters
         ----------

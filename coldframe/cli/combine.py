@@ -68,7 +68,7 @@ def chosen_method(choice: Choice) -> Method | None:
 
 
 class Request(NamedTuple):
-    """The options of the command that do not concern the result's file.
+    """The options of the command that do not concern the output file.
 
     Attributes
     ----------

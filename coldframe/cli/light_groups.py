@@ -44,7 +44,7 @@ class LightGroup:
 
 @dataclass(slots=True)
 class Grouping:
-    """The lights by masters, and the lights that cannot be used.
+    """The lights grouped by masters, and the lights that cannot be used.
 
     Attributes
     ----------

@@ -201,7 +201,9 @@ def test_headers_that_differ_are_evidence(shoot: Shoot) -> None:
         ["temperature differs by 3 C"]
     ]
     (finding,) = [each for each in found["findings"] if each["kind"] == "temperature"]
-    assert "by its header, the dark differs from the lights: temperature differs by 3 C" in finding["evidence"]
+    assert (
+        "according to its header, the dark differs from the lights: temperature differs by 3 C" in finding["evidence"]
+    )
 
 
 def test_the_library_refuses_the_dark_that_a_user_may_name(shoot: Shoot) -> None:

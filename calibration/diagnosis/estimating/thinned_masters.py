@@ -22,7 +22,7 @@ HOT_SIGMA = 12.0
 """Excess of a hot pixel over its neighbours in the master dark, in standard errors of the master."""
 
 ROUGH_SIGMA = 8.0
-"""Excess of a hot pixel over its neighbours, in standard deviations of ordinary neighbours, which lines increase."""
+"""Excess of a hot pixel over its neighbours, in standard deviations of ordinary neighbours (line patterns included)."""
 
 MOST_HOT = 20_000
 """Largest number of hot pixels to follow; the hottest are kept."""
@@ -79,7 +79,7 @@ class Masters:
     Attributes
     ----------
     planes
-        What is subtracted from the lights, and what divides them.
+        The planes to subtract from the lights and to divide them by.
     dark, bias, flat
         The masters, thinned out if they are large; None for masters that were not used.
     pattern
@@ -183,7 +183,7 @@ def find_hot(dark: MasterPlanes, period: int) -> HotPixels:
 
 
 def _roughness(dark: F32, period: int) -> float:
-    """Return the scatter of the differences of neighbours along rows or columns, the larger; it includes patterns."""
+    """Return the scatter of differences between neighbours along rows or columns, the larger one, patterns included."""
     along = dark[::_STEP, 2 * period :: _STEP], dark[::_STEP, : -2 * period : _STEP]
     across = dark[2 * period :: _STEP, ::_STEP], dark[: -2 * period : _STEP, ::_STEP]
     return max(1.4826 * float(np.median(np.abs(one - other))) / 2**0.5 for one, other in (along, across))

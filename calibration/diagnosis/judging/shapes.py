@@ -21,7 +21,7 @@ def colour_findings(examined: Examination) -> Iterator[Finding]:
         return
     yield Finding(
         Kind.COLOUR,
-        "the shape of the flat differs between colours: light of another colour, another filter, or flicker",
+        "the shape of the flat differs between colours: light of a different colour, a different filter, or flicker",
         100 * abs(shape.value),
         "% of the sky",
         100 * shape.error,

@@ -1,4 +1,4 @@
-"""All looks at one master: the entry of the package, and the noise that the master adds to lights."""
+"""All looks at one master: the entry point of the package, and the noise that the master adds to lights."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ LARGEST_NOISE = 0.025
 5 % of the variance."""
 
 LARGEST_WITHOUT_SKY = 0.1
-"""The same for a light without sky, whose noise is that of its readout; the sky at least doubles the noise."""
+"""The same for a light without sky, which has only read noise; the sky at least doubles the noise."""
 
 USUAL_SKY_ADU = 1000.0
 """Level of the sky for which the noise of a flat is stated if no lights are given."""
@@ -101,7 +101,7 @@ def look_at_master(
     flat
         For darks, a flat of the same camera, which tells light from dark current; None if there is none.
     expected
-        What is known about the camera; None if there is no record.
+        Known properties of the camera; None if there is no record.
     """
     setup = _setup_of(planes)
     if setup is None:
@@ -301,7 +301,7 @@ def _noise(master: MasterPlanes, setup: FrameSetup, lights: LightsAtHand | None)
         more = int(np.ceil(frames * ((1 + added) ** 2 - 1) / ((1 + largest) ** 2 - 1)))
         needed = f"Combine at least {max(more, frames + 1)} frames instead of {frames}."
     yield master_finding(
-        f"{word}: noise {size} adds {percent(added)} to the noise of {which}",
+        f"{word}: a noise of {size} adds {percent(added)} to the noise of {which}",
         Estimate(added, 0.0),
         "of the noise",
         least=largest,

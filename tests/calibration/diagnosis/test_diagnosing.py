@@ -22,16 +22,16 @@ COLOUR = draw(302, mosaic="RGGB")
 STARRY = draw(31, nebula_fill=0.0)
 
 CAUSES = {
-    "offset": "another offset",
+    "offset": "a different offset",
     "flat-pedestal": "subtracted",
     "dark-leak": "light leaked into the darks",
-    "dark-temperature": "the temperature of the dark differs",
+    "dark-temperature": "the dark has a different temperature",
     "dust-shift": r"displaced by [567] px",
     "dust-rotation": "turned by 3 degrees",
     "focus": "the focus moved",
     "new-mote": "a new dust mote",
-    "gone-mote": "is gone",
-    "other-filter": "other shadows",
+    "gone-mote": "is missing from the lights",
+    "other-filter": "the shadows of the flat differ",
     "fixed-rows": "fixed pattern of rows",
     "fixed-columns": "fixed pattern of columns",
     "row-noise": "noise of rows",
