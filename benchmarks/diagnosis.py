@@ -76,7 +76,7 @@ ALSO_RIGHT: Mapping[str, Kind] = {
     "channel-level": Kind.MASTERS,
     "dark-exposure": Kind.TEMPERATURE,
 }
-"""A second kind that is right, by the name of the fault: a master shows it by itself, or headers hide the exposure."""
+"""A second kind that is right, by the name of the fault: the master alone shows it, or headers hide the exposure."""
 
 RELATIVE_UNITS = {
     "offset": "% of the sky",

@@ -79,7 +79,7 @@ class LightBisection:
     overscan
         The overscan to subtract from the lights; None keeps the whole frame.
     e_per_adu
-        Electrons per ADU; None takes EGAIN.
+        Electrons per ADU; None uses EGAIN.
     extension
         Which image to read of files with several images.
     watcher_of
@@ -185,7 +185,7 @@ def _divided(undivided: Masters, flat: MasterPlanes | None) -> Masters:
 
 
 def subtracted_again(flat: MasterPlanes, before: MasterPlanes | None, after: MasterPlanes) -> MasterPlanes:
-    """Return a master flat as if another dark flat or bias had been subtracted from its frames.
+    """Return a master flat as if a different dark flat or bias had been subtracted from its frames.
 
     Parameters
     ----------

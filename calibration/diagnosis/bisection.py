@@ -67,7 +67,7 @@ class Use(IntEnum):
 
     AS_MADE = 0
     CHANGED = 1
-    """A scaled dark, or a flat from whose frames another dark is subtracted."""
+    """A scaled dark, or a flat from whose frames a different dark is subtracted."""
     LEFT_OUT = 2
 
 
@@ -265,8 +265,8 @@ def sentences(comparison: Comparison) -> Iterator[str]:
     remaining = comparison.left_by(best)
     if remaining:
         yield (
-            f"Even the best combination, {best.dark.key} and {best.flat.key}, leaves {artifacts(remaining)}: another "
-            "master is needed."
+            f"Even the best combination, {best.dark.key} and {best.flat.key}, leaves {artifacts(remaining)}: a "
+            "different master is needed."
         )
     elif not culprits and not ties:
         names = f"{best.dark.key} and {best.flat.key}"

@@ -36,8 +36,8 @@ def diagnose(examined: Examination) -> Diagnosis:
 def _explained(found: list[Finding]) -> list[Finding]:
     """Return the findings without those that another one explains.
 
-    A pedestal makes all shadows weaker or stronger as well. The flat of another filter has other pixel responses, which
-    look like a pedestal of the flat.
+    A pedestal makes all shadows weaker or stronger as well. The flat of a different filter has different pixel
+    responses, which look like a pedestal of the flat.
     """
     if any(levels.is_pedestal_of_lights(finding) for finding in found):
         return [finding for finding in found if finding.kind is not Kind.DUST]

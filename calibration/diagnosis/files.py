@@ -326,7 +326,7 @@ def findings_about_masters(examined: Examination, by_themselves: Sequence[Findin
     examined
         The lights, by which the noise and the hot pixels of the masters are judged.
     by_themselves
-        What the pixels of the masters show by themselves.
+        The findings from the pixels of the masters alone.
     """
     masters, pixels = examined.masters, examined.masters.planes.subtracted.size
     lights = LightsAtHand(examined.light.exposure_s or 0.0, examined.noise_adu, examined.sky_adu, examined.lacking)

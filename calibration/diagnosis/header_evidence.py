@@ -1,4 +1,4 @@
-"""What headers contribute: the gain of the lights, and differences that are evidence for the causes of findings."""
+"""Evidence from the headers: the gain of the lights, and differences that are evidence for the causes of findings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -88,7 +88,7 @@ def examine_flats(flats: Sequence[F32], subtracted: F32, master: F32) -> HeldOut
 
 
 def held_out_findings(found: HeldOut) -> tuple[Finding, ...]:
-    """Return what the calibrated flats show."""
+    """Return the findings about the calibrated flats."""
     findings = []
     significance = abs(found.pedestal) / found.pedestal_error
     if abs(found.pedestal) > LEAST_PEDESTAL and significance > SIGNIFICANT:
@@ -143,7 +143,7 @@ def _tiles(plane: F32, side: int) -> F64:
     """Return the medians of square tiles; rows and columns outside complete tiles are left out."""
     height, width = (size // side * side for size in plane.shape)
     tiles = plane[:height, :width].reshape(height // side, side, width // side, side).swapaxes(1, 2)
-    # The median of row means is robust against single pixels, and much faster than the median of all pixels.
+    # The median of row means is robust against individual pixels, and much faster than the median of all pixels.
     return np.asarray(np.nanmedian(tiles.mean(axis=3), axis=2), np.float64)
 
 

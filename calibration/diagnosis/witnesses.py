@@ -1,4 +1,4 @@
-"""The witnesses of a bisection: what each of them states about lights calibrated with one combination of masters.
+"""The witnesses of a bisection: the result of each for lights calibrated with one combination of masters.
 
 A combination without a dark or a flat is examined with the patterns of the others: with the hot pixels and the glow of
 each dark, and with the pixel responses and the shadows of a flat. In this way, all combinations answer the same
@@ -177,7 +177,7 @@ def _remaining(levels: F64, of_dark: F64, noise_adu: float) -> Estimate | None:
 
 
 def terms_of(examined: Examination, darks: RemainingDarks) -> Terms:
-    """Return what the witnesses state about the lights of one combination.
+    """Return the results of the witnesses for the lights of one combination.
 
     Parameters
     ----------

@@ -140,7 +140,7 @@ def read_adu_master(path: Path) -> MasterPlanes:
 
 
 def _frame_variance(uncertainty: F32, counts: F32, header: Mapping[str, HeaderValue], keyword: str) -> F32:
-    """Return the variance of single frames, or of the values, by the factors that the header contains.
+    """Return the variance of individual frames, or of the values, by the factors that the header contains.
 
     The factors are CFVAR1 or CFSCA1 where no value was rejected, CFVAR2 or CFSCA2 where one was rejected, and so on.
     """

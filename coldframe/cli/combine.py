@@ -122,7 +122,7 @@ def combine_files(names: Sequence[str], output: Path, request: Request) -> ExitC
 
 
 class _Made(NamedTuple):
-    """A master, its frames without overscan, what was subtracted from them, and the number of files left out."""
+    """A master, its frames without overscan, the master subtracted from them, and the number of files left out."""
 
     master: MasterFrame
     frames: Sequence[RawFrame]

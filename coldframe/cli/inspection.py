@@ -107,7 +107,7 @@ def _facts(image: ImageFile, setup: FrameSetup) -> Iterator[tuple[str, str]]:
         yield "taken", f"{setup.taken_at.astimezone():%Y-%m-%d %H:%M:%S}"
     colours = "" if setup.mosaic is None else f", {setup.mosaic}"
     if setup.origin not in {None, (0, 0)}:
-        yield "place", "from column {}, row {} of the sensor".format(*setup.origin)
+        yield "position", "from column {}, row {} of the sensor".format(*setup.origin)
     yield "size", f"{image.shape[1]} x {image.shape[0]}, {_stored(image)}{colours}"
 
 

@@ -120,7 +120,7 @@ class PanelSettings(Section):
 
 
 class CoverSettings(Section):
-    """A dust cap or another cover that is not part of the panel. It is closed for darks and open for flats."""
+    """A dust cap or a different cover that is not part of the panel. It is closed for darks and open for flats."""
 
     device: Name = Field(description="Name of the cover in INDI.")
     at_end: Literal["closed", "open"] = Field(

@@ -54,19 +54,19 @@ LEAST_ALIKE = 0.65
 """Smallest fraction of the remainder that has the shape of the shadow; nebulae leave a different shape."""
 
 _EDGE = 3
-"""Single shadows closer to an edge, in bins, are left out, because their surroundings are unknown on one side."""
+"""Individual shadows closer to an edge, in bins, are left out, because their surroundings are unknown on one side."""
 
 _MOST_NEW = 20
 
 _RADII = (1, 2, 3, 5, 8)
-"""Radii of the discs that find single shadows, in bins."""
+"""Radii of the discs that find individual shadows, in bins."""
 
 _LOCAL = 12.0
 _PROBABLE = 9.0
 
 
 class Change(Enum):
-    """What has happened to the shadows of the flat in the lights."""
+    """The change of the flat's shadows in the lights."""
 
     NONE = auto()
     SHIFTED = auto()
@@ -120,7 +120,7 @@ class DustResult:
     error
         Standard error of the shift in bins, of the angle, or of the scale.
     new, gone
-        Single shadows that only the lights, or only the flat, contain.
+        Individual shadows that only the lights, or only the flat, contain.
     noise
         Typical standard error of a bin, relative.
     """
@@ -166,7 +166,7 @@ def find_dust(pattern: SensorPattern, motes: Motes) -> DustResult:
     if best.gain < LEAST_GAIN:
         best = DustResult(Change.NONE, best.gain)
     elif best.change is not Change.WEAKER and best.gain < EXPLAINED * _remainder(seen, motes):
-        # What remains has another cause: other shadows if there are any, or else nebulae.
+        # The remainder has a different cause: different shadows if there are any, or else nebulae.
         best = DustResult(Change.OTHER if len(new) + len(gone) > 1 else Change.NONE, best.gain)
     known = seen.weight > 0
     noise = float(np.median(1 / np.sqrt(seen.weight[known]))) if known.any() else 0.0
@@ -317,7 +317,7 @@ def _vertex_error(gains: F32, peak: int) -> float:
 
 
 def _gone_shadows(left: _Seen, motes: Motes) -> tuple[Shadow, ...]:
-    """Return shadows of the flat that the lights lack: what remains there is the shadow itself, in negative."""
+    """Return shadows of the flat that the lights lack: the remainder there is the shadow itself, in negative."""
     found = []
     height, width = motes.template.shape
     for number, amount in enumerate(_amounts(left, motes)):

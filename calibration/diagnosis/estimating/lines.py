@@ -1,4 +1,4 @@
-"""Rows and columns: patterns that all lights share, which masters can remove, and noise of single lights, which not."""
+"""Rows and columns: patterns that all lights share, which masters can remove, and noise of individual lights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

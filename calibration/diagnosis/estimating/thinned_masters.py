@@ -52,7 +52,7 @@ class HotPixels:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DarkPattern:
-    """What is fixed on the sensor in the dark.
+    """The pattern that is fixed on the sensor in the dark.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ def thinned_masters(
     period: int,
     dark_scale: float = 1.0,
 ) -> Masters:
-    """Return what the estimates need of masters.
+    """Return the data of masters that the estimates need.
 
     Parameters
     ----------
@@ -147,12 +147,12 @@ def without_unlit(planes: Correction, flat: F32) -> Correction:
 
 
 def dark_pattern(dark: MasterPlanes, period: int) -> DarkPattern:
-    """Return what is fixed on the sensor in a dark."""
+    """Return the pattern that is fixed on the sensor in a dark."""
     return DarkPattern(find_hot(dark, period), line_residuals(dark.mean, 1), line_residuals(dark.mean, 0))
 
 
 def line_residuals(plane: F32, axis: int) -> F64:
-    """Return the median of each line minus the mean of its group of four lines; NaN for lines that fill no group."""
+    """Return the median of each line minus the mean of its group of four lines; NaN outside complete groups."""
     levels = np.median(plane[:, ::5] if axis == 1 else plane[::5, :], axis=axis).astype(np.float64)
     groups = levels[: levels.size // BIN * BIN].reshape(-1, BIN)
     residuals = np.full(levels.size, np.nan)

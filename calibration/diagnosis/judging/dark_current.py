@@ -30,7 +30,7 @@ _SAME_C = 0.3
 
 
 def hot_pixel_findings(examined: Examination) -> Iterator[Finding]:
-    """Yield what remains of the hot pixels, and hot pixels that have changed."""
+    """Yield the remainder of the hot pixels, and hot pixels that have changed."""
     hot = examined.hot
     if hot is None:
         return
@@ -162,4 +162,4 @@ def glow_limit(examined: Examination) -> Sensitivity | str:
     glow, mirrored = examined.glow
     if mirrored > MOST_MIRRORED:
         return "nebulae or the sky imitate the glow"
-    return Sensitivity(100 * max(GLOW_SIGMA * glow.error, LEAST_GLOW), "%", "part of the dark's glow")
+    return Sensitivity(100 * max(GLOW_SIGMA * glow.error, LEAST_GLOW), "%", "fraction of the dark's glow")

@@ -79,7 +79,7 @@ def _changed(examined: Examination, dust: DustResult) -> Finding:
 
 
 def _stated(examined: Examination) -> str:
-    """Return what the headers state about focuser, rotator and filter."""
+    """Return the settings of focuser, rotator and filter that the headers state."""
     assert examined.masters.flat is not None
     flat, light = setup_of(examined.masters.flat.header), examined.light
     said = []

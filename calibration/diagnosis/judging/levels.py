@@ -40,7 +40,7 @@ GRADIENT_SIGMA = 2.3
 """Significance above which light in the dark is called uneven."""
 
 NAMED_SIGMA = 2.5
-"""Significance of the witness that tells an offset from a pedestal of the flat."""
+"""Significance of the witness that distinguishes an offset from a pedestal of the flat."""
 
 UNSEEN_STARS = 0.004
 """Stars too faint to be masked add noise; the error of the level that this causes, relative to the sky."""
@@ -91,7 +91,7 @@ def pedestal_findings(examined: Examination) -> Iterator[Finding]:
 
 
 def _by_response(examined: Examination) -> Estimate:
-    """Return the pedestal that the responses show, without the uniform residual of a dark at another temperature."""
+    """Return the pedestal that the responses show, without the uniform residual of a dark at a wrong temperature."""
     assert examined.pedestals is not None
     found = examined.pedestals.by_response_adu
     sky = examined.pedestals.sky_adu

@@ -1,4 +1,4 @@
-"""What a master shows by itself, compared with its frames, its bias, and the previous master of the same setting.
+"""Findings about a master alone, compared with its frames, its bias, and the previous master of the same setting.
 
 Start with `looking.look_at_master`, which returns the findings. `structure` examines the pixels of a flat, `lines` its
 rows, `series` its frames in the order in which they were shot, `flats` and `darks` the levels, and `changes` what

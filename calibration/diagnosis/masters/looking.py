@@ -99,7 +99,7 @@ def look_at_master(
     bias
         For flats, the dark flat or bias that was subtracted; for darks, the bias. None if it is not at hand.
     flat
-        For darks, a flat of the same camera, which tells light from dark current; None if there is none.
+        For darks, a flat of the same camera, which distinguishes light from dark current; None if there is none.
     expected
         Known properties of the camera; None if there is no record.
     """
@@ -162,7 +162,7 @@ def _setup_of(planes: MasterPlanes) -> FrameSetup | None:
 
 
 def _known(planes: MasterPlanes, expected: Expected | None) -> Expected:
-    """Return what is known about the camera, completed from the header."""
+    """Return the known properties of the camera, completed from the header."""
     known = expected or Expected()
     gain = planes.header.get("EGAIN")
     if known.e_per_adu is None and isinstance(gain, int | float) and gain > 0:
@@ -321,5 +321,5 @@ def _light_noise(master: MasterPlanes, setup: FrameSetup, lights: LightsAtHand |
     variance = float(np.median(master.frame_variance[::_STEP, ::_STEP]))
     if level is None or level <= 0 or variance <= 0:
         return 0.0, ""
-    # The photon noise of the flats themselves gives the noise of a sky of another level.
+    # The photon noise of the flats themselves gives the noise of a sky of a different level.
     return float(np.sqrt(variance * level * USUAL_SKY_ADU)), f"a light with a sky of {USUAL_SKY_ADU:,.0f} ADU"

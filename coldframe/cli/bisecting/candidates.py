@@ -100,7 +100,7 @@ def _of_kind(setup: FrameSetup, kind: FrameKind) -> FrameSetup:
 
 
 def library_candidates(light: FrameSetup, folder: Path | None) -> Choice:
-    """Return the masters of the library that fit lights, of any age; darks of other exposures can be scaled.
+    """Return the masters in the library that fit lights, of any age; darks with different exposures can be scaled.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The result of a bisection: its sentences, what could not be compared, and the frames to shoot next."""
+"""The result of a bisection: its sentences, the missing comparisons, and the frames to shoot next."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -119,7 +119,7 @@ def _reason(result: BisectionResult, witness: Witness) -> str:
 
 
 def left_text(comparison: Comparison, row: Scored) -> str:
-    """Return what a combination leaves, with the significance of each artifact."""
+    """Return the artifacts that a combination leaves, each with its significance."""
     return (
         ", ".join(f"{each.value} ({_significance(row.terms[each])})" for each in comparison.left_by(row)) or "nothing"
     )

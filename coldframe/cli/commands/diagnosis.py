@@ -119,11 +119,11 @@ def bisect(
 ) -> None:
     """Find out which master introduces an artifact: calibrate the same lights with every sensible combination.
 
-    Name up to a dozen raw lights of one set. coldframe compares all masters of the library that fit, of any age, or
-    those that you name: each dark, darks of other exposures also scaled, the bias alone, each flat, flats with another
-    dark flat or bias subtracted, and no flat. The score of a combination is the sum of the squared significances of
-    all that remains in the lights. Scores that differ by less than 5 are a tie. With --shoot, the rig first shoots
-    new darks or flats if none of the masters is good enough.
+    Name up to a dozen raw lights of one set. coldframe compares all masters in the library that fit, of any age, or
+    those that you name: each dark, darks with different exposures also scaled, the bias alone, each flat, flats with a
+    different dark flat or bias subtracted, and no flat. The score of a combination is the sum of the squared
+    significances of all artifacts that remain in the lights. Scores that differ by less than 5 are a tie. With --shoot,
+    the rig first shoots new darks or flats if none of the masters is good enough.
 
     The exit code is 0 if the best combination leaves nothing, 1 if it leaves an artifact or a light could not be read,
     and 2 if the input is invalid.

@@ -158,7 +158,7 @@ class MasterChoice:
             return Chosen(recipe, _missing(recipe, str(error)), note)
 
     def _with_bias(self, light: LightSource, recipe: LightRecipe) -> LightRecipe:
-        """Return a recipe with a bias, which tells dark current from an offset but is not subtracted beside a dark."""
+        """Return a recipe with a bias, which distinguishes dark current from an offset but is not subtracted."""
         if recipe.dark is None or recipe.bias is not None:
             return recipe
         setup = light.setup if recipe.overscan is None else light.setup.without(recipe.overscan)
