@@ -227,8 +227,8 @@ def sets_of(frames: Iterable[RawFrame]) -> list[FrameSet]:
 
     These are the kind, camera, telescope, size, position on the sensor, gain, offset, binning, readout mode, filter
     array, row order and overscan; the exposure, within `SAME_EXPOSURE`, for all kinds except flats, which are scaled
-    anyway; the filter for flats and dark flats; and the temperature. Frames that reached their setpoint share the setpoint; the
-    sensor temperatures of all other frames span at most `UNCOOLED_SPAN_C`.
+    anyway; the filter for flats and dark flats; and the temperature. Frames that reached their setpoint share the
+    setpoint; the sensor temperatures of all other frames span at most `UNCOOLED_SPAN_C`.
     """
     alike: dict[tuple[object, ...], list[RawFrame]] = {}
     cameras, telescopes = _Names(is_same_camera), _Names(is_same_name)

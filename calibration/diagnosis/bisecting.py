@@ -137,7 +137,7 @@ class LightBisection:
         return {each.part: each for each in self._darks}, {each.part: each for each in (*self._flats, *self._others)}
 
     def _measured(self, dark_part: Part, flat_part: Part) -> Terms:
-        """Calibrate the lights with one combination and return what the witnesses state."""
+        """Calibrate the lights with one combination and return the results of the witnesses."""
         dark_way, flat_way = self._ways[0][dark_part], self._ways[1][flat_part]
         dark, bias = (None if each is None else each.path for each in (dark_way.dark, dark_way.bias))
         recipe = LightRecipe(dark, bias, None, dark_way.scale, overscan=self.overscan)

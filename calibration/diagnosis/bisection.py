@@ -16,7 +16,7 @@ TIE = 5.0
 
 
 class Witness(StrEnum):
-    """Measurements of what a combination of masters leaves in the lights."""
+    """Measurements of the artifacts that a combination of masters leaves in the lights."""
 
     RESPONSE = "pixel responses"
     NOISE = "photon noise"
@@ -92,7 +92,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A combination of masters and what it leaves in the lights.
+    """A combination of masters and the artifacts that it leaves in the lights.
 
     Attributes
     ----------
@@ -238,7 +238,7 @@ def bisect(
     others
         Further ways to divide, which are measured with the best dark alone.
     measure
-        Calibrates the lights with one combination and returns what remains.
+        Calibrates the lights with one combination and returns the remaining artifacts.
     """
     scored = [Scored(dark, flat, measure(dark, flat)) for flat in flats for dark in darks]
     best = compared(scored).best.dark
@@ -250,7 +250,7 @@ def bisect(
 
 
 def sentences(comparison: Comparison) -> Iterator[str]:
-    """Yield the result in sentences: the culprits, equally good combinations, and what remains in any case."""
+    """Yield the result in sentences: the culprits, equally good combinations, and artifacts that remain in any case."""
     best, score = comparison.best, comparison.score
     culprits = list(comparison.culprits())
     for component in Component:

@@ -57,7 +57,7 @@ class WholeMasters:
     Attributes
     ----------
     planes
-        What is subtracted from the lights, and what divides them.
+        The planes to subtract from the lights and to divide them by.
     dark, bias, flat
         The masters; None for masters that the recipe does not use. Of dark and bias, only the mean has all pixels: the
         other planes of large masters are thinned out.

@@ -35,7 +35,7 @@ _COMPANIONS = frozenset(
 
 
 _MOST_HDUS = 1000
-"""Most HDUs of a file; a mosaic camera has some hundred."""
+"""Most HDUs of a file; a mosaic camera has a few hundred."""
 
 _MOST_AXES = 999
 """Most axes of an image and most columns of a table (FITS standard 4.0, sections 4.4.1.1 and 7.3.1)."""

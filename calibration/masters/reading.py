@@ -118,7 +118,9 @@ def _master_planes(path: Path) -> MasterPlanes:
     else:
         variance = _frame_variance(uncertainty, counts, header, "CFVAR")
     if not np.isfinite(variance).all():
-        raise FrameFileError(path, "some values in its extensions are not numbers, or exceed what 32-bit floats hold")
+        raise FrameFileError(
+            path, "some values in its extensions are not numbers, or exceed the range of 32-bit floats"
+        )
     masked = planes["MASK"] > 0 if "MASK" in planes else None
     return MasterPlanes(mean, uncertainty, variance, masked, header, counts)
 

@@ -59,7 +59,7 @@ class MastersAtHand:
         return dropped
 
     def step_of(self, path: Path) -> int | None:
-        """Return the number of the step that made a master; None for a master of the library."""
+        """Return the number of the step that made a master; None for a master from the library."""
         return self._made.get(path)
 
     def retire(self, paths: Sequence[Path]) -> None:

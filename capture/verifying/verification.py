@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The latest result for some frames, and the steps that made their masters; None for masters of the library."""
+    """The latest result for some frames, and the steps that made their masters; None for masters from the library."""
 
     event: LightsVerified
     dark_step: int | None
@@ -125,7 +125,7 @@ class LightsVerification:
         return self._masters
 
     async def finish(self, most_s: float) -> bool:
-        """Diagnose the remaining lights, also with masters of the library. Return False if this takes too long.
+        """Diagnose the remaining lights, also with masters from the library. Return False if this takes too long.
 
         The diagnoses then continue.
         """

@@ -46,7 +46,7 @@ class LightsSettings(Section):
     )
     trust_undated: bool = Field(
         default=False,
-        description="Whether masters of the library count as fresh if they, or the lights, have no date in the header.",
+        description="Whether masters from the library count as fresh if they or the lights lack a date in the header.",
     )
     camera_names: DifferentNames | None = Field(
         default=None,

@@ -174,7 +174,7 @@ def find_dust(pattern: SensorPattern, motes: Motes) -> DustResult:
 
 
 def _weighted(pattern: SensorPattern, motes: Motes) -> _Seen:
-    """Return the remainder with errors that include what nebulae leave nearby."""
+    """Return the remainder with errors that include the remainders of nebulae nearby."""
     known = np.isfinite(pattern.relative) & (pattern.error > 0)
     residual = np.where(known, pattern.relative, 0).astype(np.float32)
     error = np.where(known, pattern.error, 1).astype(np.float32)
@@ -204,7 +204,7 @@ def _best_change(seen: _Seen, motes: Motes) -> tuple[DustResult, F32]:
 
 
 def _comparable_gain(result: DustResult) -> float:
-    """Return the gain, less what the additional freedom of a rotation gains in any case."""
+    """Return the gain without the amount that the additional freedom of a rotation gains in any case."""
     if result.change is Change.TURNED and abs(result.angle) < LARGE_ANGLE:
         return result.gain * (1 - TURNING_PART) - TURNING_GAIN
     return result.gain

@@ -64,7 +64,7 @@ class Motes:
 def find_motes(flat_bins: F32) -> Motes:
     """Return the shadows in a binned flat; float32, shape (rows, columns), relative.
 
-    Overlapping shadows are separated into discs: the most significant disc first, then the next in what remains.
+    Overlapping shadows are separated into discs: the most significant disc first, then the next in the remainder.
     """
     relief = np.nan_to_num(high_pass(np.log(np.maximum(flat_bins, 1e-3)).astype(np.float32)))
     sigma = spread(relief.ravel().astype(np.float64))

@@ -2,7 +2,7 @@
 
 The response of the pixels modulates light, but neither an offset nor an error of the dark. If the calibrated pixels
 still show the pattern of the flat, a pedestal remains: under the light, or in the flat. The photon noise tells the two
-apart, because a pedestal has none: if the level exceeds what the noise implies, the pedestal is under the light.
+apart, because a pedestal has none: if the level exceeds that implied by the noise, the pedestal is under the light.
 """
 
 from collections.abc import Sequence

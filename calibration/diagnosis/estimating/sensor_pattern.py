@@ -40,7 +40,7 @@ class SensorPattern:
     places
         The places of the lights.
     is_dithered
-        True if structures of the sky were told apart.
+        True if structures of the sky were distinguished from those of the sensor.
     """
 
     relative: F32

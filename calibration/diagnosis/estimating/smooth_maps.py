@@ -29,7 +29,7 @@ LEAST_SKY = 0.2
 """Smallest fraction of the field without nebulae at which colours are compared."""
 
 _SHARED_TILES = 4.0
-"""Structures of the sky extend over some tiles, so that the errors of tiles are not independent."""
+"""Structures in the sky extend over several tiles, so that the errors of tiles are not independent."""
 
 
 def glow_residual(lights: Sequence[LightMeasures], noise_adu: float) -> tuple[Estimate, float] | None:

@@ -1,4 +1,4 @@
-"""The masters of the lights. Only what the estimates need is kept, because all planes would fill the memory."""
+"""The masters of the lights. Only data that the estimates need are kept, because all planes would fill the memory."""
 
 from dataclasses import dataclass, replace
 

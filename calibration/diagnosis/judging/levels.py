@@ -91,7 +91,7 @@ def pedestal_findings(examined: Examination) -> Iterator[Finding]:
 
 
 def _by_response(examined: Examination) -> Estimate:
-    """Return the pedestal that the responses show, without the uniform residual of a dark at a wrong temperature."""
+    """Return the pedestal that the responses show, without the uniform residual of a dark of the wrong temperature."""
     assert examined.pedestals is not None
     found = examined.pedestals.by_response_adu
     sky = examined.pedestals.sky_adu

@@ -1,4 +1,4 @@
-"""Patterns of lines, and masters of too few frames."""
+"""Patterns of lines, and masters made from too few frames."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Judges the noise of masters by what it adds to a light, in words."""
+"""Judges the noise of masters, in words, by the noise that it adds to a light."""
 
 from collections.abc import Sequence
 from math import hypot, isfinite

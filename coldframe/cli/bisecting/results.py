@@ -73,7 +73,7 @@ def missing_kinds(candidates: Candidates) -> tuple[FrameKind, ...]:
 
 
 def shoot_command(result: BisectionResult) -> str | None:
-    """Return the command that shoots what the masters here cannot correct; None if the best combination is clean."""
+    """Return the command that shoots the frames that are missing here; None if the best combination is clean."""
     sets = sets_to_shoot(result)
     if not sets:
         return None
