@@ -81,7 +81,7 @@ class LightBisection:
     e_per_adu
         Electrons per ADU; None uses EGAIN.
     extension
-        Which image to read of files with several images.
+        Which image to read from files with several images.
     watcher_of
         Called for each combination.
     advance
@@ -115,7 +115,7 @@ class LightBisection:
         Raises
         ------
         FrameFileError
-            If a master cannot be read, or none of the lights.
+            If a master cannot be read, or if none of the lights can be read.
         MismatchError
             If masters and lights differ in size.
         """

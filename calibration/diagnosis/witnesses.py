@@ -251,7 +251,7 @@ def _of_dust(examined: Examination) -> float:
 
 
 def _noise_of_masters(examined: Examination) -> float | None:
-    """Return the squared noise that masters of few frames add to a stack; None if a master does not state its noise."""
+    """Return the squared noise that masters made from few frames add to a stack; None if a master lacks its noise."""
     masters = examined.masters
     fractions = ((masters.dark, examined.dark_fraction), (masters.flat, examined.flat_fraction))
     if any(each is not None and not each.uncertainty.any() for each in (masters.dark, masters.bias, masters.flat)):

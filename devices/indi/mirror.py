@@ -171,7 +171,7 @@ class Mirror:
         Raises
         ------
         DeviceLostError
-            If the driver shows itself as disconnected.
+            If the driver reports that it is disconnected.
         """
         prop = self.find(device, "CONNECTION")
         if prop is not None and prop.values.get("CONNECT") is False:

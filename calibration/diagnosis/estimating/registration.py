@@ -22,7 +22,7 @@ _BRIGHTEST = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The place of a light relative to the reference.
+    """The position of a light relative to the reference.
 
     Attributes
     ----------

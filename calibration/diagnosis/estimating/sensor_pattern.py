@@ -116,7 +116,7 @@ def _is_dithered(places: Sequence[Place | None]) -> bool:
 
 
 def _separated(residuals: list[F32], places: Sequence[Place | None]) -> tuple[F32, F32]:
-    """Return the mean of what is fixed on the sensor, and its standard error, by alternating between sensor and sky."""
+    """Return the mean of the sensor's pattern, and its standard error, by alternating between sensor and sky."""
     weights = [np.float32(1 / max(float(np.nanvar(each)), 1e-20)) for each in residuals]
     known = [(number, place) for number, place in enumerate(places) if place is not None]
     fixed = np.zeros_like(residuals[0])
