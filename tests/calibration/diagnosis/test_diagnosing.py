@@ -111,7 +111,7 @@ def test_one_light_shows_large_faults() -> None:
     night = replace(NIGHT, lights=1)
     assert first(diagnosed(night, faults.dark_temperature_c(2.0)))[0] is Kind.TEMPERATURE
     assert first(diagnosed(night, faults.flat_pedestal(0.15)))[0] is Kind.OVERCORRECTION
-    assert "one light" in str(diagnosed(night, faults.none()).untested[Kind.BANDING])
+    assert "in a single light" in str(diagnosed(night, faults.none()).untested[Kind.BANDING])
 
 
 def test_the_gain_follows_from_the_flats_and_shows_their_pedestal() -> None:
