@@ -38,10 +38,10 @@ CLEAN = {"clean": None, "clean OSC": MOSAIC}
 CAUSES: Mapping[str, tuple[str, ...]] = {
     "offset": ("offset",),
     "light-pedestal": ("contain their pedestal", "negative dark current"),
-    "flat-pedestal": ("the flat contains a pedestal", "the flat was subtracted by the wrong pedestal"),
+    "flat-pedestal": ("the flat contains a pedestal", "the wrong pedestal was subtracted from the flat"),
     "unsubtracted-flat": ("the flat contains a pedestal", "nothing was subtracted"),
-    "dark-leak": ("light leaked", "dark with light", "fell on the sensor"),
-    "dark-temperature": ("temperature of the dark differs",),
+    "dark-leak": ("light leaked", "the dark contains light", "fell on the sensor"),
+    "dark-temperature": ("the dark has a different temperature",),
     "dark-exposure": ("exposure",),
     "dark-scaled": ("scaled", "glow"),
     "glow": ("glow",),
@@ -49,8 +49,8 @@ CAUSES: Mapping[str, tuple[str, ...]] = {
     "dust-rotation": ("turned",),
     "focus": ("focus",),
     "new-mote": ("new dust mote",),
-    "gone-mote": ("gone",),
-    "other-filter": ("another filter",),
+    "gone-mote": ("missing from the lights", "gone"),
+    "other-filter": ("a different filter",),
     "fixed-rows": ("pattern of rows",),
     "fixed-columns": ("pattern of columns",),
     "row-noise": ("noise of rows",),
@@ -76,7 +76,7 @@ ALSO_RIGHT: Mapping[str, Kind] = {
     "channel-level": Kind.MASTERS,
     "dark-exposure": Kind.TEMPERATURE,
 }
-"""A second kind that is right, by the name of the fault: a master shows it by itself, or headers hide the exposure."""
+"""A second kind that is right, by the name of the fault: the master alone shows it, or headers hide the exposure."""
 
 RELATIVE_UNITS = {
     "offset": "% of the sky",

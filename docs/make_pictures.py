@@ -1,7 +1,7 @@
 """Make the pictures of README and guides from a real night: `python docs/make_pictures.py [NIGHT]`.
 
 NIGHT is the folder of a finished night; without it, a night is shot on the simulated rig over real INDI, which takes
-some minutes. Dashboards and charts are drawn from its journal and frames. Chromium takes a screenshot of the report; if
+minutes. Dashboards and charts are drawn from its journal and frames. Chromium takes a screenshot of the report; if
 it is not installed, the old picture is kept.
 """
 

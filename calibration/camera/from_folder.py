@@ -21,7 +21,7 @@ SKIPPED_FOLDERS = frozenset({"masters", "quarantine", "checks"})
 """Folders inside a night folder that contain no usable raw frames."""
 
 TUNING_FOLDER = "tuning"
-"""Folder of test frames. Single frames in it are skipped, because no other frame has the same illumination."""
+"""Folder of test frames. Individual frames in it are skipped, because no other frame has the same illumination."""
 
 
 @dataclass(slots=True)

@@ -158,7 +158,7 @@ def _linearity(
     for reference, others in _ladders(sets):
         dark = _dark_of(reference, darks).noise
         rungs = sorted(others, key=lambda each: each.exposure_s)
-        # The reference was shot at another time, and the light may have drifted since then.
+        # The reference was shot at a different time, and the light may have drifted since then.
         for steps in (rungs, [reference, *rungs]):
             signals = [bright_signal_adu(each.noise, reference.noise, dark) for each in steps]
             deviations = nonlinearity([each.exposure_s for each in steps], signals, saturation_signal_adu)

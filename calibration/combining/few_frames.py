@@ -21,7 +21,7 @@ def method_for(frames: int) -> Method:
 
 
 def fewest_to_reject(method: Method) -> float:
-    """Return the smallest number of values from which a method removes one outlier of any size; infinity for the mean.
+    """Return the smallest number of values with which a method removes one outlier of any size; infinity for the mean.
 
     Among n values, one is at most (n - 1) / sqrt(n) standard deviations from the mean, and sqrt(n) from the median of
     the others.

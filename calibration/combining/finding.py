@@ -53,7 +53,7 @@ def _files_named(name: str) -> list[Path]:
 
 
 def _instead(folder: Path) -> str:
-    """Return what the user can do about a folder without FITS files."""
+    """Return the advice to the user about a folder without FITS files."""
     others = Counter(UNREAD_FORMATS.get(file.suffix.lower()) for file in folder.iterdir())
     unread = ", ".join(f"{count} {name}" for name, count in others.items() if name is not None)
     below = "; name the folders in it instead" if any(each.is_dir() for each in folder.iterdir()) else ""

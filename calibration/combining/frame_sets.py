@@ -115,7 +115,7 @@ def open_frames(
     unpacked_in
         Folder for copies of compressed files.
     kind
-        Kind of all frames, regardless of their headers; None takes the kind from the headers.
+        Kind of all frames, regardless of their headers; None uses the kind in the headers.
     extension
         Which image to take from files with several images.
     """
@@ -225,10 +225,10 @@ def _has_same_pixels(one: ImageFile, other: ImageFile) -> bool:
 def sets_of(frames: Iterable[RawFrame]) -> list[FrameSet]:
     """Sort frames into sets by the properties that all frames of an average must share, the largest set first.
 
-    These are the kind, camera, telescope, size, place on the sensor, gain, offset, binning, readout mode, filter array,
-    row order and overscan; the exposure, within `SAME_EXPOSURE`, for all kinds except flats, which are scaled anyway;
-    the filter for flats and dark flats; and the temperature. Frames that reached their setpoint share the setpoint; the
-    sensor temperatures of all other frames span at most `UNCOOLED_SPAN_C`.
+    These are the kind, camera, telescope, size, position on the sensor, gain, offset, binning, readout mode, filter
+    array, row order and overscan; the exposure, within `SAME_EXPOSURE`, for all kinds except flats, which are scaled
+    anyway; the filter for flats and dark flats; and the temperature. Frames that reached their setpoint share the
+    setpoint; the sensor temperatures of all other frames span at most `UNCOOLED_SPAN_C`.
     """
     alike: dict[tuple[object, ...], list[RawFrame]] = {}
     cameras, telescopes = _Names(is_same_camera), _Names(is_same_name)

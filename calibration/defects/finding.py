@@ -86,7 +86,7 @@ class Limits:
     cold_response, bright_response
         Response to illumination, as a fraction of the response of neighbours of the same colour.
     flicker
-        Noise of single frames as a multiple of the expected noise.
+        Noise of individual frames as a multiple of the expected noise.
     rejected_fraction
         Fraction of the frames in which the value was clipped.
     false_alarm

@@ -79,9 +79,9 @@ class LightBisection:
     overscan
         The overscan to subtract from the lights; None keeps the whole frame.
     e_per_adu
-        Electrons per ADU; None takes EGAIN.
+        Electrons per ADU; None uses EGAIN.
     extension
-        Which image to read of files with several images.
+        Which image to read from files with several images.
     watcher_of
         Called for each combination.
     advance
@@ -115,7 +115,7 @@ class LightBisection:
         Raises
         ------
         FrameFileError
-            If a master cannot be read, or none of the lights.
+            If a master cannot be read, or if none of the lights can be read.
         MismatchError
             If masters and lights differ in size.
         """
@@ -137,7 +137,7 @@ class LightBisection:
         return {each.part: each for each in self._darks}, {each.part: each for each in (*self._flats, *self._others)}
 
     def _measured(self, dark_part: Part, flat_part: Part) -> Terms:
-        """Calibrate the lights with one combination and return what the witnesses state."""
+        """Calibrate the lights with one combination and return the results of the witnesses."""
         dark_way, flat_way = self._ways[0][dark_part], self._ways[1][flat_part]
         dark, bias = (None if each is None else each.path for each in (dark_way.dark, dark_way.bias))
         recipe = LightRecipe(dark, bias, None, dark_way.scale, overscan=self.overscan)
@@ -185,7 +185,7 @@ def _divided(undivided: Masters, flat: MasterPlanes | None) -> Masters:
 
 
 def subtracted_again(flat: MasterPlanes, before: MasterPlanes | None, after: MasterPlanes) -> MasterPlanes:
-    """Return a master flat as if another dark flat or bias had been subtracted from its frames.
+    """Return a master flat as if a different dark flat or bias had been subtracted from its frames.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""The bisection of a calibration: which master brings in an artifact, by a comparison of combinations of masters.
+"""The bisection of a calibration: find the master that introduces an artifact by comparing combinations of masters.
 
-The same lights are calibrated with each combination, and several witnesses state what remains. What the sky contains is
-the same for all combinations, so that a nebula that imitates an artifact raises all scores alike.
+The same lights are calibrated with each combination, and several witnesses state what remains. The sky is the same
+for all combinations, so a nebula that imitates an artifact raises all scores alike.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ TIE = 5.0
 
 
 class Witness(StrEnum):
-    """Measurements of what a combination of masters leaves in the lights."""
+    """Measurements of the artifacts that a combination of masters leaves in the lights."""
 
     RESPONSE = "pixel responses"
     NOISE = "photon noise"
@@ -39,8 +39,8 @@ ARTIFACTS: Mapping[Witness, str] = {
     Witness.ROWS: "a pattern of rows",
     Witness.COLUMNS: "a pattern of columns",
     Witness.ODD_EVEN: "a difference between odd and even lines",
-    Witness.DUST: "donuts of dust",
-    Witness.MASTERS: "noise of too few frames",
+    Witness.DUST: "dust donuts",
+    Witness.MASTERS: "noise from too few frames",
 }
 """The artifact that each witness shows."""
 
@@ -56,18 +56,18 @@ LEFT: Mapping[Witness, float] = {
     Witness.DUST: 40.0,
     Witness.MASTERS: 12.0,
 }
-"""Squared significance from which a combination leaves an artifact, by the limits of the diagnosis."""
+"""Squared significance above which a combination leaves an artifact, according to the limits of the diagnosis."""
 
 Terms = Mapping[Witness, float]
-"""Squared significance of what each witness shows; without the witnesses that could not be measured."""
+"""Squared significance by witness; witnesses that could not be measured are missing."""
 
 
 class Use(IntEnum):
-    """How a combination uses a master; of equally good combinations, that with the smallest sum is preferred."""
+    """How a combination uses a master; among equally good combinations, the one with the smallest sum is preferred."""
 
     AS_MADE = 0
     CHANGED = 1
-    """A scaled dark, or a flat from whose frames another dark is subtracted."""
+    """A scaled dark, or a flat from whose frames a different dark is subtracted."""
     LEFT_OUT = 2
 
 
@@ -92,7 +92,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A combination of masters and what it leaves in the lights.
+    """A combination of masters and the artifacts that it leaves in the lights.
 
     Attributes
     ----------
@@ -129,12 +129,12 @@ class Component(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Culprit:
-    """A master that brings in an artifact.
+    """A master that introduces an artifact.
 
     Attributes
     ----------
     component
-        The component of which it is one of several ways.
+        The component for which this master is one of several options.
     worse, better
         The combination with this master, and the best combination, which differs in this component alone.
     witnesses
@@ -164,7 +164,7 @@ class Comparison:
 
     @property
     def best(self) -> Scored:
-        """The combination with the smallest score; of equally good ones, that which changes the masters least."""
+        """The combination with the smallest score; among equally good ones, the one that changes the masters least."""
         return self.rows[0]
 
     def score(self, row: Scored) -> float:
@@ -181,7 +181,7 @@ class Comparison:
         return self.score(row) - self.score(self.best) < TIE
 
     def ties(self) -> tuple[Scored, ...]:
-        """Return the other combinations that are as good as the best one, and change the masters no more."""
+        """Return the other combinations that are as good as the best one and do not change the masters more."""
         most = self.best.changes
         return tuple(row for row in self.rows[1:] if self.is_as_good(row) and row.changes <= most)
 
@@ -191,7 +191,7 @@ class Comparison:
         return tuple(row for row in self.rows[1:] if same.of(row) == same.of(best) and row is not best)
 
     def culprits(self) -> Iterator[Culprit]:
-        """Yield the masters that bring in an artifact: first those used as they were made, the worst first."""
+        """Yield the masters that introduce an artifact: first those used as they were made, the worst first."""
         worse = [
             Culprit(component, row, self.best, self._shown_by(row))
             for component in Component
@@ -201,7 +201,7 @@ class Comparison:
         yield from sorted(worse, key=lambda each: (each.component.of(each.worse).use, -self.score(each.worse)))
 
     def _shown_by(self, row: Scored) -> tuple[Witness, ...]:
-        """Return the witnesses that make most of the difference to the best combination."""
+        """Return the witnesses that account for most of the difference from the best combination."""
         best = self.best.terms
         more = {each: min(row.terms[each], CAP) - min(best[each], CAP) for each in self.witnesses}
         ordered = sorted(self.witnesses, key=lambda each: more[each], reverse=True)
@@ -238,7 +238,7 @@ def bisect(
     others
         Further ways to divide, which are measured with the best dark alone.
     measure
-        Calibrates the lights with one combination and returns what remains.
+        Calibrates the lights with one combination and returns the remaining artifacts.
     """
     scored = [Scored(dark, flat, measure(dark, flat)) for flat in flats for dark in darks]
     best = compared(scored).best.dark
@@ -250,7 +250,7 @@ def bisect(
 
 
 def sentences(comparison: Comparison) -> Iterator[str]:
-    """Yield the result in sentences: the culprits, equally good combinations, and what remains in any case."""
+    """Yield the result in sentences: the culprits, equally good combinations, and artifacts that remain in any case."""
     best, score = comparison.best, comparison.score
     culprits = list(comparison.culprits())
     for component in Component:
@@ -261,34 +261,35 @@ def sentences(comparison: Comparison) -> Iterator[str]:
     if ties:
         names = "; ".join(f"{row.dark.key} and {row.flat.key} ({score(row):.0f})" for row in ties)
         chosen = f"{best.dark.key} and {best.flat.key} ({score(best):.0f})"
-        yield f"It is a tie: these lights do not tell {chosen} from {names}."
+        yield f"It is a tie: these lights cannot distinguish {chosen} from {names}."
     remaining = comparison.left_by(best)
     if remaining:
         yield (
-            f"Even the best combination, {best.dark.key} and {best.flat.key}, leaves {artifacts(remaining)}: another "
-            "master is needed."
+            f"Even the best combination, {best.dark.key} and {best.flat.key}, leaves {artifacts(remaining)}: a "
+            "different master is needed."
         )
     elif not culprits and not ties:
-        yield f"No master brings in an artifact: {best.dark.key} and {best.flat.key} have the score {score(best):.0f}."
+        names = f"{best.dark.key} and {best.flat.key}"
+        yield f"No master introduces an artifact: {names} have a score of {score(best):.0f}."
 
 
 def _accusation(comparison: Comparison, culprits: Sequence[Culprit]) -> str:
-    """Return the sentence about the ways of one component, the worst first."""
+    """Return the sentence about the culprits in one component, the worst first."""
     worst, *others = culprits
     component, score = worst.component, comparison.score
     bad, good = component.of(worst.worse), component.of(worst.better)
     text = (
-        f"The {component} brings in {artifacts(worst.witnesses)}: with {bad.name} the score is "
-        f"{score(worst.worse):.0f}, with {good.name} it is {score(worst.better):.0f}"
+        f"The {component} introduces {artifacts(worst.witnesses)}: with {bad.name}, the score is "
+        f"{score(worst.worse):.0f}; with {good.name}, it is {score(worst.better):.0f}"
     )
     if others:
         names = ", ".join(f"{component.of(each.worse).key} ({score(each.worse):.0f})" for each in others)
-        text += f"; worse than the best are also {names}"
+        text += f"; also worse than the best: {names}"
     return f"{text}."
 
 
 def artifacts(witnesses: Sequence[Witness]) -> str:
-    """Return the artifacts that witnesses show as text; an offset is a pedestal, and is not named twice."""
+    """Return, as text, the artifacts that witnesses show; an offset is a pedestal, and is not named twice."""
     is_offset = Witness.NOISE in witnesses
     names = [ARTIFACTS[each] for each in witnesses if not (is_offset and each is Witness.RESPONSE)]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

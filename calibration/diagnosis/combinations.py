@@ -128,7 +128,7 @@ def _taken(setup: FrameSetup) -> float:
 
 
 def dark_ways(light: FrameSetup, found: Candidates) -> list[DarkWay]:
-    """Return the ways to subtract: each dark, darks of another exposure also scaled, and each bias alone.
+    """Return the ways to subtract: each dark, darks with a different exposure also scaled, and each bias alone.
 
     Without darks and biases, the only way is to subtract nothing.
     """

@@ -29,12 +29,12 @@ F64 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 MOST_MAPS = 24
-"""Largest number of lights whose bins are kept; more lights are thinned out evenly."""
+"""Largest number of lights whose bins are kept; if there are more, they are thinned out evenly."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examination:
-    """All estimates for a set of lights; None for what could not be estimated.
+    """All estimates for a set of lights; None for each that could not be made.
 
     Attributes
     ----------
@@ -59,11 +59,11 @@ class Examination:
     rows, columns
         Patterns of lines.
     pattern
-        What is fixed on the sensor; None without a flat.
+        Pattern that is fixed on the sensor; None without a flat.
     motes, dust
         The shadows of the flat, and how those of the lights differ.
     glow
-        The fraction of the dark's glow in the lights, and the largest of its mirror images.
+        The fraction of the dark's glow in the lights, and the largest such fraction of its mirror images.
     colour
         Change of colours over the field.
     unevenness
@@ -117,7 +117,7 @@ def examine(
     masters
         The masters that calibrated the lights.
     stated_e_per_adu
-        Electrons per ADU according to the header; the flat measures it better.
+        Electrons per ADU according to the header; the flat gives a better measurement.
     period
         Distance between pixels of the same colour: 1, or 2 for a 2 x 2 filter array.
 
@@ -185,7 +185,7 @@ def without_maps(light: LightMeasures) -> LightMeasures:
 
 
 def binned_flat(response: F32, masked: Mask | None, period: int) -> F32:
-    """Return the mean of each bin of a flat whose colours are scaled to a common level; NaN with a masked pixel."""
+    """Return the mean of each bin of a flat with colours scaled to a common level; NaN for bins with a masked pixel."""
     height, width = (size // BIN * BIN for size in response.shape)
     scales = 1 / colour_medians(response, period).reshape(period, period)
     bins = np.zeros((height // BIN, width // BIN), np.float32)

@@ -1,8 +1,8 @@
 """The lights and masters that a diagnosis reads from files: raw lights, and lights that any program has calibrated.
 
 Raw lights are calibrated while they are read, one at a time. A light that coldframe has calibrated is replaced by its
-raw light if this is in the same folder or in the folder above, because calibration replaces the hot pixels and rounds
-the values. Other programs write levels as ADU or as fractions of the full range.
+raw light if the raw light is in the same folder or in the folder above, because calibration replaces the hot pixels and
+rounds the values. Other programs write levels as ADU or as fractions of the full range.
 """
 
 import re
@@ -58,7 +58,7 @@ SMALLEST_SIDE = 128
 """Smallest width and height of lights, pixels; the largest shadows have a diameter of 100 pixels."""
 
 MOST_OF_FRACTIONS = 0.999
-"""Part of the pixels that do not exceed 1 in lights that contain fractions of the full range."""
+"""Fraction of the pixels that do not exceed 1 in lights that contain fractions of the full range."""
 
 MOST_ADU = 1e8
 """Largest value of a calibrated light; a division by a dark flat can exceed 16 bits."""
@@ -104,7 +104,7 @@ class LightSource:
     stage
         Processing of the pixels in `source`.
     egain
-        Value of the card EGAIN of `source`; None without the card.
+        Value of the EGAIN card of `source`; None without the card.
     made_with
         Masters that calibrated `path`; None if its header names none.
     mended
@@ -137,7 +137,7 @@ class DiagnosedSet:
     refused
         Errors of the lights that could not be read.
     notes
-        What else was noticed in the headers.
+        Other observations about the headers.
     """
 
     examined: Examination
@@ -149,7 +149,7 @@ class DiagnosedSet:
 
 
 Watcher = Callable[[NDArray[np.uint16] | F32, F32], None]
-"""Receives the pixels of each light as the file contains them, and calibrated, in ADU."""
+"""Receives the pixels of each light, both as stored in the file and calibrated, in ADU."""
 
 
 def light_source(path: Path, extension: Extension | None = None, stage: Stage | None = None) -> LightSource:
@@ -160,9 +160,9 @@ def light_source(path: Path, extension: Extension | None = None, stage: Stage | 
     path
         A light.
     extension
-        Which image to read of files with several images.
+        Which image to read from files with several images.
     stage
-        RAW or OTHER overrides the header and the name; None decides by them.
+        RAW or OTHER overrides the header and the name; None uses them.
 
     Raises
     ------
@@ -186,7 +186,7 @@ def light_source(path: Path, extension: Extension | None = None, stage: Stage | 
 def _setup_of_light(header: Header, path: Path) -> FrameSetup:
     setup = setup_of(header)
     if is_combined(header):
-        raise FrameFileError(path, "is a combination of several frames: name single lights")
+        raise FrameFileError(path, "is a combination of several frames: name individual lights")
     require_light(setup, path)
     require_readable(setup, path)
     if min(setup.width, setup.height) < SMALLEST_SIDE:
@@ -261,11 +261,11 @@ def diagnose_set(
     lights
         Lights of the same stage and settings.
     recipe
-        The masters; raw lights are calibrated with them, and calibrated lights are assumed to be.
+        The masters; raw lights are calibrated with them, and calibrated lights are assumed to have been.
     e_per_adu
-        Electrons per ADU; None takes EGAIN.
+        Electrons per ADU; None uses EGAIN.
     extension
-        Which image to read of files with several images.
+        Which image to read from files with several images.
     missing
         Reasons why masters are missing, by the kinds that need them.
     watcher
@@ -276,7 +276,7 @@ def diagnose_set(
     Raises
     ------
     FrameFileError
-        If a master cannot be read, or none of the lights.
+        If a master cannot be read, or if none of the lights can be read.
     MismatchError
         If masters and lights differ in size.
     """
@@ -326,7 +326,7 @@ def findings_about_masters(examined: Examination, by_themselves: Sequence[Findin
     examined
         The lights, by which the noise and the hot pixels of the masters are judged.
     by_themselves
-        What the pixels of the masters show by themselves.
+        The findings from the pixels of the masters alone.
     """
     masters, pixels = examined.masters, examined.masters.planes.subtracted.size
     lights = LightsAtHand(examined.light.exposure_s or 0.0, examined.noise_adu, examined.sky_adu, examined.lacking)

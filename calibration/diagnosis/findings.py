@@ -1,4 +1,4 @@
-"""What a diagnosis returns: findings, each with its size, significance, cause, evidence and remedy."""
+"""The result of a diagnosis: findings, each with its size, significance, cause, evidence and remedy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What headers contribute: the gain of the lights, and differences that are evidence for the causes of findings."""
+"""Evidence from the headers: the gain of the lights, and differences that are evidence for the causes of findings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -42,7 +42,7 @@ def with_header_evidence(diagnosis: Diagnosis, differences: Mapping[FrameKind, t
 
 def _with_evidence(finding: Finding, differences: Mapping[FrameKind, tuple[str, ...]]) -> Finding:
     stated = [
-        f"by its header, the {kind} differs from the lights: {', '.join(differences[kind])}"
+        f"according to its header, the {kind} differs from the lights: {', '.join(differences[kind])}"
         for kind in CONCERNED.get(finding.kind, ())
         if differences.get(kind)
     ]

@@ -1,9 +1,9 @@
 """Flats that are judged as if they were lights: calibrated with their own masters, they must be flat.
 
 A pedestal e that remains in the master flat (relative to the flats' level) makes a calibrated flat brighter or darker
-where the master is faint: C = 1 - e / M + constant. If the dark that is subtracted here is another one than the master
-flat used, the slope of C on 1 / M is therefore this pedestal. A slope in time, for example from dew, leaves another
-pattern.
+where the master is faint: C = 1 - e / M + constant. If the dark that is subtracted here differs from the one that the
+master flat used, the slope of C on 1 / M is therefore this pedestal. A drift over time, for example from dew, leaves a
+different pattern.
 """
 
 from collections.abc import Sequence
@@ -77,7 +77,7 @@ def examine_flats(flats: Sequence[F32], subtracted: F32, master: F32) -> HeldOut
     slope = float(np.sum(centred * mean) / total) if total else 0.0
     rest = mean - slope * centred
     low, high = np.percentile(rest - rest.mean(), (5, 95))
-    # The mean of C divides all tiles, so that the slope is relative to the level of the calibrated flat.
+    # All tiles are divided by the mean of C, so that the slope is relative to the level of the calibrated flat.
     return HeldOut(
         len(flats),
         -slope / max(1 + slope * float(shape.mean()), 0.1),
@@ -88,7 +88,7 @@ def examine_flats(flats: Sequence[F32], subtracted: F32, master: F32) -> HeldOut
 
 
 def held_out_findings(found: HeldOut) -> tuple[Finding, ...]:
-    """Return what the calibrated flats show."""
+    """Return the findings about the calibrated flats."""
     findings = []
     significance = abs(found.pedestal) / found.pedestal_error
     if abs(found.pedestal) > LEAST_PEDESTAL and significance > SIGNIFICANT:
@@ -104,14 +104,14 @@ def _pedestal(found: HeldOut, significance: float) -> Finding:
     amount = "little" if found.pedestal > 0 else "much"
     return Finding(
         Kind.OVERCORRECTION,
-        f"the master flat was subtracted by the wrong pedestal: too {amount} was subtracted",
+        f"the wrong pedestal was subtracted from the master flat: too {amount} was subtracted",
         100 * found.pedestal,
         "% of the flat's level",
         100 * found.pedestal_error,
         significance,
         matters=True,
         evidence=(
-            f"in {found.flats} single flats, calibrated with dark flats, the brightness follows the master flat: "
+            f"in {found.flats} individual flats, calibrated with dark flats, the brightness follows the master flat: "
             f"{100 * found.pedestal:+.2f} +- {100 * found.pedestal_error:.2f} % of its level remain"
         ),
         fix="combine the flats with dark flats of their exposure instead of a bias",
@@ -122,7 +122,7 @@ def _pedestal(found: HeldOut, significance: float) -> Finding:
 def _unevenness(found: HeldOut, significance: float) -> Finding:
     return Finding(
         Kind.GRADIENT,
-        "the shape of the flats changed while they were shot: dew, a moving panel, or other light",
+        "the shape of the flats changed while they were shot: dew, a moving panel, or a change in the light",
         100 * found.unevenness,
         "% over the field",
         100 * found.unevenness_error,
@@ -140,10 +140,10 @@ def _relative(flat: F32, subtracted: F32, master: F32, side: int) -> F64:
 
 
 def _tiles(plane: F32, side: int) -> F64:
-    """Return the medians of square tiles; the height and the width that fill no tile are left out."""
+    """Return the medians of square tiles; rows and columns outside complete tiles are left out."""
     height, width = (size // side * side for size in plane.shape)
     tiles = plane[:height, :width].reshape(height // side, side, width // side, side).swapaxes(1, 2)
-    # The median of row means is robust against single pixels, and much faster than the median of all pixels.
+    # The median of row means is robust against individual pixels, and much faster than the median of all pixels.
     return np.asarray(np.nanmedian(tiles.mean(axis=3), axis=2), np.float64)
 
 

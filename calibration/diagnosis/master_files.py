@@ -57,7 +57,7 @@ class WholeMasters:
     Attributes
     ----------
     planes
-        What is subtracted from the lights, and what divides them.
+        The planes to subtract from the lights and to divide them by.
     dark, bias, flat
         The masters; None for masters that the recipe does not use. Of dark and bias, only the mean has all pixels: the
         other planes of large masters are thinned out.
@@ -72,11 +72,11 @@ class WholeMasters:
     dark_scale: float = 1.0
 
     def thinned(self, period: int) -> Masters:
-        """Return what the estimates need; `period` is the distance between pixels of the same colour, 1 or 2."""
+        """Return the input of the estimates; `period` is the distance between pixels of the same colour, 1 or 2."""
         return thinned_masters(self.planes, self.dark, self.bias, self.flat, period=period, dark_scale=self.dark_scale)
 
     def findings(self) -> list[Finding]:
-        """Return what the pixels of dark and flat show by themselves."""
+        """Return the findings from the pixels of dark and flat alone."""
         found = []
         if self.dark is not None:
             found += look_at_pixels(self.dark, bias=self.bias, flat=self.flat)
@@ -111,7 +111,7 @@ def read_masters(recipe: LightRecipe, shape: tuple[int, int]) -> WholeMasters:
 
 
 def _read_subtraction(recipe: LightRecipe) -> tuple[Subtraction | None, MasterPlanes | None, MasterPlanes | None]:
-    """Return what is subtracted, with dark and bias; a dark without its bias gets the bias of the recipe."""
+    """Return the subtraction, with dark and bias; a dark without its bias gets the bias of the recipe."""
     dark = None if recipe.dark is None else adu_master(recipe.dark)
     bias = None if recipe.bias is None else adu_master(recipe.bias)
     if dark is not None and bias is not None:

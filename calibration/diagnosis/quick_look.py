@@ -1,7 +1,7 @@
 """A quick look at lights while they are calibrated: only the tests that cost little.
 
-It finds pedestals, hot pixels, patterns of lines and pixels below zero. Dust, glow, colours and gradients need the
-comparison of all lights with each other, which `examination` makes.
+It finds pedestals, hot pixels, patterns of lines and pixels below zero. Dust, glow, colours and gradients require a
+comparison of all lights with each other; see `examination`.
 """
 
 from dataclasses import replace
@@ -37,19 +37,19 @@ FEWEST_BLOCKS = 1000
 """Smallest number of blocks without stars in all lights from which anything can be concluded."""
 
 ENOUGH_PIXELS = 2_000_000
-"""Number of pixels of a light to examine; more pixels would cost time and reduce errors little."""
+"""Number of pixels of a light to examine; more pixels would cost time and hardly reduce the errors."""
 
 MOST_PARTS = 8
 _SQUARE = 8
 
 
 def skipped_bins(shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return the bins to skip: squares in a pattern that leaves equally many pixels in each row and column.
+    """Return the bins to skip: squares in a pattern that leaves the same number of pixels in each row and column.
 
     Parameters
     ----------
     shape
-        Shape of the light, (height, width) in pixels; that of the result is a quarter of both.
+        Shape of the light, (height, width) in pixels; each dimension of the result is a quarter of the light's.
     """
     parts = min(max(round(shape[0] * shape[1] / ENOUGH_PIXELS), 1), MOST_PARTS)
     down, across = np.ogrid[0 : shape[0] // BIN, 0 : shape[1] // BIN]
@@ -77,7 +77,7 @@ class MasterSummary:
         self.kept[kind] = thinned(master)
 
     def masters(self, planes: Correction) -> Masters:
-        """Return the masters, of which only the planes have all pixels."""
+        """Return the masters; only their planes contain all pixels."""
         dark, bias, flat = (self.kept.get(kind) for kind in (FrameKind.DARK, FrameKind.BIAS, FrameKind.FLAT))
         return Masters(planes, dark, bias, flat, self.pattern)
 

@@ -1,10 +1,10 @@
-"""What helps against an artifact. The choice is in `remedies`."""
+"""Remedies against artifacts. The choice is in `remedies`."""
 
 from enum import StrEnum
 
 
 class Remedy(StrEnum):
-    """What helps against an artifact.
+    """A remedy against an artifact.
 
     DARK_FLATS subtracts dark flats from the flats instead of a bias. MORE_FLATS and MORE_DARKS add frames to a master.
     LONGER_FLATS are exposed longer, with a dimmer panel. NEW_FLATS need the focus, rotation and light of the lights,

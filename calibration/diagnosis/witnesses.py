@@ -1,7 +1,8 @@
-"""The witnesses of a bisection: what each of them states about lights that one combination of masters has calibrated.
+"""The witnesses of a bisection: the result of each for lights calibrated with one combination of masters.
 
 A combination without a dark or a flat is examined with the patterns of the others: with the hot pixels and the glow of
-each dark, and with the pixel responses and the shadows of a flat. So, all combinations answer the same questions.
+each dark, and with the pixel responses and the shadows of a flat. In this way, all combinations answer the same
+questions.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,14 +37,14 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 NOISE_OF_MASTERS = 0.01
-"""Part of the variance of the stacked lights that counts as one standard error of the noise of the masters."""
+"""Fraction of the variance of the stacked lights that counts as one standard error of the noise of the masters."""
 
 SLIGHT = 0.5
 """Largest relative change of the depth of all shadows for which a pedestal may be the cause."""
 
 _SMALLEST_TILE = 8
 _SHARED_TILES = 4.0
-"""Structures of the sky extend over some tiles, so that the errors of tiles are not independent."""
+"""Structures in the sky extend over several tiles, so that the errors of tiles are not independent."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +86,7 @@ def tile_medians(plane: F32, period: int) -> F64:
 
 
 class RemainingDarks:
-    """Collects what lights of one combination contain of the patterns of all darks, while they are examined.
+    """Measures how much of the patterns of all darks remains in lights of one combination, while these are examined.
 
     Parameters
     ----------
@@ -94,7 +95,7 @@ class RemainingDarks:
     subtracted
         Number of the dark that the combination subtracts; None without a dark.
     response
-        What the lights were divided by: float32, shape (height, width).
+        Plane by which the lights were divided: float32, shape (height, width).
     period
         Distance between pixels of the same colour.
     """
@@ -120,7 +121,7 @@ class RemainingDarks:
             yield signal
 
     def hot(self) -> float | None:
-        """Return the squared significance of the hot pixels that remain, averaged over the darks; None without any."""
+        """Return the squared significance of remaining hot pixels, averaged over the darks; None if no dark has any."""
         terms = []
         for number, (reference, seen) in enumerate(zip(self._references, self._hot, strict=True)):
             if reference.hot.excess_adu.size < FEWEST:
@@ -133,7 +134,7 @@ class RemainingDarks:
         return float(np.mean(terms)) if terms else None
 
     def glow(self, noise_adu: float) -> float | None:
-        """Return the squared significance of the glow that remains, averaged over the darks; None without any."""
+        """Return the squared significance of the remaining glow, averaged over the darks; None if no dark has any."""
         levels = np.mean(self._tiles, axis=0)
         found = [_remaining(levels, reference.tiles_adu, noise_adu) for reference in self._references]
         terms = [_square(_with_least(each, LEAST_GLOW / GLOW_SIGMA)) for each in found if each is not None]
@@ -176,14 +177,15 @@ def _remaining(levels: F64, of_dark: F64, noise_adu: float) -> Estimate | None:
 
 
 def terms_of(examined: Examination, darks: RemainingDarks) -> Terms:
-    """Return what the witnesses state about the lights of one combination.
+    """Return the results of the witnesses for the lights of one combination.
 
     Parameters
     ----------
     examined
-        The examination of the lights. If nothing was divided, its flat is the flat whose pattern is looked for.
+        The examination of the lights. If the lights were not divided by a flat, its flat is the one whose pattern is
+        looked for.
     darks
-        What the same lights contain of the patterns of the darks.
+        The remaining patterns of the darks in the same lights.
     """
     found = {
         **_pedestals(examined),
@@ -236,7 +238,7 @@ def _alternating(examined: Examination, lines: LinePattern) -> float:
 
 
 def _of_dust(examined: Examination) -> float:
-    """Return the improvement in chi-square by a change of the shadows, beyond the largest one by chance.
+    """Return the improvement in chi-square by a change of the shadows, beyond the largest one expected by chance.
 
     A pedestal makes all shadows slightly weaker or stronger, so this does not count if pedestals are measured.
     """
@@ -249,7 +251,7 @@ def _of_dust(examined: Examination) -> float:
 
 
 def _noise_of_masters(examined: Examination) -> float | None:
-    """Return the squared noise that masters of few frames add to a stack; None if a master does not state its noise."""
+    """Return the squared noise that masters made from few frames add to a stack; None if a master lacks its noise."""
     masters = examined.masters
     fractions = ((masters.dark, examined.dark_fraction), (masters.flat, examined.flat_fraction))
     if any(each is not None and not each.uncertainty.any() for each in (masters.dark, masters.bias, masters.flat)):

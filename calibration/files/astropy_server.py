@@ -42,7 +42,7 @@ FORMS: dict[str, Form] = {
 
 
 class Request(TypedDict):
-    """What to unpack.
+    """The image to unpack.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Request(TypedDict):
 
 
 class Answer(TypedDict, total=False):
-    """What was unpacked: the form of the pixels; or the fault."""
+    """The result of unpacking: the form of the pixels; or the fault."""
 
     form: Form
     fault: str

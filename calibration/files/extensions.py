@@ -35,7 +35,7 @@ _COMPANIONS = frozenset(
 
 
 _MOST_HDUS = 1000
-"""Most HDUs of a file; a mosaic camera has some hundred."""
+"""Most HDUs of a file; a mosaic camera has a few hundred."""
 
 _MOST_AXES = 999
 """Most axes of an image and most columns of a table (FITS standard 4.0, sections 4.4.1.1 and 7.3.1)."""
@@ -90,9 +90,9 @@ def chosen_header(path: Path, extension: Extension) -> dict[str, HeaderValue]:
 def chosen_image(path: Path, extension: Extension) -> tuple[dict[str, HeaderValue], NDArray[Any]]:
     """Return header and pixels of one image of a file, or of the mosaic of all its images.
 
-    A mosaic consists of the image sections (DATASEC or TRIMSEC) of all extensions, at the places that DETSEC or CCDSEC
-    names (NOAO's conventions); an amplifier that is read from the other side has a reversed section and is flipped.
-    The overscan is trimmed, not subtracted.
+    A mosaic consists of the image sections (DATASEC or TRIMSEC) of all extensions, at the positions that DETSEC or
+    CCDSEC names (NOAO's conventions); an amplifier that is read from the other side has a reversed section and is
+    flipped. The overscan is trimmed, not subtracted.
 
     Returns
     -------
@@ -142,12 +142,12 @@ def _assembled(units: "HDUList", headers: list[dict[str, HeaderValue]], path: Pa
         columns, rows = sorted(place[:2]), sorted(place[2:])
         where = slice(rows[0] - top, rows[1] - top + 1), slice(columns[0] - left, columns[1] - left + 1)
         if part.shape != mosaic[where].shape:
-            raise FrameFileError(path, f"HDU {number}: its image does not fill its place on the detector {place}")
+            raise FrameFileError(path, f"HDU {number}: its image does not fill its section of the detector {place}")
         if filled[where].any():
-            raise FrameFileError(path, "the places of its images (DETSEC) overlap, so they give no mosaic")
+            raise FrameFileError(path, "the positions of its images (DETSEC) overlap, so they give no mosaic")
         mosaic[where], filled[where] = part, True
     if not filled.all():
-        raise FrameFileError(path, "the places of its images (DETSEC) leave gaps, so they give no mosaic")
+        raise FrameFileError(path, "the positions of its images (DETSEC) leave gaps, so they give no mosaic")
     return mosaic
 
 
@@ -180,7 +180,7 @@ def _place(header: Mapping[str, HeaderValue], path: Path) -> tuple[int, int, int
             across, down = _binning(header)
             left, right, top, bottom = map(int, match.groups())
             return (*_binned(left, right, across), *_binned(top, bottom, down))
-    raise FrameFileError(path, "its images have no DETSEC or CCDSEC, so their places on the detector are unknown")
+    raise FrameFileError(path, "its images have no DETSEC or CCDSEC, so their positions on the detector are unknown")
 
 
 def _binning(header: Mapping[str, HeaderValue]) -> tuple[int, int]:

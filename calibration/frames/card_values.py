@@ -36,7 +36,7 @@ _NO_VALUE = frozenset(
         "-NAN",
     }
 )
-"""What programs write for unknown values, in upper case; 1.#IND and its like are NaN in Microsoft's C library."""
+"""Words that programs write for unknown values, in upper case; 1.#IND and its like are NaN in Microsoft's C library."""
 
 _NO_TEMPERATURES_C = frozenset({999.0, 999.9, 9999.0, 99999.0})
 """High values that drivers write without a temperature sensor."""

@@ -107,7 +107,7 @@ _OF_PIXELS = (rules.camera, rules.size, rules.place, rules.binning, rules.row_or
 def pixel_faults(light: FrameSetup, master: FrameSetup, kind: FrameKind) -> tuple[str, ...]:
     """Return the reasons why the pixels of a master are not those of a light; empty if they are.
 
-    Camera, size, place on the sensor, binning and row order must be equal, for flats also the colour filter array. A
+    Camera, size, position on the sensor, binning and row order must be equal, for flats also the colour filter array. A
     value that is missing in one of the headers is assumed to agree.
 
     Parameters

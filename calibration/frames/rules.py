@@ -160,14 +160,14 @@ def mosaic(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Di
 
 
 def place(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
-    """Compare the places of sub-frames on the sensor; programs that write none shoot whole frames or keep one place."""
+    """Compare the positions of sub-frames; programs that write none shoot whole frames or keep one position."""
     if light.origin is None or master.origin is None:
         is_whole = (light.origin or master.origin or (0, 0)) == (0, 0)
-        return None if is_whole else _unknown("place on the sensor", light.origin, master.origin)
+        return None if is_whole else _unknown("position on the sensor", light.origin, master.origin)
     if light.origin == master.origin:
         return None
     ours, theirs = ("column {}, row {}".format(*each) for each in (light.origin, master.origin))
-    return _same("place on the sensor", f"from {ours}", f"from {theirs}")
+    return _same("position on the sensor", f"from {ours}", f"from {theirs}")
 
 
 def overscan(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:

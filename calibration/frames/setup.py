@@ -281,7 +281,7 @@ def _filter_name(cards: CardReader) -> str | None:
 
 
 def _origin(cards: CardReader) -> tuple[int, int] | None:
-    """Return the place of the image on the sensor; cards that contradict each other are unreadable."""
+    """Return the position of the image on the sensor; cards that contradict each other are unreadable."""
     text = cards.text(spellings.DETECTOR_SECTION)
     section = None if text is None else _DETECTOR_SECTION.fullmatch(text)
     if text is not None and section is None:

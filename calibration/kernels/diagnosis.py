@@ -101,7 +101,7 @@ def sum_blocks(
     signal
         The calibrated light, shape (height, width).
     response, response_variance, dark, dark_variance
-        Same shape: the flat, its relative variance, what was subtracted, and the variance of one dark frame plus that
+        Same shape: the flat, its relative variance, the subtracted plane, and the variance of one dark frame plus that
         of the dark.
     defects
         bool, same shape: pixels that are left out.

@@ -70,7 +70,7 @@ def fold_batch(pixels: tuple[U16, ...], totals: U32, squares: NDArray[np.uint64]
 
 @kernel
 def merge_tails(other_high: U16, other_low: U16, high: U16, low: U16) -> None:
-    """Merge the tails of another state, which have the same length; empty places of the other state change nothing."""
+    """Merge the tails of another state, which have the same length; its empty positions change nothing."""
     tails, size = high.shape
     for begin in range(0, size, FOLD_TILE):
         end = min(begin + FOLD_TILE, size)
@@ -122,14 +122,14 @@ def order(smaller: U16, larger: U16) -> None:
 
 @kernel
 def push_down(pixels: U16, above: U16, row: U16) -> None:
-    """Set a place of a descending tail to the new value, or to the value that is displaced from the place above."""
+    """Set a position of a descending tail to the new value, or to the value displaced from the position above."""
     for i in range(pixels.size):
         row[i] = max(row[i], min(above[i], pixels[i]))
 
 
 @kernel
 def push_up(pixels: U16, below: U16, row: U16) -> None:
-    """Set a place of an ascending tail to the new value, or to the value that is displaced from the place below."""
+    """Set a position of an ascending tail to the new value, or to the value displaced from the position below."""
     for i in range(pixels.size):
         row[i] = min(row[i], max(below[i], pixels[i]))
 

@@ -9,7 +9,7 @@ REACH = 3
 """The local mean of a pixel covers this many pixels of its colour on each side, and the pixel itself: 7 x 7 pixels."""
 
 ORDINARY_SIGMA = 3.0
-"""Distance from the local mean, in standard deviations, beyond which a pixel is part of a star, and no ordinary sky."""
+"""Distance from the local mean, in standard deviations, beyond which a pixel is part of a star, not ordinary sky."""
 
 
 @kernel

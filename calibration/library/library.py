@@ -90,7 +90,7 @@ class Library:
         Parameters
         ----------
         master
-            A file from `write_master`, or a master of another program whose header states its kind.
+            A file from `write_master`, or a master from another program whose header states its kind.
 
         Raises
         ------

@@ -61,7 +61,7 @@ class Output:
         Level added to every pixel. None adds 0 to floats, and adds to integers the level that keeps every pixel above
         zero.
     e_per_adu
-        Electrons per ADU. None takes EGAIN from the light's header; without EGAIN, the uncertainty omits photon noise.
+        Electrons per ADU. None uses EGAIN from the light's header; without EGAIN, the uncertainty omits photon noise.
     defects
         Defective pixels to replace by values from their neighbours; None replaces no pixels.
     blank

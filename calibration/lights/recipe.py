@@ -80,7 +80,7 @@ def recipe_for(
     """Return the recipe for a light: the masters and the way to apply them.
 
     The light's overscan is treated like that of the masters' frames. If masters with different treatments fit, the
-    smoothed level is preferred to the level of single lines, and both are preferred to no subtraction.
+    smoothed level is preferred to the level of individual lines, and both are preferred to no subtraction.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ LARGEST_JUMP = 4.0
 """Largest change of a region of a bias that a normal readout can cause, in units of one pixel's noise."""
 
 LEAST_TORN = 0.02
-"""Smallest changed fraction of a frame that counts as a fault. Combining clips single disturbed rows."""
+"""Smallest changed fraction of a frame that counts as a fault. Combining clips individual disturbed rows."""
 
 LARGEST_GRADIENT = 0.02
 """Largest relative root mean square of a smooth difference between two flats.
@@ -52,7 +52,7 @@ LARGEST_BANDS = 0.003
 """Largest relative depth of bands that tuning could not remove; deeper bands exceed the noise of a bright pixel."""
 
 SIGNIFICANT = 7.0
-"""Significance, in standard errors, from which a difference counts.
+"""Significance, in standard errors, above which a difference counts.
 
 Fewer than one in a million comparisons of pure noise reach it.
 """

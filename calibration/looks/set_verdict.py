@@ -1,4 +1,4 @@
-"""The verdict on a set of frames on disk, and the rule that turns findings into doubts about single frames."""
+"""The verdict on a set of frames on disk, and the rule that turns findings into doubts about individual frames."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -65,7 +65,7 @@ class SetVerdict:
     Attributes
     ----------
     doubts
-        Reasons why single frames do not belong to the set, by path.
+        Reasons why individual frames do not belong to the set, by path.
     notices
         Faults of the whole set.
     faults

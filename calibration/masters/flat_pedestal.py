@@ -2,8 +2,8 @@
 
 An error of the dark remains in the master flat, relative to the flat's signal, and affects every light that is divided
 by the flat. Therefore a few dark flats are compared with the master bias. Each kind of difference (level, slow
-gradient, rows, columns, single pixels) is weighed by the error that it would leave in the master flat. The functions
-are pure.
+gradient, rows, columns, individual pixels) is weighed by the error that it would leave in the master flat. The
+functions are pure.
 """
 
 from collections.abc import Mapping
@@ -108,8 +108,8 @@ class PedestalVerdict:
         Level of the dark flats above the bias.
     level_error, gradient_error, row_error, column_error, pixel_error
         Relative errors that the bias would leave in the master flat. They are caused by the level (including its
-        uncertainty), by the block (one of 8x8) that differs most from the level, and by rows, columns and single pixels
-        (as standard deviations).
+        uncertainty), by the block (one of 8x8) that differs most from the level, and by rows, columns and individual
+        pixels (as standard deviations).
     hot_fraction
         Fraction of pixels that would be visibly wrong after subtracting the bias.
     reason

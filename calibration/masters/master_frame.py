@@ -50,7 +50,7 @@ _KEPT_OF_DRIVER = frozenset(
         "BIASSEC", "TRIMSEC", "DATASEC", "INSTRUME", "CFCAMERA", "CFTELESC", "CFFOCLEN",
     }
 )  # fmt: skip
-"""Cards of a raw frame that also apply to the master; other cards, such as the pointing, describe single frames."""
+"""Cards of a raw frame that also apply to the master; other cards, such as the pointing, describe individual frames."""
 
 _FILTER_KEYWORDS = frozenset({"FILTER", "CFFILTER"})
 """Further cards of a raw frame that are true of a master for which the filter matters."""

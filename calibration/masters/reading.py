@@ -118,7 +118,9 @@ def _master_planes(path: Path) -> MasterPlanes:
     else:
         variance = _frame_variance(uncertainty, counts, header, "CFVAR")
     if not np.isfinite(variance).all():
-        raise FrameFileError(path, "some values in its extensions are not numbers, or exceed what 32-bit floats hold")
+        raise FrameFileError(
+            path, "some values in its extensions are not numbers, or exceed the range of 32-bit floats"
+        )
     masked = planes["MASK"] > 0 if "MASK" in planes else None
     return MasterPlanes(mean, uncertainty, variance, masked, header, counts)
 
@@ -140,7 +142,7 @@ def read_adu_master(path: Path) -> MasterPlanes:
 
 
 def _frame_variance(uncertainty: F32, counts: F32, header: Mapping[str, HeaderValue], keyword: str) -> F32:
-    """Return the variance of single frames, or of the values, by the factors that the header contains.
+    """Return the variance of individual frames, or of the values, by the factors that the header contains.
 
     The factors are CFVAR1 or CFSCA1 where no value was rejected, CFVAR2 or CFSCA2 where one was rejected, and so on.
     """

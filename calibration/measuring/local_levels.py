@@ -1,4 +1,4 @@
-"""Level and spread in the neighbourhood of each pixel, insensitive to single outlying pixels."""
+"""Level and spread in the neighbourhood of each pixel, insensitive to individual outlying pixels."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -130,7 +130,7 @@ def measure(
     pixels
         uint16, shape (height, width).
     saturation_adu
-        Level from which a pixel counts as saturated; None determines it from the frame; see `saturation_level`.
+        Level at or above which a pixel counts as saturated; None determines it from the frame; see `saturation_level`.
     cfa_pattern
         Colours of the upper left 2x2 pixels, such as "RGGB", whose levels are measured separately. None for mono and
         for arrays of a different size.

@@ -93,5 +93,5 @@ class LightsVerified(Event):
 
     @property
     def key(self) -> tuple[Verified, str | None, float | None]:
-        """What was judged; a later event with this key replaces an earlier one."""
+        """Identifies the judged frames; a later event with this key replaces an earlier one."""
         return self.frames, self.filter, self.exposure_s

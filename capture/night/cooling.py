@@ -1,4 +1,4 @@
-"""Cool the sensor to the setpoint of each step, or to another setpoint if the planned setpoint is out of reach."""
+"""Cool the sensor to the setpoint of each step, or to a different setpoint if the planned setpoint is out of reach."""
 
 from enum import Enum
 
@@ -25,7 +25,7 @@ class Cooling:
 
     If a setpoint is out of reach, bias frames, flats and dark flats move to a setpoint within reach. If there is none,
     they are shot without cooling. Darks move as well, unless they were planned for lights, because these lights have
-    another temperature.
+    a different temperature.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Cooling:
         Raises
         ------
         StepFailedError
-            If later steps had to be moved to another setpoint.
+            If later steps had to be moved to a different setpoint.
         OutOfReachError
             If the sensor temperature is unknown.
         DeviceError
@@ -73,7 +73,7 @@ class Cooling:
         self._reached_c = setpoint_c
 
     async def fall_back(self, number: int, error: OutOfReachError) -> str:
-        """Move the step that lost its setpoint, and all later steps, to another setpoint. Return a sentence about it.
+        """Move the step that lost its setpoint, and all later steps, to a different one. Return a sentence about it.
 
         Raises
         ------

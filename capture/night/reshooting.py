@@ -1,4 +1,4 @@
-"""Shoot sets again whose masters leave artifacts in the lights, once each, with the change that the cause asks for."""
+"""Reshoot the sets whose masters leave artifacts in the lights, once each, with the change that the cause calls for."""
 
 import logging
 from collections.abc import Callable
@@ -51,7 +51,7 @@ class _HinderedError(StepFailedError):
 
 @dataclass(slots=True)
 class Reshooting:
-    """Waits for the diagnoses at the end of a night, and shoots again what helps.
+    """Waits for the diagnoses at the end of a night, and reshoots the sets for which this helps.
 
     Attributes
     ----------
@@ -185,7 +185,7 @@ class Reshooting:
     async def _flats(
         self, context: NightContext, number: int, step: ShootStep, tuned: Tuned, *, by_dark_flats: bool
     ) -> None:
-        """Make the master of flats, with frames on the disk and new frames, after the master to be subtracted."""
+        """Make the master to be subtracted, then the master flat, each from the frames on disk and new frames."""
         inputs: SetInputs
         if by_dark_flats:
             place, dark = self._dark_flats_of(step)

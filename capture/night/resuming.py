@@ -145,7 +145,7 @@ def _starts_and_ends(folder: NightFolder) -> Iterator[tuple[NightStarted, NightE
 
 
 def earlier_run(folder: NightFolder, planned: Sequence[PlannedStep]) -> EarlierRun:
-    """Quarantine half-written files in a night's folder, and return what can be resumed.
+    """Quarantine half-written files in a night's folder, and return the work that can be resumed.
 
     Parameters
     ----------

@@ -67,12 +67,11 @@ class FrameExposer:
         self._readout = readout
         self._setpoint_c = setpoint_c
         self._delivered = delivered
-        # The settings as the camera reads them back; None before they are applied and after another program changed
-        # them.
+        # The settings as the camera reports them; None before they are applied and after another program changed them.
         self._settings: ReadoutSettings | None = None
 
     async def apply_settings(self) -> ReadoutSettings:
-        """Apply the readout settings, and return them as the camera reads them back.
+        """Apply the readout settings, and return them as the camera reports them.
 
         Raises
         ------

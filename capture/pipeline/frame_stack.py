@@ -183,5 +183,5 @@ def _accumulator_for(pixels: NDArray[np.uint16], planned_frames: int) -> Accumul
 
 
 def _values_at(path: Path, places: NDArray[np.intp]) -> NDArray[np.uint16]:
-    """Return the pixels of a frame at the given places, without reading the other pixels."""
+    """Return the pixels of a frame at the given positions, without reading the other pixels."""
     return open_image(path, path.parent).values(places)

@@ -28,7 +28,7 @@ class MosaicWords:
     pattern
         The array, beginning at the first pixel, such as "RGGB".
     shape
-        Size of the lights, (height, width). In frames of another size, the array may begin elsewhere.
+        Size of the lights, (height, width). In frames of a different size, the array may begin elsewhere.
     cards
         The cards that state it.
     """

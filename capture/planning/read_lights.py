@@ -129,7 +129,7 @@ def _unfit(setup: FrameSetup, camera_names: tuple[str, ...]) -> str | None:
     if setup.kind is None and setup.kind_word is not None:
         return f"of type {setup.kind_word!r}, which is not a word for lights"
     if setup.camera is not None and not any(is_same_camera(setup.camera, name) for name in camera_names):
-        return f"of another camera ({setup.camera})"
+        return f"from a different camera ({setup.camera})"
     if not setup.exposure_s or setup.exposure_s <= 0:
         return "without an exposure in the header"
     return _impossible(setup)

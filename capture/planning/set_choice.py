@@ -119,7 +119,7 @@ def parsed_choices(option: str, texts: Sequence[str]) -> tuple[SetChoice, ...]:
     Raises
     ------
     ChoiceError
-        If a word is no kind.
+        If a word is not a kind of set.
     """
     return tuple(choice for text in texts for choice in _parsed(option, text))
 
@@ -135,7 +135,7 @@ def _parsed(option: str, text: str) -> Iterator[SetChoice]:
         elif listed is not None:
             yield SetChoice(listed, item.strip())
         else:
-            raise ChoiceError(f"{option} {text}: {word!r} is no kind of set; choices: {', '.join(PLURALS.values())}")
+            raise ChoiceError(f"{option} {text}: {word!r} is not a kind of set; choices: {', '.join(PLURALS.values())}")
 
 
 def _require_fit(option: str, choice: SetChoice, sets: Sequence[FrameSet]) -> None:

@@ -16,7 +16,7 @@ from coldframe.devices.errors import DeviceLostError
 
 
 async def apply_with_retries(context: NightContext, readout: ReadoutSettings) -> ReadoutSettings:
-    """Apply readout settings, with as many retries as the night allows, and return them as the camera reads them back.
+    """Apply readout settings, with as many retries as the night allows, and return them as the camera reports them.
 
     Raises
     ------
@@ -66,12 +66,12 @@ async def expose_once(
     kind, exposure_s
         Frame to expose.
     filter_name
-        Filter in the beam, if the frame's header is to state it in the lights' words.
+        Filter in the light path, if the frame's header is to contain the name that the lights use for it.
 
     Returns
     -------
     Frame
-        The frame, with the lights' words added to the driver's header.
+        The frame, with the names from the lights added to the driver's header.
 
     Raises
     ------

@@ -70,7 +70,7 @@ class SetShooting:
         LightLeakError
             If light falls on frames that should be dark. The frames are then in quarantine.
         DeviceError
-            If the rig cannot do what the set needs.
+            If the rig lacks a capability that the set needs.
         ContestedError
             If another program keeps changing the camera's settings.
         NotDurableError

@@ -19,7 +19,7 @@ GROWTH_SCATTER = 0.3
 """Relative uncertainty of the slope expected from the sun's pace, due to season, haze and direction in the sky."""
 
 LEVEL_SCATTER = 0.01
-"""Relative scatter of single measurements about the straight line."""
+"""Relative scatter of individual measurements about the straight line."""
 
 WINDOW_S = 300.0
 """Largest age of a measurement in the fit. The slope changes only slowly within this time."""

@@ -1,4 +1,4 @@
-"""Diagnose frames in a separate process, which can be ended at any time and takes memory from no step of the night."""
+"""Diagnose frames in a separate process, which can be ended at any time and takes no memory from steps of the night."""
 
 import json
 import math
@@ -104,7 +104,7 @@ class DiagnosisProcess:
                 finally:
                     self._running = None
         except OSError as error:
-            raise DiagnosisError(f"its process does not start: {error.strerror or error}") from error
+            raise DiagnosisError(f"its process could not be started: {error.strerror or error}") from error
         if process.returncode == -signal.SIGKILL:
             raise DiagnosisError("its process was ended")
         if process.returncode:

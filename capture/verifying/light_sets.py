@@ -7,7 +7,7 @@ from pathlib import Path
 from coldframe.calibration.frames.setup import FrameSetup
 
 MOST_LIGHTS = 12
-"""Largest number of lights of a set that are diagnosed; more make the diagnosis hardly more sensitive."""
+"""Largest number of lights of a set that are diagnosed; more would hardly make the diagnosis more sensitive."""
 
 _EXPOSURE_DIGITS = 3
 

@@ -15,7 +15,10 @@ from coldframe.config.frames import FrameKind
 
 @dataclass(frozen=True, slots=True)
 class ChosenMasters:
-    """Paths of the masters that calibrate lights. The bias only tells an offset from dark current; None if missing."""
+    """Paths of the masters that calibrate lights.
+
+    The bias serves only to distinguish an offset from dark current; None if missing.
+    """
 
     dark: Path
     flat: Path
@@ -56,7 +59,7 @@ class MastersAtHand:
         return dropped
 
     def step_of(self, path: Path) -> int | None:
-        """Return the number of the step that made a master; None for a master of the library."""
+        """Return the number of the step that made a master; None for a master from the library."""
         return self._made.get(path)
 
     def retire(self, paths: Sequence[Path]) -> None:
@@ -75,7 +78,7 @@ class MastersAtHand:
                 library.retire(library.file(path))
 
     def choose(self, light: FrameSetup, *, with_library: bool) -> ChosenMasters | None:
-        """Return the masters for a light; None if a dark or a flat is missing, or if none is of this night.
+        """Return the masters for a light; None if a dark or a flat is missing, or if neither is from this night.
 
         Parameters
         ----------

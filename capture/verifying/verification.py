@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The latest result about some frames, and the steps that made their masters; None for masters of the library."""
+    """The latest result for some frames, and the steps that made their masters; None for masters from the library."""
 
     event: LightsVerified
     dark_step: int | None
@@ -116,7 +116,7 @@ class LightsVerification:
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """The latest result about each set."""
+        """The latest result for each set."""
         return tuple(self._verdicts.values())
 
     @property
@@ -125,7 +125,7 @@ class LightsVerification:
         return self._masters
 
     async def finish(self, most_s: float) -> bool:
-        """Diagnose the remaining lights, also with masters of the library. Return False if this takes too long.
+        """Diagnose the remaining lights, also with masters from the library. Return False if this takes too long.
 
         The diagnoses then continue.
         """
@@ -145,7 +145,7 @@ class LightsVerification:
         self._notice("the verification of the lights was not finished: run coldframe diagnose on the lights")
 
     def announce(self, verdict: Verdict, *, reshoots: Remedy | None = None, hindrance: str = "") -> None:
-        """Publish a result again, with what the night does about it."""
+        """Publish a result again, with the action that the night takes."""
         event = replace(verdict.event, at=self._clock.now(), reshoots=reshoots, hindrance=hindrance)
         self._keep(replace(verdict, event=event))
 
@@ -194,7 +194,7 @@ class LightsVerification:
             masters = {"dark": subtracted, "flat": master}
             found = await asyncio.to_thread(self._process.run, tuple(flats.paths[-HELD_OUT:]), masters, are_flats=True)
         except (DiagnosisError, FrameFileError, OSError) as error:
-            self._notice(f"the flats {flats.filter or ''} are not verified: {error}".replace("  ", " "))
+            self._notice(f"the {flats.filter or ''} flats are not verified: {error}".replace("  ", " "))
             return
         event = self._event(Verified.FLATS, flats.filter, None, found, (subtracted.name, master.name))
         self._keep(Verdict(event, None, step))

@@ -1,4 +1,4 @@
-"""`coldframe bisect`: find out which master brings in an artifact, by a comparison of combinations of masters."""
+"""`coldframe bisect`: find out which master introduces an artifact by comparing combinations of masters."""
 
 import sys
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ from coldframe.cli.plan import NightRequest
 from coldframe.errors import ColdframeError
 
 MOST_LIGHTS = 12
-"""Largest number of lights to compare; more lights are thinned out evenly."""
+"""Largest number of lights to compare; if there are more, they are thinned out evenly."""
 
 _EXPOSURE_DIGITS = 3
 
@@ -54,9 +54,9 @@ class Request:
     named
         Masters that the user named; if there are any, the library is not used.
     e_per_adu
-        Electrons per ADU; None takes EGAIN.
+        Electrons per ADU; None uses EGAIN.
     extension
-        Which image to read of files with several images.
+        Which image to read from files with several images.
     as_json
         True to print a JSON object.
     page

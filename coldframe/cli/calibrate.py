@@ -39,7 +39,7 @@ from coldframe.cli.library import NoLibraryError, configured_camera_names, find_
 from coldframe.cli.light_groups import FAULTS, Light, LightGroup, fault_text, find_lights, grouped, named, progress
 
 THREADS = 2
-"""Number of lights to calibrate at once, so that reading and computing overlap. Each needs the memory of four."""
+"""Number of lights to calibrate at once, so that reading and computing overlap. Each needs as much memory as four."""
 
 CALIBRATED = "calibrated"
 
@@ -212,7 +212,7 @@ def _groups(
 
 
 def _way_out(light: FrameSetup, masters: Mapping[Path, FrameSetup], request: Request, *more: str) -> str:
-    """Return the options with which a refused light could be calibrated as text; "" if there are none."""
+    """Return, as text, the options with which a refused light could be calibrated; "" if there are none."""
     found = list(more)
     for options, recipe in ways_out(light, masters, request.subtract, with_flat=request.with_flat):
         try:
@@ -221,7 +221,7 @@ def _way_out(light: FrameSetup, masters: Mapping[Path, FrameSetup], request: Req
         except FAULTS:
             continue
         found.append(options)
-    return f"; possible instead: {', or '.join(found)}" if found else ""
+    return f"; alternatives: {', or '.join(found)}" if found else ""
 
 
 def _calibrate_group(
@@ -286,10 +286,10 @@ def _look_text(tally: Tally, names: Sequence[str]) -> str:
     """Return the result of the quick look at all lights as a line."""
     findings = sorted((each for found in tally.looked for each in found), key=lambda each: each.harm, reverse=True)
     if not findings:
-        return "a quick look finds no fault; `coldframe diagnose` also tests dust, glow, colours and gradients"
+        return "a quick look finds no fault; `coldframe diagnose` also tests for dust, glow, colours and gradients"
     more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
     shown = " ".join(map(quote, names)) if len(names) <= _MOST_NAMES else f"{quote(names[0])} ..."
-    return f"a quick look finds: {findings[0].cause}{more}; look at the evidence: coldframe diagnose {shown}"
+    return f"a quick look finds: {findings[0].cause}{more}; for the evidence, run: coldframe diagnose {shown}"
 
 
 def _defects(
@@ -301,9 +301,9 @@ def _defects(
     try:
         found = find_hot(recipe.dark, recipe.bias)
     except NotJudgeableError as error:
-        return None, [f"hot pixels are not mended: {error}"]
+        return None, [f"hot pixels are not replaced: {error}"]
     fault = filter_array_fault(found, recipe.mosaic)
-    return (found, []) if fault is None else (None, [f"hot pixels are not mended: {fault}"])
+    return (found, []) if fault is None else (None, [f"hot pixels are not replaced: {fault}"])
 
 
 def _group_text(group: LightGroup, defects: BadPixels | None) -> str:

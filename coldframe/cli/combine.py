@@ -68,7 +68,7 @@ def chosen_method(choice: Choice) -> Method | None:
 
 
 class Request(NamedTuple):
-    """The options of the command that do not concern the result's file.
+    """The options of the command that do not concern the output file.
 
     Attributes
     ----------
@@ -122,7 +122,7 @@ def combine_files(names: Sequence[str], output: Path, request: Request) -> ExitC
 
 
 class _Made(NamedTuple):
-    """A master, its frames without overscan, what was subtracted from them, and the number of files left out."""
+    """A master, its frames without overscan, the master subtracted from them, and the number of files left out."""
 
     master: MasterFrame
     frames: Sequence[RawFrame]

@@ -172,7 +172,7 @@ class _Masters:
         if master.kind is not FrameKind.FLAT:
             self._available[path] = Subtracted.read(path).setup
         if exists:
-            raise RefusedError(f"{path}: exists, and files are never overwritten: move it away")
+            raise RefusedError(f"{path}: exists, and files are never overwritten: move it elsewhere")
         return path
 
     def _path(self, master: MasterFrame) -> Path:

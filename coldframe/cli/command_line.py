@@ -26,7 +26,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     rigs.camera: "Show the measured properties of the cameras.",
     frames.calibrate: "Calibrate lights with matching masters.",
     diagnosis.diagnose: "Find out whether lights calibrate clean.",
-    diagnosis.bisect: "Find the master that brings in an artifact.",
+    diagnosis.bisect: "Find the master that introduces an artifact.",
     frames.verify: "Check a night's masters against its raw frames.",
     frames.combine: "Make masters from raw frames from any program.",
     frames.defects: "Map the sensor's defects from masters.",

@@ -12,7 +12,7 @@ ANSWER_S = 60.0
 
 UNCOVERED = (
     "coldframe cannot close a cover on this telescope: it must be covered for bias frames and darks, with its cap or "
-    "with the dark panel"
+    "with the unlit panel"
 )
 
 

@@ -128,4 +128,4 @@ def _table(defects: Defects) -> Iterator[str]:
         yield f"{kind.label:<9}{count:>9}{count / defects.bits.size:>9.3%}  {kind.meaning}{lines}"
     unseen = [kind.label for kind in Defect if kind not in defects.judged]
     if unseen:
-        yield f"not examined, because another master is needed: {', '.join(unseen)}"
+        yield f"not examined, because a different master is needed: {', '.join(unseen)}"

@@ -37,11 +37,11 @@ class Request:
     given
         Masters that the user named.
     stage
-        RAW or OTHER if the user stated the processing of the lights; None to find it out.
+        RAW or OTHER if the user stated the processing of the lights; None to determine it.
     e_per_adu
-        Electrons per ADU; None takes EGAIN.
+        Electrons per ADU; None uses EGAIN.
     extension
-        Which image to read of files with several images.
+        Which image to read from files with several images.
     as_json
         True to print a JSON object.
     page

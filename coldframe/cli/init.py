@@ -20,7 +20,7 @@ def write_config(config: Path | None, host: str, port: int, camera: str | None) 
     """Write the configuration; return exit code 2 if there is no server or no camera, or if the file exists."""
     path = config or find_config()
     if path.exists():
-        print(f"{path}: exists already and is not overwritten; name a different file with --config", file=sys.stderr)
+        print(f"{path}: already exists and is not overwritten; name a different file with --config", file=sys.stderr)
         return ExitCode.BAD_INPUT
     try:
         survey = asyncio.run(survey_rig(host, port, camera))
@@ -38,7 +38,7 @@ def write_config(config: Path | None, host: str, port: int, camera: str | None) 
     found = ", ".join(name for name in (survey.camera, survey.panel, survey.cover, survey.wheel) if name)
     print(f"{path}: written for {found}. Review it, then try: coldframe run --dry-run --config {path}")
     for other in survey.other_cameras:
-        print(f"{other} is a camera, too. To use it, delete the file and add --camera {other!r}")
+        print(f"{other} is also a camera. To use it, delete the file and add --camera {other!r}")
     return ExitCode.DONE
 
 

@@ -49,7 +49,7 @@ def inspect_file(path: Path, output: Path | None, extension: Extension | None = 
     output
         PNG file to write; never overwritten.
     extension
-        Which image to show of a file with several images.
+        Which image to show from a file with several images.
     """
     if output is not None and output.suffix.lower() != ".png":
         return _refuse(f"{output}: the picture is written as PNG; name a file that ends in .png")
@@ -107,7 +107,7 @@ def _facts(image: ImageFile, setup: FrameSetup) -> Iterator[tuple[str, str]]:
         yield "taken", f"{setup.taken_at.astimezone():%Y-%m-%d %H:%M:%S}"
     colours = "" if setup.mosaic is None else f", {setup.mosaic}"
     if setup.origin not in {None, (0, 0)}:
-        yield "place", "from column {}, row {} of the sensor".format(*setup.origin)
+        yield "position", "from column {}, row {} of the sensor".format(*setup.origin)
     yield "size", f"{image.shape[1]} x {image.shape[0]}, {_stored(image)}{colours}"
 
 
@@ -147,7 +147,7 @@ def _statistics(found: FrameStatistics) -> Iterator[tuple[str, str]]:
         "level",
         f"{found.level_adu:,.6g} ADU in the middle; median {found.median_adu:,.6g}, mean {found.mean_adu:,.6g}",
     )
-    yield "noise", f"{found.noise_adu:.4g} ADU of a pixel"
+    yield "noise", f"{found.noise_adu:.4g} ADU per pixel"
     yield "from, to", f"{found.minimum_adu:,}, {found.maximum_adu:,} ADU"
     yield "saturated", f"{100 * found.saturated_fraction:.3g} % of the middle, at {found.saturation_adu:,} ADU"
     if found.channels:
@@ -166,7 +166,7 @@ def _uncertainty(image: ImageFile) -> Iterator[tuple[str, str]]:
 
 
 def _findings(image: ImageFile) -> list[Finding]:
-    """Return what a master shows by itself; nothing for frames and compressed files."""
+    """Return the findings about a master alone; nothing for frames and compressed files."""
     if image.path.suffix.lower() not in PLAIN_SUFFIXES or is_single_frame(image.header):
         return []
     return findings_of_file(image.path)
@@ -180,7 +180,7 @@ def _planes(planes: MasterPlanes) -> Iterator[tuple[str, str]]:
     yield "uncertainty", f"median {median:.4g}{unit}; {low:.4g} to {high:.4g} for 98 % of the pixels"
     most, least = int(planes.counts.max()), int(planes.counts.min())
     full = float(np.mean(planes.counts == most))
-    yield "values kept", f"{least} to {most} of each pixel; all {most} of {100 * full:.3g} % of the pixels"
+    yield "values kept", f"{least} to {most} per pixel; all {most} for {100 * full:.3g} % of the pixels"
     rejected = planes.header.get("CFREJECT")
     if isinstance(rejected, float | int):
         yield (

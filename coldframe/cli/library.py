@@ -180,7 +180,7 @@ def _previous(library: Library, master: Path) -> Path | None:
 
 
 def _unusable(master: Path) -> str | None:
-    """Return the reason why `calibrate` cannot use the values of a master of another program; None if it can."""
+    """Return the reason why `calibrate` cannot use the values of a master from another program; None if it can."""
     try:
         if setup_of(read_header(master)).kind is FrameKind.FLAT:
             check_relative(read_master(master))

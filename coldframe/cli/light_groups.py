@@ -17,7 +17,7 @@ from coldframe.calibration.lights.recipe import LightRecipe, NoMasterError
 from coldframe.cli.console import VisibleConsole
 
 FAULTS = (FrameFileError, NotDurableError, MismatchError, NoMasterError, OSError, MemoryError)
-"""Errors of a single light, or of its masters."""
+"""Errors of an individual light, or of its masters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class LightGroup:
 
 @dataclass(slots=True)
 class Grouping:
-    """The lights by masters, and the lights that cannot be used.
+    """The lights grouped by masters, and the lights that cannot be used.
 
     Attributes
     ----------

@@ -19,11 +19,11 @@ from coldframe.cli.set_master import Subtracted
 from coldframe.config.frames import FrameKind
 
 MOST_FRAMES = 40
-"""Largest number of flats to look at after they are combined; evenly spaced ones are chosen from more."""
+"""Largest number of flats to look at after they are combined; if there are more, evenly spaced ones are chosen."""
 
 
 def print_findings(findings: Iterable[Finding], path: Path | None = None, *, figures: bool = False) -> None:
-    """Print findings that matter as warnings, and others with a remedy as notices, on the standard error.
+    """Print findings that matter as warnings, and others with a remedy as notices, on standard error.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def print_findings(findings: Iterable[Finding], path: Path | None = None, *, fig
     path
         The master, if the lines should name it.
     figures
-        True to print figures of a master that is in order as well, on the standard output.
+        True to print the figures of a faultless master as well, on standard output.
     """
     name = "" if path is None else f"{path}: "
     for finding in findings:
@@ -44,7 +44,7 @@ def print_findings(findings: Iterable[Finding], path: Path | None = None, *, fig
 
 
 def findings_of_new(path: Path, frames: Sequence[RawFrame], subtracted: Subtracted | None) -> list[Finding]:
-    """Return the findings about a master that was made of frames.
+    """Return the findings about a master that was made from frames.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def findings_of_file(path: Path, previous: Path | None = None) -> list[Finding]:
 
 
 def _in_order(frames: Sequence[RawFrame]) -> Iterator[NDArray[np.uint16]] | None:
-    """Yield the pixels of frames in the order in which they were shot; None if they are no 16-bit integers."""
+    """Yield the pixels of frames in the order in which they were shot; None if they are not 16-bit integers."""
     if any(frame.image.storage not in UINT16_STORAGES for frame in frames):
         return None
     dated = [(frame.setup.taken_at, number) for number, frame in enumerate(frames) if frame.setup.taken_at is not None]

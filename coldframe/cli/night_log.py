@@ -84,7 +84,7 @@ class NightLog(logging.Handler):
             self._lines.put_nowait(f"{at.astimezone():%Y-%m-%d %H:%M:%S} {text}\n")
 
     def _write(self, file: TextIO) -> None:
-        """Write the lines. A full disk loses lines; the night itself reports the disk."""
+        """Write the lines. If the disk is full, lines are lost; the night itself reports the full disk."""
         while (line := self._lines.get()) is not None:
             with suppress(OSError):
                 file.write(line)

@@ -76,13 +76,13 @@ UntilOption = Annotated[
         help="Local time by which the last frame must be finished; default: sunrise, if [site] is configured.",
     ),
 ]
-_CHOICE = "Kinds (bias, darks, flats, dark-flats), with filters or exposures if wanted: flats:Ha,OIII or darks:300."
+_CHOICE = "Kinds (bias, darks, flats, dark-flats), optionally with filters or exposures: flats:Ha,OIII or darks:300."
 OnlyOption = Annotated[
     list[str] | None,
     typer.Option(
         "--only",
         metavar="KIND[:NAME,...]",
-        help=f"Shoot only these sets, and what flats need. May be repeated. {_CHOICE}",
+        help=f"Shoot only these sets, and the sets that flats need. May be repeated. {_CHOICE}",
     ),
 ]
 SkipOption = Annotated[
@@ -144,7 +144,7 @@ ExtensionOption = Annotated[
     typer.Option(
         "--extension",
         metavar="N|mosaic",
-        help="Image of files with several images: the number of its HDU, counted from 0, or mosaic to assemble the "
-        "amplifiers of a detector.",
+        help="Image to read from files with several images: the number of its HDU, counted from 0, or mosaic to "
+        "assemble the amplifiers of a detector.",
     ),
 ]

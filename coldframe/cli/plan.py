@@ -79,7 +79,7 @@ class NightRequest:
         Raises
         ------
         ChoiceError
-            If a word is no kind of set.
+            If a word is not a kind of set.
         """
         return SetChoices(parsed_choices("--only", self.only), parsed_choices("--skip", self.skip))
 
@@ -136,7 +136,7 @@ class NightPlan:
     for_lights
         Masters that the lights need; None if the configured sets are shot.
     words
-        Words of the lights' headers that the night's frames take over.
+        Names in the lights' headers that the night's frames adopt.
     is_uncooled
         True if the flats are shot without cooling, because the cooler is off and no other set needs it.
     """

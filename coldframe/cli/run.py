@@ -229,7 +229,7 @@ class _Run:
         return SafeState(settings, rig, events, self.clock, patience_s=QUIET_PATIENCE_S)
 
     async def _made_safe(self, settings: Settings, rig: Rig) -> None:
-        """Make a rig safe that a crashed run left behind, cooler included, because this run does not begin.
+        """Make safe a rig that a crashed run left behind, cooler included, because this run does not begin.
 
         Raises
         ------
@@ -269,9 +269,9 @@ class _Run:
         return await in_thread_within(LONG_WORK_S, open_night_files, storage, unfinished, settings, started, origin)
 
     def _origin(self, settings: Settings, rig: Rig) -> Origin:
-        """Return the rig and the choice of its sets, from which later runs recognise the night."""
+        """Return the rig and the choice of its sets, by which later runs recognise the night."""
         server = f"{gethostname() if settings.server.is_local else settings.server.host.lower()}:{settings.server.port}"
-        # The server of a simulated rig has another port in each run.
+        # The server of a simulated rig has a different port in each run.
         server = server if self.request.simulate is None else f"simulated {self.request.simulate}"
         return Origin(server, rig.camera.features.serial, is_partial=bool(self.request.choices))
 

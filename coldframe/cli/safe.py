@@ -17,16 +17,16 @@ from coldframe.devices.errors import DeviceError
 from coldframe.devices.indi.rig import indi_rig
 
 STUCK = (
-    "If that run no longer reacts, for example because its disk hangs, coldframe safe --override makes the rig safe "
-    "anyway. A run that still reacts may undo this."
+    "If that run no longer responds, for example because its disk hangs, coldframe safe --override makes the rig safe "
+    "anyway. A run that still responds may undo this."
 )
 
 
 def make_safe(config: Path | None, patience_s: float, *, overrides: bool = False) -> ExitCode:
     """Bring the configured rig to the safe state.
 
-    If a run is using the rig, do not touch the rig, because the run would undo the changes. A run that no longer reacts
-    cannot be told from one that does, so the user decides.
+    If a run is using the rig, do not touch the rig, because the run would undo the changes. A run that no longer
+    responds cannot be distinguished from one that does, so the user decides.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The looks at the pixels of a set, its combination into a master, and the messages about both."""
+"""Check the pixels of a set, combine it into a master, and print messages about both."""
 
 import sys
 from collections import defaultdict
@@ -205,7 +205,8 @@ def print_set(one: FrameSet) -> None:
     print(one)
     for name in one.missing:
         print(
-            f"notice: no {name} in these headers; frames of different {name} would not be told apart", file=sys.stderr
+            f"notice: no {name} in these headers; frames with a different {name} would not be distinguished",
+            file=sys.stderr,
         )
 
 

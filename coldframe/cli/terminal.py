@@ -1,6 +1,6 @@
 """The boundary to the terminal: the output of all commands passes through `VisibleStream` or a `VisibleConsole`.
 
-File names, header values and messages of servers come from others. Escape sequences and C1 characters in them could
+File names, header values and server messages come from outside. Escape sequences and C1 characters in them could
 change colours, move the cursor, or answer for the user; both classes show them as text instead.
 """
 
@@ -29,12 +29,12 @@ class VisibleStream:
         self.stream = stream
 
     def write(self, text: str) -> int:
-        """Write a text; return its length."""
+        """Write text, and return its length."""
         self.stream.write(visible_lines(text))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write texts one after the other."""
+        """Write the lines one after the other."""
         for line in lines:
             self.write(line)
 
@@ -55,7 +55,7 @@ class VisibleFormatter(logging.Formatter):
 
 
 def visible_lines(text: str) -> str:
-    """Return a text with the same lines, each as from `visible`."""
+    """Return a text with each of its lines passed through `visible`."""
     return "\n".join(map(visible, text.split("\n")))
 
 

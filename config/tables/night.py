@@ -61,7 +61,7 @@ class HookSettings(Section):
 
 
 class WatchSettings(Section):
-    """What dashboards attached by `coldframe watch` may do."""
+    """The actions allowed to dashboards attached by `coldframe watch`."""
 
     allow_commands: bool = Field(
         default=False,

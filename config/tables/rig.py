@@ -120,7 +120,7 @@ class PanelSettings(Section):
 
 
 class CoverSettings(Section):
-    """A dust cap or another cover that is not part of the panel. It is closed for darks and open for flats."""
+    """A dust cap or a different cover that is not part of the panel. It is closed for darks and open for flats."""
 
     device: Name = Field(description="Name of the cover in INDI.")
     at_end: Literal["closed", "open"] = Field(
@@ -141,7 +141,10 @@ class WheelSettings(Section):
 
 
 class AuxiliarySettings(Section):
-    """A control of any other INDI device, such as a dew heater with a lamp, to switch off while it must be dark."""
+    """A control of any other INDI device, to switch off for frames that need darkness.
+
+    An example is a dew heater with an indicator lamp.
+    """
 
     device: Name = Field(description="Name of the device in INDI.")
     property: Name = Field(description="INDI property, such as `DEW_PWM`.")

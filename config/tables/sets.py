@@ -39,14 +39,14 @@ class LightsSettings(Section):
         'tomorrow if the optical train changes, or "darks", for an uncooled camera. Bias sets are skipped first.',
     )
     fresh_flat_days: float = Field(
-        default=1.0, ge=0, le=3650, description="Largest age at which a flat of the library is reused."
+        default=1.0, ge=0, le=3650, description="Maximum age at which a flat from the library is reused."
     )
     fresh_dark_days: float = Field(
-        default=180.0, ge=0, le=3650, description="Largest age at which a dark or bias of the library is reused."
+        default=180.0, ge=0, le=3650, description="Maximum age at which a dark or bias from the library is reused."
     )
     trust_undated: bool = Field(
         default=False,
-        description="Whether masters of the library count as fresh if they, or the lights, have no date in the header.",
+        description="Whether masters from the library count as fresh if they or the lights lack a date in the header.",
     )
     camera_names: DifferentNames | None = Field(
         default=None,

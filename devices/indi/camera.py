@@ -312,7 +312,7 @@ class IndiCamera(IndiDevice):
         )
 
     async def _restore_changes(self) -> tuple[str, ...]:
-        """Restore the settings of the driver's frames, and return what another client changed since the last frame."""
+        """Restore the settings of the driver's frames, and return changes by another client since the last frame."""
         changes = self._changes()
         if not changes and not self._is_suspect:
             return ()
@@ -322,7 +322,7 @@ class IndiCamera(IndiDevice):
         return () if are_known else tuple(f"frames are {each}; the settings are restored" for each in changes)
 
     def _changes(self) -> list[str]:
-        """Return what another client changed, as clauses such as "compressed by another client (CCD_COMPRESSION)"."""
+        """Return the changes by another client, as clauses such as "compressed by another client (CCD_COMPRESSION)"."""
         demands = [
             f"{dialects.DEMANDS_CHANGED[each.property]} by another client ({each.property})"
             for each in self._demanded
@@ -331,7 +331,7 @@ class IndiCamera(IndiDevice):
         return demands + self._readout.changes()
 
     def _changed(self) -> str:
-        """Return what another client changed, for the end of an error's text."""
+        """Return the changes by another client, for the end of an error's text."""
         return "".join(f", {change}" for change in self._changes())
 
     def _count_timeout(self) -> None:

@@ -95,11 +95,11 @@ CAMERA_DEMANDS = (
 # What it means for the frames if another client changes one of these switches.
 DEMANDS_CHANGED = {
     "UPLOAD_MODE": "kept on the server's disk",
-    "CCD_TRANSFER_FORMAT": "sent in another file format",
+    "CCD_TRANSFER_FORMAT": "sent in a different file format",
     "CCD_COMPRESSION": "compressed",
     "CCD_FAST_TOGGLE": "exposed in series",
-    "CCD_VIDEO_FORMAT": "read out in another pixel format",
-    "CCD_CAPTURE_FORMAT": "read out in another pixel format",
+    "CCD_VIDEO_FORMAT": "read out in a different pixel format",
+    "CCD_CAPTURE_FORMAT": "read out in a different pixel format",
 }
 
 # Bits of DRIVER_INTERFACE (INDI's basedevice.h).

@@ -118,9 +118,9 @@ class Mirror:
         return device in self._heard_of
 
     def _is_accepted(self, device: str, name: str, kind: str) -> bool:
-        """Return True unless the device has too many properties, or has defined this property with another kind.
+        """Return True unless the device has too many properties, or has defined this property with a different type.
 
-        A driver that redefines a property with another kind is broken. The kind is remembered when the property is
+        A driver that redefines a property with a different type is broken. The type is remembered when the property is
         removed, because a property must be removed before it can be redefined.
         """
         kinds = self._kinds.setdefault(device, {})
@@ -171,7 +171,7 @@ class Mirror:
         Raises
         ------
         DeviceLostError
-            If the driver shows itself as disconnected.
+            If the driver reports that it is disconnected.
         """
         prop = self.find(device, "CONNECTION")
         if prop is not None and prop.values.get("CONNECT") is False:

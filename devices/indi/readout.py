@@ -142,7 +142,7 @@ class IndiReadout:
         )
 
     def changes(self) -> list[str]:
-        """Return what another client changed since `apply`, as clauses such as "binned 2 x 2 by another client"."""
+        """Return the changes by another client since `apply`, as clauses such as "binned 2 x 2 by another client"."""
         find, camera, changes = self._device.link.mirror.find, self._device.name, list[str]()
         binning, frame = self._binning(), find(camera, "CCD_FRAME")
         if binning is not None and binning.writable and set(binning.values.values()) != {self.wanted.binning}:
@@ -236,7 +236,7 @@ class IndiReadout:
 
 
 def _numbers(prop: Property, *elements: str) -> list[float]:
-    """Return the values of elements, or NaN for elements that have none, to describe what another client changed."""
+    """Return the values of elements, or NaN for elements that have none, to describe changes by another client."""
     return [float(prop.values.get(element, math.nan)) for element in elements]
 
 

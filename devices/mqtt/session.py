@@ -153,7 +153,7 @@ class MqttSession:
         return await self._watchers.until(condition, deadline_s)
 
     async def _supervise(self) -> None:
-        """Connect, and reconnect with growing pauses whenever the connection ends."""
+        """Connect, and reconnect with increasing delays whenever the connection ends."""
         pauses_s = BACKOFF.pauses_s()
         while True:
             generation = self.generation

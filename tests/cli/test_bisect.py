@@ -111,7 +111,7 @@ def test_the_old_dark_of_the_library_is_accused(files: Files, tmp_path: Path) ->
     result = bisect(files.lights, "--library", files.library, "--html", page)
     assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
     text = " ".join(result.stdout.split())
-    assert text.startswith("The dark brings in hot pixels: with the dark of 2026-11-14 (D2) the score is")
+    assert text.startswith("The dark introduces hot pixels: with the dark of 2026-11-14 (D2), the score is")
     assert f"D2 {files.old_dark.name}" in text
     assert max(len(line) for line in result.stdout.splitlines()) <= 100
     html = page.read_text("utf-8")
@@ -200,7 +200,7 @@ def test_missing_masters_are_shot_before_the_comparison(
     result = bisect(files.lights, "--shoot", "--config", config)
     assert "there is no library here yet" in result.stderr
     assert shot == [NightRequest(config, lights=files.lights, only=("darks", "flats"), redo=True)]
-    assert "The dark brings in hot pixels" in " ".join(result.stdout.split())
+    assert "The dark introduces hot pixels" in " ".join(result.stdout.split())
     assert bisect(files.lights, "--shoot", "--config", config).exit_code == ExitCode.DONE
     assert len(shot) == 1
     for path in library.glob("*Flat*"):

@@ -132,10 +132,10 @@ def test_bad_lights_are_named_and_the_others_are_calibrated(
         "empty.fits", "words.fits", "cut.fits", "dark.fits", "short.fits", "other.fits", "gain.fits", "missing.fits"
     }  # fmt: skip
     assert faults["short.fits"].endswith(
-        "(-10 C, 30 s): exposure differs by 10 s; possible instead: --subtract scaled-dark, or --subtract bias"
+        "(-10 C, 30 s): exposure differs by 10 s; alternatives: --subtract scaled-dark, or --subtract bias"
     )
     assert faults["dark.fits"] == "is a dark frame, not a light"
-    assert faults["other.fits"].endswith("filter is L instead of Ha; possible instead: --no-flat")
+    assert faults["other.fits"].endswith("filter is L instead of Ha; alternatives: --no-flat")
     assert faults["gain.fits"].endswith("gain is 100 instead of 0")
     assert faults["cut.fits"].startswith("truncated")
     assert sorted(path.name for path in (folder / "calibrated").iterdir()) == ["good_calibrated.fits"]
@@ -286,7 +286,7 @@ def test_darks_are_scaled_if_requested_and_possible(observatory: Observatory, li
     (line,) = refused.stderr.splitlines()
     assert "at the right edge may not scale with time" in line
     assert "scaling may leave an error of " in line
-    assert line.endswith("shoot darks of 45 s; possible instead: --scale-dark, or --subtract bias")
+    assert line.endswith("shoot darks of 45 s; alternatives: --scale-dark, or --subtract bias")
     insisted = calibrate(library, light, "--scale-dark", "--out", tmp_path / "insisted")
     assert insisted.exit_code == ExitCode.DONE
     assert "at the right edge may not scale with time" in insisted.stderr
@@ -307,7 +307,7 @@ def test_lights_without_their_dark_are_offered_only_what_works(
     (line,) = refused.stderr.splitlines()
     assert line.startswith(f"{folder / '0.fits'} and 2 others: no dark fits")
     # A scaled dark would be refused for its glow.
-    assert line.endswith("; possible instead: --subtract bias")
+    assert line.endswith("; alternatives: --subtract bias")
     assert calibrate(library, folder, "--subtract", "bias").exit_code == ExitCode.DONE
 
 
@@ -360,7 +360,7 @@ def test_lights_with_another_filter_array_than_their_dark_are_not_mended(tmp_pat
     result = calibrate(library, light, "--no-flat")
     assert result.exit_code == ExitCode.DONE
     assert result.stderr == (
-        f"{light}: hot pixels are not mended: the colour filter array of the dark is RGGB instead of GBRG\n"
+        f"{light}: hot pixels are not replaced: the colour filter array of the dark is RGGB instead of GBRG\n"
     )
     assert "CFDEFNUM" not in fits.getheader(tmp_path / "calibrated" / "l_calibrated.fits")
 

@@ -72,7 +72,7 @@ def test_a_map_is_written(found: Path, masters: dict[str, Path], observatory: Ob
 def test_kinds_that_no_master_shows_are_listed(masters: dict[str, Path], tmp_path: Path) -> None:
     result = run("defects", "--flat", masters["flat"], "-o", tmp_path / "map.fits")
     assert result.exit_code == ExitCode.DONE
-    assert "not examined, because another master is needed: hot, unstable, bias" in result.stdout
+    assert "not examined, because a different master is needed: hot, unstable, bias" in result.stdout
 
 
 def calibrated(library: Library, light: Path, *arguments: object) -> tuple[fits.Header, dict[str, NDArray[np.float64]]]:

@@ -188,7 +188,7 @@ def test_findings_are_sorted_and_fit_the_terminal(shoot: Shoot) -> None:
     result = diagnose(night.folder / "lights", *night.given)
     assert result.exit_code == ExitCode.INCOMPLETE
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("Your lights do not calibrate clean: the temperature of the dark differs")
+    assert lines[0].startswith("Your lights do not calibrate clean: the dark has a different temperature")
     assert any(re.match(r" +size +-3\.\d+ \+- 0\.\d+ C", line) for line in lines)
     assert any(line.startswith("   fix") for line in lines)
     assert max(len(line) for line in lines if "Master" not in line) <= 80
@@ -201,7 +201,9 @@ def test_headers_that_differ_are_evidence(shoot: Shoot) -> None:
         ["temperature differs by 3 C"]
     ]
     (finding,) = [each for each in found["findings"] if each["kind"] == "temperature"]
-    assert "by its header, the dark differs from the lights: temperature differs by 3 C" in finding["evidence"]
+    assert (
+        "according to its header, the dark differs from the lights: temperature differs by 3 C" in finding["evidence"]
+    )
 
 
 def test_the_library_refuses_the_dark_that_a_user_may_name(shoot: Shoot) -> None:
@@ -247,7 +249,7 @@ def calibrated(shoot: Shoot, tmp_path: Path) -> Files:
     folder = tmp_path / "night"
     result = CliRunner().invoke(app, ["calibrate", str(folder / "lights"), "--library", str(folder / "masters")])
     assert result.exit_code == ExitCode.DONE
-    assert "a quick look finds: the temperature of the dark differs" in result.stdout.splitlines()[-1]
+    assert "a quick look finds: the dark has a different temperature" in result.stdout.splitlines()[-1]
     return replace(night, folder=folder, lights=sorted((folder / "lights" / "calibrated").iterdir()))
 
 
@@ -345,7 +347,7 @@ def test_one_light_of_a_colour_camera(shoot: Shoot) -> None:
     night = shoot(faults.dark_temperature_c(3), mosaic="RGGB")
     found = diagnosed(night.lights[0], *night.given, exit_code=1)
     assert kinds(found)[0] == "temperature"
-    assert "one light" in found["untested"]["banding"]
+    assert "in a single light" in found["untested"]["banding"]
 
 
 # ---- the page ----
@@ -362,7 +364,7 @@ def test_the_page_shows_the_evidence(shoot: Shoot, tmp_path: Path) -> None:
     assert all(re.findall(r'<img [^>]*alt="[^"]+', text))
     assert len(re.findall(r'<svg class="chart"[^>]*aria-label="[^"]+', text)) == 4
     assert "prefers-color-scheme: dark" in text
-    assert "the temperature of the dark differs" in text
+    assert "the dark has a different temperature" in text
     assert not re.findall(r'(?:src|href)="(?!data:)', text)
     assert "exists" in refused(diagnose(*night.lights, *night.given, "--html", page))
 
@@ -408,7 +410,7 @@ def test_masters_of_other_pixels_are_refused(
         file[0].header.update(cards)
         file.writeto(path)
     line = refused(diagnose(*night.lights, f"--{role}", path))
-    assert "master.fits does not fit" in line
+    assert "master.fits does not match the lights" in line
     assert reason in line
 
 

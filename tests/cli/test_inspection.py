@@ -89,7 +89,7 @@ def test_a_master_is_shown_with_uncertainty_and_counts(tmp_path: Path, capsys: p
         "median 512.5",
         "from, to 512.5, 4000",
         "uncertainty median 1.5 ADU",
-        "values kept 18 to 20 of each pixel; all 20 of 50 % of the pixels",
+        "values kept 18 to 20 per pixel; all 20 for 50 % of the pixels",
         "rejected 1.25 % of the values, by sigma-clipped mean",
     ):
         assert text in out

@@ -54,7 +54,7 @@ def test_add_compares_a_flat_with_the_previous_one(tmp_path: Path, capsys: pytes
     assert add_masters(library, [str(tmp_path / "old.fits")]) is ExitCode.DONE
     assert capsys.readouterr().err == ""
     assert add_masters(library, [str(tmp_path / "new.fits")]) is ExitCode.DONE
-    assert "a dust shadow is new since the previous flat" in capsys.readouterr().err
+    assert "a dust shadow has appeared since the previous flat" in capsys.readouterr().err
 
 
 def test_combine_finds_dew_that_dries(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -192,7 +192,7 @@ def test_skipped_files_are_reported(config: Path, lights: Path) -> None:
     (lights / "broken.fits").write_bytes(b"SIMPLE")
     words = run("plan", "--config", config, "--lights", lights).stdout.split()
     shown = " ".join(words)
-    assert "skipped: 1 file of another camera (ZWO ASI120MM)" in shown
+    assert "skipped: 1 file from a different camera (ZWO ASI120MM)" in shown
     assert "broken.fits" in "".join(words)  # a long path may be wrapped anywhere
     assert "no flats for 1 light through OIII: the wheel has only L, R, G, B, Ha" in shown
 

@@ -1,4 +1,4 @@
-"""`coldframe safe` makes the rig safe even if its lock cannot be read, or is held by a run that no longer reacts."""
+"""`coldframe safe` makes the rig safe even if its lock cannot be read, or is held by a run that no longer responds."""
 
 import io
 import os

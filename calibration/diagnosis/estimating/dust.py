@@ -1,7 +1,7 @@
 """Shadows of dust that the flat does not remove: shifted, turned, larger, smaller, new or gone.
 
 Where the flat is right, nothing remains. Otherwise the remainder plus the shadows of the flat are the true shadows of
-the lights, and the change of the flat's shadows that makes them most similar states what has happened.
+the lights, and the change that makes the flat's shadows most similar to these shows what has happened.
 """
 
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ ANGLE_ERROR = 0.25
 
 LARGE_ANGLE = 45.0
 TURNING_PART, TURNING_GAIN = 0.05, 30.0
-"""A small rotation must explain more than a shift alone by this part and by this improvement in chi-square."""
+"""A small rotation must explain more than a shift alone, by this fraction and by this improvement in chi-square."""
 
 SHIFT_ERROR, RELATIVE_SHIFT_ERROR = 0.08, 0.05
 """Errors of a shift in bins, and relative to it, that follow from the size of the bins and the smoothing."""
@@ -38,35 +38,35 @@ SCALES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4)
 """Relative sizes of shadows to look for."""
 
 LEAST_GAIN = 80.0
-"""Smallest improvement in chi-square by a change of the shadows; see diagnosis of clean nights in benchmarks."""
+"""Smallest improvement in chi-square by a change of the shadows; see the diagnosis of clean nights in benchmarks/."""
 
 EXPLAINED = 0.4
-"""A change that explains less than this part of the remainder is none: the shadows are others."""
+"""A change that explains less than this fraction of the remainder does not count: the shadows are different ones."""
 
 NEW_SIGMA = 11.0
 GONE_SIGMA = 8.0
 """Smallest significance of a new shadow, and of one that is gone."""
 
 _MOST_BESIDE = 0.4
-"""Largest difference of what remains of a shadow from the whole, if its mote is gone."""
+"""If a mote is gone, largest difference between the remainder at its shadow and the whole shadow."""
 
 LEAST_ALIKE = 0.65
-"""Smallest part of what remains that has the form of the shadow; what nebulae leave has another form."""
+"""Smallest fraction of the remainder that has the shape of the shadow; nebulae leave a different shape."""
 
 _EDGE = 3
-"""Single shadows closer to an edge, in bins, are left out, because their surroundings are unknown on one side."""
+"""Individual shadows closer to an edge, in bins, are left out, because their surroundings are unknown on one side."""
 
 _MOST_NEW = 20
 
 _RADII = (1, 2, 3, 5, 8)
-"""Radii of the discs that find single shadows, in bins."""
+"""Radii of the discs that find individual shadows, in bins."""
 
 _LOCAL = 12.0
 _PROBABLE = 9.0
 
 
 class Change(Enum):
-    """What has happened to the shadows of the flat in the lights."""
+    """The change of the flat's shadows in the lights."""
 
     NONE = auto()
     SHIFTED = auto()
@@ -75,7 +75,7 @@ class Change(Enum):
     WEAKER = auto()
     """All shadows of the lights are weaker than those of the flat, or stronger."""
     OTHER = auto()
-    """The lights have other shadows than the flat."""
+    """The shadows of the lights differ from those of the flat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class DustResult:
     error
         Standard error of the shift in bins, of the angle, or of the scale.
     new, gone
-        Single shadows that only the lights, or only the flat, contain.
+        Individual shadows that only the lights, or only the flat, contain.
     noise
         Typical standard error of a bin, relative.
     """
@@ -158,7 +158,7 @@ class _Seen:
 
 
 def find_dust(pattern: SensorPattern, motes: Motes) -> DustResult:
-    """Compare the shadows of lights and flat."""
+    """Compare the shadows of the lights with those of the flat."""
     seen = _weighted(pattern, motes)
     best, model = _best_change(seen, motes)
     left = _Seen((seen.residual - model).astype(np.float32), seen.weight)
@@ -166,7 +166,7 @@ def find_dust(pattern: SensorPattern, motes: Motes) -> DustResult:
     if best.gain < LEAST_GAIN:
         best = DustResult(Change.NONE, best.gain)
     elif best.change is not Change.WEAKER and best.gain < EXPLAINED * _remainder(seen, motes):
-        # What remains has another cause: other shadows if there are any, or else nebulae.
+        # The remainder has a different cause: different shadows if there are any, or else nebulae.
         best = DustResult(Change.OTHER if len(new) + len(gone) > 1 else Change.NONE, best.gain)
     known = seen.weight > 0
     noise = float(np.median(1 / np.sqrt(seen.weight[known]))) if known.any() else 0.0
@@ -174,7 +174,7 @@ def find_dust(pattern: SensorPattern, motes: Motes) -> DustResult:
 
 
 def _weighted(pattern: SensorPattern, motes: Motes) -> _Seen:
-    """Return the remainder with errors that include what nebulae leave nearby."""
+    """Return the remainder with errors that include the remainders of nebulae nearby."""
     known = np.isfinite(pattern.relative) & (pattern.error > 0)
     residual = np.where(known, pattern.relative, 0).astype(np.float32)
     error = np.where(known, pattern.error, 1).astype(np.float32)
@@ -204,7 +204,7 @@ def _best_change(seen: _Seen, motes: Motes) -> tuple[DustResult, F32]:
 
 
 def _comparable_gain(result: DustResult) -> float:
-    """Return the gain, less what the additional freedom of a rotation gains in any case."""
+    """Return the gain without the amount that the additional freedom of a rotation gains in any case."""
     if result.change is Change.TURNED and abs(result.angle) < LARGE_ANGLE:
         return result.gain * (1 - TURNING_PART) - TURNING_GAIN
     return result.gain
@@ -217,7 +217,7 @@ def _remainder(seen: _Seen, motes: Motes) -> float:
 
 
 def _amplitude(seen: _Seen, motes: Motes) -> tuple[DustResult, F32]:
-    """Return the common amount of all shadows that remains: the mean of single shadows, robust against nebulae."""
+    """Return the amount of all shadows that remains: the mean over individual shadows, robust against nebulae."""
     amounts = [each for each in _amounts(seen, motes) if each.error > 0]
     squares = np.array([each.error**-2 for each in amounts])
     mean = robust_ratio(np.array([each.value for each in amounts]) * squares, squares)
@@ -309,7 +309,7 @@ class _Correlation:
 
 
 def _vertex_error(gains: F32, peak: int) -> float:
-    """Return the standard error of the place of a peak in chi-square, from its curvature; 1 at the edge."""
+    """Return the standard error of the position of a peak in chi-square, from its curvature; 1 at the edge."""
     if not 0 < peak < gains.size - 1:
         return 1.0
     curvature = gains[peak - 1] - 2 * gains[peak] + gains[peak + 1]
@@ -317,7 +317,7 @@ def _vertex_error(gains: F32, peak: int) -> float:
 
 
 def _gone_shadows(left: _Seen, motes: Motes) -> tuple[Shadow, ...]:
-    """Return shadows of the flat that the lights lack: what remains there is the shadow itself, in negative."""
+    """Return shadows of the flat that the lights lack: the remainder there is the shadow itself, in negative."""
     found = []
     height, width = motes.template.shape
     for number, amount in enumerate(_amounts(left, motes)):

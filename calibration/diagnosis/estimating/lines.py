@@ -1,4 +1,4 @@
-"""Rows and columns: patterns that all lights share, which masters can remove, and noise of single lights, which not."""
+"""Rows and columns: patterns that all lights share, which masters can remove, and noise of individual lights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -102,7 +102,7 @@ def find_pattern(lines: F64, pixels: F64, noise_adu: F64, of_dark: F64 | None, p
 
 
 def _without_slopes(lines: F64, period: int) -> F64:
-    """Return lines less the slope of each group of four lines of the same colours; NaN for lines that fill no group."""
+    """Return lines without the slope of each group of four of the same colours; NaN outside complete groups."""
     whole = lines.shape[1] // (BIN * period) * BIN * period
     groups = lines[:, :whole].reshape(lines.shape[0], -1, BIN, period)
     steps = (np.arange(BIN) - (BIN - 1) / 2)[None, None, :, None]

@@ -1,4 +1,4 @@
-"""The measurements of one light, from which all estimators work: one pass over its pixels, and little memory."""
+"""The measurements of one light, on which all estimators are based: one pass over its pixels, and little memory."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,7 +49,7 @@ class LightMeasures:
     rows, columns
         Mean residuals of rows and columns, ADU above the dark: float64, shapes (height,) and (width,); NaN if empty.
     row_pixels, column_pixels
-        Their numbers of pixels.
+        Number of pixels in each row and each column.
     hot_adu
         Excess of the dark's hot pixels over their neighbours in the light, ADU above the dark.
     negative
@@ -183,7 +183,7 @@ class LightMeter:
     def _photon_variance(self, signal: F32) -> float:
         """Return the variance of most pixels beyond that of the dark, ADU^2.
 
-        The gain would give it as well, but headers may state the gain for other units.
+        The variance could also be derived from the gain, but headers may state the gain in other units.
         """
         readout = float(np.median(self._masters.planes.dark_variance[::_STEP, ::_STEP]))
         return max(pixel_variance(signal, self._period) - readout, 0.0)

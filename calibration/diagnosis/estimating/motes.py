@@ -64,7 +64,7 @@ class Motes:
 def find_motes(flat_bins: F32) -> Motes:
     """Return the shadows in a binned flat; float32, shape (rows, columns), relative.
 
-    Overlapping shadows are separated into discs: the most significant disc first, then the next in what remains.
+    Overlapping shadows are separated into discs: the most significant disc first, then the next in the remainder.
     """
     relief = np.nan_to_num(high_pass(np.log(np.maximum(flat_bins, 1e-3)).astype(np.float32)))
     sigma = spread(relief.ravel().astype(np.float64))
@@ -104,7 +104,7 @@ def _disc_weights(shadows: F32) -> tuple[F64, NDArray[np.int64]]:
 
 
 def _renew_weights(shadows: F32, weights: F64, sizes: NDArray[np.int64], centre: tuple[int, int], reach: int) -> None:
-    """Compute the weights again within `reach` of a place at which shadows were removed."""
+    """Compute the weights again within `reach` of a position at which shadows were removed."""
     margin = _RADII[-1]
     outer = tuple(slice(max(at - reach - margin, 0), at + reach + margin + 1) for at in centre)
     inner = tuple(slice(max(at - reach, 0), at + reach + 1) for at in centre)
@@ -117,7 +117,7 @@ def _renew_weights(shadows: F32, weights: F64, sizes: NDArray[np.int64], centre:
 
 
 def disc_mask(shape: tuple[int, ...], down: float, across: float, radius: float) -> Mask:
-    """Return the bins within `radius` of a place; bool."""
+    """Return the bins within `radius` of a position; bool."""
     height, width = shape
     y, x = np.ogrid[0:height, 0:width]
     return np.asarray((y - down) ** 2 + (x - across) ** 2 <= radius**2 + 0.5)

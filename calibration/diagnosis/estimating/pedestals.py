@@ -2,7 +2,7 @@
 
 The response of the pixels modulates light, but neither an offset nor an error of the dark. If the calibrated pixels
 still show the pattern of the flat, a pedestal remains: under the light, or in the flat. The photon noise tells the two
-apart, because a pedestal has none: if the level exceeds what the noise implies, the pedestal is under the light.
+apart, because a pedestal has none: if the level exceeds that implied by the noise, the pedestal is under the light.
 """
 
 from collections.abc import Sequence
@@ -45,13 +45,13 @@ _PARTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Pedestals:
-    """What the two witnesses state.
+    """The results of the two witnesses.
 
     Attributes
     ----------
     by_response_adu
         Pedestal under the light, ADU, from the response of the pixels; or minus the sky times the relative pedestal of
-        the flat. An error is infinite without a flat.
+        the flat. The error is infinite without a flat.
     by_noise_adu
         Level minus the level that the photon noise implies, ADU.
     across_adu, down_adu
@@ -121,10 +121,10 @@ def _by_response(total: F64) -> tuple[Estimate, tuple[Estimate, Estimate], float
 
 
 def _by_noise(totals: Sequence[F64], gain: Gain) -> tuple[Estimate, Estimate]:
-    """Return the level without photon noise, ADU, and the gain in electrons per ADU.
+    """Return the level at which the photon noise is zero, ADU, and the gain in electrons per ADU.
 
-    The level of the sky changes in the night and over the field, and its noise with it: level = pedestal + gain x
-    variance. The known gain contributes as far as it is certain.
+    The sky level changes during the night and across the field, and its noise changes with it:
+    level = pedestal + gain x variance. The known gain is weighted by its certainty.
     """
     levels, variances, weights = (np.concatenate(each) for each in zip(*map(_noise_points, totals), strict=True))
     if levels.size < 3:  # noqa: PLR2004

@@ -22,7 +22,7 @@ _BRIGHTEST = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The place of a light relative to the reference.
+    """The position of a light relative to the reference.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Place:
 
 
 def places_of(residuals: Sequence[F32]) -> list[Place | None]:
-    """Return the places of lights relative to the first; None for lights whose stars do not match.
+    """Return the positions of lights relative to the first; None for lights whose stars do not match.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def _stars(residual: F32) -> F32:
 
 
 def _match(reference: Spectrum, stars: F32, shape: tuple[int, ...]) -> Place | None:
-    """Return the place of a light, turned or not, from the conjugate spectrum of the reference; None without match."""
+    """Return the position of a light, turned or not, from the reference's conjugate spectrum; None without match."""
     found: list[tuple[float, Place]] = []
     for turned, is_turned in ((stars, False), (stars[::-1, ::-1], True)):
         correlation = np.fft.irfft2(np.fft.rfft2(turned, shape) * reference, shape)

@@ -1,4 +1,4 @@
-"""What is fixed on the sensor in a set of dithered lights, apart from what is fixed on the sky."""
+"""The pattern that is fixed on the sensor in a set of dithered lights, without structures that are fixed on the sky."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class SensorPattern:
     places
         The places of the lights.
     is_dithered
-        True if structures of the sky were told apart.
+        True if structures of the sky were distinguished from those of the sensor.
     """
 
     relative: F32
@@ -81,7 +81,7 @@ def _polynomial(plane: F32, known: Mask) -> F32:
 
 
 def find_sensor_pattern(lights: Sequence[LightMeasures]) -> SensorPattern:
-    """Return what is fixed on the sensor."""
+    """Return the pattern that is fixed on the sensor."""
     scaled = []
     for light in lights:
         level, noise = background_and_spread(light.bins)
@@ -90,7 +90,7 @@ def find_sensor_pattern(lights: Sequence[LightMeasures]) -> SensorPattern:
     common = _common(scaled)
     places = places_of(scaled)
     if not _is_dithered(places):
-        # Hot pixels that the dark lacks match better than the stars, but at the same place in all lights.
+        # Hot pixels that the dark lacks match better than the stars, but at the same position in all lights.
         places = places_of([each - common for each in scaled])
     residuals = []
     for light, excess in zip(lights, scaled, strict=True):
@@ -103,7 +103,7 @@ def find_sensor_pattern(lights: Sequence[LightMeasures]) -> SensorPattern:
 
 
 def _common(scaled: Sequence[F32]) -> F32:
-    """Return what most lights share; nothing if they are too few."""
+    """Return the structures that most lights share; zeros if there are too few lights."""
     if len(scaled) <= _LEAST_DITHER:
         return np.zeros_like(scaled[0])
     return np.asarray(np.median(np.nan_to_num(scaled), axis=0), np.float32)
@@ -116,7 +116,7 @@ def _is_dithered(places: Sequence[Place | None]) -> bool:
 
 
 def _separated(residuals: list[F32], places: Sequence[Place | None]) -> tuple[F32, F32]:
-    """Return the mean of what is fixed on the sensor, and its standard error, by alternating between sensor and sky."""
+    """Return the mean of the sensor's pattern, and its standard error, by alternating between sensor and sky."""
     weights = [np.float32(1 / max(float(np.nanvar(each)), 1e-20)) for each in residuals]
     known = [(number, place) for number, place in enumerate(places) if place is not None]
     fixed = np.zeros_like(residuals[0])

@@ -26,10 +26,10 @@ _FEWEST_LIGHTS = 4
 _PLANES = ("from left to right", "from top to bottom")
 
 LEAST_SKY = 0.2
-"""Smallest part of the field without nebulae from which colours are compared."""
+"""Smallest fraction of the field without nebulae at which colours are compared."""
 
 _SHARED_TILES = 4.0
-"""Structures of the sky extend over some tiles, so that the errors of tiles are not independent."""
+"""Structures in the sky extend over several tiles, so that the errors of tiles are not independent."""
 
 
 def glow_residual(lights: Sequence[LightMeasures], noise_adu: float) -> tuple[Estimate, float] | None:

@@ -1,4 +1,4 @@
-"""Stars before and after a meridian flip: the only witness that tells an uneven flat from a gradient of the sky.
+"""Stars before and after a meridian flip: the only witness that distinguishes an uneven flat from a sky gradient.
 
 A flip turns the camera by 180 degrees, so that each star is seen by the opposite side of the sensor. An uneven flat
 makes the same star brighter on one side; a gradient of the sky adds to stars and background alike and drops out.

@@ -65,7 +65,7 @@ class HotResidual:
 
 
 def find_residual(lights: Sequence[LightMeasures], hot: HotPixels) -> HotResidual | None:
-    """Return what remains of the dark's hot pixels; None if the dark has too few.
+    """Return the remainder of the dark's hot pixels; None if the dark has too few.
 
     The median over the lights leaves stars out, which dithering moves over the hot pixels.
     """

@@ -1,4 +1,4 @@
-"""The masters of the lights. Only what the estimates need is kept, because all planes would fill the memory."""
+"""The masters of the lights. Only data that the estimates need are kept, because all planes would fill the memory."""
 
 from dataclasses import dataclass, replace
 
@@ -22,7 +22,7 @@ HOT_SIGMA = 12.0
 """Excess of a hot pixel over its neighbours in the master dark, in standard errors of the master."""
 
 ROUGH_SIGMA = 8.0
-"""Excess of a hot pixel over its neighbours, in standard deviations of ordinary neighbours, which lines increase."""
+"""Excess of a hot pixel over its neighbours, in standard deviations of ordinary neighbours (line patterns included)."""
 
 MOST_HOT = 20_000
 """Largest number of hot pixels to follow; the hottest are kept."""
@@ -52,7 +52,7 @@ class HotPixels:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DarkPattern:
-    """What is fixed on the sensor in the dark.
+    """The pattern that is fixed on the sensor in the dark.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class Masters:
     Attributes
     ----------
     planes
-        What is subtracted from the lights, and what divides them.
+        The planes to subtract from the lights and to divide them by.
     dark, bias, flat
         The masters, thinned out if they are large; None for masters that were not used.
     pattern
@@ -105,7 +105,7 @@ def thinned_masters(
     period: int,
     dark_scale: float = 1.0,
 ) -> Masters:
-    """Return what the estimates need of masters.
+    """Return the data of masters that the estimates need.
 
     Parameters
     ----------
@@ -147,12 +147,12 @@ def without_unlit(planes: Correction, flat: F32) -> Correction:
 
 
 def dark_pattern(dark: MasterPlanes, period: int) -> DarkPattern:
-    """Return what is fixed on the sensor in a dark."""
+    """Return the pattern that is fixed on the sensor in a dark."""
     return DarkPattern(find_hot(dark, period), line_residuals(dark.mean, 1), line_residuals(dark.mean, 0))
 
 
 def line_residuals(plane: F32, axis: int) -> F64:
-    """Return the median of each line minus the mean of its group of four lines; NaN for lines that fill no group."""
+    """Return the median of each line minus the mean of its group of four lines; NaN outside complete groups."""
     levels = np.median(plane[:, ::5] if axis == 1 else plane[::5, :], axis=axis).astype(np.float64)
     groups = levels[: levels.size // BIN * BIN].reshape(-1, BIN)
     residuals = np.full(levels.size, np.nan)
@@ -183,7 +183,7 @@ def find_hot(dark: MasterPlanes, period: int) -> HotPixels:
 
 
 def _roughness(dark: F32, period: int) -> float:
-    """Return the scatter of the differences of neighbours along rows or columns, the larger; it includes patterns."""
+    """Return the scatter of differences between neighbours along rows or columns, the larger one, patterns included."""
     along = dark[::_STEP, 2 * period :: _STEP], dark[::_STEP, : -2 * period : _STEP]
     across = dark[2 * period :: _STEP, ::_STEP], dark[: -2 * period : _STEP, ::_STEP]
     return max(1.4826 * float(np.median(np.abs(one - other))) / 2**0.5 for one, other in (along, across))

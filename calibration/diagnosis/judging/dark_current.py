@@ -1,4 +1,4 @@
-"""Hot pixels and glow that the dark leaves, or subtracts too much."""
+"""Hot pixels and glow that the dark leaves or over-subtracts."""
 
 from collections.abc import Iterator
 from math import log2
@@ -12,7 +12,7 @@ from coldframe.calibration.frames.setup import FrameSetup, setup_of
 
 SIGNIFICANT = 6.0
 LEAST_SLOPE = 0.035
-"""Smallest part of the hot pixels that matters; it corresponds to 0.3 C."""
+"""Smallest fraction of the hot pixels' signal that matters; it corresponds to 0.3 C."""
 
 LEAST_CHANGED = 0.05
 """Smallest fraction of changed hot pixels that matters; flickering pixels are fewer."""
@@ -22,10 +22,10 @@ FEWEST_CHANGED = 10
 GLOW_SIGMA = 6.0
 LEAST_GLOW = 0.06
 MOST_MIRRORED = 0.05
-"""Largest amount of a mirror image of the glow at which no nebula imitates the glow."""
+"""Amount of a mirror image of the glow above which a nebula may be imitating the glow."""
 
 _POSSIBLE = (-1.0, 1.0)
-"""Range of the part of the dark's glow that may remain: the lights have between none and twice its glow."""
+"""Range of the fraction of the dark's glow that may remain: the lights contain between zero and twice its glow."""
 
 LEAST_GAIN_STEPS = 0.3
 """Smallest factor between gains that the noise of the dark shows, in powers of 2."""
@@ -39,7 +39,7 @@ _SAME_C = 0.3
 
 
 def hot_pixel_findings(examined: Examination) -> Iterator[Finding]:
-    """Yield what remains of the hot pixels, and hot pixels that have changed."""
+    """Yield the remainder of the hot pixels, and hot pixels that have changed."""
     hot = examined.hot
     if hot is None:
         return
@@ -47,7 +47,8 @@ def hot_pixel_findings(examined: Examination) -> Iterator[Finding]:
     is_old = hot.changed > max(LEAST_CHANGED, abs(slope.value)) and hot.changed * hot.pixels > FEWEST_CHANGED
     if slope.significance > SIGNIFICANT and abs(slope.value) > LEAST_SLOPE and not is_old:
         kind, cause, fix = _cause(examined, slope.value)
-        much = "too little" if slope.value > 0 else "too much"
+        subtracts = "under-subtracts" if slope.value > 0 else "over-subtracts"
+        state = "warmer" if hot.light_warmer_c > 0 else "colder"
         yield Finding(
             kind,
             cause,
@@ -57,8 +58,8 @@ def hot_pixel_findings(examined: Examination) -> Iterator[Finding]:
             slope.significance,
             matters=True,
             evidence=(
-                f"the dark subtracts {much} of its {hot.pixels:,} hot pixels: {slope.value:+.1%} +- {slope.error:.1%} "
-                f"of their signal remains, as if the lights were {hot.light_warmer_c:+.1f} C warmer than the dark"
+                f"the dark {subtracts} its {hot.pixels:,} hot pixels: {slope.value:+.1%} +- {slope.error:.1%} of their "
+                f"signal remains, as if the lights were {abs(hot.light_warmer_c):.1f} C {state} than the dark"
             ),
             fix=fix,
             harm=1 + abs(slope.value) * hot.median_adu / examined.noise_adu,
@@ -72,7 +73,9 @@ def hot_pixel_findings(examined: Examination) -> Iterator[Finding]:
             100 * (hot.changed / hot.pixels) ** 0.5,
             (hot.changed * hot.pixels) ** 0.5,
             matters=True,
-            evidence=f"{hot.changed:.1%} of {hot.pixels:,} hot pixels differ from the dark, but not their common level",
+            evidence=(
+                f"{hot.changed:.1%} of {hot.pixels:,} hot pixels differ from the dark, but their overall level does not"
+            ),
             fix="shoot new darks: coldframe run --only dark --redo",
             harm=1 + hot.changed * hot.median_adu / examined.noise_adu,
         )
@@ -106,8 +109,8 @@ def _cause(examined: Examination, slope: float) -> tuple[Kind, str, str]:
     measured_c = DOUBLING_C * log2(max(1 + slope, 1e-3))
     state = "colder" if measured_c > 0 else "warmer"
     stated = _stated_difference(light, dark)
-    cause = f"the temperature of the dark differs: it is {abs(measured_c):.1f} C {state} than the lights{stated}"
-    return Kind.TEMPERATURE, cause, again.replace("settings", "temperature")
+    cause = f"the dark has a different temperature: it is {abs(measured_c):.1f} C {state} than the lights{stated}"
+    return Kind.TEMPERATURE, cause, again.replace("with the settings", "at the temperature")
 
 
 def _has_noise_of_other_gain(examined: Examination, slope: float) -> bool:
@@ -134,15 +137,15 @@ def _although(of_dark: float | None, of_lights: float | None) -> str:
 
 def _stated_difference(light: FrameSetup, dark: FrameSetup) -> str:
     if light.temperature_c is None or dark.temperature_c is None:
-        return ", or its exposure does"
+        return ", or its exposure differs"
     difference_c = light.temperature_c - dark.temperature_c
     if abs(difference_c) < _SAME_C:
-        return ", although the headers state the same; or its exposure differs"
+        return ", although the headers state the same temperature; or its exposure differs"
     return f" (the headers state {light.temperature_c:.1f} C and {dark.temperature_c:.1f} C)"
 
 
 def glow_findings(examined: Examination) -> Iterator[Finding]:
-    """Yield the glow that the dark leaves or subtracts too much."""
+    """Yield the glow that the dark leaves or over-subtracts."""
     if examined.glow is None:
         return
     glow, mirrored = examined.glow
@@ -155,7 +158,8 @@ def glow_findings(examined: Examination) -> Iterator[Finding]:
     slope = 0.0 if examined.hot is None else examined.hot.slope.value
     with_hot = slope * glow.value > 0 and abs(slope) > LEAST_SLOPE
     cause = f"the dark subtracts {much} amplifier glow"
-    cause += ": its exposure or temperature differs" if with_hot else ": it was scaled, or is from another readout mode"
+    reasons = "its exposure or temperature differs", "it was scaled, or was shot in a different readout mode"
+    cause += f": {reasons[0] if with_hot else reasons[1]}"
     yield Finding(
         Kind.AMP_GLOW,
         cause,
@@ -166,15 +170,15 @@ def glow_findings(examined: Examination) -> Iterator[Finding]:
         matters=True,
         evidence=(
             f"{glow.value:+.0%} +- {glow.error:.0%} of the dark's glow remains in the lights; mirror images of the "
-            f"glow fit with at most {mirrored:.0%}; hot pixels remain with {slope:+.1%}"
+            f"glow fit with at most {mirrored:.0%}; {slope:+.1%} of the hot pixels' signal remains"
         ),
-        fix="shoot darks like the lights, and do not scale them: coldframe run --only dark --redo",
+        fix="shoot darks with the settings of the lights, and do not scale them: coldframe run --only dark --redo",
         harm=1 + abs(glow.value),
     )
 
 
 def temperature_limit(examined: Examination) -> Sensitivity | str:
-    """Return the smallest difference of temperature that would be found, or the reason why none would."""
+    """Return the smallest temperature difference that would be found, or the reason why none would."""
     if examined.masters.dark is None:
         return "no dark"
     if examined.hot is None:
@@ -192,4 +196,4 @@ def glow_limit(examined: Examination) -> Sensitivity | str:
     glow, mirrored = examined.glow
     if mirrored > MOST_MIRRORED:
         return "nebulae or the sky imitate the glow"
-    return Sensitivity(100 * max(GLOW_SIGMA * glow.error, LEAST_GLOW), "%", "part of the dark's glow")
+    return Sensitivity(100 * max(GLOW_SIGMA * glow.error, LEAST_GLOW), "%", "fraction of the dark's glow")

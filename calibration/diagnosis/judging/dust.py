@@ -12,10 +12,11 @@ from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.kernels.block_sums import BIN
 
 LEAST_WEAKNESS = 0.03
-"""Smallest common weakness of all shadows that matters."""
+"""Smallest common difference in the strength of all shadows that matters."""
 
 OTHER_SHADOWS = (
-    "the flat has other shadows than the lights: another filter, or a filter that is not seated in the same way"
+    "the shadows of the flat differ from those of the lights: a different filter, or a filter that is not seated in "
+    "the same way"
 )
 
 _CLOCK_HOURS = 12
@@ -26,11 +27,11 @@ _AGAIN = (
 
 
 def dust_findings(examined: Examination) -> Iterator[Finding]:
-    """Yield what has happened to the shadows between lights and flats."""
+    """Yield the changes of the shadows between lights and flats."""
     if examined.masters.flat is None:
         return
     dust = examined.dust
-    # Without dithering, dark clouds of the sky look like new shadows.
+    # Without dithering, dark nebulae look like new shadows.
     dust = dust if examined.pattern.is_dithered else replace(dust, new=(), gone=())
     singles = (*dust.new, *dust.gone)
     if dust.change is Change.WEAKER:
@@ -78,7 +79,7 @@ def _changed(examined: Examination, dust: DustResult) -> Finding:
 
 
 def _stated(examined: Examination) -> str:
-    """Return what the headers state about focuser, rotator and filter."""
+    """Return the settings of focuser, rotator and filter that the headers state."""
     assert examined.masters.flat is not None
     flat, light = setup_of(examined.masters.flat.header), examined.light
     said = []
@@ -109,7 +110,7 @@ def _weaker(examined: Examination, dust: DustResult) -> Finding:
         dust.error,
         dust.gain**0.5,
         matters=True,
-        evidence=f"the median of {examined.motes.radii.size} shadows; their places and sizes agree",
+        evidence=f"the median of {examined.motes.radii.size} shadows; their positions and sizes agree",
         fix="combine the flats with dark flats of their exposure; check whether the focus changed",
         harm=1 + abs(dust.scale - 1),
         origin=Origin.WEAK_SHADOWS,
@@ -119,7 +120,7 @@ def _weaker(examined: Examination, dust: DustResult) -> Finding:
 def _single(examined: Examination, dust: DustResult) -> Finding:
     worst = max((*dust.new, *dust.gone), key=lambda each: each.significance)
     is_new = worst in dust.new
-    what = "a new dust mote since the flats" if is_new else "a dust mote of the flats is gone in the lights"
+    what = "a new dust mote since the flats" if is_new else "a dust mote in the flats is missing from the lights"
     count = len(dust.new) + len(dust.gone)
     more = f" ({len(dust.new)} new, {len(dust.gone)} gone)" if count > 1 else ""
     return Finding(
@@ -145,7 +146,9 @@ def dust_limit(examined: Examination) -> Sensitivity | str:
     if examined.masters.flat is None:
         return "no flat"
     if not examined.pattern.is_dithered:
-        return "lights without dithering do not tell new shadows from dark clouds; shifted shadows would be found"
+        return (
+            "without dithering, new shadows cannot be distinguished from dark nebulae; shifted shadows would be found"
+        )
     area = 12**2 * np.pi / 4 / BIN**2
     depth = NEW_SIGMA * examined.dust.noise / float(np.sqrt(area))
     return Sensitivity(100 * depth, "%", "depth of a new shadow of 12 px")

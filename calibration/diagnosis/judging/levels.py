@@ -22,31 +22,31 @@ LEAST_BY_NOISE = 0.15
 no flat confirms the gain."""
 
 OTHER_RESPONSE = Estimate(0.004, 0.003)
-"""The pattern of the pixels depends on the colour of the light, so that the flat removes it incompletely; the pedestal
-that this imitates, relative to the sky, for the correlation of the patterns of 0.994 to 1 in simulated nights."""
+"""The pattern of the pixels depends on the colour of the light, so that the flat removes it incompletely. The pedestal
+that this imitates, relative to the sky, if the patterns correlate by 0.994 to 1, as in simulated nights."""
 
 LEAST_GENUINE = 0.3
-"""Smallest part of the pattern of the flat that is not its noise; smoothed flats have none."""
+"""Smallest genuine fraction of the flat's pattern, that is, without its noise; smoothed flats have none."""
 
 LEAK_CHI2 = 5.0
-"""Advantage in chi-square, beyond the four that a gradient in two directions has by chance with a pedestal of the flat,
-from which light in the dark is the cause."""
+"""Advantage in chi-square above which light in the dark, rather than a pedestal of the flat, is the cause. The four by
+which a gradient in two directions improves chi-square by chance do not count."""
 
 UNCONFIRMED_CHI2 = 2.0
-"""If the gain from the flat contradicts over-correction by this chi-square, the lamp has another colour than the sky,
-which makes the pattern of the pixels differ."""
+"""If the gain from the flat contradicts over-correction by this chi-square, the lamp has a different colour from the
+sky, which makes the pattern of the pixels differ."""
 
 GRADIENT_SIGMA = 2.3
-"""Significance from which light in the dark is called uneven."""
+"""Significance above which light in the dark is called uneven."""
 
 NAMED_SIGMA = 2.5
-"""Significance of the witness that tells an offset from a pedestal of the flat."""
+"""Significance of the witness that distinguishes an offset from a pedestal of the flat."""
 
 UNSEEN_STARS = 0.004
 """Stars too faint to be masked add noise; the error of the level that this causes, relative to the sky."""
 
 _PEDESTAL_FRACTION = 0.85
-"""A pedestal above this fraction of the level that was subtracted means that bias or dark was not subtracted."""
+"""A pedestal above this fraction of the level that was subtracted means that the bias or dark was not subtracted."""
 
 PEDESTAL_OF_LIGHTS = "the lights still contain their pedestal: the bias or dark was not, or not completely, subtracted"
 
@@ -64,7 +64,11 @@ def pedestal_findings(examined: Examination) -> Iterator[Finding]:
     sky = max(abs(found.sky_adu), 1.0)
     if examined.masters.flat is None:
         if noise.significance > SIGNIFICANT and abs(noise.value) > LEAST_BY_NOISE * sky:
-            yield _offset(examined, noise, "their photon noise implies another level; without a flat, no other witness")
+            yield _offset(
+                examined,
+                noise,
+                "their photon noise implies a different level; without a flat, there is no other witness",
+            )
         return
     if (
         found.genuine < LEAST_GENUINE
@@ -87,7 +91,7 @@ def pedestal_findings(examined: Examination) -> Iterator[Finding]:
 
 
 def _by_response(examined: Examination) -> Estimate:
-    """Return the pedestal that the responses show, without what a dark of another temperature leaves everywhere."""
+    """Return the pedestal that the responses show, without the uniform residual of a dark of the wrong temperature."""
     assert examined.pedestals is not None
     found = examined.pedestals.by_response_adu
     sky = examined.pedestals.sky_adu
@@ -106,7 +110,7 @@ def _by_noise(examined: Examination) -> Estimate:
 
 
 def _flat_gain(examined: Examination) -> Estimate:
-    """Return the relative excess of the gain from the flat: that of a pedestal that the flat contains."""
+    """Return the relative excess of the gain from the flat, which a pedestal in the flat would cause."""
     assert examined.pedestals is not None
     assert examined.gain is not None
     known, from_flat = examined.pedestals.e_per_adu, examined.gain.from_flat
@@ -166,14 +170,15 @@ def _offset(examined: Examination, size: Estimate, evidence: str) -> Finding:
     level = np.median(examined.masters.planes.subtracted[::7, ::7])
     if size.value > _PEDESTAL_FRACTION * level > 0 and not _setting_difference(examined):
         cause, origin = PEDESTAL_OF_LIGHTS, Origin.PEDESTAL_OF_LIGHTS
-        fix = "calibrate the lights with a dark that contains its bias, and remove the pedestal of other programs"
+        fix = (
+            "calibrate the lights with a dark that contains its bias, and remove any pedestal that other programs added"
+        )
         kind = Kind.OVERCORRECTION
     else:
         origin = None
         direction = "higher" if size.value > 0 else "lower"
-        cause = (
-            f"the level of the lights is {abs(size.value):.1f} ADU {direction} than that of the dark: another offset"
-        )
+        difference = f"{abs(size.value):.1f} ADU {direction}"
+        cause = f"the level of the lights is {difference} than that of the dark: a different offset"
         fix = (
             "compare the offsets, gains and driver versions of lights and darks; shoot darks with the settings of the "
             "lights: coldframe run --only dark --redo"
@@ -224,11 +229,11 @@ def _flat_pedestal(examined: Examination, response: Estimate, noise: Estimate) -
         size, unit, scale = relative * level_adu, "ADU", level_adu
     factor = 1 / (1 + relative)
     if relative > 0:
-        cause = "the flat contains a pedestal: too little was subtracted from its frames, so it corrects too little"
+        cause = "the flat contains a pedestal: too little was subtracted from its frames, so it under-corrects"
     else:
-        cause = "the flat was subtracted by the wrong pedestal: too much was subtracted, so it over-corrects"
+        cause = "the wrong pedestal was subtracted from the flat: too much was subtracted, so it over-corrects"
     evidence = (
-        f"the lights contain {1 + relative:.3f} of the structure that the flat removes (factor {factor:.3f}), but "
+        f"the lights contain {1 + relative:.3f} times the structure that the flat removes (factor {factor:.3f}), but "
         f"their photon noise shows no offset ({noise.value:+.1f} +- {noise.error:.1f} ADU)"
     )
     return Finding(
@@ -255,7 +260,7 @@ def _leak(examined: Examination, response: Estimate, slope: Estimate) -> Finding
     direction = "from left to right" if slope is examined.pedestals.across_adu else "from top to bottom"
     return Finding(
         Kind.OFFSET if is_even else Kind.GRADIENT,
-        "dark with light: light leaked into the darks",
+        "the dark contains light: light leaked into the darks",
         size.value,
         "ADU",
         size.error,
@@ -263,10 +268,10 @@ def _leak(examined: Examination, response: Estimate, slope: Estimate) -> Finding
         matters=True,
         evidence=(
             f"the dark subtracts {-response.value:.1f} +- {response.error:.1f} ADU too much, with a change of "
-            f"{abs(slope.value):.1f} +- {slope.error:.1f} ADU {direction}; its photon noise is in the dark as well, "
-            "and the gain from the flats shows no pedestal"
+            f"{abs(slope.value):.1f} +- {slope.error:.1f} ADU {direction}; the photon noise of this light is in the "
+            "dark as well, and the gain from the flats shows no pedestal"
         ),
-        fix="cover the telescope light-tight, and shoot the darks again: coldframe run --only dark --redo",
+        fix="cover the telescope so that no light enters, and shoot the darks again: coldframe run --only dark --redo",
         harm=1 + abs(size.value) / 2 / examined.stack_noise_adu,
     )
 
@@ -293,4 +298,6 @@ def flat_limit(examined: Examination) -> Sensitivity | str:
     if examined.pedestals.genuine < LEAST_GENUINE:
         return "the flat shows no pattern of pixel responses: it is too noisy, or was smoothed"
     least = max(SIGNIFICANT * _by_response(examined).error, LEAST_OF_SKY * abs(examined.sky_adu))
-    return Sensitivity(100 * least / max(abs(examined.sky_adu), 1.0), "%", "pedestal of the flat, of its level")
+    return Sensitivity(
+        100 * least / max(abs(examined.sky_adu), 1.0), "%", "pedestal of the flat, relative to its level"
+    )

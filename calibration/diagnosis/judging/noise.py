@@ -1,4 +1,4 @@
-"""Patterns of lines, and masters of too few frames."""
+"""Patterns of lines, and masters made from too few frames."""
 
 from collections.abc import Iterator
 
@@ -45,7 +45,7 @@ def _common(examined: Examination, name: str, lines: LinePattern) -> Iterator[Fi
         return
     size = excess**0.5
     where = (
-        "the dark contains this pattern in another amount: gain or temperature differ"
+        "the dark contains this pattern in a different amount: gain or temperature differ"
         if abs(lines.correlation) > 0.5  # noqa: PLR2004
         else "the dark does not contain this pattern: the bias pattern changed, or gain or readout mode differ"
     )
@@ -93,7 +93,7 @@ def _alternating(examined: Examination, name: str, lines: LinePattern) -> Iterat
     flickers = lines.alternating_spread_adu > 0.1 * abs(size.value)
     yield Finding(
         Kind.BANDING,
-        f"odd and even {name} differ{', by another amount in each light: flicker' if flickers else ' in all lights'}",
+        f"odd and even {name} differ{', by varying amounts between lights: flicker' if flickers else ' in all lights'}",
         size.value,
         "ADU",
         size.error,
@@ -164,7 +164,7 @@ def _too_few(examined: Examination, name: str, master: MasterPlanes, added: floa
 def line_limit(examined: Examination) -> Sensitivity | str:
     """Return the smallest pattern of lines that would be found, or the reason why none would."""
     if examined.lights == 1:
-        return "one light does not tell a fixed pattern from its own noise"
+        return "in a single light, a fixed pattern cannot be distinguished from noise"
     errors = [max(lines.common_adu2.error, 0.0) for lines in (examined.rows, examined.columns)]
     least = max((COMMON_SIGMA * max(errors)) ** 0.5, LEAST_COMMON * examined.noise_adu)
     return Sensitivity(least, "ADU", "fixed pattern of rows or columns, rms")

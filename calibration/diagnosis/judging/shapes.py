@@ -21,7 +21,7 @@ def colour_findings(examined: Examination) -> Iterator[Finding]:
         return
     yield Finding(
         Kind.COLOUR,
-        "the shape of the flat differs between colours: light of another colour, another filter, or flicker",
+        "the shape of the flat differs between colours: light of a different colour, a different filter, or flicker",
         100 * abs(shape.value),
         "% of the sky",
         100 * shape.error,
@@ -52,7 +52,7 @@ def gradient_findings(examined: Examination) -> Iterator[Finding]:
         significance,
         matters=True,
         evidence=(
-            f"the flux of {found.stars} stars depends on their place: {found.across.value:+.1%} +- "
+            f"the flux of {found.stars} stars depends on their position: {found.across.value:+.1%} +- "
             f"{found.across.error:.1%} from left to right and {found.down.value:+.1%} +- {found.down.error:.1%} from "
             "top to bottom, before and after the flip; a gradient of the sky does not change stars"
         ),

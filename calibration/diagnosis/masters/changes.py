@@ -139,9 +139,13 @@ def _dust_change(result: DustResult) -> Iterator[Finding]:
                 Estimate(abs(result.scale - 1), result.error),
                 "relative",
                 least=0.03,
-                evidence=("the focus changed" if grown else "the subtraction of one of the flats, or the dust, changed")
+                evidence=(
+                    "the focus changed"
+                    if grown
+                    else "the frames subtracted from one of the flats, or the dust, changed"
+                )
                 + f" ({significance:.0f} standard errors)",
-                fix=keep if grown else "Check with which dark flat each of the two was made. " + keep,
+                fix=keep if grown else "Check which dark flat each of the two was made with. " + keep,
             )
         case Change.NONE:
             pass
@@ -162,12 +166,12 @@ def _single_shadow(relief: F32, error: F32) -> Iterator[Finding]:
     if abs(best) < SHADOW_SIGMA:
         return
     yield master_finding(
-        f"a dust shadow is {'new' if best < 0 else 'gone'} since the previous flat",
+        f"a dust shadow has {'appeared' if best < 0 else 'disappeared'} since the previous flat",
         Estimate(abs(depth), abs(depth / best)),
         "relative",
         least=LEAST_SHADOW,
         evidence=f"its mean depth is {percent(abs(depth))} in a disc of {2 * BIN * place[2]} px at row "
-        f"{BIN * place[0]}, column {BIN * place[1]} ({abs(best):.0f} standard errors); others may be weaker",
+        f"{BIN * place[0]}, column {BIN * place[1]} ({abs(best):.0f} standard errors); there may be weaker ones",
         fix=_KEEP_BOTH,
     )
 
@@ -226,14 +230,14 @@ def _hot_changes(dark: MasterPlanes, previous: MasterPlanes, period: int) -> Ite
             "of hot pixels",
             least=MOST_CHANGED_HOT,
             evidence=f"{appeared:,} are new, {gone:,} are gone, of {int(clear.sum()):,}",
-            fix="Use the new dark from now on, and the previous one only for lights of its time.",
+            fix="Use the new dark from now on, and the previous one only for lights from its time.",
         )
     ratio = Estimate(slope - 1, error)
     if abs(ratio.value) > LEAST_SLOPE and ratio.significance > SIGNIFICANT:
         warmer_c = DOUBLING_C * float(np.log2(max(slope, 1e-3)))
         yield master_finding(
-            f"the hot pixels have {slope:.2f} times the signal of the previous dark: as if {abs(warmer_c):.1f} C "
-            f"{'warmer' if warmer_c > 0 else 'colder'}",
+            f"the hot pixels have {slope:.2f} times the signal that they have in the previous dark, as if the sensor "
+            f"were {abs(warmer_c):.1f} C {'warmer' if warmer_c > 0 else 'colder'}",
             ratio,
             "relative",
             least=LEAST_SLOPE,
@@ -252,7 +256,7 @@ def _excess(dark: MasterPlanes, places: NDArray[np.int64], period: int) -> F64:
 
 
 def _slope(new: F64, old: F64, noise: float) -> tuple[float, float]:
-    """Return the common ratio of the signals and its standard error; pixels that changed count little."""
+    """Return the common ratio of the signals and its standard error; pixels that changed carry little weight."""
     both = (new > 0) & (old > 0) & (np.minimum(new, old) > _CHANGED * np.maximum(new, old))
     if np.count_nonzero(both) < FEWEST:
         return 1.0, float("inf")

@@ -20,7 +20,7 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 LEAST_HOT = 5e-5
-"""Smallest fraction of hot pixels in a dark of some seconds; CMOS and CCD sensors have 0.01 to 1 %."""
+"""Smallest fraction of hot pixels in a dark of several seconds or more; CMOS and CCD sensors have 0.01 to 1 %."""
 
 LEAST_HOT_EXPOSURE_S = 20.0
 FEWEST_PIXELS = 100_000
@@ -29,7 +29,7 @@ FEWEST_PIXELS = 100_000
 CUT_FACTOR = 8.0
 FEWEST_BELOW_CUT = 40
 LEAST_ABOVE_CUT = 0.01
-"""A dark with this number of hot pixels, but almost none above a multiple of their lower limit, was cut off: in
+"""A dark with this number of hot pixels, but almost none above a multiple of their lower limit, was clipped: in
 sensors, about half as many pixels have twice the signal, so that an eighth of them exceeds the multiple."""
 
 MOST_LACKING = 5e-5
@@ -49,10 +49,10 @@ COOLED_E_PER_S = 2.0
 
 DOUBLING_C = 6.0
 FACTOR_OF_RECORD = 1.5
-"""Dark current relative to the camera's record from which light or a warmer sensor is the probable cause."""
+"""Dark current, relative to the camera's record, above which light or a warmer sensor is the probable cause."""
 
 FLOOR_SIGMA = 4.0
-"""Smallest level of a bias in units of the noise of a pixel at which the noise is not cut off at zero."""
+"""Smallest level of a bias in units of the noise of a pixel at which the noise is not clipped at zero."""
 
 _STEP = 3
 _GROUPS = 64
@@ -61,7 +61,7 @@ _LARGEST_VARIANCE = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What is known about the camera and its lights; None for what is unknown.
+    """Known properties of the camera and its lights; None for unknown ones.
 
     Attributes
     ----------
@@ -158,10 +158,11 @@ def hot_findings(hot: HotPixels, pixels: int, setup: FrameSetup, lacking: float 
 
 
 def light_in_dark(dark: MasterPlanes, bias: MasterPlanes | None, flat: MasterPlanes, period: int) -> Estimate | None:
-    """Return the light in a dark by the response of single pixels, ADU; None without enough pixels.
+    """Return the light in a dark, ADU, from the response of individual pixels; None without enough pixels.
 
-    Light is modulated by the response r of each pixel, dark current is not: with the residuals h of the dark (ADU), the
-    light is sum(h r) / sum(r^2). The noise of the flat, which is part of r, weakens it; its variance is subtracted.
+    Light is modulated by the response r of each pixel; dark current is not. With the residuals h of the dark (ADU), the
+    light is sum(h r) / sum(r^2). The noise of the flat, which is part of r, would make this estimate too small; the
+    variance of the noise is therefore subtracted.
     """
     signal = cut_blocks(dark.mean, period)
     if bias is not None:
@@ -199,7 +200,7 @@ def light_findings(
     flat: MasterPlanes | None,
     expected: Expected,
 ) -> Iterator[Finding]:
-    """Yield whether light fell on the sensor during the darks."""
+    """Yield a finding if light fell on the sensor during the darks."""
     fix = "Shoot the darks again with the telescope and the camera covered, in darkness, and with all LEDs off."
     least_adu = max(LEAST_LIGHT * frame_noise_adu(dark), LEAST_LEVEL_ADU)
     if flat is not None and flat.mean.shape == dark.mean.shape:
@@ -226,20 +227,20 @@ def _rise(dark: MasterPlanes, bias: MasterPlanes) -> Iterator[Finding]:
     glow = measure_glow(dark.mean - bias.mean)
     if glow.significant and glow.amplitude_adu > LEAST_LEVEL_ADU:
         yield master_finding(
-            f"the dark signal rises by {adu(glow.amplitude_adu)} {glow.place}: amplifier glow or a light leak, which a "
-            "dark alone does not tell apart",
+            f"the dark signal rises by {adu(glow.amplitude_adu)} {glow.place}: amplifier glow or a light leak, which "
+            "cannot be told apart in a single dark",
             Estimate(glow.amplitude_adu, glow.error_adu),
             "ADU",
             least=None,
-            evidence="glow is the same in every dark of the same exposure and temperature, a leak changes with the "
-            "light around the camera",
+            evidence="glow is the same in every dark of the same exposure and temperature, whereas a leak changes with "
+            "the light around the camera",
         )
 
 
 def _dark_current(
     dark: MasterPlanes, setup: FrameSetup, bias: MasterPlanes, expected: Expected, fix: str
 ) -> Iterator[Finding]:
-    """Yield whether the dark current exceeds what is known or plausible."""
+    """Yield a finding if the dark current exceeds the known or plausible value."""
     if expected.e_per_adu is None or not setup.exposure_s:
         return
     signal_adu = level_adu(dark) - level_adu(bias)
@@ -265,7 +266,7 @@ def _dark_current(
 def _limit(setup: FrameSetup, expected: Expected) -> tuple[float | None, str]:
     if expected.dark_current_e_per_s is not None:
         known = expected.dark_current_e_per_s
-        return FACTOR_OF_RECORD * known, f"the record of the camera has {known:.3g} e/s at this temperature"
+        return FACTOR_OF_RECORD * known, f"the camera's record states {known:.3g} e/s at this temperature"
     if setup.temperature_c is not None and setup.cooled and setup.temperature_c <= 0:
         limit = COOLED_E_PER_S * 2 ** (setup.temperature_c / DOUBLING_C)
         return limit, f"cooled sensors have at most about {limit:.2g} e/s at {setup.temperature_c:.0f} C"
@@ -276,7 +277,7 @@ def _limit(setup: FrameSetup, expected: Expected) -> tuple[float | None, str]:
 
 
 def level_findings(dark: MasterPlanes, setup: FrameSetup, bias: MasterPlanes | None) -> Iterator[Finding]:
-    """Yield whether the level of a dark is below that of the bias, or the bias is cut off at zero."""
+    """Yield a finding if the level of a dark is below that of the bias, or if the bias is clipped at zero."""
     level, least = level_adu(dark), least_level_adu(dark)
     noise = frame_noise_adu(dark)
     if setup.bias_subtracted or setup.overscan is not None:
@@ -289,7 +290,7 @@ def level_findings(dark: MasterPlanes, setup: FrameSetup, bias: MasterPlanes | N
             yield _negative(difference, least, f"the dark has {adu(level)}, the bias has {adu(level - difference)}")
     if noise > 0 and level < FLOOR_SIGMA * noise:
         yield master_finding(
-            f"the level of {adu(level)} is so low that the noise is cut off at zero",
+            f"the level of {adu(level)} is so low that the noise is clipped at zero",
             Estimate(level, noise / 10),
             "ADU",
             least=min(abs(level), 1.0) or 1e-6,

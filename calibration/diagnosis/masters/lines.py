@@ -20,10 +20,10 @@ F64 = NDArray[np.float64]
 SIGNIFICANT = 5.0
 
 LEAST_BAND = 2e-4
-"""Relative amplitude of bands from which they matter: 0.02 %."""
+"""Relative amplitude above which bands matter: 0.02 %."""
 
 LEAST_PEAK = 14.0
-"""Power that all parts of the rows share, relative to that of noise, from which it counts as bands; noise exceeds it
+"""Power that all parts of the rows share, relative to that of noise, above which it counts as bands; noise exceeds it
 once in 3,000 flats."""
 
 LEAST_COHERENCE = 0.4
@@ -270,7 +270,7 @@ def _alternation(name: str, lines: Lines, before: Lines | None) -> Finding:
     known = (
         "the previous flat has the same difference, so it is a property of the sensor"
         if same
-        else "a sensor that reads odd and even lines differently looks alike: a flat of another exposure decides"
+        else "a sensor that reads odd and even lines differently looks alike: compare a flat of a different exposure"
     )
     return master_finding(
         f"odd and even {name} of the flat differ by {percent(abs(difference.value))}: "

@@ -1,4 +1,4 @@
-"""All looks at one master: the entry of the package, and the noise that the master adds to lights."""
+"""All looks at one master: the entry point of the package, and the noise that the master adds to lights."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ LARGEST_NOISE = 0.025
 5 % of the variance."""
 
 LARGEST_WITHOUT_SKY = 0.1
-"""The same for a light without sky, whose noise is that of its readout; the sky at least doubles the noise."""
+"""The same for a light without sky, which has only read noise; the sky at least doubles the noise."""
 
 USUAL_SKY_ADU = 1000.0
 """Level of the sky for which the noise of a flat is stated if no lights are given."""
@@ -99,9 +99,9 @@ def look_at_master(
     bias
         For flats, the dark flat or bias that was subtracted; for darks, the bias. None if it is not at hand.
     flat
-        For darks, a flat of the same camera, which tells light from dark current; None if there is none.
+        For darks, a flat of the same camera, which distinguishes light from dark current; None if there is none.
     expected
-        What is known about the camera; None if there is no record.
+        Known properties of the camera; None if there is no record.
     """
     setup = _setup_of(planes)
     if setup is None:
@@ -162,7 +162,7 @@ def _setup_of(planes: MasterPlanes) -> FrameSetup | None:
 
 
 def _known(planes: MasterPlanes, expected: Expected | None) -> Expected:
-    """Return what is known about the camera, completed from the header."""
+    """Return the known properties of the camera, completed from the header."""
     known = expected or Expected()
     gain = planes.header.get("EGAIN")
     if known.e_per_adu is None and isinstance(gain, int | float) and gain > 0:
@@ -301,7 +301,7 @@ def _noise(master: MasterPlanes, setup: FrameSetup, lights: LightsAtHand | None)
         more = int(np.ceil(frames * ((1 + added) ** 2 - 1) / ((1 + largest) ** 2 - 1)))
         needed = f"Combine at least {max(more, frames + 1)} frames instead of {frames}."
     yield master_finding(
-        f"{word}: noise {size} adds {percent(added)} to the noise of {which}",
+        f"{word}: a noise of {size} adds {percent(added)} to the noise of {which}",
         Estimate(added, 0.0),
         "of the noise",
         least=largest,
@@ -321,5 +321,5 @@ def _light_noise(master: MasterPlanes, setup: FrameSetup, lights: LightsAtHand |
     variance = float(np.median(master.frame_variance[::_STEP, ::_STEP]))
     if level is None or level <= 0 or variance <= 0:
         return 0.0, ""
-    # The photon noise of the flats themselves gives the noise of a sky of another level.
+    # The photon noise of the flats themselves gives the noise of a sky of a different level.
     return float(np.sqrt(variance * level * USUAL_SKY_ADU)), f"a light with a sky of {USUAL_SKY_ADU:,.0f} ADU"

@@ -1,4 +1,4 @@
-"""Flats in the order in which they were shot: what dries or moves meanwhile, and single frames that differ."""
+"""Flats in the order in which they were shot: spots that dry or move meanwhile, and individual frames that differ."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -158,7 +158,7 @@ def find_spot(series: Series) -> Spot | None:
 
 
 def series_findings(series: Series) -> Iterator[Finding]:
-    """Yield spots that dry or move, changes of the light, and single frames that differ."""
+    """Yield spots that dry or move, changes of the light, and individual frames that differ."""
     spot = find_spot(series)
     if spot is not None:
         brighter = spot.change.value > 0

@@ -1,4 +1,4 @@
-"""The response of single pixels in a master flat, which smoothing weakens.
+"""The response of individual pixels in a master flat, which smoothing weakens.
 
 The residual h of a pixel is its deviation from the plane through its block of 4 x 4 pixels of the same colour, relative
 to the mean of the block. It contains the response of the pixel and its noise, but neither vignetting nor large shadows.
@@ -31,8 +31,8 @@ LEAST_RATIO = 0.97
 """Smallest fraction of the pixels' response that a flat shows without having been smoothed; clean: 1.000 +- 0.003."""
 
 LEAST_CORRELATION = 0.08
-"""Correlation of neighbouring pixels from which a flat counts as smoothed. A Gaussian that retains 80 % of the response
-causes 0.12; shared readout of neighbours and charge that spreads cause up to about 0.05."""
+"""Correlation of neighbouring pixels above which a flat counts as smoothed. A Gaussian that retains 80 % of the
+response causes 0.12; shared readout of neighbours and charge that spreads cause up to about 0.05."""
 
 LEAST_NOISE = 0.7
 """Variance of the pixels relative to that of the noise of their mean, below which a flat was smoothed."""
@@ -154,7 +154,7 @@ def _ordinary(residuals: F32, levels: F32) -> NDArray[np.bool_]:
 def response_ratio(
     flat: MasterPlanes, frames: Iterable[Pixels], pedestal: F32, period: int, *, are_combined: bool
 ) -> Estimate | None:
-    """Return the fraction of the pixels' response in single flats that the master shows; None with too few frames.
+    """Return the fraction of the pixels' response in individual flats that the master shows; None with too few frames.
 
     The covariance of a frame with the master, divided by the covariance of two frames, is 1 for a mean of frames: the
     noise of different frames is independent, so that only the response remains.
@@ -217,7 +217,7 @@ def smoothness_findings(flat: MasterPlanes, ratio: Estimate | None, period: int)
     flat
         The master flat.
     ratio
-        The result of `response_ratio`; None without single frames.
+        The result of `response_ratio`; None without individual frames.
     period
         Distance between pixels of the same colour: 1 or 2.
     """
@@ -227,9 +227,9 @@ def smoothness_findings(flat: MasterPlanes, ratio: Estimate | None, period: int)
     genuine = float(np.sqrt(max(response.scatter**2 - response.noise**2, 0.0)))
     seen = f"the response of its pixels scatters by {percent(genuine)}, their noise is {percent(response.noise)}"
     fix = "Combine the raw flats again, without a filter, blur or interpolation, or shoot a new set of flats."
-    cause = "the master flat was smoothed, so it does not correct the response of single pixels"
+    cause = "the master flat was smoothed, so it does not correct the response of individual pixels"
     if ratio is not None:
-        seen = f"it shows {ratio.value:.3f} +- {ratio.error:.3f} of the response of single flats; {seen}"
+        seen = f"it shows {ratio.value:.3f} +- {ratio.error:.3f} of the response of individual flats; {seen}"
         missing = Estimate(1 - ratio.value, ratio.error)
         if ratio.value < LEAST_RATIO and missing.significance > SIGNIFICANT:
             yield master_finding(cause, missing, "of the response", least=1 - LEAST_RATIO, evidence=seen, fix=fix)
@@ -237,7 +237,7 @@ def smoothness_findings(flat: MasterPlanes, ratio: Estimate | None, period: int)
     elif response.correlation.value > max(LEAST_CORRELATION, SIGNIFICANT * response.correlation.error):
         evidence = (
             f"neighbouring pixels are correlated by {response.correlation.value:.2f}, although the response and the "
-            f"noise of neighbours are independent in most sensors; {seen}; single flats of the set would decide"
+            f"noise of neighbours are independent in most sensors; {seen}; individual flats of the set would decide"
         )
         yield master_finding(
             cause, response.correlation, "correlation", least=LEAST_CORRELATION, evidence=evidence, fix=fix
@@ -249,7 +249,9 @@ def smoothness_findings(flat: MasterPlanes, ratio: Estimate | None, period: int)
         yield master_finding(cause, lacking, "of the noise", least=1 - LEAST_NOISE, evidence=evidence, fix=fix)
         return
     limit = (
-        "" if ratio is not None else "; without single flats, a loss of less than 15 % of the response is not visible"
+        ""
+        if ratio is not None
+        else "; without individual flats, a loss of less than 15 % of the response is not visible"
     )
     yield master_finding(
         f"the flat shows the response of its pixels, which scatters by {percent(genuine)}",

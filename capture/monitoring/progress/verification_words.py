@@ -43,7 +43,7 @@ def line_of(event: LightsVerified) -> str:
 
 
 def fault_of(event: LightsVerified) -> str:
-    """Return the worst artifact of frames, and what the night or the user does about it."""
+    """Return the worst artifact of frames, and the action that the night or the user takes."""
     worst, *others = event.artifacts
     more = f" (and {len(others)} more {'finding' if len(others) == 1 else 'findings'})" if others else ""
     return f"{set_text(event)}: {worst.cause}{more}. {_action(event, worst)}"

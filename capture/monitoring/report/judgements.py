@@ -1,4 +1,4 @@
-"""Judges the noise of masters by what it adds to a light, in words."""
+"""Judges the noise of masters, in words, by the noise that it adds to a light."""
 
 from collections.abc import Sequence
 from math import hypot, isfinite
@@ -16,7 +16,7 @@ _SAME_EXPOSURE = 0.01
 def judgement_of(
     made: SetReport, master: MasterReport, lights: Sequence[LightsReport], cameras: Sequence[CameraReport]
 ) -> str:
-    """Return what the noise of a master adds to a light, such as "good: noise 1.4 ADU adds 0.3 % to a 300 s light".
+    """Return the judgement of a master's noise, such as "good: noise 1.4 ADU adds 0.3 % to a 300 s light".
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def judgement_of(
 
 
 def _of_flat(made: SetReport, master: MasterReport, lights: Sequence[LightsReport]) -> str:
-    """Return what a flat adds to the light of its filter with the brightest sky, where it adds most."""
+    """Return the noise that a flat adds to the light of its filter with the brightest sky, where it adds most."""
     added = [
         (hypot(1, master.noise * each.sky_adu / each.noise_adu) - 1, each)
         for each in lights

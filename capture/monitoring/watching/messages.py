@@ -172,7 +172,7 @@ def decode_message(line: bytes) -> Message:
 
 def _shown(fields: dict[str, object]) -> FrameShown:
     try:
-        rows, columns = (int(each) for each in fields["shape"])  # type: ignore[attr-defined]  # a TypeError if it is no list
+        rows, columns = (int(each) for each in fields["shape"])  # type: ignore[attr-defined]  # a TypeError if not a list
         if not 0 < rows * columns <= LARGEST_PICTURE:
             raise MessageError(f"invalid picture: {rows} x {columns} pixels")
         data = base64.b64decode(str(fields["picture"]), validate=True)

@@ -1,4 +1,4 @@
-"""The masters that a bisection compares: those that the user names, or all of the library that fit the lights."""
+"""The masters that a bisection compares: those that the user names, or all in the library that fit the lights."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -79,7 +79,7 @@ def named_candidates(light: FrameSetup, named: NamedMasters) -> Choice:
     FrameFileError
         If a master cannot be read.
     MismatchError
-        If the pixels of a master are not those of the lights.
+        If the pixels of a master do not match those of the lights.
     """
     names = configured_camera_names()
     headers = {path: read_header(path) for path in named.by_path}
@@ -89,7 +89,7 @@ def named_candidates(light: FrameSetup, named: NamedMasters) -> Choice:
     for path, kind in named.by_path.items():
         faults = pixel_faults(setup, setups[path], kind)
         if faults:
-            raise MismatchError(f"{path} does not fit: {', '.join(faults)}")
+            raise MismatchError(f"{path} does not match the lights: {', '.join(faults)}")
         masters.append((path, _of_kind(setups[path], kind), headers[path]))
     return Choice(setup, candidates_of(masters))
 
@@ -100,7 +100,7 @@ def _of_kind(setup: FrameSetup, kind: FrameKind) -> FrameSetup:
 
 
 def library_candidates(light: FrameSetup, folder: Path | None) -> Choice:
-    """Return the masters of the library that fit lights, of any age; darks of other exposures can be scaled.
+    """Return the masters in the library that fit lights, of any age; darks with different exposures can be scaled.
 
     Raises
     ------

@@ -33,7 +33,7 @@ class Card:
     title
         The ways to subtract and to divide.
     score, leaves
-        Score, and what the combination leaves, as text.
+        Score, and the artifacts that the combination leaves, as text.
     picture
         Stretched background as a data URI.
     sign

@@ -1,4 +1,4 @@
-"""The result of a bisection: its sentences, what could not be compared, and the frames to shoot next."""
+"""The result of a bisection: its sentences, the missing comparisons, and the frames to shoot next."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -67,13 +67,13 @@ def verdict(result: BisectionResult) -> str:
 
 
 def missing_kinds(candidates: Candidates) -> tuple[FrameKind, ...]:
-    """Return the kinds of masters without which no calibration is complete, and of which there is none."""
+    """Return the kinds of masters that a complete calibration needs and that are missing."""
     found = {FrameKind.DARK: candidates.darks, FrameKind.FLAT: candidates.flats}
     return tuple(kind for kind, masters in found.items() if not masters)
 
 
 def shoot_command(result: BisectionResult) -> str | None:
-    """Return the command that shoots what no master here provides; None if the best combination is clean."""
+    """Return the command that shoots the frames that are missing here; None if the best combination is clean."""
     sets = sets_to_shoot(result)
     if not sets:
         return None
@@ -97,7 +97,7 @@ def sets_to_shoot(result: BisectionResult) -> tuple[str, ...]:
 
 
 def not_compared(result: BisectionResult) -> Mapping[str, list[Witness]]:
-    """Return the witnesses that do not count, by the reason."""
+    """Return the witnesses that do not count, by reason."""
     reasons: dict[str, list[Witness]] = {}
     for witness in Witness:
         if witness not in result.comparison.witnesses:
@@ -109,17 +109,17 @@ def _reason(result: BisectionResult, witness: Witness) -> str:
     candidates = result.candidates
     if witness in {Witness.HOT, Witness.GLOW}:
         if not candidates.darks:
-            return "there is no dark, whose pattern would be looked for"
+            return "there is no dark whose pattern could be looked for"
         return "no dark has enough hot pixels" if witness is Witness.HOT else "no dark has glow"
     if witness in {Witness.RESPONSE, Witness.GRADIENT, Witness.DUST} and not candidates.flats:
-        return "there is no flat, whose pattern would be looked for"
+        return "there is no flat whose pattern could be looked for"
     if witness in {Witness.ROWS, Witness.COLUMNS}:
-        return "one light does not tell a fixed pattern from its own noise"
+        return "in a single light, a fixed pattern cannot be distinguished from noise"
     return "a master does not state the uncertainty of its pixels (UNCERT and COUNTS), or the gain is unknown"
 
 
 def left_text(comparison: Comparison, row: Scored) -> str:
-    """Return what a combination leaves, with the significance of each artifact."""
+    """Return the artifacts that a combination leaves, each with its significance."""
     return (
         ", ".join(f"{each.value} ({_significance(row.terms[each])})" for each in comparison.left_by(row)) or "nothing"
     )

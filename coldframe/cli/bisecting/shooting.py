@@ -1,4 +1,4 @@
-"""The night that shoots what a bisection lacks, so that the lights are compared with fresh masters."""
+"""The night that shoots the frames that a bisection lacks, so that the lights are compared with fresh masters."""
 
 import sys
 from collections.abc import Callable

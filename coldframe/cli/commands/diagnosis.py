@@ -56,9 +56,9 @@ def diagnose(
 
     Name raw lights, or lights that any program has calibrated; they must not be registered or stacked. coldframe
     measures residual dust, over-correction, banding, amplifier glow, colours, gradients, offsets and temperature
-    differences, and states the size, the cause and the remedy of each. A twelve-light set shows most; a single light
-    shows offsets and temperatures. Masters that you name may differ from the lights in exposure, temperature, gain or
-    filter.
+    differences, and states the size, the cause and the remedy of each. A set of twelve lights shows most of them;
+    a single light shows only offsets and temperature differences. Masters that you name may differ from the lights in
+    exposure, temperature, gain or filter.
 
     The exit code is 0 if the lights calibrate clean, 1 if a finding matters or a light could not be read, and 2 if the
     input is invalid.
@@ -96,7 +96,7 @@ def bisect(
         typer.Option(
             metavar="MASTER",
             parser=home_path,
-            help="Master dark flat, to be subtracted from the flats instead of what was. May be repeated.",
+            help="Master dark flat to subtract from the flats instead of the one that was subtracted. May be repeated.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for programs.")] = False,
@@ -117,13 +117,13 @@ def bisect(
     simulate: SimulateOption = None,
     folder: FolderOption = None,
 ) -> None:
-    """Find out which master brings in an artifact: calibrate the same lights with every sensible combination.
+    """Find out which master introduces an artifact: calibrate the same lights with every sensible combination.
 
-    Name up to a dozen raw lights of one set. coldframe compares all masters of the library that fit, of any age, or
-    those that you name: each dark, darks of other exposures also scaled, the bias alone, each flat, flats with another
-    dark flat or bias subtracted, and no flat. The score of a combination is the sum of the squared significances of
-    all that remains in the lights. Scores that differ by less than 5 are a tie. With --shoot, the rig first shoots
-    new darks or flats if none of the masters is good enough.
+    Name up to a dozen raw lights of one set. coldframe compares all masters in the library that fit, of any age, or
+    those that you name: each dark, darks with different exposures also scaled, the bias alone, each flat, flats with a
+    different dark flat or bias subtracted, and no flat. The score of a combination is the sum of the squared
+    significances of all artifacts that remain in the lights. Scores that differ by less than 5 are a tie. With --shoot,
+    the rig first shoots new darks or flats if none of the masters is good enough.
 
     The exit code is 0 if the best combination leaves nothing, 1 if it leaves an artifact or a light could not be read,
     and 2 if the input is invalid.

@@ -220,7 +220,7 @@ def combine(
         bool,
         typer.Option(
             "--all",
-            help="Combine every set of the frames into a master. The fitting dark flat, dark or bias among these "
+            help="Combine every set of the frames into a master. The best-matching dark flat, dark or bias among these "
             "masters is subtracted from flats. Lights are skipped.",
         ),
     ] = False,

@@ -16,7 +16,7 @@ KindPattern = Annotated[
     str | None,
     typer.Option(
         metavar="PATTERN",
-        help="With --measure: frames of this kind if their headers lack the kind, as a pattern or a subfolder.",
+        help="With --measure: pattern or subfolder of the frames of this kind, if their headers lack the kind.",
     ),
 ]
 
@@ -95,13 +95,15 @@ def safe(
     ] = 60.0,
     override: Annotated[
         bool,
-        typer.Option("--override", help="Do so even if a run is using the rig, because that run no longer reacts."),
+        typer.Option(
+            "--override", help="Do so even if a run is using the rig, for example because that run no longer responds."
+        ),
     ] = False,
 ) -> None:
     """Bring the hardware to the safe state: exposure aborted, lamp off, cover and cooler as configured.
 
     The command needs only the INDI server and, with an MQTT panel, the broker. It needs no disk and no running night.
-    If a run is using the rig, the command asks first, or refuses without a terminal.
+    If a run is using the rig, the command asks first, or refuses if there is no terminal.
     Use it in systemd's ExecStopPost, or after a crash.
     """
     from coldframe.cli.safe import make_safe

@@ -104,7 +104,7 @@ class MasterChoice:
         NoMasterError
             If no masters fit a raw light.
         MismatchError
-            If the pixels of a named master are not those of the light.
+            If the pixels of a named master do not match those of the light.
         """
         if self._given.by_kind:
             return self._chosen_by_user(light)
@@ -131,7 +131,7 @@ class MasterChoice:
         for kind, path in self._given.by_kind.items():
             faults = pixel_faults(setup, setups[path], kind)
             if faults:
-                raise MismatchError(f"{path} does not fit: {', '.join(faults)}")
+                raise MismatchError(f"{path} does not match the lights: {', '.join(faults)}")
         dark = self._given.dark
         scale = 1.0 if light.made_with is None else light.made_with.dark_scale
         recipe = LightRecipe(
@@ -154,11 +154,11 @@ class MasterChoice:
             if found is None:
                 raise
             options, recipe = found
-            note = f"{error}; the diagnosis is that of `calibrate {options}`"
+            note = f"{error}; the diagnosis applies to `calibrate {options}`"
             return Chosen(recipe, _missing(recipe, str(error)), note)
 
     def _with_bias(self, light: LightSource, recipe: LightRecipe) -> LightRecipe:
-        """Return a recipe with a bias, which tells dark current from an offset but is not subtracted besides a dark."""
+        """Return a recipe with a bias, which distinguishes dark current from an offset but is not subtracted."""
         if recipe.dark is None or recipe.bias is not None:
             return recipe
         setup = light.setup if recipe.overscan is None else light.setup.without(recipe.overscan)

@@ -88,5 +88,5 @@ def _distinct(results: Sequence[SetResult]) -> list[MasterInUse]:
 
 
 def _number(value: float) -> float | None:
-    """Return a number as a float of Python, or None if it is not finite."""
+    """Return a number as a Python float, or None if it is not finite."""
     return float(value) if isfinite(value) else None

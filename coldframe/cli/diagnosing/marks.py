@@ -1,4 +1,4 @@
-"""The marks on the map of the sensor: shadows of dust in the flat, where they are in the lights, and single shadows."""
+"""The marks on the map of the sensor: dust shadows of the flat, their positions in the lights, and new or gone ones."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,12 +69,12 @@ def _single(shadows: tuple[Shadow, ...], name: str) -> Iterator[Mark]:
 
 
 def _mark(down: float, across: float, radius: float, name: str) -> Mark:
-    """Return the mark of a shadow, from its place and radius in bins."""
+    """Return the mark of a shadow, from its position and radius in bins."""
     return Mark((float(down) + 0.5) * BIN, (float(across) + 0.5) * BIN, (float(radius) + _MARGIN) * BIN, name)
 
 
 def moved(centre: NDArray[np.float64], shape: tuple[int, ...], dust: DustResult) -> tuple[float, float]:
-    """Return the place of a shadow in the lights, in bins: turned about the centre of the image, and shifted."""
+    """Return the position of a shadow in the lights, in bins: turned about the centre of the image, and shifted."""
     angle = np.deg2rad(dust.angle)
     middle = (shape[0] - 1) / 2, (shape[1] - 1) / 2
     down, across = float(centre[0]) - middle[0], float(centre[1]) - middle[1]

@@ -62,7 +62,7 @@ class SetCard:
     background, before, after, fixed
         Pictures as data URIs.
     fixed_percent
-        Value of the map that is white, % of the sky.
+        Value that is shown as white in the map, % of the sky.
     marks
         Marks on the map.
     legend

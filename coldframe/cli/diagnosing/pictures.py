@@ -22,7 +22,7 @@ MOST_LIGHTS = 24
 """Number of lights from which the background is made."""
 
 BACKGROUND_PERCENT = 0.5, 99.0
-"""Percentiles of the background that are black and white; brighter blocks contain stars."""
+"""Percentiles of the background that are shown as black and white; brighter blocks contain stars."""
 
 GREYS = 128
 FIXED_SIGMA = 4.0
@@ -47,7 +47,7 @@ class SetPictures:
         self.shape = (0, 0)
 
     def watch(self, pixels: NDArray[np.uint16] | F32, signal: F32) -> None:
-        """Add a light: its pixels in the file, and calibrated; shape (height, width)."""
+        """Add a light: its pixels as stored in the file, and as calibrated; shape (height, width)."""
         if self._before is None:
             self._before = self._shrunk(pixels)
             self.shape = (signal.shape[0], signal.shape[1])
@@ -134,7 +134,7 @@ def _side(shape: tuple[int, ...], period: int) -> int:
 
 
 def block_means(plane: NDArray[np.uint16] | F32, side: int) -> F32:
-    """Return the means of complete blocks of `side` x `side` pixels; NaN counts for nothing."""
+    """Return the means of complete blocks of `side` x `side` pixels; NaN values are ignored."""
     height, width = (size // side * side for size in plane.shape)
     blocks = plane[:height, :width].reshape(height // side, side, width // side, side)
     if np.issubdtype(plane.dtype, np.floating) and np.isnan(plane).any():
@@ -146,7 +146,7 @@ def block_means(plane: NDArray[np.uint16] | F32, side: int) -> F32:
 
 
 def picture(means: F32) -> U8:
-    """Return means stretched to grey levels or colours, each colour by itself."""
+    """Return means stretched to grey levels or colours, each colour separately."""
     if means.ndim == 2:  # noqa: PLR2004 - grey
         return _stretched(means)
     return np.stack([_stretched(means[..., colour]) for colour in range(3)], axis=-1)
@@ -158,7 +158,7 @@ def _stretched(means: F32) -> U8:
 
 
 def fixed_picture(relative: F32) -> tuple[U8, float]:
-    """Return the map of structures that are fixed on the sensor as a picture, and the value that is white.
+    """Return the map of structures that are fixed on the sensor as a picture, and the value that is shown as white.
 
     Parameters
     ----------

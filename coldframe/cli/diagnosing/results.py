@@ -1,4 +1,4 @@
-"""The diagnoses of all sets of lights, and what they state together."""
+"""The diagnoses of all sets of lights, and their combined result."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class SetResult:
     found
         The diagnosis.
     notes
-        Reasons why other masters than the best ones were used.
+        Reasons why masters other than the best ones were used.
     """
 
     name: str

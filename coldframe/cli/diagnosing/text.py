@@ -26,7 +26,7 @@ def _blocks(results: Sequence[SetResult]) -> Iterator[list[str]]:
         yield list(_finding_lines(number, finding, result.name if len(results) > 1 else None))
     small = [(result, finding) for result, finding in every if not finding.matters]
     if small:
-        yield ["Without effect on a stack of these lights:", *_small_lines(small)]
+        yield ["No effect on a stack of these lights:", *_small_lines(small)]
     yield list(_limit_lines(results))
 
 
@@ -38,7 +38,9 @@ def _set_lines(result: SetResult) -> Iterator[str]:
     yield from _wrapped(f"{count} {'light' if count == 1 else 'lights'}{processed}: {result.name}", "", "  ")
     read_raw = sum(light.source != light.path for light in found.read)
     if read_raw:
-        yield from _labelled("", f"the raw {'light was' if read_raw == 1 else 'lights were'} read, which show more")
+        yield from _labelled(
+            "", f"the raw {'light was' if read_raw == 1 else 'lights were'} read: raw lights show more"
+        )
     for master in found.masters:
         differences = "; ".join(master.differences)
         yield from _labelled(master.kind.value, master.path.name + (f" ({differences})" if differences else ""))

@@ -1,4 +1,4 @@
-"""A relay on the loopback interface between the library and the server, which checks what the server sends."""
+"""A relay on the loopback interface between the library and the server, which checks the data from the server."""
 
 import socket
 import threading

@@ -118,8 +118,8 @@ def test_the_right_dark_wins(night: Files, tmp_path: Path, fault: Fault, witness
     assert witness in next(comparison.culprits()).witnesses
     assert comparison.left_by(comparison.best) == ()
     (text,) = sentences(comparison)
-    assert text.startswith("The dark brings in ")
-    assert f"with {comparison.best.dark.name.replace('D1', 'D2')} the score is" in text
+    assert text.startswith("The dark introduces ")
+    assert f"with {comparison.best.dark.name.replace('D1', 'D2')}, the score is" in text
 
 
 def test_a_scaled_dark_leaves_glow(night: Files, tmp_path: Path) -> None:
@@ -222,12 +222,12 @@ def test_sentences_name_the_artifact_the_scores_and_what_remains() -> None:
         scored(D2, F1, hot=80, dust=3, rows=90),
     ]
     assert list(sentences(compared(rows))) == [
-        "The dark brings in hot pixels: with the old dark the score is 173, with the new dark it is 102.",
-        "The flat brings in donuts of dust: with the old flat the score is 400, with the new flat it is 102.",
-        "Even the best combination, D1 and F1, leaves a pattern of rows: another master is needed.",
+        "The dark introduces hot pixels: with the old dark, the score is 173; with the new dark, it is 102.",
+        "The flat introduces dust donuts: with the old flat, the score is 400; with the new flat, it is 102.",
+        "Even the best combination, D1 and F1, leaves a pattern of rows: a different master is needed.",
     ]
     assert list(sentences(compared([scored(D1, F1, hot=2)]))) == [
-        "No master brings in an artifact: D1 and F1 have the score 2."
+        "No master introduces an artifact: D1 and F1 have a score of 2."
     ]
 
 

@@ -22,16 +22,16 @@ COLOUR = draw(302, mosaic="RGGB")
 STARRY = draw(31, nebula_fill=0.0)
 
 CAUSES = {
-    "offset": "another offset",
+    "offset": "a different offset",
     "flat-pedestal": "subtracted",
     "dark-leak": "light leaked into the darks",
-    "dark-temperature": "the temperature of the dark differs",
+    "dark-temperature": "the dark has a different temperature",
     "dust-shift": r"displaced by [567] px",
     "dust-rotation": "turned by 3 degrees",
     "focus": "the focus moved",
     "new-mote": "a new dust mote",
-    "gone-mote": "is gone",
-    "other-filter": "other shadows",
+    "gone-mote": "is missing from the lights",
+    "other-filter": "the shadows of the flat differ",
     "fixed-rows": "fixed pattern of rows",
     "fixed-columns": "fixed pattern of columns",
     "row-noise": "noise of rows",
@@ -111,7 +111,7 @@ def test_one_light_shows_large_faults() -> None:
     night = replace(NIGHT, lights=1)
     assert first(diagnosed(night, faults.dark_temperature_c(2.0)))[0] is Kind.TEMPERATURE
     assert first(diagnosed(night, faults.flat_pedestal(0.15)))[0] is Kind.OVERCORRECTION
-    assert "one light" in str(diagnosed(night, faults.none()).untested[Kind.BANDING])
+    assert "in a single light" in str(diagnosed(night, faults.none()).untested[Kind.BANDING])
 
 
 def test_the_gain_follows_from_the_flats_and_shows_their_pedestal() -> None:

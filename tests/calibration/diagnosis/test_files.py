@@ -157,7 +157,7 @@ def test_only_masters_that_matter_are_evidence() -> None:
     differences = {FrameKind.DARK: ("exposure differs by 60 s", "stale"), FrameKind.FLAT: ("filter is R instead of L",)}
     (found,) = with_header_evidence(Diagnosis(1, (FINDING,)), differences).findings
     assert found.evidence == (
-        "hot pixels; by its header, the dark differs from the lights: exposure differs by 60 s, stale"
+        "hot pixels; according to its header, the dark differs from the lights: exposure differs by 60 s, stale"
     )
     assert with_header_evidence(Diagnosis(1, (FINDING,)), {}).findings == (FINDING,)
 

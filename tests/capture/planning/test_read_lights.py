@@ -55,7 +55,7 @@ def test_other_files_are_counted_by_reason(tmp_path: Path) -> None:
     assert len(lights.setups) == 1
     assert lights.set_aside == {
         "shot as dark, not as lights": 1,
-        "of another camera (ZWO ASI120MM Mini)": 2,
+        "from a different camera (ZWO ASI120MM Mini)": 2,
         "already stacked or calibrated": 2,
         "without an exposure in the header": 1,
         "with an invalid gain in the header (-2000.0)": 1,

@@ -79,7 +79,7 @@ def test_flats_take_a_bias_of_their_camera_settings_only() -> None:
 @pytest.mark.parametrize(
     ("only", "skip", "message"),
     [
-        (["flts:Ha"], [], "--only flts:Ha: 'flts' is no kind of set; choices: bias, darks, flats, dark-flats"),
+        (["flts:Ha"], [], "--only flts:Ha: 'flts' is not a kind of set; choices: bias, darks, flats, dark-flats"),
         (["flats:L,R"], [], "--only flats:R: the plan has no such filter; choices: L, H\u03b1, OIII"),
         ([], ["darks:10"], "--skip darks:10: the plan has no such exposure; choices: 60, 300"),
         (["bias:L"], [], "--only bias:L: the plan has no such set; choices: bias, darks, flats, dark-flats"),
