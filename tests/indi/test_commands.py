@@ -52,7 +52,7 @@ def test_init_writes_a_configuration_that_run_accepts(stock: Indiserver, tmp_pat
     assert code == 0, said
     code, said = finished(coldframe("init", "--port", str(stock.port), "--config", config, home=tmp_path))
     assert code == 2
-    assert "exists already" in said
+    assert "already exists" in said
 
 
 def test_safe_ends_an_exposure_and_switches_the_light_off(stock: Indiserver, tmp_path: Path) -> None:

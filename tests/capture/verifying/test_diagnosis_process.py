@@ -64,7 +64,7 @@ def test_a_process_that_fails_states_the_reason(program: str, reason: str) -> No
 
 
 def test_a_program_that_is_missing_is_an_error() -> None:
-    with pytest.raises(DiagnosisError, match="does not start"):
+    with pytest.raises(DiagnosisError, match="could not be started"):
         run(DiagnosisProcess(("/no/such/program",)))
 
 
