@@ -28,9 +28,14 @@ that this imitates, relative to the sky, if the patterns correlate by 0.994 to 1
 LEAST_GENUINE = 0.3
 """Smallest genuine fraction of the flat's pattern, that is, without its noise; smoothed flats have none."""
 
+CHANCE_CHI2 = 4.0
+"""Improvement of chi-square by a gradient in two directions that does not count, because chance explains it."""
+
 LEAK_CHI2 = 5.0
-"""Advantage in chi-square above which light in the dark, rather than a pedestal of the flat, is the cause. The four by
-which a gradient in two directions improves chi-square by chance do not count."""
+"""Advantage in chi-square above which light in the dark, rather than a pedestal of the flat, is the cause."""
+
+LEAK_SIGMA = 4.0
+"""Significance of the responses above which the gradient contributes: light in the dark is seldom even."""
 
 UNCONFIRMED_CHI2 = 2.0
 """If the gain from the flat contradicts over-correction by this chi-square, the lamp has a different colour from the
@@ -72,7 +77,7 @@ def pedestal_findings(examined: Examination) -> Iterator[Finding]:
         return
     if (
         found.genuine < LEAST_GENUINE
-        or _significance(response, noise) <= SIGNIFICANT
+        or _significance(examined, response, noise) <= SIGNIFICANT
         or abs(response.value) <= LEAST_OF_SKY * sky
     ):
         return
@@ -84,7 +89,7 @@ def pedestal_findings(examined: Examination) -> Iterator[Finding]:
             f" and {noise.value:+.1f} +- {noise.error:.1f} ADU"
         )
         yield _offset(examined, _combined(response, noise), evidence)
-    elif response.value < 0 and chi2.flat - chi2.leak + max(_gradient_chi2(examined) - 4, 0) > LEAK_CHI2:
+    elif response.value < 0 and chi2.flat - chi2.leak + max(_gradient_chi2(examined) - CHANCE_CHI2, 0) > LEAK_CHI2:
         yield _leak(examined, response, slope)
     elif response.value < 0 or chi2.flat - chi2.leak < UNCONFIRMED_CHI2:
         yield _flat_pedestal(examined, response, noise)
@@ -148,10 +153,16 @@ def _gradient_chi2(examined: Examination) -> float:
     return examined.pedestals.across_adu.significance**2 + examined.pedestals.down_adu.significance**2
 
 
-def _significance(response: Estimate, noise: Estimate) -> float:
-    """Return the significance of a pedestal, of both witnesses together if the photon noise confirms the responses."""
-    agree = response.value * noise.value > 0 and noise.significance > NAMED_SIGMA
-    return hypot(response.significance, noise.significance) if agree else response.significance
+def _significance(examined: Examination, response: Estimate, noise: Estimate) -> float:
+    """Return the significance of a pedestal.
+
+    The photon noise counts as well if it confirms the responses, and so does the gradient of light in the dark.
+    """
+    if response.value * noise.value > 0 and noise.significance > NAMED_SIGMA:
+        return hypot(response.significance, noise.significance)
+    if response.value < 0 and response.significance > LEAK_SIGMA:
+        return hypot(response.significance, max(_gradient_chi2(examined) - CHANCE_CHI2, 0.0) ** 0.5)
+    return response.significance
 
 
 def _apart(one: Estimate, other: Estimate) -> float:
