@@ -40,7 +40,7 @@ SCALES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4)
 LEAST_GAIN = 80.0
 """Smallest improvement in chi-square by a change of the shadows; see the diagnosis of clean nights in benchmarks/."""
 
-EXPLAINED = 0.4
+EXPLAINED = 0.6
 """A change that explains less than this fraction of the remainder does not count: the shadows are different ones."""
 
 NEW_SIGMA = 11.0
