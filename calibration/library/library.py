@@ -102,7 +102,7 @@ class Library:
             If the master could not be written to disk.
         """
         header = read_header(master)
-        fault = _not_a_master(header)
+        fault = not_a_master(header)
         if fault is not None:
             raise NotAMasterError(f"{master}: {fault}")
         digest = file_digest(master)
@@ -135,7 +135,7 @@ class Library:
                 except OSError as error:
                     faults[path] = error.strerror or str(error)
                     continue
-                fault = _not_a_master(header)
+                fault = not_a_master(header)
                 if fault is None:
                     headers[path] = header
                 else:
@@ -224,7 +224,7 @@ class Library:
         return self.folder / name_part(setup.camera or "camera") / _FOLDERS[setup.kind] / f"{stem}.fits"
 
 
-def _not_a_master(header: Header) -> str | None:
+def not_a_master(header: Header) -> str | None:
     """Return the reason why a file with the given header is not a master; None if it is a master."""
     setup = setup_of(header)
     kind = setup.kind

@@ -25,7 +25,7 @@ from coldframe.calibration.stacking.stack import Stack
 from coldframe.calibration.stacking.uncertainty import Trial
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
-_TYPES = {
+IMAGE_TYPES = {
     FrameKind.BIAS: "Master Bias",
     FrameKind.DARK: "Master Dark",
     FrameKind.FLAT: "Master Flat",
@@ -161,7 +161,7 @@ def master_cards(master: MasterFrame) -> list[Card]:
     """Return the cards of a master's first image."""
     stack = master.stack
     ours = [
-        Card("IMAGETYP", _TYPES[master.kind], "type of frame"),
+        Card("IMAGETYP", IMAGE_TYPES[master.kind], "type of frame"),
         Card("CFROLE", ROLES[master.kind], "purpose of its frames"),
         Card("BUNIT", "relative" if master.kind is FrameKind.FLAT else "adu", "unit of the pixels"),
         *setting_cards(

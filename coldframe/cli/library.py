@@ -11,11 +11,14 @@ from rich.table import Table
 from coldframe.calibration.combining.finding import NothingFoundError, find_files
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameFileError, read_header
+from coldframe.calibration.files.image_file import read_image_header
+from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.matching import Match, best_master, predecessors
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
+from coldframe.calibration.library.adopting import Stated, adopted, assumptions_in
 from coldframe.calibration.library.export import export_siril, export_wbpp
-from coldframe.calibration.library.library import LIBRARY, Catalogue, Library, NotAMasterError
+from coldframe.calibration.library.library import LIBRARY, Catalogue, Library, NotAMasterError, not_a_master
 from coldframe.calibration.lights.arithmetic import MismatchError, check_relative
 from coldframe.calibration.lights.caveats import header_caveats, temperature_caveat
 from coldframe.calibration.lights.files import light_setup
@@ -149,7 +152,7 @@ def _tolerated(light: FrameSetup, match: Match, catalogue: Catalogue) -> Iterato
         yield caveat
 
 
-def add_masters(folder: Path | None, names: Sequence[str]) -> ExitCode:
+def add_masters(folder: Path | None, names: Sequence[str], stated: Stated) -> ExitCode:
     """File masters in the library; return 1 if some masters could not be filed."""
     try:
         library = find_library(folder) if folder is None else Library(folder)
@@ -159,17 +162,43 @@ def add_masters(folder: Path | None, names: Sequence[str]) -> ExitCode:
     failed = 0
     for master in masters:
         try:
-            filed = library.file(master)
+            filed = _filed(library, master, stated)
             print(filed)
+            for assumption in assumptions_in(read_header(filed)):
+                print(f"  {assumption}")
             print_findings(findings_of_file(filed, _previous(library, filed)), filed)
-            if (fault := _unusable(master)) is not None:
-                print(f"{master}: calibrate cannot use it: {fault}", file=sys.stderr)
         except (FrameFileError, NotAMasterError, NotDurableError) as error:
             print(error, file=sys.stderr)
             failed += 1
     if failed == len(masters):
         return ExitCode.BAD_INPUT
     return ExitCode.INCOMPLETE if failed else ExitCode.DONE
+
+
+def _filed(library: Library, master: Path, stated: Stated) -> Path:
+    """File a master, converted if `calibrate` could not use it otherwise.
+
+    Raises
+    ------
+    FrameFileError
+        If the file cannot be read, or its unit cannot be found out.
+    NotAMasterError
+        If it is not a master, or `calibrate` could not use it.
+    NotDurableError
+        If it could not be written.
+    """
+    if stated.kind is None and (fault := not_a_master(read_image_header(master))) is not None:
+        raise NotAMasterError(f"{master}: {fault}")
+    with scratch_folder() as scratch:
+        converted = adopted(master, scratch, stated)
+        if converted is not None:
+            copy = scratch / f"{master.name.partition('.')[0]}.fits"
+            converted.write(copy)
+            return library.file(copy)
+    fault = _unusable(master)
+    if fault is not None:
+        raise NotAMasterError(f"{master}: calibrate cannot use it: {fault}")
+    return library.file(master)
 
 
 def _previous(library: Library, master: Path) -> Path | None:

@@ -4,13 +4,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
+from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.library.library import Library
+from coldframe.calibration.masters.reading import MasterPlanes, integrity_fault, read_master
 from coldframe.cli import app
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.config.frames import ReadoutSettings
+from coldframe.config.frames import FrameKind, ReadoutSettings
 from tests.outside.observatory import Observatory
+
+F32 = NDArray[np.float32]
 
 
 @pytest.fixture(scope="module")
@@ -122,20 +127,88 @@ def test_add(masters: list[Path], observatory: Observatory, tmp_path: Path) -> N
     assert run(library, "add", light).exit_code == ExitCode.BAD_INPUT
 
 
-@pytest.mark.parametrize(
-    ("kind", "said"),
-    [("Dark", "its values are below 1: not in ADU"), ("Flat", "mean is 0.38: it must be relative to 1")],
-)
-def test_masters_in_fractions_of_the_range_are_added_for_other_programs_only(
-    tmp_path: Path, kind: str, said: str
-) -> None:
-    pixels = np.full((20, 30), 0.38, np.float32)
-    fits.PrimaryHDU(pixels, fits.Header({"IMAGETYP": kind, "STACKCNT": 20})).writeto(tmp_path / "master.fits")
-    result = run(Library(tmp_path / "new"), "add", tmp_path / "master.fits")
-    assert result.exit_code == ExitCode.DONE
+def foreign(path: Path, pixels: F32, **cards: object) -> Path:
+    header = fits.Header({"INSTRUME": "Cam", "STACKCNT": 20, "PROGRAM": "Siril 1.2.0", **cards})
+    fits.PrimaryHDU(pixels, header).writeto(path)
+    return path
+
+
+def added(tmp_path: Path, master: Path, *options: object) -> tuple[Result, MasterPlanes]:
+    library = Library(tmp_path / "new")
+    result = run(library, "add", master, *options)
+    assert result.exit_code == ExitCode.DONE, result.stderr
+    (filed,) = library.catalogue().headers
+    assert integrity_fault(filed) is None
+    return result, read_master(filed)
+
+
+def test_a_dark_in_fractions_of_the_range_is_converted(tmp_path: Path) -> None:
+    dark = np.random.default_rng(1).normal(500, 1, (32, 48)).astype(np.float32)
+    original = foreign(tmp_path / "dark_stacked.fit", dark / np.float32(65535), IMAGETYP="Dark Frame", EXPTIME=60.0)
+    before = original.read_bytes()
+    result, master = added(tmp_path, original)
+    assert "1.0 is 65,535 ADU, because no value exceeds 1" in result.stdout
+    np.testing.assert_allclose(master.mean, dark, atol=1e-3)
+    assert (master.header["EXPTIME"], master.header["BUNIT"]) == (60, "adu")
+    assert original.read_bytes() == before
+    again = run(Library(tmp_path / "new"), "add", original)
+    assert again.stdout == result.stdout
     assert len(Library(tmp_path / "new").catalogue().headers) == 1
-    assert result.stderr.startswith(f"{tmp_path / 'master.fits'}: calibrate cannot use it: ")
-    assert said in result.stderr
+
+
+@pytest.mark.parametrize("level", [0.38, 24_000.0])
+def test_a_flat_becomes_relative(tmp_path: Path, level: float) -> None:
+    shade = np.linspace(0.9, 1.1, 48, dtype=np.float32)[None].repeat(32, 0)
+    result, master = added(tmp_path, foreign(tmp_path / "flat.fits", shade * np.float32(level), IMAGETYP="Flat"))
+    assert "became 1" in result.stdout
+    np.testing.assert_allclose(master.mean, shade / shade.mean(), rtol=1e-5)
+
+
+def test_the_user_states_kind_and_range(tmp_path: Path) -> None:
+    dark = np.full((20, 30), 0.5, np.float32)
+    dark[3, 4] = 0.6
+    result, master = added(tmp_path, foreign(tmp_path / "m.fits", dark), "--kind", "dark", "--range", 4095)
+    assert "the user states that it is a master dark" in result.stdout
+    assert "the user states that 1.0 is 4095 ADU" in result.stdout
+    assert setup_of(master.header).kind is FrameKind.DARK
+    assert master.mean[0, 0] == 2047.5
+
+
+def test_a_dark_without_its_bias_is_marked(tmp_path: Path) -> None:
+    dark = np.random.default_rng(1).normal(0, 1, (32, 48)).astype(np.float32)
+    dark[5, 6] = 900
+    result, master = added(tmp_path, foreign(tmp_path / "dark.fits", dark, IMAGETYP="Master Dark", EXPTIME=60.0))
+    assert "its bias was subtracted" in result.stdout
+    assert setup_of(master.header).bias_subtracted
+
+
+@pytest.mark.parametrize(
+    ("level", "cards", "said"),
+    [
+        (2e9, {"IMAGETYP": "Dark Frame"}, "exceed 16 bits: state the ADU of the value 1 with --range"),
+        (500.0, {"IMAGETYP": "Dark Frame", "BUNIT": "electron"}, "its unit is electrons (BUNIT)"),
+        (-3.0, {"IMAGETYP": "Flat Field"}, "is not a flat"),
+        (500.0, {"IMAGETYP": "Light Frame"}, "is a light frame"),
+        (500.0, {}, "has no known frame type"),
+        (9000.0, {"IMAGETYP": "Flat Frame", "STACKCNT": 1}, "is a single flat frame"),
+    ],
+)
+def test_masters_that_cannot_be_used_are_refused(
+    tmp_path: Path, level: float, cards: dict[str, object], said: str
+) -> None:
+    pixels = np.random.default_rng(1).normal(level, 1, (20, 30)).astype(np.float32)
+    result = run(Library(tmp_path / "new"), "add", foreign(tmp_path / "m.fits", pixels, **cards))
+    assert (result.exit_code, result.stdout) == (ExitCode.BAD_INPUT, "")
+    (line,) = result.stderr.splitlines()
+    assert said in line
+
+
+def test_a_kind_that_contradicts_the_header_is_refused(tmp_path: Path) -> None:
+    pixels = np.full((20, 30), 500, np.float32)
+    flat = foreign(tmp_path / "m.fits", pixels, IMAGETYP="Flat Field")
+    result = run(Library(tmp_path / "new"), "add", flat, "--kind", "dark")
+    assert result.exit_code == ExitCode.BAD_INPUT
+    assert "its header states that it is a flat, not a dark" in result.stderr
 
 
 def test_verify(library: Library) -> None:

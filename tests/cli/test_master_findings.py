@@ -9,6 +9,7 @@ import pytest
 
 from coldframe.calibration.files.cards import Card
 from coldframe.calibration.files.frame_file import FrameEncoder
+from coldframe.calibration.library.adopting import Stated
 from coldframe.calibration.masters.master_frame import MasterFrame, write_master
 from coldframe.cli.combine import Request, combine_files
 from coldframe.cli.exit_codes import ExitCode
@@ -51,9 +52,9 @@ def test_add_compares_a_flat_with_the_previous_one(tmp_path: Path, capsys: pytes
     )
     for name, master in (("old.fits", old), ("new.fits", newer)):
         write_master(tmp_path / name, master)
-    assert add_masters(library, [str(tmp_path / "old.fits")]) is ExitCode.DONE
+    assert add_masters(library, [str(tmp_path / "old.fits")], Stated()) is ExitCode.DONE
     assert capsys.readouterr().err == ""
-    assert add_masters(library, [str(tmp_path / "new.fits")]) is ExitCode.DONE
+    assert add_masters(library, [str(tmp_path / "new.fits")], Stated()) is ExitCode.DONE
     assert "a dust shadow has appeared since the previous flat" in capsys.readouterr().err
 
 

@@ -51,14 +51,31 @@ def add_to_library(
         list[str], typer.Argument(metavar="MASTER", help="Masters: files, folders or patterns.", parser=home_name)
     ],
     library: LibraryOption = None,
+    kind: Annotated[
+        Literal["bias", "dark", "dark-flat", "flat"] | None,
+        typer.Option(help="Kind of the masters, if their headers do not state it."),
+    ] = None,
+    full_range: Annotated[
+        float | None,
+        typer.Option(
+            "--range",
+            metavar="ADU",
+            min=1e-6,
+            help="ADU that the value 1 stands for. Default: 65535 if no value exceeds 1, otherwise 1.",
+        ),
+    ] = None,
 ) -> None:
-    """Add masters, such as those made by combine.
+    """Add masters, such as those made by combine, or by other programs.
 
-    The library contains hard links to the files, or copies if the files are on a different disk.
+    The library contains hard links to the files, or copies if the files are on a different disk. Masters from other
+    programs that contain fractions of the full range, and flats in ADU, are converted; the converted copy and the
+    output state what was assumed. Masters that cannot be used are refused.
     """
+    from coldframe.calibration.library.adopting import Stated
     from coldframe.cli.library import add_masters
+    from coldframe.config.frames import FrameKind
 
-    raise typer.Exit(add_masters(library, masters))
+    raise typer.Exit(add_masters(library, masters, Stated(None if kind is None else FrameKind(kind), full_range)))
 
 
 @app.command("verify")

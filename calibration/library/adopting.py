@@ -1,0 +1,182 @@
+"""Masters from other programs, converted so that `calibrate` can use them: darks to ADU, flats to a mean of 1.
+
+Siril and PixInsight write stacks as fractions of the full range. Their files stay as they are; the library receives a
+converted copy, whose header states each assumption.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.files.cards import Card, HeaderValue
+from coldframe.calibration.files.durable import write_durably
+from coldframe.calibration.files.frame_file import FrameFileError, primary_pieces
+from coldframe.calibration.files.image_file import PLAIN_SUFFIXES, ImageFile, open_image
+from coldframe.calibration.files.keywords import other_cards
+from coldframe.calibration.frames.setup import BIAS_TAKEN_OUT, setup_of
+from coldframe.calibration.masters.master_frame import IMAGE_TYPES
+from coldframe.calibration.masters.reading import HIGHEST_OF_FRACTIONS
+from coldframe.config.frames import FrameKind
+
+F32 = NDArray[np.float32]
+Header = Mapping[str, HeaderValue]
+
+FULL_RANGE_ADU = 65_535.0
+"""Level of 1.0 in a stack of frames of 16 bits, and of frames of fewer bits that are stored in 16 bits."""
+
+RELATIVE = (0.5, 2.0)
+"""Range of the mean of a flat that is relative to 1 already."""
+
+MOST_AT_ZERO = 0.01
+"""Fraction of pixels at or below zero above which the bias was subtracted from a dark: no bias level is that low."""
+
+_ELECTRONS = frozenset({"e", "e-", "electron", "electrons", "elec"})
+_STEP = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What the user states about masters.
+
+    Attributes
+    ----------
+    kind
+        Their kind; None if their headers state it.
+    full_range_adu
+        Level that the value 1.0 stands for, ADU; None if coldframe is to find it out.
+    """
+
+    kind: FrameKind | None = None
+    full_range_adu: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Adopted:
+    """A converted master.
+
+    Attributes
+    ----------
+    mean
+        ADU, or relative to 1 for flats: float32, shape (height, width).
+    header
+        Header of the original, with its kind.
+    kind
+        Kind of the master.
+    assumptions
+        What was assumed and changed, as text.
+    """
+
+    mean: F32
+    header: Header
+    kind: FrameKind
+    assumptions: tuple[str, ...]
+
+    def write(self, path: Path) -> None:
+        """Write the master to a new file in an existing folder.
+
+        Raises
+        ------
+        NotDurableError
+            If the file could not be written to disk, or already exists.
+        """
+        own = [
+            Card("IMAGETYP", IMAGE_TYPES[self.kind], "kind of the master"),
+            Card("BUNIT", "relative" if self.kind is FrameKind.FLAT else "adu", "unit of the pixels"),
+            *(Card(f"CFADOP{number:02d}", text) for number, text in enumerate(self.assumptions, start=1)),
+        ]
+        if BIAS_TAKEN_OUT in self._processing():
+            own.append(Card("CALSTAT", BIAS_TAKEN_OUT, "the bias was subtracted"))
+        write_durably(path, primary_pieces(self.mean, own + other_cards(own, self.header)))
+
+    def _processing(self) -> str:
+        return str(self.header.get("CALSTAT", ""))
+
+
+def adopted(path: Path, unpacked_in: Path, stated: Stated) -> Adopted | None:
+    """Return a converted master; None if the file can be filed as it is.
+
+    Parameters
+    ----------
+    path
+        A master from any program.
+    unpacked_in
+        Folder for the copy of a compressed file.
+    stated
+        What the user states about it.
+
+    Raises
+    ------
+    FrameFileError
+        If the file cannot be read, if its unit cannot be found out, or if the user contradicts it.
+    """
+    image = open_image(path, unpacked_in)
+    kind = _kind(image, stated)
+    if kind is None or "CFROLE" in image.header:
+        return None
+    mean = image.pixels().astype(np.float32, copy=False)
+    notes: list[str] = []
+    if kind is not setup_of(image.header).kind:
+        notes.append(f"the user states that it is a master {kind}")
+    if kind is FrameKind.FLAT:
+        mean, changes = _relative_flat(path, mean)
+    else:
+        mean, changes = _in_adu(path, mean, image.header, stated.full_range_adu)
+    notes += changes
+    header = dict(image.header)
+    is_around_zero = "CALSTAT" in header or "OVERSCAN" in header
+    if kind in {FrameKind.DARK, FrameKind.DARK_FLAT} and not is_around_zero and _lacks_bias(mean):
+        header["CALSTAT"] = BIAS_TAKEN_OUT
+        notes.append("its bias was subtracted, because its level is about zero")
+    if not notes and path.suffix.lower() in PLAIN_SUFFIXES:
+        return None
+    return Adopted(mean, header, kind, tuple(notes))
+
+
+def _kind(image: ImageFile, stated: Stated) -> FrameKind | None:
+    """Return the kind of a master; None if neither the header nor the user states a kind of master."""
+    own = setup_of(image.header).kind
+    kind = stated.kind or own
+    # Programs write dark flats as darks.
+    if own not in {None, kind} and {own, kind} != {FrameKind.DARK, FrameKind.DARK_FLAT}:
+        raise FrameFileError(image.path, f"its header states that it is a {own}, not a {kind}")
+    return kind if kind in IMAGE_TYPES else None
+
+
+def _relative_flat(path: Path, mean: F32) -> tuple[F32, list[str]]:
+    level = float(mean.mean(dtype=np.float64))
+    if RELATIVE[0] < level < RELATIVE[1]:
+        return mean, []
+    if not level > 0:
+        raise FrameFileError(path, f"is not a flat: its mean is {level:.4g}")
+    return mean / np.float32(level), [f"its mean of {level:.6g} became 1; its bias or dark flat was subtracted before"]
+
+
+def _in_adu(path: Path, mean: F32, header: Header, full_range_adu: float | None) -> tuple[F32, list[str]]:
+    low, high = float(mean.min()), float(mean.max())
+    if full_range_adu is not None:
+        return mean * np.float32(full_range_adu), [f"the user states that 1.0 is {full_range_adu:g} ADU"]
+    if str(header.get("BUNIT", "")).strip().casefold() in _ELECTRONS:
+        raise FrameFileError(path, "its unit is electrons (BUNIT): state the ADU of one electron with --range")
+    if high <= HIGHEST_OF_FRACTIONS:
+        return mean * np.float32(FULL_RANGE_ADU), [f"1.0 is {FULL_RANGE_ADU:,.0f} ADU, because no value exceeds 1"]
+    if high > FULL_RANGE_ADU * 1.01:
+        raise FrameFileError(
+            path, f"its values, from {low:.4g} to {high:.4g}, exceed 16 bits: state the ADU of the value 1 with --range"
+        )
+    return mean, []
+
+
+def _lacks_bias(mean: F32) -> bool:
+    """Return whether many pixels are at or below zero, which no bias level allows."""
+    return float((mean[::_STEP, ::_STEP] <= 0).mean()) > MOST_AT_ZERO
+
+
+def assumptions_in(header: Header) -> Iterator[str]:
+    """Yield the assumptions that the header of an adopted master states."""
+    number = 1
+    while isinstance(text := header.get(f"CFADOP{number:02d}"), str):
+        yield text
+        number += 1
