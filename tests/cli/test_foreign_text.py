@@ -116,7 +116,7 @@ def test_every_command_shows_foreign_text_as_text(
         ("library", "show", master, "--library", library),
         ("library", "match", light, "--library", library),
         ("library", "prune", "--library", library),
-        ("library", "export", evil / "export", "--library", library),
+        ("export", evil / "export", "--for", "siril", "--library", library),
         ("calibrate", light, "--library", library),
         ("defects", "--dark", master, "-o", evil / "defects.fits"),
         ("camera", "--measure", evil, "--folder", evil),
