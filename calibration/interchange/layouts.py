@@ -122,6 +122,16 @@ def arrange(program: str, masters: Mapping[Path, FrameSetup], raws: Sets) -> Pla
     return plan
 
 
+def parts(plan: Plan, program: str) -> list[Plan]:
+    """Return the parts of an export that are given to a program at one time, as its note says."""
+    found: dict[object, Plan] = {}
+    for placed in plan.files:
+        first = placed.target.parts[0]
+        part = "raw" in placed.target.parts if program == "wbpp" else first
+        found.setdefault(part, Plan()).files.append(placed)
+    return list(found.values())
+
+
 def _unwanted(master: FrameSetup) -> str:
     if master.kind not in _FOLDERS:
         return "neither bias, dark, flat nor dark flat"

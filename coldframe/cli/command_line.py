@@ -31,6 +31,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     frames.combine: "Make masters from raw frames from any program.",
     frames.defects: "Map the sensor's defects from masters.",
     interchange.export: "Export masters and frames for other programs.",
+    interchange.lint: "Show what other programs would make of files.",
 }
 """All commands except the group `library`, each with its line in `coldframe --help`."""
 

@@ -11,9 +11,11 @@ from coldframe.calibration.files.image_file import SUFFIXES, read_image_header
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup, fault_of_raw_frame, setup_of
 from coldframe.calibration.interchange.export import export
-from coldframe.calibration.interchange.layouts import Plan, arrange, raw_sets
+from coldframe.calibration.interchange.layouts import Plan, arrange, parts, raw_sets
+from coldframe.calibration.interchange.linting import lint, planned_files
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.library import NoLibraryError, configured_camera_names, find_library, masters_of
+from coldframe.cli.lint import keywords_of, print_lints, rules_of
 from coldframe.errors import ColdframeError
 
 _NOT_FRAMES_OF_SETS = frozenset({"quarantine", "tuning", "checks", "masters"})
@@ -58,6 +60,26 @@ def export_files(folder: Path, request: Request) -> ExitCode:
     if not made:
         print(f"{folder}: nothing new to export", file=sys.stderr)
     return ExitCode.DONE
+
+
+def check_export(folder: Path, request: Request, *, as_json: bool) -> ExitCode:
+    """Print what the program would make of an export, which is not written; return 1 if there are traps.
+
+    The recommended settings of the program count as set. What its user loads at one time is judged together.
+    """
+    try:
+        plan = planned(request)
+        results = [
+            lint(rules_of(request.program, recommended=True), planned_files(part, folder), keywords_of(request.program))
+            for part in parts(plan, request.program)
+        ]
+    except (NoLibraryError, NoNightError, FrameFileError) as error:
+        print(error, file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    for path, reason in plan.left_out:
+        print(f"{path}: left out: {reason}", file=sys.stderr)
+    print_lints(results, folder, as_json=as_json)
+    return ExitCode.INCOMPLETE if any(each.traps for each in results) else ExitCode.DONE
 
 
 def planned(request: Request) -> Plan:
