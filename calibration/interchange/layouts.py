@@ -3,7 +3,7 @@
 Each program has a layout, a function that arranges masters, and one that arranges sets of raw frames.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -52,15 +52,19 @@ class RawSet:
 
 @dataclass(slots=True)
 class Plan:
-    """All files of an export, and the masters that it leaves out, each with the reason."""
+    """All files of an export by their new paths, and the masters that it leaves out, each with the reason."""
 
-    files: list[Placed] = field(default_factory=list)
+    placed: dict[Path, Placed] = field(default_factory=dict)
     left_out: list[tuple[Path, str]] = field(default_factory=list)
 
     def place(self, source: Path, target: Path, form: Form = Form.AS_IT_IS) -> None:
         """Add a file unless its place is taken."""
-        if all(each.target != target for each in self.files):
-            self.files.append(Placed(source, target, form))
+        self.placed.setdefault(target, Placed(source, target, form))
+
+    @property
+    def files(self) -> tuple[Placed, ...]:
+        """The files of the export."""
+        return tuple(self.placed.values())
 
 
 Sets = Mapping[Path, RawSet]
@@ -128,7 +132,7 @@ def parts(plan: Plan, program: str) -> list[Plan]:
     for placed in plan.files:
         first = placed.target.parts[0]
         part = "raw" in placed.target.parts if program == "wbpp" else first
-        found.setdefault(part, Plan()).files.append(placed)
+        found.setdefault(part, Plan()).placed[placed.target] = placed
     return list(found.values())
 
 
@@ -341,8 +345,3 @@ LAYOUTS: Mapping[str, Callable[[Plan, Mapping[Path, FrameSetup], Sets], None]] =
     "app": _app,
     "asiair": _asiair,
 }
-
-
-def programs() -> Iterable[str]:
-    """Return the names of all programs for which there is a layout."""
-    return LAYOUTS

@@ -8,6 +8,7 @@ import numpy as np
 
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import PLAIN_SUFFIXES, SUFFIXES, open_image, read_image_header
+from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.interchange.groups import Group, groups_of
 from coldframe.calibration.interchange.judged import Judged, Trap
 from coldframe.calibration.interchange.layouts import Form, Plan
@@ -18,6 +19,7 @@ from coldframe.calibration.interchange.xisf import SUFFIX as XISF_SUFFIX
 from coldframe.calibration.interchange.xisf import read_xisf_header
 
 _WORDS = 16
+_SAMPLED_ROWS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +93,10 @@ def _highest(path: Path, bits: object) -> float | None:
     """Return the highest value of the middle rows of an image of floats, which tells fractions from ADU."""
     if path.suffix.lower() not in PLAIN_SUFFIXES or not isinstance(bits, int) or bits > 0:
         return None
-    image = open_image(path, path.parent)
-    middle = image.shape[0] // 2
-    highest = float(np.max(image.rows(middle, min(middle + _WORDS, image.shape[0]))))
+    with scratch_folder() as folder:  # a file may be compressed whatever its suffix
+        image = open_image(path, folder)
+        middle = image.shape[0] // 2
+        highest = float(np.max(image.rows(middle, min(middle + _SAMPLED_ROWS, image.shape[0]))))
     return highest if np.isfinite(highest) else None
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from coldframe.calibration.frames.names import comparable, is_same_camera
-from coldframe.calibration.frames.setup import REACHED_C, SAME_EXPOSURE, SAME_EXPOSURE_S, FrameSetup
+from coldframe.calibration.frames.setup import REACHED_C, SAME_EXPOSURE, FrameSetup
 from coldframe.config.frames import FrameKind
 
 _ALL = frozenset(FrameKind)
@@ -72,8 +72,8 @@ PROPERTIES = (
         _EXPOSED,
         lambda setup: setup.exposure_s,
         _number(" s"),
-        # Tighter than for sets of one camera below 1 s, where 0.05 s can be another set.
-        _within(SAME_EXPOSURE, min(SAME_EXPOSURE_S, 0.001)),
+        # Tighter than for sets of one camera, because 0.05 s may separate the dark flats of two filters.
+        _within(SAME_EXPOSURE, 0.001),
     ),
     Property("temperature", _WITHOUT_LIGHT, lambda setup: setup.temperature_c, _number(" C"), _within(0, REACHED_C)),
     Property(

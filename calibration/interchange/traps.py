@@ -166,7 +166,7 @@ def _without(judged: Judged) -> Iterator[Trap]:
                     "unmatched",
                     f"{len(group.frames)} lights ({_described(group.first)}) get no {kind}, although there are "
                     f"{len(others)} ({_described(others[0])})",
-                    f"make {', '.join(sorted(choice.must_share))} the same in both",
+                    f"make {', '.join(sorted(choice.must_share))} and the grouping keywords the same in both",
                     [*group.frames, *others],
                     rule_of_matching(judged),
                 )

@@ -79,12 +79,13 @@ def read_xisf_header(path: Path) -> dict[str, HeaderValue]:
             length = _PREAMBLE.unpack(start)[1]
             if length > _LONGEST_HEADER:
                 raise FrameFileError(path, "damaged: its header is longer than any header")
-            text = file.read(length)
+            content = file.read(length)
     except OSError as error:
         raise FrameFileError(path, error.strerror or str(error)) from error
-    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
-        raise FrameFileError(path, "its header declares entities, which XISF files do not have")
     try:
+        text = content.rstrip(b"\0").decode()  # always UTF-8, so that no other encoding hides entities
+        if "<!DOCTYPE" in text or "<!ENTITY" in text:
+            raise FrameFileError(path, "its header declares entities, which XISF files do not have")
         image = ET.fromstring(text).find(f"{_NAMESPACE}Image")  # noqa: S314 - without entities, see above
         return _image_header(image)
     except (ET.ParseError, ValueError) as error:

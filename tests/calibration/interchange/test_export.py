@@ -193,6 +193,7 @@ def test_every_program_has_a_note() -> None:
         b"XISF0100\xff\xff\xff\xff\0\0\0\0",
         b"XISF0100\x04\0\0\0\0\0\0\0<a/>",
         b"XISF0100\x04\0\0\0\0\0\0\0<a/<",
+        b"XISF0100\x40\0\0\0\0\0\0\0" + "<!DOCTYPE a [<!ENTITY b 'c'>]><a/>".encode("utf-16"),
         b"XISF0100\x20\0\0\0\0\0\0\0<!DOCTYPE a [<!ENTITY b 'c'>]><a/>",
     ],
 )
