@@ -1,5 +1,5 @@
 """The library: one folder with the masters of all nights, which are found by their headers.
 
-Start with `library.py`. `index.py` caches headers in an SQLite file that may be deleted at any time; `export.py`
-arranges masters in folders for Siril and WBPP. This package must not depend on how masters are computed.
+Start with `library.py`. `index.py` caches headers in an SQLite file that may be deleted at any time. This package must
+not depend on how masters are computed.
 """

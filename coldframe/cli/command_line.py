@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from coldframe.cli.commands import diagnosis, frames, library, nights, rigs
+from coldframe.cli.commands import diagnosis, frames, interchange, library, nights, rigs
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.terminal import visible_output
 
@@ -30,6 +30,8 @@ COMMANDS: dict[Callable[..., None], str] = {
     frames.verify: "Check a night's masters against its raw frames.",
     frames.combine: "Make masters from raw frames from any program.",
     frames.defects: "Map the sensor's defects from masters.",
+    interchange.export: "Export masters and frames for other programs.",
+    interchange.lint: "Show what other programs would make of files.",
 }
 """All commands except the group `library`, each with its line in `coldframe --help`."""
 

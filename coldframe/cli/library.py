@@ -17,7 +17,6 @@ from coldframe.calibration.frames.matching import Match, best_master, predecesso
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.library.adopting import Stated, adopted, assumptions_in
-from coldframe.calibration.library.export import export_siril, export_wbpp
 from coldframe.calibration.library.library import LIBRARY, Catalogue, Library, NotAMasterError, not_a_master
 from coldframe.calibration.lights.arithmetic import MismatchError, check_relative
 from coldframe.calibration.lights.caveats import header_caveats, temperature_caveat
@@ -31,8 +30,6 @@ from coldframe.cli.master_findings import findings_of_file, print_findings
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import ConfigError, find_config, load_settings
 from coldframe.errors import ColdframeError
-
-EXPORTS = {"siril": export_siril, "wbpp": export_wbpp}
 
 
 class NoLibraryError(ColdframeError):
@@ -255,19 +252,6 @@ def prune_masters(folder: Path | None, *, dry_run: bool) -> ExitCode:
         return _refuse(error)
     if not replaced:
         print(f"{library.folder}: nothing to move: no master has been replaced by a newer one", file=sys.stderr)
-    return ExitCode.DONE
-
-
-def export_masters(folder: Path | None, target: Path, program: str) -> ExitCode:
-    """Export the masters for another program."""
-    try:
-        made = EXPORTS[program](masters_of(find_library(folder).catalogue()), target)
-    except (NoLibraryError, NotDurableError) as error:
-        return _refuse(error)
-    for path in made:
-        print(path)
-    if not made:
-        print(f"{target}: nothing new to export", file=sys.stderr)
     return ExitCode.DONE
 
 

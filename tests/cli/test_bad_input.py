@@ -258,7 +258,7 @@ LONG = "x" * 300 + ".fits"
         ["calibrate", "x", "--library", LONG],
         ["defects", "--dark", "x", "-o", LONG],
         ["library", "show", LONG, "--library", "."],
-        ["library", "export", LONG, "--library", "library"],
+        ["export", LONG, "--for", "siril", "--library", "library"],
         ["camera", "--folder", LONG],
     ],
 )

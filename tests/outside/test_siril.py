@@ -15,7 +15,8 @@ from coldframe.calibration.lights.files import Output
 from coldframe.calibration.lights.recipe import Subtract
 from coldframe.cli.calibrate import Request, calibrate_lights
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.library import export_masters
+from coldframe.cli.export import Request as ExportRequest
+from coldframe.cli.export import export_files
 from tests.outside.observatory import Observatory
 from tests.patience import PATIENCE_S
 
@@ -32,7 +33,7 @@ def test_siril_calibrates_as_we_do(
     siril: str, observatory: Observatory, library: Library, tmp_path: Path, number: int
 ) -> None:
     lights = [observatory.light(tmp_path / "lights" / f"light_{each:05d}.fit", each) for each in (1, 2)]
-    assert export_masters(library.folder, tmp_path / "siril", "siril") is ExitCode.DONE
+    assert export_files(tmp_path / "siril", ExportRequest("siril", library.folder)) is ExitCode.DONE
     work = next(folder for folder in (tmp_path / "siril").iterdir() if "_60s_" in folder.name)
     for light in lights:
         shutil.copy(light, work)

@@ -184,8 +184,8 @@ def next_steps(report: NightReport) -> list[tuple[str, str]]:
     return [
         *steps,
         ("coldframe calibrate LIGHTS", "calibrate the lights with the matching masters"),
-        ("coldframe library export FOLDER --for siril", "export the masters for Siril"),
-        ("coldframe library export FOLDER --for wbpp", "export the masters for PixInsight (WBPP)"),
+        ("coldframe export FOLDER --for siril", "export the masters for Siril"),
+        ("coldframe export FOLDER --for wbpp", "export the masters for PixInsight (WBPP)"),
     ]
 
 

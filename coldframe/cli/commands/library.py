@@ -12,7 +12,7 @@ from coldframe.cli.options import (
     home_path,
 )
 
-app = typer.Typer(no_args_is_help=True, help="List, match, verify and export masters.")
+app = typer.Typer(no_args_is_help=True, help="List, match and verify masters.")
 
 
 @app.command("list")
@@ -108,7 +108,7 @@ def prune_library(
     raise typer.Exit(prune_masters(library, dry_run=dry_run))
 
 
-@app.command("export")
+@app.command("export", hidden=True)
 def export_library(
     target: Annotated[
         Path, typer.Argument(metavar="FOLDER", parser=home_path, help="Folder to write; existing files are kept.")
@@ -118,10 +118,9 @@ def export_library(
     ] = "siril",
     library: LibraryOption = None,
 ) -> None:
-    """Export masters for other programs.
+    """Export masters for other programs; this is the earlier name of `coldframe export`."""
+    from coldframe.cli.export import Request, export_files
 
-    Each combination of settings gets a folder, with the names that the program expects.
-    """
-    from coldframe.cli.library import export_masters
-
-    raise typer.Exit(export_masters(library, target, program))
+    code = export_files(target, Request(program, library))
+    typer.echo(f"`coldframe library export` is now `coldframe export FOLDER --for {program}`", err=True)
+    raise typer.Exit(code)

@@ -14,7 +14,6 @@ from astropy.io import fits
 from coldframe.calibration.files.durable import NotDurableError, link_durably
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.library import library as library_module
-from coldframe.calibration.library.export import export_siril, export_wbpp
 from coldframe.calibration.library.index import LibraryIndex, OpenIndex, Stamp, connected
 from coldframe.calibration.library.library import INDEX, Library, NotAMasterError
 from coldframe.calibration.masters.master_frame import MasterFrame, master_name, write_master
@@ -311,63 +310,6 @@ def test_the_index_returns_headers_unchanged(library: Library, write: Write) -> 
     path = library.file(write())
     fresh = library.rebuild().headers[path]
     assert json.dumps(fresh) == json.dumps(library.catalogue().headers[path])
-
-
-# ---- exports ----
-
-
-@pytest.fixture
-def filled(library: Library, write: Write) -> Library:
-    for path in (
-        write(FrameKind.BIAS, level=1),
-        write(FrameKind.DARK, level=2),
-        write(FrameKind.DARK, level=3, exposure_s=0.5),
-        write(FrameKind.FLAT, level=4, filter_name="Ha"),
-        write(FrameKind.FLAT, level=5, filter_name="L"),
-        write(FrameKind.DARK_FLAT, level=6, exposure_s=1.0, filter_name="L"),
-    ):
-        library.file(path)
-    return library
-
-
-def tree(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_masters_are_exported_for_siril(filled: Library, tmp_path: Path) -> None:
-    target = tmp_path / "siril"
-    made = export_siril(filled.catalogue().setups, target)
-    assert tree(target) == {
-        f"ASI2600MM_G100_-10C_{exposure}_1x1_{name}/masters/{file}.fit"
-        for exposure in ("300s", "0.5s")
-        for name in ("Ha", "L")
-        for file in ("bias_stacked", "dark_stacked", "pp_flat_stacked")
-    }
-    assert len(made) == 12
-    half = target / "ASI2600MM_G100_-10C_0.5s_1x1_L" / "masters"
-    assert any((half / "dark_stacked.fit").samefile(path) for path in filled.catalogue().headers if "0.5s" in path.name)
-    assert export_siril(filled.catalogue().setups, target) == []
-
-
-def test_masters_without_flats_are_exported_for_siril(library: Library, write: Write, tmp_path: Path) -> None:
-    library.file(write())
-    export_siril(library.catalogue().setups, tmp_path / "siril")
-    assert tree(tmp_path / "siril") == {"ASI2600MM_G100_-10C_300s_1x1/masters/dark_stacked.fit"}
-
-
-def test_masters_are_exported_for_wbpp(filled: Library, write: Write, tmp_path: Path) -> None:
-    filled.file(write(FrameKind.DARK, level=9, setpoint_c=0.0))
-    target = tmp_path / "wbpp"
-    export_wbpp(filled.catalogue().setups, target)
-    folders = {Path(name).parent.as_posix() for name in tree(target)}
-    cold = "ASI2600MM_G100_-10C_1x1"
-    assert folders == {
-        ".", "ASI2600MM_G100_0C_1x1/dark/BINNING_1/EXPTIME_300", f"{cold}/bias/BINNING_1",
-        f"{cold}/dark/BINNING_1/EXPTIME_300", f"{cold}/dark/BINNING_1/EXPTIME_0.5",
-        f"{cold}/flat/BINNING_1/FILTER_Ha", f"{cold}/flat/BINNING_1/FILTER_L",
-    }  # fmt: skip
-    assert "Optimize" in (target / "README.txt").read_text()
-    assert export_wbpp(filled.catalogue().setups, target) == []
 
 
 @pytest.mark.parametrize("camera", ["..", ".", "...", ".hidden"])

@@ -1,0 +1,6 @@
+"""Files for other programs: how each program groups them, what it would get wrong, and folders that it groups rightly.
+
+Start with `linting.lint`, which judges files, or `export.export`, which arranges masters and raw frames. `programs/`
+holds the published reading rules of each program as data; `reading`, `groups` and `traps` interpret them. `layouts`
+plans folders and names, and `xisf` writes PixInsight's format. This package must not combine or calibrate frames.
+"""

@@ -1,0 +1,70 @@
+"""What a check has to go on, and the form of a trap."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from coldframe.calibration.interchange.groups import Group
+from coldframe.calibration.interchange.programs.model import Program, Rule
+from coldframe.calibration.interchange.reading import Seen
+
+
+@dataclass(frozen=True, slots=True)
+class Trap:
+    """Something that a program would do, or a value that it needs and does not find.
+
+    Attributes
+    ----------
+    name
+        Name of the check.
+    says
+        What happens, and why it matters.
+    remedy
+        What to do.
+    files
+        The files concerned.
+    rule
+        The rule of the program; None if the files are at fault whatever the program does.
+    """
+
+    name: str
+    says: str
+    remedy: str
+    files: tuple[Path, ...]
+    rule: Rule | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a program sees in all files, and the groups that it makes of them."""
+
+    program: Program
+    seen: Sequence[Seen]
+    groups: Sequence[Group]
+
+    def has_rule(self, name: str) -> bool:
+        """Return whether the program has a rule of this name."""
+        return any(rule.name == name for rule in self.program.rules)
+
+
+def trap_of(  # noqa: PLR0917 - a row of the table
+    judged: Judged, name: str, says: str, remedy: str, seen: Iterable[Seen], rule: str | None = None
+) -> Trap:
+    """Return a trap in some files; `rule` is the name of the program's rule."""
+    files = tuple(each.file.path for each in seen)
+    return Trap(name, says, remedy, files, None if rule is None else judged.program.rule(rule))
+
+
+def rule_of_matching(judged: Judged) -> str:
+    """Return the name of the rule by which the program finds masters for lights."""
+    return next(name for name in ("filters", "compatible", "grouping") if judged.has_rule(name))
+
+
+def count(seen: Sequence[Seen]) -> str:
+    """Return the number of files as text."""
+    return f"{len(seen)} {'file' if len(seen) == 1 else 'files'}"
+
+
+def number(value: object) -> float:
+    """Return a number, and 0 for anything else."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0

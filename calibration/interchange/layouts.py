@@ -1,0 +1,347 @@
+"""Plans of folders and names for other programs; nothing is written here.
+
+Each program has a layout, a function that arranges masters, and one that arranges sets of raw frames.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+
+from coldframe.calibration.files.naming import name_part, settings_text
+from coldframe.calibration.frames.matching import best_master, superseded
+from coldframe.calibration.frames.setup import FrameSetup
+from coldframe.calibration.lights.recipe import LightRecipe
+from coldframe.config.frames import FrameKind
+
+
+class Form(StrEnum):
+    """How a file is given to another program."""
+
+    AS_IT_IS = "as it is"
+    XISF = "XISF"
+    WORDS = "16 bits"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A file of an export.
+
+    Attributes
+    ----------
+    source
+        The master or raw frame.
+    target
+        Its new path, relative to the folder of the export.
+    form
+        Whether the file is linked, or converted.
+    """
+
+    source: Path
+    target: Path
+    form: Form = Form.AS_IT_IS
+
+
+@dataclass(frozen=True, slots=True)
+class RawSet:
+    """Raw frames of one kind and setting."""
+
+    setup: FrameSetup
+    paths: tuple[Path, ...]
+
+
+@dataclass(slots=True)
+class Plan:
+    """All files of an export by their new paths, and the masters that it leaves out, each with the reason."""
+
+    placed: dict[Path, Placed] = field(default_factory=dict)
+    left_out: list[tuple[Path, str]] = field(default_factory=list)
+
+    def place(self, source: Path, target: Path, form: Form = Form.AS_IT_IS) -> None:
+        """Add a file unless its place is taken."""
+        self.placed.setdefault(target, Placed(source, target, form))
+
+    @property
+    def files(self) -> tuple[Placed, ...]:
+        """The files of the export."""
+        return tuple(self.placed.values())
+
+
+Sets = Mapping[Path, RawSet]
+"""Sets of raw frames by their first frame."""
+
+_SIRIL_NAMES = {
+    FrameKind.BIAS: "bias_stacked.fit",
+    FrameKind.DARK: "dark_stacked.fit",
+    FrameKind.FLAT: "pp_flat_stacked.fit",
+}
+_FOLDERS = {
+    FrameKind.BIAS: "biases",
+    FrameKind.DARK: "darks",
+    FrameKind.FLAT: "flats",
+    FrameKind.DARK_FLAT: "darkflats",
+}
+_ASIAIR_WORDS = {
+    FrameKind.BIAS: "Bias",
+    FrameKind.DARK: "Dark",
+    FrameKind.FLAT: "Flat",
+    FrameKind.DARK_FLAT: "Dark",
+}
+
+
+def raw_sets(frames: Mapping[Path, FrameSetup]) -> Sets:
+    """Return the sets of bias frames, darks, flats and dark flats among raw frames, by the first frame of each."""
+    found: dict[tuple[object, ...], list[Path]] = {}
+    for path, frame in sorted(frames.items()):
+        if frame.kind in _FOLDERS:
+            found.setdefault(_set_key(frame), []).append(path)
+    return {paths[0]: RawSet(frames[paths[0]], tuple(paths)) for paths in found.values()}
+
+
+def arrange(program: str, masters: Mapping[Path, FrameSetup], raws: Sets) -> Plan:
+    """Return the plan of an export.
+
+    Masters that a newer master replaces are left out, and darks without their bias, because no other program adds the
+    bias back.
+
+    Parameters
+    ----------
+    program
+        A key of `LAYOUTS`.
+    masters
+        Setups of the masters, by path.
+    raws
+        Sets of raw frames.
+    """
+    plan = Plan()
+    replaced = set(superseded(masters))
+    wanted = {}
+    for path, master in sorted(masters.items()):
+        reason = _unwanted(master) or ("a newer master replaces it" if path in replaced else "")
+        if reason:
+            plan.left_out.append((path, reason))
+        else:
+            wanted[path] = master
+    LAYOUTS[program](plan, wanted, raws)
+    return plan
+
+
+def parts(plan: Plan, program: str) -> list[Plan]:
+    """Return the parts of an export that are given to a program at one time, as its note says."""
+    found: dict[object, Plan] = {}
+    for placed in plan.files:
+        first = placed.target.parts[0]
+        part = "raw" in placed.target.parts if program == "wbpp" else first
+        found.setdefault(part, Plan()).placed[placed.target] = placed
+    return list(found.values())
+
+
+def _unwanted(master: FrameSetup) -> str:
+    if master.kind not in _FOLDERS:
+        return "neither bias, dark, flat nor dark flat"
+    return "its bias was subtracted, and other programs would not add it back" if master.bias_subtracted else ""
+
+
+def _siril(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
+    """Arrange a working folder for each setting, dark exposure and filter; see Siril's scripts.
+
+    Raw frames get working folders of their own, because the scripts write to `masters/`.
+    """
+    for folder, recipe in _sessions(masters):
+        chosen = {FrameKind.BIAS: recipe.bias, FrameKind.DARK: recipe.dark, FrameKind.FLAT: recipe.flat}
+        for kind, path in chosen.items():
+            if path is not None:
+                plan.place(path, Path(folder, "masters", _SIRIL_NAMES[kind]))
+    firsts = {path: each.setup for path, each in raws.items()}
+    for folder, recipe in _sessions(firsts):
+        flat = None if recipe.flat is None else firsts[recipe.flat]
+        dark_flats = [] if flat is None else _dark_flats_of(flat, firsts)
+        for path in (recipe.bias, recipe.dark, recipe.flat, *dark_flats):
+            if path is None:
+                continue
+            for frame in raws[path].paths:
+                plan.place(frame, Path(f"{folder}_raw", _FOLDERS[_kind(raws[path].setup)], frame.name))
+
+
+def _dark_flats_of(flat: FrameSetup, sets: Mapping[Path, FrameSetup]) -> list[Path]:
+    """Return the set of dark flats whose exposure is that of the flats."""
+    fitting = [
+        path
+        for path, each in sorted(sets.items())
+        if each.kind is FrameKind.DARK_FLAT and each.readout == flat.readout and each.exposure_s == flat.exposure_s
+    ]
+    return fitting[:1]
+
+
+def _wbpp(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
+    """Arrange folders whose names WBPP reads as keywords, and masters as XISF, the only format of masters it takes."""
+    for path, master in masters.items():
+        if master.overscan is not None:
+            plan.left_out.append((path, "its overscan was subtracted, and XISF images must not be negative"))
+        elif master.kind is not FrameKind.DARK_FLAT:  # the master flats are calibrated already
+            target = Path(_wbpp_setting(master), _wbpp_folder(master), f"{path.stem}.xisf")
+            plan.place(path, target, Form.XISF)
+    for each in raws.values():
+        for frame in each.paths:
+            # Without "master" in the path, which would make WBPP refuse the raw frames.
+            plan.place(frame, Path(_wbpp_setting(each.setup), "raw", _wbpp_folder(each.setup), frame.name))
+
+
+def _wbpp_setting(frame: FrameSetup) -> str:
+    """Return a folder with the values that WBPP compares only as grouping keywords: CAMERA/GAIN_100_OFFSET_50_TEMP_-10.
+
+    A keyword in a path begins after a character that is neither letter nor digit, and its value ends at an underscore.
+    """
+    readout, degrees = frame.readout, _degrees(frame)
+    parts = [
+        None if readout.gain is None else f"GAIN_{readout.gain:g}",
+        None if readout.offset is None else f"OFFSET_{readout.offset:g}",
+        None if degrees is None else f"TEMP_{degrees:g}",
+        None if readout.readout_mode is None else f"READOUTM_{name_part(readout.readout_mode)}",
+    ]
+    return f"{name_part(frame.camera or 'camera')}/{'_'.join(part for part in parts if part) or 'settings'}"
+
+
+def _wbpp_folder(frame: FrameSetup) -> str:
+    binning = f"BINNING_{frame.readout.binning}"
+    match frame.kind:
+        case FrameKind.DARK | FrameKind.DARK_FLAT:
+            return f"darks/{binning}/EXPTIME_{frame.exposure_s or 0:g}"
+        case FrameKind.FLAT:
+            return f"flats/{binning}/FILTER_{name_part(frame.filter_name or 'NoFilter')}"
+    return f"biases/{binning}"
+
+
+def _dss(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
+    """Arrange one folder for the main group, and one for each filter's group, because DSS does not compare filters."""
+    for path, master in masters.items():
+        if master.overscan is not None:
+            plan.left_out.append((path, "its overscan was subtracted, and 16-bit images cannot be negative"))
+        elif master.kind is not FrameKind.DARK_FLAT:
+            plan.place(path, Path(_setting(master), _dss_folder(master), f"{path.stem}.fits"), Form.WORDS)
+    for each in raws.values():
+        for frame in each.paths:
+            plan.place(frame, Path(f"{_setting(each.setup)}_raw", _dss_folder(each.setup), frame.name))
+
+
+def _dss_folder(frame: FrameSetup) -> Path:
+    """Return the folder of a frame; each exposure has its own: DSS gives the masters of 0.2 and 0.5 s one name."""
+    name = _FOLDERS[_kind(frame)]
+    if frame.kind in {FrameKind.FLAT, FrameKind.DARK_FLAT}:
+        return Path(f"group_{name_part(frame.filter_name or 'no filter')}", name)
+    return Path("main_group", name if frame.kind is FrameKind.BIAS else f"{name}_{frame.exposure_s or 0:g}s")
+
+
+def _app(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
+    for path, master in masters.items():
+        plan.place(path, Path(_setting(master), _plain_folder(master), path.name))
+    for each in raws.values():
+        for frame in each.paths:
+            plan.place(frame, Path(f"{_setting(each.setup)}_raw", _plain_folder(each.setup), frame.name))
+
+
+def _plain_folder(frame: FrameSetup) -> Path:
+    name = _FOLDERS[_kind(frame)]
+    match frame.kind:
+        case FrameKind.FLAT:
+            return Path(name, name_part(frame.filter_name or "no filter"))
+        case FrameKind.DARK | FrameKind.DARK_FLAT:
+            return Path(name, f"{frame.exposure_s or 0:g}s")
+    return Path(name)
+
+
+def _asiair(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
+    """Arrange raw frames in the folders, and under the names, that an ASIAIR writes."""
+    for path, master in masters.items():
+        plan.place(path, Path("masters", _FOLDERS[_kind(master)], path.name))
+    for each in raws.values():
+        word = _ASIAIR_WORDS[_kind(each.setup)]
+        for number, frame in enumerate(each.paths, start=1):
+            plan.place(frame, Path("Autorun", word, f"{_asiair_name(word, each.setup)}_{number:04d}.fit"))
+
+
+def _asiair_name(word: str, frame: FrameSetup) -> str:
+    exposure_s = frame.exposure_s or 0
+    parts = [
+        word,
+        # Whole milliseconds below a second, as in Flat_10.0ms and Dark_300.0s.
+        f"{1000 * exposure_s:.1f}ms" if exposure_s < 1 else f"{exposure_s:.1f}s",
+        f"Bin{frame.readout.binning}",
+        name_part(frame.camera or "camera").removeprefix("ZWO-").removeprefix("ASI"),
+        None if frame.readout.gain is None else f"gain{frame.readout.gain:g}",
+        None if frame.taken_at is None else f"{frame.taken_at:%Y%m%d-%H%M%S}",
+        None if frame.temperature_c is None else f"{frame.temperature_c:.1f}C",
+        None if frame.filter_name is None or word != "Flat" else name_part(frame.filter_name),
+    ]
+    return "_".join(part for part in parts if part)
+
+
+def _sessions(masters: Mapping[Path, FrameSetup]) -> Iterator[tuple[str, LightRecipe]]:
+    """Yield a folder name and a recipe for each dark, with each flat that matches the dark."""
+    darks = [master for master in masters.values() if master.kind is FrameKind.DARK and not master.bias_subtracted]
+    flats = [master for master in masters.values() if master.kind is FrameKind.FLAT]
+    lights = [_light(dark, flat) for dark in darks for flat in flats] or [_light(dark, dark) for dark in darks]
+    seen = set()
+    for light in lights:
+        matches = [best_master(light, masters, kind).path for kind in _SIRIL_NAMES]
+        recipe = LightRecipe(bias=matches[0], dark=matches[1], flat=matches[2])
+        if recipe.dark is None or (flats and recipe.flat is None) or recipe in seen:
+            continue
+        seen.add(recipe)
+        exposure = settings_text(
+            FrameKind.DARK_FLAT, light.readout, light.exposure_s or 0, _degrees(light), light.filter_name
+        )
+        yield f"{name_part(light.camera or 'camera')}_{exposure}", recipe
+
+
+def _light(dark: FrameSetup, flat: FrameSetup) -> FrameSetup:
+    """Return the setup of a light that the given dark and flat would calibrate."""
+    return replace(
+        dark,
+        kind=FrameKind.LIGHT,
+        filter_name=flat.filter_name,
+        mosaic=flat.mosaic,
+        train=flat.train,
+        taken_at=flat.taken_at,
+    )
+
+
+def _setting(frame: FrameSetup) -> str:
+    text = settings_text(FrameKind.BIAS, frame.readout, 0, _degrees(frame), None)
+    return f"{name_part(frame.camera or 'camera')}_{text}"
+
+
+def _degrees(frame: FrameSetup) -> float | None:
+    """Return the temperature rounded to whole degrees, so that frames of one setpoint share a folder."""
+    celsius = frame.temperature_c if frame.setpoint_c is None else frame.setpoint_c
+    return None if celsius is None else round(celsius) + 0.0
+
+
+def _set_key(frame: FrameSetup) -> tuple[object, ...]:
+    of_light = frame.kind in {FrameKind.FLAT, FrameKind.DARK_FLAT}
+    exposed = frame.kind is not FrameKind.BIAS
+    return (
+        frame.kind,
+        frame.camera,
+        frame.width,
+        frame.height,
+        frame.readout,
+        frame.exposure_s if exposed else None,
+        _degrees(frame),
+        frame.filter_name if of_light else None,
+    )
+
+
+def _kind(frame: FrameSetup) -> FrameKind:
+    if frame.kind is None:
+        raise ValueError("frames of unknown kind are never placed")
+    return frame.kind
+
+
+LAYOUTS: Mapping[str, Callable[[Plan, Mapping[Path, FrameSetup], Sets], None]] = {
+    "siril": _siril,
+    "wbpp": _wbpp,
+    "dss": _dss,
+    "app": _app,
+    "asiair": _asiair,
+}

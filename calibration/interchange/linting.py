@@ -1,0 +1,119 @@
+"""The judgement of files for a program, and the files of a folder or of a planned export."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.image_file import PLAIN_SUFFIXES, SUFFIXES, open_image, read_image_header
+from coldframe.calibration.files.scratch import scratch_folder
+from coldframe.calibration.interchange.groups import Group, groups_of
+from coldframe.calibration.interchange.judged import Judged, Trap
+from coldframe.calibration.interchange.layouts import Form, Plan
+from coldframe.calibration.interchange.programs.model import Program
+from coldframe.calibration.interchange.reading import Candidate, Seen, seen_by
+from coldframe.calibration.interchange.traps import traps_of
+from coldframe.calibration.interchange.xisf import SUFFIX as XISF_SUFFIX
+from coldframe.calibration.interchange.xisf import read_xisf_header
+
+_WORDS = 16
+_SAMPLED_ROWS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Lint:
+    """What a program would make of files.
+
+    Attributes
+    ----------
+    program
+        Its rules.
+    seen
+        Each file as the program sees it.
+    groups
+        The groups that it makes.
+    traps
+        What its user should know before.
+    """
+
+    program: Program
+    seen: tuple[Seen, ...]
+    groups: tuple[Group, ...]
+    traps: tuple[Trap, ...]
+
+
+def lint(program: Program, files: Iterable[Candidate], keywords: tuple[str, ...] = ()) -> Lint:
+    """Judge files by the rules of a program.
+
+    Parameters
+    ----------
+    program
+        The rules.
+    files
+        The files that the program would be given.
+    keywords
+        Grouping keywords that are set in WBPP.
+    """
+    seen = tuple(seen_by(program, file, keywords) for file in sorted(files, key=lambda file: file.path))
+    groups = tuple(groups_of(program, seen))
+    return Lint(program, seen, groups, tuple(traps_of(Judged(program, seen, groups))))
+
+
+def candidates_of(folder: Path) -> tuple[list[Candidate], list[FrameFileError]]:
+    """Return all FITS and XISF files in a folder and its subfolders, and the errors of those that cannot be read."""
+    found, errors = [], []
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in {*SUFFIXES, XISF_SUFFIX} or path.name.startswith("."):
+            continue
+        try:
+            found.append(candidate_of(path))
+        except FrameFileError as error:
+            errors.append(error)
+    return found, errors
+
+
+def candidate_of(path: Path) -> Candidate:
+    """Return a file to judge.
+
+    Raises
+    ------
+    FrameFileError
+        If its header cannot be read.
+    """
+    absolute = path.absolute()
+    if path.suffix.lower() == XISF_SUFFIX:
+        return Candidate(absolute, read_xisf_header(path))
+    header = read_image_header(path)
+    return Candidate(absolute, header, _highest(path, header.get("BITPIX")))
+
+
+def _highest(path: Path, bits: object) -> float | None:
+    """Return the highest value of the middle rows of an image of floats, which tells fractions from ADU."""
+    if path.suffix.lower() not in PLAIN_SUFFIXES or not isinstance(bits, int) or bits > 0:
+        return None
+    with scratch_folder() as folder:  # a file may be compressed whatever its suffix
+        image = open_image(path, folder)
+        middle = image.shape[0] // 2
+        highest = float(np.max(image.rows(middle, min(middle + _SAMPLED_ROWS, image.shape[0]))))
+    return highest if np.isfinite(highest) else None
+
+
+def planned_files(plan: Plan, folder: Path) -> list[Candidate]:
+    """Return the files of a planned export as the program will see them.
+
+    Raises
+    ------
+    FrameFileError
+        If the header of a file cannot be read.
+    """
+    files = []
+    for placed in plan.files:
+        source = candidate_of(placed.source)
+        target = (folder / placed.target).absolute()
+        header = dict(source.header)
+        if placed.form is Form.WORDS:
+            header["BITPIX"] = _WORDS
+        files.append(Candidate(target, header, source.highest if placed.form is Form.AS_IT_IS else None))
+    return files

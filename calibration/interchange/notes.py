@@ -1,0 +1,63 @@
+"""The README of an export: which switches to set in the program."""
+
+_COMMON = """\
+Written by coldframe. Files that need no conversion are hard links to the library where the file system allows it:
+do not edit them in place.
+"""
+
+NOTES = {
+    "siril": """\
+Siril: use one of these folders as the working directory.
+
+Folders with masters/ hold finished masters. Put the lights into lights/, and run a script that uses masters, or type:
+    cd lights
+    convert light -out=../process
+    cd ../process
+    calibrate light -dark=../masters/dark_stacked -flat=../masters/pp_flat_stacked
+For colour cameras, add: -cfa -equalize_cfa -debayer
+The scripts that Siril ships stack biases/, darks/ and flats/ themselves and write to masters/: run them in the folders
+that end in _raw. They subtract the biases from the flats. To subtract dark flats instead, put the files of darkflats/
+in the place of those of biases/.
+Siril compares neither gain, exposure, temperature nor filter: keep one folder for each.
+""",
+    "wbpp": """\
+WBPP (PixInsight): add the folder of your camera with "Directory". The masters are XISF, because WBPP refuses masters in
+FITS files. Put the lights into a folder with the same GAIN_..., OFFSET_... and TEMP_..., or WBPP takes no dark.
+
+1. Grouping keywords, all "pre": GAIN, OFFSET, TEMP, and READOUTM if the folders have it.
+2. Darks: Exposure tolerance 0 (the default, 10 s, merges raw darks of different exposures).
+3. Calibration settings: "Optimize Master Dark" off if the sensor glows; glow does not grow with the exposure.
+4. Add either the masters or the folders raw/, not both. Keep the word "master" out of the path of raw frames.
+5. "CFA images" is set by BAYERPAT: lights and flats must both have it, or neither.
+""",
+    "dss": """\
+DeepSkyStacker: DSS does not compare filters, temperatures or offsets. Files are told apart by group tabs only.
+
+1. Main Group: add the offset/bias files of main_group/biases, and the darks of main_group/darks_... that have the
+   exposure of the lights. Files in the Main Group are used for every group.
+2. One group tab for each filter: add the lights of the filter, and the flats and dark flats of group_FILTER.
+3. Add either the masters or the folders that end in _raw. Masters are rounded to whole ADU, because DSS rejects frames
+   whose colour depth differs from that of the lights.
+4. Use one folder of settings (gain, offset, temperature) at a time. Dark optimisation: off if the sensor glows.
+""",
+    "app": """\
+Astro Pixel Processor: load bias, darks, dark flats and flats on tab 1 from the folders of these names.
+
+1. Tick "Multi-Session" and load each night as a session of its own. Tick "Multi-Filter" for more than one filter, and
+   choose the filter of flats by their folder.
+2. Use one folder of settings (gain, offset, temperature) at a time, and the darks of the lights' exposure.
+3. Add either the masters, or the folders that end in _raw.
+coldframe knows no published description of the rules by which APP groups files; check its list of files.
+""",
+    "asiair": """\
+ASIAIR: raw frames have the folders (Autorun/Bias, Dark, Flat) and the names that an ASIAIR writes, for programs that
+read its folders, and for copying them to its disk. Dark flats are darks, as on the ASIAIR.
+masters/ holds coldframe's masters for the program in which you stack; whether an ASIAIR stacks with them is not known.
+""",
+}
+"""Text for each program; see the pages in docs/programs/ for the sources."""
+
+
+def note(program: str) -> str:
+    """Return the README for a program."""
+    return f"{NOTES[program]}\n{_COMMON}"

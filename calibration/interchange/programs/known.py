@@ -1,0 +1,38 @@
+"""All programs whose rules are known."""
+
+from coldframe.calibration.interchange.programs.app import APP
+from coldframe.calibration.interchange.programs.dss import DSS
+from coldframe.calibration.interchange.programs.model import Program, Version
+from coldframe.calibration.interchange.programs.siril import SIRIL_1_2, SIRIL_1_4
+from coldframe.calibration.interchange.programs.wbpp import WBPP
+from coldframe.errors import ColdframeError
+
+PROGRAMS: tuple[Program, ...] = (SIRIL_1_2, SIRIL_1_4, WBPP, DSS, APP)
+
+
+class UnknownVersionError(ColdframeError):
+    """The rules of a version are not known; the message names the known ones."""
+
+
+def program_of(name: str, version: str | None = None) -> Program:
+    """Return the rules of a program, in the newest known version if none is given.
+
+    Raises
+    ------
+    UnknownVersionError
+        If the version is older than all known ones, or is not a version.
+    """
+    known = sorted((each for each in PROGRAMS if each.name == name), key=lambda each: each.since)
+    if version is None:
+        return known[-1]
+    wanted = _parts(version)
+    fitting = [each for each in known if wanted is not None and each.since <= wanted]
+    if not fitting:
+        oldest = ".".join(map(str, known[0].since))
+        raise UnknownVersionError(f"{version}: the rules of {known[0].title} are known from version {oldest} on")
+    return fitting[-1]
+
+
+def _parts(version: str) -> Version | None:
+    parts = version.split(".")
+    return tuple(int(part) for part in parts) if all(part.isdecimal() and part.isascii() for part in parts) else None

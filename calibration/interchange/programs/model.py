@@ -1,0 +1,231 @@
+"""The form of a program's rules."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from coldframe.config.frames import FrameKind
+
+Version = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a rule was read.
+
+    Attributes
+    ----------
+    work
+        Repository or file, so that the place can be found.
+    place
+        Function, table or line in it.
+    version
+        Version of the program that the source belongs to.
+    dated
+        Date of the release or of the commit.
+    """
+
+    work: str
+    place: str
+    version: str
+    dated: str
+
+    def __str__(self) -> str:
+        return f"{self.work}, {self.place} ({self.version}, {self.dated})"
+
+
+class Compared(StrEnum):
+    """A property by which a program tells groups apart."""
+
+    SIZE = "size"
+    BINNING = "binning"
+    FILTER = "filter"
+    EXPOSURE = "exposure"
+    GAIN = "gain"
+    MOSAIC = "colour filter array"
+    DEPTH = "colour depth"
+    FOLDER = "folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One statement about a program, with its source.
+
+    Attributes
+    ----------
+    name
+        Short name, by which traps refer to the rule.
+    says
+        The statement.
+    source
+        Where it was read; None if no source is known, so that the rule is an assumption.
+    """
+
+    name: str
+    says: str
+    source: Source | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """Exposures that a program takes as equal.
+
+    Attributes
+    ----------
+    seconds
+        Largest difference.
+    relative
+        Largest difference between exposures of at least 1 s, relative to the longer one.
+    reciprocal
+        Between exposures below 1 s: the difference of their reciprocals must be smaller than this, 1/s.
+    """
+
+    seconds: float = 0.0
+    relative: float = 0.0
+    reciprocal: float = 0.0
+
+    def equal(self, one_s: float, other_s: float) -> bool:
+        """Return whether the program takes two exposures as equal."""
+        difference = abs(one_s - other_s)
+        if difference <= self.seconds:
+            return True
+        if min(one_s, other_s) >= 1:
+            return difference <= self.relative * max(one_s, other_s)
+        if min(one_s, other_s) > 0 and max(one_s, other_s) < 1:
+            return abs(1 / one_s - 1 / other_s) < self.reciprocal
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a program reads a file.
+
+    Attributes
+    ----------
+    kind_words
+        Values of IMAGETYP in lower case without blanks, and the kinds that they mean; empty if it does not read them.
+    kind_folders
+        Names of folders that decide the kind, for programs that do not read IMAGETYP.
+    unknown_kind
+        The kind that a file without a known kind gets; None if it is ignored.
+    exposure, filter_name, binning, gain, mosaic
+        Keywords in the order of their preference; empty if the program does not read the value.
+    takes_last
+        True if the last keyword in the header wins, instead of the first in the order of preference.
+    missing_filter
+        Name of the group of frames without FILTER; None if the program does not name one.
+    path_keywords
+        True if names of folders and files may state keywords, such as GAIN_100.
+    master_in_path
+        True if a file whose path contains "master" is taken for a master.
+    master_suffixes
+        Suffixes of the only masters that the program accepts; None if it accepts any.
+    assumed_row_order
+        ROWORDER of files without it; None if unknown.
+    needs_float_range
+        True if 32-bit floats need DATAMIN and DATAMAX.
+    full_range_above
+        Images of floats whose highest value exceeds this are divided by 65,535; None if the program does not.
+    whole_gain
+        True if GAIN is read as a whole number.
+    kind_names
+        Names of files, without suffix, that decide the kind.
+    tab_folders
+        Beginning of the names of folders that stand for the group tabs of the program; empty if it has no tabs.
+    """
+
+    kind_words: Mapping[str, FrameKind]
+    kind_folders: Mapping[str, FrameKind]
+    unknown_kind: FrameKind | None
+    exposure: tuple[str, ...]
+    filter_name: tuple[str, ...]
+    binning: tuple[str, ...]
+    gain: tuple[str, ...]
+    mosaic: tuple[str, ...]
+    takes_last: bool = False
+    missing_filter: str | None = None
+    path_keywords: bool = False
+    master_in_path: bool = False
+    master_suffixes: frozenset[str] | None = None
+    assumed_row_order: str | None = None
+    needs_float_range: bool = False
+    full_range_above: float | None = None
+    whole_gain: bool = False
+    kind_names: Mapping[str, FrameKind] = field(default_factory=dict)
+    tab_folders: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """How a program groups the frames of one kind.
+
+    Attributes
+    ----------
+    compared
+        Properties that the frames of a group share.
+    tolerance
+        Exposures that count as equal.
+    master_tolerance
+        The same for masters.
+    """
+
+    compared: frozenset[Compared]
+    tolerance: Tolerance = Tolerance()
+    master_tolerance: Tolerance | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How a program chooses the group that calibrates frames.
+
+    Attributes
+    ----------
+    calibrated, with_kind
+        Kinds of the frames and of the group.
+    must_share
+        Properties that must be equal.
+    prefers
+        Properties of which as many as possible, in this order, are equal or nearest.
+    within_s
+        Largest difference of the exposures, if there is a bias group; None without a limit.
+    """
+
+    calibrated: FrameKind
+    with_kind: FrameKind
+    must_share: frozenset[Compared]
+    prefers: tuple[Compared, ...] = ()
+    within_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The rules of a program.
+
+    Attributes
+    ----------
+    name
+        Name on the command line.
+    title
+        Name for people.
+    since
+        First version for which the rules hold.
+    verified
+        Versions whose source or documentation was read; other versions are assumed to be the same.
+    reading, grouping, choices
+        The rules as data.
+    rules
+        The same rules as statements, with their sources.
+    """
+
+    name: str
+    title: str
+    since: Version
+    verified: tuple[str, ...]
+    reading: Reading
+    grouping: Mapping[FrameKind, Grouping]
+    choices: tuple[Choice, ...]
+    rules: tuple[Rule, ...]
+
+    def rule(self, name: str) -> Rule:
+        """Return the rule of a name; each name that the traps use exists in each program that can spring them."""
+        return next(rule for rule in self.rules if rule.name == name)

@@ -1,0 +1,133 @@
+"""PixInsight's WeightedBatchPreprocessing (WBPP)."""
+
+from dataclasses import replace
+
+from coldframe.calibration.interchange.programs.model import (
+    Choice,
+    Compared,
+    Grouping,
+    Program,
+    Reading,
+    Rule,
+    Source,
+    Tolerance,
+)
+from coldframe.config.frames import FrameKind
+
+_VERSION, _DATE = "3.0.1", "2026-05-10"
+
+DEFAULT_TOLERANCE_S = 10.0
+"""Exposure tolerance of darks as WBPP is delivered."""
+
+
+def _script(file: str, place: str) -> Source:
+    return Source(f"PixInsight script WeightedBatchPreprocessing, {file}", place, _VERSION, _DATE)
+
+
+_READING = Reading(
+    kind_words={
+        **dict.fromkeys(("bias", "biasframe", "masterbias"), FrameKind.BIAS),
+        **dict.fromkeys(("dark", "darkframe", "masterdark", "flatdark", "darkflat"), FrameKind.DARK),
+        **dict.fromkeys(("flat", "flatframe", "flatfield", "masterflat"), FrameKind.FLAT),
+        **dict.fromkeys(("light", "lightframe", "scienceframe", "science", "masterlight"), FrameKind.LIGHT),
+    },
+    kind_folders={
+        "bias": FrameKind.BIAS,
+        **dict.fromkeys(("dark", "darks"), FrameKind.DARK),
+        **dict.fromkeys(("flat", "flats"), FrameKind.FLAT),
+        **dict.fromkeys(("light", "lights"), FrameKind.LIGHT),
+    },
+    unknown_kind=FrameKind.LIGHT,
+    exposure=("EXPTIME", "EXPOSURE"),
+    filter_name=("FILTER", "INSFLNAM"),
+    binning=("XBINNING", "CCDBINX", "BINNING"),
+    gain=(),
+    mosaic=("BAYERPAT",),
+    takes_last=True,
+    missing_filter="NoFilter",
+    path_keywords=True,
+    master_in_path=True,
+    master_suffixes=frozenset({".xisf"}),
+)
+_SAME = frozenset({Compared.SIZE, Compared.BINNING})
+_WITH_FILTER = _SAME | {Compared.FILTER}
+_DARK_FLAT_S = 0.5
+_MASTERS = Tolerance(seconds=0.01)
+
+WBPP = Program(
+    name="wbpp",
+    title="PixInsight WBPP",
+    since=(2, 7),
+    verified=(_VERSION,),
+    reading=_READING,
+    grouping={
+        FrameKind.BIAS: Grouping(_SAME),
+        FrameKind.DARK: Grouping(_SAME | {Compared.EXPOSURE}, Tolerance(seconds=DEFAULT_TOLERANCE_S), _MASTERS),
+        FrameKind.FLAT: Grouping(_WITH_FILTER),
+        FrameKind.LIGHT: Grouping(
+            _WITH_FILTER | {Compared.MOSAIC, Compared.EXPOSURE},
+            Tolerance(seconds=2),
+        ),
+    },
+    choices=(
+        Choice(FrameKind.LIGHT, FrameKind.DARK, _SAME, (Compared.EXPOSURE,)),
+        Choice(FrameKind.LIGHT, FrameKind.FLAT, _WITH_FILTER | {Compared.MOSAIC}),
+        Choice(FrameKind.FLAT, FrameKind.DARK, _SAME, (Compared.EXPOSURE,), within_s=_DARK_FLAT_S),
+        Choice(FrameKind.FLAT, FrameKind.BIAS, _SAME),
+    ),
+    rules=(
+        Rule(
+            "kind",
+            "The kind is IMAGETYP, otherwise the last of bias, dark, flat, light in the path, otherwise light; a dark "
+            "flat is a dark.",
+            _script("BPP-Helper.js", "imageTypeFromKeyword, getImageTypeFromPath; BPP-StackEngine.js, addFile"),
+        ),
+        Rule(
+            "masters",
+            'A file is a master if IMAGETYP or any part of its path contains "master"; masters that are not XISF files '
+            "are refused.",
+            _script("BPP-StackEngine.js", "addFile; BPP-Helper.js, isMasterFromPath, isMasterFromKeyword"),
+        ),
+        Rule(
+            "grouping",
+            "Groups are told apart by size, binning, exposure (darks, lights), filter (flats, lights) and BAYERPAT "
+            "(lights), and by nothing else unless it is a grouping keyword: not by gain, offset or temperature.",
+            _script("BPP-FrameGroup.js", "sameParameters, keywordsMatchCount"),
+        ),
+        Rule(
+            "exposures",
+            "Raw darks within the exposure tolerance (10 s as delivered, at least 0.01 s), and lights within 2 s, "
+            "become one group; masters only within 0.01 s.",
+            _script("BPP-Global.js", "Defaults, Constants; BPP-StackEngine.js, findGroup"),
+        ),
+        Rule(
+            "keywords",
+            "A grouping keyword is read from the path (GAIN_100), otherwise from the header; a calibration group that "
+            "has one must have the light's value.",
+            _script("BPP-FileItem.js", "updateKeywords; BPP-CalibrationMatcher.js, getCompatibleCalibrationGroups"),
+        ),
+        Rule(
+            "filters",
+            "A frame without FILTER gets FILTER_... of its path, otherwise NoFilter; lights take only flats of the "
+            "same filter, and both or neither with BAYERPAT.",
+            _script("BPP-StackEngine.js", "addFile; BPP-CalibrationMatcher.js, getMasterFlatGroup"),
+        ),
+        Rule(
+            "nearest-dark",
+            "Lights take the dark of the nearest exposure, however far; it is scaled only if it is optimised.",
+            _script("BPP-CalibrationMatcher.js", "getMasterDarkGroup"),
+        ),
+        Rule(
+            "dark-flats",
+            "With a bias, flats take only a dark within 0.5 s of their exposure, otherwise the bias; without a bias, "
+            "they take the nearest dark.",
+            _script("BPP-CalibrationMatcher.js", "getCalibrationGroupsFor, getMasterDarkGroup"),
+        ),
+    ),
+)
+
+
+def with_tolerance(program: Program, seconds: float) -> Program:
+    """Return WBPP with a different exposure tolerance of darks, which is one of its settings."""
+    dark = replace(program.grouping[FrameKind.DARK], tolerance=Tolerance(seconds=max(seconds, _MASTERS.seconds)))
+    return replace(program, grouping={**program.grouping, FrameKind.DARK: dark})

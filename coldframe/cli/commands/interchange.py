@@ -1,0 +1,85 @@
+"""Commands that prepare files for other programs."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from coldframe.cli.options import LibraryOption, home_path
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON object for programs.")]
+
+
+def export(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", parser=home_path, help="Folder to write; existing files are kept.")
+    ],
+    program: Annotated[
+        Literal["siril", "wbpp", "dss", "app", "asiair"],
+        typer.Option("--for", help="Program whose folders, names and formats to use."),
+    ],
+    raw: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="NIGHT", parser=home_path, help="Also export the raw frames of this night. May be repeated."
+        ),
+    ] = None,
+    library: LibraryOption = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; show what the program would make of the export.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Export masters, and raw frames if you wish, in folders that another program groups rightly.
+
+    The files are hard links where the file system allows it, otherwise copies; nothing is overwritten. Masters are
+    converted where the program cannot read masters of 32-bit floats: to XISF for WBPP, to 16 bits for DeepSkyStacker.
+    README.txt lists the switches to set.
+
+    With --check, the exit code is 0 if there is nothing to report, and 1 if there are traps; see `coldframe lint`.
+    """
+    from coldframe.cli.export import Request, check_export, export_files
+
+    request = Request(program, library, tuple(raw or ()))
+    if check:
+        if program == "asiair":
+            raise typer.BadParameter("no rules are known for ASIAIR", param_hint="--check")
+        raise typer.Exit(check_export(folder, request, as_json=as_json))
+    if as_json:
+        raise typer.BadParameter("needs --check", param_hint="--json")
+    raise typer.Exit(export_files(folder, request))
+
+
+def lint(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", parser=home_path, help="Folder that you would give to the program.")
+    ],
+    program: Annotated[Literal["siril", "wbpp", "dss", "app"], typer.Option("--for", help="Program to judge for.")],
+    version: Annotated[
+        str | None, typer.Option("--for-version", metavar="N.N", help="Its version; default: the newest known.")
+    ] = None,
+    keyword: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEYWORD", help='WBPP: a grouping keyword that you set to "pre". May be repeated.'),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S", min=0, help="WBPP: the exposure tolerance of darks, seconds; default: 10, as in WBPP."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a program will group, merge or ignore, and every trap, before it happens.
+
+    coldframe reads the headers in the folder and its subfolders by the published rules of the program. Frames may come
+    from any camera program. Nothing is changed.
+
+    The exit code is 0 if there is nothing to report, 1 if there are traps or unreadable files, and 2 if the input is
+    invalid.
+    """
+    from coldframe.cli.lint import Request, lint_folder
+
+    if program != "wbpp" and (keyword or tolerance is not None):
+        raise typer.BadParameter("are settings of WBPP", param_hint="--keyword and --tolerance")
+    raise typer.Exit(lint_folder(folder, Request(program, version, tuple(keyword or ()), tolerance, as_json)))

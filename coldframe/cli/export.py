@@ -1,0 +1,118 @@
+"""`coldframe export`: masters and raw frames in the folders, and under the names, that other programs expect."""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from coldframe.calibration.files.durable import NotDurableError
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.image_file import SUFFIXES, read_image_header
+from coldframe.calibration.frames.names import under_one_name
+from coldframe.calibration.frames.setup import FrameSetup, fault_of_raw_frame, setup_of
+from coldframe.calibration.interchange.export import export
+from coldframe.calibration.interchange.layouts import Plan, arrange, parts, raw_sets
+from coldframe.calibration.interchange.linting import lint, planned_files
+from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.library import NoLibraryError, configured_camera_names, find_library, masters_of
+from coldframe.cli.lint import keywords_of, print_lints, rules_of
+from coldframe.errors import ColdframeError
+
+_NOT_FRAMES_OF_SETS = frozenset({"quarantine", "tuning", "checks", "masters"})
+"""Folders of a night whose frames belong to no set."""
+
+
+class NoNightError(ColdframeError):
+    """A folder contains no raw frames; the message names the folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to export.
+
+    Attributes
+    ----------
+    program
+        A key of `LAYOUTS`.
+    library
+        Folder of the library; None for the configured one.
+    raw
+        Nights whose raw frames are exported, too.
+    """
+
+    program: str
+    library: Path | None = None
+    raw: tuple[Path, ...] = ()
+
+
+def export_files(folder: Path, request: Request) -> ExitCode:
+    """Export masters and raw frames to a folder, and print the new files."""
+    try:
+        plan = planned(request)
+        made = export(plan, request.program, folder)
+    except (NoLibraryError, NoNightError, NotDurableError, FrameFileError) as error:
+        print(error, file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    for path, reason in plan.left_out:
+        print(f"{path}: left out: {reason}", file=sys.stderr)
+    for path in made:
+        print(path)
+    if not made:
+        print(f"{folder}: nothing new to export", file=sys.stderr)
+    return ExitCode.DONE
+
+
+def check_export(folder: Path, request: Request, *, as_json: bool) -> ExitCode:
+    """Print what the program would make of an export, which is not written; return 1 if there are traps.
+
+    The recommended settings of the program count as set. What its user loads at one time is judged together.
+    """
+    try:
+        plan = planned(request)
+        results = [
+            lint(rules_of(request.program, recommended=True), planned_files(part, folder), keywords_of(request.program))
+            for part in parts(plan, request.program)
+        ]
+    except (NoLibraryError, NoNightError, FrameFileError) as error:
+        print(error, file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    for path, reason in plan.left_out:
+        print(f"{path}: left out: {reason}", file=sys.stderr)
+    print_lints(results, folder, as_json=as_json)
+    return ExitCode.INCOMPLETE if any(each.traps for each in results) else ExitCode.DONE
+
+
+def planned(request: Request) -> Plan:
+    """Return the plan of an export.
+
+    Raises
+    ------
+    NoLibraryError
+        If there is no library.
+    NoNightError
+        If a night has no raw frames.
+    """
+    masters = masters_of(find_library(request.library).catalogue())
+    return arrange(request.program, masters, raw_sets(_raw_frames(request.raw)))
+
+
+def _raw_frames(nights: Iterable[Path]) -> dict[Path, FrameSetup]:
+    """Return the setups of all raw frames of nights; frames that were set aside are not among them."""
+    names = configured_camera_names()
+    found: dict[Path, FrameSetup] = {}
+    for night in nights:
+        frames = {}
+        for path in sorted(night.rglob("*")):
+            if path.suffix.lower() not in SUFFIXES or _NOT_FRAMES_OF_SETS & set(path.relative_to(night).parts[:-1]):
+                continue
+            try:
+                header = read_image_header(path)
+            except FrameFileError as error:
+                print(f"{error}: left out", file=sys.stderr)
+                continue
+            if fault_of_raw_frame(header) is None:
+                frames[path] = under_one_name(setup_of(header), names)
+        if not frames:
+            raise NoNightError(f"{night}: there are no raw frames here; name the folder of a night")
+        found |= frames
+    return found

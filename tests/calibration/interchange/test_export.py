@@ -1,0 +1,221 @@
+import struct
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from coldframe.calibration.files.cards import HeaderValue
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.interchange.export import export
+from coldframe.calibration.interchange.layouts import LAYOUTS, arrange, raw_sets
+from coldframe.calibration.interchange.notes import NOTES
+from coldframe.calibration.interchange.xisf import read_xisf_header, write_xisf
+from coldframe.config.frames import FrameKind
+from tests.calibration.interchange.builders import SHAPE, raw, setups, tree, write
+
+
+@pytest.fixture
+def masters(tmp_path: Path) -> list[Path]:
+    folder = tmp_path / "library"
+    return [
+        write(folder, FrameKind.BIAS, level=500, exposure_s=0),
+        write(folder, FrameKind.DARK, level=600),
+        write(folder, FrameKind.DARK, level=510, exposure_s=0.5),
+        write(folder, FrameKind.FLAT, level=1, filter_name="Ha"),
+        write(folder, FrameKind.FLAT, level=1, filter_name="L"),
+        write(folder, FrameKind.DARK_FLAT, level=520, exposure_s=1.0, filter_name="L"),
+    ]
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> list[Path]:
+    folder = tmp_path / "2026-11-22"
+    return [
+        *(raw(folder / "biases" / f"b{number}.fits", "bias", EXPTIME=0.0) for number in (1, 2)),
+        *(raw(folder / "darks" / f"d{number}.fits", "dark") for number in (1, 2)),
+        *(raw(folder / "flats" / f"f{number}.fits", "flat", EXPTIME=2.0, FILTER="L") for number in (1, 2)),
+        raw(folder / "dark-flats" / "df1.fits", "dark", EXPTIME=2.0, CFROLE="DARKFLAT", FILTER="L"),
+    ]
+
+
+def exported(program: str, target: Path, masters: list[Path], night: list[Path]) -> list[Path]:
+    return export(arrange(program, setups(*masters), raw_sets(setups(*night))), program, target)
+
+
+def test_siril_gets_its_script_names(masters: list[Path], tmp_path: Path) -> None:
+    target = tmp_path / "siril"
+    made = exported("siril", target, masters, [])
+    assert tree(target) == {"README.txt"} | {
+        f"ASI2600MM_G100_O50_-10C_{exposure}_1x1_{name}/masters/{file}.fit"
+        for exposure in ("300s", "0.5s")
+        for name in ("Ha", "L")
+        for file in ("bias_stacked", "dark_stacked", "pp_flat_stacked")
+    }
+    assert len(made) == 12
+    half = target / "ASI2600MM_G100_O50_-10C_0.5s_1x1_L" / "masters"
+    assert (half / "dark_stacked.fit").samefile(masters[2])
+    assert exported("siril", target, masters, []) == []
+
+
+def test_siril_gets_darks_without_flats(masters: list[Path], tmp_path: Path) -> None:
+    exported("siril", tmp_path / "siril", masters[1:2], [])
+    assert tree(tmp_path / "siril") == {
+        "README.txt",
+        "ASI2600MM_G100_O50_-10C_300s_1x1/masters/dark_stacked.fit",
+    }
+
+
+def test_siril_gets_raw_frames_in_a_folder_without_masters(night: list[Path], tmp_path: Path) -> None:
+    exported("siril", tmp_path / "siril", [], night)
+    folder = "ASI2600MM_G100_O50_-10C_300s_1x1_L_raw"
+    assert tree(tmp_path / "siril") == {"README.txt"} | {
+        f"{folder}/{name}"
+        for name in (
+            "biases/b1.fits", "biases/b2.fits", "darks/d1.fits", "darks/d2.fits", "flats/f1.fits", "flats/f2.fits",
+            "darkflats/df1.fits",
+        )
+    }  # fmt: skip
+    assert (tmp_path / "siril" / folder / "flats" / "f1.fits").samefile(night[4])
+
+
+def test_wbpp_gets_xisf_masters_and_keywords_in_paths(masters: list[Path], night: list[Path], tmp_path: Path) -> None:
+    target = tmp_path / "wbpp"
+    masters.append(write(tmp_path / "library", FrameKind.DARK, level=700, setpoint_c=0.0))
+    exported("wbpp", target, masters, night)
+    cold = "ASI2600MM/GAIN_100_OFFSET_50_TEMP_-10"
+    assert {Path(name).parent.as_posix() for name in tree(target)} == {
+        ".",
+        "ASI2600MM/GAIN_100_OFFSET_50_TEMP_0/darks/BINNING_1/EXPTIME_300",
+        *(
+            f"{cold}/{folder}"
+            for folder in (
+                "biases/BINNING_1", "darks/BINNING_1/EXPTIME_300", "darks/BINNING_1/EXPTIME_0.5",
+                "flats/BINNING_1/FILTER_Ha", "flats/BINNING_1/FILTER_L",
+                "raw/biases/BINNING_1", "raw/darks/BINNING_1/EXPTIME_300", "raw/darks/BINNING_1/EXPTIME_2",
+                "raw/flats/BINNING_1/FILTER_L",
+            )
+        ),
+    }  # fmt: skip
+    assert not any("master" in name.lower() for name in tree(target) if "/raw/" in name)
+    dark = next(path for path in target.rglob("*_300s_*.xisf") if "TEMP_-10" in str(path))
+    header = read_xisf_header(dark)
+    assert (header["IMAGETYP"], header["EXPTIME"], header["GAIN"], header["BITPIX"]) == ("Master Dark", 300.0, 100, -32)
+    assert (header["NAXIS1"], header["NAXIS2"]) == SHAPE[::-1]
+
+
+def xisf_image(path: Path) -> tuple[ET.Element, np.ndarray]:
+    """Read an XISF file by the specification, with code of its own."""
+    content = path.read_bytes()
+    signature, length = struct.unpack("<8sI", content[:12])
+    assert signature == b"XISF0100"
+    root = ET.fromstring(content[16 : 16 + length])
+    image = root.find("{http://www.pixinsight.com/xisf}Image")
+    assert image is not None
+    _, begin, size = image.get("location", "").split(":")
+    width, height, channels = map(int, image.get("geometry", "").split(":"))
+    assert channels == 1
+    assert int(begin) + int(size) == len(content)
+    assert int(begin) >= 16 + length
+    pixels = np.frombuffer(content[int(begin) : int(begin) + int(size)], "<f4").reshape(height, width)
+    return image, pixels
+
+
+def test_the_pixels_of_xisf_masters_are_fractions(masters: list[Path], tmp_path: Path) -> None:
+    exported("wbpp", tmp_path / "wbpp", masters, [])
+    image, dark = xisf_image(next((tmp_path / "wbpp").rglob("MasterDark_*_300s_*.xisf")))
+    assert (image.get("imageType"), image.get("bounds"), image.get("colorSpace")) == ("MasterDark", "0:1", "Gray")
+    assert dark[0, 0] * 65535 == pytest.approx(600, rel=1e-6)
+    assert dark[3, 5] * 65535 == pytest.approx(900, rel=1e-6)
+    image, flat = xisf_image(next((tmp_path / "wbpp").rglob("MasterFlat_*_Ha.xisf")))
+    assert image.get("imageType") == "MasterFlat"
+    assert flat.mean() == pytest.approx(0.5, rel=1e-6)
+    assert flat[3, 5] / flat[0, 0] == pytest.approx(1.5, rel=1e-6)
+
+
+def test_dss_gets_masters_of_16_bits(masters: list[Path], tmp_path: Path) -> None:
+    target = tmp_path / "dss"
+    exported("dss", target, masters, [])
+    assert {Path(name).parent.as_posix() for name in tree(target)} == {"."} | {
+        f"ASI2600MM_G100_O50_-10C_1x1/{folder}"
+        for folder in (
+            "main_group/biases", "main_group/darks_300s", "main_group/darks_0.5s", "group_Ha/flats", "group_L/flats",
+        )
+    }  # fmt: skip
+    with fits.open(next(target.rglob("MasterDark_*_300s_*.fits")), checksum=True) as file:
+        assert file[0].header["BITPIX"] == 16
+        assert file[0].header["EXPTIME"] == 300
+        assert (int(file[0].data[0, 0]), int(file[0].data[3, 5])) == (600, 900)
+
+
+def test_app_and_asiair_get_links(masters: list[Path], night: list[Path], tmp_path: Path) -> None:
+    exported("app", tmp_path / "app", masters, night)
+    assert (tmp_path / "app/ASI2600MM_G100_O50_-10C_1x1/flats/Ha" / masters[3].name).samefile(masters[3])
+    exported("asiair", tmp_path / "asiair", masters, night)
+    names = tree(tmp_path / "asiair" / "Autorun")
+    assert "Dark/Dark_300.0s_Bin1_2600MM_gain100_20261122-040000_-10.0C_0001.fit" in names
+    assert "Flat/Flat_2.0s_Bin1_2600MM_gain100_20261122-040000_-10.0C_L_0002.fit" in names
+    assert len(names) == len(night)
+
+
+def test_bias_subtracted_and_replaced_masters_are_left_out(tmp_path: Path) -> None:
+    old, new = write(tmp_path / "old"), write(tmp_path / "new", days=40)
+    without_bias = write(tmp_path / "cut", exposure_s=60)
+    with fits.open(without_bias, mode="update") as file:
+        file[0].header["CALSTAT"] = "B"
+    plan = arrange("app", setups(old, new, without_bias), {})
+    assert [placed.source for placed in plan.files] == [new]
+    assert {path for path, _ in plan.left_out} == {old, without_bias}
+
+
+@pytest.mark.parametrize("program", LAYOUTS)
+def test_nothing_is_overwritten(program: str, masters: list[Path], night: list[Path], tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    made = exported(program, target, masters, night)
+    for path in (*made, target / "README.txt"):
+        path.unlink()
+        path.write_bytes(b"mine")
+    assert exported(program, target, masters, night) == []
+    assert {path.read_bytes() for path in target.rglob("*") if path.is_file()} == {b"mine"}
+
+
+def test_every_program_has_a_note() -> None:
+    assert set(NOTES) == set(LAYOUTS)
+    assert all(line == line.rstrip() and len(line) <= 120 for text in NOTES.values() for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"SIMPLE  =                    T",
+        b"XISF0100\xff\xff\xff\xff\0\0\0\0",
+        b"XISF0100\x04\0\0\0\0\0\0\0<a/>",
+        b"XISF0100\x04\0\0\0\0\0\0\0<a/<",
+        b"XISF0100\x40\0\0\0\0\0\0\0" + "<!DOCTYPE a [<!ENTITY b 'c'>]><a/>".encode("utf-16"),
+        b"XISF0100\x20\0\0\0\0\0\0\0<!DOCTYPE a [<!ENTITY b 'c'>]><a/>",
+    ],
+)
+def test_damaged_xisf_files_are_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.xisf"
+    path.write_bytes(content)
+    with pytest.raises(FrameFileError):
+        read_xisf_header(path)
+
+
+HEADER: dict[str, HeaderValue] = {
+    "FILTER": 'O\'III <5> & "more"',
+    "GAIN": -3,
+    "EXPTIME": 0.5,
+    "SIMPLE": True,
+    "FLAG": False,
+}
+
+
+def test_xisf_headers_keep_their_values(tmp_path: Path) -> None:
+    write_xisf(tmp_path / "a.xisf", np.zeros((2, 3), np.float32), HEADER, "MasterFlat")
+    assert read_xisf_header(tmp_path / "a.xisf") == {
+        "FILTER": "O'III <5> & \"more\"", "GAIN": -3, "EXPTIME": 0.5, "FLAG": False,
+        "BITPIX": -32, "NAXIS": 2, "NAXIS1": 3, "NAXIS2": 2,
+    }  # fmt: skip
