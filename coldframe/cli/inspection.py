@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coldframe.calibration.diagnosis.findings import Finding
+from coldframe.calibration.files import xisf_file
 from coldframe.calibration.files.durable import NotDurableError, write_durably
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import PLAIN_SUFFIXES, UINT16_STORAGES, ImageFile, open_image, uint16_pixels
@@ -156,7 +157,7 @@ def _statistics(found: FrameStatistics) -> Iterator[tuple[str, str]]:
 
 def _uncertainty(image: ImageFile) -> Iterator[tuple[str, str]]:
     """Yield the content of a master's extensions; nothing for a compressed file or a file without extensions."""
-    if image.path.suffix.lower() not in PLAIN_SUFFIXES or is_single_frame(image.header):
+    if image.path.suffix.lower() not in PLAIN_SUFFIXES | {xisf_file.SUFFIX} or is_single_frame(image.header):
         return
     try:
         planes = read_master(image.path)
@@ -167,7 +168,7 @@ def _uncertainty(image: ImageFile) -> Iterator[tuple[str, str]]:
 
 def _findings(image: ImageFile) -> list[Finding]:
     """Return what a master shows by itself; nothing for frames and compressed files."""
-    if image.path.suffix.lower() not in PLAIN_SUFFIXES or is_single_frame(image.header):
+    if image.path.suffix.lower() not in PLAIN_SUFFIXES | {xisf_file.SUFFIX} or is_single_frame(image.header):
         return []
     return findings_of_file(image.path)
 
