@@ -23,6 +23,7 @@ def write_dng(
     exposure: tuple[int, int] = (30, 1),
     taken: str = "2026:11:20 22:10:05",
     zone: str | None = "+00:00",
+    subsecond: str | None = None,
     model: str = "Coldframe D1",
     active: tuple[int, int, int, int] | None = None,
     claimed: tuple[int, int] | None = None,
@@ -45,6 +46,8 @@ def write_dng(
     ]
     if zone is not None:
         exif.append((36881, ASCII, zone))
+    if subsecond is not None:
+        exif.append((37521, ASCII, subsecond))
     image: list[Entry] = [
         (254, LONG, [0]),
         (256, LONG, [width]),
