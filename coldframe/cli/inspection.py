@@ -41,7 +41,7 @@ PICTURE_ROWS = 24
 
 
 def inspect_file(path: Path, output: Path | None, extension: Extension | None = None) -> ExitCode:
-    """Print the properties of a FITS image, its figures, histogram and picture; also write the picture if requested.
+    """Print the properties of an image, its figures, histogram and picture; also write the picture if requested.
 
     Parameters
     ----------
