@@ -27,7 +27,7 @@ from coldframe.calibration.files.raw_file import decode_raw
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.unpacking import Extension, Form, Reader, form_of, stored_form
 from coldframe.calibration.files.xisf_pixels import decode_xisf
-from coldframe.errors import EXTRAS
+from coldframe.errors import EXTRAS, MissingPackageError
 
 _LIBRARIES = {
     Reader.ASTROPY: ("astropy.io.fits",),
@@ -123,6 +123,8 @@ def _answer(request: Request) -> None:
             answer = _READERS[request["reader"]](path, request)
     except FrameFileError as error:
         _send({"fault": error.what})
+    except MissingPackageError as error:
+        _send({"absent": error.package})
     else:
         _send(answer)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.unpacking import form_of, stored_form
+from coldframe.errors import MissingPackageError
 
 _BAND_PIXELS = 1 << 20
 
@@ -75,16 +76,29 @@ def _bands(file: BufferedReader, request: Mapping[str, Any], path: Path) -> Iter
 
 
 def _decompressed(stored: bytes, codec: str, length: int, path: Path) -> bytes:
-    """Return exactly `length` bytes; ask the decompressor for no more."""
-    if codec == "zlib":
-        unpacked: bytes = zlib.decompressobj().decompress(stored, length)
-    elif codec in {"lz4", "lz4hc"}:
-        import lz4.block  # noqa: PLC0415 - an optional package
+    """Return exactly `length` bytes; ask the decompressor for no more.
 
+    Raises
+    ------
+    FrameFileError
+        If the stored bytes give fewer, or announce more.
+    MissingPackageError
+        If the package of the decompressor cannot be imported.
+    """
+    unpacked: bytes
+    if codec == "zlib":
+        unpacked = zlib.decompressobj().decompress(stored, length)
+    elif codec in {"lz4", "lz4hc"}:
+        try:
+            import lz4.block  # noqa: PLC0415 - an optional package
+        except ImportError as error:
+            raise MissingPackageError("lz4") from error
         unpacked = lz4.block.decompress(stored, uncompressed_size=length)
     else:
-        import zstandard  # noqa: PLC0415 - an optional package
-
+        try:
+            import zstandard  # noqa: PLC0415 - an optional package
+        except ImportError as error:
+            raise MissingPackageError("zstandard") from error
         if zstandard.frame_content_size(stored) not in {-1, length}:
             raise FrameFileError(path, "damaged: its compressed pixels announce a different length")
         unpacked = zstandard.ZstdDecompressor().decompress(stored, max_output_size=length)

@@ -27,7 +27,7 @@ from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setu
 from coldframe.calibration.library.index import LibraryIndex, OpenIndex, Stamp
 from coldframe.calibration.masters.reading import file_digest, integrity_fault, read_master_header
 from coldframe.config.frames import FrameKind
-from coldframe.errors import ColdframeError
+from coldframe.errors import ColdframeError, MissingPackageError
 
 INDEX = "index.sqlite"
 
@@ -134,6 +134,9 @@ class Library:
                     header = self._header(path, index)
                 except FrameFileError as error:
                     faults[path] = error.what
+                    continue
+                except MissingPackageError as error:
+                    faults[path] = str(error)
                     continue
                 except OSError as error:
                     faults[path] = error.strerror or str(error)

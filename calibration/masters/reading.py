@@ -18,6 +18,7 @@ from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.config.frames import FrameKind
+from coldframe.errors import MissingPackageError
 
 F32 = NDArray[np.float32]
 
@@ -260,6 +261,8 @@ def integrity_fault(path: Path) -> str | None:
                 return f"image {number}: {fault}"
     except FrameFileError as error:
         return error.what
+    except MissingPackageError as error:
+        return str(error)
     return None
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
 from coldframe.calibration.masters.reading import read_master
+from coldframe.capture.planning.read_lights import NoLightsError, read_lights
 from coldframe.cli import app
 from coldframe.cli.exit_codes import ExitCode
 from tests.camera_raws import write_dng
@@ -241,3 +242,21 @@ def test_help_and_frames_in_fits_import_none_of_it() -> None:
     subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     alone = "import sys; import coldframe.cli; assert 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", alone], check=True)
+
+
+def test_a_night_goes_on_with_the_lights_that_need_no_extra(
+    night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(night / "lights" / "lights800_0.dng", tmp_path)
+    header = fits.Header({"INSTRUME": "Coldframe D1", "EXPTIME": 120.0, "ISOSPEED": 800}.items())
+    fits.PrimaryHDU(frame("lights", 800, 1), header).writeto(tmp_path / "light.fits")
+    monkeypatch.setattr("coldframe.calibration.files.unpacking.find_spec", lambda _: None)
+
+    lights = read_lights(tmp_path, ["Coldframe D1"])
+
+    assert [path.name for path in lights.setups] == ["light.fits"]
+    assert sum(lights.set_aside.values()) == 1
+    assert not lights.faults
+    (tmp_path / "light.fits").unlink()
+    with pytest.raises(NoLightsError, match=r"coldframe\[raw\]"):
+        read_lights(tmp_path, ["Coldframe D1"])

@@ -1,6 +1,7 @@
 """XISF files: what PixInsight and N.I.N.A. write is read, and damaged files end in one line."""
 
 import hashlib
+import random
 import zlib
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,14 @@ import pytest
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import UINT16_STORAGES, open_image, read_image_header
 from coldframe.calibration.frames.setup import setup_of
+from coldframe.calibration.library.library import Library
 from coldframe.calibration.masters.reading import integrity_fault, read_adu_master, read_master
 from coldframe.config.frames import FrameKind
 from coldframe.errors import MissingPackageError
 from tests.xisf_files import DATA_AT, keywords, properties, write_xisf
+
+for package in ("lz4", "zstandard"):
+    pytest.importorskip(package, reason=f"{package} is not installed: pip install 'coldframe[xisf]'")
 
 RNG = np.random.default_rng(5)
 FRAME = RNG.integers(0, 65536, (60, 70)).astype(np.uint16)
@@ -219,6 +224,35 @@ def test_a_different_format_or_a_huge_header_is_refused(tmp_path: Path) -> None:
     path.write_bytes(text[:8] + b"\xff\xff\xff\xff" + text[12:])
     with pytest.raises(FrameFileError, match="announces a header"):
         read_image_header(path)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_damage_ends_in_one_line_or_in_pixels(tmp_path: Path, seed: int) -> None:
+    packed = zlib.compress(FRAME.tobytes())
+    compressed = {"data": packed, "attributes": {"compression": f"zlib:{FRAME.nbytes}"}}
+    path = write_xisf(tmp_path / "a.xisf", FRAME, inside=keywords(EXPTIME="1"), **(compressed if seed % 2 else {}))  # type: ignore[arg-type]
+    text, chance = bytearray(path.read_bytes()), random.Random(seed)
+    for _ in range(chance.randrange(1, 4)):
+        place = chance.randrange(600) if chance.random() < 0.8 else chance.randrange(len(text))
+        text[place] = chance.randrange(32, 127)
+    path.write_bytes(text)
+
+    try:
+        open_image(path, tmp_path)
+    except FrameFileError as error:
+        assert "\n" not in str(error)  # noqa: PT017 - damage may also leave a readable file
+
+
+def test_a_master_in_the_library_whose_codec_is_missing_is_a_fault_of_that_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_xisf(tmp_path / "a.xisf", FRAME, attributes={"compression": f"lz4:{FRAME.nbytes}"})
+    monkeypatch.setattr("coldframe.calibration.files.unpacking.find_spec", lambda _: None)
+
+    catalogue = Library(tmp_path).catalogue()
+
+    assert (list(catalogue.headers), list(catalogue.faults)) == ([], [path])
+    assert "coldframe[xisf]" in (integrity_fault(path) or "")
 
 
 def test_an_extension_cannot_be_chosen(tmp_path: Path) -> None:
