@@ -59,13 +59,7 @@ def _bands(file: BufferedReader, request: Mapping[str, Any], path: Path) -> Iter
                 raise FrameFileError(path, "became shorter while it was read")
             yield np.frombuffer(piece, stored_type).astype(native)
         return
-    unpacked = np.empty(sum(length for _, length in request["parts"]), np.uint8)
-    filled = 0
-    for stored_bytes, length in request["parts"]:
-        unpacked[filled : filled + length] = np.frombuffer(
-            _decompressed(file.read(stored_bytes), request["codec"], length, path), np.uint8
-        )
-        filled += length
+    unpacked = _unpacked(file, request, path)
     item_bytes = request["item_bytes"]
     if item_bytes not in {1, stored_type.itemsize}:
         raise FrameFileError(path, f"damaged: bytes of {item_bytes}-byte items are shuffled, its pixels are different")
@@ -73,6 +67,20 @@ def _bands(file: BufferedReader, request: Mapping[str, Any], path: Path) -> Iter
     for start in range(0, planes.shape[1], step := _BAND_PIXELS * stored_type.itemsize):
         together = np.ascontiguousarray(planes[:, start : start + step].T)
         yield together.reshape(-1).view(stored_type).astype(native)
+
+
+def _unpacked(file: BufferedReader, request: Mapping[str, Any], path: Path) -> NDArray[np.uint8]:
+    """Return the bytes of all subblocks; a single one is not copied."""
+    parts = request["parts"]
+    if len(parts) == 1:
+        return np.frombuffer(_decompressed(file.read(parts[0][0]), request["codec"], parts[0][1], path), np.uint8)
+    unpacked = np.empty(sum(length for _, length in parts), np.uint8)
+    filled = 0
+    for stored_bytes, length in parts:
+        piece = _decompressed(file.read(stored_bytes), request["codec"], length, path)
+        unpacked[filled : filled + length] = np.frombuffer(piece, np.uint8)
+        filled += length
+    return unpacked
 
 
 def _decompressed(stored: bytes, codec: str, length: int, path: Path) -> bytes:
