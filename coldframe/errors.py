@@ -1,5 +1,34 @@
-"""The base class of all exceptions that coldframe defines."""
+"""The base class of all exceptions that coldframe defines, and the error of a missing optional package."""
 
 
 class ColdframeError(Exception):
     """Base class of coldframe's exceptions, with which scripts can catch all of them in one clause."""
+
+
+EXTRAS = {
+    "rawpy": ("raw", "camera raws"),
+    "lz4": ("xisf", "XISF files compressed with LZ4"),
+    "zstandard": ("xisf", "XISF files compressed with Zstandard"),
+}
+"""The extra that installs each optional package, and the files that need it."""
+
+
+class MissingPackageError(ColdframeError):
+    """Files need an optional package that is not installed.
+
+    It applies to all files of a format, so it ends a command, where an error in one file does not.
+
+    Attributes
+    ----------
+    package
+        Name of the package, a key of `EXTRAS`.
+    """
+
+    def __init__(self, package: str) -> None:
+        extra, files = EXTRAS[package]
+        super().__init__(f"{files} need {package}, which is not installed: pip install 'coldframe[{extra}]'")
+        self.package = package
+
+    def __reduce__(self) -> tuple[type["MissingPackageError"], tuple[str]]:
+        # By default, pickle rebuilds an exception from its message.
+        return type(self), (self.package,)

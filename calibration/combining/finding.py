@@ -13,7 +13,9 @@ class NothingFoundError(ColdframeError):
 
 
 def find_files(names: Iterable[str]) -> list[Path]:
-    """Return the named files, the FITS files in named folders, and the files that match patterns, without repetitions.
+    """Return the named files, the images in named folders, and the files that match patterns, without repetitions.
+
+    Images are FITS files, XISF files and camera raws.
 
     Raises
     ------
@@ -40,9 +42,7 @@ def _files_named(name: str) -> list[Path]:
     if path.is_dir():
         files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in SUFFIXES and file.is_file()]
         if not files:
-            raise NothingFoundError(
-                f"{name}: no FITS files in this folder ({', '.join(sorted(SUFFIXES))}){_instead(path)}"
-            )
+            raise NothingFoundError(f"{name}: no FITS, XISF or camera raw files in this folder{_instead(path)}")
         return files
     if path.exists() or not set(name) & set("*?["):
         return [path]
@@ -53,7 +53,7 @@ def _files_named(name: str) -> list[Path]:
 
 
 def _instead(folder: Path) -> str:
-    """Return the advice to the user about a folder without FITS files."""
+    """Return the advice to the user about a folder without images that are read."""
     others = Counter(UNREAD_FORMATS.get(file.suffix.lower()) for file in folder.iterdir())
     unread = ", ".join(f"{count} {name}" for name, count in others.items() if name is not None)
     below = "; name the folders in it instead" if any(each.is_dir() for each in folder.iterdir()) else ""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.errors import MissingPackageError
 
 _LONGEST_REASON = 200
 
@@ -24,12 +25,14 @@ def damage_reported(path: Path) -> Iterator[None]:
     ------
     FrameFileError
         If the block raises any exception; the message is one line.
+    MissingPackageError
+        If the block raises it.
     """
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             yield
-    except FrameFileError:
+    except (FrameFileError, MissingPackageError):
         raise
     except OSError as error:
         raise FrameFileError(path, error.strerror or _reason(error)) from error

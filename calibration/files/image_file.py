@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.files import raw_file, xisf_file
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.damage import damage_reported
 from coldframe.calibration.files.extensions import chosen_header, require_one_image, without_pixel_cards
@@ -32,14 +33,11 @@ from coldframe.calibration.files.unpacking import (
 )
 
 PLAIN_SUFFIXES = frozenset({".fits", ".fit", ".fts"})
-SUFFIXES = PLAIN_SUFFIXES | {".fz", ".gz"}
+_PACKED_SUFFIXES = frozenset({".fz", ".gz"})
+SUFFIXES = PLAIN_SUFFIXES | _PACKED_SUFFIXES | {xisf_file.SUFFIX} | raw_file.SUFFIXES
 """Suffixes of the files that are read from a folder."""
 
-UNREAD_FORMATS = {
-    ".xisf": "XISF",
-    **dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".dng", ".rw2", ".pef"), "camera raw"),
-    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
-}
+UNREAD_FORMATS = dict.fromkeys((".tif", ".tiff"), "TIFF")
 """Formats of frames that coldframe does not read, by the suffix of the file."""
 
 UINT16_STORAGES = frozenset({(8, 0, 1), (16, 0, 1), (16, BZERO, 1)})
@@ -193,10 +191,11 @@ def open_image(path: Path, unpacked_in: Path, extension: Extension | None = None
     Parameters
     ----------
     path
-        A FITS file, which may be compressed with gzip or in tiles (fpack). The image may be the first HDU or, after an
-        empty first HDU, the only image in the others. Further axes of length 1 are allowed.
+        A FITS file, which may be compressed with gzip or in tiles (fpack), an XISF file or a camera raw. In FITS, the
+        image may be the first HDU or, after an empty first HDU, the only image in the others. Further axes of length 1
+        are allowed.
     unpacked_in
-        Folder for the copy of a compressed file.
+        Folder for the copy of a compressed file, and of formats other than FITS.
     extension
         Which image of a file with several images to open; see `Extension`.
 
@@ -205,12 +204,38 @@ def open_image(path: Path, unpacked_in: Path, extension: Extension | None = None
     FrameFileError
         If the file is not a regular file, is damaged, contains no plane image, or several of them and `extension` is
         None; if a value is not finite or exceeds the range of a 32-bit float, or a signed word is negative.
+    MissingPackageError
+        If the format needs a package that is not installed.
     """
     require_known_format(path)
     with damage_reported(path):
+        if not _is_fits(path):
+            image = _converted(path, unpacked_in, extension)
+            _check_values(image)
+            return image
         image = _opened(path, unpacked_in) if extension is None else _chosen_image(path, extension, unpacked_in)
         _check_values(image)
         return image
+
+
+def _is_fits(path: Path) -> bool:
+    """Return False for files whose suffix belongs to a different format."""
+    return path.suffix.lower() not in raw_file.SUFFIXES | {xisf_file.SUFFIX}
+
+
+def _converted(path: Path, folder: Path, extension: Extension | None) -> ImageFile:
+    """Open the image of a file that is not FITS."""
+    _require_no_extension(path, extension)
+    if path.suffix.lower() == xisf_file.SUFFIX:
+        image, stored, bits, zero, scale = xisf_file.unpack_xisf(path, folder)
+        return ImageFile(path, stored, 0, image.shape, bits, zero, scale, image.header)
+    header, stored, bits, zero = raw_file.unpack_raw(path, folder)
+    return ImageFile(path, stored, 0, (_length(header, 2, path), _length(header, 1, path)), bits, zero, 1, header)
+
+
+def _require_no_extension(path: Path, extension: Extension | None) -> None:
+    if extension is not None:
+        raise FrameFileError(path, "only FITS files have extensions: leave out --extension")
 
 
 def _opened(path: Path, unpacked_in: Path) -> ImageFile:
@@ -230,8 +255,7 @@ def without_packed_copies(paths: Iterable[Path]) -> tuple[list[Path], list[Path]
     A copy is recognised by its name, such as light.fits.fz beside light.fits.
     """
     every = dict.fromkeys(paths)
-    packed = SUFFIXES - PLAIN_SUFFIXES
-    copies = [path for path in every if path.suffix.lower() in packed and path.with_suffix("") in every]
+    copies = [path for path in every if path.suffix.lower() in _PACKED_SUFFIXES and path.with_suffix("") in every]
     return [path for path in every if path not in copies], copies
 
 
@@ -245,7 +269,7 @@ def require_known_format(path: Path) -> None:
     """
     format_name = UNREAD_FORMATS.get(path.suffix.lower())
     if format_name is not None:
-        raise FrameFileError(path, f"{format_name} files are not read: convert it to FITS")
+        raise FrameFileError(path, f"{format_name} files are not read: name the camera raw, or convert it to FITS")
 
 
 def read_image_header(path: Path, extension: Extension | None = None) -> dict[str, HeaderValue]:
@@ -255,9 +279,15 @@ def read_image_header(path: Path, extension: Extension | None = None) -> dict[st
     ------
     FrameFileError
         If the file cannot be read, or contains no plane image, or several of them and `extension` is None.
+    MissingPackageError
+        If the format needs a package that is not installed.
     """
     require_known_format(path)
     with damage_reported(path):
+        if not _is_fits(path):
+            _require_no_extension(path, extension)
+            is_xisf = path.suffix.lower() == xisf_file.SUFFIX
+            return xisf_file.read_xisf(path).header if is_xisf else raw_file.read_raw_header(path)
         if extension is not None:
             return chosen_header(path, extension)
         try:

@@ -1,4 +1,4 @@
-"""Unpacking of images that are compressed with gzip or in tiles (fpack).
+"""Unpacking of images that are compressed with gzip or in tiles (fpack), and of formats other than FITS.
 
 The header announces the size of the image. Nothing is unpacked before this size was compared with the length of the
 file and with the free disk space, and no more is unpacked than the header announces.
@@ -12,17 +12,30 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from enum import StrEnum
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import mkstemp
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import HeaderValue
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.frame_file import BZERO, FrameFileError
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.scratch import require_room
+from coldframe.errors import MissingPackageError
+
+
+class Reader(StrEnum):
+    """What reads a file in the process with limits; see `decoding_server`."""
+
+    ASTROPY = "astropy"
+    XISF = "xisf"
+    RAW = "raw"
+
 
 Extension = int | Literal["mosaic"]
 """The number of an HDU, counted from 0 as in CFITSIO; "mosaic" assembles all images by DETSEC or CCDSEC."""
@@ -47,6 +60,20 @@ STORED_AS: dict[int, np.dtype[Any]] = {
 }
 """Type of the stored pixels, by BITPIX."""
 
+Form = tuple[int, int]
+"""BITPIX and BZERO of stored pixels."""
+
+FORMS: dict[str, Form] = {
+    "uint8": (8, 0),
+    "int16": (16, 0),
+    "uint16": (16, BZERO),
+    "int32": (32, 0),
+    "uint32": (32, 1 << 31),
+    "float32": (-32, 0),
+    "float64": (-64, 0),
+}
+"""Forms in which pixels are stored, by their type."""
+
 _ROWS_AT_ONCE = 256
 _COPIED_AT_ONCE = 1 << 20
 
@@ -62,6 +89,27 @@ _PIXELS_OF_A_SECOND = 1_000_000
 _one_request = threading.Lock()
 _BYTES_OF_A_TILE = 8
 """Fewest bytes of the table's row that describes a tile: length and offset of its compressed pixels."""
+
+
+def form_of(values: NDArray[Any], path: Path) -> Form:
+    """Return the form in which pixels are stored.
+
+    Raises
+    ------
+    FrameFileError
+        If FITS has no such form.
+    """
+    if values.dtype.name not in FORMS:
+        raise FrameFileError(path, f"pixels of type {values.dtype.name} cannot be combined")
+    return FORMS[values.dtype.name]
+
+
+def stored_form(values: NDArray[Any], form: Form) -> memoryview:
+    """Return pixels as the bytes that FITS stores."""
+    bits, zero = form
+    signed = (values ^ values.dtype.type(zero)).view(f"i{values.itemsize}") if zero else values
+    stored = signed.astype(f">{'f' if bits < 0 else 'u' if bits == 8 else 'i'}{abs(bits) // 8}", copy=False)  # noqa: PLR2004 - BITPIX 8
+    return np.ascontiguousarray(stored).view(np.uint8).data
 
 
 def require_possible_size(shape: tuple[int, int], size: int, path: Path) -> None:
@@ -90,7 +138,7 @@ def unpack_gzip(path: Path, data_start: int, length: int, folder: Path) -> Path:
         If the file cannot be read or is damaged.
     """
     require_room(folder, length, path)
-    copy_path = _new_file(folder)
+    copy_path = new_file(folder)
     with open_regular(path) as file, gzip.open(file) as packed, copy_path.open("wb") as copy:
         packed.seek(data_start)
         missing = length
@@ -131,20 +179,69 @@ def _unpacked(
 ) -> tuple[Path, int, int]:
     height, width = shape
     require_room(folder, height * width * _MOST_BYTES_OF_A_PIXEL, path)
-    request = {
-        "path": str(path.absolute()),
-        "copy": str(copy := _new_file(folder).absolute()),
-        "extension": extension,
-        "shape": shape,
-        "rows": rows,
-        "most_bytes": _BASE_BYTES + 2 * path.stat().st_size + _WORKING_BYTES_OF_A_PIXEL * min(rows, height) * width,
-        "longest_s": _BASE_S + height * width // _PIXELS_OF_A_SECOND,
-    }
-    answer = _answer(json.dumps(request))
-    if "form" not in answer:
-        raise FrameFileError(path, str(answer["fault"]))
+    copy = new_file(folder)
+    answer = decoded(
+        path,
+        Reader.ASTROPY,
+        {"copy": str(copy.absolute()), "extension": extension, "shape": shape, "rows": rows},
+        working_bytes=_WORKING_BYTES_OF_A_PIXEL * min(rows, height) * width,
+        pixels=height * width,
+    )
     bits, zero = answer["form"]
     return copy, bits, zero
+
+
+def decoded(
+    path: Path, reader: Reader, request: Mapping[str, object], *, working_bytes: int, pixels: int
+) -> dict[str, Any]:
+    """Have a file read in a process with limits on memory and CPU time, and return its answer.
+
+    Parameters
+    ----------
+    path
+        The file.
+    reader
+        What reads the file in that process.
+    request
+        Values for the reader, which JSON can represent.
+    working_bytes
+        Memory that the reader may need beyond that of its libraries and twice the length of the file.
+    pixels
+        Number of pixels that are decoded.
+
+    Raises
+    ------
+    FrameFileError
+        If the reader reports a fault, or exceeds a limit.
+    MissingPackageError
+        If the reader needs a package that is not installed.
+    """
+    whole = {
+        **request,
+        "path": str(path.absolute()),
+        "reader": reader,
+        "most_bytes": _BASE_BYTES + 2 * path.stat().st_size + working_bytes,
+        "longest_s": _BASE_S + pixels // _PIXELS_OF_A_SECOND,
+    }
+    answer = _answer(json.dumps(whole))
+    if "absent" in answer:
+        raise MissingPackageError(str(answer["absent"]))
+    if "fault" in answer:
+        raise FrameFileError(path, str(answer["fault"]))
+    return answer
+
+
+def require_packages(*names: str) -> None:
+    """Raise if a package of an extra is not installed; import nothing.
+
+    Raises
+    ------
+    MissingPackageError
+        Naming the extra.
+    """
+    for name in names:
+        if find_spec(name) is None:
+            raise MissingPackageError(name)
 
 
 def _answer(request: str) -> dict[str, Any]:
@@ -173,9 +270,10 @@ def _answer(request: str) -> dict[str, Any]:
 def _server(_process: int) -> subprocess.Popen[str]:
     """Start the server; a process forked from this one needs its own."""
     server = subprocess.Popen(
-        [sys.executable, "-P", "-m", "coldframe.calibration.files.astropy_server"],
+        [sys.executable, "-P", "-m", "coldframe.calibration.files.decoding_server"],
         # Modules come from where this process found them, never from the current folder, which may be one of frames.
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        # LibRaw's threads would need memory of their own, which counts towards the limit.
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -216,7 +314,7 @@ def _positive(header: Mapping[str, HeaderValue], keyword: str, default: int, pat
     return value
 
 
-def _new_file(folder: Path) -> Path:
+def new_file(folder: Path) -> Path:
     """Create an empty file with a new name in a folder, and return its path."""
     descriptor, name = mkstemp(dir=folder)
     os.close(descriptor)

@@ -15,8 +15,6 @@ from coldframe.calibration.interchange.layouts import Form, Plan
 from coldframe.calibration.interchange.programs.model import Program
 from coldframe.calibration.interchange.reading import Candidate, Seen, seen_by
 from coldframe.calibration.interchange.traps import traps_of
-from coldframe.calibration.interchange.xisf import SUFFIX as XISF_SUFFIX
-from coldframe.calibration.interchange.xisf import read_xisf_header
 
 _WORDS = 16
 _SAMPLED_ROWS = 16
@@ -65,7 +63,7 @@ def candidates_of(folder: Path) -> tuple[list[Candidate], list[FrameFileError]]:
     """Return all FITS and XISF files in a folder and its subfolders, and the errors of those that cannot be read."""
     found, errors = [], []
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in {*SUFFIXES, XISF_SUFFIX} or path.name.startswith("."):
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
             continue
         try:
             found.append(candidate_of(path))
@@ -83,8 +81,6 @@ def candidate_of(path: Path) -> Candidate:
         If its header cannot be read.
     """
     absolute = path.absolute()
-    if path.suffix.lower() == XISF_SUFFIX:
-        return Candidate(absolute, read_xisf_header(path))
     header = read_image_header(path)
     return Candidate(absolute, header, _highest(path, header.get("BITPIX")))
 

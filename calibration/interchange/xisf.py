@@ -1,4 +1,4 @@
-"""PixInsight's format XISF, as far as masters need it: one image of 32-bit floats, and the header of any XISF file.
+"""Masters in PixInsight's format XISF: one image of 32-bit floats.
 
 Source: XISF 1.0 specification, https://github.com/PixInsight/XISF-specification: monolithic files, the core elements
 Image and FITSKeyword.
@@ -9,7 +9,6 @@ import struct
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from xml.etree import ElementTree as ET
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
@@ -18,8 +17,7 @@ from numpy.typing import NDArray
 from coldframe import __version__
 from coldframe.calibration.files.cards import HeaderValue, ascii_text
 from coldframe.calibration.files.durable import write_durably
-from coldframe.calibration.files.frame_file import STRUCTURAL, FrameFileError
-from coldframe.calibration.files.regular import open_regular
+from coldframe.calibration.files.frame_file import STRUCTURAL
 
 SUFFIX = ".xisf"
 
@@ -61,65 +59,6 @@ def write_xisf(path: Path, pixels: NDArray[np.float32], header: Mapping[str, Hea
         begin += _BLOCK
     start = _PREAMBLE.pack(_SIGNATURE, len(text)) + text
     write_durably(path, [start.ljust(begin, b"\0"), data.data.cast("B")])
-
-
-def read_xisf_header(path: Path) -> dict[str, HeaderValue]:
-    """Return the FITS keywords of the first image, with NAXIS1, NAXIS2 and BITPIX of its pixels.
-
-    Raises
-    ------
-    FrameFileError
-        If the file is not an XISF file, or its header is damaged.
-    """
-    try:
-        with open_regular(path) as file:
-            start = file.read(_PREAMBLE.size)
-            if len(start) < _PREAMBLE.size or not start.startswith(_SIGNATURE):
-                raise FrameFileError(path, "not an XISF file")
-            length = _PREAMBLE.unpack(start)[1]
-            if length > _LONGEST_HEADER:
-                raise FrameFileError(path, "damaged: its header is longer than any header")
-            content = file.read(length)
-    except OSError as error:
-        raise FrameFileError(path, error.strerror or str(error)) from error
-    try:
-        text = content.rstrip(b"\0").decode()  # always UTF-8, so that no other encoding hides entities
-        if "<!DOCTYPE" in text or "<!ENTITY" in text:
-            raise FrameFileError(path, "its header declares entities, which XISF files do not have")
-        image = ET.fromstring(text).find(f"{_NAMESPACE}Image")  # noqa: S314 - without entities, see above
-        return _image_header(image)
-    except (ET.ParseError, ValueError) as error:
-        raise FrameFileError(path, f"damaged: its header cannot be interpreted: {error}") from error
-
-
-def _image_header(image: ET.Element | None) -> dict[str, HeaderValue]:
-    """Return the keywords of an image element. Raise ValueError if there is none, or its size is not one."""
-    if image is None:
-        raise ValueError("it has no image")
-    width, height = (int(size) for size in image.get("geometry", "").split(":")[:2])
-    keywords = {
-        each.get("name", ""): _value(each.get("value", ""))
-        for each in image.iter(f"{_NAMESPACE}FITSKeyword")
-        if each.get("name") not in {"HISTORY", "COMMENT", *STRUCTURAL}
-    }
-    bits = _SAMPLE_BITS.get(image.get("sampleFormat", ""))
-    if bits is None:
-        raise ValueError("unknown format of its pixels")
-    return {**keywords, "BITPIX": bits, "NAXIS": 2, "NAXIS1": width, "NAXIS2": height}
-
-
-def _value(text: str) -> HeaderValue:
-    stripped = text.strip()
-    if stripped.startswith("'"):
-        return stripped.strip("'").rstrip().replace("''", "'")
-    if stripped in {"T", "F"}:
-        return stripped == "T"
-    if _WHOLE.fullmatch(stripped):
-        return int(stripped)
-    try:
-        return float(stripped)
-    except ValueError:
-        return stripped
 
 
 def _header(pixels: NDArray[np.float32], header: Mapping[str, HeaderValue], image_type: str, begin: int) -> bytes:

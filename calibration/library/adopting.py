@@ -16,6 +16,7 @@ from coldframe.calibration.files.durable import write_durably
 from coldframe.calibration.files.frame_file import FrameFileError, primary_pieces
 from coldframe.calibration.files.image_file import PLAIN_SUFFIXES, ImageFile, open_image
 from coldframe.calibration.files.keywords import other_cards
+from coldframe.calibration.files.xisf_file import SUFFIX as XISF
 from coldframe.calibration.frames.setup import BIAS_TAKEN_OUT, setup_of
 from coldframe.calibration.masters.master_frame import IMAGE_TYPES
 from coldframe.calibration.masters.reading import HIGHEST_OF_FRACTIONS
@@ -114,7 +115,8 @@ def adopted(path: Path, unpacked_in: Path, stated: Stated) -> Adopted | None:
     """
     image = open_image(path, unpacked_in)
     kind = _kind(image, stated)
-    if kind is None or "CFROLE" in image.header:
+    is_plain = path.suffix.lower() in PLAIN_SUFFIXES
+    if kind is None or (is_plain and "CFROLE" in image.header):
         return None
     mean = image.pixels().astype(np.float32, copy=False)
     notes: list[str] = []
@@ -123,14 +125,14 @@ def adopted(path: Path, unpacked_in: Path, stated: Stated) -> Adopted | None:
     if kind is FrameKind.FLAT:
         mean, changes = _relative_flat(path, mean)
     else:
-        mean, changes = _in_adu(path, mean, image.header, stated.full_range_adu)
+        mean, changes = _in_adu(image, mean, stated.full_range_adu)
     notes += changes
     header = dict(image.header)
     is_around_zero = "CALSTAT" in header or "OVERSCAN" in header
     if kind in {FrameKind.DARK, FrameKind.DARK_FLAT} and not is_around_zero and _lacks_bias(mean):
         header["CALSTAT"] = BIAS_TAKEN_OUT
         notes.append("its bias was subtracted, because its level is about zero")
-    if not notes and path.suffix.lower() in PLAIN_SUFFIXES:
+    if is_plain and not notes:
         return None
     return Adopted(mean, header, kind, tuple(notes))
 
@@ -154,11 +156,15 @@ def _relative_flat(path: Path, mean: F32) -> tuple[F32, list[str]]:
     return mean / np.float32(level), [f"its mean of {level:.6g} became 1; its bias or dark flat was subtracted before"]
 
 
-def _in_adu(path: Path, mean: F32, header: Header, full_range_adu: float | None) -> tuple[F32, list[str]]:
-    low, high = float(mean.min()), float(mean.max())
+def _in_adu(image: ImageFile, mean: F32, full_range_adu: float | None) -> tuple[F32, list[str]]:
+    path, low, high = image.path, float(mean.min()), float(mean.max())
+    # Fractions in XISF files are scaled to 16 bits when they are read.
+    unit = image.scale if path.suffix.lower() == XISF else 1.0
     if full_range_adu is not None:
-        return mean * np.float32(full_range_adu), [f"the user states that 1.0 is {full_range_adu:g} ADU"]
-    if str(header.get("BUNIT", "")).strip().casefold() in _ELECTRONS:
+        return mean * np.float32(full_range_adu / unit), [f"the user states that 1.0 is {full_range_adu:g} ADU"]
+    if unit != 1:
+        return mean, [f"1.0 is {unit:,.0f} ADU, as in other XISF files"]
+    if str(image.header.get("BUNIT", "")).strip().casefold() in _ELECTRONS:
         raise FrameFileError(path, "its unit is electrons (BUNIT): state the ADU of one electron with --range")
     if high <= HIGHEST_OF_FRACTIONS:
         return mean * np.float32(FULL_RANGE_ADU), [f"1.0 is {FULL_RANGE_ADU:,.0f} ADU, because no value exceeds 1"]

@@ -15,20 +15,23 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from coldframe.calibration.files import xisf_file
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.durable import NotDurableError, link_durably, make_folder_durably
-from coldframe.calibration.files.frame_file import FrameFileError, read_header
+from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import PLAIN_SUFFIXES
 from coldframe.calibration.files.keywords import in_drivers_words
 from coldframe.calibration.files.naming import name_part
 from coldframe.calibration.frames.matching import superseded
 from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setup_of
 from coldframe.calibration.library.index import LibraryIndex, OpenIndex, Stamp
-from coldframe.calibration.masters.reading import file_digest, integrity_fault
+from coldframe.calibration.masters.reading import file_digest, integrity_fault, read_master_header
 from coldframe.config.frames import FrameKind
-from coldframe.errors import ColdframeError
+from coldframe.errors import ColdframeError, MissingPackageError
 
 INDEX = "index.sqlite"
+
+_SUFFIXES = PLAIN_SUFFIXES | {xisf_file.SUFFIX}
 
 LIBRARY = "library"
 """Name of the library's folder in the storage folder."""
@@ -101,7 +104,7 @@ class Library:
         NotDurableError
             If the master could not be written to disk.
         """
-        header = read_header(master)
+        header = read_master_header(master)
         fault = not_a_master(header)
         if fault is not None:
             raise NotAMasterError(f"{master}: {fault}")
@@ -131,6 +134,9 @@ class Library:
                     header = self._header(path, index)
                 except FrameFileError as error:
                     faults[path] = error.what
+                    continue
+                except MissingPackageError as error:
+                    faults[path] = str(error)
                     continue
                 except OSError as error:
                     faults[path] = error.strerror or str(error)
@@ -195,16 +201,14 @@ class Library:
         return sorted(
             path
             for path in self.folder.rglob("*")
-            if path.suffix.lower() in PLAIN_SUFFIXES
-            and not path.name.startswith(".")
-            and not path.is_relative_to(retired)
+            if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and not path.is_relative_to(retired)
         )
 
     def _header(self, path: Path, index: OpenIndex) -> Header:
         name, stamp = self._name(path), Stamp.of(path)
         header = index.header(name, stamp)
         if header is None:
-            header = read_header(path)
+            header = read_master_header(path)
             index.remember(name, stamp, header)
         return header
 
@@ -220,8 +224,9 @@ class Library:
         setup = setup_of(in_drivers_words(header))  # so that one camera has one folder
         assert setup.kind is not None
         date = "" if setup.taken_at is None else f"_{setup.taken_at.date().isoformat()}"
+        suffix = xisf_file.SUFFIX if master.suffix.lower() == xisf_file.SUFFIX else ".fits"
         stem = master.stem if master.stem.endswith(date) else master.stem + date
-        return self.folder / name_part(setup.camera or "camera") / _FOLDERS[setup.kind] / f"{stem}.fits"
+        return self.folder / name_part(setup.camera or "camera") / _FOLDERS[setup.kind] / f"{stem}{suffix}"
 
 
 def not_a_master(header: Header) -> str | None:

@@ -9,10 +9,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.files import xisf_file
 from coldframe.calibration.files.cards import BLOCK_LENGTH, HeaderValue
 from coldframe.calibration.files.damage import damage_reported
-from coldframe.calibration.files.frame_file import FrameFileError, memory_mapped, parse_header
+from coldframe.calibration.files.frame_file import FrameFileError, memory_mapped, parse_header, read_header
+from coldframe.calibration.files.image_file import open_image, read_image_header
 from coldframe.calibration.files.regular import open_regular
+from coldframe.calibration.files.scratch import scratch_folder
+from coldframe.calibration.frames.setup import setup_of
+from coldframe.config.frames import FrameKind
+from coldframe.errors import MissingPackageError
 
 F32 = NDArray[np.float32]
 
@@ -84,7 +90,9 @@ class MasterPlanes:
 
 
 def read_master(path: Path) -> MasterPlanes:
-    """Read a master that `write_master` wrote, or any two-dimensional FITS image in ADU from another program.
+    """Read a master that `write_master` wrote, or any two-dimensional FITS or XISF image from a different program.
+
+    The values of XISF are scaled to ADU; a master flat in XISF is made relative to its mean.
 
     Raises
     ------
@@ -93,7 +101,34 @@ def read_master(path: Path) -> MasterPlanes:
         not finite or exceed the range of 32-bit floats.
     """
     with damage_reported(path):
-        return _master_planes(path)
+        return _xisf_planes(path) if _is_xisf(path) else _master_planes(path)
+
+
+def read_master_header(path: Path) -> dict[str, HeaderValue]:
+    """Return the header of a master, with its size in NAXIS1 and NAXIS2; read no pixels.
+
+    Raises
+    ------
+    FrameFileError
+        If the file cannot be read.
+    """
+    return read_image_header(path) if _is_xisf(path) else read_header(path)
+
+
+def _is_xisf(path: Path) -> bool:
+    return path.suffix.lower() == xisf_file.SUFFIX
+
+
+def _xisf_planes(path: Path) -> MasterPlanes:
+    """Read a master without uncertainty."""
+    with scratch_folder() as folder:
+        image = open_image(path, folder)
+        mean = image.pixels().astype(np.float32, copy=False)
+    level = float(mean.mean(dtype=np.float64))
+    if level > 0 and setup_of(image.header).kind is FrameKind.FLAT:
+        mean /= np.float32(level)  # PixInsight does not divide a master flat by its mean, coldframe does
+    unknown = np.zeros(mean.shape, np.float32)
+    return MasterPlanes(mean, unknown, unknown.copy(), None, dict(image.header))
 
 
 def _master_planes(path: Path) -> MasterPlanes:
@@ -214,15 +249,22 @@ def _rounding_adu2(header: Mapping[str, HeaderValue]) -> float:
 def integrity_fault(path: Path) -> str | None:
     """Return a description of the damage to a file, or None if CHECKSUM and DATASUM of every image are correct.
 
+    In XISF, checksums are optional, and those that PixInsight writes are checked.
+
     CHECKSUM makes the 32-bit ones' complement sum over an HDU all ones (FITS standard 4.0, appendix J).
     """
     try:
+        if _is_xisf(path):
+            read_master(path)  # checks the checksum, if there is one
+            return None
         for number, image in enumerate(_images(path), start=1):
             fault = _checksum_fault(image)
             if fault is not None:
                 return f"image {number}: {fault}"
     except FrameFileError as error:
         return error.what
+    except MissingPackageError as error:
+        return str(error)
     return None
 
 

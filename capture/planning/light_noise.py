@@ -13,6 +13,7 @@ from coldframe.calibration.measuring.statistics import FrameStatistics, measure
 from coldframe.capture.planning.read_lights import Lights
 from coldframe.config.counts import LightNoise, NoiseGoal
 from coldframe.config.settings import Settings
+from coldframe.errors import MissingPackageError
 
 
 def light_noises(lights: Lights, settings: Settings) -> Mapping[Path, LightNoise]:
@@ -48,7 +49,7 @@ def _statistics(path: Path) -> FrameStatistics | None:
     try:
         with scratch_folder() as folder:
             return measure(uint16_pixels(open_image(path, folder))).statistics
-    except FrameFileError:
+    except (FrameFileError, MissingPackageError):
         return None
 
 

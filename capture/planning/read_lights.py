@@ -15,7 +15,7 @@ from coldframe.calibration.frames.setup import FrameSetup, fault_of_raw_frame, r
 from coldframe.config.counts import LightNoise
 from coldframe.config.frames import FrameKind
 from coldframe.config.tables.sets import FrameSet
-from coldframe.errors import ColdframeError
+from coldframe.errors import ColdframeError, MissingPackageError
 
 _IMAGES = SUFFIXES | UNREAD_FORMATS.keys()
 
@@ -53,7 +53,7 @@ class Lights:
 
 
 def light_files(folder: Path) -> list[Path]:
-    """Return the image files in and below a folder: FITS files, compressed or not, and files of unread formats.
+    """Return the image files in and below a folder: FITS, XISF, camera raws, and files of formats that are not read.
 
     Hidden files are skipped, because capture programs use them for frames that are still being written.
 
@@ -96,7 +96,7 @@ def read_lights(folder: Path, camera_names: Iterable[str]) -> Lights:
         set_aside["as compressed copies of other files"] = len(copies)
     for path in files:
         if path.suffix.lower() in UNREAD_FORMATS:
-            set_aside[f"in the format {UNREAD_FORMATS[path.suffix.lower()]}, which is not read: convert to FITS"] += 1
+            set_aside[f"in the format {UNREAD_FORMATS[path.suffix.lower()]}, which is not read"] += 1
             continue
         try:
             header = read_image_header(path)
@@ -106,6 +106,9 @@ def read_lights(folder: Path, camera_names: Iterable[str]) -> Lights:
                 require_readable(setup, path)
         except FrameFileError as error:
             faults.append(error)
+            continue
+        except MissingPackageError as error:  # the night goes on with the lights that can be read
+            set_aside[f"not readable, because {error}"] += 1
             continue
         if reason is None:
             setups[path] = replace(setup, camera=names[0])
@@ -153,5 +156,5 @@ def _impossible(setup: FrameSetup) -> str | None:
 def _no_lights_text(folder: Path, set_aside: Mapping[str, int], faults: list[FrameFileError]) -> str:
     found = [f"{count} {reason}" for reason, count in set_aside.items()]
     found += [f"{len(faults)} unreadable, the first: {faults[0]}"] if faults else []
-    wanted = "expected FITS files (.fits, .fit, .fts, .fz, .gz) of this camera"
-    return f"{folder}: no lights; found {'; '.join(found) or 'no FITS files'}; {wanted}"
+    wanted = "expected FITS (.fits, .fit, .fts, .fz, .gz), XISF or camera raw files of this camera"
+    return f"{folder}: no lights; found {'; '.join(found) or 'no such files'}; {wanted}"

@@ -17,10 +17,10 @@ from coldframe.calibration.diagnosis.findings import Finding, Kind
 from coldframe.calibration.diagnosis.held_out import examine_flats, held_out_findings
 from coldframe.calibration.diagnosis.remedies import remedy_for
 from coldframe.calibration.diagnosis.remedy import Remedy
-from coldframe.calibration.files.frame_file import read_header, read_pixels
+from coldframe.calibration.files.frame_file import read_pixels
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.lights.recipe import LightRecipe, treatments
-from coldframe.calibration.masters.reading import read_master
+from coldframe.calibration.masters.reading import read_master, read_master_header
 from coldframe.capture.events.verification import Cleanness
 
 LEAST_PRIORITY = 19
@@ -55,7 +55,7 @@ def result_of(request: Mapping[str, Any]) -> dict[str, object]:
 
 def _lights(paths: Sequence[Path], masters: Mapping[str, Path]) -> dict[str, object]:
     lights = [light_source(path) for path in paths]
-    setup = treatments(lights[0].setup, [setup_of(read_header(path)) for path in masters.values()])[0]
+    setup = treatments(lights[0].setup, [setup_of(read_master_header(path)) for path in masters.values()])[0]
     recipe = LightRecipe(
         masters["dark"], masters.get("bias"), masters["flat"], overscan=setup.overscan, mosaic=setup.mosaic
     )

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coldframe.calibration.files.frame_file import read_header
 from coldframe.calibration.frames.matching import best_master, subtraction_faults
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.library.library import LIBRARY, Library
 from coldframe.calibration.lights.recipe import NoMasterError, Subtract, recipe_for
+from coldframe.calibration.masters.reading import read_master_header
 from coldframe.config.frames import FrameKind
 
 
@@ -118,7 +118,7 @@ class MastersAtHand:
         FrameFileError
             If a file cannot be read.
         """
-        frame = self._named(setup_of(read_header(flat)))
+        frame = self._named(setup_of(read_master_header(flat)))
         for kind in (FrameKind.DARK_FLAT, FrameKind.BIAS):
             for path in reversed(self._made):
                 master = self._setup(path)
@@ -128,7 +128,7 @@ class MastersAtHand:
 
     def _setup(self, path: Path) -> FrameSetup:
         if path not in self._setups:
-            self._setups[path] = self._named(setup_of(read_header(path)))
+            self._setups[path] = self._named(setup_of(read_master_header(path)))
         return self._setups[path]
 
     def _named(self, setup: FrameSetup) -> FrameSetup:

@@ -80,7 +80,7 @@ def bisect_lights(names: Sequence[str], request: Request) -> ExitCode:
     Parameters
     ----------
     names
-        Files, folders (only the FITS files directly in them) and patterns.
+        Files, folders (only the images directly in them) and patterns.
     request
         The options.
 

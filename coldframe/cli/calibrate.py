@@ -143,7 +143,7 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
     Parameters
     ----------
     names
-        Files, folders (only the FITS files directly in them) and patterns.
+        Files, folders (only the images directly in them) and patterns.
     request
         How to calibrate the lights.
     """

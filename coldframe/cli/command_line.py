@@ -10,6 +10,7 @@ import typer
 from coldframe.cli.commands import diagnosis, frames, interchange, library, nights, rigs
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.terminal import visible_output
+from coldframe.errors import MissingPackageError
 
 COMMANDS: dict[Callable[..., None], str] = {
     nights.run: "Shoot the night's calibration frames.",
@@ -76,6 +77,8 @@ def main() -> None:
     with visible_output():
         try:
             app(with_default_rig(sys.argv[1:]))
+        except MissingPackageError as error:
+            message = str(error)
         except OSError as error:
             message = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
         except MemoryError:

@@ -63,7 +63,7 @@ def diagnose_lights(names: Sequence[str], request: Request) -> ExitCode:
     Parameters
     ----------
     names
-        Files, folders (only the FITS files directly in them) and patterns.
+        Files, folders (only the images directly in them) and patterns.
     request
         The options.
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coldframe.calibration.diagnosis.findings import Finding
+from coldframe.calibration.files import xisf_file
 from coldframe.calibration.files.durable import NotDurableError, write_durably
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import PLAIN_SUFFIXES, UINT16_STORAGES, ImageFile, open_image, uint16_pixels
@@ -40,7 +41,7 @@ PICTURE_ROWS = 24
 
 
 def inspect_file(path: Path, output: Path | None, extension: Extension | None = None) -> ExitCode:
-    """Print the properties of a FITS image, its figures, histogram and picture; also write the picture if requested.
+    """Print the properties of an image, its figures, histogram and picture; also write the picture if requested.
 
     Parameters
     ----------
@@ -156,7 +157,7 @@ def _statistics(found: FrameStatistics) -> Iterator[tuple[str, str]]:
 
 def _uncertainty(image: ImageFile) -> Iterator[tuple[str, str]]:
     """Yield the content of a master's extensions; nothing for a compressed file or a file without extensions."""
-    if image.path.suffix.lower() not in PLAIN_SUFFIXES or is_single_frame(image.header):
+    if image.path.suffix.lower() not in PLAIN_SUFFIXES | {xisf_file.SUFFIX} or is_single_frame(image.header):
         return
     try:
         planes = read_master(image.path)
@@ -167,7 +168,7 @@ def _uncertainty(image: ImageFile) -> Iterator[tuple[str, str]]:
 
 def _findings(image: ImageFile) -> list[Finding]:
     """Return the findings about a master alone; nothing for frames and compressed files."""
-    if image.path.suffix.lower() not in PLAIN_SUFFIXES or is_single_frame(image.header):
+    if image.path.suffix.lower() not in PLAIN_SUFFIXES | {xisf_file.SUFFIX} or is_single_frame(image.header):
         return []
     return findings_of_file(image.path)
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from coldframe.calibration.combining.finding import NothingFoundError, find_files
 from coldframe.calibration.files.durable import NotDurableError
-from coldframe.calibration.files.frame_file import FrameFileError, read_header
+from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import read_image_header
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.matching import Match, best_master, predecessors
@@ -22,7 +22,7 @@ from coldframe.calibration.lights.arithmetic import MismatchError, check_relativ
 from coldframe.calibration.lights.caveats import header_caveats, temperature_caveat
 from coldframe.calibration.lights.files import light_setup
 from coldframe.calibration.lights.recipe import treatments, warmer_c
-from coldframe.calibration.masters.reading import read_adu_master, read_master
+from coldframe.calibration.masters.reading import read_adu_master, read_master, read_master_header
 from coldframe.capture.monitoring.progress.quantities import exposure_text
 from coldframe.cli.console import VisibleConsole
 from coldframe.cli.exit_codes import ExitCode
@@ -97,7 +97,7 @@ def show_master(folder: Path | None, name: str) -> ExitCode:
     try:
         if not path.exists():
             path = _named(find_library(folder), name)
-        header = read_header(path)
+        header = read_master_header(path)
     except (NoLibraryError, FrameFileError) as error:
         return _refuse(error)
     print(path)
@@ -161,7 +161,7 @@ def add_masters(folder: Path | None, names: Sequence[str], stated: Stated) -> Ex
         try:
             filed = _filed(library, master, stated)
             print(filed)
-            for assumption in assumptions_in(read_header(filed)):
+            for assumption in assumptions_in(read_master_header(filed)):
                 print(f"  {assumption}")
             print_findings(findings_of_file(filed, _previous(library, filed)), filed)
         except (FrameFileError, NotAMasterError, NotDurableError) as error:
@@ -208,7 +208,7 @@ def _previous(library: Library, master: Path) -> Path | None:
 def _unusable(master: Path) -> str | None:
     """Return the reason why `calibrate` cannot use the values of a master from another program; None if it can."""
     try:
-        if setup_of(read_header(master)).kind is FrameKind.FLAT:
+        if setup_of(read_master_header(master)).kind is FrameKind.FLAT:
             check_relative(read_master(master))
         else:
             read_adu_master(master)

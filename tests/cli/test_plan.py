@@ -219,7 +219,7 @@ def test_lights_take_precedence_over_sets_with_a_message(config: Path, lights: P
     ("arguments", "said"),
     [
         (["--lights", "/nowhere"], "/nowhere: no such folder"),
-        (["--lights", "."], "no lights; found no FITS files"),
+        (["--lights", "."], "no lights; found no such files"),
         (["--until", "half past six"], "'half past six' does not match"),
     ],
 )

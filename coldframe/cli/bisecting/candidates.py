@@ -7,13 +7,13 @@ from pathlib import Path
 
 from coldframe.calibration.diagnosis.combinations import Candidates, candidates_of
 from coldframe.calibration.files.cards import HeaderValue
-from coldframe.calibration.files.frame_file import read_header
 from coldframe.calibration.frames.matching import best_master, best_scalable_dark, pixel_faults, subtraction_faults
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.rules import Tolerances
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.lights.arithmetic import MismatchError
 from coldframe.calibration.lights.recipe import treatments
+from coldframe.calibration.masters.reading import read_master_header
 from coldframe.cli.library import configured_camera_names, find_library, masters_of
 from coldframe.config.frames import FrameKind
 from coldframe.errors import ColdframeError
@@ -82,7 +82,7 @@ def named_candidates(light: FrameSetup, named: NamedMasters) -> Choice:
         If the pixels of a master do not match those of the lights.
     """
     names = configured_camera_names()
-    headers = {path: read_header(path) for path in named.by_path}
+    headers = {path: read_master_header(path) for path in named.by_path}
     setups = {path: under_one_name(setup_of(header), names) for path, header in headers.items()}
     setup = treatments(light, setups.values())[0]
     masters: list[Master] = []

@@ -16,7 +16,7 @@ from coldframe.cli.options import (
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="FITS file, compressed or not.", parser=home_path)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="FITS, XISF or camera raw file.", parser=home_path)],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="PNG", parser=home_path, help="Also write the picture to this file."),
@@ -151,7 +151,9 @@ def combine(
     files: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="FILES...", help="Raw frames, compressed or not: files, folders or patterns.", parser=home_name
+            metavar="FILES...",
+            help="Raw frames (FITS, XISF or camera raws): files, folders or patterns.",
+            parser=home_name,
         ),
     ] = None,
     state: Annotated[

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from coldframe.calibration.diagnosis.files import LightSource, Stage, named_recipe
 from coldframe.calibration.diagnosis.findings import Kind
-from coldframe.calibration.files.frame_file import read_header
 from coldframe.calibration.frames.matching import best_master, pixel_faults
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
@@ -21,6 +20,7 @@ from coldframe.calibration.lights.recipe import (
     warmer_c,
     ways_out,
 )
+from coldframe.calibration.masters.reading import read_master_header
 from coldframe.cli.library import NoLibraryError, configured_camera_names, find_library, masters_of
 from coldframe.config.frames import FrameKind
 
@@ -92,7 +92,7 @@ class MasterChoice:
             If a named master cannot be read.
         """
         for path in self._given.by_kind.values():
-            self._given_setups[path] = under_one_name(setup_of(read_header(path)), self.camera_names)
+            self._given_setups[path] = under_one_name(setup_of(read_master_header(path)), self.camera_names)
 
     def choose(self, light: LightSource) -> Chosen:
         """Return the masters for a light.

@@ -21,7 +21,7 @@ def test_folders_patterns_and_files_are_found_once(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("empty", "no FITS files"),
+        ("empty", "no FITS, XISF or camera raw files"),
         ("*.fit", "no file matches"),
         ("night**", "entire path component"),
         ("", "a file name is empty"),

@@ -167,7 +167,7 @@ def test_the_index_saves_reading_headers_again(library: Library, write: Write, m
     def refuse(path: Path) -> None:
         raise AssertionError(f"{path} was read")
 
-    monkeypatch.setattr(library_module, "read_header", refuse)
+    monkeypatch.setattr(library_module, "read_master_header", refuse)
     assert library.catalogue().headers == before.headers
 
 

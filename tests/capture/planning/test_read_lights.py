@@ -65,7 +65,7 @@ def test_other_files_are_counted_by_reason(tmp_path: Path) -> None:
 
 def test_a_folder_without_lights_is_reported(tmp_path: Path) -> None:
     save(tmp_path / "dark.fits", nina("L", 60.0, 0.0, EVENING) | {"IMAGETYP": "DARK"})
-    with pytest.raises(NoLightsError, match="no lights; found 1 shot as dark, not as lights; expected FITS files"):
+    with pytest.raises(NoLightsError, match="no lights; found 1 shot as dark, not as lights; expected FITS"):
         read_lights(tmp_path, NAMES)
     with pytest.raises(NoLightsError, match="no such folder"):
         read_lights(tmp_path / "nowhere", NAMES)

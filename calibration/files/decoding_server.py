@@ -1,53 +1,51 @@
-"""The process that unpacks images with Astropy; `unpacking` starts it and sends it requests.
+"""The process that decodes images with Astropy, LibRaw and decompressors; `unpacking` starts it and sends it requests.
 
-Astropy's decompressors are written in C and trust their input: damaged bytes make them write beyond their memory, which
-ends the process, or unpack without end. Therefore each image is unpacked by a copy (fork) of this process, with limits
-on memory and CPU time. The fork costs milliseconds; loading Astropy costs half a second, but only once.
+These libraries are written in C and trust their input: damaged bytes make them write beyond their memory, which ends
+the process, or unpack without end. Therefore each image is decoded by a copy (fork) of this process, with limits on
+memory and CPU time. The fork costs milliseconds; loading Astropy costs half a second, but only once.
 
 Requests and answers are JSON objects, one per line; see `Request` and `Answer`.
 """
 
+import importlib
 import json
 import os
 import resource
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.damage import damage_reported
 from coldframe.calibration.files.extensions import chosen_image
-from coldframe.calibration.files.frame_file import BZERO, FrameFileError
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.raw_file import decode_raw
 from coldframe.calibration.files.regular import open_regular
-from coldframe.calibration.files.unpacking import Extension
+from coldframe.calibration.files.unpacking import Extension, Form, Reader, form_of, stored_form
+from coldframe.calibration.files.xisf_pixels import decode_xisf
+from coldframe.errors import EXTRAS, MissingPackageError
 
-Form = tuple[int, int]
-"""BITPIX and BZERO of stored pixels."""
-
-FORMS: dict[str, Form] = {
-    "uint8": (8, 0),
-    "int16": (16, 0),
-    "uint16": (16, BZERO),
-    "int32": (32, 0),
-    "uint32": (32, 1 << 31),
-    "float32": (-32, 0),
-    "float64": (-64, 0),
+_LIBRARIES = {
+    Reader.ASTROPY: ("astropy.io.fits",),
+    Reader.XISF: (),  # only few files need one, which its copy of the process then loads
+    Reader.RAW: ("rawpy",),
 }
-"""Forms in which pixels are stored, by their type."""
+"""What a reader imports; it is imported before the fork, so that it is loaded only once."""
 
 
 class Request(TypedDict):
-    """The image to unpack.
+    """What to decode. The readers of XISF and of camera raws have further values; see their functions.
 
     Attributes
     ----------
-    path, copy
-        The file, and the file that receives the pixels as FITS stores them.
+    reader, path
+        What reads the file, and the file.
+    copy
+        The file that receives the pixels as FITS stores them.
     extension
         Which image; None for the image in HDU 1, which is compressed in tiles and read a few rows at a time.
     shape
@@ -58,6 +56,7 @@ class Request(TypedDict):
         Limits on additional memory and on CPU time.
     """
 
+    reader: Reader
     path: str
     copy: str
     extension: Extension | None
@@ -68,23 +67,41 @@ class Request(TypedDict):
 
 
 class Answer(TypedDict, total=False):
-    """The result of unpacking: the form of the pixels; or the fault."""
+    """What was decoded: the form of the pixels and further values; or the fault; or the package that is missing."""
 
     form: Form
     fault: str
+    absent: str
 
 
 def main() -> None:
     """Answer requests until the standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program that sends the requests ends this process
     for line in sys.stdin:
+        request = json.loads(line)
+        absent = _import(request["reader"])
+        if absent is not None:
+            _send({"absent": absent})
+            continue
         worker = os.fork()
         if worker == 0:
-            _answer(json.loads(line))
+            _answer(request)
             os._exit(0)
         _, status = os.waitpid(worker, 0)
         if status != 0:
             _send({"fault": _end_of_worker(status)})
+
+
+def _import(reader: Reader) -> str | None:
+    """Import what a reader needs; return the name of a package that is not installed, or None."""
+    try:
+        for name in _LIBRARIES[reader]:
+            importlib.import_module(name)
+    except ImportError:
+        if name not in EXTRAS:
+            raise
+        return name
+    return None
 
 
 def _end_of_worker(status: int) -> str:
@@ -93,7 +110,7 @@ def _end_of_worker(status: int) -> str:
     return "damaged: the decompressor crashed"
 
 
-def _send(answer: Answer) -> None:
+def _send(answer: Mapping[str, object]) -> None:
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
 
@@ -101,16 +118,15 @@ def _send(answer: Answer) -> None:
 def _answer(request: Request) -> None:
     path = Path(request["path"])
     try:
-        with damage_reported(path), Path(request["copy"]).open("wb") as copy:
+        with damage_reported(path):
             _limit(request["most_bytes"], request["longest_s"])
-            form = None
-            for values in _parts(path, request):
-                form = _form(values, path)
-                copy.write(_stored_form(values, form))
+            answer = _READERS[request["reader"]](path, request)
     except FrameFileError as error:
         _send({"fault": error.what})
+    except MissingPackageError as error:
+        _send({"absent": error.package})
     else:
-        _send({"form": form or (8, 0)})
+        _send(answer)
 
 
 def _limit(most_bytes: int, longest_s: int) -> None:
@@ -119,10 +135,22 @@ def _limit(most_bytes: int, longest_s: int) -> None:
     most = pages * resource.getpagesize() + most_bytes
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CPU, (int(used_s.ru_utime + used_s.ru_stime) + 1 + longest_s,) * 2)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _decode_with_astropy(path: Path, request: Request) -> Answer:
+    form = None
+    with Path(request["copy"]).open("wb") as copy:
+        for values in _parts(path, request):
+            form = form_of(values, path)
+            copy.write(stored_form(values, form))
+    return {"form": form or (8, 0)}
 
 
 def _parts(path: Path, request: Request) -> Iterator[NDArray[Any]]:
     """Yield the rows of an image from top to bottom."""
+    from astropy.io import fits  # noqa: PLC0415 - for the requests that need it, imported before the fork
+
     if request["extension"] is not None:
         yield chosen_image(path, request["extension"])[1]
         return
@@ -138,18 +166,11 @@ def _parts(path: Path, request: Request) -> Iterator[NDArray[Any]]:
             yield values
 
 
-def _form(values: NDArray[Any], path: Path) -> Form:
-    if values.dtype.name not in FORMS:
-        raise FrameFileError(path, f"pixels of type {values.dtype.name} cannot be combined")
-    return FORMS[values.dtype.name]
-
-
-def _stored_form(values: NDArray[Any], form: Form) -> memoryview:
-    """Return values as the bytes that FITS stores."""
-    bits, zero = form
-    signed = (values ^ values.dtype.type(zero)).view(f"i{values.itemsize}") if zero else values
-    stored = signed.astype(f">{'f' if bits < 0 else 'u' if bits == 8 else 'i'}{abs(bits) // 8}", copy=False)  # noqa: PLR2004 - BITPIX 8
-    return np.ascontiguousarray(stored).view(np.uint8).data
+_READERS: dict[str, Callable[[Path, Any], Mapping[str, object]]] = {
+    Reader.ASTROPY: _decode_with_astropy,
+    Reader.XISF: decode_xisf,
+    Reader.RAW: decode_raw,
+}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,232 @@
+"""Camera raws, such as CR2 or NEF: the header as FITS cards, and the pixels of the filter array as FITS stores them.
+
+LibRaw decodes the pixels, through the package rawpy. Nothing is done to them: there is no demosaicing, and the black
+level stays. All frames consist of the visible area. The masked border around it receives no light, so a flat would have
+no values there; and other programs leave it out as well, so that their masters fit.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.files.cards import HeaderValue
+from coldframe.calibration.files.exif import (
+    CFA_PATTERN,
+    EXPOSURE_S,
+    FOCAL_MM,
+    LENS,
+    MAKE,
+    MODEL,
+    ORIENTATION,
+    SERIAL,
+    Exif,
+    read_exif,
+)
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.regular import open_regular
+from coldframe.calibration.files.scratch import require_room
+from coldframe.calibration.files.unpacking import (
+    FORMS,
+    Reader,
+    decoded,
+    form_of,
+    new_file,
+    require_packages,
+    require_possible_size,
+    stored_form,
+)
+
+SUFFIXES = frozenset({".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".dng", ".rw2", ".pef"})
+
+_BAND_ROWS = 256
+_WORKING_FRAMES = 3
+"""Frames of 16 bits that LibRaw and its decoders may need."""
+
+_MOST_SENSOR_PIXELS = 300_000_000
+"""Most pixels of a camera whose raws are decoded, twice those of the largest; the limit on memory depends on it."""
+
+
+class _Look(NamedTuple):
+    """What LibRaw says about the pixels of a file.
+
+    Attributes
+    ----------
+    shape
+        Height and width of the visible area.
+    pattern
+        Colours of the filter array from the first visible pixel, row by row; "" without an array.
+    exposure_s, iso
+        The exposure, if the pixels were decoded; 0 if unknown.
+    """
+
+    shape: tuple[int, int]
+    pattern: str
+    exposure_s: float
+    iso: float
+
+
+_seen: dict[tuple[object, ...], _Look] = {}
+"""What LibRaw says about the first file of a camera, by what its files have in common."""
+
+
+def read_raw_header(path: Path) -> dict[str, HeaderValue]:
+    """Return the header of a camera raw, with the size of the visible area in NAXIS1 and NAXIS2.
+
+    LibRaw must decode the pixels to name the filter array. This can take a second, and is done only for the first of
+    the files that agree in camera, size and tags.
+
+    Raises
+    ------
+    FrameFileError
+        If the file is damaged, or no raw of a filter array.
+    MissingPackageError
+        If rawpy is not installed.
+    OSError
+        If the file cannot be read.
+    """
+    require_packages("rawpy")
+    exif = read_exif(path)
+    sizes = _answer(path, [0, 0], None)["sizes"]
+    common = exif.values.get(MAKE), exif.values.get(MODEL), exif.values.get(CFA_PATTERN), tuple(sizes)
+    look = _seen.get(common)
+    if look is None or exif.number(EXPOSURE_S) is None or exif.iso is None:
+        look = _seen[common] = _look(_answer(path, sizes[:2], None))
+    return _header(exif, look)
+
+
+def unpack_raw(path: Path, folder: Path) -> tuple[dict[str, HeaderValue], Path, int, int]:
+    """Write the visible pixels of a camera raw to a new file in a folder.
+
+    Returns
+    -------
+    header, stored, bits, zero
+        The header as from `read_raw_header`, the new file, and the BITPIX and BZERO of its pixels.
+
+    Raises
+    ------
+    FrameFileError
+        As for `read_raw_header`, or if the disk has no room.
+    MissingPackageError
+        If rawpy is not installed.
+    OSError
+        If the file cannot be read.
+    """
+    require_packages("rawpy")
+    exif = read_exif(path)
+    sizes = _answer(path, [0, 0], None)["sizes"]
+    require_room(folder, sizes[2] * sizes[3] * 2, path)
+    copy = new_file(folder)
+    look = _look(_answer(path, sizes[:2], copy))
+    bits, zero = FORMS["uint16"]
+    if copy.stat().st_size != look.shape[0] * look.shape[1] * 2:
+        raise FrameFileError(path, "damaged: its visible area exceeds its pixels")
+    return _header(exif, look), copy, bits, zero
+
+
+def _answer(path: Path, sensor: list[int], copy: Path | None) -> dict[str, Any]:
+    """Have LibRaw open a file, and decode its pixels if the size of the sensor is known and not zero."""
+    height, width = sensor
+    if height * width:
+        require_possible_size((height, width), path.stat().st_size, path)
+    request = {"decode": height * width > 0, "copy": None if copy is None else str(copy.absolute())}
+    return decoded(path, Reader.RAW, request, working_bytes=_WORKING_FRAMES * 2 * height * width, pixels=height * width)
+
+
+def decode_raw(path: Path, request: Mapping[str, Any]) -> dict[str, object]:
+    """Open a raw and, if requested, decode its pixels; this runs in the process with limits.
+
+    Returns
+    -------
+    sizes
+        Height and width of the sensor; height, width, first row and first column of its visible area.
+    pattern, exposure_s, iso
+        As in the answer that the header needs; only if the pixels were decoded.
+
+    Raises
+    ------
+    FrameFileError
+        If LibRaw does not know the file, or its pixels are no filter array.
+    """
+    import rawpy  # noqa: PLC0415 - an optional package, imported before the fork
+
+    # The name of the open file is ASCII, which rawpy requires of names.
+    with open_regular(path) as file, rawpy.RawPy() as raw:
+        try:
+            raw.open_file(f"/proc/self/fd/{file.fileno()}")
+        except rawpy.LibRawError as error:
+            raise FrameFileError(path, f"not a camera raw that LibRaw can read ({_text(error)})") from error
+        sizes = raw.sizes
+        visible = sizes.height, sizes.width, sizes.top_margin, sizes.left_margin
+        answer: dict[str, object] = {"sizes": (sizes.raw_height, sizes.raw_width, *visible)}
+        if sizes.raw_height * sizes.raw_width > _MOST_SENSOR_PIXELS or min(sizes.height, sizes.width) < 1:
+            raise FrameFileError(path, f"damaged: announces {sizes.raw_width} x {sizes.raw_height} pixels")
+        if not request["decode"]:
+            return answer
+        try:
+            raw.unpack()
+        except rawpy.LibRawError as error:
+            raise FrameFileError(path, f"truncated or damaged: {_text(error)}") from error
+        if raw.raw_type is not rawpy.RawType.Flat:
+            raise FrameFileError(path, "has several colours in each pixel (sRAW, linear DNG or Foveon): save full raws")
+        if request["copy"] is not None:
+            pixels = raw.raw_image_visible
+            with Path(request["copy"]).open("wb") as copy:
+                for top in range(0, pixels.shape[0], _BAND_ROWS):
+                    rows = pixels[top : top + _BAND_ROWS]
+                    copy.write(stored_form(rows, form_of(rows, path)))
+        pattern = _pattern(raw.raw_pattern, raw.color_desc, sizes.top_margin, sizes.left_margin)
+        return answer | {"pattern": pattern, "exposure_s": raw.other.shutter_speed, "iso": raw.other.iso_speed}
+
+
+def _pattern(colours: NDArray[np.uint8] | None, names: bytes, top: int, left: int) -> str:
+    """Return the letters of a filter array from the first visible pixel; "" for a sensor without one."""
+    if colours is None or len(colours) == 1:
+        return ""
+    visible = np.roll(colours, (-(top % len(colours)), -(left % len(colours))), (0, 1))
+    return "".join(chr(names[colour]) for colour in visible.reshape(-1))
+
+
+def _text(error: Exception) -> str:
+    """Return the message of LibRaw, which rawpy passes on as bytes."""
+    what = error.args[0] if error.args else ""
+    return what.decode("ascii", "replace") if isinstance(what, bytes) else str(what)
+
+
+def _look(answer: Mapping[str, Any]) -> _Look:
+    _, _, height, width, _, _ = answer["sizes"]
+    return _Look((height, width), answer["pattern"], answer["exposure_s"], answer["iso"])
+
+
+def _header(exif: Exif, look: _Look) -> dict[str, HeaderValue]:
+    exposure_s = exif.number(EXPOSURE_S) or _rounded(look.exposure_s)
+    orientation = exif.number(ORIENTATION)
+    values: dict[str, HeaderValue | None] = {
+        "INSTRUME": exif.camera,
+        "EXPTIME": exposure_s if exposure_s > 0 else None,
+        "ISOSPEED": _whole(exif.iso or look.iso) or None,
+        "XBINNING": 1,
+        "YBINNING": 1,
+        "CCD-TEMP": exif.sensor_c,
+        "DATE-OBS": None if exif.taken_at is None else exif.taken_at.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3],
+        "FOCALLEN": exif.number(FOCAL_MM) or None,
+        "LENS": exif.text(LENS),
+        "SERIALNO": exif.text(SERIAL),
+        "ORIENTAT": None if orientation is None else int(orientation),
+        "BAYERPAT": look.pattern or None,
+        "ROWORDER": "TOP-DOWN",
+        "NAXIS1": look.shape[1],
+        "NAXIS2": look.shape[0],
+    }
+    return {keyword: value for keyword, value in values.items() if value is not None}
+
+
+def _rounded(value: float) -> float:
+    """Return a 32-bit float of LibRaw without the digits that it does not have."""
+    return float(f"{value:.6g}")
+
+
+def _whole(value: float) -> int | float:
+    return int(value) if value == int(value) else value
