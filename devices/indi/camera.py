@@ -192,7 +192,7 @@ class IndiCamera(IndiDevice):
             height=height,
             bit_depth=round(self.number(dialects.ADC_BITS) or 16),
             exposure_s=self.limits(dialects.EXPOSURE) or Limits(0.0, 3600.0),
-            gain=self.settable(dialects.GAIN),
+            gain=self._readout.gain_limits,
             offset=self.settable(dialects.OFFSET),
             maximum_binning=self._readout.maximum_binning,
             readout_modes=self._readout.modes(),

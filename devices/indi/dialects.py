@@ -67,6 +67,9 @@ READOUT_MODE_SWITCHES = (
     "CCD_BINNING_MODE",  # ToupTek: how binned pixels are summed; last, because all ToupTek cameras have it
 )
 
+ISO = "CCD_ISO"
+"""Switch property of DSLRs (gphoto) in place of a gain; the labels of its elements are the ISO values."""
+
 # texts
 CFA_PATTERN = (Spelling("CCD_CFA", "CFA_TYPE"),)
 CFA_OFFSET_X = (Spelling("CCD_CFA", "CFA_OFFSET_X"),)

@@ -1,8 +1,10 @@
 """The readout settings of a camera behind INDI: gain, offset, binning, readout mode and region."""
 
 import math
+import re
 
 from coldframe.config.frames import ReadoutSettings
+from coldframe.devices.camera import Limits
 from coldframe.devices.errors import DeviceLostError, NotSupportedError, SettingRefusedError
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
@@ -16,6 +18,8 @@ LARGEST_ROUNDING_PIXELS = 16
 
 Drivers of ZWO, SVBony and Player One round the size down to multiples of 8 by 2 pixels.
 """
+
+_ISO_LABEL = re.compile(r"(?:ISO\s*)?(\d{2,7})", re.IGNORECASE)
 
 
 def camera_property(device: IndiDevice, name: str) -> Property:
@@ -85,9 +89,17 @@ class IndiReadout:
     @property
     def held_gain(self) -> float | None:
         """The commanded gain while the driver shows it; None if none was commanded or another client changed it."""
-        shown = self._device.number(dialects.GAIN)
+        shown = shown_gain(self._device)
         is_held = self._applied is not None and self._applied.gain == shown and self.wanted.gain is not None
         return shown if is_held else None
+
+    @property
+    def gain_limits(self) -> Limits | None:
+        """Range of the gain, or of the ISO values of a camera that has no gain; None if it has neither."""
+        iso = _iso_values(self._device)
+        if self._device.number(dialects.GAIN) is None and iso:
+            return Limits(min(iso.values()), max(iso.values()))
+        return self._device.settable(dialects.GAIN)
 
     @property
     def maximum_binning(self) -> int:
@@ -109,7 +121,7 @@ class IndiReadout:
         device, wanted = self._device, self.wanted
         if wanted.readout_mode is not None:
             await self._set_mode(wanted.readout_mode)
-        await self._order("gain", dialects.GAIN, wanted.gain)
+        await self._set_gain(wanted.gain)
         await self._order("offset", dialects.OFFSET, wanted.offset)
         binning = self._binning()
         if binning is not None and binning.writable:
@@ -118,6 +130,19 @@ class IndiReadout:
             raise NotSupportedError(device.name, "cannot bin")
         await self._reset_region()
         self._applied = self.read_back()
+
+    async def _set_gain(self, wanted: float | None) -> None:
+        """Set the gain, or the ISO value of a camera that has no gain."""
+        device = self._device
+        iso = _iso_values(device)
+        if wanted is None or not iso or device.number(dialects.GAIN) is not None:
+            await self._order("gain", dialects.GAIN, wanted)
+            return
+        element = next((name for name, value in iso.items() if value == wanted), None)
+        if element is None:
+            known = ", ".join(f"{value:g}" for value in sorted(set(iso.values())))
+            raise NotSupportedError(device.name, f"has no ISO {wanted:g} (it has {known})")
+        await device.link.choose(device.name, dialects.ISO, element)
 
     async def _order(self, what: str, control: tuple[dialects.Spelling, ...], wanted: float | None) -> None:
         """Set a control if a value is wanted. A read-only control must already have this value."""
@@ -135,7 +160,7 @@ class IndiReadout:
         """Return the settings that the driver shows."""
         binning = self._binning()
         return ReadoutSettings(
-            gain=self._device.number(dialects.GAIN),
+            gain=shown_gain(self._device),
             offset=self._device.number(dialects.OFFSET),
             binning=round(binning.number("HOR_BIN")) if binning is not None else 1,
             readout_mode=self._shown_mode(),
@@ -233,6 +258,23 @@ class IndiReadout:
             return None if shown is None else prop.labels[shown]
         number = self._device.number(dialects.READOUT_MODE_NUMBER) if self.modes() else None
         return None if number is None else str(round(number))
+
+
+def shown_gain(device: IndiDevice) -> float | None:
+    """Return the gain that a camera shows, or its ISO value if it has no gain; None if it shows neither."""
+    gain = device.number(dialects.GAIN)
+    iso = device.link.mirror.find(device.name, dialects.ISO)
+    chosen = None if gain is not None or iso is None or iso.kind != "switch" else iso.switched_on()
+    return gain if chosen is None else _iso_values(device).get(chosen)
+
+
+def _iso_values(device: IndiDevice) -> dict[str, float]:
+    """Return the ISO values of a camera, by the names of their elements; others, such as "Auto", are left out."""
+    prop = device.link.mirror.find(device.name, dialects.ISO)
+    if prop is None or prop.kind != "switch":
+        return {}
+    found = ((element, _ISO_LABEL.fullmatch(label.strip())) for element, label in prop.labels.items())
+    return {element: float(match[1]) for element, match in found if match is not None}
 
 
 def _numbers(prop: Property, *elements: str) -> list[float]:

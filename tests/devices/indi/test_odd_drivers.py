@@ -76,6 +76,19 @@ async def test_readout_modes_of_moravian_fli_and_qsi(server: FakeServer, strange
     assert (await stranger.apply(ReadoutSettings(readout_mode="Fast"))).readout_mode == "Fast"
 
 
+async def test_the_iso_of_a_dslr_is_its_gain(server: FakeServer, stranger: IndiCamera) -> None:
+    """The driver indi_gphoto_ccd has a switch for the ISO, and no gain."""
+    del server.numbers["CCD_GAIN"]
+    server.switches["CCD_ISO"] = {"AUTO": True, "ISO 100": False, "ISO 800": False, "ISO 6400": False}
+    await stranger.connect()
+    assert stranger.features.gain == Limits(100, 6400)
+    assert (await stranger.apply(ReadoutSettings())).gain is None
+    assert (await stranger.apply(ReadoutSettings(gain=800))).gain == 800
+    assert server.ordered("CCD_ISO") == [{"ISO 800": "On"}]
+    with pytest.raises(NotSupportedError, match=r"has no ISO 250 \(it has 100, 800, 6400\)"):
+        await stranger.apply(ReadoutSettings(gain=250))
+
+
 # ---- wheels and panels ----
 
 
