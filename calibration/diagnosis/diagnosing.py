@@ -21,8 +21,9 @@ _TESTS: tuple[Callable[[Examination], Iterator[Finding]], ...] = (
 
 def diagnose(examined: Examination) -> Diagnosis:
     """Return the findings for a set of lights, the most harmful first."""
-    found = without_explained([finding for test in _TESTS for finding in test(examined)])
-    ordered = sorted(found, key=lambda each: (each.matters, each.harm), reverse=True)
+    found = [finding for test in _TESTS for finding in test(examined)]
+    left = without_explained(found)
+    ordered = sorted(left, key=lambda each: (each.matters, each.harm), reverse=True)
     seen: dict[Kind, Sensitivity] = {}
     untested: dict[Kind, str] = {}
     for kind, limit in _limits(examined):
@@ -30,7 +31,7 @@ def diagnose(examined: Examination) -> Diagnosis:
             untested[kind] = limit
         else:
             seen[kind] = limit
-    return Diagnosis(examined.lights, tuple(ordered), seen, untested)
+    return _with_hidden(Diagnosis(examined.lights, tuple(ordered), seen, untested), found)
 
 
 _EXPLAINS: Mapping[Origin, frozenset[Kind]] = {
@@ -68,9 +69,24 @@ def _limits(examined: Examination) -> Iterator[tuple[Kind, Sensitivity | str]]:
 
 def with_findings(diagnosis: Diagnosis, more: tuple[Finding, ...]) -> Diagnosis:
     """Return a diagnosis with the findings of its masters, which come after those of the lights that matter."""
+    found = (*diagnosis.findings, *more)
     ordered = sorted(
-        without_explained((*diagnosis.findings, *more)),
+        without_explained(found),
         key=lambda each: (each.matters, each.kind is not Kind.MASTERS, each.harm),
         reverse=True,
     )
-    return replace(diagnosis, findings=tuple(ordered))
+    return _with_hidden(replace(diagnosis, findings=tuple(ordered)), found)
+
+
+def _with_hidden(diagnosis: Diagnosis, found: Sequence[Finding]) -> Diagnosis:
+    """Return a diagnosis that lists the kinds of explained findings as not tested: they may hide a fault."""
+    left = {each.kind for each in diagnosis.findings}
+    hidden = {
+        kind: f"cannot be told apart from a different finding: {each.cause}"
+        for each in found
+        if each.origin is not None
+        for kind in _EXPLAINS.get(each.origin, ())
+        if kind not in left and any(other.kind is kind for other in found)
+    }
+    seen = {kind: limit for kind, limit in diagnosis.seen_down_to.items() if kind not in hidden}
+    return replace(diagnosis, seen_down_to=seen, untested={**diagnosis.untested, **hidden})

@@ -151,7 +151,7 @@ def examine(
         if gain is None or not total[..., BLOCKS].any()
         else find_pedestals(lights, gain, excess_of_uncertainty(masters.dark), excess_of_uncertainty(masters.flat)),
         find_residual(lights, scaled_hot(masters.pattern.hot, masters.dark_scale)),
-        fraction_lacking(kept, masters.planes.subtracted, period) if with_dark and pattern.is_dithered else None,
+        fraction_lacking(kept, masters.planes.subtracted, period) if with_dark and pattern.moves_stars else None,
         find_pattern(*rows_of(lights), noise, masters.pattern.rows, period),
         find_pattern(*columns_of(lights), noise, masters.pattern.columns, period),
         pattern,

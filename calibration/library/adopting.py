@@ -15,7 +15,7 @@ from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.durable import write_durably
 from coldframe.calibration.files.frame_file import FrameFileError, primary_pieces
 from coldframe.calibration.files.image_file import PLAIN_SUFFIXES, ImageFile, open_image
-from coldframe.calibration.files.keywords import other_cards
+from coldframe.calibration.files.keywords import ROLES, other_cards
 from coldframe.calibration.files.xisf_file import SUFFIX as XISF
 from coldframe.calibration.frames.setup import BIAS_TAKEN_OUT, setup_of
 from coldframe.calibration.masters.master_frame import IMAGE_TYPES
@@ -28,11 +28,17 @@ Header = Mapping[str, HeaderValue]
 FULL_RANGE_ADU = 65_535.0
 """Level of 1.0 in a stack of frames of 16 bits, and of frames of fewer bits that are stored in 16 bits."""
 
-RELATIVE = (0.5, 2.0)
-"""Range of the mean of a flat that is relative to 1 already."""
+LARGEST_MEAN_ERROR = 0.01
+"""Largest difference of the mean of a relative flat from 1; masked pixels shift it."""
 
-MOST_AT_ZERO = 0.01
-"""Fraction of pixels at or below zero above which the bias was subtracted from a dark: no bias level is that low."""
+_MOST_OF_FRACTIONS = 0.999
+"""Part of the pixels that do not exceed 1 in a master of fractions; a few hot pixels may."""
+
+LEAST_BIAS_ADU = 150.0
+"""Lowest level of a dark that certainly contains its bias, ADU; offsets of cameras are higher, dark currents lower."""
+
+ZERO_SIGMA = 3.0
+"""Largest level of a dark without its bias, in standard deviations of its pixels."""
 
 _ELECTRONS = frozenset({"e", "e-", "electron", "electrons", "elec"})
 _STEP = 3
@@ -48,10 +54,13 @@ class Stated:
         Their kind; None if their headers state it.
     full_range_adu
         Level that the value 1.0 stands for, ADU; None if coldframe is to find it out.
+    has_bias
+        Whether darks contain their bias; None if coldframe is to find it out.
     """
 
     kind: FrameKind | None = None
     full_range_adu: float | None = None
+    has_bias: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +75,8 @@ class Adopted:
         Header of the original, with its kind.
     kind
         Kind of the master.
+    has_bias
+        False for darks whose bias was subtracted.
     assumptions
         What was assumed and changed, as text.
     """
@@ -73,6 +84,7 @@ class Adopted:
     mean: F32
     header: Header
     kind: FrameKind
+    has_bias: bool
     assumptions: tuple[str, ...]
 
     def write(self, path: Path) -> None:
@@ -85,15 +97,14 @@ class Adopted:
         """
         own = [
             Card("IMAGETYP", IMAGE_TYPES[self.kind], "kind of the master"),
+            Card("CFROLE", ROLES[self.kind], "purpose of its frames"),
             Card("BUNIT", "relative" if self.kind is FrameKind.FLAT else "adu", "unit of the pixels"),
             *(Card(f"CFADOP{number:02d}", text) for number, text in enumerate(self.assumptions, start=1)),
         ]
-        if BIAS_TAKEN_OUT in self._processing():
+        if not self.has_bias:
             own.append(Card("CALSTAT", BIAS_TAKEN_OUT, "the bias was subtracted"))
-        write_durably(path, primary_pieces(self.mean, own + other_cards(own, self.header)))
-
-    def _processing(self) -> str:
-        return str(self.header.get("CALSTAT", ""))
+        others = {keyword: value for keyword, value in self.header.items() if keyword != "CALSTAT"}
+        write_durably(path, primary_pieces(self.mean, own + other_cards(own, others)))
 
 
 def adopted(path: Path, unpacked_in: Path, stated: Stated) -> Adopted | None:
@@ -118,23 +129,26 @@ def adopted(path: Path, unpacked_in: Path, stated: Stated) -> Adopted | None:
     is_plain = path.suffix.lower() in PLAIN_SUFFIXES
     if kind is None or (is_plain and "CFROLE" in image.header):
         return None
+    own = image.header.get("IMAGETYP")
+    notes = [] if kind is setup_of(image.header).kind else [f"the user states that it is a master {kind}"]
+    if stated.kind is not None and own is None:
+        notes.append("its header does not show that it is a combination")
     mean = image.pixels().astype(np.float32, copy=False)
-    notes: list[str] = []
-    if kind is not setup_of(image.header).kind:
-        notes.append(f"the user states that it is a master {kind}")
+    if float(mean.min()) == float(mean.max()):
+        raise FrameFileError(path, f"all its pixels have the same value, {float(mean.min()):g}")
     if kind is FrameKind.FLAT:
+        if stated.full_range_adu is not None:
+            raise FrameFileError(path, "is a flat, which is relative: --range does not apply to it")
         mean, changes = _relative_flat(path, mean)
+        has_bias = True
     else:
         mean, changes = _in_adu(image, mean, stated.full_range_adu)
+        has_bias, said = _bias_in(image, mean, kind, stated)
+        changes += said
     notes += changes
-    header = dict(image.header)
-    is_around_zero = "CALSTAT" in header or "OVERSCAN" in header
-    if kind in {FrameKind.DARK, FrameKind.DARK_FLAT} and not is_around_zero and _lacks_bias(mean):
-        header["CALSTAT"] = BIAS_TAKEN_OUT
-        notes.append("its bias was subtracted, because its level is about zero")
     if is_plain and not notes:
         return None
-    return Adopted(mean, header, kind, tuple(notes))
+    return Adopted(mean, dict(image.header), kind, has_bias, tuple(notes))
 
 
 def _kind(image: ImageFile, stated: Stated) -> FrameKind | None:
@@ -149,7 +163,7 @@ def _kind(image: ImageFile, stated: Stated) -> FrameKind | None:
 
 def _relative_flat(path: Path, mean: F32) -> tuple[F32, list[str]]:
     level = float(mean.mean(dtype=np.float64))
-    if RELATIVE[0] < level < RELATIVE[1]:
+    if abs(level - 1) <= LARGEST_MEAN_ERROR:
         return mean, []
     if not level > 0:
         raise FrameFileError(path, f"is not a flat: its mean is {level:.4g}")
@@ -160,14 +174,18 @@ def _in_adu(image: ImageFile, mean: F32, full_range_adu: float | None) -> tuple[
     path, low, high = image.path, float(mean.min()), float(mean.max())
     # Fractions in XISF files are scaled to 16 bits when they are read.
     unit = image.scale if path.suffix.lower() == XISF else 1.0
+    most = float(np.quantile(mean[::_STEP, ::_STEP], _MOST_OF_FRACTIONS))
     if full_range_adu is not None:
-        return mean * np.float32(full_range_adu / unit), [f"the user states that 1.0 is {full_range_adu:g} ADU"]
+        changed = mean * np.float32(full_range_adu / unit)
+        if float(np.median(changed[::_STEP, ::_STEP])) > FULL_RANGE_ADU:
+            raise FrameFileError(path, f"most of its values exceed 16 bits if 1.0 is {full_range_adu:g} ADU")
+        return changed, [f"the user states that 1.0 is {full_range_adu:g} ADU"]
     if unit != 1:
         return mean, [f"1.0 is {unit:,.0f} ADU, as in other XISF files"]
     if str(image.header.get("BUNIT", "")).strip().casefold() in _ELECTRONS:
         raise FrameFileError(path, "its unit is electrons (BUNIT): state the ADU of one electron with --range")
-    if high <= HIGHEST_OF_FRACTIONS:
-        return mean * np.float32(FULL_RANGE_ADU), [f"1.0 is {FULL_RANGE_ADU:,.0f} ADU, because no value exceeds 1"]
+    if most <= HIGHEST_OF_FRACTIONS and image.bits < 0:
+        return mean * np.float32(FULL_RANGE_ADU), [f"1.0 is {FULL_RANGE_ADU:,.0f} ADU, because values do not exceed 1"]
     if high > FULL_RANGE_ADU * 1.01:
         raise FrameFileError(
             path, f"its values, from {low:.4g} to {high:.4g}, exceed 16 bits: state the ADU of the value 1 with --range"
@@ -175,9 +193,28 @@ def _in_adu(image: ImageFile, mean: F32, full_range_adu: float | None) -> tuple[
     return mean, []
 
 
-def _lacks_bias(mean: F32) -> bool:
-    """Return whether many pixels are at or below zero, which no bias level allows."""
-    return float((mean[::_STEP, ::_STEP] <= 0).mean()) > MOST_AT_ZERO
+def _bias_in(image: ImageFile, mean: F32, kind: FrameKind, stated: Stated) -> tuple[bool, list[str]]:
+    """Return whether a master contains its bias, and what was found out about it."""
+    path, header = image.path, image.header
+    calibration = str(header.get("CALSTAT", "")).strip()
+    if kind is FrameKind.BIAS or "OVERSCAN" in header:
+        return True, []
+    if BIAS_TAKEN_OUT in calibration:
+        return False, [] if calibration == BIAS_TAKEN_OUT else ["its bias was subtracted, as its header states"]
+    if stated.has_bias is not None:
+        return stated.has_bias, [f"the user states that its bias was {'not ' if stated.has_bias else ''}subtracted"]
+    sampled = mean[::_STEP, ::_STEP]
+    level = float(np.median(sampled))
+    scatter = 1.4826 * float(np.median(np.abs(sampled - level)))
+    if level >= LEAST_BIAS_ADU:
+        return True, []
+    if abs(level) <= ZERO_SIGMA * scatter:
+        return False, [f"its bias was subtracted, because its level is {level:.1f} ADU"]
+    raise FrameFileError(
+        path,
+        f"its level of {level:.1f} ADU does not show whether its bias was subtracted: "
+        "state --with-bias or --bias-subtracted",
+    )
 
 
 def assumptions_in(header: Header) -> Iterator[str]:

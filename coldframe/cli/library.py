@@ -1,5 +1,6 @@
 """`coldframe library`: list and manage the masters of all nights."""
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -30,6 +31,9 @@ from coldframe.cli.master_findings import findings_of_file, print_findings
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import ConfigError, find_config, load_settings
 from coldframe.errors import ColdframeError
+
+_PLAIN_NAME = re.compile(r"(\.(fits|fit|fts|xisf))?(\.(fz|gz))?$", re.IGNORECASE)
+"""The suffixes of a master's name, which those of the converted copy replace."""
 
 
 class NoLibraryError(ColdframeError):
@@ -184,18 +188,19 @@ def _filed(library: Library, master: Path, stated: Stated) -> Path:
     NotDurableError
         If it could not be written.
     """
-    if stated.kind is None and (fault := not_a_master(read_image_header(master))) is not None:
+    header = read_image_header(master)
+    # A stated kind replaces a missing one, but does not make a single frame a master.
+    if (stated.kind is None or setup_of(header).kind is not None) and (fault := not_a_master(header)) is not None:
         raise NotAMasterError(f"{master}: {fault}")
     with scratch_folder() as scratch:
         converted = adopted(master, scratch, stated)
+        wanted = master
         if converted is not None:
-            copy = scratch / f"{master.name.partition('.')[0]}.fits"
-            converted.write(copy)
-            return library.file(copy)
-    fault = _unusable(master)
-    if fault is not None:
-        raise NotAMasterError(f"{master}: calibrate cannot use it: {fault}")
-    return library.file(master)
+            wanted = scratch / _PLAIN_NAME.sub(".fits", master.name, count=1)
+            converted.write(wanted)
+        if (fault := _unusable(wanted)) is not None:
+            raise NotAMasterError(f"{master}: calibrate cannot use it: {fault}")
+        return library.file(wanted)
 
 
 def _previous(library: Library, master: Path) -> Path | None:

@@ -61,6 +61,11 @@ def places_of(residuals: Sequence[F32]) -> list[Place | None]:
     return [Place(0, 0, is_turned=False), *others]
 
 
+def star_light(residuals: Sequence[F32]) -> float:
+    """Return the sum of all stars that `places_of` compares, in units of the spread of the background."""
+    return float(sum(_stars(each).sum(dtype=np.float64) for each in residuals))
+
+
 def fast_size(least: int) -> int:
     """Return the smallest size from `least` on whose only prime factors are 2, 3 and 5, for which the FFT is fast."""
     size = least

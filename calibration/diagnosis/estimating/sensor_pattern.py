@@ -1,5 +1,6 @@
 """The pattern that is fixed on the sensor in a set of dithered lights, without structures that are fixed on the sky."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.estimates import spread
 from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures
-from coldframe.calibration.diagnosis.estimating.registration import Place, places_of
+from coldframe.calibration.diagnosis.estimating.registration import Place, places_of, star_light
 from coldframe.calibration.diagnosis.estimating.smoothing import smoothed
 from coldframe.calibration.diagnosis.estimating.stars import background_and_spread, widened
 
@@ -24,6 +25,9 @@ _REACH_SIGMA = 6.0
 _ROUNDS = 8
 _STAR_SIGMA = 3.5
 _LEAST_DITHER = 2
+LEAST_OWN_STARS = 0.3
+"""Smallest fraction of the light of stars that dithered lights do not share; undithered lights share almost all."""
+
 _FEWEST_VALUES = 2
 
 
@@ -47,6 +51,12 @@ class SensorPattern:
     error: F32
     places: tuple[Place | None, ...]
     is_dithered: bool
+
+    @property
+    def moves_stars(self) -> bool:
+        """True if no star lies on the same pixels in more than a third of the lights, so that their median has none."""
+        counts = Counter(self.places)
+        return self.is_dithered and 3 * max(counts.values()) <= len(self.places)
 
 
 def high_pass(plane: F32) -> F32:
@@ -91,7 +101,9 @@ def find_sensor_pattern(lights: Sequence[LightMeasures]) -> SensorPattern:
     places = places_of(scaled)
     if not _is_dithered(places):
         # Hot pixels that the dark lacks match better than the stars, but at the same position in all lights.
-        places = places_of([each - common for each in scaled])
+        own = [each - common for each in scaled]
+        if star_light(own) > LEAST_OWN_STARS * star_light(scaled):
+            places = places_of(own)
     residuals = []
     for light, excess in zip(lights, scaled, strict=True):
         stars = widened(excess - common > _STAR_SIGMA, 1) | widened(excess - common > 10 * _STAR_SIGMA, 3)

@@ -129,8 +129,13 @@ def thinned_masters(
 
 
 def thinned(master: MasterPlanes) -> MasterPlanes:
-    """Return a master with fewer pixels if it is large."""
-    return master if master.mean.size <= ENOUGH_PIXELS else sampled_master(master, STEP)
+    """Return a master with fewer pixels if it is large; planes from `with_thin_errors` are thin already."""
+    if master.mean.size <= ENOUGH_PIXELS:
+        return master
+    if master.uncertainty.shape == master.mean.shape:
+        return sampled_master(master, STEP)
+    masked = None if master.masked is None else master.masked[::STEP, ::STEP].copy()
+    return replace(master, mean=master.mean[::STEP, ::STEP].copy(), masked=masked)
 
 
 def with_thin_errors(master: MasterPlanes) -> MasterPlanes:

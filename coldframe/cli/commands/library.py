@@ -64,6 +64,12 @@ def add_to_library(
             help="ADU that the value 1 stands for. Default: 65535 if no value exceeds 1, otherwise 1.",
         ),
     ] = None,
+    with_bias: Annotated[
+        bool | None,
+        typer.Option(
+            "--with-bias/--bias-subtracted", help="Whether darks contain their bias. Default: as their level shows."
+        ),
+    ] = None,
 ) -> None:
     """Add masters, such as those made by combine, or by other programs.
 
@@ -75,7 +81,8 @@ def add_to_library(
     from coldframe.cli.library import add_masters
     from coldframe.config.frames import FrameKind
 
-    raise typer.Exit(add_masters(library, masters, Stated(None if kind is None else FrameKind(kind), full_range)))
+    stated = Stated(None if kind is None else FrameKind(kind), full_range, with_bias)
+    raise typer.Exit(add_masters(library, masters, stated))
 
 
 @app.command("verify")

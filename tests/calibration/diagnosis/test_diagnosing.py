@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from coldframe.calibration.diagnosis.diagnosing import diagnose, without_explained
+from coldframe.calibration.diagnosis.diagnosing import diagnose, with_findings, without_explained
 from coldframe.calibration.diagnosis.findings import Diagnosis, Finding, Kind, Origin
 from coldframe.calibration.diagnosis.masters.darks import MOST_LACKING
 from tests.calibration.diagnosis import faults
@@ -176,3 +176,22 @@ def test_a_finding_that_another_explains_is_left_out(origin: Origin, explained: 
     other = replace(finding, kind=Kind.BANDING)
     reason = replace(finding, kind=Kind.MASTERS, origin=origin)
     assert without_explained([finding, other, reason]) == [other, reason]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_lights_without_dithering_are_not_taken_for_dithered(seed: int) -> None:
+    night = draw(seed, dither_px=0)
+    for fault in (faults.none(), faults.cold_dark()):
+        seen = examined(simulate(night, fault))
+        assert not seen.pattern.is_dithered
+        assert seen.lacking is None
+
+
+def test_what_a_finding_hides_is_not_tested() -> None:
+    diagnosis = diagnose(examined(simulate(NIGHT, faults.flat_pedestal(0.06))))
+    assert Kind.OVERCORRECTION in {each.kind for each in diagnosis.findings}
+    saturated = replace(diagnosis.findings[0], kind=Kind.MASTERS, cause="saturated", origin=Origin.SATURATED_FLAT)
+    hidden = with_findings(diagnosis, (saturated,))
+    assert Kind.OVERCORRECTION not in {each.kind for each in hidden.findings}
+    assert "saturated" in hidden.untested[Kind.OVERCORRECTION]
+    assert Kind.OVERCORRECTION not in hidden.seen_down_to
