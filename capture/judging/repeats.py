@@ -33,7 +33,11 @@ class SetDigests:
         self._own: set[bytes] = set()
 
     def __contains__(self, digest: bytes) -> bool:
-        return digest in self._own or self._sets.get(digest, self._owner) != self._owner
+        return digest in self._own or self.is_of_other_set(digest)
+
+    def is_of_other_set(self, digest: bytes) -> bool:
+        """Return whether another set has seen these pixels first."""
+        return self._sets.get(digest, self._owner) != self._owner
 
     def add(self, digest: bytes) -> None:
         """Record the pixels of a frame of this set."""

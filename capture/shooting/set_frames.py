@@ -8,6 +8,7 @@ from coldframe.calibration.looks.frame_looks import Fault
 from coldframe.capture.events.kinds import MasterGrew
 from coldframe.capture.events.values import Severity
 from coldframe.capture.judging.frame_gate import FlatBand, FrameGate
+from coldframe.capture.judging.repeats import SetDigests
 from coldframe.capture.pipeline.delivered_frames import DeliveredFrames
 from coldframe.capture.pipeline.exposing_frame import Shot
 from coldframe.capture.pipeline.judged_frame import (
@@ -86,7 +87,8 @@ class SetFrames:
         self._step = step
         self._delivered = delivered
         self._give_up = give_up
-        self._gate = _gate(context, step, inputs)
+        self._digests = context.digests.of_set(step.without_count)
+        self._gate = _gate(context, step, inputs, self._digests)
         self._cfa_pattern = cfa_pattern_of_frames(context, step.readout, step.kind)
         size = SetSize(step, may_grow=context.deadline is None)
         self.master = SetMaster(step, inputs, size, self._cfa_pattern)
@@ -125,6 +127,8 @@ class SetFrames:
     async def keep_saved(self, saved: SavedFrame) -> None:
         """Judge a frame of an earlier run, then add it to the master or move it to quarantine.
 
+        A frame that another set has counted is left where it is.
+
         Raises
         ------
         NotDurableError
@@ -134,7 +138,7 @@ class SetFrames:
         if judged.fault is None:
             await self._accept(judged, saved.path, is_taken_over=True)
             self.taken_over += 1
-        else:
+        elif not self._digests.is_of_other_set(judged.digest):  # a frame that counts in another set stays where it is
             await withdraw(self._context, self._number, saved.path, judged.fault.reason)
 
     async def withdraw_all(self, reason: str) -> None:
@@ -171,8 +175,7 @@ class SetFrames:
         return self.lit >= LIT_FRAMES or (self.lit > 0 and self.count.accepted == 1)
 
 
-def _gate(context: NightContext, step: ShootStep, inputs: SetInputs) -> FrameGate:
-    digests = context.digests.of_set(step.without_count)
+def _gate(context: NightContext, step: ShootStep, inputs: SetInputs, digests: SetDigests) -> FrameGate:
     match inputs:
         case FlatInputs(tuned, subtracted):
             flats = context.settings.flats.for_filter(step.filter)

@@ -26,3 +26,13 @@ def test_frames_on_the_disk_can_be_judged_again() -> None:
     again.add(b"1")
     assert b"1" in again
     assert b"1" in night.of_set("flat R")
+
+
+def test_the_set_that_saw_a_frame_first_owns_it() -> None:
+    night = NightDigests()
+    first, second = night.of_set("bias"), night.of_set("dark")
+    first.add(b"1")
+    assert not first.is_of_other_set(b"1")
+    assert second.is_of_other_set(b"1")
+    second.add(b"1")
+    assert second.is_of_other_set(b"1")
