@@ -215,7 +215,9 @@ def _wbpp_folder(frame: FrameSetup) -> str:
 def _dss(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
     """Arrange one folder for the main group, and one for each filter's group, because DSS does not compare filters."""
     for path, master in masters.items():
-        if master.overscan is not None:
+        if master.kind is FrameKind.BIAS:
+            plan.left_out.append((path, "DeepSkyStacker would subtract the bias twice, because the darks contain it"))
+        elif master.overscan is not None:
             plan.left_out.append((path, "its overscan was subtracted, and 16-bit images cannot be negative"))
         elif master.kind is not FrameKind.DARK_FLAT:
             plan.place(path, Path(_setting(master), _dss_folder(master), f"{path.stem}.fits"), Form.WORDS)

@@ -141,13 +141,20 @@ def test_dss_gets_masters_of_16_bits(masters: list[Path], tmp_path: Path) -> Non
     assert {Path(name).parent.as_posix() for name in tree(target)} == {"."} | {
         f"ASI2600MM_G100_O50_-10C_1x1/{folder}"
         for folder in (
-            "main_group/biases", "main_group/darks_300s", "main_group/darks_0.5s", "group_Ha/flats", "group_L/flats",
+            "main_group/darks_300s", "main_group/darks_0.5s", "group_Ha/flats", "group_L/flats",
         )
     }  # fmt: skip
     with fits.open(next(target.rglob("MasterDark_*_300s_*.fits")), checksum=True) as file:
         assert file[0].header["BITPIX"] == 16
         assert file[0].header["EXPTIME"] == 300
         assert (int(file[0].data[0, 0]), int(file[0].data[3, 5])) == (600, 900)
+
+
+def test_dss_gets_no_master_bias_that_the_darks_contain(masters: list[Path]) -> None:
+    plan = arrange("dss", setups(*masters), {})
+    ((path, reason),) = plan.left_out
+    assert path == masters[0]
+    assert "subtract the bias twice" in reason
 
 
 def test_app_and_asiair_get_links(masters: list[Path], night: list[Path], tmp_path: Path) -> None:
