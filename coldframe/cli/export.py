@@ -21,6 +21,9 @@ from coldframe.errors import ColdframeError
 _NOT_FRAMES_OF_SETS = frozenset({"quarantine", "tuning", "checks", "masters"})
 """Folders of a night whose frames belong to no set."""
 
+_FEW = 3
+"""Most files of a folder that are named one by one if they are left out."""
+
 
 class NoNightError(ColdframeError):
     """A folder contains no raw frames; the message names the folder."""
@@ -53,8 +56,7 @@ def export_files(folder: Path, request: Request) -> ExitCode:
     except (NoLibraryError, NoNightError, NotDurableError, FrameFileError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
-    for path, reason in plan.left_out:
-        print(f"{path}: left out: {reason}", file=sys.stderr)
+    _print_left_out(plan.left_out)
     for path in made:
         print(path)
     if not made:
@@ -76,10 +78,22 @@ def check_export(folder: Path, request: Request, *, as_json: bool) -> ExitCode:
     except (NoLibraryError, NoNightError, FrameFileError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
-    for path, reason in plan.left_out:
-        print(f"{path}: left out: {reason}", file=sys.stderr)
+    _print_left_out(plan.left_out)
     print_lints(results, folder, as_json=as_json)
     return ExitCode.INCOMPLETE if any(each.traps for each in results) else ExitCode.DONE
+
+
+def _print_left_out(left_out: Iterable[tuple[Path, str]]) -> None:
+    """Print the files that are left out; many files of a folder with the same reason take one line."""
+    alike: dict[tuple[Path, str], list[Path]] = {}
+    for path, reason in left_out:
+        alike.setdefault((path.parent, reason), []).append(path)
+    for (folder, reason), paths in alike.items():
+        if len(paths) > _FEW:
+            print(f"{folder}: {len(paths)} files left out: {reason}", file=sys.stderr)
+        else:
+            for path in paths:
+                print(f"{path}: left out: {reason}", file=sys.stderr)
 
 
 def planned(request: Request) -> Plan:
@@ -93,14 +107,15 @@ def planned(request: Request) -> Plan:
         If a night has no raw frames.
     """
     masters = masters_of(find_library(request.library).catalogue())
-    return arrange(request.program, masters, raw_sets(_raw_frames(request.raw)))
+    return arrange(request.program, masters, raw_sets(*_raw_frames(request.raw)))
 
 
-def _raw_frames(nights: Iterable[Path]) -> dict[Path, FrameSetup]:
-    """Return the setups of all raw frames of nights; frames that were set aside are not among them."""
+def _raw_frames(nights: Iterable[Path]) -> tuple[dict[Path, FrameSetup], dict[Path, str]]:
+    """Return the setups of all raw frames of nights, and the nights' names; without frames that were set aside."""
     names = configured_camera_names()
     found: dict[Path, FrameSetup] = {}
-    for night in nights:
+    named: dict[Path, str] = {}
+    for night in map(Path.resolve, nights):
         frames = {}
         for path in sorted(night.rglob("*")):
             if path.suffix.lower() not in SUFFIXES or _NOT_FRAMES_OF_SETS & set(path.relative_to(night).parts[:-1]):
@@ -115,4 +130,5 @@ def _raw_frames(nights: Iterable[Path]) -> dict[Path, FrameSetup]:
         if not frames:
             raise NoNightError(f"{night}: there are no raw frames here; name the folder of a night")
         found |= frames
-    return found
+        named |= dict.fromkeys(frames, night.name)
+    return found, named

@@ -51,6 +51,25 @@ def test_export(program: str, library: Path, night: Path, tmp_path: Path) -> Non
     assert again.stderr.splitlines() == [*left_out, f"{out}: nothing new to export"]
 
 
+def test_the_nights_of_an_export_keep_their_frames_apart(library: Path, night: Path, tmp_path: Path) -> None:
+    later = tmp_path / "2026-11-23"
+    for number in (1, 2):
+        raw(later / "flats" / f"f{number}.fits", "flat", EXPTIME=2.0, FILTER="Ha")
+    for each in (night, later):
+        result = run("export", tmp_path / "out", "--for", "app", "--library", library, "--raw", each)
+        assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
+    flats = {path.name for path in (tmp_path / "out").rglob("f?_*.fits")}
+    assert flats == {f"f{number}_{each.name}.fits" for number in (1, 2) for each in (night, later)}
+
+
+def test_many_frames_that_are_left_out_take_one_line(library: Path, tmp_path: Path) -> None:
+    flats = tmp_path / "2026-11-23" / "flats"
+    for number in range(5):
+        raw(flats / f"f{number}.fits", "flat", EXPTIME=2.0, FILTER="Ha")
+    result = run("export", tmp_path / "out", "--for", "siril", "--library", library, "--raw", flats.parent)
+    assert result.stderr.startswith(f"{flats}: 5 files left out: no raw darks")
+
+
 @pytest.mark.parametrize("program", ["siril", "wbpp", "dss", "app"])
 def test_the_check_of_an_export_writes_nothing(program: str, library: Path, night: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"

@@ -9,8 +9,9 @@ from astropy.io import fits
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import read_image_header
+from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.interchange.export import export
-from coldframe.calibration.interchange.layouts import LAYOUTS, arrange, raw_sets
+from coldframe.calibration.interchange.layouts import LAYOUTS, RawFrame, arrange, raw_sets
 from coldframe.calibration.interchange.notes import NOTES
 from coldframe.calibration.interchange.xisf import write_xisf
 from coldframe.config.frames import FrameKind
@@ -175,6 +176,56 @@ def test_bias_subtracted_and_replaced_masters_are_left_out(tmp_path: Path) -> No
     plan = arrange("app", setups(old, new, without_bias), {})
     assert [placed.source for placed in plan.files] == [new]
     assert {path for path, _ in plan.left_out} == {old, without_bias}
+
+
+def two_nights(folder: Path) -> dict[Path, str]:
+    """Write the same names in two nights, and return the nights' names by path."""
+    return {
+        raw(folder / night / place / name, kind, **cards, DATE_OBS=f"{night}T04:00:00"): night
+        for night in ("2026-11-22", "2026-11-23")
+        for place, kind, cards in (
+            ("biases", "bias", {"EXPTIME": 0.0}), ("darks", "dark", {}),
+            ("flats", "flat", {"EXPTIME": 2.0, "FILTER": "L"}),
+        )
+        for name in ("x_0001.fits", "x_0002.fits")
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("program", LAYOUTS)
+def test_several_nights_with_equal_names_all_arrive(program: str, together: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    nights = two_nights(tmp_path)
+    calls = [nights] if together else [{p: n for p, n in nights.items() if n == each} for each in set(nights.values())]
+    for call in calls:
+        plan = arrange(program, {}, raw_sets(setups(*call), call))
+        assert plan.left_out == []
+        export(plan, program, tmp_path / "out")
+    arrived = [path for path in (tmp_path / "out").rglob("*.fit*") if path.is_file()]
+    assert {path.stat().st_ino for path in arrived} == {path.stat().st_ino for path in nights}
+    assert len(arrived) == len(nights)
+    if program != "asiair":
+        assert {path.name for path in arrived} >= {"x_0001_2026-11-22.fits", "x_0001_2026-11-23.fits"}
+
+
+def test_frames_whose_place_is_taken_are_left_out(tmp_path: Path) -> None:
+    one, other = raw(tmp_path / "a" / "x.fits", "dark"), raw(tmp_path / "b" / "x.fits", "dark")
+    plan = arrange("app", {}, raw_sets(setups(one, other)))
+    assert [placed.source for placed in plan.files] == [one]
+    ((path, reason),) = plan.left_out
+    assert path == other
+    assert str(one) in reason
+
+
+def test_siril_leaves_out_raw_flats_without_darks(night: list[Path]) -> None:
+    without_darks = [path for path in night if path.parent.name != "darks"]
+    plan = arrange("siril", {}, raw_sets(setups(*without_darks)))
+    assert plan.files == ()
+    assert {path for path, _ in plan.left_out} == set(without_darks)
+    assert any("no raw darks" in reason for _, reason in plan.left_out)
+
+
+def test_the_night_comes_before_double_suffixes() -> None:
+    assert RawFrame(Path("a_0.5s_0001.fits.fz"), setup_of({}), "2026-11-22").name == "a_0.5s_0001_2026-11-22.fits.fz"
 
 
 @pytest.mark.parametrize("program", LAYOUTS)
