@@ -49,17 +49,21 @@ class Request:
 
 
 def export_files(folder: Path, request: Request) -> ExitCode:
-    """Export masters and raw frames to a folder, and print the new files."""
+    """Export masters and raw frames to a folder, and print the new files; return 1 if outdated files are in the way."""
     try:
         plan = planned(request)
-        made = export(plan, request.program, folder)
+        exported = export(plan, request.program, folder)
     except (NoLibraryError, NoNightError, NotDurableError, FrameFileError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     _print_left_out(plan.left_out)
-    for path in made:
+    for path in exported.made:
         print(path)
-    if not made:
+    for path, source in exported.differing:
+        print(f"{path}: exists and differs from {source}: move it away to export the newer one", file=sys.stderr)
+    if exported.differing:
+        return ExitCode.INCOMPLETE
+    if not exported.made:
         print(f"{folder}: nothing new to export", file=sys.stderr)
     return ExitCode.DONE
 

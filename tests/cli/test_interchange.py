@@ -62,6 +62,16 @@ def test_the_nights_of_an_export_keep_their_frames_apart(library: Path, night: P
     assert flats == {f"f{number}_{each.name}.fits" for number in (1, 2) for each in (night, later)}
 
 
+def test_an_outdated_master_is_named(library: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run("export", out, "--for", "siril", "--library", library).exit_code == ExitCode.DONE
+    new = write(library / "new", FrameKind.DARK, level=520, days=40)
+    result = run("export", out, "--for", "siril", "--library", library)
+    assert (result.exit_code, result.stdout) == (ExitCode.INCOMPLETE, "")
+    assert f"dark_stacked.fit: exists and differs from {new}: move it away to export the newer one" in result.stderr
+    assert "nothing new" not in result.stderr
+
+
 def test_many_frames_that_are_left_out_take_one_line(library: Path, tmp_path: Path) -> None:
     flats = tmp_path / "2026-11-23" / "flats"
     for number in range(5):

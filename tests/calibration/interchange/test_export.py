@@ -10,10 +10,10 @@ from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import read_image_header
 from coldframe.calibration.frames.setup import setup_of
-from coldframe.calibration.interchange.export import export
+from coldframe.calibration.interchange.export import Exported, export
 from coldframe.calibration.interchange.layouts import LAYOUTS, RawFrame, arrange, raw_sets
 from coldframe.calibration.interchange.notes import NOTES
-from coldframe.calibration.interchange.xisf import write_xisf
+from coldframe.calibration.interchange.xisf import xisf_content
 from coldframe.config.frames import FrameKind
 from tests.calibration.interchange.builders import SHAPE, raw, setups, tree, write
 
@@ -42,7 +42,7 @@ def night(tmp_path: Path) -> list[Path]:
     ]
 
 
-def exported(program: str, target: Path, masters: list[Path], night: list[Path]) -> list[Path]:
+def exported(program: str, target: Path, masters: list[Path], night: list[Path]) -> Exported:
     return export(arrange(program, setups(*masters), raw_sets(setups(*night))), program, target)
 
 
@@ -55,10 +55,10 @@ def test_siril_gets_its_script_names(masters: list[Path], tmp_path: Path) -> Non
         for name in ("Ha", "L")
         for file in ("bias_stacked", "dark_stacked", "pp_flat_stacked")
     }
-    assert len(made) == 12
+    assert len(made.made) == 12
     half = target / "ASI2600MM_G100_O50_-10C_0.5s_1x1_L" / "masters"
     assert (half / "dark_stacked.fit").samefile(masters[2])
-    assert exported("siril", target, masters, []) == []
+    assert exported("siril", target, masters, []) == Exported()
 
 
 def test_siril_gets_darks_without_flats(masters: list[Path], tmp_path: Path) -> None:
@@ -232,11 +232,40 @@ def test_the_night_comes_before_double_suffixes() -> None:
 def test_nothing_is_overwritten(program: str, masters: list[Path], night: list[Path], tmp_path: Path) -> None:
     target = tmp_path / "out"
     made = exported(program, target, masters, night)
-    for path in (*made, target / "README.txt"):
+    assert exported(program, target, masters, night) == Exported()
+    for path in (*made.made, target / "README.txt"):
         path.unlink()
         path.write_bytes(b"mine")
-    assert exported(program, target, masters, night) == []
+    again = exported(program, target, masters, night)
+    assert again.made == []
+    assert [path for path, _ in again.differing] == made.made
     assert {path.read_bytes() for path in target.rglob("*") if path.is_file()} == {b"mine"}
+
+
+def test_outdated_masters_are_named(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    old, new = write(tmp_path / "old"), write(tmp_path / "new", days=40, level=510)
+    (made,) = exported("siril", target, [old], []).made
+    assert made.name == "dark_stacked.fit"
+    assert exported("siril", target, [old, new], []) == Exported([], [(made, new)])
+    assert made.samefile(old)
+
+
+def test_copies_count_as_the_same(tmp_path: Path) -> None:
+    dark = write(tmp_path / "library")
+    (made,) = exported("app", tmp_path / "out", [dark], []).made
+    made.unlink()
+    made.write_bytes(dark.read_bytes())
+    assert exported("app", tmp_path / "out", [dark], []) == Exported()
+
+
+@pytest.mark.parametrize("program", ["dss", "wbpp"])
+def test_conversions_do_not_depend_on_the_time(program: str, masters: list[Path], tmp_path: Path) -> None:
+    made = exported(program, tmp_path / "out", masters, []).made
+    later = exported(program, tmp_path / "later", masters, []).made
+    assert [path.read_bytes() for path in made] == [path.read_bytes() for path in later]
+    if program == "wbpp":
+        assert b'value="2026-11-22T04:00:00Z"' in made[0].read_bytes()
 
 
 def test_every_program_has_a_note() -> None:
@@ -273,7 +302,7 @@ HEADER: dict[str, HeaderValue] = {
 
 
 def test_xisf_headers_keep_their_values(tmp_path: Path) -> None:
-    write_xisf(tmp_path / "a.xisf", np.zeros((2, 3), np.float32), HEADER, "MasterFlat")
+    (tmp_path / "a.xisf").write_bytes(b"".join(xisf_content(np.zeros((2, 3), np.float32), HEADER, "MasterFlat")))
     written = {
         "FILTER": "O'III <5> & \"more\"", "GAIN": -3, "EXPTIME": 0.5, "FLAG": False,
         "BITPIX": -32, "NAXIS": 2, "NAXIS1": 3, "NAXIS2": 2,
