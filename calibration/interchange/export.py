@@ -27,6 +27,9 @@ _HIGHEST = 65535
 _FLAT_LEVEL = 0.5
 """Mean of a converted master flat, as a fraction of the range; programs divide by the mean."""
 
+_OUTLIERS = 0.001
+"""Fraction of a flat's pixels that may be clipped."""
+
 _IMAGE_TYPES = {
     FrameKind.BIAS: "MasterBias",
     FrameKind.DARK: "MasterDark",
@@ -121,11 +124,21 @@ def _fractions(path: Path) -> tuple[NDArray[np.float32], dict[str, HeaderValue]]
     master = read_master(path)
     header = dict(master.header)
     if setup_of(header).kind is FrameKind.FLAT:
-        mean, highest = float(master.mean.mean(dtype=np.float64)), float(master.mean.max())
-        factor = min(_FLAT_LEVEL / mean, 1 / highest) if mean > 0 else 1.0
-        # The flat has no unit; a dark flat must not be subtracted from it again.
-        return np.clip(master.mean * np.float32(factor), 0, 1), header
+        return _flat_fractions(master.mean), header
     return np.clip(master.mean / np.float32(_HIGHEST), 0, 1), header
+
+
+def _flat_fractions(flat: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a flat with a mean of `_FLAT_LEVEL`; outliers are clipped, because scaling to them would cost precision.
+
+    The limit is twice the mean, unless more than a few pixels exceed it, as in strongly vignetted flats.
+    """
+    usual = float(np.quantile(flat, 1 - _OUTLIERS, method="lower"))
+    # An outlier counts in the mean, too, but hardly any more once it has been clipped.
+    limit = max(float(flat.mean(dtype=np.float64)) / _FLAT_LEVEL, usual)
+    limit = max(float(np.minimum(flat, np.float32(limit)).mean(dtype=np.float64)) / _FLAT_LEVEL, usual)
+    # The flat has no unit; a dark flat must not be subtracted from it again.
+    return np.clip(flat / np.float32(limit), 0, 1) if limit > 0 else np.clip(flat, 0, 1)
 
 
 def _cards(header: Mapping[str, HeaderValue]) -> list[Card]:

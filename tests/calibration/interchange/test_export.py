@@ -151,6 +151,28 @@ def test_dss_gets_masters_of_16_bits(masters: list[Path], tmp_path: Path) -> Non
         assert (int(file[0].data[0, 0]), int(file[0].data[3, 5])) == (600, 900)
 
 
+@pytest.mark.parametrize("program", ["dss", "wbpp"])
+def test_an_outlier_costs_a_flat_no_precision(program: str, tmp_path: Path) -> None:
+    flat = write(tmp_path / "library", FrameKind.FLAT, level=1, filter_name="L")
+    with fits.open(flat, mode="update") as file:
+        file[0].data[7, 7] = 500
+    (made,) = exported(program, tmp_path / "out", [flat], []).made
+    pixels = xisf_image(made)[1] if program == "wbpp" else fits.getdata(made) / 65535
+    assert pixels.mean() == pytest.approx(0.5, rel=0.03)
+    assert pixels[7, 7] == 1
+    assert pixels[3, 5] / pixels[0, 0] == pytest.approx(1.5, rel=1e-4)
+
+
+def test_a_strongly_vignetted_flat_is_not_clipped(tmp_path: Path) -> None:
+    flat = write(tmp_path / "library", FrameKind.FLAT, level=0.1, filter_name="L")
+    with fits.open(flat, mode="update") as file:
+        file[0].data[:4] = 1
+        file[0].data[0] = 1.2
+    (made,) = exported("wbpp", tmp_path / "out", [flat], []).made
+    pixels = xisf_image(made)[1]
+    assert pixels[0, 0] / pixels[1, 0] == pytest.approx(1.2, rel=1e-6)
+
+
 def test_dss_gets_no_master_bias_that_the_darks_contain(masters: list[Path]) -> None:
     plan = arrange("dss", setups(*masters), {})
     ((path, reason),) = plan.left_out
