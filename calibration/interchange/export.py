@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.durable import Buffer, link_durably, make_folder_durably, write_durably
-from coldframe.calibration.files.frame_file import FrameEncoder
+from coldframe.calibration.files.frame_file import FrameEncoder, FrameFileError
 from coldframe.calibration.files.keywords import other_cards
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.frames.setup import setup_of
@@ -19,6 +19,7 @@ from coldframe.calibration.interchange.notes import note
 from coldframe.calibration.interchange.xisf import xisf_content
 from coldframe.calibration.masters.reading import read_master
 from coldframe.config.frames import FrameKind
+from coldframe.errors import MissingPackageError
 
 README = "README.txt"
 
@@ -48,10 +49,13 @@ class Exported:
         The new files; without those that existed, and without the README.
     differing
         Files that existed with a different content, and were kept, with the file that would be written there.
+    left_out
+        Masters and raw frames that cannot be read, with the reason.
     """
 
     made: list[Path] = field(default_factory=list)
     differing: list[tuple[Path, Path]] = field(default_factory=list)
+    left_out: list[tuple[Path, str]] = field(default_factory=list)
 
 
 def export(plan: Plan, program: str, folder: Path) -> Exported:
@@ -59,19 +63,24 @@ def export(plan: Plan, program: str, folder: Path) -> Exported:
 
     Raises
     ------
-    FrameFileError
-        If a master that must be converted cannot be read.
     NotDurableError
         If a file could not be created.
     """
     exported = Exported()
     for placed in plan.files:
         path = folder / placed.target
-        if not os.path.lexists(path):
-            _write(placed, path)
-            exported.made.append(path)
-        elif not _has_content(placed, path):
-            exported.differing.append((path, placed.source))
+        try:
+            if not os.path.lexists(path):
+                _write(placed, path)
+                exported.made.append(path)
+            elif not _has_content(placed, path):
+                exported.differing.append((path, placed.source))
+        except FrameFileError as error:
+            exported.left_out.append((placed.source, error.what))
+        except MissingPackageError as error:
+            exported.left_out.append((placed.source, str(error)))
+        except OSError as error:  # the source can be neither linked nor copied
+            exported.left_out.append((placed.source, error.strerror or str(error)))
     readme = folder / README
     if exported.made and not readme.exists():
         write_durably(readme, [note(program).encode()])

@@ -49,19 +49,23 @@ class Request:
 
 
 def export_files(folder: Path, request: Request) -> ExitCode:
-    """Export masters and raw frames to a folder, and print the new files; return 1 if outdated files are in the way."""
+    """Export masters and raw frames to a folder, and print the new files.
+
+    Return 1 if outdated files are in the way, or if files cannot be read.
+    """
     try:
-        plan = planned(request)
+        plan, faults = planned(request)
         exported = export(plan, request.program, folder)
-    except (NoLibraryError, NoNightError, NotDurableError, FrameFileError) as error:
+    except (NoLibraryError, NoNightError, NotDurableError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
-    _print_left_out(plan.left_out)
+    unreadable = [*faults, *exported.left_out]
+    _print_left_out([*plan.left_out, *unreadable])
     for path in exported.made:
         print(path)
     for path, source in exported.differing:
         print(f"{path}: exists and differs from {source}: move it away to export the newer one", file=sys.stderr)
-    if exported.differing:
+    if unreadable or exported.differing:
         return ExitCode.INCOMPLETE
     if not exported.made:
         print(f"{folder}: nothing new to export", file=sys.stderr)
@@ -74,17 +78,21 @@ def check_export(folder: Path, request: Request, *, as_json: bool) -> ExitCode:
     The recommended settings of the program count as set. What its user loads at one time is judged together.
     """
     try:
-        plan = planned(request)
-        results = [
-            lint(rules_of(request.program, recommended=True), planned_files(part, folder), keywords_of(request.program))
-            for part in parts(plan, request.program)
-        ]
-    except (NoLibraryError, NoNightError, FrameFileError) as error:
+        plan, unreadable = planned(request)
+    except (NoLibraryError, NoNightError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
-    _print_left_out(plan.left_out)
+    results = []
+    for part in parts(plan, request.program):
+        files, errors = planned_files(part, folder)
+        unreadable += [(Path(error.path), error.what) for error in errors]
+        results.append(lint(rules_of(request.program, recommended=True), files, keywords_of(request.program)))
+    _print_left_out(dict.fromkeys([*plan.left_out, *unreadable]))
+    if not plan.files:
+        print(f"{folder}: there is nothing to export to {request.program}", file=sys.stderr)
+        return ExitCode.BAD_INPUT
     print_lints(results, folder, as_json=as_json)
-    return ExitCode.INCOMPLETE if any(each.traps for each in results) else ExitCode.DONE
+    return ExitCode.INCOMPLETE if unreadable or any(each.traps for each in results) else ExitCode.DONE
 
 
 def _print_left_out(left_out: Iterable[tuple[Path, str]]) -> None:
@@ -100,8 +108,8 @@ def _print_left_out(left_out: Iterable[tuple[Path, str]]) -> None:
                 print(f"{path}: left out: {reason}", file=sys.stderr)
 
 
-def planned(request: Request) -> Plan:
-    """Return the plan of an export.
+def planned(request: Request) -> tuple[Plan, list[tuple[Path, str]]]:
+    """Return the plan of an export, and the files of the library that are not masters or cannot be read, with reasons.
 
     Raises
     ------
@@ -110,8 +118,9 @@ def planned(request: Request) -> Plan:
     NoNightError
         If a night has no raw frames.
     """
-    masters = masters_of(find_library(request.library).catalogue())
-    return arrange(request.program, masters, raw_sets(*_raw_frames(request.raw)))
+    catalogue = find_library(request.library).catalogue()
+    plan = arrange(request.program, masters_of(catalogue), raw_sets(*_raw_frames(request.raw)))
+    return plan, [*catalogue.faults.items()]
 
 
 def _raw_frames(nights: Iterable[Path]) -> tuple[dict[Path, FrameSetup], dict[Path, str]]:

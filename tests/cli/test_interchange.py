@@ -72,6 +72,28 @@ def test_an_outdated_master_is_named(library: Path, tmp_path: Path) -> None:
     assert "nothing new" not in result.stderr
 
 
+@pytest.mark.parametrize("kept", [4000, 100])
+@pytest.mark.parametrize("arguments", [(), ("--check",)])
+def test_a_master_that_cannot_be_read_is_named(
+    arguments: tuple[str, ...], kept: int, library: Path, tmp_path: Path
+) -> None:
+    dark = next(library.glob("MasterDark*"))
+    dark.write_bytes(dark.read_bytes()[:kept])
+    result = run("export", tmp_path / "out", "--for", "wbpp", "--library", library, *arguments)
+    assert result.exit_code == ExitCode.INCOMPLETE
+    assert f"{dark}: left out: " in result.stderr
+    assert "FILTER_Ha" in result.stdout
+    assert (tmp_path / "out" / "README.txt").exists() == (not arguments)
+
+
+def test_the_check_of_an_empty_export_says_so(tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    write(tmp_path / "library", FrameKind.BIAS, exposure_s=0)
+    result = run("export", tmp_path / "out", "--for", "dss", "--library", tmp_path / "library", "--check")
+    assert (result.exit_code, result.stdout) == (ExitCode.BAD_INPUT, "")
+    assert "there is nothing to export" in result.stderr
+
+
 def test_many_frames_that_are_left_out_take_one_line(library: Path, tmp_path: Path) -> None:
     flats = tmp_path / "2026-11-23" / "flats"
     for number in range(5):

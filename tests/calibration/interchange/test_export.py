@@ -273,6 +273,18 @@ def test_outdated_masters_are_named(tmp_path: Path) -> None:
     assert made.samefile(old)
 
 
+@pytest.mark.parametrize("program", ["dss", "wbpp"])
+def test_a_master_that_cannot_be_read_does_not_end_an_export(program: str, masters: list[Path], tmp_path: Path) -> None:
+    plan = arrange(program, setups(*masters), {})
+    masters[1].write_bytes(masters[1].read_bytes()[:4000])
+    done = export(plan, program, tmp_path / "out")
+    assert len(done.made) == len(plan.files) - 1
+    ((path, reason),) = done.left_out
+    assert path == masters[1]
+    assert "truncated" in reason
+    assert (tmp_path / "out" / "README.txt").exists()
+
+
 def test_copies_count_as_the_same(tmp_path: Path) -> None:
     dark = write(tmp_path / "library")
     (made,) = exported("app", tmp_path / "out", [dark], []).made
