@@ -1,6 +1,5 @@
 """The files of an export: links, copies, and conversions for programs that cannot read masters of 32-bit floats."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,12 +64,15 @@ def export(plan: Plan, program: str, folder: Path) -> Exported:
     ------
     NotDurableError
         If a file could not be created.
+    OSError
+        If the folder cannot be searched.
     """
     exported = Exported()
     for placed in plan.files:
         path = folder / placed.target
+        exists = _exists(path)
         try:
-            if not os.path.lexists(path):
+            if not exists:
                 _write(placed, path)
                 exported.made.append(path)
             elif not _has_content(placed, path):
@@ -85,6 +87,15 @@ def export(plan: Plan, program: str, folder: Path) -> Exported:
     if exported.made and not readme.exists():
         write_durably(readme, [note(program).encode()])
     return exported
+
+
+def _exists(path: Path) -> bool:
+    """Return whether a file or a broken link has a name; other errors than its absence, such as a long name, remain."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _write(placed: Placed, path: Path) -> None:
