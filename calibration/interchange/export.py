@@ -1,27 +1,34 @@
 """The files of an export: links, copies, and conversions for programs that cannot read masters of 32-bit floats."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import Card, HeaderValue
-from coldframe.calibration.files.durable import link_durably, make_folder_durably, write_durably
-from coldframe.calibration.files.frame_file import FrameEncoder
+from coldframe.calibration.files.durable import Buffer, link_durably, make_folder_durably, write_durably
+from coldframe.calibration.files.frame_file import FrameEncoder, FrameFileError
 from coldframe.calibration.files.keywords import other_cards
+from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.interchange.layouts import Form, Placed, Plan
 from coldframe.calibration.interchange.notes import note
-from coldframe.calibration.interchange.xisf import write_xisf
+from coldframe.calibration.interchange.xisf import xisf_content
 from coldframe.calibration.masters.reading import read_master
 from coldframe.config.frames import FrameKind
+from coldframe.errors import MissingPackageError
 
 README = "README.txt"
 
+_COMPARED_AT_ONCE = 1 << 24
 _HIGHEST = 65535
 _FLAT_LEVEL = 0.5
 """Mean of a converted master flat, as a fraction of the range; programs divide by the mean."""
+
+_OUTLIERS = 0.001
+"""Fraction of a flat's pixels that may be clipped."""
 
 _IMAGE_TYPES = {
     FrameKind.BIAS: "MasterBias",
@@ -31,45 +38,105 @@ _IMAGE_TYPES = {
 }
 
 
-def export(plan: Plan, program: str, folder: Path) -> list[Path]:
-    """Write the files of a plan, and a README with the switches to set; existing files are never overwritten.
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What became of a plan.
 
-    Returns
-    -------
-    list of Path
+    Attributes
+    ----------
+    made
         The new files; without those that existed, and without the README.
+    differing
+        Files that existed with a different content, and were kept, with the file that would be written there.
+    left_out
+        Masters and raw frames that cannot be read, with the reason.
+    """
+
+    made: list[Path] = field(default_factory=list)
+    differing: list[tuple[Path, Path]] = field(default_factory=list)
+    left_out: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def export(plan: Plan, program: str, folder: Path) -> Exported:
+    """Write the files of a plan, and a README with the switches to set; existing files are never overwritten.
 
     Raises
     ------
-    FrameFileError
-        If a master that must be converted cannot be read.
     NotDurableError
         If a file could not be created.
+    OSError
+        If the folder cannot be searched.
     """
-    made = [path for placed in plan.files if (path := _written(placed, folder)) is not None]
+    exported = Exported()
+    for placed in plan.files:
+        path = folder / placed.target
+        exists = _exists(path)
+        try:
+            if not exists:
+                _write(placed, path)
+                exported.made.append(path)
+            elif not _has_content(placed, path):
+                exported.differing.append((path, placed.source))
+        except FrameFileError as error:
+            exported.left_out.append((placed.source, error.what))
+        except MissingPackageError as error:
+            exported.left_out.append((placed.source, str(error)))
+        except OSError as error:  # the source can be neither linked nor copied
+            exported.left_out.append((placed.source, error.strerror or str(error)))
     readme = folder / README
-    if made and not readme.exists():
+    if exported.made and not readme.exists():
         write_durably(readme, [note(program).encode()])
-    return made
+    return exported
 
 
-def _written(placed: Placed, folder: Path) -> Path | None:
-    path = folder / placed.target
-    if path.exists():
-        return None
+def _exists(path: Path) -> bool:
+    """Return whether a file or a broken link has a name; other errors than its absence, such as a long name, remain."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _write(placed: Placed, path: Path) -> None:
+    content = None if placed.form is Form.AS_IT_IS else _converted(placed)
     make_folder_durably(path.parent)
-    match placed.form:
-        case Form.AS_IT_IS:
-            link_durably(placed.source, path)
-        case Form.XISF:
-            pixels, header = _fractions(placed.source)
-            kind = setup_of(header).kind
-            write_xisf(path, pixels, header, _IMAGE_TYPES.get(kind, "") if kind is not None else "")
-        case Form.WORDS:
-            pixels, header = _fractions(placed.source)
-            words = np.rint(pixels * np.float32(_HIGHEST)).astype(np.uint16)
-            write_durably(path, FrameEncoder().encode(words, _cards(header)))
-    return path
+    if content is None:
+        link_durably(placed.source, path)
+    else:
+        write_durably(path, content)
+
+
+def _converted(placed: Placed) -> Sequence[Buffer]:
+    """Return the content of a converted file, which depends on nothing but its source."""
+    pixels, header = _fractions(placed.source)
+    if placed.form is Form.XISF:
+        kind = setup_of(header).kind
+        return xisf_content(pixels, header, _IMAGE_TYPES.get(kind, "") if kind is not None else "")
+    words = np.rint(pixels * np.float32(_HIGHEST)).astype(np.uint16)
+    return FrameEncoder().encode(words, _cards(header))
+
+
+def _has_content(placed: Placed, path: Path) -> bool:
+    """Return whether an existing file is what would be written; one that cannot be read is not."""
+    if placed.form is not Form.AS_IT_IS:
+        return _consists_of(path, _converted(placed))
+    try:
+        if path.samefile(placed.source):
+            return True
+        same_size = path.stat().st_size == placed.source.stat().st_size
+        with open_regular(placed.source) as file:
+            return same_size and _consists_of(path, iter(lambda: file.read(_COMPARED_AT_ONCE), b""))
+    except OSError:
+        return False
+
+
+def _consists_of(path: Path, buffers: Iterable[Buffer]) -> bool:
+    try:
+        with open_regular(path) as file:
+            return all(file.read(len(buffer)) == buffer for buffer in buffers) and not file.read(1)
+    except OSError:
+        return False
 
 
 def _fractions(path: Path) -> tuple[NDArray[np.float32], dict[str, HeaderValue]]:
@@ -77,11 +144,21 @@ def _fractions(path: Path) -> tuple[NDArray[np.float32], dict[str, HeaderValue]]
     master = read_master(path)
     header = dict(master.header)
     if setup_of(header).kind is FrameKind.FLAT:
-        mean, highest = float(master.mean.mean(dtype=np.float64)), float(master.mean.max())
-        factor = min(_FLAT_LEVEL / mean, 1 / highest) if mean > 0 else 1.0
-        # The flat has no unit; a dark flat must not be subtracted from it again.
-        return np.clip(master.mean * np.float32(factor), 0, 1), header
+        return _flat_fractions(master.mean), header
     return np.clip(master.mean / np.float32(_HIGHEST), 0, 1), header
+
+
+def _flat_fractions(flat: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a flat with a mean of `_FLAT_LEVEL`; outliers are clipped, because scaling to them would cost precision.
+
+    The limit is twice the mean, unless more than a few pixels exceed it, as in strongly vignetted flats.
+    """
+    usual = float(np.quantile(flat, 1 - _OUTLIERS, method="lower"))
+    # An outlier counts in the mean, too, but hardly any more once it has been clipped.
+    limit = max(float(flat.mean(dtype=np.float64)) / _FLAT_LEVEL, usual)
+    limit = max(float(np.minimum(flat, np.float32(limit)).mean(dtype=np.float64)) / _FLAT_LEVEL, usual)
+    # The flat has no unit; a dark flat must not be subtracted from it again.
+    return np.clip(flat / np.float32(limit), 0, 1) if limit > 0 else np.clip(flat, 0, 1)
 
 
 def _cards(header: Mapping[str, HeaderValue]) -> list[Card]:

@@ -236,6 +236,24 @@ def bias_subtracted(judged: Judged) -> Iterator[Trap]:
         )
 
 
+def bias_twice(judged: Judged) -> Iterator[Trap]:
+    """Yield biases beside single darks that contain the bias, for programs that subtract both."""
+    if not judged.has_rule("single-dark"):
+        return
+    biases = [each for group in judged.groups if group.kind is FrameKind.BIAS for each in group.frames]
+    single = [group.first for group in judged.groups if group.kind is FrameKind.DARK and len(group.frames) == 1]
+    darks = [each for each in single if not each.setup.bias_subtracted]
+    if biases and darks:
+        yield trap_of(
+            judged,
+            "bias-twice",
+            f"the bias is subtracted twice: {count(biases)} of biases, and a single dark that contains the bias",
+            "leave out the biases: a master dark contains the bias",
+            [*biases, *darks],
+            "single-dark",
+        )
+
+
 def whole_gain(judged: Judged) -> Iterator[Trap]:
     """Yield gains that the program reads as whole numbers, but are not."""
     if not judged.program.reading.whole_gain:

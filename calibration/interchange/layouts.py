@@ -3,11 +3,13 @@
 Each program has a layout, a function that arranges masters, and one that arranges sets of raw frames.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
+from coldframe.calibration.files.image_file import PLAIN_SUFFIXES
 from coldframe.calibration.files.naming import name_part, settings_text
 from coldframe.calibration.frames.matching import best_master, superseded
 from coldframe.calibration.frames.setup import FrameSetup
@@ -43,23 +45,63 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
+class RawFrame:
+    """A raw frame.
+
+    Attributes
+    ----------
+    path
+        The file.
+    setup
+        Its setup.
+    night
+        Name of its night, because the names of frames repeat from night to night; empty if it has none.
+    """
+
+    path: Path
+    setup: FrameSetup
+    night: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of the exported frame: flat_L_0001_2026-11-22.fits."""
+        if not self.night:
+            return self.path.name
+        stem, suffix = self.path.stem, self.path.suffix
+        if Path(stem).suffix.lower() in PLAIN_SUFFIXES:  # .fits.gz and .fits.fz
+            stem, suffix = Path(stem).stem, Path(stem).suffix + suffix
+        return f"{stem}_{name_part(self.night)}{suffix}"
+
+
+@dataclass(frozen=True, slots=True)
 class RawSet:
     """Raw frames of one kind and setting."""
 
-    setup: FrameSetup
-    paths: tuple[Path, ...]
+    frames: tuple[RawFrame, ...]
+
+    @property
+    def setup(self) -> FrameSetup:
+        """The setup of the first frame."""
+        return self.frames[0].setup
 
 
 @dataclass(slots=True)
 class Plan:
-    """All files of an export by their new paths, and the masters that it leaves out, each with the reason."""
+    """All files of an export by their new paths, and the files that it leaves out, each with the reason."""
 
     placed: dict[Path, Placed] = field(default_factory=dict)
     left_out: list[tuple[Path, str]] = field(default_factory=list)
 
     def place(self, source: Path, target: Path, form: Form = Form.AS_IT_IS) -> None:
-        """Add a file unless its place is taken."""
-        self.placed.setdefault(target, Placed(source, target, form))
+        """Add a file, or leave it out if another file has its place."""
+        other = self.placed.setdefault(target, Placed(source, target, form))
+        if other.source != source:
+            self.leave_out(source, f"{other.source} has its place, {target}")
+
+    def leave_out(self, source: Path, reason: str) -> None:
+        """Leave out a file."""
+        if (source, reason) not in self.left_out:
+            self.left_out.append((source, reason))
 
     @property
     def files(self) -> tuple[Placed, ...]:
@@ -75,6 +117,12 @@ _SIRIL_NAMES = {
     FrameKind.DARK: "dark_stacked.fit",
     FrameKind.FLAT: "pp_flat_stacked.fit",
 }
+_SIRIL_UNUSED = {
+    FrameKind.BIAS: "no raw darks have its settings, and a working folder needs darks",
+    FrameKind.DARK: "no raw flats fit it, or other darks fit them better",
+    FrameKind.FLAT: "no raw darks have its settings, and a working folder needs darks",
+    FrameKind.DARK_FLAT: "no raw flats have its exposure, or other dark flats have it, too",
+}
 _FOLDERS = {
     FrameKind.BIAS: "biases",
     FrameKind.DARK: "darks",
@@ -89,13 +137,21 @@ _ASIAIR_WORDS = {
 }
 
 
-def raw_sets(frames: Mapping[Path, FrameSetup]) -> Sets:
-    """Return the sets of bias frames, darks, flats and dark flats among raw frames, by the first frame of each."""
-    found: dict[tuple[object, ...], list[Path]] = {}
-    for path, frame in sorted(frames.items()):
-        if frame.kind in _FOLDERS:
-            found.setdefault(_set_key(frame), []).append(path)
-    return {paths[0]: RawSet(frames[paths[0]], tuple(paths)) for paths in found.values()}
+def raw_sets(frames: Mapping[Path, FrameSetup], nights: Mapping[Path, str] | None = None) -> Sets:
+    """Return the sets of bias frames, darks, flats and dark flats among raw frames, by the first frame of each.
+
+    Parameters
+    ----------
+    frames
+        Setups of the raw frames, by path.
+    nights
+        Names of the frames' nights, by path, which become part of the new names.
+    """
+    found: dict[tuple[object, ...], list[RawFrame]] = {}
+    for path, setup in sorted(frames.items()):
+        if setup.kind in _FOLDERS:
+            found.setdefault(_set_key(setup), []).append(RawFrame(path, setup, (nights or {}).get(path, "")))
+    return {members[0].path: RawSet(tuple(members)) for members in found.values()}
 
 
 def arrange(program: str, masters: Mapping[Path, FrameSetup], raws: Sets) -> Plan:
@@ -119,7 +175,7 @@ def arrange(program: str, masters: Mapping[Path, FrameSetup], raws: Sets) -> Pla
     for path, master in sorted(masters.items()):
         reason = _unwanted(master) or ("a newer master replaces it" if path in replaced else "")
         if reason:
-            plan.left_out.append((path, reason))
+            plan.leave_out(path, reason)
         else:
             wanted[path] = master
     LAYOUTS[program](plan, wanted, raws)
@@ -152,15 +208,26 @@ def _siril(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
         for kind, path in chosen.items():
             if path is not None:
                 plan.place(path, Path(folder, "masters", _SIRIL_NAMES[kind]))
+    _siril_raw(plan, raws)
+
+
+def _siril_raw(plan: Plan, raws: Sets) -> None:
+    """Arrange the raw frames of each working folder, and leave out those that are in none."""
     firsts = {path: each.setup for path, each in raws.items()}
+    used: set[Path] = set()
     for folder, recipe in _sessions(firsts):
         flat = None if recipe.flat is None else firsts[recipe.flat]
         dark_flats = [] if flat is None else _dark_flats_of(flat, firsts)
         for path in (recipe.bias, recipe.dark, recipe.flat, *dark_flats):
             if path is None:
                 continue
-            for frame in raws[path].paths:
-                plan.place(frame, Path(f"{folder}_raw", _FOLDERS[_kind(raws[path].setup)], frame.name))
+            used.add(path)
+            for frame in raws[path].frames:
+                plan.place(frame.path, Path(f"{folder}_raw", _FOLDERS[_kind(raws[path].setup)], frame.name))
+    for path, each in raws.items():
+        if path not in used:
+            for frame in each.frames:
+                plan.leave_out(frame.path, _SIRIL_UNUSED[_kind(each.setup)])
 
 
 def _dark_flats_of(flat: FrameSetup, sets: Mapping[Path, FrameSetup]) -> list[Path]:
@@ -177,14 +244,14 @@ def _wbpp(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
     """Arrange folders whose names WBPP reads as keywords, and masters as XISF, the only format of masters it takes."""
     for path, master in masters.items():
         if master.overscan is not None:
-            plan.left_out.append((path, "its overscan was subtracted, and XISF images must not be negative"))
+            plan.leave_out(path, "its overscan was subtracted, and XISF images must not be negative")
         elif master.kind is not FrameKind.DARK_FLAT:  # the master flats are calibrated already
             target = Path(_wbpp_setting(master), _wbpp_folder(master), f"{path.stem}.xisf")
             plan.place(path, target, Form.XISF)
     for each in raws.values():
-        for frame in each.paths:
+        for frame in each.frames:
             # Without "master" in the path, which would make WBPP refuse the raw frames.
-            plan.place(frame, Path(_wbpp_setting(each.setup), "raw", _wbpp_folder(each.setup), frame.name))
+            plan.place(frame.path, Path(_wbpp_setting(each.setup), "raw", _wbpp_folder(each.setup), frame.name))
 
 
 def _wbpp_setting(frame: FrameSetup) -> str:
@@ -215,13 +282,15 @@ def _wbpp_folder(frame: FrameSetup) -> str:
 def _dss(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
     """Arrange one folder for the main group, and one for each filter's group, because DSS does not compare filters."""
     for path, master in masters.items():
-        if master.overscan is not None:
-            plan.left_out.append((path, "its overscan was subtracted, and 16-bit images cannot be negative"))
+        if master.kind is FrameKind.BIAS:
+            plan.leave_out(path, "DeepSkyStacker would subtract the bias twice, because the darks contain it")
+        elif master.overscan is not None:
+            plan.leave_out(path, "its overscan was subtracted, and 16-bit images cannot be negative")
         elif master.kind is not FrameKind.DARK_FLAT:
             plan.place(path, Path(_setting(master), _dss_folder(master), f"{path.stem}.fits"), Form.WORDS)
     for each in raws.values():
-        for frame in each.paths:
-            plan.place(frame, Path(f"{_setting(each.setup)}_raw", _dss_folder(each.setup), frame.name))
+        for frame in each.frames:
+            plan.place(frame.path, Path(f"{_setting(each.setup)}_raw", _dss_folder(each.setup), frame.name))
 
 
 def _dss_folder(frame: FrameSetup) -> Path:
@@ -236,8 +305,8 @@ def _app(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
     for path, master in masters.items():
         plan.place(path, Path(_setting(master), _plain_folder(master), path.name))
     for each in raws.values():
-        for frame in each.paths:
-            plan.place(frame, Path(f"{_setting(each.setup)}_raw", _plain_folder(each.setup), frame.name))
+        for frame in each.frames:
+            plan.place(frame.path, Path(f"{_setting(each.setup)}_raw", _plain_folder(each.setup), frame.name))
 
 
 def _plain_folder(frame: FrameSetup) -> Path:
@@ -251,16 +320,25 @@ def _plain_folder(frame: FrameSetup) -> Path:
 
 
 def _asiair(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
-    """Arrange raw frames in the folders, and under the names, that an ASIAIR writes."""
+    """Arrange raw frames in the folders, and under the names, that an ASIAIR writes.
+
+    The time in a name is that of the first frame of the set in the night, so that several nights have different names
+    whether they are exported together or one after the other.
+    """
     for path, master in masters.items():
         plan.place(path, Path("masters", _FOLDERS[_kind(master)], path.name))
+    numbers: Counter[str] = Counter()
     for each in raws.values():
         word = _ASIAIR_WORDS[_kind(each.setup)]
-        for number, frame in enumerate(each.paths, start=1):
-            plan.place(frame, Path("Autorun", word, f"{_asiair_name(word, each.setup)}_{number:04d}.fit"))
+        names: dict[str, str] = {}
+        for frame in each.frames:
+            name = names.setdefault(frame.night, _asiair_name(word, frame))
+            numbers[name] += 1
+            plan.place(frame.path, Path("Autorun", word, f"{name}_{numbers[name]:04d}.fit"))
 
 
-def _asiair_name(word: str, frame: FrameSetup) -> str:
+def _asiair_name(word: str, raw: RawFrame) -> str:
+    frame = raw.setup
     exposure_s = frame.exposure_s or 0
     parts = [
         word,
@@ -269,7 +347,7 @@ def _asiair_name(word: str, frame: FrameSetup) -> str:
         f"Bin{frame.readout.binning}",
         name_part(frame.camera or "camera").removeprefix("ZWO-").removeprefix("ASI"),
         None if frame.readout.gain is None else f"gain{frame.readout.gain:g}",
-        None if frame.taken_at is None else f"{frame.taken_at:%Y%m%d-%H%M%S}",
+        (name_part(raw.night) if raw.night else None) if frame.taken_at is None else f"{frame.taken_at:%Y%m%d-%H%M%S}",
         None if frame.temperature_c is None else f"{frame.temperature_c:.1f}C",
         None if frame.filter_name is None or word != "Flat" else name_part(frame.filter_name),
     ]

@@ -96,20 +96,18 @@ def _highest(path: Path, bits: object) -> float | None:
     return highest if np.isfinite(highest) else None
 
 
-def planned_files(plan: Plan, folder: Path) -> list[Candidate]:
-    """Return the files of a planned export as the program will see them.
-
-    Raises
-    ------
-    FrameFileError
-        If the header of a file cannot be read.
-    """
-    files = []
+def planned_files(plan: Plan, folder: Path) -> tuple[list[Candidate], list[FrameFileError]]:
+    """Return the files of a planned export as the program will see them, and the errors of unreadable ones."""
+    files, errors = [], []
     for placed in plan.files:
-        source = candidate_of(placed.source)
+        try:
+            source = candidate_of(placed.source)
+        except FrameFileError as error:
+            errors.append(error)
+            continue
         target = (folder / placed.target).absolute()
         header = dict(source.header)
         if placed.form is Form.WORDS:
             header["BITPIX"] = _WORDS
         files.append(Candidate(target, header, source.highest if placed.form is Form.AS_IT_IS else None))
-    return files
+    return files, errors

@@ -33,8 +33,9 @@ FITS files. Put the lights into a folder with the same GAIN_..., OFFSET_... and 
     "dss": """\
 DeepSkyStacker: DSS does not compare filters, temperatures or offsets. Files are told apart by group tabs only.
 
-1. Main Group: add the offset/bias files of main_group/biases, and the darks of main_group/darks_... that have the
-   exposure of the lights. Files in the Main Group are used for every group.
+1. Main Group: add the darks of main_group/darks_... that have the exposure of the lights. Files in the Main Group are
+   used for every group. From the folders that end in _raw, add the offset/bias files of main_group/biases, too. Add
+   none beside a master dark: it contains the bias, which DSS would subtract twice.
 2. One group tab for each filter: add the lights of the filter, and the flats and dark flats of group_FILTER.
 3. Add either the masters or the folders that end in _raw. Masters are rounded to whole ADU, because DSS rejects frames
    whose colour depth differs from that of the lights.

@@ -1,5 +1,6 @@
 """What a program sees in a file: an interpreter of `programs.model.Reading`."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -172,11 +173,12 @@ def _text(header: Mapping[str, HeaderValue], reading: Reading, keywords: tuple[s
 
 
 def _number(value: HeaderValue | None) -> float | None:
-    """Return the number with which a value begins, as C and JavaScript read it."""
+    """Return the number with which a value begins, as C and JavaScript read it; None if it exceeds the range."""
     if isinstance(value, bool) or value is None:
         return None
     match = _NUMBER.match(str(value))
-    return None if match is None else float(match[0].upper().replace("D", "E"))
+    found = math.inf if match is None else float(match[0].upper().replace("D", "E"))
+    return found if math.isfinite(found) else None
 
 
 def _in_path(keyword: str, path: Path) -> str | None:

@@ -188,6 +188,7 @@ CHECKS: tuple[Callable[[Judged], Iterator[Trap]], ...] = (
     header_traps.row_order,
     header_traps.names_of_exposures,
     header_traps.bias_subtracted,
+    header_traps.bias_twice,
     header_traps.whole_gain,
     header_traps.scripts_without_dark_flats,
 )

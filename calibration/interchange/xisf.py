@@ -4,19 +4,17 @@ Source: XISF 1.0 specification, https://github.com/PixInsight/XISF-specification
 Image and FITSKeyword.
 """
 
+import contextlib
 import re
 import struct
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe import __version__
 from coldframe.calibration.files.cards import HeaderValue, ascii_text
-from coldframe.calibration.files.durable import write_durably
 from coldframe.calibration.files.frame_file import STRUCTURAL
 
 SUFFIX = ".xisf"
@@ -33,24 +31,19 @@ _LEFT_OUT = STRUCTURAL | {"CHECKSUM", "DATASUM", "BUNIT"}
 _WHOLE = re.compile(r"[+-]?\d{1,18}")
 
 
-def write_xisf(path: Path, pixels: NDArray[np.float32], header: Mapping[str, HeaderValue], image_type: str) -> None:
-    """Write an image, durably; an existing file is never overwritten.
+def xisf_content(
+    pixels: NDArray[np.float32], header: Mapping[str, HeaderValue], image_type: str
+) -> tuple[bytes, memoryview]:
+    """Return the content of a file, which is the same whenever, and by whatever version, the image is written.
 
     Parameters
     ----------
-    path
-        The new file.
     pixels
         Values from 0 to 1, first row at the top.
     header
         Values that become FITS keywords; those about the structure of the FITS file are left out.
     image_type
         Kind of the image in the words of the specification, such as "MasterDark".
-
-    Raises
-    ------
-    NotDurableError
-        If the file could not be written, or exists.
     """
     data = np.ascontiguousarray(pixels, "<f4")
     begin = _BLOCK
@@ -58,7 +51,7 @@ def write_xisf(path: Path, pixels: NDArray[np.float32], header: Mapping[str, Hea
     while len(text := _header(data, header, image_type, begin)) + _PREAMBLE.size > begin:
         begin += _BLOCK
     start = _PREAMBLE.pack(_SIGNATURE, len(text)) + text
-    write_durably(path, [start.ljust(begin, b"\0"), data.data.cast("B")])
+    return start.ljust(begin, b"\0"), data.data.cast("B")
 
 
 def _header(pixels: NDArray[np.float32], header: Mapping[str, HeaderValue], image_type: str, begin: int) -> bytes:
@@ -75,10 +68,19 @@ def _header(pixels: NDArray[np.float32], header: Mapping[str, HeaderValue], imag
         f'<Image geometry="{width}:{height}:1" sampleFormat="Float32" bounds="0:1" colorSpace="Gray"'
         f' imageType="{image_type}" location="attachment:{begin}:{pixels.nbytes}">{keywords}</Image>'
         "<Metadata>"
-        f'<Property id="XISF:CreationTime" type="TimePoint" value="{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"/>'
-        f'<Property id="XISF:CreatorApplication" type="String">coldframe {__version__}</Property>'
+        f'<Property id="XISF:CreationTime" type="TimePoint" value="{_created_at(header):%Y-%m-%dT%H:%M:%SZ}"/>'
+        f'<Property id="XISF:CreatorApplication" type="String">coldframe</Property>'
         "</Metadata></xisf>"
     ).encode()
+
+
+def _created_at(header: Mapping[str, HeaderValue]) -> datetime:
+    """Return the time of the image, UTC, which takes the place of the time of writing."""
+    for keyword in ("DATE", "DATE-END", "DATE-OBS"):
+        with contextlib.suppress(ValueError, OverflowError):
+            found = datetime.fromisoformat(str(header.get(keyword)))
+            return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    return datetime.fromtimestamp(0, UTC)
 
 
 def _as_fits(value: HeaderValue) -> str:

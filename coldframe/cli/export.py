@@ -21,6 +21,9 @@ from coldframe.errors import ColdframeError
 _NOT_FRAMES_OF_SETS = frozenset({"quarantine", "tuning", "checks", "masters"})
 """Folders of a night whose frames belong to no set."""
 
+_FEW = 3
+"""Most files of a folder that are named one by one if they are left out."""
+
 
 class NoNightError(ColdframeError):
     """A folder contains no raw frames; the message names the folder."""
@@ -46,18 +49,25 @@ class Request:
 
 
 def export_files(folder: Path, request: Request) -> ExitCode:
-    """Export masters and raw frames to a folder, and print the new files."""
+    """Export masters and raw frames to a folder, and print the new files.
+
+    Return 1 if outdated files are in the way, or if files cannot be read.
+    """
     try:
-        plan = planned(request)
-        made = export(plan, request.program, folder)
-    except (NoLibraryError, NoNightError, NotDurableError, FrameFileError) as error:
+        plan, faults = planned(request)
+        exported = export(plan, request.program, folder)
+    except (NoLibraryError, NoNightError, NotDurableError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
-    for path, reason in plan.left_out:
-        print(f"{path}: left out: {reason}", file=sys.stderr)
-    for path in made:
+    unreadable = [*faults, *exported.left_out]
+    _print_left_out([*plan.left_out, *unreadable])
+    for path in exported.made:
         print(path)
-    if not made:
+    for path, source in exported.differing:
+        print(f"{path}: exists and differs from {source}: move it away to export the newer one", file=sys.stderr)
+    if unreadable or exported.differing:
+        return ExitCode.INCOMPLETE
+    if not exported.made:
         print(f"{folder}: nothing new to export", file=sys.stderr)
     return ExitCode.DONE
 
@@ -68,22 +78,38 @@ def check_export(folder: Path, request: Request, *, as_json: bool) -> ExitCode:
     The recommended settings of the program count as set. What its user loads at one time is judged together.
     """
     try:
-        plan = planned(request)
-        results = [
-            lint(rules_of(request.program, recommended=True), planned_files(part, folder), keywords_of(request.program))
-            for part in parts(plan, request.program)
-        ]
-    except (NoLibraryError, NoNightError, FrameFileError) as error:
+        plan, unreadable = planned(request)
+    except (NoLibraryError, NoNightError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
-    for path, reason in plan.left_out:
-        print(f"{path}: left out: {reason}", file=sys.stderr)
+    results = []
+    for part in parts(plan, request.program):
+        files, errors = planned_files(part, folder)
+        unreadable += [(Path(error.path), error.what) for error in errors]
+        results.append(lint(rules_of(request.program, recommended=True), files, keywords_of(request.program)))
+    _print_left_out(dict.fromkeys([*plan.left_out, *unreadable]))
+    if not plan.files:
+        print(f"{folder}: there is nothing to export to {request.program}", file=sys.stderr)
+        return ExitCode.BAD_INPUT
     print_lints(results, folder, as_json=as_json)
-    return ExitCode.INCOMPLETE if any(each.traps for each in results) else ExitCode.DONE
+    return ExitCode.INCOMPLETE if unreadable or any(each.traps for each in results) else ExitCode.DONE
 
 
-def planned(request: Request) -> Plan:
-    """Return the plan of an export.
+def _print_left_out(left_out: Iterable[tuple[Path, str]]) -> None:
+    """Print the files that are left out; many files of a folder with the same reason take one line."""
+    alike: dict[tuple[Path, str], list[Path]] = {}
+    for path, reason in left_out:
+        alike.setdefault((path.parent, reason), []).append(path)
+    for (folder, reason), paths in alike.items():
+        if len(paths) > _FEW:
+            print(f"{folder}: {len(paths)} files left out: {reason}", file=sys.stderr)
+        else:
+            for path in paths:
+                print(f"{path}: left out: {reason}", file=sys.stderr)
+
+
+def planned(request: Request) -> tuple[Plan, list[tuple[Path, str]]]:
+    """Return the plan of an export, and the files of the library that are not masters or cannot be read, with reasons.
 
     Raises
     ------
@@ -92,15 +118,17 @@ def planned(request: Request) -> Plan:
     NoNightError
         If a night has no raw frames.
     """
-    masters = masters_of(find_library(request.library).catalogue())
-    return arrange(request.program, masters, raw_sets(_raw_frames(request.raw)))
+    catalogue = find_library(request.library).catalogue()
+    plan = arrange(request.program, masters_of(catalogue), raw_sets(*_raw_frames(request.raw)))
+    return plan, [*catalogue.faults.items()]
 
 
-def _raw_frames(nights: Iterable[Path]) -> dict[Path, FrameSetup]:
-    """Return the setups of all raw frames of nights; frames that were set aside are not among them."""
+def _raw_frames(nights: Iterable[Path]) -> tuple[dict[Path, FrameSetup], dict[Path, str]]:
+    """Return the setups of all raw frames of nights, and the nights' names; without frames that were set aside."""
     names = configured_camera_names()
     found: dict[Path, FrameSetup] = {}
-    for night in nights:
+    named: dict[Path, str] = {}
+    for night in map(Path.resolve, nights):
         frames = {}
         for path in sorted(night.rglob("*")):
             if path.suffix.lower() not in SUFFIXES or _NOT_FRAMES_OF_SETS & set(path.relative_to(night).parts[:-1]):
@@ -115,4 +143,5 @@ def _raw_frames(nights: Iterable[Path]) -> dict[Path, FrameSetup]:
         if not frames:
             raise NoNightError(f"{night}: there are no raw frames here; name the folder of a night")
         found |= frames
-    return found
+        named |= dict.fromkeys(frames, night.name)
+    return found, named

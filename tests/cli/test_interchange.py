@@ -39,11 +39,67 @@ def night(tmp_path: Path) -> Path:
 def test_export(program: str, library: Path, night: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = run("export", out, "--for", program, "--library", library, "--raw", night)
-    assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
+    left_out = result.stderr.splitlines()
+    assert result.exit_code == ExitCode.DONE
+    assert [line.partition(": left out: ")[0] for line in left_out] == (
+        [str(next(library.glob("MasterBias*")))] if program == "dss" else []
+    )
     assert {Path(line) for line in result.stdout.splitlines()} == {out / name for name in tree(out) - {"README.txt"}}
-    assert len(result.stdout.splitlines()) == 9
+    assert len(result.stdout.splitlines()) == 9 - len(left_out)
     again = run("export", out, "--for", program, "--library", library, "--raw", night)
-    assert (again.stdout, again.stderr) == ("", f"{out}: nothing new to export\n")
+    assert (again.exit_code, again.stdout) == (ExitCode.DONE, "")
+    assert again.stderr.splitlines() == [*left_out, f"{out}: nothing new to export"]
+
+
+def test_the_nights_of_an_export_keep_their_frames_apart(library: Path, night: Path, tmp_path: Path) -> None:
+    later = tmp_path / "2026-11-23"
+    for number in (1, 2):
+        raw(later / "flats" / f"f{number}.fits", "flat", EXPTIME=2.0, FILTER="Ha")
+    for each in (night, later):
+        result = run("export", tmp_path / "out", "--for", "app", "--library", library, "--raw", each)
+        assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
+    flats = {path.name for path in (tmp_path / "out").rglob("f?_*.fits")}
+    assert flats == {f"f{number}_{each.name}.fits" for number in (1, 2) for each in (night, later)}
+
+
+def test_an_outdated_master_is_named(library: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run("export", out, "--for", "siril", "--library", library).exit_code == ExitCode.DONE
+    new = write(library / "new", FrameKind.DARK, level=520, days=40)
+    result = run("export", out, "--for", "siril", "--library", library)
+    assert (result.exit_code, result.stdout) == (ExitCode.INCOMPLETE, "")
+    assert f"dark_stacked.fit: exists and differs from {new}: move it away to export the newer one" in result.stderr
+    assert "nothing new" not in result.stderr
+
+
+@pytest.mark.parametrize("kept", [4000, 100])
+@pytest.mark.parametrize("arguments", [(), ("--check",)])
+def test_a_master_that_cannot_be_read_is_named(
+    arguments: tuple[str, ...], kept: int, library: Path, tmp_path: Path
+) -> None:
+    dark = next(library.glob("MasterDark*"))
+    dark.write_bytes(dark.read_bytes()[:kept])
+    result = run("export", tmp_path / "out", "--for", "wbpp", "--library", library, *arguments)
+    assert result.exit_code == ExitCode.INCOMPLETE
+    assert f"{dark}: left out: " in result.stderr
+    assert "FILTER_Ha" in result.stdout
+    assert (tmp_path / "out" / "README.txt").exists() == (not arguments)
+
+
+def test_the_check_of_an_empty_export_says_so(tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    write(tmp_path / "library", FrameKind.BIAS, exposure_s=0)
+    result = run("export", tmp_path / "out", "--for", "dss", "--library", tmp_path / "library", "--check")
+    assert (result.exit_code, result.stdout) == (ExitCode.BAD_INPUT, "")
+    assert "there is nothing to export" in result.stderr
+
+
+def test_many_frames_that_are_left_out_take_one_line(library: Path, tmp_path: Path) -> None:
+    flats = tmp_path / "2026-11-23" / "flats"
+    for number in range(5):
+        raw(flats / f"f{number}.fits", "flat", EXPTIME=2.0, FILTER="Ha")
+    result = run("export", tmp_path / "out", "--for", "siril", "--library", library, "--raw", flats.parent)
+    assert result.stderr.startswith(f"{flats}: 5 files left out: no raw darks")
 
 
 @pytest.mark.parametrize("program", ["siril", "wbpp", "dss", "app"])

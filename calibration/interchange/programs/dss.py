@@ -87,6 +87,12 @@ DSS = Program(
             _code("FrameInfo.cpp", "IsCompatible; FITSUtil.h, IsMaster"),
         ),
         Rule(
+            "single-dark",
+            "A single dark is the master dark as it is; the offset is subtracted only from several darks. Lights lose "
+            "the master offset, then the master dark.",
+            _code("StackingTasks.cpp", "DoDarkTask; MasterFrames.cpp, ApplyAllMasters"),
+        ),
+        Rule(
             "float-range",
             "Images of 32-bit floats without DATAMIN and DATAMAX are read as 0 to 1.",
             _code("FITSUtil.cpp", "CFITSReader::Read"),

@@ -36,7 +36,11 @@ def export(
     converted where the program cannot read masters of 32-bit floats: to XISF for WBPP, to 16 bits for DeepSkyStacker.
     README.txt lists the switches to set.
 
-    With --check, the exit code is 0 if there is nothing to report, and 1 if there are traps; see `coldframe lint`.
+    The exit code is 1 if files exist with a different content, such as a master that has been replaced, or if masters
+    cannot be read; they are named.
+
+    With --check, the exit code is 0 if there is nothing to report, 1 if there are traps or unreadable files, and 2 if
+    there is nothing to export; see `coldframe lint`.
     """
     from coldframe.cli.export import Request, check_export, export_files
 

@@ -9,10 +9,11 @@ from astropy.io import fits
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import read_image_header
-from coldframe.calibration.interchange.export import export
-from coldframe.calibration.interchange.layouts import LAYOUTS, arrange, raw_sets
+from coldframe.calibration.frames.setup import setup_of
+from coldframe.calibration.interchange.export import Exported, export
+from coldframe.calibration.interchange.layouts import LAYOUTS, RawFrame, arrange, raw_sets
 from coldframe.calibration.interchange.notes import NOTES
-from coldframe.calibration.interchange.xisf import write_xisf
+from coldframe.calibration.interchange.xisf import xisf_content
 from coldframe.config.frames import FrameKind
 from tests.calibration.interchange.builders import SHAPE, raw, setups, tree, write
 
@@ -41,7 +42,7 @@ def night(tmp_path: Path) -> list[Path]:
     ]
 
 
-def exported(program: str, target: Path, masters: list[Path], night: list[Path]) -> list[Path]:
+def exported(program: str, target: Path, masters: list[Path], night: list[Path]) -> Exported:
     return export(arrange(program, setups(*masters), raw_sets(setups(*night))), program, target)
 
 
@@ -54,10 +55,10 @@ def test_siril_gets_its_script_names(masters: list[Path], tmp_path: Path) -> Non
         for name in ("Ha", "L")
         for file in ("bias_stacked", "dark_stacked", "pp_flat_stacked")
     }
-    assert len(made) == 12
+    assert len(made.made) == 12
     half = target / "ASI2600MM_G100_O50_-10C_0.5s_1x1_L" / "masters"
     assert (half / "dark_stacked.fit").samefile(masters[2])
-    assert exported("siril", target, masters, []) == []
+    assert exported("siril", target, masters, []) == Exported()
 
 
 def test_siril_gets_darks_without_flats(masters: list[Path], tmp_path: Path) -> None:
@@ -141,13 +142,42 @@ def test_dss_gets_masters_of_16_bits(masters: list[Path], tmp_path: Path) -> Non
     assert {Path(name).parent.as_posix() for name in tree(target)} == {"."} | {
         f"ASI2600MM_G100_O50_-10C_1x1/{folder}"
         for folder in (
-            "main_group/biases", "main_group/darks_300s", "main_group/darks_0.5s", "group_Ha/flats", "group_L/flats",
+            "main_group/darks_300s", "main_group/darks_0.5s", "group_Ha/flats", "group_L/flats",
         )
     }  # fmt: skip
     with fits.open(next(target.rglob("MasterDark_*_300s_*.fits")), checksum=True) as file:
         assert file[0].header["BITPIX"] == 16
         assert file[0].header["EXPTIME"] == 300
         assert (int(file[0].data[0, 0]), int(file[0].data[3, 5])) == (600, 900)
+
+
+@pytest.mark.parametrize("program", ["dss", "wbpp"])
+def test_an_outlier_costs_a_flat_no_precision(program: str, tmp_path: Path) -> None:
+    flat = write(tmp_path / "library", FrameKind.FLAT, level=1, filter_name="L")
+    with fits.open(flat, mode="update") as file:
+        file[0].data[7, 7] = 500
+    (made,) = exported(program, tmp_path / "out", [flat], []).made
+    pixels = xisf_image(made)[1] if program == "wbpp" else fits.getdata(made) / 65535
+    assert pixels.mean() == pytest.approx(0.5, rel=0.03)
+    assert pixels[7, 7] == 1
+    assert pixels[3, 5] / pixels[0, 0] == pytest.approx(1.5, rel=1e-4)
+
+
+def test_a_strongly_vignetted_flat_is_not_clipped(tmp_path: Path) -> None:
+    flat = write(tmp_path / "library", FrameKind.FLAT, level=0.1, filter_name="L")
+    with fits.open(flat, mode="update") as file:
+        file[0].data[:4] = 1
+        file[0].data[0] = 1.2
+    (made,) = exported("wbpp", tmp_path / "out", [flat], []).made
+    pixels = xisf_image(made)[1]
+    assert pixels[0, 0] / pixels[1, 0] == pytest.approx(1.2, rel=1e-6)
+
+
+def test_dss_gets_no_master_bias_that_the_darks_contain(masters: list[Path]) -> None:
+    plan = arrange("dss", setups(*masters), {})
+    ((path, reason),) = plan.left_out
+    assert path == masters[0]
+    assert "subtract the bias twice" in reason
 
 
 def test_app_and_asiair_get_links(masters: list[Path], night: list[Path], tmp_path: Path) -> None:
@@ -170,15 +200,106 @@ def test_bias_subtracted_and_replaced_masters_are_left_out(tmp_path: Path) -> No
     assert {path for path, _ in plan.left_out} == {old, without_bias}
 
 
+def two_nights(folder: Path) -> dict[Path, str]:
+    """Write the same names in two nights, and return the nights' names by path."""
+    return {
+        raw(folder / night / place / name, kind, **cards, DATE_OBS=f"{night}T04:00:00"): night
+        for night in ("2026-11-22", "2026-11-23")
+        for place, kind, cards in (
+            ("biases", "bias", {"EXPTIME": 0.0}), ("darks", "dark", {}),
+            ("flats", "flat", {"EXPTIME": 2.0, "FILTER": "L"}),
+        )
+        for name in ("x_0001.fits", "x_0002.fits")
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("program", LAYOUTS)
+def test_several_nights_with_equal_names_all_arrive(program: str, together: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    nights = two_nights(tmp_path)
+    calls = [nights] if together else [{p: n for p, n in nights.items() if n == each} for each in set(nights.values())]
+    for call in calls:
+        plan = arrange(program, {}, raw_sets(setups(*call), call))
+        assert plan.left_out == []
+        export(plan, program, tmp_path / "out")
+    arrived = [path for path in (tmp_path / "out").rglob("*.fit*") if path.is_file()]
+    assert {path.stat().st_ino for path in arrived} == {path.stat().st_ino for path in nights}
+    assert len(arrived) == len(nights)
+    if program != "asiair":
+        assert {path.name for path in arrived} >= {"x_0001_2026-11-22.fits", "x_0001_2026-11-23.fits"}
+
+
+def test_frames_whose_place_is_taken_are_left_out(tmp_path: Path) -> None:
+    one, other = raw(tmp_path / "a" / "x.fits", "dark"), raw(tmp_path / "b" / "x.fits", "dark")
+    plan = arrange("app", {}, raw_sets(setups(one, other)))
+    assert [placed.source for placed in plan.files] == [one]
+    ((path, reason),) = plan.left_out
+    assert path == other
+    assert str(one) in reason
+
+
+def test_siril_leaves_out_raw_flats_without_darks(night: list[Path]) -> None:
+    without_darks = [path for path in night if path.parent.name != "darks"]
+    plan = arrange("siril", {}, raw_sets(setups(*without_darks)))
+    assert plan.files == ()
+    assert {path for path, _ in plan.left_out} == set(without_darks)
+    assert any("no raw darks" in reason for _, reason in plan.left_out)
+
+
+def test_the_night_comes_before_double_suffixes() -> None:
+    assert RawFrame(Path("a_0.5s_0001.fits.fz"), setup_of({}), "2026-11-22").name == "a_0.5s_0001_2026-11-22.fits.fz"
+
+
 @pytest.mark.parametrize("program", LAYOUTS)
 def test_nothing_is_overwritten(program: str, masters: list[Path], night: list[Path], tmp_path: Path) -> None:
     target = tmp_path / "out"
     made = exported(program, target, masters, night)
-    for path in (*made, target / "README.txt"):
+    assert exported(program, target, masters, night) == Exported()
+    for path in (*made.made, target / "README.txt"):
         path.unlink()
         path.write_bytes(b"mine")
-    assert exported(program, target, masters, night) == []
+    again = exported(program, target, masters, night)
+    assert again.made == []
+    assert [path for path, _ in again.differing] == made.made
     assert {path.read_bytes() for path in target.rglob("*") if path.is_file()} == {b"mine"}
+
+
+def test_outdated_masters_are_named(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    old, new = write(tmp_path / "old"), write(tmp_path / "new", days=40, level=510)
+    (made,) = exported("siril", target, [old], []).made
+    assert made.name == "dark_stacked.fit"
+    assert exported("siril", target, [old, new], []) == Exported([], [(made, new)])
+    assert made.samefile(old)
+
+
+@pytest.mark.parametrize("program", ["dss", "wbpp"])
+def test_a_master_that_cannot_be_read_does_not_end_an_export(program: str, masters: list[Path], tmp_path: Path) -> None:
+    plan = arrange(program, setups(*masters), {})
+    masters[1].write_bytes(masters[1].read_bytes()[:4000])
+    done = export(plan, program, tmp_path / "out")
+    assert len(done.made) == len(plan.files) - 1
+    ((path, reason),) = done.left_out
+    assert path == masters[1]
+    assert "truncated" in reason
+    assert (tmp_path / "out" / "README.txt").exists()
+
+
+def test_copies_count_as_the_same(tmp_path: Path) -> None:
+    dark = write(tmp_path / "library")
+    (made,) = exported("app", tmp_path / "out", [dark], []).made
+    made.unlink()
+    made.write_bytes(dark.read_bytes())
+    assert exported("app", tmp_path / "out", [dark], []) == Exported()
+
+
+@pytest.mark.parametrize("program", ["dss", "wbpp"])
+def test_conversions_do_not_depend_on_the_time(program: str, masters: list[Path], tmp_path: Path) -> None:
+    made = exported(program, tmp_path / "out", masters, []).made
+    later = exported(program, tmp_path / "later", masters, []).made
+    assert [path.read_bytes() for path in made] == [path.read_bytes() for path in later]
+    if program == "wbpp":
+        assert b'value="2026-11-22T04:00:00Z"' in made[0].read_bytes()
 
 
 def test_every_program_has_a_note() -> None:
@@ -215,7 +336,7 @@ HEADER: dict[str, HeaderValue] = {
 
 
 def test_xisf_headers_keep_their_values(tmp_path: Path) -> None:
-    write_xisf(tmp_path / "a.xisf", np.zeros((2, 3), np.float32), HEADER, "MasterFlat")
+    (tmp_path / "a.xisf").write_bytes(b"".join(xisf_content(np.zeros((2, 3), np.float32), HEADER, "MasterFlat")))
     written = {
         "FILTER": "O'III <5> & \"more\"", "GAIN": -3, "EXPTIME": 0.5, "FLAG": False,
         "BITPIX": -32, "NAXIS": 2, "NAXIS1": 3, "NAXIS2": 2,

@@ -86,6 +86,13 @@ def test_wbpp_reads_the_kind_from_the_path_if_the_header_has_none() -> None:
     assert seen_by(WBPP, file("flatlands/a.fits", IMAGETYP="?")).kind is FrameKind.LIGHT
 
 
+def test_numbers_beyond_the_range_count_as_missing() -> None:
+    for each in (file("a.fits", XBINNING="1e400"), file("BINNING_1e400/a.fits", XBINNING="?")):
+        assert seen_by(WBPP, each).binning == 1
+    assert seen_by(WBPP, file("a.fits", EXPTIME="1e400")).exposure_s == 0
+    assert seen_by(DSS, file("darks/a.fits", GAIN="-1d999")).gain is None
+
+
 def test_wbpp_refuses_masters_that_are_not_xisf() -> None:
     assert seen_by(WBPP, file("a.fits", IMAGETYP="Master Dark")).refused
     assert seen_by(WBPP, file("my masters/raw/a.fits")).refused

@@ -125,6 +125,20 @@ def test_dss_cannot_use_masters_of_floats(night: Path) -> None:
     assert "float-range" not in names(SIRIL_1_4, night)
 
 
+def test_dss_would_subtract_the_bias_of_a_master_dark_twice(night: Path) -> None:
+    bias, dark = write(night / "biases", FrameKind.BIAS, exposure_s=0), write(night / "darks" / "m", FrameKind.DARK)
+    for each in (night / "darks").glob("*.fits"):
+        each.unlink()
+    trap = next(trap for trap in judged(DSS, night).traps if trap.name == "bias-twice")
+    assert {bias, dark} <= set(trap.files)
+    assert trap.rule is not None
+    assert "ApplyAllMasters" in str(trap.rule.source)
+    assert "bias-twice" not in names(SIRIL_1_4, night)
+    for each in (night / "biases").glob("*.fits"):
+        each.unlink()
+    assert "bias-twice" not in names(DSS, night)
+
+
 def test_fractions_beside_adu(tmp_path: Path) -> None:
     folder = tmp_path / "darks"
     write(folder, FrameKind.DARK)
@@ -159,7 +173,7 @@ def test_the_exports_have_no_traps(program: Program, night: Path, tmp_path: Path
     found = [
         trap
         for part in parts(plan, program.name)
-        for trap in lint(rules, planned_files(part, Path("/out")), keywords).traps
+        for trap in lint(rules, planned_files(part, Path("/out"))[0], keywords).traps
     ]
     ignored = {"dark-flats", "ignored", "kind"} if program.name == "siril" else set()
     assert [trap.says for trap in found if trap.name not in ignored] == []
