@@ -5,12 +5,12 @@ class ColdframeError(Exception):
     """Base class of coldframe's exceptions, with which scripts can catch all of them in one clause."""
 
 
-EXTRAS = {
-    "rawpy": ("raw", "camera raws"),
-    "lz4": ("xisf", "XISF files compressed with LZ4"),
-    "zstandard": ("xisf", "XISF files compressed with Zstandard"),
+NEEDED_FOR = {
+    "rawpy": "camera raws",
+    "lz4": "XISF files compressed with LZ4",
+    "zstandard": "XISF files compressed with Zstandard",
 }
-"""The extra that installs each optional package, and the files that need it."""
+"""The files that need each optional package."""
 
 
 class MissingPackageError(ColdframeError):
@@ -21,12 +21,11 @@ class MissingPackageError(ColdframeError):
     Attributes
     ----------
     package
-        Name of the package, a key of `EXTRAS`.
+        Name of the package, a key of `NEEDED_FOR`.
     """
 
     def __init__(self, package: str) -> None:
-        extra, files = EXTRAS[package]
-        super().__init__(f"{files} need {package}, which is not installed: pip install 'coldframe[{extra}]'")
+        super().__init__(f"{NEEDED_FOR[package]} need {package}, which is not installed: pip install {package}")
         self.package = package
 
     def __reduce__(self) -> tuple[type["MissingPackageError"], tuple[str]]:

@@ -27,7 +27,7 @@ from coldframe.calibration.files.raw_file import decode_raw
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.unpacking import Extension, Form, Reader, form_of, stored_form
 from coldframe.calibration.files.xisf_pixels import decode_xisf
-from coldframe.errors import EXTRAS, MissingPackageError
+from coldframe.errors import NEEDED_FOR, MissingPackageError
 
 _LIBRARIES = {
     Reader.ASTROPY: ("astropy.io.fits",),
@@ -98,7 +98,7 @@ def _import(reader: Reader) -> str | None:
         for name in _LIBRARIES[reader]:
             importlib.import_module(name)
     except ImportError:
-        if name not in EXTRAS:
+        if name not in NEEDED_FOR:
             raise
         return name
     return None

@@ -19,7 +19,7 @@ from coldframe.cli.exit_codes import ExitCode
 from tests.camera_raws import write_dng
 from tests.xisf_files import keywords, write_xisf
 
-pytest.importorskip("rawpy", reason="rawpy is not installed: pip install 'coldframe[raw]'")
+pytest.importorskip("rawpy", reason="rawpy is not installed: pip install rawpy")
 
 HEIGHT, WIDTH = 192, 256
 ISOS = (800, 1600)
@@ -225,7 +225,7 @@ def test_without_the_extra_one_line_says_what_to_install(
     )
 
     assert ended.returncode == ExitCode.BAD_INPUT, ended
-    assert [line for line in ended.stderr.splitlines() if "pip install 'coldframe[raw]'" in line], ended.stderr
+    assert [line for line in ended.stderr.splitlines() if "pip install rawpy" in line], ended.stderr
     assert len(ended.stderr.splitlines()) == 1, ended.stderr
 
 
@@ -258,5 +258,5 @@ def test_a_night_goes_on_with_the_lights_that_need_no_extra(
     assert sum(lights.set_aside.values()) == 1
     assert not lights.faults
     (tmp_path / "light.fits").unlink()
-    with pytest.raises(NoLightsError, match=r"coldframe\[raw\]"):
+    with pytest.raises(NoLightsError, match=r"pip install rawpy"):
         read_lights(tmp_path, ["Coldframe D1"])

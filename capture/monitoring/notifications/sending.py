@@ -80,7 +80,7 @@ def apprise_sender(settings: NotifySettings) -> Send:
     """
     urls = addresses(settings)
     if importlib.util.find_spec("apprise") is None:
-        raise NotifySetupError("[notify] needs Apprise, which is not installed: pip install 'coldframe[notify]'")
+        raise NotifySetupError("[notify] needs Apprise, which is not installed: pip install apprise")
     import apprise  # noqa: PLC0415  # slow to import, and an optional dependency
 
     logging.getLogger("apprise").setLevel(logging.CRITICAL)  # Apprise would log addresses, which contain passwords

@@ -19,7 +19,7 @@ from coldframe.calibration.frames.setup import setup_of
 from coldframe.errors import MissingPackageError
 from tests.camera_raws import SHORT, sensor, write_dng
 
-pytest.importorskip("rawpy", reason="rawpy is not installed: pip install 'coldframe[raw]'")
+pytest.importorskip("rawpy", reason="rawpy is not installed: pip install rawpy")
 
 X_TRANS = "GGRGGBGGBGGRBRGRBGGGBGGRGGRGGBRBGBRG"
 PIXELS = sensor(100, 120)
@@ -187,7 +187,7 @@ def test_without_rawpy_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("coldframe.calibration.files.unpacking.find_spec", lambda _: None)
 
     for read in (read_image_header, lambda path: open_image(path, tmp_path)):
-        with pytest.raises(MissingPackageError, match=r"pip install 'coldframe\[raw\]'"):
+        with pytest.raises(MissingPackageError, match=r"pip install rawpy"):
             read(path)
 
 

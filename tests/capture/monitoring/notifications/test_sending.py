@@ -27,7 +27,7 @@ from tests.patience import PATIENCE_S
 START = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)
 ENDED = NightEnded(START, NightOutcome.COMPLETE, "all planned masters were made")
 needs_apprise = pytest.mark.skipif(
-    importlib.util.find_spec("apprise") is None, reason="apprise is not installed: pip install 'coldframe[notify]'"
+    importlib.util.find_spec("apprise") is None, reason="apprise is not installed: pip install apprise"
 )
 
 # Apprise looks for a module that Python 3.13 no longer has.
@@ -173,5 +173,5 @@ def test_missing_apprise_is_reported_with_what_to_install(tmp_path: Path, monkey
     file = tmp_path / "urls"
     file.write_text("json://fine\n")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
-    with pytest.raises(NotifySetupError, match=r"coldframe\[notify\]"):
+    with pytest.raises(NotifySetupError, match=r"pip install apprise"):
         apprise_sender(NotifySettings(urls_file=file))
