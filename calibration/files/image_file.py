@@ -228,7 +228,10 @@ def _converted(path: Path, folder: Path, extension: Extension | None) -> ImageFi
     _require_no_extension(path, extension)
     if path.suffix.lower() == xisf_file.SUFFIX:
         image, stored, bits, zero, scale = xisf_file.unpack_xisf(path, folder)
-        return ImageFile(path, stored, 0, image.shape, bits, zero, scale, image.header)
+        converted = ImageFile(path, stored, 0, image.shape, bits, zero, scale, image.header)
+        if bits < 0 and scale != 1:
+            _require_bounds(converted)
+        return converted
     header, stored, bits, zero = raw_file.unpack_raw(path, folder)
     return ImageFile(path, stored, 0, (_length(header, 2, path), _length(header, 1, path)), bits, zero, 1, header)
 
@@ -357,6 +360,16 @@ def _number(header: Mapping[str, HeaderValue], keyword: str, default: float, pat
     if isinstance(value, str | bool):
         raise FrameFileError(path, f"{keyword} = {value!r} is not a number, so the pixels cannot be read")
     return value
+
+
+def _require_bounds(image: ImageFile) -> None:
+    """Raise if most values of an XISF image exceed the bounds in its header, by which they were scaled to 16 bits.
+
+    A few may: calibration raises the stars above full scale.
+    """
+    beyond = sum(int(np.count_nonzero(rows > xisf_file.FULL_RANGE)) for _, rows in image.bands())
+    if 2 * beyond > image.shape[0] * image.shape[1]:
+        raise FrameFileError(image.path, "most of its values exceed the range in its header (bounds), so it is wrong")
 
 
 def _check_values(image: ImageFile) -> None:

@@ -37,7 +37,7 @@ _LONGEST_HEADER = 64 << 20
 """Most bytes of XML; the processing history of an image can take some MB."""
 
 _DEEPEST = 100
-_FULL_RANGE = 65535
+FULL_RANGE = 65535
 """PixInsight divides the values of 16-bit frames by this number."""
 
 _TYPES = {"UInt8": "u1", "UInt16": "u2", "UInt32": "u4", "Float32": "f4", "Float64": "f8"}
@@ -339,13 +339,13 @@ def _scale(attributes: Mapping[str, str], form: str, path: Path) -> float:
     range of floats is that of the attribute `bounds`.
     """
     if form == "UInt32":
-        return _FULL_RANGE / (2**32 - 1)
+        return FULL_RANGE / (2**32 - 1)
     if not form.startswith("Float") or "bounds" not in attributes:
         return 1.0
     low, _, high = attributes["bounds"].partition(":")
     if float(low) != 0 or not 0 < float(high) < math.inf:
         raise FrameFileError(path, f"its values are in the range {low} to {high}: a frame or a master begins at 0")
-    return _FULL_RANGE / float(high)
+    return FULL_RANGE / float(high)
 
 
 def _numbers(text: str, separator: str) -> list[int]:

@@ -270,3 +270,14 @@ def test_without_its_package_a_codec_is_named_before_pixels_are_read(
 
     with pytest.raises(MissingPackageError, match=r"pip install lz4"):
         read_image_header(path)
+
+
+def test_values_that_contradict_the_bounds_are_refused(tmp_path: Path) -> None:
+    adu = (500 + 3 * FRACTIONS).astype(np.float32)
+    path = write_xisf(tmp_path / "dark.xisf", adu, attributes={"bounds": "0:1"})
+    with pytest.raises(FrameFileError, match=r"exceed the range in its header \(bounds\)"):
+        open_image(path, tmp_path)
+    assert (
+        np.median(open_image(write_xisf(tmp_path / "b.xisf", adu, attributes={"bounds": "0:65535"}), tmp_path).pixels())
+        > 499
+    )
