@@ -22,10 +22,10 @@ from coldframe.capture.monitoring.watching.source import Attached, Detached, Nig
 from coldframe.capture.storage.journal_reader import read_journal
 from coldframe.capture.storage.night_folder import newest_night
 from coldframe.capture.threads import in_thread
-from coldframe.cli.end_signals import on_end_signals
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_for_messages, load_settings
 from coldframe.devices.mqtt.client import BrokerSetupError, read_access
+from coldframe.operations.nights.end_signals import on_end_signals
 
 READ_ONLY = "read-only: set allow_commands = true in [watch] of the run's configuration"
 

@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 from coldframe.capture.host.rig_lock import listening_locked, lock_path, rig_holder, rig_in_use, rig_locked
 from coldframe.capture.monitoring.telemetry.listener import BEGUN, CLEANING_UP
 from coldframe.cli import app
-from coldframe.cli.simulated_server import simulated_server
 from coldframe.config.examples import example_night
 from coldframe.config.tables.rig import ServerSettings
+from coldframe.operations.nights.simulated_server import simulated_server
 from tests.capture.monitoring.telemetry.clients import RIG, TOPICS, Recorder, command, eventually, retained, send
 from tests.mosquitto import Mosquitto, needs_mosquitto
 from tests.patience import PATIENCE_S

@@ -10,8 +10,8 @@ import pytest
 from coldframe.capture.events.kinds import Notice, PanelChanged
 from coldframe.capture.events.values import Severity
 from coldframe.capture.monitoring.progress.line_logs import LineLog
-from coldframe.cli.night_log import MOST_LINES, NightLog
 from coldframe.devices.flat_panel import CoverState
+from coldframe.operations.nights.night_log import MOST_LINES, NightLog
 
 AT = datetime(2026, 11, 22, 4, 12, 33, tzinfo=UTC)
 log = logging.getLogger("coldframe.devices.test")

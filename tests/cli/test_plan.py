@@ -15,9 +15,9 @@ from coldframe.calibration.library.library import Library
 from coldframe.capture.host import rig_lock
 from coldframe.cli import app
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.plan import NightRequest
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
+from coldframe.operations.nights.request import NightRequest
 from tests.capture.planning.headers import EVENING, night_of_lights, nina, save
 from tests.outside.observatory import Observatory
 from tests.patience import PATIENCE_S

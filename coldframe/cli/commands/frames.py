@@ -103,7 +103,8 @@ def calibrate(
     """
     from coldframe.calibration.lights.files import Output
     from coldframe.calibration.lights.recipe import Subtract
-    from coldframe.cli.calibrate import Request, calibrate_lights
+    from coldframe.cli.calibrate import calibrate_lights
+    from coldframe.operations.calibrating import Request
 
     if blank and not floating:
         raise typer.BadParameter("needs --float because integers have no NaN", param_hint="--blank")
@@ -249,10 +250,11 @@ def combine(
     from the same frames. With --center median or --method winsorized, values are rejected as in Siril.
     """
     from coldframe.calibration.combining.given_sections import GivenSections
-    from coldframe.cli.combine import Choice, Request, chosen_method, combine_files
+    from coldframe.cli.combine import combine_files
     from coldframe.cli.combine_all import combine_all
-    from coldframe.cli.set_master import Treatment
     from coldframe.config.frames import FrameKind
+    from coldframe.operations.combining import Choice, Request, chosen_method
+    from coldframe.operations.set_master import Treatment
 
     request = Request(
         treatment=Treatment(

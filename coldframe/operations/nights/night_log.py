@@ -11,13 +11,28 @@ from typing import Self, TextIO
 
 from coldframe.capture.events.kinds import Event
 from coldframe.capture.monitoring.progress.narrator import Narrator
-from coldframe.cli.terminal import VisibleFormatter
+from coldframe.visible import visible, visible_lines
 
 MOST_LINES = 10_000
 """Lines that wait for the disk. Further lines are lost; the journal has their events."""
 
 CLOSE_DEADLINE_S = 10.0
 """Longest wait for the disk at the end of the night."""
+
+
+_ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+class VisibleFormatter(logging.Formatter):
+    """A formatter of log records; a record is one line, and only its traceback may have more."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name in logging
+        """Return the record's line."""
+        return visible(super().formatMessage(record))
+
+    def formatException(self, ei: _ExceptionInfo) -> str:  # noqa: N802 - the name in logging
+        """Return the traceback, in lines."""
+        return visible_lines(super().formatException(ei))
 
 
 class NightLog(logging.Handler):
