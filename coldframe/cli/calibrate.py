@@ -45,7 +45,7 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
     except KeyboardInterrupt:
         print(f"interrupted; {len(tally.done)} of {total} lights calibrated", file=sys.stderr)
         return ExitCode.INTERRUPTED
-    folders = sorted({each.path.parent for each in tally.done})
+    folders = sorted({each.path.parent for each in tally.done.values()})
     print(f"{len(tally.done)} of {total} lights calibrated{''.join(f', in {folder}' for folder in folders)}")
     if tally.looked:
         print(_look_text(tally, names))

@@ -51,7 +51,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001  # the callback's signature is typer's
     if wanted:
-        from coldframe import __version__  # noqa: PLC0415  # reading the metadata costs time
+        from coldframe.version import __version__  # noqa: PLC0415  # reading the metadata costs time
 
         typer.echo(f"coldframe {__version__}")
         raise typer.Exit

@@ -88,7 +88,7 @@ class Tally:
     reports
         Receives the messages.
     done
-        The calibrated files.
+        The calibrated files, by light.
     failed
         Number of lights that failed.
     looked
@@ -96,14 +96,14 @@ class Tally:
     """
 
     reports: Reports
-    done: list[CalibratedFile] = field(default_factory=list)
+    done: dict[Path, CalibratedFile] = field(default_factory=dict)
     failed: int = 0
     looked: list[list[Finding]] = field(default_factory=list)
 
     def report(self, light: Path, outcome: CalibratedFile | Exception) -> None:
         """Count a light, and report its fault if there is one."""
         if isinstance(outcome, CalibratedFile):
-            self.done.append(outcome)
+            self.done[light] = outcome
         else:
             self.refuse([light], outcome)
 
@@ -159,13 +159,13 @@ def calibrate_all(lights: Sequence[Path], request: Request, tally: Tally, advanc
 
 
 def _report_totals(tally: Tally) -> None:
-    clipped = [each for each in tally.done if each.below]
+    clipped = [each for each in tally.done.values() if each.below]
     if clipped:
         tally.reports.notice(
             f"{named([each.path for each in clipped])}: {sum(each.below for each in clipped)} pixels were clipped at"
             " zero; a larger --pedestal, or --float, would keep them"
         )
-    without_photons = sum(not each.photons for each in tally.done)
+    without_photons = sum(not each.photons for each in tally.done.values())
     if without_photons:
         tally.reports.notice(
             f"{without_photons} lights have no EGAIN: their UNCERT excludes photon noise (see --e-per-adu)"

@@ -23,7 +23,7 @@ from coldframe.config.tables.rig import (
 )
 from coldframe.config.tables.sets import FrameSet, LightsSettings
 
-GUIDE = Path(__file__).parents[2] / "docs" / "configuration.md"
+PAGES = sorted((Path(__file__).parents[2] / "docs").glob("configuration*.md"))
 SECTIONS = (
     ServerSettings,
     CameraSettings,
@@ -60,5 +60,5 @@ def rows(section: type[Section]) -> list[str]:
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_the_guide_has_each_setting(section: type[Section]) -> None:
-    lines = GUIDE.read_text(encoding="utf-8").splitlines()
+    lines = [line for page in PAGES for line in page.read_text(encoding="utf-8").splitlines()]
     assert [row for row in rows(section) if row not in lines] == []
