@@ -10,12 +10,8 @@ import numpy as np
 import pytest
 
 from coldframe.capture.events import kinds
-from coldframe.capture.events.kinds import (
-    EVENT_KINDS,
-    Event,
-    FrameShown,
-    on_the_wire,
-)
+from coldframe.capture.events.kinds import EVENT_KINDS, Event, on_the_wire
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.events.values import (
     AbortedBy,
     NightOutcome,
