@@ -42,7 +42,9 @@ class Calibrated:
     Attributes
     ----------
     lights : tuple of CalibratedLight
-        The calibrated lights.
+        The lights that this call calibrated.
+    done_before : dict of pathlib.Path to pathlib.Path
+        Results of earlier calls with the same masters and options, by light; these lights are not calibrated again.
     left_out : tuple of LeftOut
         Lights that could not be calibrated, each with the reason.
     findings : tuple of str
@@ -52,6 +54,7 @@ class Calibrated:
     """
 
     lights: tuple[CalibratedLight, ...]
+    done_before: dict[Path, Path]
     left_out: tuple[LeftOut, ...]
     findings: tuple[str, ...]
     messages: tuple[str, ...]
@@ -72,11 +75,13 @@ def calibrate(
     mend: bool = True,
     blank: bool = False,
     quick_look: bool = True,
+    again: bool = False,
     extension: int | Literal["mosaic"] | None = None,
 ) -> Calibrated:
     """Calibrate lights with the best-matching masters of a library, as ``coldframe calibrate`` does.
 
-    Each result is a new file, (light - dark) / flat; no file is overwritten.
+    Each result is a new file, (light - dark) / flat. Lights that were calibrated before with the same masters and
+    options are skipped. Unless `again` is True, no file is overwritten.
 
     Parameters
     ----------
@@ -107,6 +112,8 @@ def calibrate(
         Set defective pixels to NaN instead; needs `floating`.
     quick_look : bool
         Look for offsets, hot pixels and banding in the results.
+    again : bool
+        Calibrate lights that were calibrated before, and replace the earlier results of the same lights.
     extension : int or "mosaic", optional
         Which image to take from files with several images; see `coldframe.read_frame`.
 
@@ -147,15 +154,16 @@ def calibrate(
         mend=mend,
         despite_glow=scale_dark,
         diagnose=quick_look,
+        again=again,
     )
     reports = Collected()
     tally = Tally(reports)
     calibrate_all(find_lights(names_of(lights), reports), request, tally, lambda: None)
-    if not tally.done:
+    if not tally.done and not tally.done_before:
         raise NothingDoneError(reports.files)
     done = tuple(
         CalibratedLight(light, made.path, made.below, made.above, made.photons) for light, made in tally.done.items()
     )
     findings = sorted((each for found in tally.looked for each in found), key=lambda each: each.harm, reverse=True)
     causes = tuple(finding.cause for finding in findings)
-    return Calibrated(done, tuple(reports.files), causes, tuple(reports.messages))
+    return Calibrated(done, tally.done_before, tuple(reports.files), causes, tuple(reports.messages))

@@ -16,12 +16,12 @@ from coldframe.calibration.library.adopting import Stated
 from coldframe.calibration.lights.files import light_setup
 from coldframe.config.frames import FrameKind
 from coldframe.operations.library import (
-    best_matches,
+    MatchedMaster,
     configured_camera_names,
     filed_master,
     find_library,
     masters_of,
-    tolerated,
+    matched_masters,
 )
 
 
@@ -141,17 +141,9 @@ class Library:
         """
         catalogue = self._library.catalogue()
         setup = under_one_name(light_setup(path_of(light), image_choice(extension)), configured_camera_names())
-        by_kind = {match.kind: match for match in best_matches(setup, masters_of(catalogue))}
-        kinds: dict[Literal["bias", "dark", "flat"], FrameKind] = {
-            "bias": FrameKind.BIAS,
-            "dark": FrameKind.DARK,
-            "flat": FrameKind.FLAT,
-        }
-        found: dict[Literal["bias", "dark", "flat"], Match] = {}
-        for name, kind in kinds.items():
-            match = by_kind[kind]
-            found[name] = Match(match.path, (*match.caveats, *tolerated(setup, match, catalogue)), match.refusal)
-        return found
+        found = {match.kind: match for match in matched_masters(setup, masters_of(catalogue), catalogue)}
+        bias, dark, flat = (_match(found[kind]) for kind in (FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT))
+        return {"bias": bias, "dark": dark, "flat": flat}
 
     def add(
         self,
@@ -200,6 +192,10 @@ class Library:
             The damaged masters, each with its fault; empty if all are intact.
         """
         return tuple(LeftOut(path, fault) for path, fault in self._library.verify() if fault is not None)
+
+
+def _match(found: MatchedMaster) -> Match:
+    return Match(found.path, found.notes, found.refusal)
 
 
 def _frames(header: Mapping[str, HeaderValue]) -> int | None:

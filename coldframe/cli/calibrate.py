@@ -30,7 +30,7 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
     Returns
     -------
     ExitCode
-        DONE if all lights were calibrated, INCOMPLETE if some failed, BAD_INPUT if all failed.
+        DONE if all lights are calibrated, INCOMPLETE if some failed, BAD_INPUT if all failed.
     """
     tally = Tally(Printed())
     total = 0
@@ -45,13 +45,21 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
     except KeyboardInterrupt:
         print(f"interrupted; {len(tally.done)} of {total} lights calibrated", file=sys.stderr)
         return ExitCode.INTERRUPTED
-    folders = sorted({each.path.parent for each in tally.done.values()})
-    print(f"{len(tally.done)} of {total} lights calibrated{''.join(f', in {folder}' for folder in folders)}")
+    print(_result_text(tally, total))
     if tally.looked:
         print(_look_text(tally, names))
-    if not tally.done:
+    if not tally.done and not tally.done_before:
         return ExitCode.BAD_INPUT
     return ExitCode.INCOMPLETE if tally.failed else ExitCode.DONE
+
+
+def _result_text(tally: Tally, count: int) -> str:
+    folders = sorted({each.path.parent for each in tally.done.values()})
+    text = f"{len(tally.done)} of {count} lights calibrated{''.join(f', in {folder}' for folder in folders)}"
+    if not tally.done_before:
+        return text
+    skipped = len(tally.done_before)
+    return f"{text}; {skipped} skipped, calibrated before with the same masters and options (see --again)"
 
 
 def _look_text(tally: Tally, names: Sequence[str]) -> str:

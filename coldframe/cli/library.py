@@ -1,7 +1,8 @@
 """`coldframe library`: list and manage the masters of all nights."""
 
+import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -9,13 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from coldframe.calibration.combining.finding import NothingFoundError, find_files
+from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.library.adopting import Stated, assumptions_in
-from coldframe.calibration.library.library import Library, NotAMasterError
-from coldframe.calibration.lights.files import light_setup
+from coldframe.calibration.library.library import Catalogue, Library, NotAMasterError
 from coldframe.calibration.masters.reading import read_master_header
 from coldframe.capture.monitoring.progress.quantities import exposure_text
 from coldframe.cli.console import VisibleConsole
@@ -23,35 +23,61 @@ from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.printed import Printed
 from coldframe.operations.library import (
     NoLibraryError,
-    best_matches,
-    configured_camera_names,
     filed_master,
     find_library,
-    masters_of,
     previous_master,
-    tolerated,
 )
 from coldframe.operations.master_findings import findings_of_file, report_findings
 
 
-def list_masters(folder: Path | None) -> ExitCode:
+def list_masters(folder: Path | None, *, wants_json: bool = False) -> ExitCode:
     """Print a table of the masters for each camera and its settings; return 1 if some files are not masters."""
     try:
         library = find_library(folder)
     except NoLibraryError as error:
         return _refuse(error)
     catalogue = library.catalogue()
+    if wants_json:
+        print(json.dumps([_as_json(path, header) for path, header in catalogue.headers.items()], indent=2))
+    else:
+        _print_tables(library, catalogue)
+    return _print_faults(catalogue.faults.items())
+
+
+def _print_tables(library: Library, catalogue: Catalogue) -> None:
     tables: dict[str, Table] = {}
     for path, header in catalogue.headers.items():
         setup = setup_of(header)
-        frames = str(header.get("STACKCNT", header.get("NCOMBINE", "")))
-        tables.setdefault(_camera_text(setup), _empty_table()).add_row(path.name, *_columns(setup), frames)
+        tables.setdefault(_camera_text(setup), _empty_table()).add_row(path.name, *_columns(setup), _frames(header))
     print(f"{len(catalogue.headers)} {'master' if len(catalogue.headers) == 1 else 'masters'} in {library.folder}")
     console = _console()
     for camera, table in tables.items():
         console.print(f"\n{camera}", markup=False, highlight=False)
         console.print(table)
-    return _print_faults(catalogue.faults.items())
+
+
+def _frames(header: Mapping[str, HeaderValue]) -> str:
+    """Return the number of combined frames, as coldframe and other programs write it."""
+    return str(header.get("STACKCNT", header.get("NCOMBINE", "")))
+
+
+def _as_json(path: Path, header: Mapping[str, HeaderValue]) -> dict[str, object]:
+    setup, frames = setup_of(header), _frames(header)
+    readout = setup.readout
+    return {
+        "path": str(path),
+        "kind": None if setup.kind is None else setup.kind.value,
+        "camera": setup.camera,
+        "filter": setup.filter_name,
+        "exposure_s": setup.exposure_s,
+        "temperature_c": setup.temperature_c,
+        "gain": readout.gain,
+        "offset": readout.offset,
+        "binning": readout.binning,
+        "readout_mode": readout.readout_mode,
+        "taken_at": None if setup.taken_at is None else setup.taken_at.isoformat(),
+        "frames": int(frames) if frames.isdecimal() else None,
+    }
 
 
 def show_master(folder: Path | None, name: str) -> ExitCode:
@@ -67,31 +93,6 @@ def show_master(folder: Path | None, name: str) -> ExitCode:
     for keyword, value in header.items():
         print(f"  {keyword:<8}  {value}")
     return ExitCode.DONE
-
-
-def match_lights(folder: Path | None, names: Sequence[str]) -> ExitCode:
-    """Print the masters that match each light, and why the rest do not; return 1 if a light lacks a master."""
-    try:
-        catalogue = find_library(folder).catalogue()
-        masters = masters_of(catalogue)
-        lights = find_files(names)
-    except (NoLibraryError, NothingFoundError) as error:
-        return _refuse(error)
-    worst, camera_names = ExitCode.DONE, configured_camera_names()
-    for light in lights:
-        try:
-            setup = under_one_name(light_setup(light), camera_names)
-        except FrameFileError as error:
-            worst = _refuse(error)
-            continue
-        print(light)
-        for match in best_matches(setup, masters):
-            print(f"  {match.kind:<5} {match.refusal or match.path}")
-            for caveat in (*match.caveats, *tolerated(setup, match, catalogue)):
-                print(f"        {caveat.removeprefix(f'{match.kind}: ')}")
-            if match.path is None:
-                worst = max(worst, ExitCode.INCOMPLETE)
-    return worst
 
 
 def add_masters(folder: Path | None, names: Sequence[str], stated: Stated) -> ExitCode:

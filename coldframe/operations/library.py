@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from coldframe.calibration.files.frame_file import FrameFileError
@@ -63,14 +64,46 @@ def masters_of(catalogue: Catalogue) -> dict[Path, FrameSetup]:
     return {path: under_one_name(setup, names) for path, setup in catalogue.setups.items()}
 
 
-def best_matches(light: FrameSetup, masters: dict[Path, FrameSetup]) -> list[Match]:
+@dataclass(frozen=True, slots=True)
+class MatchedMaster:
+    """The master of one kind that matches a light, or the reason why none does.
+
+    Attributes
+    ----------
+    kind
+        The kind of the master.
+    path
+        The best master; None if none matches.
+    refusal
+        The nearest master and its differences; empty if a master matches.
+    notes
+        What could not be compared, and differences that do not prevent the use of the master.
+    """
+
+    kind: FrameKind
+    path: Path | None
+    refusal: str
+    notes: tuple[str, ...]
+
+
+def matched_masters(
+    light: FrameSetup, masters: dict[Path, FrameSetup], catalogue: Catalogue
+) -> Iterator[MatchedMaster]:
+    """Yield the best master of each kind for a light, or the reason why none matches."""
+    for match in _best_matches(light, masters):
+        notes = (*match.caveats, *_tolerated(light, match, catalogue))
+        kept = tuple(note.removeprefix(f"{match.kind}: ") for note in notes)
+        yield MatchedMaster(match.kind, match.path, match.refusal, kept)
+
+
+def _best_matches(light: FrameSetup, masters: dict[Path, FrameSetup]) -> list[Match]:
     """Return the masters that match the light best, for the overscan treatment with the most matches."""
     kinds = (FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT)
     ways = [[best_master(way, masters, kind) for kind in kinds] for way in treatments(light, masters.values())]
     return max(ways, key=lambda matches: sum(match.path is not None for match in matches))
 
 
-def tolerated(light: FrameSetup, match: Match, catalogue: Catalogue) -> Iterator[str]:
+def _tolerated(light: FrameSetup, match: Match, catalogue: Catalogue) -> Iterator[str]:
     """Yield the differences between a light and the chosen master that do not prevent its use."""
     if match.path is None:
         return

@@ -131,6 +131,12 @@ def test_calibrate_writes_the_files_of_the_command(observatory: Observatory, lib
     assert [each.path.name for each in done.left_out] == ["odd.fits"]
     assert done.findings == ()
     assert all(each.has_photon_noise for each in done.lights)
+    assert done.done_before == {}
+    later = coldframe.calibrate(lights, tmp_path / "api", library=library, floating=True)
+    assert later.lights == ()
+    assert later.done_before == {each.light: each.path for each in done.lights}
+    again = coldframe.calibrate(lights, tmp_path / "api", library=library, floating=True, again=True)
+    assert again.lights == done.lights
 
 
 def test_calibrate_raises_if_no_light_can_be_calibrated(
