@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from coldframe.api.diagnosing import Diagnosis, Finding, diagnose
     from coldframe.api.frames import Frame, Master, Setup, read_frame, read_master
     from coldframe.api.library import Library, LibraryMaster, Match
-    from coldframe.api.nights import NightResult, RigNotSafeError, run_night, run_night_async
+    from coldframe.api.nights import NightResult, run_night, run_night_async
     from coldframe.errors import ColdframeError
+    from coldframe.operations.nights.running import RigNotSafeError
     from coldframe.version import __version__
 
 __all__ = [
@@ -52,8 +53,9 @@ _MODULES = {
     "coldframe.api.diagnosing": ("Diagnosis", "Finding", "diagnose"),
     "coldframe.api.frames": ("Frame", "Master", "Setup", "read_frame", "read_master"),
     "coldframe.api.library": ("Library", "LibraryMaster", "Match"),
-    "coldframe.api.nights": ("NightResult", "RigNotSafeError", "run_night", "run_night_async"),
+    "coldframe.api.nights": ("NightResult", "run_night", "run_night_async"),
     "coldframe.errors": ("ColdframeError",),
+    "coldframe.operations.nights.running": ("RigNotSafeError",),
     "coldframe.version": ("__version__",),
 }
 """The public names by the module that defines them."""

@@ -18,17 +18,12 @@ from coldframe.capture.events.values import NightOutcome
 from coldframe.capture.host.systemd import ServiceWatch
 from coldframe.capture.session.steering import Steering
 from coldframe.capture.storage.journal import encode_event, is_journalled
-from coldframe.errors import ColdframeError
 from coldframe.operations.nights.end_signals import END_SIGNALS
 from coldframe.operations.nights.request import NightRequest
-from coldframe.operations.nights.running import NightRun, run_requested, until_signalled
+from coldframe.operations.nights.running import NightRun, RigNotSafeError, run_requested, until_signalled
 
 OnEvent: TypeAlias = Callable[[Mapping[str, Any]], None]
 """Receives each event as the object that ``coldframe run --json`` prints, by name."""
-
-
-class RigNotSafeError(ColdframeError):
-    """The night was interrupted, and the rig is not in the safe state: run ``coldframe safe``, or look after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +107,8 @@ def run_night(
     ColdframeError
         If the night could not begin: the configuration is invalid, devices are missing, the rig is in use.
     RigNotSafeError
-        If the night was interrupted, and the rig is not in the safe state, for example because the warm-up was skipped.
+        If the rig is not in the safe state, and the night was interrupted or did not begin: the warm-up was skipped, or
+        a rig that a crashed run left behind could not be made safe.
     KeyboardInterrupt
         If a signal ended the night, after the rig reached the safe state.
     TypeError
@@ -179,7 +175,7 @@ async def run_night_async(
     ColdframeError
         If the night could not begin.
     RigNotSafeError
-        If the task was cancelled, and the rig is not in the safe state, for example because the warm-up was skipped.
+        If the rig is not in the safe state, and the task was cancelled or the night did not begin.
     asyncio.CancelledError
         If the task was cancelled, after the rig reached the safe state.
     TypeError

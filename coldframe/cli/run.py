@@ -20,7 +20,13 @@ from coldframe.config.simulated_rig import RigFileError
 from coldframe.devices.errors import DeviceError
 from coldframe.devices.mqtt.client import BrokerSetupError
 from coldframe.operations.nights.request import NightRequest
-from coldframe.operations.nights.running import NightRun, NotCoveredError, NotSafeError, run_requested, until_signalled
+from coldframe.operations.nights.running import (
+    NightRun,
+    NotCoveredError,
+    RigNotSafeError,
+    run_requested,
+    until_signalled,
+)
 
 EXIT_CODES = {
     NightOutcome.COMPLETE: ExitCode.DONE,
@@ -66,7 +72,7 @@ def run_night(request: NightRequest, *, watch: bool, fresh: bool, wants_dashboar
         service = ServiceWatch()
         night = run_requested(request, request.settings(), screen, service, watch=watch, fresh=fresh)
         return exit_code_of(asyncio.run(until_signalled(night, service)))
-    except NotSafeError as error:
+    except RigNotSafeError as error:
         if error.__context__ is not None:
             screen.notice(str(error.__context__))
         screen.notice(str(error))

@@ -54,6 +54,14 @@ def test_log_records_are_appended_with_their_tracebacks(tmp_path: Path) -> None:
     assert any(line.startswith('  File "') for line in lines), "the traceback keeps its indentation"
 
 
+def test_the_log_level_is_restored_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.getLogger("coldframe")
+    monkeypatch.setattr(root, "level", logging.ERROR)
+    with NightLog(tmp_path / "coldframe.log"):
+        assert root.level == logging.DEBUG
+    assert root.level == logging.ERROR
+
+
 def test_foreign_text_is_printable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A report with the bytes that are not UTF-8 could not be sent between the processes of a test run.
     monkeypatch.setattr(logging.getLogger("coldframe"), "propagate", False)

@@ -61,6 +61,7 @@ class NightLog(logging.Handler):
         self._narrator = Narrator()
         self._lines = queue.Queue[str | None](MOST_LINES)
         self._writer: threading.Thread | None = None
+        self._level_before = logging.NOTSET
 
     def __enter__(self) -> Self:
         """Open the file and take over the log records of coldframe."""
@@ -69,6 +70,7 @@ class NightLog(logging.Handler):
         self._writer.start()
         root = logging.getLogger("coldframe")
         root.addHandler(self)
+        self._level_before = root.level
         root.setLevel(logging.DEBUG)
         return self
 
@@ -76,7 +78,9 @@ class NightLog(logging.Handler):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the file after its last line, unless the disk hangs."""
-        logging.getLogger("coldframe").removeHandler(self)
+        root = logging.getLogger("coldframe")
+        root.removeHandler(self)
+        root.setLevel(self._level_before)  # for programs that continue after the night
         if self._lines.full():
             with suppress(queue.Empty):
                 self._lines.get_nowait()  # no line arrives any more, so this makes room for the end

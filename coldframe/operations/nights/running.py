@@ -57,8 +57,8 @@ LATER_NIGHT = (
 )
 
 
-class NotSafeError(ColdframeError):
-    """The rig that a crashed run left behind could not be made safe, and no night began."""
+class RigNotSafeError(ColdframeError):
+    """The rig is not in the safe state, and no night is running: run ``coldframe safe``, or look after it."""
 
 
 OPEN_SERVER = (
@@ -132,7 +132,7 @@ async def run_requested(
 
     Raises
     ------
-    NotSafeError
+    RigNotSafeError
         If the night did not begin, and the rig that a crashed run left behind is not safe.
     ColdframeError
         If the night could not begin.
@@ -216,11 +216,11 @@ class _Run:
 
         Raises
         ------
-        NotSafeError
+        RigNotSafeError
             If a step failed.
         """
         if failures := await self._safe_state(settings, rig).reach():
-            raise NotSafeError("the night did not begin, and the rig is not safe: " + " ".join(failures))
+            raise RigNotSafeError("the night did not begin, and the rig is not safe: " + " ".join(failures))
 
     async def _prepared(
         self, resources: AsyncExitStack, settings: Settings, rig: Rig, strays: StrayFrames, *, fresh: bool
