@@ -57,6 +57,11 @@ Alteration = Callable[[Element], None]
 """Alters a definition or an update of a property."""
 
 
+def keep(message: Element) -> None:
+    """Alter nothing."""
+    del message
+
+
 def retyped(kind: str) -> Alteration:
     def alter(message: Element) -> None:
         tag = TAG.fullmatch(message.tag)
@@ -183,7 +188,7 @@ class Redefinition:
     gone_s: float
     lasts_s: float
     alterations: list[tuple[str, Alteration]]
-    answer: str
+    answer: str = "obey"
     orders: int = 0
     met: int = 0
     is_active: bool = False
@@ -302,16 +307,15 @@ def _drawn(random: Random, device: str, name: str) -> Redefinition:
 
 
 @contextmanager
-def run(seed: int) -> Iterator[tuple[TroubledRun, list[Redefinition]]]:
-    """Run a drawn night, whose files exist for the duration of the block."""
-    redefinitions = draw_redefinitions(seed)
+def run(redefinitions: list[Redefinition], seed: int = 0) -> Iterator[TroubledRun]:
+    """Run a night, whose files exist for the duration of the block."""
     title = tuple(map(str, redefinitions))
     night = TroubledNight(seed, three_sets(), tiny(load_rig("small")), title, {}, None, knows_the_rig=False)
     with TemporaryDirectory(prefix="coldframe-night-") as scratch, patch("coldframe.calibration.threads._pool", Inline):
         disk = SimulatedDisk(Path(scratch).resolve())
         with alarm(), asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(LONGEST_NIGHT_S, LONGEST_RUN_S)) as runner:
             left = runner.run(_watched(night, disk, redefinitions))
-        yield left, redefinitions
+        yield left
 
 
 async def _watched(night: TroubledNight, disk: SimulatedDisk, redefinitions: list[Redefinition]) -> TroubledRun:
@@ -331,6 +335,3 @@ async def _watched(night: TroubledNight, disk: SimulatedDisk, redefinitions: lis
         left.leftovers = [name for name in left.leftovers if not name.startswith(("Task-", "redefinition"))]
     return left
 
-
-def describe(run: TroubledRun, redefinitions: list[Redefinition]) -> dict[str, Any]:
-    return {str(each): each.met for each in redefinitions} | {"outcome": str(run.outcome)}
