@@ -307,6 +307,10 @@ class HangingDisk:
         class Writer(threading.Thread):
             """The thread of the journal."""
 
+            def run(self) -> None:
+                with suppress(SystemExit):
+                    super().run()
+
             def join(self, timeout: float | None = None) -> None:
                 if threading.get_ident() in disk._workers:
                     disk._wait_for_journal(lambda: not self.is_alive())

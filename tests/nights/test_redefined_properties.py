@@ -18,7 +18,7 @@ COMPLETE = NightOutcome.COMPLETE
 MOST_ALIKE = 4
 """Notices with the same text: a set has three retries, and the step may report its failure once more."""
 
-NIGHTS_AT_A_TIME = 8
+NIGHTS_AT_A_TIME = 5
 
 
 def play(seed: int) -> list[str]:

@@ -31,6 +31,9 @@ from coldframe.simulators.indi.requests import GetProperties, NewVector
 from coldframe.simulators.optics import Telescope
 
 TAG = re.compile(r"(def|set)(Number|Switch|Text|Light|BLOB)Vector")
+LONGEST_LABEL = 63
+"""Length to which libindi cuts labels of elements."""
+
 Event = dict[str, Any]
 
 
@@ -69,7 +72,7 @@ def _defined(message: Element, kind: str) -> Event:
         "event": "property",
         "device": message.get("device", ""),
         "name": message.get("name", ""),
-        "label": message.get("label", "") or message.get("name", ""),
+        "label": message.get("label", ""),
         "kind": kind,
         "readable": message.get("perm") != "wo",
         "writable": message.get("perm") != "ro" and kind != "light",
@@ -81,7 +84,7 @@ def _defined(message: Element, kind: str) -> Event:
         name = each.get("name", "")
         if kind in {"number", "switch", "text"}:
             event["values"][name] = None
-            event["labels"][name] = each.get("label", "") or name
+            event["labels"][name] = each.get("label", "")[:LONGEST_LABEL]
         if kind == "number":
             event["limits"][name] = [float(each.get(key, "0")) for key in ("min", "max", "step")]
     _update(event, message)
