@@ -130,7 +130,7 @@ class _Work:
 
 
 def _cpu_ticks(thread: int | None) -> int:
-    """Return the CPU time of a thread in units of the kernel, which needs no disk (proc_pid_stat(5)); 0 if it is unknown."""
+    """Return the CPU time of a thread in ticks of the kernel (proc_pid_stat(5)); 0 if it is unknown."""
     if thread is None:
         return 0
     try:

@@ -195,7 +195,7 @@ async def test_long_work_that_uses_cpu_time_does_not_wait_for_the_disk(
 
 
 def test_the_cpu_time_of_a_thread_is_known() -> None:
-    thread, before = threading.get_native_id(), threads._cpu_ticks(threading.get_native_id())  # noqa: SLF001
-    while threads._cpu_ticks(thread) == before:  # noqa: SLF001
+    thread, before = threading.get_native_id(), threads._cpu_ticks(threading.get_native_id())
+    while threads._cpu_ticks(thread) == before:
         pass
-    assert threads._cpu_ticks(None) == 0  # noqa: SLF001
+    assert threads._cpu_ticks(None) == 0

@@ -257,10 +257,10 @@ class HangingDisk:
         for thread in self._threads:
             thread.join(PATIENCE_S)
         # The kernel closes the files of a process that ends, and so releases its locks.
-        for name in os.listdir("/proc/self/fd"):
-            if self._has(int(name)):
+        for descriptor in [int(each.name) for each in Path("/proc/self/fd").iterdir()]:
+            if self._has(descriptor):
                 with suppress(OSError):
-                    os.close(int(name))
+                    os.close(descriptor)
 
     # ---- the journal, whose lines are written by a thread of its own ----
 
@@ -334,7 +334,7 @@ class _LockStep(Inline):
 
 def _path_of(descriptor: int) -> str | None:
     try:
-        return os.readlink(f"/proc/self/fd/{descriptor}")
+        return str(Path(f"/proc/self/fd/{descriptor}").readlink())
     except OSError:
         return None
 

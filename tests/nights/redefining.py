@@ -2,13 +2,12 @@
 
 import asyncio
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import Any, Iterator
 from unittest.mock import patch
 from xml.etree.ElementTree import Element, SubElement
 
@@ -135,33 +134,24 @@ def _is_number(text: str) -> bool:
 
 def drawn_alteration(random: Random) -> tuple[str, Alteration]:
     """Return an alteration and its description."""
-    place = random.randrange(4)
-    match random.choice(("type", "missing", "renamed", "more", "permission", "rule", "state", "limits", "value", "label")):
-        case "type":
-            kind = random.choice(("Number", "Switch", "Text", "Light"))
-            return f"type {kind}", retyped(kind)
-        case "missing":
-            return f"without element {place}", without(place)
-        case "renamed":
-            return f"element {place} renamed", renamed(place, random.choice(("OTHER", "名", "")))
-        case "more":
-            return "one more element", extended("MORE", first=random.random() < 0.5)
-        case "permission":
-            permission = random.choice(("ro", "wo", "rw"))
-            return f"permission {permission}", with_attributes(parts=False, perm=permission)
-        case "rule":
-            return "rule AnyOfMany", with_attributes(parts=False, rule="AnyOfMany")
-        case "state":
-            state = random.choice(("Idle", "Ok", "Busy", "Alert"))
-            return f"state {state}", with_attributes(parts=False, state=state)
-        case "limits":
-            low, high = random.choice(LIMITS), random.choice(LIMITS)
-            return f"limits {low} to {high}", with_attributes(parts=True, min=low, max=high)
-        case "value":
-            text = random.choice(VALUES)
-            return f"values {text[:12]!r}", valued(text)
-    label = random.choice(LABELS)
-    return f"labels {label[:12]!r}", with_attributes(parts=True, label=label)
+    place, low, high = random.randrange(4), random.choice(LIMITS), random.choice(LIMITS)
+    kind = random.choice(("Number", "Switch", "Text", "Light"))
+    permission, state = random.choice(("ro", "wo", "rw")), random.choice(("Idle", "Ok", "Busy", "Alert"))
+    text, label = random.choice(VALUES), random.choice(LABELS)
+    return random.choice(
+        (
+            (f"type {kind}", retyped(kind)),
+            (f"without element {place}", without(place)),
+            (f"element {place} renamed", renamed(place, random.choice(("OTHER", "名", "")))),
+            ("one more element", extended("MORE", first=random.random() < 0.5)),
+            (f"permission {permission}", with_attributes(parts=False, perm=permission)),
+            ("rule AnyOfMany", with_attributes(parts=False, rule="AnyOfMany")),
+            (f"state {state}", with_attributes(parts=False, state=state)),
+            (f"limits {low} to {high}", with_attributes(parts=True, min=low, max=high)),
+            (f"values {text[:12]!r}", valued(text)),
+            (f"labels {label[:12]!r}", with_attributes(parts=True, label=label)),
+        )
+    )
 
 
 @dataclass
@@ -197,7 +187,8 @@ class Redefinition:
     def __str__(self) -> str:
         when = f"at its order {self.at_order}" if self.at_order else f"after {self.after_s:.0f} s"
         what = ", then ".join(text for text, _ in self.alterations)
-        return f"{self.device}.{self.name} {when}, gone {self.gone_s:.1f} s, {what} for {self.lasts_s:.0f} s, {self.answer}"
+        gone = f"gone {self.gone_s:.1f} s"
+        return f"{self.device}.{self.name} {when}, {gone}, {what} for {self.lasts_s:.0f} s, {self.answer}"
 
 
 @dataclass
@@ -334,4 +325,3 @@ async def _watched(night: TroubledNight, disk: SimulatedDisk, redefinitions: lis
         # The simulated devices' tasks have no names, and outlive the night.
         left.leftovers = [name for name in left.leftovers if not name.startswith(("Task-", "redefinition"))]
     return left
-

@@ -13,9 +13,9 @@ import pytest
 
 from coldframe.calibration.files.frame_file import FrameFileError, read_frame
 from coldframe.calibration.stacking.accumulator import pixel_digest
+from coldframe.capture import threads
 from coldframe.capture.events.kinds import Event, FrameAccepted, MasterWritten, NightEnded, NightStarted, Notice
 from coldframe.capture.events.values import AbortedBy, NightOutcome, Severity, Topic
-from coldframe.capture import threads
 from coldframe.capture.recovery.disk_hangs import SLOW_S
 from coldframe.capture.session.context import NightContext
 from coldframe.capture.threads import DISK_DEADLINE_S
@@ -112,8 +112,10 @@ def check(after: Aftermath) -> list[str]:
         wrong.append(f"{night.outcome}, although the disk hung for only {total_s:.0f} s: {ended.summary} {said}")
     if total_s < DISK_DEADLINE_S and night.outcome is not NightOutcome.COMPLETE:
         wrong.append(f"{night.outcome}, although the disk hung for only {total_s:.0f} s: {ended.summary}")
-    ends_s = min((each.began_s for each in hangs if each.duration_s > DISK_DEADLINE_S), default=math.inf)
-    if (ended.at - START).total_seconds() > ends_s + total_short_s(hangs) + DISK_DEADLINE_S + SAFE_WITHIN_S:
+    began_s = [each.began_s for each in hangs if each.began_s is not None and each.duration_s > DISK_DEADLINE_S]
+    if (ended.at - START).total_seconds() > min(began_s, default=math.inf) + total_short_s(
+        hangs
+    ) + DISK_DEADLINE_S + SAFE_WITHIN_S:
         wrong.append(f"the night ended at {ended.at}, long after the disk hung")
     if night.outcome is NightOutcome.ABORTED and "the disk has not answered" not in ended.result:
         wrong.append(f"the end does not name the disk: {ended.summary}")

@@ -66,7 +66,7 @@ def test_properties_that_are_redefined_at_drawn_moments(caplog: pytest.LogCaptur
     ],
 )
 def test_a_property_that_is_gone_for_a_while_costs_no_set(device: str, name: str, after_s: float) -> None:
-    """Each of these nights lost a set or all its sets, because a removed property counted as one that does not exist."""
+    """Some of these nights lost sets, because a removed property counted as one that does not exist."""
     gone = Redefinition(device, name, after_s, at_order=0, gone_s=20.0, lasts_s=0.0, alterations=[("nothing", keep)])
     with run([gone]) as left:
         assert gone.met

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 from unittest.mock import patch
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element
 
 from coldframe.config.settings import Settings
 from coldframe.devices.errors import DeviceTimeoutError
 from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.link import IndiLink
+from coldframe.devices.indi.mirror import Value
 from coldframe.devices.indi.panel import IndiFlatPanel
 from coldframe.devices.indi.pixels.blob_channel import CONNECT_DEADLINE_S, BlobChannel, ServerAddress
 from coldframe.devices.indi.pixels.blob_stream import BlobAttributes
@@ -227,7 +228,7 @@ class WiredServer:
             if self.channel is not None and self.channel.is_wired:
                 self.channel.deliver(notice)
             return
-        message = ElementTree.fromstring(notice.xml)  # noqa: S314  # the simulator's own
+        message = ET.fromstring(notice.xml)  # the simulator's own
         if self._captured is not None:
             self._captured.append(message)
             return
@@ -235,7 +236,7 @@ class WiredServer:
             self.send(each)
 
 
-def _written(value: float | bool | str) -> str:
+def _written(value: Value) -> str:
     if isinstance(value, bool):
         return "On" if value else "Off"
     return value if isinstance(value, str) else repr(value) if math.isfinite(value) else "nan"

