@@ -141,3 +141,8 @@ class PlannedStep:
     step_type: StepType
     setpoint_c: float | None = None
     rotator_deg: float | None = None
+
+    @property
+    def light(self) -> tuple[str | None, float | None]:
+        """Filter and rotator angle of flats, and of their tunings and dark flats."""
+        return self.filter, self.rotator_deg

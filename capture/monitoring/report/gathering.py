@@ -207,11 +207,6 @@ class _Step:
         return printable(" ".join(["flat", self.planned.filter or "", *angle_words(self.planned.rotator_deg)]))
 
     @property
-    def light(self) -> tuple[str | None, float | None]:
-        """Filter and rotator angle of flats."""
-        return self.planned.filter, self.planned.rotator_deg
-
-    @property
     def failure(self) -> str:
         """Reason why the step failed or was skipped; empty if it was done or has not ended."""
         return "" if self.ended is None or self.ended.outcome is StepOutcome.DONE else printable(self.ended.reason)
@@ -404,12 +399,10 @@ class _Gathered:
 
         One step shoots the twilight flats of all filters, so only the folder of a frame identifies its filter.
         """
-        for sky in (each for each in self.steps.values() if each.is_sky):
-            yield from (
-                each
-                for each in sky.frames.values()
-                if PurePath(each.path).parent.name.endswith(flat_ending(*step.light))
-            )
+        end = flat_ending(*step.planned.light)
+        for sky in self.steps.values():
+            if sky.is_sky:
+                yield from (each for each in sky.frames.values() if PurePath(each.path).parent.name.endswith(end))
 
     def _outcome_of(self, step: _Step, *, is_over: bool) -> tuple[SetState, str]:
         """Return the state of a set, and the reason if the set differs from the plan."""
@@ -436,7 +429,7 @@ class _Gathered:
         if cooling is not None and cooling.failure:
             return cooling.failure
         is_flat = step.planned.kind in (FrameKind.FLAT, FrameKind.DARK_FLAT)
-        tunings = [each for each in before if each.is_tuning and each.light == step.light]
+        tunings = [each for each in before if each.is_tuning and each.planned.light == step.planned.light]
         return tunings[-1].failure if is_flat and tunings else ""
 
     def tuning_reports(self) -> Iterator[TuningReport]:
