@@ -239,8 +239,10 @@ async def test_a_rotator_that_does_not_turn_back_is_a_warning(tmp_path: Path) ->
     night = await run_night(two_angles(200.0, 250.0), TURNING, tmp_path, Meddling(StuckAtEnd))
     assert night.outcome is NightOutcome.COMPLETE
     assert [text for text in notices(night) if "turned back" in text] == [
-        "Coldframe Rotator was not turned back to 30 deg, where it was before the night: Coldframe Rotator: did not "
-        "reach angle 30 deg within 180 s"
+        (
+            "Coldframe Rotator was not turned back to 30 deg, where it was before the night: Coldframe Rotator: did "
+            "not reach angle 30 deg within 180 s"
+        )
     ]
 
 

@@ -65,8 +65,10 @@ def test_lights_of_five_programs_need_the_smallest_list_of_sets(tmp_path: Path) 
     plan = planned(lights)
     # Only N.I.N.A. writes the angle of the rotator.
     assert plan.notes == (
-        "the headers of 32 lights do not state the rotator angle: it is assumed to be that of the newest light that "
-        "states one",
+        (
+            "the headers of 32 lights do not state the rotator angle: it is assumed to be that of the newest light "
+            "that states one"
+        ),
     )
     sets = {(each.kind, each.filter, each.exposure_s, each.setpoint_c) for each in plan.sets}
     flats = {
@@ -340,8 +342,10 @@ def test_flats_are_planned_only_for_the_present_optical_train() -> None:
     plan = planned(shot(turned, turned, light("Ha"), light("L")))
     assert [each.filter for each in plan.sets if each.kind is FrameKind.FLAT] == ["L", "Ha"]
     assert plan.notes == (
-        "no flats for 2 lights through R at rotator angle 100 deg: the rotator is at 12 deg now, and coldframe turns it "
-        "only if the configuration has a [rotator]",
+        (
+            "no flats for 2 lights through R at rotator angle 100 deg: the rotator is at 12 deg now, and coldframe turns "
+            "it only if the configuration has a [rotator]"
+        ),
     )
 
 
@@ -400,8 +404,10 @@ def test_a_light_without_an_angle_is_assumed_at_the_present_angle_and_the_plan_s
     plan = planned(lights, with_rotator(), RigSnapshot(filters=FILTERS, rotator_deg=90.0))
     assert sorted(angles(plan), key=str) == [("L", 40.0), ("R", 90.0)]
     assert plan.notes == (
-        "the header of 1 light does not state the rotator angle: it is assumed to be that of the rotator before the "
-        "night, 90 deg",
+        (
+            "the header of 1 light does not state the rotator angle: it is assumed to be that of the rotator before "
+            "the night, 90 deg"
+        ),
     )
 
 
