@@ -43,9 +43,6 @@ class Exposure:
         Electrons per second in a clear pixel on the axis; 0 if the shutter stayed closed.
     filter_slot
         Slot of the filter in the beam, which determines the dust; None without a wheel.
-    rotator_deg
-        Angle of the rotator, by which the vignetting and the dust of the telescope are turned about the middle of the
-        sensor; None without a rotator. The dust on the filters and on the sensor's window turns with the camera.
     sensor_c
         Sensor temperature.
     gain, offset
@@ -60,13 +57,15 @@ class Exposure:
         Stray light on the sensor; None if there is none.
     sky
         Stars and the gradient of the twilight sky; None if the sky is not visible.
+    rotator_deg
+        Angle of the rotator, by which the vignetting and the dust of the telescope are turned about the middle of the
+        sensor; None without a rotator. The dust on the filters and on the sensor's window turns with the camera.
     """
 
     number: int
     exposure_s: float
     light_e_per_s: float = 0.0
     filter_slot: int | None = None
-    rotator_deg: float | None = None
     sensor_c: float = 20.0
     gain: float = 0.0
     offset: float = 0.0
@@ -75,6 +74,7 @@ class Exposure:
     flicker: Flicker | None = None
     leak: Leak | None = None
     sky: SkyField | None = None
+    rotator_deg: float | None = None
 
 
 class Sensor:
