@@ -49,7 +49,7 @@ def why_train_differs(light: ShotLight, now: OpticalTrain, *, has_rotator: bool)
     if degrees_apart(train.rotation_deg, now.rotation_deg) <= tolerances.rotation_deg:
         return None
     now_deg = f"the rotator is at {now.rotation_deg:.0f} deg now"
-    advice = "coldframe turns it only if the configuration has a [rotator]"
+    advice = "is turned only if the configuration has a [rotator]"
     return f"{through}at rotator angle {train.rotation_deg:.0f} deg: {now_deg}, and {advice}"
 
 
