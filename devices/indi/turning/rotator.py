@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from coldframe.config.angles import degrees_apart
 from coldframe.devices.camera import Limits
-from coldframe.devices.errors import DeviceTimeoutError, NotSupportedError, SettingRefusedError
+from coldframe.devices.errors import DeviceTimeoutError, SettingRefusedError
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.device import IndiDevice
 from coldframe.devices.indi.link import IndiLink
@@ -110,11 +110,7 @@ class IndiRotator(IndiDevice):
     async def _turn_to(self, angle_deg: float) -> None:
         if self._is_at(angle_deg):
             return
-        found = dialects.find(self.link.mirror, self.name, dialects.ROTATOR_ANGLE)
-        if found is None:
-            self.link.mirror.expect_connected(self.name)
-            raise NotSupportedError(self.name, f"has no {dialects.ROTATOR_ANGLE[0].property}")
-        prop, element = found
+        prop, element = self.control(dialects.ROTATOR_ANGLE)
         if self._found_deg is None:
             self._found_deg = finite(prop.values[element])
         sent = self.link.send(self.name, prop.name, {element: angle_deg})
