@@ -23,6 +23,10 @@ FLICKER_S = 5.0
 """Shortest exposure whose progress is shown. The progress of a shorter exposure would only flicker."""
 
 
+LONGEST_REST_S = 1e7
+"""Longest remaining time for which an end is shown. Longer times come from invalid numbers."""
+
+
 class Mark(StrEnum):
     """The sign of a verdict, as words and colours alone are easily overlooked."""
 
@@ -126,9 +130,15 @@ def ending(state: DashboardState, now: datetime) -> str:
         return "no plan yet"
     if state.lost_at is not None:
         return f"last contact at {_clock(state.lost_at, now, '%H:%M')}"
+    return _expected_end(state, now)
+
+
+def _expected_end(state: DashboardState, now: datetime) -> str:
     outlook = state.outlook(now)
     if state.paused is not None:
         return f"paused, {duration_text(outlook.remaining_s)} to go"
+    if not outlook.remaining_s < LONGEST_REST_S:  # a journal may contain any number, also NaN
+        return "done at an unknown time"
     at = _clock(now + timedelta(seconds=outlook.remaining_s), now, "%H:%M")
     left = duration_text(outlook.remaining_s)
     if outlook.overdue:

@@ -24,6 +24,11 @@ class LivePage:
     ----------
     write
         Returns all sections as HTML, by name.
+
+    Attributes
+    ----------
+    is_closed
+        True once the server ends, and no section changes any more.
     """
 
     def __init__(self, write: Callable[[], Mapping[str, str]]) -> None:
@@ -32,6 +37,12 @@ class LivePage:
         self._version = 0
         self._news = asyncio.Event()
         self._viewers = 0
+        self.is_closed = False
+
+    def close(self) -> None:
+        """Release all browsers, because the server ends."""
+        self.is_closed = True
+        self._news.set()
 
     @property
     def viewers(self) -> int:

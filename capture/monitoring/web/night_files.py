@@ -80,12 +80,6 @@ class NightFiles:
         self.report: Path | None = None
         self.report_at: datetime | None = None
 
-    async def run(self) -> None:
-        """Look at the folder again and again."""
-        while True:
-            await self.look()
-            await asyncio.sleep(LOOK_S)
-
     async def look(self) -> None:
         """Look for a new picture and for the report."""
         async with self._looking:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from coldframe.capture.events.values import Severity, StepOutcome
 from coldframe.capture.monitoring.progress import night_words
 from coldframe.capture.monitoring.progress.narrator import LogLine
-from coldframe.capture.monitoring.progress.night_words import Mark, Mood
+from coldframe.capture.monitoring.progress.night_words import Mark
 from coldframe.capture.monitoring.progress.pace import StepProgress
 from coldframe.capture.monitoring.progress.quantities import is_on_setpoint, printable
 from coldframe.capture.monitoring.progress.state import DashboardState, Tuning
@@ -158,6 +158,8 @@ def _values(sight: Sight) -> dict[str, object]:
         "clock": sight.clock(now),
         "note": printable(sight.note),
         "refusal": printable(sight.refusal or ""),
+        "is_over": state.ended is not None,
+        "is_lost": state.lost_at is not None,
         "is_paused": state.paused is not None,
         "night": state.night,
         "night_id": sight.night_id,
@@ -171,12 +173,11 @@ def _values(sight: Sight) -> dict[str, object]:
         "problem_count": len(state.problems),
         "rows": [_row(each, sight) for each in state.steps.values()],
         "picture": sight.picture,
-        "picture_title": sight.picture_title,
+        "picture_title": printable(sight.picture_title),
         "picture_facts": sight.picture_facts,
         "charts": list(_charts(sight)),
         "lines": [_line(each, sight) for each in list(state.latest)[: -MOST_LINES - 1 : -1]],
         "report_at": None if sight.report_at is None else sight.clock(sight.report_at, "%H:%M on %-d %B"),
-        "Mood": Mood,
     }
 
 

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from tornado.http1connection import HTTP1Connection
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.netutil import bind_sockets
@@ -23,7 +24,7 @@ from coldframe.capture.monitoring.watching.watched_night import WatchedNight
 from coldframe.capture.monitoring.web.access import Access
 from coldframe.capture.monitoring.web.commands import Commands, night_id
 from coldframe.capture.monitoring.web.live import LivePage
-from coldframe.capture.monitoring.web.night_files import NightFiles
+from coldframe.capture.monitoring.web.night_files import LOOK_S, NightFiles
 from coldframe.capture.monitoring.web.sections import Sight, Theme, page, report_page, sections
 from coldframe.capture.threads import in_thread
 from coldframe.errors import ColdframeError
@@ -125,7 +126,7 @@ class WebNight:
         while True:
             if self.live.viewers:
                 await self.files.look()
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(LOOK_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,7 @@ async def serve(
         await asyncio.wait([running, ended], return_when=asyncio.FIRST_COMPLETED)
     finally:
         server.stop()
+        web.live.close()
         for task in (running, ended):
             task.cancel()
         await asyncio.wait([running, ended])
@@ -300,13 +302,16 @@ class _EventsHandler(_Handler):
         version = 0
         with live.viewer():
             try:
-                while True:
+                while not live.is_closed:
                     version, changed = await live.after(version)
                     self.write(f"event: sections\ndata: {json.dumps(changed)}\n\n")
                     async with asyncio.timeout(REQUEST_S):
                         await self.flush()
             except TimeoutError:
                 log.info("disconnected a browser that does not read")
+                connection = self.request.connection
+                assert isinstance(connection, HTTP1Connection)
+                connection.close()
             except StreamClosedError:
                 pass
 
