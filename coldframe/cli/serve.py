@@ -21,7 +21,7 @@ from coldframe.errors import MissingPackageError
 try:
     from coldframe.capture.monitoring.web.server import CannotListenError, Listening, WebNight, serve
 except ModuleNotFoundError as error:
-    if error.name != "tornado":
+    if (error.name or "").partition(".")[0] != "tornado":
         raise
     raise MissingPackageError("tornado") from error
 
