@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from coldframe.capture.events.values import NightOutcome, Severity, SkippedBy, StepOutcome
+from coldframe.capture.events.values import ExposurePurpose, NightOutcome, Severity, SkippedBy, StepOutcome
 from coldframe.capture.monitoring.progress.pace import StepProgress
 from coldframe.capture.monitoring.progress.quantities import (
     duration_text,
@@ -153,11 +153,20 @@ def result_text(state: DashboardState) -> str:
     return printable(" ".join(filter(None, [state.lights_sentence, state.ended.summary])))
 
 
+_PURPOSE_WORDS = {
+    ExposurePurpose.CAMERA: "measuring the camera",
+    ExposurePurpose.BIAS_LEVEL: "measuring the bias level",
+    ExposurePurpose.GAIN: "checking the gain",
+}
+
+
 def step_words(step: StepProgress, state: DashboardState) -> str:
     """Return the title of a step with its count, or with the tuner's progress."""
     title = printable(step.planned.title)
     if state.is_tuning and state.tuning is not None:
         return f"{title}: finding the exposure, test {len(state.tuning.tests)}"
+    if state.exposure is not None and (words := _PURPOSE_WORDS.get(state.exposure.purpose)):
+        return f"{title}: {words}"
     return f"{title}  {step.accepted}/{step.planned.count}" if step.planned.kind else title
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coldframe.capture.events.kinds import Event, FrameShown, NightEnded, Notice
+from coldframe.capture.events.kinds import Event, NightEnded, Notice
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.events.values import Severity
 from coldframe.capture.storage.journal import encode_event
 from tests.capture.monitoring.dashboard.test_dashboard import DUSK, RecordedNight

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coldframe.capture.events.kinds import Event, FrameAccepted, FrameShown, NightEnded, NightStarted, Notice
+from coldframe.capture.events.kinds import Event, FrameAccepted, NightEnded, NightStarted, Notice
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.events.values import Severity
 from coldframe.capture.monitoring.watching.server import REFUSED
 from coldframe.capture.monitoring.watching.watched_night import READ_ONLY
