@@ -168,4 +168,5 @@ async def test_real_night_is_shown_from_its_first_event_to_its_report(tmp_path: 
         assert run.returncode == 0
         report = await get(port, "/report.html")
         assert "MasterBias_" in report
-        assert "The rig is safe" in report
+        assert "rig is safe" in report
+    assert (tmp_path / "errors").read_text() == ""
