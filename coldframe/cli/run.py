@@ -312,7 +312,7 @@ class _Run:
         )
         for night_folder in later:
             events.publish(Notice(clock.now(), Severity.WARNING, LATER_NIGHT.format(night_folder.path)))
-        for note in (*self.waited, *self.abandoned, *plan.notes):
+        for note in (*self.waited, *self.abandoned, *rig.camera.features.notes, *plan.notes):
             events.publish(Notice(clock.now(), Severity.INFO, note))
         return assembled
 

@@ -17,7 +17,8 @@ from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import UINT16_STORAGES, open_image, read_image_header
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.errors import MissingPackageError
-from tests.camera_raws import SHORT, sensor, write_dng
+from coldframe.simulators.dng import SHORT
+from tests.camera_raws import sensor, write_dng
 
 pytest.importorskip("rawpy", reason="rawpy is not installed: pip install rawpy")
 
