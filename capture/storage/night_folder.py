@@ -356,9 +356,7 @@ def _write_reason(path: Path, report: dict[str, str]) -> None:
 
 def _set_name(frame: Frame, filter_name: str | None) -> str:
     is_iso = "ISOSPEED" in frame.header
-    text = settings_text(
-        frame.kind, frame.settings, frame.exposure_s, frame.setpoint_c, filter_name, is_iso=is_iso
-    )
+    text = settings_text(frame.kind, frame.settings, frame.exposure_s, frame.setpoint_c, filter_name, is_iso=is_iso)
     return text or name_part(frame.camera)
 
 

@@ -135,6 +135,14 @@ class TuningLimits:
         steps = min(max(round(exposure_s / self.exposure_step_s), first), last)
         return self.exposure.clamp(float(f"{steps * self.exposure_step_s:.9g}"))
 
+    def next_s(self, exposure_s: float, *, is_shorter: bool) -> float:
+        """Return the allowed exposure next to the given one, which is unchanged at the end of the limits."""
+        if self.shutter_s:
+            beyond = [each for each in self._listed if (each < exposure_s if is_shorter else each > exposure_s)]
+            return min(beyond, key=lambda each: abs(each - exposure_s), default=exposure_s)
+        step_s = max(self.exposure_step_s, 0.02 * exposure_s)
+        return self.round_s(exposure_s - step_s if is_shorter else exposure_s + step_s)
+
     @property
     def _listed(self) -> list[float]:
         """The shutter times within the hard limits."""
