@@ -34,6 +34,7 @@ from coldframe.calibration.lights.files import (
 from coldframe.calibration.lights.hot_pixels import filter_array_fault, hot_pixels
 from coldframe.calibration.lights.recipe import LightRecipe, Subtract, recipe_for, ways_out
 from coldframe.calibration.masters.flat_scaling import cfa_period
+from coldframe.cli.dark_check import checked_groups
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.library import NoLibraryError, configured_camera_names, find_library, masters_of
 from coldframe.cli.light_groups import FAULTS, Light, LightGroup, fault_text, find_lights, grouped, named, progress
@@ -206,9 +207,22 @@ def _groups(
         tally.report(path, error)
     for reason, setup, paths in found.without_master.values():
         tally.refuse(paths, reason, _way_out(setup, masters, request))
-    for _ in range(found.failed):
+    failed = tally.failed
+
+    def recipe_with(setup: FrameSetup, left: Mapping[Path, FrameSetup]) -> LightRecipe:
+        return recipe_for(setup, left, request.subtract, with_flat=request.with_flat)
+
+    def refuse(paths: Sequence[Path], error: Exception) -> None:
+        tally.refuse(paths, error, _way_out(setup_of_light(paths[0]), masters, request))
+
+    checked = checked_groups(found.groups, masters, recipe_with, refuse, _tell)
+    for _ in range(found.failed + tally.failed - failed):
         advance()
-    return found.groups
+    return checked
+
+
+def _tell(lights: Sequence[Path], remark: str) -> None:
+    print(f"{named(lights)}: {remark}", file=sys.stderr)
 
 
 def _way_out(light: FrameSetup, masters: Mapping[Path, FrameSetup], request: Request, *more: str) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from coldframe.calibration.combining.finding import NothingFoundError, find_files
+from coldframe.calibration.diagnosis.uncooled.dark_choice import DarkThermometer
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import read_image_header
@@ -26,6 +27,7 @@ from coldframe.calibration.lights.recipe import treatments, warmer_c
 from coldframe.calibration.masters.reading import read_adu_master, read_master, read_master_header
 from coldframe.capture.monitoring.progress.quantities import exposure_text
 from coldframe.cli.console import VisibleConsole
+from coldframe.cli.dark_check import choice_for, is_checked
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.master_findings import findings_of_file, print_findings
 from coldframe.config.frames import FrameKind
@@ -118,7 +120,7 @@ def match_lights(folder: Path | None, names: Sequence[str]) -> ExitCode:
         lights = find_files(names)
     except (NoLibraryError, NothingFoundError) as error:
         return _refuse(error)
-    worst, camera_names = ExitCode.DONE, configured_camera_names()
+    worst, camera_names, thermometer = ExitCode.DONE, configured_camera_names(), DarkThermometer()
     for light in lights:
         try:
             setup = under_one_name(light_setup(light), camera_names)
@@ -130,9 +132,28 @@ def match_lights(folder: Path | None, names: Sequence[str]) -> ExitCode:
             print(f"  {match.kind:<5} {match.refusal or match.path}")
             for caveat in (*match.caveats, *_tolerated(setup, match, catalogue)):
                 print(f"        {caveat.removeprefix(f'{match.kind}: ')}")
-            if match.path is None:
+            try:
+                refusal = _print_hot_pixel_check(light, setup, match, masters, thermometer)
+            except FrameFileError as error:
+                worst, refusal = _refuse(error), ""
+            if match.path is None or refusal:
                 worst = max(worst, ExitCode.INCOMPLETE)
     return worst
+
+
+def _print_hot_pixel_check(
+    light: Path, setup: FrameSetup, match: Match, masters: dict[Path, FrameSetup], thermometer: DarkThermometer
+) -> str:
+    """Print what the hot pixels say about the dark of a light without cooling, and return why none fits, or ""."""
+    if match.kind is not FrameKind.DARK or match.path is None or not is_checked(setup, masters[match.path]):
+        return ""
+    choice = choice_for(light, setup, match.path, masters, thermometer)
+    for line in (*choice.remarks, choice.refusal):
+        if line:
+            print(f"        {line}")
+    if choice.measured is not None and not choice.remarks:
+        print(f"        its temperature is that of the light by the hot pixels ({choice.measured.pixels:,} of them)")
+    return choice.refusal
 
 
 def _best_matches(light: FrameSetup, masters: dict[Path, FrameSetup]) -> list[Match]:

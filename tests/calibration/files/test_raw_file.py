@@ -129,7 +129,7 @@ def test_wrong_sizes_and_colour_images_end_in_one_line(
     tmp_path: Path, changes: dict[str, tuple[int, int]], message: str
 ) -> None:
     pixels = np.stack([PIXELS] * 3, axis=-1) if "samples" in changes else PIXELS
-    path = write_dng(tmp_path / "a.dng", pixels, **changes)  # type: ignore[arg-type]
+    path = write_dng(tmp_path / "a.dng", pixels, **changes)
 
     with pytest.raises(FrameFileError, match=message) as caught:
         open_image(path, tmp_path)

@@ -1,0 +1,85 @@
+"""Which lights without cooling have a dark near their temperature, and which of the others tonight's darks would serve.
+
+Pure.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from coldframe.calibration.frames.matching import best_master
+from coldframe.calibration.frames.rules import Tolerances
+from coldframe.calibration.frames.setup import FrameSetup
+from coldframe.capture.planning.lights_for_rig import ShotLight, lights_text
+from coldframe.config.frames import FrameKind
+
+
+@dataclass(frozen=True, slots=True)
+class AmbientCover:
+    """The lights of one exposure and one set of readout settings, without cooling.
+
+    Attributes
+    ----------
+    lights
+        Number of lights.
+    uncovered_c
+        Temperatures of the lights without a dark in the library, degrees Celsius; None for an unknown temperature.
+    now_c
+        Temperature of the sensor tonight, degrees Celsius; None if unknown.
+    limit_c
+        Largest difference between the temperatures of a light and its dark, C.
+    """
+
+    lights: int
+    uncovered_c: tuple[float | None, ...]
+    now_c: float | None
+    limit_c: float
+
+    @property
+    def is_covered(self) -> bool:
+        """True if each light has a dark."""
+        return not self.uncovered_c
+
+    @property
+    def served(self) -> int:
+        """Number of lights without a dark that darks of tonight's temperature fit, as far as it is known."""
+        return sum(map(self._is_served, self.uncovered_c))
+
+    def note(self, exposure_s: float) -> str | None:
+        """Return a sentence about the temperatures without a dark; None if each light of known temperature has one."""
+        known = [each for each in self.uncovered_c if each is not None]
+        if not known:
+            return None
+        span = " to ".join(dict.fromkeys(f"{each:.1f}" for each in (min(known), max(known))))
+        text = f"{lights_text(len(known))} of {exposure_s:g} s at {span} C have no dark within {self.limit_c:g} C"
+        if self.now_c is None:
+            return f"{text}; the temperature of the sensor tonight is unknown"
+        served = sum(map(self._is_served, known))
+        text += f"; darks shot now, at {self.now_c:.1f} C, fit {served} of them"
+        return text if served == len(known) else f"{text}; the others need darks from a night at their temperature"
+
+    def _is_served(self, light_c: float | None) -> bool:
+        return light_c is None or self.now_c is None or abs(light_c - self.now_c) <= self.limit_c
+
+
+def ambient_cover(
+    group: Sequence[ShotLight], masters: Mapping[Path, FrameSetup], fresh: Tolerances, now_c: float | None
+) -> AmbientCover | None:
+    """Return how the library covers the temperatures of lights; None for lights with cooling.
+
+    Parameters
+    ----------
+    group
+        Lights that share a dark, except for its temperature.
+    masters
+        Masters in the library.
+    fresh
+        Tolerances for the age and the temperature of masters.
+    now_c
+        Temperature of the sensor now; None if unknown.
+    """
+    if group[0].setpoint_c is not None:
+        return None
+    uncovered = [each for each in group if best_master(each.setup, masters, FrameKind.DARK, fresh).path is None]
+    temperatures = tuple(each.setup.temperature_c for each in uncovered)
+    return AmbientCover(len(group), temperatures, now_c, fresh.uncooled_c)
