@@ -51,11 +51,12 @@ class AmbientCover:
         if not known:
             return None
         span = " to ".join(dict.fromkeys(f"{each:.1f}" for each in (min(known), max(known))))
-        text = f"{lights_text(len(known))} of {exposure_s:g} s at {span} C have no dark within {self.limit_c:g} C"
+        verb = "has" if len(known) == 1 else "have"
+        text = f"{lights_text(len(known))} of {exposure_s:g} s at {span} C {verb} no dark within {self.limit_c:g} C"
         if self.now_c is None:
             return f"{text}; the temperature of the sensor tonight is unknown"
         served = sum(map(self._is_served, known))
-        text += f"; darks shot now, at {self.now_c:.1f} C, fit {served} of them"
+        text += f"; darks shot now, at {self.now_c:.1f} C, fit {served} of these lights"
         return text if served == len(known) else f"{text}; the others need darks from a night at their temperature"
 
     def _is_served(self, light_c: float | None) -> bool:
