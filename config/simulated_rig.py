@@ -5,27 +5,18 @@ import tomllib
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from coldframe.config.rig_part import Celsius, Fraction, NotNegative, Positive, RigPart
+from coldframe.config.simulated_dslr import DslrModel
 from coldframe.config.tables.mqtt_panel import Family
 from coldframe.errors import ColdframeError
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Celsius = Annotated[float, Field(ge=-100, le=80)]
 
 
 class RigFileError(ColdframeError, ValueError):
     """A rig file cannot be used; the message lists all its mistakes."""
-
-
-class RigPart(BaseModel):
-    """A table of a rig file: frozen, without unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class GainModel(RigPart):
@@ -259,45 +250,6 @@ class WheelModel(RigPart):
         if len(set(names)) < len(names):
             raise ValueError(f"filter names must differ, found {', '.join(names)}")
         return self
-
-
-class DslrModel(RigPart):
-    """The camera as a DSLR behind INDI's driver for gphoto; it has neither a gain nor an offset nor a cooler.
-
-    Attributes
-    ----------
-    model
-        Model in the camera's raw files. The device in INDI has the name of every simulated camera.
-    iso
-        The ISO values. The first is that of `SensorModel.e_per_adu`.
-    shutter
-        The shutter times as the camera shows them, such as "1/50" or "30"; "bulb" for any exposure.
-    formats
-        The camera's file formats, of which the first is on; the word "RAW" marks camera raws, others are JPEG.
-    transfer
-        The driver's format when the rig is switched on.
-    offers_fits
-        False if the driver can only send the camera's own files.
-    force_bulb
-        True if the driver times all exposures itself when the rig is switched on.
-    pixel_size_known
-        False if the driver refuses exposures until a client has entered the size of the pixels.
-    has_thermometer
-        True if the driver shows the temperature of the sensor.
-    masked_px
-        Width of the masked border at the left and top, which a raw contains and a FITS file of the driver does not.
-    """
-
-    model: str = "Coldframe D1"
-    iso: tuple[Annotated[int, Field(ge=1)], ...] = Field((100, 200, 400, 800, 1600), min_length=1)
-    shutter: tuple[str, ...] = Field(min_length=1)
-    formats: tuple[str, ...] = Field(("Large Fine JPEG", "RAW"), min_length=1)
-    transfer: Literal["fits", "native"] = "fits"
-    offers_fits: bool = True
-    force_bulb: bool = True
-    pixel_size_known: bool = True
-    has_thermometer: bool = True
-    masked_px: int = Field(8, ge=0, le=200, multiple_of=2)
 
 
 class TimingModel(RigPart):

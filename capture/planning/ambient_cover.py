@@ -56,8 +56,11 @@ class AmbientCover:
         if self.now_c is None:
             return f"{text}; the temperature of the sensor tonight is unknown"
         served = sum(map(self._is_served, known))
-        text += f"; darks shot now, at {self.now_c:.1f} C, fit {served} of these lights"
-        return text if served == len(known) else f"{text}; the others need darks from a night at their temperature"
+        text += f"; darks shot now, at {self.now_c:.1f} C, fit"
+        if not served:
+            return f"{text} none of these lights: shoot darks on a night at their temperature"
+        rest = "" if served == len(known) else "; the others need darks from a night at their temperature"
+        return f"{text} {served} of these lights{rest}"
 
     def _is_served(self, light_c: float | None) -> bool:
         return light_c is None or self.now_c is None or abs(light_c - self.now_c) <= self.limit_c

@@ -51,7 +51,7 @@ from coldframe.devices.errors import DeviceError
 from coldframe.devices.indi.rig import indi_rig
 from coldframe.devices.mqtt.client import BrokerSetupError
 from coldframe.devices.rig import Rig
-from coldframe.errors import ColdframeError
+from coldframe.errors import ColdframeError, MissingPackageError
 
 EXIT_CODES = {
     NightOutcome.COMPLETE: ExitCode.DONE,
@@ -78,6 +78,7 @@ BAD_INPUT = (
     NotifySetupError,
     ChoiceError,
     NotCoveredError,
+    MissingPackageError,
 )
 QUIET_PATIENCE_S = 10.0
 """Longest wait for a lost device before the run begins; during the run, the wait is longer."""

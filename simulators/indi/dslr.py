@@ -18,7 +18,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from coldframe.config.frames import FrameKind
-from coldframe.config.simulated_rig import DslrModel
+from coldframe.config.simulated_dslr import DslrModel
 from coldframe.simulators.cards import driver_cards
 from coldframe.simulators.dng import dng_file
 from coldframe.simulators.fits import MemoryFile, fits_file

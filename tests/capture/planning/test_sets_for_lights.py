@@ -402,9 +402,9 @@ def uncooled_dark(sensor_c: float) -> tuple[Path, FrameSetup]:
         (
             16.0,
             True,
-            "1 light of 60 s at 14.0 C has no dark within 5 C; darks shot now, at 16.0 C, fit 1 of these lights",
+            "1 light of 60 s at 13.8 C has no dark within 5 C; darks shot now, at 16.0 C, fit 1 of these lights",
         ),
-        (3.0, False, "fit 0 of these lights; the others need darks from a night at their temperature"),
+        (3.0, False, "fit none of these lights: shoot darks on a night at their temperature"),
         (None, False, "the temperature of the sensor tonight is unknown"),
     ],
 )

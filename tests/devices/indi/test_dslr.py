@@ -216,3 +216,23 @@ async def test_other_cameras_offer_no_raws(server: FakeServer, link: IndiLink) -
     with pytest.raises(NotSupportedError, match=r"does not offer camera raws.*file_format = \"fits\""):
         await camera.connect()
     await camera.close()
+
+
+@needs_rawpy
+async def test_a_driver_without_fits_sends_raws_and_says_so(dslr: FakeServer, link: IndiLink) -> None:
+    dslr.switches["CCD_TRANSFER_FORMAT"] = {"FORMAT_NATIVE": True}
+    sends_raws(dslr)
+    camera = camera_of(dslr, link)
+    await camera.connect()
+    (note,) = camera.features.notes
+    assert note.startswith("its driver does not send FITS: frames are kept as the camera's own raws")
+    assert (await camera.expose(FrameKind.FLAT, 0.02)).raw is not None
+    await camera.close()
+
+
+async def test_the_note_on_fits_names_the_other_format(dslr: FakeServer, link: IndiLink) -> None:
+    camera = camera_of(dslr, link)
+    await camera.connect()
+    (note,) = camera.features.notes
+    assert 'camera.file_format = "raw"' in note
+    await camera.close()
