@@ -1,6 +1,6 @@
 """Check the darks of lights without cooling by the hot pixels, for `calibrate` and `library match`."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def checked_groups(
     """
     thermometer, checked = DarkThermometer(), dict[Hashable, LightGroup]()
     for group in groups:
-        for lights in _at_one_temperature(group, masters):
+        for lights in _batches(group, masters):
             try:
                 for light in _checked(lights, masters, thermometer, recipe_with, tell):
                     checked.setdefault(light.recipe, LightGroup(light.recipe)).lights.append(light)
@@ -53,24 +53,26 @@ def is_checked(light: FrameSetup, dark: FrameSetup) -> bool:
     return not light.cooled and not dark.cooled
 
 
-def choice_for(
-    light: Path, setup: FrameSetup, proposed: Path, masters: Mapping[Path, FrameSetup], thermometer: DarkThermometer
-) -> DarkChoice:
-    """Return the dark for one light; see `DarkThermometer.choose`."""
-    return thermometer.choose({light: setup}, proposed, darks_at_any_temperature(setup, masters))
+def at_one_temperature(lights: Mapping[Path, FrameSetup]) -> list[dict[Path, FrameSetup]]:
+    """Return lights of about the same temperature together, and lights of unknown temperature one by one."""
+    alike: dict[Hashable, dict[Path, FrameSetup]] = {}
+    for path, setup in lights.items():
+        temperature_c = setup.temperature_c
+        alike.setdefault(path if temperature_c is None else round(temperature_c), {})[path] = setup
+    return list(alike.values())
 
 
-def _at_one_temperature(group: LightGroup, masters: Mapping[Path, FrameSetup]) -> Iterator[list[Light]]:
-    """Yield lights of about the same temperature together, and lights of unknown temperature one by one."""
-    dark = group.recipe.dark
-    if dark is None or group.recipe.dark_scale != 1 or not is_checked(group.lights[0].setup, masters[dark]):
-        yield group.lights
-        return
-    alike: dict[Hashable, list[Light]] = {}
-    for light in group.lights:
-        temperature_c = light.setup.temperature_c
-        alike.setdefault(light.path if temperature_c is None else round(temperature_c), []).append(light)
-    yield from alike.values()
+def _batches(group: LightGroup, masters: Mapping[Path, FrameSetup]) -> list[list[Light]]:
+    """Return the lights for which the dark is checked together; all of them if it is not checked."""
+    if not _is_to_check(group.lights[0], masters):
+        return [group.lights]
+    batches = at_one_temperature({light.path: light.setup for light in group.lights})
+    return [[light for light in group.lights if light.path in batch] for batch in batches]
+
+
+def _is_to_check(light: Light, masters: Mapping[Path, FrameSetup]) -> bool:
+    dark = light.recipe.dark
+    return dark is not None and light.recipe.dark_scale == 1 and is_checked(light.setup, masters[dark])
 
 
 def _checked(
@@ -81,7 +83,7 @@ def _checked(
     tell: Callable[[Sequence[Path], str], None],
 ) -> list[Light]:
     recipe, first = lights[0].recipe, lights[0].setup
-    if recipe.dark is None or recipe.dark_scale != 1 or not is_checked(first, masters[recipe.dark]):
+    if recipe.dark is None or not _is_to_check(lights[0], masters):
         return list(lights)
     setups, paths = {light.path: light.setup for light in lights}, [light.path for light in lights]
     choice = thermometer.choose(setups, recipe.dark, darks_at_any_temperature(first, masters))

@@ -85,7 +85,7 @@ def test_match_names_what_the_hot_pixels_show(library: Path, tmp_path: Path) -> 
     near = write_light(tmp_path, 10.0, stated_c=10.0)
     far = write_light(tmp_path, 16.0, stated_c=10.0)
     result = run("library", "match", near, far, "--library", library)
-    assert "its temperature is that of the light by the hot pixels" in result.stdout
+    assert "its hot pixels show the temperature of the lights" in result.stdout
     assert "replaces MasterDark_10C" in result.stdout
 
 
