@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.diagnosis.estimating.thermometer import HotResidual, residual_of
+from coldframe.calibration.diagnosis.estimating.thermometer import residual_of
 from coldframe.calibration.diagnosis.estimating.thinned_masters import HotPixels, find_hot
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import open_image, uint16_pixels
@@ -36,6 +36,10 @@ CONTRADICTION_C = 1.5
 """Largest difference between the hot pixels and the headers that their errors explain: the dark current doubles within
 5 to 7 C, which for a difference of 5 C changes the result by 1 C."""
 
+LARGEST_SPREAD_C = 2.0
+"""Largest difference between lights that get the same dark. Stars on hot pixels and the errors of single lights explain
+less."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -49,11 +53,14 @@ class Measured:
         Standard error.
     pixels
         Number of hot pixels.
+    spread_c
+        Difference between the warmest and the coldest of the lights that were read, C.
     """
 
     warmer_c: float
     error_c: float
     pixels: int
+    spread_c: float = 0.0
 
     @property
     def is_noticeable(self) -> bool:
@@ -108,7 +115,12 @@ class DarkThermometer:
         found = (_hot_excess(light, mean, hot, period) for light in _spread(lights))
         excesses = [each for each in found if each is not None]
         residual = residual_of(excesses, hot) if excesses else None
-        return None if residual is None or residual.changed > LARGEST_CHANGED else _measured(residual)
+        if residual is None or residual.changed > LARGEST_CHANGED:
+            return None
+        single = [each for excess in excesses if (each := residual_of([excess], hot)) is not None]
+        warmer_c = [each.light_warmer_c for each in single]
+        spread_c = max(warmer_c) - min(warmer_c)
+        return Measured(residual.light_warmer_c, residual.temperature_error_c, residual.pixels, spread_c)
 
     def choose(self, lights: Mapping[Path, FrameSetup], proposed: Path, darks: Mapping[Path, FrameSetup]) -> DarkChoice:
         """Return the dark whose temperature is nearest to that of the lights by their hot pixels.
@@ -143,14 +155,15 @@ class DarkThermometer:
             remarks.append(
                 f"dark {dark.name} replaces {proposed.name}: by the hot pixels, the lights were {first} than the latter"
             )
+        if measured.spread_c > LARGEST_SPREAD_C:
+            remarks.append(
+                f"the lights differ by {measured.spread_c:.1f} C from each other by their hot pixels, although their "
+                "headers agree: calibrate them in smaller groups"
+            )
         remarks += _contradictions(lights, darks.get(dark), measured)
         if measured.is_noticeable:
             remarks.append(f"by the hot pixels, the lights were {measured} than dark {dark.name}")
         return DarkChoice(dark, measured, tuple(remarks), _refusal(darks.get(dark), measured))
-
-
-def _measured(residual: HotResidual) -> Measured:
-    return Measured(residual.light_warmer_c, residual.temperature_error_c, residual.pixels)
 
 
 def _nearest(measured: Measured, used: Path, darks: Mapping[Path, FrameSetup]) -> Path | None:

@@ -83,10 +83,23 @@ def test_a_light_far_from_all_darks_is_refused(library: Path, tmp_path: Path) ->
 
 def test_match_names_what_the_hot_pixels_show(library: Path, tmp_path: Path) -> None:
     near = write_light(tmp_path, 10.0, stated_c=10.0)
-    far = write_light(tmp_path, 16.0, stated_c=10.0)
-    result = run("library", "match", near, far, "--library", library)
-    assert "its hot pixels show the temperature of the lights" in result.stdout
+    assert (
+        "its hot pixels show the temperature of the lights"
+        in run("library", "match", near, "--library", library).stdout
+    )
+    wrong = write_light(tmp_path, 16.0, stated_c=10.0)
+    result = run("library", "match", wrong, "--library", library)
     assert "replaces MasterDark_10C" in result.stdout
+    far = write_light(tmp_path, 25.0, stated_c=16.0)
+    result = run("library", "match", far, "--library", library)
+    assert "no dark fits" in result.stdout
+    assert "shoot darks at about 25 C" in result.stdout
+
+
+def test_lights_that_differ_although_their_headers_agree_are_named(library: Path, tmp_path: Path) -> None:
+    lights = [write_light(tmp_path, sensor_c, stated_c=10.0) for sensor_c in (10.0, 13.0)]
+    result = run("library", "match", *lights, "--library", library)
+    assert "differ by 3.0 C from each other by their hot pixels" in result.stdout
 
 
 def test_cooled_darks_are_no_candidates(tmp_path: Path) -> None:
