@@ -20,25 +20,21 @@ class AmbientCover:
 
     Attributes
     ----------
-    lights
-        Number of lights.
     uncovered_c
         Temperatures of the lights without a dark in the library, degrees Celsius; None for an unknown temperature.
     now_c
-        Temperature of the sensor tonight, degrees Celsius; None if unknown.
+        Temperature of the sensor tonight, degrees Celsius; that of the newest light if it was not read, and None if
+        both are unknown.
     limit_c
         Largest difference between the temperatures of a light and its dark, C.
+    is_newest_covered
+        True if the newest light has a dark.
     """
 
-    lights: int
     uncovered_c: tuple[float | None, ...]
     now_c: float | None
     limit_c: float
-
-    @property
-    def is_covered(self) -> bool:
-        """True if each light has a dark."""
-        return not self.uncovered_c
+    is_newest_covered: bool
 
     @property
     def served(self) -> int:
@@ -46,16 +42,16 @@ class AmbientCover:
         return sum(map(self._is_served, self.uncovered_c))
 
     def note(self, exposure_s: float) -> str | None:
-        """Return a sentence about the temperatures without a dark; None if each light of known temperature has one."""
+        """Return a sentence about the temperatures without a dark; None if darks are shot that fit all of them."""
         known = [each for each in self.uncovered_c if each is not None]
-        if not known:
+        served = sum(map(self._is_served, known))
+        if not known or (served == len(known) and not self.is_newest_covered):
             return None
         span = " to ".join(dict.fromkeys(f"{each:.1f}" for each in (min(known), max(known))))
         verb = "has" if len(known) == 1 else "have"
         text = f"{lights_text(len(known))} of {exposure_s:g} s at {span} C {verb} no dark within {self.limit_c:g} C"
         if self.now_c is None:
             return f"{text}; the temperature of the sensor tonight is unknown"
-        served = sum(map(self._is_served, known))
         text += f"; darks shot now, at {self.now_c:.1f} C, fit"
         if not served:
             return f"{text} none of these lights: shoot darks on a night at their temperature"
@@ -80,10 +76,12 @@ def ambient_cover(
     fresh
         Tolerances for the age and the temperature of masters.
     now_c
-        Temperature of the sensor now; None if unknown.
+        Temperature of the sensor now; None if it was not read.
     """
     if group[0].setpoint_c is not None:
         return None
     uncovered = [each for each in group if best_master(each.setup, masters, FrameKind.DARK, fresh).path is None]
     temperatures = tuple(each.setup.temperature_c for each in uncovered)
-    return AmbientCover(len(group), temperatures, now_c, fresh.uncooled_c)
+    newest = group[-1]
+    assumed_c = newest.setup.temperature_c if now_c is None else now_c
+    return AmbientCover(temperatures, assumed_c, fresh.uncooled_c, newest not in uncovered)

@@ -155,7 +155,7 @@ class _LibraryMasters:
             return need
         if (note := cover.note(need.frame_set.exposure_s or 0.0)) is not None:
             self.notes.append(note)
-        # Without a reading of tonight, only the newest light tells what tonight's darks would serve.
+        # If tonight's temperature is unknown, only the newest light decides.
         is_served = cover.now_c is not None and cover.served > 0
         return replace(need, master=None) if is_served else need
 

@@ -405,7 +405,11 @@ def uncooled_dark(sensor_c: float) -> tuple[Path, FrameSetup]:
             "1 light of 60 s at 13.8 C has no dark within 5 C; darks shot now, at 16.0 C, fit 1 of these lights",
         ),
         (3.0, False, "fit none of these lights: shoot darks on a night at their temperature"),
-        (None, False, "the temperature of the sensor tonight is unknown"),
+        (
+            None,
+            False,
+            "darks shot now, at 5.8 C, fit none of these lights: shoot darks on a night at their temperature",
+        ),
     ],
 )
 def test_darks_of_an_uncooled_camera_are_shot_for_temperatures_that_tonight_serves(
@@ -421,6 +425,12 @@ def test_darks_of_an_uncooled_camera_are_shot_for_temperatures_that_tonight_serv
     assert bool(darks) == is_shot
     (found,) = [each for each in plan.notes if "no dark within" in each]
     assert note in found
+
+
+def test_an_empty_library_needs_no_note() -> None:
+    camera = {"device": CAMERA, "gain": 100.0}
+    lights = shot(*(ekos("L", 60.0, sensor_c, EVENING) for sensor_c in (8.0, 6.0)))
+    assert not [each for each in planned(lights, settings(camera=camera)).notes if "no dark within" in each]
 
 
 def test_covered_temperatures_need_no_darks() -> None:
