@@ -286,7 +286,7 @@ def _table(plan: NightPlan, rows: list[_Row]) -> Table:
         box=SIMPLE_HEAD,
         show_footer=True,
     )
-    table.add_column("step", no_wrap=True, footer="total")
+    table.add_column("step", footer="total")  # only this column may wrap at 80 columns
     table.add_column("frames", justify="right", no_wrap=True)
     table.add_column("sensor", justify="right", no_wrap=True)
     if has_lights:
