@@ -9,14 +9,15 @@ NEEDED_FOR = {
     "rawpy": "camera raws",
     "lz4": "XISF files compressed with LZ4",
     "zstandard": "XISF files compressed with Zstandard",
+    "tornado": "pages for browsers",
 }
-"""The files that need each optional package."""
+"""The files or features that need each optional package, in the plural."""
 
 
 class MissingPackageError(ColdframeError):
-    """Files need an optional package that is not installed.
+    """An optional package that files or a feature need is not installed.
 
-    It applies to all files of a format, so it ends a command, where an error in one file does not.
+    It ends a command, where an error in one file does not, because it applies to all files of a format.
 
     Attributes
     ----------

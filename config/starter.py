@@ -19,6 +19,7 @@ from coldframe.config.tables.rig import (
     CameraSettings,
     CoverSettings,
     PanelSettings,
+    RotatorSettings,
     ServerSettings,
     WheelSettings,
 )
@@ -74,6 +75,8 @@ class RigSurvey:
         Device name of a cover that is not part of the panel.
     wheel, filters
         Device name of the filter wheel, and the names of its filters in slot order; empty for slots without a name.
+    rotator, rotator_deg
+        Device name of the rotator, and the range of the angles that it accepts; None if it is unknown.
     """
 
     host: str
@@ -93,6 +96,8 @@ class RigSurvey:
     cover: str | None = None
     wheel: str | None = None
     filters: tuple[str, ...] = ()
+    rotator: str | None = None
+    rotator_deg: tuple[float, float] | None = None
 
 
 def starter_config(survey: RigSurvey) -> str:
@@ -120,6 +125,7 @@ def starter_config(survey: RigSurvey) -> str:
         _panel(survey),
         *_cover(survey),
         _wheel(survey, filters),
+        *_rotator(survey),
         _cooling(survey),
         _table("flats", FlatSettings, {}, leave_out=("filters",)),
         _filter_example(filters),
@@ -205,6 +211,22 @@ def _wheel(survey: RigSurvey, filters: tuple[str, ...]) -> str:
         chosen["names"] = filters
         notes["names"] += " Replace the numbered names by your own, here and in the sets."
     return _table("wheel", WheelSettings, chosen, notes)
+
+
+def _rotator(survey: RigSurvey) -> Iterator[str]:
+    """Yield the table [rotator] as a comment, because a rotator must only turn if the user wants it to."""
+    if survey.rotator is None:
+        return
+    limits = survey.rotator_deg
+    accepts = "" if limits is None else f" It accepts {limits[0]:g} to {limits[1]:g} degrees."
+    about = (
+        f"A rotator was found: {survey.rotator}.{accepts} coldframe turns it only with the following table: to the "
+        "angle of each flat set that lights need, and back at the end of the night. To enable the table, remove the # "
+        "from [rotator] and device."
+    )
+    table = _table("rotator", RotatorSettings, {"device": survey.rotator})
+    lines = (line if not line or line.startswith("#") else f"# {line}" for line in table.splitlines())
+    yield _comment(about) + "\n" + "\n".join(lines)
 
 
 def _usable_names(filters: tuple[str, ...]) -> tuple[str, ...]:

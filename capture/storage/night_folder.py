@@ -29,7 +29,7 @@ from coldframe.calibration.files.durable import (
     write_durably,
 )
 from coldframe.calibration.files.frame_file import FrameEncoder
-from coldframe.calibration.files.keywords import raw_cards, with_driver_cards
+from coldframe.calibration.files.keywords import angle_of_set_deg, raw_cards, with_driver_cards
 from coldframe.calibration.files.naming import name_part, settings_text
 from coldframe.calibration.files.raws.frames import frame_files
 from coldframe.calibration.files.raws.sidecar import described, sidecar_of
@@ -355,8 +355,15 @@ def _write_reason(path: Path, report: dict[str, str]) -> None:
 
 
 def _set_name(frame: Frame, filter_name: str | None) -> str:
-    is_iso = "ISOSPEED" in frame.header
-    text = settings_text(frame.kind, frame.settings, frame.exposure_s, frame.setpoint_c, filter_name, is_iso=is_iso)
+    text = settings_text(
+        frame.kind,
+        frame.settings,
+        frame.exposure_s,
+        frame.setpoint_c,
+        filter_name,
+        is_iso="ISOSPEED" in frame.header,
+        rotator_deg=angle_of_set_deg(frame.header),
+    )
     return text or name_part(frame.camera)
 
 

@@ -375,6 +375,7 @@ def _row_json(row: _Row) -> dict[str, object]:
         "frames": row.step.count if isinstance(row.step, ShootStep) else 0,
         "frames_wanted": planned.count,
         "filter": planned.filter,
+        "rotator_deg": planned.rotator_deg,
         "exposure_s": planned.exposure_s,
         "setpoint_c": planned.setpoint_c,
         "gain": planned.readout.gain,

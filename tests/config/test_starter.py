@@ -11,6 +11,7 @@ from coldframe.config.loading import load_settings
 from coldframe.config.section import Section
 from coldframe.config.settings import Settings
 from coldframe.config.starter import RigSurvey, starter_config
+from coldframe.config.tables.rig import RotatorSettings
 
 COMPLETE = RigSurvey(
     host="127.0.0.1",
@@ -130,6 +131,16 @@ def test_a_cover_beside_the_panel_gets_a_table(path: Path) -> None:
     found = loaded(path, replace(COMPLETE, has_cover=False, cover="Dust Cap"))
     assert found.cover is not None
     assert (found.cover.device, found.cover_for_flats, found.cover_at_end) == ("Dust Cap", "open", "closed")
+
+
+def test_a_rotator_is_turned_only_after_its_table_is_enabled(path: Path) -> None:
+    survey = replace(COMPLETE, rotator="Falcon", rotator_deg=(0, 360))
+    text = starter_config(survey)
+    assert "A rotator was found: Falcon. It accepts 0 to 360 degrees." in text
+    assert loaded(path, survey).rotator is None
+    enabled = text.replace("# [rotator]", "[rotator]").replace('# device = "Falcon"', 'device = "Falcon"')
+    path.write_text(enabled, encoding="utf-8")
+    assert load_settings(path).rotator == RotatorSettings(device="Falcon")
 
 
 def test_the_setpoint_is_within_the_coolers_range(path: Path) -> None:

@@ -24,7 +24,7 @@ from coldframe.devices.indi.mirror import Value
 from coldframe.devices.indi.panel import IndiFlatPanel
 from coldframe.devices.indi.pixels.blob_channel import CONNECT_DEADLINE_S, BlobChannel, ServerAddress
 from coldframe.devices.indi.pixels.blob_stream import BlobAttributes
-from coldframe.devices.indi.wheel import IndiFilterWheel
+from coldframe.devices.indi.turning.wheel import IndiFilterWheel
 from coldframe.devices.rig import Rig
 from coldframe.simulators.indi import rig as simulated
 from coldframe.simulators.indi.device import BlobNotice, IndiDevice, Notice
