@@ -160,7 +160,7 @@ echo "Installing coldframe into $venv (about 150 MB to download; a few minutes o
 create_environment
 install_packages
 link_commands
-echo "Trying it with a few simulated frames, and compiling for this processor (up to two minutes on a Raspberry Pi) ..."
+echo "Trying it with a few simulated frames, and compiling for this processor (about a minute, longer on a Raspberry Pi) ..."
 try_out
 echo "Installed: $("$venv/bin/coldframe" --version)${extras:+ with $extras}. Next: coldframe run --simulate"
 case :$PATH: in

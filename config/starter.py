@@ -6,7 +6,8 @@ from coldframe.config.rig_survey import RigSurvey, is_adjustable
 from coldframe.config.tables.rig import ServerSettings
 from coldframe.config.toml_values import toml_value
 
-_HEAD = """# The configuration of coldframe for one rig. Check each value that has a comment. All other settings have their
+_HEAD = """\
+# The configuration of coldframe for one rig. Check each value that has a comment. All other settings have their
 # defaults: `coldframe explain` describes them, and `coldframe init --full` writes them all."""
 _BIASES = '    { kind = "bias", count = 100 },'
 _DARKS = '    { kind = "dark", count = 30, exposure_s = 300.0 },  # one line for each exposure of your lights'
