@@ -156,7 +156,7 @@ trap 'exit 130' INT TERM
 extras=$(printf '%s\n' "$@" $(cat "$base/extras" 2> /dev/null) | sed '/^$/d' | sort -u | tr '\n' ' ')
 extras=${extras% }
 
-echo "Installing coldframe into $venv (about 150 MB to download; a few minutes on a slow connection) ..."
+echo "Installing coldframe into $venv (about 100 MB to download; a few minutes on a slow connection) ..."
 create_environment
 install_packages
 link_commands

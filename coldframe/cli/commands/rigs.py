@@ -9,6 +9,7 @@ from coldframe.cli.options import (
     ConfigOption,
     HostOption,
     PortOption,
+    folder_path,
     home_path,
 )
 
@@ -36,7 +37,7 @@ def simulate(
     lights: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", parser=home_path, help="Write a few lights of this rig into a folder, and exit."
+            metavar="FOLDER", parser=folder_path, help="Write a few lights of this rig into a folder, and exit."
         ),
     ] = None,
     until_stdin_closes: Annotated[
@@ -150,7 +151,7 @@ def camera(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            parser=home_path,
+            parser=folder_path,
             help="Folder that contains the nights; default: the one in [storage].",
         ),
     ] = None,
