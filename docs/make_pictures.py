@@ -24,7 +24,8 @@ from rich.console import Console
 
 from coldframe.calibration.files.frame_file import read_pixels
 from coldframe.calibration.measuring.statistics import measure, preview
-from coldframe.capture.events.kinds import Event, ExposureStarted, FlatTested, FrameShown, NightStarted
+from coldframe.capture.events.kinds import Event, ExposureStarted, FlatTested, NightStarted
+from coldframe.capture.events.previews import FrameShown, preview_event
 from coldframe.capture.monitoring.dashboard.controls import Controls, View
 from coldframe.capture.monitoring.dashboard.layout import render
 from coldframe.capture.monitoring.progress.state import DashboardState
@@ -145,7 +146,7 @@ def last_picture(state: DashboardState, night: Path, folder: Path) -> FrameShown
         path = night / Path(state.frame.path).relative_to(folder)
     pixels = read_pixels(path)
     at = state.latest[-1].at
-    return FrameShown(at, state.step.planned.title, preview(pixels), measure(pixels).histogram128())
+    return preview_event(at, state.step.planned.title, preview(pixels), measure(pixels))
 
 
 def dashboard_svg(state: DashboardState, moment: Moment, at: datetime) -> str:

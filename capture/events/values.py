@@ -34,6 +34,21 @@ class StepType(StrEnum):
     WARM = "warm"
 
 
+class ExposurePurpose(StrEnum):
+    """What an exposure is for."""
+
+    FRAME = "frame"
+    """A frame of the set."""
+    TUNING = "tuning"
+    """A test of the flat exposure."""
+    BIAS_LEVEL = "bias-level"
+    """The bias level in the flats' tests."""
+    CAMERA = "camera"
+    """Measurement of saturation and linearity."""
+    GAIN = "gain"
+    """Check whether the camera obeys a change of its gain."""
+
+
 class StepOutcome(StrEnum):
     """Outcome of a step."""
 

@@ -1,7 +1,7 @@
 """`coldframe calibrate`: calibrate lights with masters from the library."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -15,12 +15,14 @@ from coldframe.calibration.defects.files import BadPixels, read_map
 from coldframe.calibration.defects.finding import NotJudgeableError
 from coldframe.calibration.diagnosis.findings import Finding
 from coldframe.calibration.diagnosis.quick_look import MasterSummary, QuickLook
+from coldframe.calibration.files.durable import Buffer, replace_durably, write_durably
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import read_image_header
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.lights.arithmetic import COLOUR_PERIOD, Correction, GlowError
 from coldframe.calibration.lights.caveats import temperature_caveat, temperature_cost
+from coldframe.calibration.lights.earlier import Earlier, earlier_result, group_digest, light_digest
 from coldframe.calibration.lights.files import (
     CalibratedFile,
     LightLook,
@@ -37,6 +39,7 @@ from coldframe.calibration.masters.flat_scaling import cfa_period
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.library import NoLibraryError, configured_camera_names, find_library, masters_of
 from coldframe.cli.light_groups import FAULTS, Light, LightGroup, fault_text, find_lights, grouped, named, progress
+from coldframe.errors import ColdframeError
 
 THREADS = 2
 """Number of lights to calibrate at once, so that reading and computing overlap. Each needs as much memory as four."""
@@ -47,6 +50,16 @@ _MOST_NAMES = 3
 """Largest number of arguments that a message repeats."""
 
 _COMPRESSED = frozenset({".fz", ".gz"})
+
+
+class CalibratedBeforeError(ColdframeError):
+    """A light was calibrated before with different masters or options; the message names the result."""
+
+    def __init__(self, earlier: Path) -> None:
+        super().__init__(
+            f"{earlier}: was calibrated before with different masters or options; use --again to replace it, "
+            "or --out FOLDER to keep both"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +86,8 @@ class Request:
         True to scale darks whose glow may not scale.
     diagnose
         True to take a quick look at the calibrated lights.
+    again
+        True to calibrate lights that have been calibrated before, and to replace the earlier results.
     """
 
     library: Path | None
@@ -84,13 +99,15 @@ class Request:
     mend: bool = True
     despite_glow: bool = False
     diagnose: bool = True
+    again: bool = False
 
 
 @dataclass(slots=True)
 class Tally:
-    """The numbers of calibrated and failed lights so far, and the findings of the quick look at each group."""
+    """The numbers of lights so far, by outcome, and the findings of the quick look at each group."""
 
     done: int = 0
+    done_before: int = 0
     failed: int = 0
     without_photons: int = 0
     clipped: list[Path] = field(default_factory=list)
@@ -117,8 +134,8 @@ class Tally:
 
     @property
     def exit_code(self) -> ExitCode:
-        """The exit code: 0 if all lights were calibrated, 1 if some failed, 2 if all failed."""
-        if not self.done:
+        """The exit code: 0 if all lights are calibrated, 1 if some failed, 2 if all failed."""
+        if not self.done and not self.done_before:
             return ExitCode.BAD_INPUT
         return ExitCode.INCOMPLETE if self.failed else ExitCode.DONE
 
@@ -165,11 +182,18 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
         print(f"interrupted; {tally.done} of {len(lights)} lights calibrated", file=sys.stderr)
         return ExitCode.INTERRUPTED
     _print_totals(tally)
-    places = "".join(f", in {folder}" for folder in sorted(tally.folders))
-    print(f"{tally.done} of {len(lights)} lights calibrated{places}")
+    print(_result_text(tally, len(lights)))
     if tally.looked:
         print(_look_text(tally, names))
     return tally.exit_code
+
+
+def _result_text(tally: Tally, count: int) -> str:
+    places = "".join(f", in {folder}" for folder in sorted(tally.folders))
+    text = f"{tally.done} of {count} lights calibrated{places}"
+    if not tally.done_before:
+        return text
+    return f"{text}; {tally.done_before} skipped, calibrated before with the same masters and options (see --again)"
 
 
 def _print_totals(tally: Tally) -> None:
@@ -224,6 +248,16 @@ def _way_out(light: FrameSetup, masters: Mapping[Path, FrameSetup], request: Req
     return f"; alternatives: {', or '.join(found)}" if found else ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A light to calibrate, the file for its result, the digest of the calibration, and how to write the file."""
+
+    light: Light
+    target: Path
+    digest: str
+    write: Callable[[Path, Iterable[Buffer]], None]
+
+
 def _calibrate_group(
     group: LightGroup,
     masters: Mapping[Path, FrameSetup],
@@ -232,7 +266,14 @@ def _calibrate_group(
     tally: Tally,
     advance: Callable[[], None],
 ) -> None:
+    wanted = len(group.lights)
     try:
+        jobs = list(_jobs(group, request, tally))
+        for _ in range(wanted - len(jobs)):
+            advance()
+        if not jobs:
+            return
+        group = LightGroup(group.recipe, [job.light for job in jobs])
         defects, unmended = _defects(group.recipe, request, find_hot)
         summary = _summary(group) if request.diagnose else None
         planes = load_correction(
@@ -249,13 +290,11 @@ def _calibrate_group(
         print(f"{named(paths)}: {caveat}", file=sys.stderr)
     output = replace(request.output, defects=defects)
     look = None if summary is None else _look(group, summary, planes, output)
-    work = partial(
-        _outcome, planes=planes, output=output, target=request.target, look=None if look is None else look.measure
-    )
+    work = partial(_outcome, planes=planes, output=output, look=None if look is None else look.measure)
     with ThreadPoolExecutor(THREADS, "light") as threads:
         try:
-            for light, outcome in zip(group.lights, threads.map(work, group.lights), strict=True):
-                tally.report(light.path, outcome)
+            for job, outcome in zip(jobs, threads.map(work, jobs), strict=True):
+                tally.report(job.light.path, outcome)
                 advance()
         except KeyboardInterrupt:
             threads.shutdown(cancel_futures=True)
@@ -263,6 +302,26 @@ def _calibrate_group(
     found = None if look is None else look.findings()
     if found is not None:
         tally.looked.append(found)
+
+
+def _jobs(group: LightGroup, request: Request, tally: Tally) -> Iterator[_Job]:
+    """Yield the lights of a group to calibrate; count those calibrated before, and report those that are refused."""
+    shared = group_digest(group.recipe, request.output, request.mend, request.despite_glow)
+    for light in group.lights:
+        target = _target(light.path, request.target)
+        try:
+            digest = light_digest(shared, light.path, light.setup)
+            earlier = earlier_result(target, light.path, light.setup, digest)
+        except OSError as error:
+            tally.report(light.path, error)
+            continue
+        if earlier is Earlier.SAME and not request.again:
+            tally.done_before += 1
+        elif earlier is Earlier.DIFFERENT and not request.again:
+            tally.refuse([light.path], CalibratedBeforeError(target))
+        else:
+            replaces = earlier in {Earlier.SAME, Earlier.DIFFERENT}
+            yield _Job(light, target, digest, replace_durably if replaces else write_durably)
 
 
 def _summary(group: LightGroup) -> MasterSummary | None:
@@ -316,14 +375,17 @@ def _group_text(group: LightGroup, defects: BadPixels | None) -> str:
     return f"{len(group.lights)} {'light' if len(group.lights) == 1 else 'lights'}: {used}{mended}"
 
 
-def _outcome(
-    light: Light, planes: Correction, output: Output, target: Path | None, look: LightLook | None
-) -> CalibratedFile | Exception:
-    path = light.path
-    stem = Path(path.stem).stem if path.suffix.lower() in _COMPRESSED else path.stem
-    calibrated = (target or path.parent / CALIBRATED) / f"{stem}_calibrated.fits"
+def _target(light: Path, folder: Path | None) -> Path:
+    stem = Path(light.stem).stem if light.suffix.lower() in _COMPRESSED else light.stem
+    return (folder or light.parent / CALIBRATED) / f"{stem}_calibrated.fits"
+
+
+def _outcome(job: _Job, planes: Correction, output: Output, look: LightLook | None) -> CalibratedFile | Exception:
+    light = job.light
     try:
-        calibrated.parent.mkdir(parents=True, exist_ok=True)
-        return calibrate_file(path, calibrated, light.recipe, planes, output, look=look)
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        return calibrate_file(
+            light.path, job.target, light.recipe, planes, output, digest=job.digest, look=look, write=job.write
+        )
     except FAULTS as error:
         return error

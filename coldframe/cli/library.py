@@ -1,8 +1,9 @@
 """`coldframe library`: list and manage the masters of all nights."""
 
+import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -10,19 +11,17 @@ from rich.console import Console
 from rich.table import Table
 
 from coldframe.calibration.combining.finding import NothingFoundError, find_files
+from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import read_image_header
 from coldframe.calibration.files.scratch import scratch_folder
-from coldframe.calibration.frames.matching import Match, best_master, predecessors
+from coldframe.calibration.frames.matching import predecessors
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.library.adopting import Stated, adopted, assumptions_in
 from coldframe.calibration.library.library import LIBRARY, Catalogue, Library, NotAMasterError, not_a_master
 from coldframe.calibration.lights.arithmetic import MismatchError, check_relative
-from coldframe.calibration.lights.caveats import header_caveats, temperature_caveat
-from coldframe.calibration.lights.files import light_setup
-from coldframe.calibration.lights.recipe import treatments, warmer_c
 from coldframe.calibration.masters.reading import read_adu_master, read_master, read_master_header
 from coldframe.capture.monitoring.progress.quantities import exposure_text
 from coldframe.cli.console import VisibleConsole
@@ -75,24 +74,54 @@ def masters_of(catalogue: Catalogue) -> dict[Path, FrameSetup]:
     return {path: under_one_name(setup, names) for path, setup in catalogue.setups.items()}
 
 
-def list_masters(folder: Path | None) -> ExitCode:
+def list_masters(folder: Path | None, *, wants_json: bool = False) -> ExitCode:
     """Print a table of the masters for each camera and its settings; return 1 if some files are not masters."""
     try:
         library = find_library(folder)
     except NoLibraryError as error:
         return _refuse(error)
     catalogue = library.catalogue()
+    if wants_json:
+        print(json.dumps([_as_json(path, header) for path, header in catalogue.headers.items()], indent=2))
+    else:
+        _print_tables(library, catalogue)
+    return _print_faults(catalogue.faults.items())
+
+
+def _print_tables(library: Library, catalogue: Catalogue) -> None:
     tables: dict[str, Table] = {}
     for path, header in catalogue.headers.items():
         setup = setup_of(header)
-        frames = str(header.get("STACKCNT", header.get("NCOMBINE", "")))
-        tables.setdefault(_camera_text(setup), _empty_table()).add_row(path.name, *_columns(setup), frames)
+        tables.setdefault(_camera_text(setup), _empty_table()).add_row(path.name, *_columns(setup), _frames(header))
     print(f"{len(catalogue.headers)} {'master' if len(catalogue.headers) == 1 else 'masters'} in {library.folder}")
     console = _console()
     for camera, table in tables.items():
         console.print(f"\n{camera}", markup=False, highlight=False)
         console.print(table)
-    return _print_faults(catalogue.faults.items())
+
+
+def _frames(header: Mapping[str, HeaderValue]) -> str:
+    """Return the number of combined frames, as coldframe and other programs write it."""
+    return str(header.get("STACKCNT", header.get("NCOMBINE", "")))
+
+
+def _as_json(path: Path, header: Mapping[str, HeaderValue]) -> dict[str, object]:
+    setup, frames = setup_of(header), _frames(header)
+    readout = setup.readout
+    return {
+        "path": str(path),
+        "kind": None if setup.kind is None else setup.kind.value,
+        "camera": setup.camera,
+        "filter": setup.filter_name,
+        "exposure_s": setup.exposure_s,
+        "temperature_c": setup.temperature_c,
+        "gain": readout.gain,
+        "offset": readout.offset,
+        "binning": readout.binning,
+        "readout_mode": readout.readout_mode,
+        "taken_at": None if setup.taken_at is None else setup.taken_at.isoformat(),
+        "frames": int(frames) if frames.isdecimal() else None,
+    }
 
 
 def show_master(folder: Path | None, name: str) -> ExitCode:
@@ -108,49 +137,6 @@ def show_master(folder: Path | None, name: str) -> ExitCode:
     for keyword, value in header.items():
         print(f"  {keyword:<8}  {value}")
     return ExitCode.DONE
-
-
-def match_lights(folder: Path | None, names: Sequence[str]) -> ExitCode:
-    """Print the masters that match each light, and why the rest do not; return 1 if a light lacks a master."""
-    try:
-        catalogue = find_library(folder).catalogue()
-        masters = masters_of(catalogue)
-        lights = find_files(names)
-    except (NoLibraryError, NothingFoundError) as error:
-        return _refuse(error)
-    worst, camera_names = ExitCode.DONE, configured_camera_names()
-    for light in lights:
-        try:
-            setup = under_one_name(light_setup(light), camera_names)
-        except FrameFileError as error:
-            worst = _refuse(error)
-            continue
-        print(light)
-        for match in _best_matches(setup, masters):
-            print(f"  {match.kind:<5} {match.refusal or match.path}")
-            for caveat in (*match.caveats, *_tolerated(setup, match, catalogue)):
-                print(f"        {caveat.removeprefix(f'{match.kind}: ')}")
-            if match.path is None:
-                worst = max(worst, ExitCode.INCOMPLETE)
-    return worst
-
-
-def _best_matches(light: FrameSetup, masters: dict[Path, FrameSetup]) -> list[Match]:
-    """Return the masters that match the light best, for the overscan treatment with the most matches."""
-    kinds = (FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT)
-    ways = [[best_master(way, masters, kind) for kind in kinds] for way in treatments(light, masters.values())]
-    return max(ways, key=lambda matches: sum(match.path is not None for match in matches))
-
-
-def _tolerated(light: FrameSetup, match: Match, catalogue: Catalogue) -> Iterator[str]:
-    """Yield the differences between a light and the chosen master that do not prevent its use."""
-    if match.path is None:
-        return
-    header = catalogue.headers[match.path]
-    if match.kind is FrameKind.FLAT:
-        yield from header_caveats(header)
-    if match.kind is FrameKind.DARK and (caveat := temperature_caveat(warmer_c(light, setup_of(header)))) is not None:
-        yield caveat
 
 
 def add_masters(folder: Path | None, names: Sequence[str], stated: Stated) -> ExitCode:

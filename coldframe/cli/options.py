@@ -131,6 +131,7 @@ PlanSimulateOption = Annotated[
         "the folder is ~/coldframe-simulated unless --folder is given.",
     ),
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the table as JSON.")]
 HostOption = Annotated[str, typer.Option(metavar="HOST", help="Host of the INDI server.")]
 PortOption = Annotated[int, typer.Option(metavar="PORT", min=1, max=65535, help="TCP port of the INDI server.")]
 

@@ -1,5 +1,6 @@
 """Turns events into sentences for logs, dashboard, notifications and report. An event gets at most one line."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import singledispatchmethod
@@ -92,10 +93,22 @@ def severity_of(event: Event) -> Severity:
             return Severity.INFO
 
 
-class Narrator:
-    """Turns events into sentences. A narrator stores the plan, because events refer to steps by number."""
+def planned_s(step: PlannedStep) -> float:
+    """Return the duration of a step according to the plan, in seconds."""
+    return step.estimate_s
 
-    def __init__(self) -> None:
+
+class Narrator:
+    """Turns events into sentences. A narrator stores the plan, because events refer to steps by number.
+
+    Parameters
+    ----------
+    expected_s
+        Returns the expected duration of a step that begins, in seconds.
+    """
+
+    def __init__(self, expected_s: Callable[[PlannedStep], float] = planned_s) -> None:
+        self._expected_s = expected_s
         self._steps: dict[int, PlannedStep] = {}
         self._step_began: dict[int, datetime] = {}
         self._last_readings: dict[type[Event], datetime] = {}
@@ -150,7 +163,7 @@ class Narrator:
     def _step_started(self, event: StepStarted) -> str:
         self._step_began[event.step] = event.at
         step = self._steps.get(event.step)
-        about = f", about {duration_text(step.estimate_s)}" if step else ""
+        about = f", about {duration_text(self._expected_s(step))}" if step else ""
         return f"{self._title(event.step)} begins{about}"
 
     @_sentence.register

@@ -14,7 +14,6 @@ from coldframe.capture.events.kinds import (
     FlatTuned,
     FrameAccepted,
     FrameRejected,
-    FrameShown,
     MasterGrew,
     MasterWritten,
     NightEnded,
@@ -28,6 +27,7 @@ from coldframe.capture.events.kinds import (
     StepStarted,
     TemperatureRead,
 )
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.events.values import Severity, SkippedBy, StepOutcome
 from coldframe.capture.events.verification import LightsVerified
 from coldframe.capture.monitoring.progress.narrator import LogLine, Narrator
@@ -110,9 +110,13 @@ class DashboardState:
     latest: deque[LogLine] = field(default_factory=lambda: deque(maxlen=LATEST))
     problems: deque[LogLine] = field(default_factory=lambda: deque(maxlen=PROBLEMS))
     pace: Pace = field(default_factory=Pace)
-    narrator: Narrator = field(default_factory=Narrator)
+    narrator: Narrator = field(init=False)
     _latest_event: Event | None = None
     _pauses: timedelta = timedelta()
+
+    def __post_init__(self) -> None:
+        # The log, the plan and the headline show the same expectation.
+        self.narrator = Narrator(self.pace.expected_s)
 
     def apply(self, event: Event) -> None:
         """Update the state with an event."""

@@ -44,6 +44,8 @@ def line_of(event: LightsVerified) -> str:
 
 def fault_of(event: LightsVerified) -> str:
     """Return the worst artifact of frames, and the action that the night or the user takes."""
+    if not event.artifacts:  # a damaged journal
+        return f"{set_text(event)}: artifacts were found"
     worst, *others = event.artifacts
     more = f" (and {len(others)} more {'finding' if len(others) == 1 else 'findings'})" if others else ""
     return f"{set_text(event)}: {worst.cause}{more}. {_action(event, worst)}"

@@ -96,13 +96,18 @@ def calibrate(
             "--diagnose/--no-diagnose", help="Take a quick look at the results for offsets, hot pixels and banding."
         ),
     ] = True,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Calibrate lights again, and replace the earlier results of the same lights."),
+    ] = False,
     extension: ExtensionOption = None,
 ) -> None:
     """Calibrate lights with matching masters.
 
     Each result is (light - dark) / flat, computed with the best-matching masters from the library; the UNCERT
-    extension of the result contains the standard error. No file is overwritten. If a light cannot be calibrated,
-    coldframe prints the reason and continues with the other lights.
+    extension of the result contains the standard error. Lights that were calibrated before with the same masters and
+    options are skipped. Without --again, no file is overwritten. If a light cannot be calibrated, coldframe prints the
+    reason and continues with the other lights.
     """
     from coldframe.calibration.lights.files import Output
     from coldframe.calibration.lights.recipe import Subtract
@@ -117,7 +122,7 @@ def calibrate(
     way = Subtract.SCALED_DARK if scale_dark else Subtract(subtract)
     image = None if extension is None else image_of_file(extension)
     output = Output(floating, pedestal, e_per_adu, blank=blank, extension=image)
-    request = Request(library, out, way, flat, output, defects, mend, scale_dark, diagnose)
+    request = Request(library, out, way, flat, output, defects, mend, scale_dark, diagnose, again)
     raise typer.Exit(calibrate_lights(lights, request))
 
 

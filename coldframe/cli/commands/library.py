@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from coldframe.cli.options import (
+    JsonOption,
     LibraryOption,
     Lights,
     folder_path,
@@ -16,11 +17,11 @@ app = typer.Typer(no_args_is_help=True, help="List, match and verify masters.")
 
 
 @app.command("list")
-def list_library(library: LibraryOption = None) -> None:
+def list_library(library: LibraryOption = None, json: JsonOption = False) -> None:
     """List all masters."""
     from coldframe.cli.library import list_masters
 
-    raise typer.Exit(list_masters(library))
+    raise typer.Exit(list_masters(library, wants_json=json))
 
 
 @app.command("show")
@@ -35,14 +36,15 @@ def show_in_library(
 
 
 @app.command("match")
-def match_in_library(lights: Lights, library: LibraryOption = None) -> None:
+def match_in_library(lights: Lights, library: LibraryOption = None, json: JsonOption = False) -> None:
     """Show which masters match, and why the rest do not.
 
-    If no master matches a light, the nearest master is shown with its differences.
+    Lights with the same masters are shown together. If no master matches a light, the nearest master is shown with its
+    differences.
     """
-    from coldframe.cli.library import match_lights
+    from coldframe.cli.matching import match_lights
 
-    raise typer.Exit(match_lights(library, lights))
+    raise typer.Exit(match_lights(library, lights, wants_json=json))
 
 
 @app.command("add")

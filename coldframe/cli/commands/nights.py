@@ -44,7 +44,9 @@ def run(
     dashboard: Annotated[
         bool, typer.Option("--dashboard/--no-dashboard", help="Show a dashboard, or print one line per event.")
     ] = True,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per event; with --dry-run, the plan.")
+    ] = False,
 ) -> None:
     """Shoot the planned bias, dark, flat and dark-flat frames, make their masters, and leave the rig in the safe state.
 
@@ -58,7 +60,7 @@ def run(
         raise typer.BadParameter("needs --lights FOLDER, the folder to watch", param_hint="--watch")
     request = NightRequest(config, simulate, folder, lights, until, tuple(only or ()), tuple(skip or ()), redo)
     if dry_run:
-        raise typer.Exit(show_plan(request))
+        raise typer.Exit(show_plan(request, wants_json=json))
     from coldframe.cli.run import run_night
 
     raise typer.Exit(run_night(request, watch=watch, fresh=fresh, wants_dashboard=dashboard, wants_json=json))

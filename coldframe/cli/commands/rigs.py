@@ -8,6 +8,7 @@ import typer
 from coldframe.cli.options import (
     ConfigOption,
     HostOption,
+    JsonOption,
     PortOption,
     folder_path,
     home_path,
@@ -57,7 +58,7 @@ def simulate(
     raise typer.Exit(serve_rig(rig, host, port, unix, until_stdin_closes=until_stdin_closes))
 
 
-def devices(host: HostOption = "127.0.0.1", port: PortOption = 7624) -> None:
+def devices(host: HostOption = "127.0.0.1", port: PortOption = 7624, json: JsonOption = False) -> None:
     """List the devices of an INDI server, with the controls that coldframe can use and those that are missing.
 
     The command connects all drivers, because drivers define their controls only when connected, and then disconnects
@@ -65,7 +66,7 @@ def devices(host: HostOption = "127.0.0.1", port: PortOption = 7624) -> None:
     """
     from coldframe.cli.devices import list_devices
 
-    raise typer.Exit(list_devices(host, port))
+    raise typer.Exit(list_devices(host, port, wants_json=json))
 
 
 def init(
@@ -170,6 +171,7 @@ def camera(
     bias: KindPattern = None,
     dark: KindPattern = None,
     flat: KindPattern = None,
+    json: JsonOption = False,
 ) -> None:
     """Show the measured gain, read noise, full well, linearity and dark current of each camera and setting.
 
@@ -184,7 +186,9 @@ def camera(
     kinds = {kind: pattern for kind, pattern in patterns.items() if pattern is not None}
     if kinds and measure is None:
         raise typer.BadParameter("needs --measure", param_hint="--bias, --dark or --flat")
+    if json and (output or measure):
+        raise typer.BadParameter("contradicts --output and --measure, which print text", param_hint="--json")
     measured = ExitCode.DONE if measure is None else measure_camera(measure, folder, kinds)
     if measured == ExitCode.BAD_INPUT:
         raise typer.Exit(measured)
-    raise typer.Exit(max(measured, show_cameras(name, folder, output)))
+    raise typer.Exit(max(measured, show_cameras(name, folder, output, wants_json=json)))

@@ -5,7 +5,7 @@ from datetime import timedelta
 from rich.style import Style
 from rich.text import Text
 
-from coldframe.capture.events.values import NightOutcome, Severity, SkippedBy
+from coldframe.capture.events.values import ExposurePurpose, NightOutcome, Severity, SkippedBy
 from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, NOTE, PLAIN, QUIET, STRONG, WARN, bar, fit
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane, spread
 from coldframe.capture.monitoring.progress.pace import StepProgress
@@ -126,11 +126,20 @@ def _activity(pane: Pane) -> Text:
     return Text.assemble(left, "   ", _exposing(pane, room))
 
 
+_PURPOSE_WORDS = {
+    ExposurePurpose.CAMERA: "measuring the camera",
+    ExposurePurpose.BIAS_LEVEL: "measuring the bias level",
+    ExposurePurpose.GAIN: "checking the gain",
+}
+
+
 def step_words(step: StepProgress, state: DashboardState) -> str:
     """Return the title of a step with its count, or with the tuner's progress."""
     title = printable(step.planned.title)
     if state.is_tuning and state.tuning is not None:
         return f"{title}: finding the exposure, test {len(state.tuning.tests)}"
+    if state.exposure is not None and (words := _PURPOSE_WORDS.get(state.exposure.purpose)):
+        return f"{title}: {words}"
     return f"{title}  {step.accepted}/{step.planned.count}" if step.planned.kind else title
 
 

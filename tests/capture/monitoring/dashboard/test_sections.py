@@ -15,7 +15,7 @@ from coldframe.capture.events.kinds import (
     NightPaused,
     Notice,
 )
-from coldframe.capture.events.values import Severity
+from coldframe.capture.events.values import ExposurePurpose, Severity
 from coldframe.capture.events.verification import Cleanness, LightsVerified, Verified
 from coldframe.capture.monitoring.dashboard.controls import Controls
 from coldframe.capture.monitoring.dashboard.drawing import ASCII, UNICODE
@@ -29,6 +29,7 @@ from coldframe.capture.monitoring.dashboard.sections.plan import draw_plan
 from coldframe.capture.monitoring.dashboard.sections.rig import draw_rig
 from coldframe.capture.monitoring.dashboard.sections.tuning import draw_tuning
 from coldframe.capture.monitoring.progress.state import DashboardState
+from coldframe.config.frames import FrameKind
 from tests.capture.monitoring.dashboard.test_dashboard import DUSK, RecordedNight
 
 ALL: tuple[Section, ...] = (
@@ -74,6 +75,21 @@ def test_the_headline_gives_verdict_progress_and_activity() -> None:
     assert "dark 300 s  0/20" in lines[2]
     assert "exposing 100 of 300 s" in lines[2]
     assert ending(shown).startswith("done about ")
+
+
+@pytest.mark.parametrize(
+    ("purpose", "expected"),
+    [
+        (ExposurePurpose.FRAME, "dark 300 s  0/20"),
+        (ExposurePurpose.CAMERA, "dark 300 s: measuring the camera"),
+        (ExposurePurpose.GAIN, "dark 300 s: checking the gain"),
+        (ExposurePurpose.BIAS_LEVEL, "dark 300 s: measuring the bias level"),
+    ],
+)
+def test_the_headline_states_the_purpose_of_an_exposure(purpose: ExposurePurpose, expected: str) -> None:
+    state, now = played_until(lambda event: isinstance(event, ExposureStarted) and event.step == 7)
+    state.apply(ExposureStarted(now, 7, FrameKind.FLAT, 2.0, purpose))
+    assert expected in draw_headline(pane(state, now, 80))[2].plain
 
 
 def test_the_verdict_names_pauses_problems_and_the_end() -> None:
