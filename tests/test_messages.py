@@ -110,7 +110,7 @@ def test_no_message_refers_to_a_guide_that_is_not_installed() -> None:
     """The package does not contain the folder docs; messages refer to `coldframe explain` instead."""
     modules = [path for folder in PACKAGES for path in (ROOT / folder).rglob("*.py")]
     found = {
-        f"{path.relative_to(ROOT)}:{node.lineno}: {node.value}"
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.value!r}"
         for path in modules
         for node in texts(ast.parse(path.read_text("utf-8")))
         if re.search(r"\bdocs/|\.md\b", str(node.value))
