@@ -15,6 +15,7 @@ from coldframe.config.tables.rig import (
     CameraSettings,
     CoverSettings,
     PanelSettings,
+    RotatorSettings,
     ServerSettings,
     WheelSettings,
 )
@@ -45,6 +46,7 @@ def full_config(survey: RigSurvey) -> str:
         _panel(survey),
         *_cover(survey),
         _wheel(survey, filters),
+        *_rotator(survey),
         _table("cooling", CoolingSettings, survey.cooling_settings()),
         _table("flats", FlatSettings, {}, leave_out=("filters",)),
         _filter_example(filters),
@@ -109,6 +111,22 @@ def _wheel(survey: RigSurvey, filters: tuple[str, ...]) -> str:
     if filters != survey.filters:
         notes["names"] += " Replace the numbered names by your own, here and in the sets."
     return _table("wheel", WheelSettings, survey.wheel_settings(), notes)
+
+
+def _rotator(survey: RigSurvey) -> Iterator[str]:
+    """Yield the table [rotator] as a comment, because a rotator must only turn if the user wants it to."""
+    if survey.rotator is None:
+        return
+    limits = survey.rotator_deg
+    accepts = "" if limits is None else f" It accepts {limits[0]:g} to {limits[1]:g} degrees."
+    about = (
+        f"A rotator was found: {survey.rotator}.{accepts} coldframe turns it only with the following table: to the "
+        "angle of each flat set that lights need, and back at the end of the night. To enable the table, remove the # "
+        "from [rotator] and device."
+    )
+    table = _table("rotator", RotatorSettings, {"device": survey.rotator})
+    lines = (line if not line or line.startswith("#") else f"# {line}" for line in table.splitlines())
+    yield _comment(about) + "\n" + "\n".join(lines)
 
 
 def _filter_example(filters: tuple[str, ...]) -> str:

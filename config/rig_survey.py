@@ -50,6 +50,8 @@ class RigSurvey:
         Device name of a cover that is not part of the panel.
     wheel, filters
         Device name of the filter wheel, and the names of its filters in slot order; empty for slots without a name.
+    rotator, rotator_deg
+        Device name of the rotator, and the range of the angles that it accepts; None if it is unknown.
     """
 
     host: str
@@ -69,6 +71,8 @@ class RigSurvey:
     cover: str | None = None
     wheel: str | None = None
     filters: tuple[str, ...] = ()
+    rotator: str | None = None
+    rotator_deg: tuple[float, float] | None = None
 
     def camera_settings(self) -> dict[str, object]:
         """Return the settings of the camera: its present values, and a usual setpoint."""

@@ -261,6 +261,16 @@ class WheelModel(RigPart):
         return self
 
 
+class RotatorModel(RigPart):
+    """A rotator between telescope and camera, which turns the camera by `deg_per_s` degrees per second.
+
+    At angle 0, the shadows of vignetting and dust are those of a rig without a rotator.
+    """
+
+    deg_per_s: Positive = 10
+    found_deg: float = Field(0, ge=0, lt=360)
+
+
 class TimingModel(RigPart):
     """Durations of the camera's operations, in seconds."""
 
@@ -333,7 +343,7 @@ class TwilightModel(RigPart):
 
 
 class SimulatedRig(RigPart):
-    """A camera, a panel and possibly a wheel, as a rig file describes them.
+    """A camera, a panel and possibly a wheel and a rotator, as a rig file describes them.
 
     Attributes
     ----------
@@ -366,6 +376,7 @@ class SimulatedRig(RigPart):
     cooler: CoolerModel | None = None
     panel: PanelModel
     wheel: WheelModel | None = None
+    rotator: RotatorModel | None = None
     timing: TimingModel
     faults: FaultModel = FaultModel()
 

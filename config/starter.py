@@ -18,7 +18,7 @@ def starter_config(survey: RigSurvey) -> str:
     blocks = [_HEAD, _sets(survey), _places(survey), _camera(survey), *_cooling(survey), *_panel(survey)]
     if survey.cover is not None:
         blocks.append(_table("cover", {"device": survey.cover}, {}))
-    return "\n\n".join([*blocks, *_wheel(survey)]) + "\n"
+    return "\n\n".join([*blocks, *_wheel(survey), *_rotator(survey)]) + "\n"
 
 
 def _sets(survey: RigSurvey) -> str:
@@ -74,6 +74,15 @@ def _wheel(survey: RigSurvey) -> Iterator[str]:
         yield _table("wheel", settings, {"names": "replace the numbers by your filters, here and in the sets"})
     elif survey.wheel is not None:
         yield "# The filter wheel reports neither slots nor names. To use it: `coldframe explain wheel`."
+
+
+def _rotator(survey: RigSurvey) -> Iterator[str]:
+    """Yield the table [rotator] as a comment, because a rotator must only turn if the user wants it to."""
+    if survey.rotator is not None:
+        yield (
+            "# A rotator was found. To let coldframe turn it to the angle of each flat set, enable these two lines:\n"
+            f"# [rotator]\n# device = {toml_value(survey.rotator)}"
+        )
 
 
 def _table(name: str, settings: Mapping[str, object], notes: Mapping[str, str]) -> str:

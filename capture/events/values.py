@@ -142,6 +142,8 @@ class PlannedStep:
         Type of work that the step does.
     setpoint_c
         Sensor temperature to which a cooling step cools, degrees Celsius; None for other steps.
+    rotator_deg
+        Rotator angle of flats and of their tunings and dark flats, degrees; None for any angle.
     """
 
     number: int
@@ -153,3 +155,9 @@ class PlannedStep:
     estimate_s: float
     step_type: StepType
     setpoint_c: float | None = None
+    rotator_deg: float | None = None
+
+    @property
+    def light(self) -> tuple[str | None, float | None]:
+        """Filter and rotator angle of flats, and of their tunings and dark flats."""
+        return self.filter, self.rotator_deg

@@ -25,6 +25,7 @@ from coldframe.capture.flats.light_checks import (
 from coldframe.capture.flats.tuning_frames import TuningFrames
 from coldframe.capture.recovery.exposing import apply_with_retries
 from coldframe.capture.rig.light_path import flat_light, select_filter, set_brightness
+from coldframe.capture.rig.rotator import turn_rotator
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.capture.steps import TuneStep
 from coldframe.capture.threads import in_thread
@@ -101,6 +102,7 @@ class FlatTuning:
         if panel is None or not panel.has_light:
             raise StepFailedError("there is no panel with a light")
         await apply_with_retries(self.context, self.step.readout)
+        await turn_rotator(self.context, self.step.rotator_deg)
         await select_filter(self.context, self.step.filter)
         try:
             known = self.learned.recall(self._key(panel))

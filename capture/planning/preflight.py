@@ -12,7 +12,12 @@ class UnfitPlanError(ColdframeError):
     """The connected rig cannot carry out the plan; the message has one line per reason."""
 
 
-def require_fit(steps: Iterable[Step], camera: CameraFeatures, filters: tuple[str, ...] | None) -> None:
+def require_fit(
+    steps: Iterable[Step],
+    camera: CameraFeatures,
+    filters: tuple[str, ...] | None,
+    rotator_deg: Limits | None = None,
+) -> None:
     """Check that the connected devices can carry out a plan.
 
     Parameters
@@ -23,13 +28,18 @@ def require_fit(steps: Iterable[Step], camera: CameraFeatures, filters: tuple[st
         Features of the camera.
     filters
         Names of the wheel's filters; None without a wheel.
+    rotator_deg
+        Range of the angles that the rotator accepts; None if it is unknown.
 
     Raises
     ------
     UnfitPlanError
         If a planned filter, readout mode or control is missing, or a value is out of range.
     """
-    reasons = list(dict.fromkeys(reason for step in steps for reason in _misfits(step, camera, filters)))
+    planned = list(steps)
+    found = [reason for step in planned for reason in _misfits(step, camera, filters)]
+    found += [reason for step in planned for reason in _angle_misfits(step, rotator_deg)]
+    reasons = list(dict.fromkeys(found))
     if reasons:
         raise UnfitPlanError("\n".join(reasons))
 
@@ -49,6 +59,13 @@ def _misfits(step: Step, camera: CameraFeatures, filters: tuple[str, ...] | None
             yield from _readout_misfits(step.readout, camera)
             if step.exposure_s is not None:
                 yield from _outside("exposure_s", step.exposure_s, camera.exposure_s)
+
+
+def _angle_misfits(step: Step, limits_deg: Limits | None) -> Iterator[str]:
+    angle_deg = step.rotator_deg if isinstance(step, TuneStep | SkyStep) else None
+    if limits_deg is not None and angle_deg is not None and not limits_deg.contains(angle_deg):
+        accepted = f"{limits_deg.minimum:g} to {limits_deg.maximum:g}"
+        yield f"rotator_deg {angle_deg:g} is out of range: the rotator accepts {accepted}"
 
 
 def _readout_misfits(readout: ReadoutSettings, camera: CameraFeatures) -> Iterator[str]:

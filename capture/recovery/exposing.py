@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from coldframe.calibration.files.cards import HeaderValue
+from coldframe.calibration.files.keywords import ANGLE_OF_SET, ROTATOR_ANGLE
 from coldframe.capture.events.kinds import ExposureStarted
 from coldframe.capture.events.values import ExposurePurpose, Severity
 from coldframe.capture.recovery.clock_jump import clock_checked
@@ -112,4 +114,14 @@ async def expose_once(
     header = context.words.added_to(
         frame.header, camera=frame.camera, filter_name=filter_name, shape=frame.pixels.shape
     )
-    return clock_checked(context, replace(frame, header=header))
+    return clock_checked(context, replace(frame, header={**header, **_rotator_cards(context, kind)}))
+
+
+def _rotator_cards(context: NightContext, kind: FrameKind) -> dict[str, HeaderValue]:
+    """Return the angle of the rotator, and that of the set of a flat. No other set depends on the angle."""
+    rotator, cards = context.rig.rotator, dict[str, HeaderValue]()
+    if rotator is not None and rotator.angle_deg is not None:
+        cards[ROTATOR_ANGLE] = round(rotator.angle_deg, 3)
+    if rotator is not None and rotator.commanded_deg is not None and kind is FrameKind.FLAT:
+        cards[ANGLE_OF_SET] = rotator.commanded_deg
+    return cards

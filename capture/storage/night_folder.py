@@ -28,7 +28,7 @@ from coldframe.calibration.files.durable import (
     write_durably,
 )
 from coldframe.calibration.files.frame_file import FrameEncoder
-from coldframe.calibration.files.keywords import raw_cards, with_driver_cards
+from coldframe.calibration.files.keywords import angle_of_set_deg, raw_cards, with_driver_cards
 from coldframe.calibration.files.naming import name_part, settings_text
 from coldframe.calibration.library.library import LIBRARY, Library
 from coldframe.calibration.masters.master_frame import MasterFrame, is_written, master_name, write_master
@@ -323,7 +323,10 @@ def _write_reason(path: Path, report: dict[str, str]) -> None:
 
 
 def _set_name(frame: Frame, filter_name: str | None) -> str:
-    text = settings_text(frame.kind, frame.settings, frame.exposure_s, frame.setpoint_c, filter_name)
+    angle_deg = angle_of_set_deg(frame.header)
+    text = settings_text(
+        frame.kind, frame.settings, frame.exposure_s, frame.setpoint_c, filter_name, rotator_deg=angle_deg
+    )
     return text or name_part(frame.camera)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from coldframe.calibration.files.cards import HeaderValue, ascii_text
 from coldframe.calibration.files.frame_file import FrameFileError, read_frame, read_header
-from coldframe.calibration.files.keywords import in_drivers_words
+from coldframe.calibration.files.keywords import ANGLE_OF_SET, in_drivers_words
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.masters.reading import integrity_fault
 from coldframe.capture.steps import ShootStep
@@ -29,6 +29,8 @@ class Wanted:
         Name of the filter; None for any filter, because drivers also write the filter into the headers of darks.
     exposure_s
         Exact exposure time, seconds; None for any exposure time, as in twilight flats.
+    rotator_deg
+        Rotator angle of a flat's set; None for a set without an angle.
     """
 
     camera: str
@@ -37,11 +39,12 @@ class Wanted:
     setpoint_c: float | None
     filter_name: str | None
     exposure_s: float | None
+    rotator_deg: float | None = None
 
     @classmethod
     def of(cls, step: ShootStep, camera: str, exposure_s: float | None) -> "Wanted":
         """Return the properties that the frames of a planned set must have."""
-        return cls(camera, step.kind, step.readout, step.setpoint_c, step.filter, exposure_s)
+        return cls(camera, step.kind, step.readout, step.setpoint_c, step.filter, exposure_s, step.rotator_deg)
 
     def includes(self, setup: FrameSetup, header: Mapping[str, HeaderValue]) -> bool:
         """Return whether a saved frame belongs to the set; readout settings that the set leaves open may differ.
@@ -62,6 +65,8 @@ class Wanted:
             and setup.setpoint_c == self.setpoint_c
             and (self.filter_name is None or header.get("FILTER") == _as_written(self.filter_name))
             and self.exposure_s in {None, setup.exposure_s}
+            # Dark flats do not depend on the angle, so those of one set may serve another one.
+            and (self.kind is not FrameKind.FLAT or header.get(ANGLE_OF_SET) == self.rotator_deg)
         )
 
 

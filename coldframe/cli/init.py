@@ -16,7 +16,8 @@ from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
 from coldframe.devices.indi.readout import shown_gain
 from coldframe.devices.indi.survey import Role, SurveyedDevice, surveyed_camera, surveyed_server
-from coldframe.devices.indi.wheel import IndiFilterWheel
+from coldframe.devices.indi.turning.rotator import IndiRotator
+from coldframe.devices.indi.turning.wheel import IndiFilterWheel
 
 
 def write_config(config: Path | None, host: str, port: int, camera: str | None, *, full: bool) -> ExitCode:
@@ -39,6 +40,8 @@ def write_config(config: Path | None, host: str, port: int, camera: str | None, 
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     found = ", ".join(name for name in (survey.camera, survey.panel, survey.cover, survey.wheel) if name)
+    if survey.rotator:
+        found += f"; the rotator {survey.rotator} is not turned until you enable its table [rotator]"
     print(f"{path}: written for {found}. Review it, then try: coldframe run --dry-run --config {path}")
     for other in survey.other_cameras:
         print(f"{other} is also a camera. To use it, delete the file and add --camera {other!r}")
@@ -71,6 +74,8 @@ async def survey_rig(host: str, port: int, camera: str | None = None) -> RigSurv
         panel = IndiFlatPanel(link, panel_name) if panel_name else None
         wheel_name = _first(found, Role.WHEEL, other_than=chosen) or _first(found, Role.WHEEL)
         wheel = IndiFilterWheel(link, wheel_name) if wheel_name else None
+        rotator_name = _first(found, Role.ROTATOR)
+        rotator = IndiRotator(link, rotator_name) if rotator_name else None
         return RigSurvey(
             host=host,
             port=port,
@@ -88,6 +93,8 @@ async def survey_rig(host: str, port: int, camera: str | None = None) -> RigSurv
             cover=None if panel and panel.has_cover else _first(found, Role.COVER),
             wheel=wheel_name,
             filters=wheel.driver_names if wheel else (),
+            rotator=rotator_name,
+            rotator_deg=_pair(rotator.limits_deg) if rotator else None,
         )
 
 

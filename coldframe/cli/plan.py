@@ -286,7 +286,7 @@ def _table(plan: NightPlan, rows: list[_Row]) -> Table:
         box=SIMPLE_HEAD,
         show_footer=True,
     )
-    table.add_column("step", no_wrap=True, footer="total")
+    table.add_column("step", footer="total")  # only this column may wrap at 80 columns
     table.add_column("frames", justify="right", no_wrap=True)
     table.add_column("sensor", justify="right", no_wrap=True)
     if has_lights:
@@ -375,6 +375,7 @@ def _row_json(row: _Row) -> dict[str, object]:
         "frames": row.step.count if isinstance(row.step, ShootStep) else 0,
         "frames_wanted": planned.count,
         "filter": planned.filter,
+        "rotator_deg": planned.rotator_deg,
         "exposure_s": planned.exposure_s,
         "setpoint_c": planned.setpoint_c,
         "gain": planned.readout.gain,

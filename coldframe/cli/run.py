@@ -256,7 +256,8 @@ class _Run:
     async def _files(self, settings: Settings, rig: Rig, *, fresh: bool) -> NightFiles:
         """Check that the plan suits the rig and the disk, and only then open the night's folder."""
         steps, storage, started = plan_night(settings), settings.storage.folder, self.clock.now()
-        require_fit(steps, rig.camera.features, rig.wheel.filters if rig.wheel else None)
+        rotator_deg = rig.rotator.limits_deg if rig.rotator else None
+        require_fit(steps, rig.camera.features, rig.wheel.filters if rig.wheel else None, rotator_deg)
         await in_thread_within(LONG_WORK_S, require_writable, storage)
         origin = self._origin(settings, rig)
         unfinished = None
@@ -369,14 +370,16 @@ async def _watched(
 
 
 def rig_now(rig: Rig) -> RigSnapshot:
-    """Return the filters, readout modes, sensor temperature and state of the cooler that a connected rig reports."""
-    thermals = rig.camera.thermals()
+    """Return the filters, readout modes, temperature, cooler and rotator angle that a connected rig reports."""
+    thermals, limits_deg = rig.camera.thermals(), rig.rotator.limits_deg if rig.rotator else None
     return RigSnapshot(
         filters=rig.wheel.filters if rig.wheel else None,
         in_beam=rig.wheel.current if rig.wheel else None,
         readout_modes=rig.camera.features.readout_modes,
         sensor_c=thermals.sensor_c,
         cooler_on=thermals.cooler_on,
+        rotator_deg=rig.rotator.angle_deg if rig.rotator else None,
+        rotator_limits_deg=None if limits_deg is None else (limits_deg.minimum, limits_deg.maximum),
     )
 
 

@@ -13,7 +13,6 @@ from coldframe.devices.errors import (
     DeviceLostError,
     DeviceTimeoutError,
     FrameDamagedError,
-    NotSupportedError,
 )
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.cooler import IndiCooler
@@ -423,10 +422,8 @@ class IndiCamera(IndiDevice):
         # The driver may not yet show a newly started exposure as Busy.
         if prop is None or not (self._exposing or prop.state == "busy"):
             return
-        found = dialects.find(self.link.mirror, self.name, dialects.ABORT)
-        if found is None:
-            raise NotSupportedError(self.name, "cannot abort an exposure")
-        name, element = found[0].name, found[1]
+        control, element = self.control(dialects.ABORT)
+        name = control.name
         sent = self.link.send(self.name, name, {element: True})
 
         def idle() -> Property | None:

@@ -41,6 +41,7 @@ ADC_BITS = (
 READOUT_MODE_NUMBER = (Spelling("READ_MODE", "MODE"),)  # QHY
 LIGHT_BRIGHTNESS = (Spelling("FLAT_LIGHT_INTENSITY", "FLAT_LIGHT_INTENSITY_VALUE"),)
 FILTER_SLOT = (Spelling("FILTER_SLOT", "FILTER_SLOT_VALUE"),)
+ROTATOR_ANGLE = (Spelling("ABS_ROTATOR_ANGLE", "ANGLE"),)
 POLLING_PERIOD = (Spelling("POLLING_PERIOD", "PERIOD_MS"),)
 
 # switches
@@ -110,6 +111,7 @@ INTERFACE_CCD = 1 << 1
 INTERFACE_FILTER = 1 << 4
 INTERFACE_DUST_CAP = 1 << 9
 INTERFACE_LIGHT_BOX = 1 << 10
+INTERFACE_ROTATOR = 1 << 12
 
 
 def find(mirror: Mirror, device: str, spellings: tuple[Spelling, ...]) -> tuple[Property, str] | None:

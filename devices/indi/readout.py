@@ -5,10 +5,10 @@ import re
 
 from coldframe.config.frames import ReadoutSettings
 from coldframe.devices.camera import Limits
-from coldframe.devices.errors import DeviceLostError, NotSupportedError, SettingRefusedError
+from coldframe.devices.errors import NotSupportedError, SettingRefusedError
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
-from coldframe.devices.indi.mirror import DISCONNECTED_ADVICE, Property, in_brackets
+from coldframe.devices.indi.mirror import Property, in_brackets
 
 REGION = ("X", "Y", "WIDTH", "HEIGHT")
 """Elements of CCD_FRAME, in unbinned pixels."""
@@ -28,16 +28,13 @@ def camera_property(device: IndiDevice, name: str) -> Property:
     Raises
     ------
     DeviceLostError
-        If the driver is disconnected, and so does not have the property.
+        If the driver is disconnected or has removed the property.
     NotSupportedError
         If the device does not have the property.
     """
     prop = device.link.mirror.find(device.name, name)
     if prop is None:
-        device.link.mirror.expect_connected(device.name)
-        if name in device.awaited:
-            # The device had it when it was set up. Drivers may remove it before they show that they are disconnected.
-            raise DeviceLostError(device.name, f"its driver has removed {name}", DISCONNECTED_ADVICE)
+        device.link.mirror.expect_lasting(device.name, name)
         raise NotSupportedError(device.name, f"has no property {name}; it is not a camera, or it is not connected")
     return prop
 

@@ -27,6 +27,7 @@ from coldframe.simulators.indi.properties import (
     Vector,
 )
 from coldframe.simulators.indi.requests import NewVector
+from coldframe.simulators.indi.rotator import IndiRotator
 from coldframe.simulators.optics import Telescope
 from coldframe.simulators.panel import Panel
 from coldframe.simulators.sensor import Exposure
@@ -65,6 +66,8 @@ def indi_devices(rig: SimulatedRig, tasks: asyncio.TaskGroup, publish: Publish) 
         tasks.create_task(light_of(rig.panel.mqtt, telescope.panel).run(), name="simulated MQTT light")
     if telescope.wheel:
         devices.append(IndiFilterWheel(telescope.wheel, tasks, publish))
+    if telescope.rotator:
+        devices.append(IndiRotator(telescope.rotator, tasks, publish))
     return devices
 
 

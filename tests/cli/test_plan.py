@@ -80,6 +80,19 @@ def test_the_table_has_every_set_and_fits_80_columns(config: Path, lights: Path)
     assert "warm up" in shown.stdout
 
 
+def test_long_names_of_sets_leave_the_other_columns_whole(
+    config: Path, lights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    config.write_text(config.read_text("utf-8").replace("gain = 100\noffset = 50\n", ""), "utf-8")
+    shown = run("plan", "--config", config, "--lights", lights)
+    assert shown.exit_code == ExitCode.DONE
+    assert "gain 100" in shown.stdout
+    assert all(word in shown.stdout for word in ("frames", "sensor", "lights", "from", "about", "until", "to shoot"))
+    assert "…" not in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+
+
 def test_json_contains_the_same_plan(config: Path, lights: Path) -> None:
     plan = json.loads(run("plan", "--config", config, "--lights", lights, "--json").stdout)
     frames = [(step["title"], step["frames"], step["lights"]) for step in plan["steps"] if "kind" in step]

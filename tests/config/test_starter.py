@@ -14,6 +14,7 @@ from coldframe.config.rig_survey import RigSurvey
 from coldframe.config.section import Section
 from coldframe.config.settings import Settings
 from coldframe.config.starter import starter_config
+from coldframe.config.tables.rig import RotatorSettings
 
 COMPLETE = RigSurvey(
     host="127.0.0.1",
@@ -165,6 +166,22 @@ def test_a_cover_beside_the_panel_gets_a_table(path: Path) -> None:
     found = loaded(path, replace(COMPLETE, has_cover=False, cover="Dust Cap"))
     assert found.cover is not None
     assert (found.cover.device, found.cover_for_flats, found.cover_at_end) == ("Dust Cap", "open", "closed")
+
+
+@pytest.mark.parametrize("write", [starter_config, full_config])
+def test_a_rotator_is_turned_only_after_its_table_is_enabled(path: Path, write: Callable[[RigSurvey], str]) -> None:
+    survey = replace(COMPLETE, rotator="Falcon", rotator_deg=(0, 360))
+    text = write(survey)
+    assert "A rotator was found" in text
+    assert loaded(path, survey, write).rotator is None
+    enabled = text.replace("# [rotator]", "[rotator]").replace('# device = "Falcon"', 'device = "Falcon"')
+    path.write_text(enabled, encoding="utf-8")
+    assert load_settings(path).rotator == RotatorSettings(device="Falcon")
+
+
+def test_the_full_configuration_states_the_angles_of_a_rotator() -> None:
+    text = full_config(replace(COMPLETE, rotator="Falcon", rotator_deg=(0, 360)))
+    assert "A rotator was found: Falcon. It accepts 0 to 360 degrees." in text
 
 
 def test_the_setpoint_is_within_the_coolers_range(path: Path) -> None:

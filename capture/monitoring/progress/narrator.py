@@ -30,6 +30,7 @@ from coldframe.capture.events.kinds import (
     StepStarted,
     TemperatureRead,
 )
+from coldframe.capture.events.rotator import RotatorTurned
 from coldframe.capture.events.values import (
     NightOutcome,
     PlannedStep,
@@ -215,6 +216,10 @@ class Narrator:
     @_sentence.register
     def _filter_changed(self, event: FilterChanged) -> str:
         return f"filter {event.filter}"
+
+    @_sentence.register
+    def _rotator_turned(self, event: RotatorTurned) -> str:
+        return "rotator turning" if event.angle_deg is None else f"rotator at {event.angle_deg:g} deg"
 
     @_sentence.register
     def _exposure_started(self, event: ExposureStarted) -> str | None:

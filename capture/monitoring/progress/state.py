@@ -28,6 +28,7 @@ from coldframe.capture.events.kinds import (
     TemperatureRead,
 )
 from coldframe.capture.events.previews import FrameShown
+from coldframe.capture.events.rotator import RotatorTurned
 from coldframe.capture.events.values import Severity, SkippedBy, StepOutcome
 from coldframe.capture.events.verification import LightsVerified
 from coldframe.capture.monitoring.progress.narrator import LogLine, Narrator
@@ -101,6 +102,7 @@ class DashboardState:
     cooling: str | None = None
     panel: PanelChanged | None = None
     filter: str | None = None
+    rotator_deg: float | None = None
     tuning: Tuning | None = None
     frame: FrameAccepted | None = None
     shown: FrameShown | None = None
@@ -264,6 +266,10 @@ class DashboardState:
     @_take.register
     def _take_filter_changed(self, event: FilterChanged) -> None:
         self.filter = event.filter
+
+    @_take.register
+    def _take_rotator_turned(self, event: RotatorTurned) -> None:
+        self.rotator_deg = event.angle_deg
 
     @_take.register
     def _take_exposure_started(self, event: ExposureStarted) -> None:

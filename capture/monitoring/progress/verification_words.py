@@ -23,7 +23,12 @@ _OF_DARKS = frozenset({Remedy.MORE_DARKS, Remedy.NEW_DARKS})
 
 
 def set_text(event: LightsVerified) -> str:
-    """Return the frames that were judged, such as "Ha", "60 s" or "Ha flats"."""
+    """Return the frames that were judged, such as "Ha", "60 s" or "Ha flats at 90 deg"."""
+    angle = "" if event.rotator_deg is None else f" at {event.rotator_deg:g} deg"
+    return _frames_text(event) + angle
+
+
+def _frames_text(event: LightsVerified) -> str:
     if event.frames is Verified.FLATS:
         return f"{event.filter} flats" if event.filter else "flats"
     if event.filter:

@@ -10,7 +10,7 @@ from datetime import timedelta, tzinfo
 from functools import singledispatchmethod
 from pathlib import PurePath
 
-from coldframe.calibration.files.naming import name_part
+from coldframe.calibration.files.naming import flat_ending
 from coldframe.capture.events.kinds import (
     CameraMeasured,
     Event,
@@ -55,6 +55,7 @@ from coldframe.capture.monitoring.report.lights import lights_reports
 from coldframe.capture.monitoring.report.runs import Run, StepKey, runs_of, step_keys
 from coldframe.capture.monitoring.report.time_budget import time_budget
 from coldframe.capture.monitoring.report.verdict import verdict_of
+from coldframe.capture.steps import angle_words
 from coldframe.config.frames import FrameKind
 
 READINGS = 400
@@ -203,7 +204,7 @@ class _Step:
     @property
     def flat_title(self) -> str:
         """Title of the flats that the step tunes or combines."""
-        return printable(f"flat {self.planned.filter or ''}")
+        return printable(" ".join(["flat", self.planned.filter or "", *angle_words(self.planned.rotator_deg)]))
 
     @property
     def failure(self) -> str:
@@ -398,10 +399,9 @@ class _Gathered:
 
         One step shoots the twilight flats of all filters, so only the folder of a frame identifies its filter.
         """
-        name = step.planned.filter
+        end = flat_ending(*step.planned.light)
         for sky in self.steps.values():
             if sky.is_sky:
-                end = f"_{name_part(name)}" if name else ""
                 yield from (each for each in sky.frames.values() if PurePath(each.path).parent.name.endswith(end))
 
     def _outcome_of(self, step: _Step, *, is_over: bool) -> tuple[SetState, str]:
@@ -429,7 +429,7 @@ class _Gathered:
         if cooling is not None and cooling.failure:
             return cooling.failure
         is_flat = step.planned.kind in (FrameKind.FLAT, FrameKind.DARK_FLAT)
-        tunings = [each for each in before if each.is_tuning and each.planned.filter == step.planned.filter]
+        tunings = [each for each in before if each.is_tuning and each.planned.light == step.planned.light]
         return tunings[-1].failure if is_flat and tunings else ""
 
     def tuning_reports(self) -> Iterator[TuningReport]:

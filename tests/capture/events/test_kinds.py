@@ -48,6 +48,7 @@ def test_wire_names_stay_the_same() -> None:
         "notice",
         "panel-changed",
         "pedestal-decided",
+        "rotator-turned",
         "set-resized",
         "step-ended",
         "step-started",

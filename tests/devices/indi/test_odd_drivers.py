@@ -9,7 +9,7 @@ from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
 from coldframe.devices.indi.survey import Role, SurveyedDevice, surveyed_server
-from coldframe.devices.indi.wheel import IndiFilterWheel
+from coldframe.devices.indi.turning.wheel import IndiFilterWheel
 from tests.devices.indi.fake_server import CAMERA, FakeServer, define_number, define_text, number, switch
 
 SLOTS = {"FILTER_SLOT_VALUE": (1.0, 4.0, 1.0)}

@@ -43,6 +43,10 @@ def _event_lines(line: LogLine, pane: Pane) -> list[Text]:
     ]
     style = SEVERITY_STYLE[line.severity]
     room = max(pane.width - INDENT, 1)
-    texts = wrap(line.text, room) if pane.height >= LEAST_WRAPPED else [fit(line.text, room, pane.glyphs)]
+    texts = (
+        wrap(line.text, room, break_on_hyphens=False)
+        if pane.height >= LEAST_WRAPPED
+        else [fit(line.text, room, pane.glyphs)]
+    )
     first = Text.assemble((f"{pane.clock(line.at)} ", QUIET), (f"{sign} ", style), (texts[0] if texts else "", style))
     return [first, *(Text(" " * INDENT + text, style) for text in texts[1:])]

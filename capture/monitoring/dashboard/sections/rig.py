@@ -152,6 +152,8 @@ def _beam(pane: Pane) -> list[Text]:
 def _beam_words(state: DashboardState) -> Iterator[str]:
     if state.filter is not None:
         yield f"filter {printable(state.filter)}"
+    if state.rotator_deg is not None:
+        yield f"rotator {state.rotator_deg:g} deg"
     if state.panel is not None:
         light, *cover = panel_parts(state.panel)
         yield from (f"panel {light}", *cover)
