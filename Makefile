@@ -49,7 +49,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3
 
 pins: $(READY)  ## compile requirements/*.txt from pyproject.toml again
 	$(COMPILE) $(UNUSED_IN_RUNS:%=--no-emit-package %) --output-file requirements/run.txt
-	$(COMPILE) $(UNUSED:%=--no-emit-package %) --group dev --extra dask --extra notify --extra raw --extra xisf --output-file requirements/dev.txt
+	$(COMPILE) $(UNUSED:%=--no-emit-package %) --group dev --extra dask --extra notify --extra raw --extra web --extra xisf --output-file requirements/dev.txt
 
 clean:  ## delete the environment and build files, but keep frames
 	rm -rf $(VENV) build dist *.egg-info

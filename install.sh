@@ -2,7 +2,8 @@
 # Install coldframe for the current user, or upgrade it. See docs/getting-started.md.
 #
 #   ./install.sh                          install, or upgrade
-#   ./install.sh raw xisf notify dask     also install optional packages, which later upgrades keep
+#   ./install.sh raw xisf                 also install optional packages, which later upgrades keep: raw (camera raws),
+#                                         xisf (compressed XISF), notify (messages), web (pages for browsers), dask
 #   ./install.sh --uninstall              remove what this script installed; frames and configuration stay
 #
 # It writes only to these places, and needs neither root nor a compiler:
@@ -37,8 +38,8 @@ is_new_enough() {
 check_arguments() {
     for extra; do
         case $extra in
-            raw | xisf | notify | dask) ;;
-            *) fail "$extra is not an extra; the extras are raw, xisf, notify and dask (./install.sh --help explains them)" ;;
+            raw | xisf | notify | web | dask) ;;
+            *) fail "$extra is not an extra; the extras are raw, xisf, notify, web and dask" ;;
         esac
     done
 }

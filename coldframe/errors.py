@@ -16,14 +16,15 @@ NEEDED_FOR = {
     "zstandard": "XISF files compressed with Zstandard",
     "apprise": "notifications ([notify])",
     "distributed": "Dask clusters (--dask)",
+    "tornado": "pages for browsers",
 }
-"""The purpose of each optional package."""
+"""The files or features that need each optional package, in the plural."""
 
 
 class MissingPackageError(ColdframeError):
-    """A task or a file format needs an optional package that is not installed.
+    """An optional package that files or a feature need is not installed.
 
-    It applies to all files of a format, so it ends a command, where an error in one file does not.
+    It ends a command, where an error in one file does not, because it applies to all files of a format.
 
     Attributes
     ----------

@@ -17,6 +17,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     nights.run: "Shoot the night's calibration frames.",
     nights.plan: "Show the plan of a night, with its times.",
     nights.watch: "Watch a running night from another terminal.",
+    nights.serve: "Show a running night in a browser.",
     nights.listen: "Start nights on request over MQTT.",
     rigs.simulate: "Serve a simulated rig over INDI.",
     rigs.devices: "List an INDI server's devices and their controls.",

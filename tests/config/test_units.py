@@ -6,6 +6,13 @@ from pathlib import Path
 import pytest
 
 CONFIG = Path(__file__).parents[2] / "config"
+UNITS = (
+    "coldframe.service",
+    "coldframe.timer",
+    "coldframe-alarm@.service",
+    "coldframe-listen.service",
+    "coldframe-serve.service",
+)
 
 
 def unit(name: str) -> configparser.ConfigParser:
@@ -52,13 +59,19 @@ def test_a_night_survives_its_listener_unless_that_is_stopped() -> None:
         assert listener[setting] == night[setting], "as the night inherits it"
 
 
+def test_the_page_may_attach_to_the_night() -> None:
+    page, night = unit("coldframe-serve.service")["Service"], unit("coldframe.service")["Service"]
+    assert page["ExecStart"].split("/")[-1] == "coldframe serve"
+    assert page["User"] == night["User"], "a run shows itself only to its own user"
+
+
 def test_a_missed_morning_is_not_made_up_for() -> None:
     assert unit("coldframe.timer")["Timer"]["Persistent"] == "false"
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
-    for name in ("coldframe.service", "coldframe.timer", "coldframe-alarm@.service", "coldframe-listen.service"):
+    for name in UNITS:
         text = (CONFIG / name).read_text(encoding="utf-8").replace("/home/astro/.local/bin/coldframe", "/bin/true")
         (tmp_path / name).write_text(text, encoding="utf-8")
 

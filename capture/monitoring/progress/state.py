@@ -291,7 +291,7 @@ class DashboardState:
     def _take_frame_accepted(self, event: FrameAccepted) -> None:
         self.frame = event
         if step := self.steps.get(event.step):
-            step.accepted = event.index  # lower than before if the set was quarantined and is shot again
+            step.accept(event)
             # Saving overlaps with the next exposure, so the last frame of a set may arrive during the next step.
             # Frames of an earlier run do not count, because reading them from the disk is faster than shooting them.
             if event.step == self.running and not event.is_taken_over:

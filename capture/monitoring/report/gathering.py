@@ -265,7 +265,7 @@ class _Gathered:
 
     @take.register
     def _take_temperature_read(self, event: TemperatureRead) -> None:
-        self.readings.append(Reading(event.at, event.sensor_c, event.setpoint_c, event.power_percent))
+        self.readings.append(Reading.of(event))
 
     @take.register
     def _take_camera_measured(self, event: CameraMeasured) -> None:
@@ -288,17 +288,7 @@ class _Gathered:
             return
         if step.tests_run != self.run:
             step.tests, step.tuned, step.tests_run = [], None, self.run
-        test = TuningTest(
-            exposure_s=event.exposure_s,
-            brightness=event.brightness,
-            level_adu=event.level_adu,
-            target_adu=event.target_adu,
-            low_adu=event.low_adu,
-            high_adu=event.high_adu,
-            saturated_fraction=event.saturated_fraction,
-            verdict=printable(event.verdict),
-        )
-        step.tests.append(test)
+        step.tests.append(TuningTest.of(event))
 
     @take.register
     def _take_flat_tuned(self, event: FlatTuned) -> None:
@@ -312,16 +302,7 @@ class _Gathered:
         step = self._step(event.step)
         if step is None or event.path in step.frames:
             return
-        step.frames[event.path] = FramePoint(
-            at=event.at,
-            path=relative(event.path, self.folder),
-            exposure_s=event.exposure_s,
-            sensor_c=event.sensor_c,
-            level_adu=event.statistics.level_adu,
-            noise_adu=event.statistics.noise_adu,
-            saturated_fraction=event.statistics.saturated_fraction,
-            rejected="",
-        )
+        step.frames[event.path] = FramePoint.of(event, relative(event.path, self.folder))
 
     @take.register
     def _take_frame_rejected(self, event: FrameRejected) -> None:

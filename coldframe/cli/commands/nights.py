@@ -107,6 +107,44 @@ def watch(
     raise typer.Exit(watch_remote(config) if mqtt else watch_night(config, folder))
 
 
+def serve(
+    config: ConfigOption = None,
+    folder: WatchFolderOption = None,
+    listen: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS:PORT",
+            help="IP address and TCP port to listen on. By default, only browsers on this machine can open the page; "
+            "with 0.0.0.0:8787, anyone on the network can.",
+        ),
+    ] = "127.0.0.1:8787",
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Another name under which browsers may open the page, besides IP addresses and the name of this "
+            "machine. May be repeated.",
+        ),
+    ] = None,
+    commands: Annotated[
+        bool,
+        typer.Option(
+            "--commands",
+            help="Let browsers with the token pause, skip and abort. The first use makes the file of the token, "
+            "~/.config/coldframe/web-token.",
+        ),
+    ] = False,
+) -> None:
+    """Show the run that uses the configured folder, or the last night if nothing is running, in a browser.
+
+    The page suits a phone in the dark. It loads nothing from other servers, and attaches to the next run automatically.
+    It is read-only unless --commands is given and the run's configuration has allow_commands = true in [watch].
+    """
+    from coldframe.cli.serve import serve_night
+
+    raise typer.Exit(serve_night(config, folder, listen, name or (), commands=commands))
+
+
 def listen(config: ConfigOption = None) -> None:
     """Wait for the command "run" from the MQTT broker in [mqtt], and start "coldframe run" when it arrives.
 

@@ -2,11 +2,9 @@
 
 from rich.text import Text
 
-from coldframe.capture.events.kinds import FrameAccepted
 from coldframe.capture.monitoring.dashboard.drawing import NOTE, QUIET, STRONG, WARN, histogram
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane
-from coldframe.capture.monitoring.progress.quantities import exposure_text, noise_text, printable
-from coldframe.capture.monitoring.progress.state import DashboardState
+from coldframe.capture.monitoring.progress.quantities import noise_text
 
 
 def draw_frame_facts(pane: Pane) -> list[Text]:
@@ -25,19 +23,6 @@ def draw_frame_facts(pane: Pane) -> list[Text]:
     if figures.saturated_fraction > 0:
         line.append(f"  clipped {100 * figures.saturated_fraction:.2g} %", WARN)
     return [line]
-
-
-def frame_title(state: DashboardState) -> str:
-    """Return the title of the last frame."""
-    frame = state.frame
-    if frame is None:
-        return "Last frame"
-    return f"Last frame: {_frame_name(frame, state)}, {exposure_text(frame.exposure_s)}"
-
-
-def _frame_name(frame: FrameAccepted, state: DashboardState) -> str:
-    step = state.steps.get(frame.step)
-    return f"{printable(step.planned.title)} {frame.index}" if step else f"step {frame.step}, {frame.index}"
 
 
 def draw_histogram(pane: Pane) -> list[Text]:
