@@ -1,5 +1,10 @@
 """Unattended end-of-night calibration frames for INDI rigs."""
 
-from importlib.metadata import version
 
-__version__ = version("coldframe")
+def __getattr__(name: str) -> str:
+    if name == "__version__":
+        # Reading the metadata takes longer than the rest of `coldframe --help`, so it waits until it is needed.
+        from importlib.metadata import version  # noqa: PLC0415
+
+        return version("coldframe")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
