@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.config.full_starter import full_config
 from coldframe.config.loading import find_config
-from coldframe.config.rig_survey import RigSurvey
-from coldframe.config.starter import starter_config
+from coldframe.config.starters.full import full_config
+from coldframe.config.starters.rig_survey import RigSurvey
+from coldframe.config.starters.short import starter_config
 from coldframe.devices.camera import CameraFeatures, Limits
 from coldframe.devices.errors import DeviceError, NotSupportedError
 from coldframe.devices.indi import dialects

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldframe.config.full_starter import full_config
 from coldframe.config.loading import load_settings
-from coldframe.config.rig_survey import RigSurvey
 from coldframe.config.section import Section
 from coldframe.config.settings import Settings
-from coldframe.config.starter import starter_config
+from coldframe.config.starters.full import full_config
+from coldframe.config.starters.rig_survey import RigSurvey
+from coldframe.config.starters.short import starter_config
 from coldframe.config.tables.rig import RotatorSettings
 
 COMPLETE = RigSurvey(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from coldframe.config.rig_survey import RigSurvey, is_adjustable
+from coldframe.config.starters.rig_survey import RigSurvey, is_adjustable
 from coldframe.config.tables.rig import ServerSettings
 from coldframe.config.toml_values import toml_value
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pydantic_core import PydanticUndefined
 
 from coldframe.config.allowed import allowed
-from coldframe.config.rig_survey import RigSurvey, is_adjustable
 from coldframe.config.section import Section
+from coldframe.config.starters.rig_survey import RigSurvey, is_adjustable
 from coldframe.config.tables.cooling import CoolingSettings
 from coldframe.config.tables.flats import FlatSettings
 from coldframe.config.tables.night import HookSettings, StorageSettings, VerifySettings, WatchSettings
