@@ -60,7 +60,7 @@ debian-packages:
 # The pins omit these packages, because pyindi-client requires but never imports them (see pyproject.toml). apprise needs some.
 UNUSED := bottle dbus-python
 UNUSED_IN_RUNS := $(UNUSED) requests certifi charset-normalizer idna urllib3
-COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-header pyproject.toml
+COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-header pyproject.toml --group indi
 
 pins: $(READY)  ## compile requirements/*.txt from pyproject.toml again
 	$(COMPILE) $(UNUSED_IN_RUNS:%=--no-emit-package %) --output-file requirements/run.txt

@@ -44,7 +44,7 @@ def listen(config: Path | None) -> ExitCode:
         settings = load_settings(path)
         mqtt = settings.mqtt
         if mqtt is None or not mqtt.commands:
-            print(f"{path}: commands over MQTT need commands = true in [mqtt]; see docs/mqtt.md", file=sys.stderr)
+            print(f"{path}: commands over MQTT need commands = true in [mqtt]: coldframe explain mqtt", file=sys.stderr)
             return ExitCode.BAD_INPUT
         reached = read_access(mqtt)
         if is_unencrypted(mqtt):

@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from coldframe.calibration.combining.finding import NothingFoundError
+from coldframe.calibration.diagnosis.uncooled.dark_choice import DarkThermometer
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.frames.names import under_one_name
+from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.lights.files import light_setup
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.printed import Printed
+from coldframe.operations.dark_check import at_one_temperature
 from coldframe.operations.library import (
     MatchedMaster,
     NoLibraryError,
+    checked_masters,
     configured_camera_names,
     find_library,
     masters_of,
@@ -31,7 +35,7 @@ def match_lights(folder: Path | None, names: Sequence[str], *, wants_json: bool 
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     masters, camera_names = masters_of(catalogue), configured_camera_names()
-    groups: dict[tuple[MatchedMaster, ...], list[Path]] = {}
+    proposed = dict[tuple[MatchedMaster, ...], dict[Path, FrameSetup]]()
     worst = ExitCode.DONE
     for light in lights:
         try:
@@ -40,7 +44,17 @@ def match_lights(folder: Path | None, names: Sequence[str], *, wants_json: bool 
             print(error, file=sys.stderr)
             worst = ExitCode.BAD_INPUT
             continue
-        groups.setdefault(tuple(matched_masters(setup, masters, catalogue)), []).append(light)
+        proposed.setdefault(tuple(matched_masters(setup, masters, catalogue)), {})[light] = setup
+    groups, thermometer = dict[tuple[MatchedMaster, ...], list[Path]](), DarkThermometer()
+    for matched, setups in proposed.items():
+        for alike in at_one_temperature(setups):
+            try:
+                checked = tuple(checked_masters(matched, alike, masters, thermometer))
+            except FrameFileError as error:
+                print(error, file=sys.stderr)
+                worst = ExitCode.BAD_INPUT
+                continue
+            groups.setdefault(checked, []).extend(alike)
     if wants_json:
         print(json.dumps([_as_json(*group) for group in groups.items()], indent=2))
     else:

@@ -7,6 +7,7 @@ from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.monitoring.report.runs import JOURNAL, NoNightError
 from coldframe.capture.storage.night_folder import newest_night
 from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.missing_night import missing_night
 from coldframe.config.loading import ConfigError, find_config, load_settings
 
 
@@ -59,14 +60,14 @@ def _folder(night: Path | None, config: Path | None) -> Path:
     if night is not None and (night.exists() or len(night.parts) > 1):
         if (night / JOURNAL).exists():
             return night
-        return _found(newest_night(night), night)
+        return _found(newest_night(night) if night.is_dir() else night, night)
     storage = load_settings(find_config() if config is None else config).storage.folder
     return _found(newest_night(storage) if night is None else storage / night, storage)
 
 
 def _found(night: Path | None, searched: Path) -> Path:
     if night is None or not (night / JOURNAL).exists():
-        raise NoNightError(f"{night or searched}: no night with a journal here")
+        raise NoNightError(missing_night(night or searched, searched if searched.is_dir() else None))
     return night
 
 

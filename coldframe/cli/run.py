@@ -19,6 +19,7 @@ from coldframe.config.loading import ConfigError
 from coldframe.config.simulated_rig import RigFileError
 from coldframe.devices.errors import DeviceError
 from coldframe.devices.mqtt.client import BrokerSetupError
+from coldframe.errors import MissingPackageError
 from coldframe.operations.nights.request import NightRequest
 from coldframe.operations.nights.running import (
     NightRun,
@@ -49,6 +50,7 @@ BAD_INPUT = (
     NotifySetupError,
     ChoiceError,
     NotCoveredError,
+    MissingPackageError,
 )
 
 

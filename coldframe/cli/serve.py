@@ -35,7 +35,7 @@ _PORT = re.compile("[0-9]{1,5}")
 
 OPEN_TO_THE_NETWORK = (
     "warning: anyone who can reach {0} can see the night, without encryption. On networks that you do not control, "
-    "listen on 127.0.0.1 and use ssh or WireGuard; see docs/serve.md"
+    "listen on 127.0.0.1 and use ssh or WireGuard"
 )
 OPEN_COMMANDS = (
     "warning: with --commands, anyone who can read the traffic to {0} can read the token, and then pause and end nights"

@@ -33,6 +33,7 @@ from coldframe.calibration.lights.hot_pixels import filter_array_fault, hot_pixe
 from coldframe.calibration.lights.recipe import LightRecipe, Subtract, recipe_for, ways_out
 from coldframe.calibration.masters.flat_scaling import cfa_period
 from coldframe.errors import ColdframeError
+from coldframe.operations.dark_check import checked_groups
 from coldframe.operations.library import configured_camera_names, find_library, masters_of
 from coldframe.operations.light_groups import FAULTS, Light, LightGroup, grouped, named
 from coldframe.operations.reports import Reports
@@ -211,9 +212,21 @@ def _groups(
         tally.report(path, error)
     for reason, setup, paths in found.without_master.values():
         tally.refuse(paths, reason, _way_out(setup, masters, request))
-    for _ in range(found.failed):
+    failed = tally.failed
+
+    def recipe_with(setup: FrameSetup, left: Mapping[Path, FrameSetup]) -> LightRecipe:
+        return recipe_for(setup, left, request.subtract, with_flat=request.with_flat)
+
+    def refuse(paths: Sequence[Path], error: Exception) -> None:
+        tally.refuse(paths, error, _way_out(setup_of_light(paths[0]), masters, request))
+
+    def remark(paths: Sequence[Path], text: str) -> None:
+        tally.reports.notice(f"{named(paths)}: {text}")
+
+    checked = checked_groups(found.groups, masters, recipe_with, refuse, remark)
+    for _ in range(found.failed + tally.failed - failed):
         advance()
-    return found.groups
+    return checked
 
 
 def _way_out(light: FrameSetup, masters: Mapping[Path, FrameSetup], request: Request, *more: str) -> str:

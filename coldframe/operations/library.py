@@ -1,14 +1,15 @@
 """The library of the user's configuration: the masters that match lights, and the filing of masters."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from coldframe.calibration.diagnosis.uncooled.dark_choice import DarkThermometer
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import read_image_header
 from coldframe.calibration.files.scratch import scratch_folder
-from coldframe.calibration.frames.matching import Match, best_master, predecessors
+from coldframe.calibration.frames.matching import Match, best_master, darks_at_any_temperature, predecessors
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.library.adopting import Stated, adopted
@@ -20,6 +21,7 @@ from coldframe.calibration.masters.reading import read_adu_master, read_master, 
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import ConfigError, find_config, load_settings
 from coldframe.errors import ColdframeError
+from coldframe.operations.dark_check import is_checked
 
 _PLAIN_NAME = re.compile(r"(\.(fits|fit|fts|xisf))?(\.(fz|gz))?$", re.IGNORECASE)
 """The suffixes of a master's name, which those of the converted copy replace."""
@@ -94,6 +96,44 @@ def matched_masters(
         notes = (*match.caveats, *_tolerated(light, match, catalogue))
         kept = tuple(note.removeprefix(f"{match.kind}: ") for note in notes)
         yield MatchedMaster(match.kind, match.path, match.refusal, kept)
+
+
+def checked_masters(
+    matched: Sequence[MatchedMaster],
+    lights: Mapping[Path, FrameSetup],
+    masters: Mapping[Path, FrameSetup],
+    thermometer: DarkThermometer,
+) -> Iterator[MatchedMaster]:
+    """Yield the masters of lights of one temperature, after the hot pixels have checked a dark without cooling.
+
+    Parameters
+    ----------
+    matched
+        The masters that the headers propose; see `matched_masters`.
+    lights
+        Setups of the lights, by path.
+    masters
+        Setups of all masters, by path.
+    thermometer
+        Measures the lights by the hot pixels of darks, each of which it reads once.
+
+    Raises
+    ------
+    FrameFileError
+        If a light or a dark cannot be read.
+    """
+    light = next(iter(lights.values()))
+    for each in matched:
+        is_uncooled = each.path is not None and is_checked(light, masters[each.path])
+        if each.kind is not FrameKind.DARK or each.path is None or not is_uncooled:
+            yield each
+            continue
+        choice = thermometer.choose(lights, each.path, darks_at_any_temperature(light, masters))
+        agrees = choice.measured is not None and not choice.measured.is_noticeable
+        remarks = (*choice.remarks, *(("its hot pixels show the temperature of the lights",) if agrees else ()))
+        refusal = f"no dark fits: {choice.refusal}" if choice.refusal else ""
+        notes = each.notes if choice.dark == each.path else ()
+        yield MatchedMaster(each.kind, None if refusal else choice.dark, refusal, (*notes, *remarks))
 
 
 def _best_matches(light: FrameSetup, masters: dict[Path, FrameSetup]) -> list[Match]:

@@ -22,7 +22,7 @@ from coldframe.calibration.masters.reading import MasterPlanes, read_adu_master
 from coldframe.calibration.measuring.statistics import central_region
 from coldframe.calibration.stacking.methods import Method
 from coldframe.config.frames import FrameKind
-from coldframe.errors import ColdframeError
+from coldframe.errors import ColdframeError, MissingPackageError
 from coldframe.operations.reports import Reports
 
 FEWEST_FRAMES = 2
@@ -179,7 +179,8 @@ def stacking_on(scheduler: str | None, folder: Path) -> AbstractContextManager[S
     try:
         from coldframe.calibration.combining.dask import stacking_cluster  # noqa: PLC0415 - an optional dependency, slow to import
     except ModuleNotFoundError as error:
-        raise StackingError(f"--dask: {error}: pip install distributed, in the same version as the cluster") from error
+        missing = MissingPackageError("distributed")
+        raise StackingError(f"{missing} (in the same version as on the cluster)") from error
     return stacking_cluster(scheduler, folder)
 
 

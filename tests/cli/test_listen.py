@@ -201,7 +201,7 @@ def test_without_leave_to_take_commands_it_ends_with_one_line(tmp_path: Path, mq
     path.write_text(f'[camera]\ndevice = "C"\nsetpoint_c = -10\n{mqtt}')
     ended = CliRunner().invoke(app, ["listen", "-c", str(path)])
     assert ended.exit_code == 2
-    assert ended.stderr == f"{path}: commands over MQTT need commands = true in [mqtt]; see docs/mqtt.md\n"
+    assert ended.stderr == f"{path}: commands over MQTT need commands = true in [mqtt]: coldframe explain mqtt\n"
 
 
 def test_one_listener_for_each_rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

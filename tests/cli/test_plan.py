@@ -233,7 +233,7 @@ def test_lights_take_precedence_over_sets_with_a_message(config: Path, lights: P
     [
         (["--lights", "/nowhere"], "/nowhere: no such folder"),
         (["--lights", "."], "no lights; found no such files"),
-        (["--until", "half past six"], "'half past six' does not match"),
+        (["--until", "half past six"], "half past six is not a time of day"),
     ],
 )
 def test_bad_input_gives_one_line(

@@ -9,6 +9,7 @@ from coldframe.cli.options import (
     ExtensionOption,
     LibraryOption,
     Lights,
+    folder_path,
     home_name,
     home_path,
     image_of_file,
@@ -39,7 +40,9 @@ def calibrate(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", parser=home_path, help="Folder for the results; default: calibrated/ next to each light."
+            metavar="FOLDER",
+            parser=folder_path,
+            help="Folder for the results; default: calibrated/ next to each light.",
         ),
     ] = None,
     subtract: Annotated[

@@ -20,7 +20,7 @@ from coldframe.capture.monitoring.watching.server import WatchServer
 from coldframe.capture.night.assembly import AssembledNight, NightFiles, assembled_night, open_night_files
 from coldframe.capture.night.end_of_night import end_of_night
 from coldframe.capture.night.resuming import later_nights, unfinished_night
-from coldframe.capture.planning.disk_space import free_bytes, require_room
+from coldframe.capture.planning.disk_space import free_bytes, require_room, require_writable
 from coldframe.capture.planning.lights_for_rig import RigSnapshot
 from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.planning.preflight import require_fit
@@ -242,6 +242,7 @@ class _Run:
         steps, storage, started = plan_night(settings), settings.storage.folder, self.clock.now()
         rotator_deg = rig.rotator.limits_deg if rig.rotator else None
         require_fit(steps, rig.camera.features, rig.wheel.filters if rig.wheel else None, rotator_deg)
+        await in_thread_within(LONG_WORK_S, require_writable, storage)
         origin = self._origin(settings, rig)
         unfinished = None
         if not fresh:
@@ -297,7 +298,7 @@ class _Run:
         )
         for night_folder in later:
             events.publish(Notice(clock.now(), Severity.WARNING, LATER_NIGHT.format(night_folder.path)))
-        for note in (*self.waited, *self.abandoned, *plan.notes):
+        for note in (*self.waited, *self.abandoned, *rig.camera.features.notes, *plan.notes):
             events.publish(Notice(clock.now(), Severity.INFO, note))
         return assembled
 
