@@ -1,13 +1,16 @@
 """The shadows of dust in a flat, as templates that can be shifted, turned and scaled."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.estimates import spread
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import high_pass
+from coldframe.calibration.diagnosis.estimating.smoothing import smoothed
 from coldframe.calibration.diagnosis.estimating.stars import widened
 
 F32 = NDArray[np.float32]
@@ -22,6 +25,15 @@ SMALLEST_MOTE = 3
 """Smallest number of bins of a shadow."""
 
 MOST_MOTES = 200
+
+LOCAL = 12.0
+"""Standard deviation of the smoothing by which the scatter around each bin is measured, in bins."""
+
+_MOST_SQUARE = 36.0
+"""Largest square of a significance that counts as scatter."""
+
+_REACH = 1.2
+"""Largest distance of a bin from the centre of its shadow, in units of the radius with its margin."""
 
 _RADII = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12)
 
@@ -51,14 +63,25 @@ class Motes:
     def owners(self) -> NDArray[np.int16]:
         """Number of the shadow to which each bin belongs: the nearest relative to its radius; -1 outside shadows."""
         owners = np.full(self.mask.shape, -1, np.int16)
-        nearest = np.full(self.mask.shape, np.inf, np.float32)
-        height, width = self.mask.shape
-        y, x = np.ogrid[0:height, 0:width]
+        nearest = np.full(self.mask.shape, np.float32(_REACH), np.float32)
         for number, ((down, across), radius) in enumerate(zip(self.centres, self.radii, strict=True)):
+            area = _square_around((down, across), _REACH * (radius + 2), self.mask.shape)
+            y, x = np.ogrid[area]
             distance = (np.hypot(y - down, x - across) / (radius + 2)).astype(np.float32)
-            closer = (distance < nearest) & (distance <= 1.2) & self.mask  # noqa: PLR2004
-            owners[closer], nearest[closer] = number, distance[closer]
+            closer = (distance < nearest[area]) & self.mask[area]
+            owners[area][closer], nearest[area][closer] = number, distance[closer]
         return owners
+
+    def chosen(self, which: Mask) -> Self:
+        """Return only some of the shadows; bool, shape (motes,)."""
+        mask = self.mask & np.append(which, False)[self.owners]
+        return replace(
+            self,
+            template=np.where(mask, self.template, 0).astype(np.float32),
+            mask=mask,
+            centres=self.centres[which],
+            radii=self.radii[which],
+        )
 
 
 def find_motes(flat_bins: F32) -> Motes:
@@ -116,6 +139,13 @@ def _renew_weights(shadows: F32, weights: F64, sizes: NDArray[np.int64], centre:
     weights[inner], sizes[inner] = new_weights[cut], new_sizes[cut]
 
 
+def _square_around(centre: tuple[float, float], reach: float, shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Return the bins within `reach` of a position along each axis."""
+    return tuple(
+        slice(max(int(at - reach), 0), min(int(at + reach) + 2, size)) for at, size in zip(centre, shape, strict=True)
+    )
+
+
 def disc_mask(shape: tuple[int, ...], down: float, across: float, radius: float) -> Mask:
     """Return the bins within `radius` of a position; bool."""
     height, width = shape
@@ -138,15 +168,90 @@ def disc_sums(plane: F32, radius: int) -> F64:
     return sums
 
 
+class Discs(NamedTuple):
+    """Discs around each bin, compared with the rings around them; arrays of float32, shape (radii, rows, columns)."""
+
+    depth: F32
+    significance: F32
+
+
+def compared_discs(residual: F32, weight: F32, radii: Sequence[int], edge: int) -> Discs:
+    """Return the depth of discs below the rings around them, and its significance.
+
+    The separation of sensor and sky leaves slow variations, which darken disc and ring alike.
+
+    Parameters
+    ----------
+    residual, weight
+        Relative remainder and its inverse variance, 0 where unknown: float32, shape (rows, columns).
+    radii
+        Radii of the discs in bins.
+    edge
+        Discs whose centres are closer to an edge have no significance.
+    """
+    products = weight * residual
+    covered = (weight > 0).astype(np.float32)
+    depths, significances = [], []
+    for radius in radii:
+        known = disc_sums(covered, radius) > disc_area(radius) / 2
+        known[:edge], known[-edge:], known[:, :edge], known[:, -edge:] = False, False, False, False
+        inside = np.maximum(disc_sums(weight, radius), 1e-20)
+        around = np.maximum(_ring_sums(weight, radius), 1e-20)
+        depth = _ring_sums(products, radius) / around - disc_sums(products, radius) / inside
+        z = np.where(known, depth / np.sqrt(1 / inside + 1 / around), 0).astype(np.float32)
+        depths.append(depth.astype(np.float32))
+        significances.append(z / _local_spread(z, known))
+    return Discs(np.stack(depths), np.stack(significances))
+
+
+def _ring_sums(plane: F32, radius: int) -> F64:
+    return disc_sums(plane, 2 * radius + 1) - disc_sums(plane, radius + 1)
+
+
+def _local_spread(z: F32, known: Mask) -> F32:
+    """Return the spread of z around each bin, at least 1: nebulae leave more than noise.
+
+    Only bright structures count, because nebulae leave as many of them as dark ones, and shadows leave none.
+    """
+    square = smoothed(2 * np.minimum(np.square(np.minimum(z, 0)), _MOST_SQUARE), known, LOCAL)
+    return np.sqrt(np.maximum(square, 1)).astype(np.float32)
+
+
 def turned(plane: F32, degrees: float) -> F32:
     """Return a plane turned counter-clockwise, as displayed with the first row on top, about its centre."""
-    height, width = plane.shape
-    angle = np.deg2rad(degrees)
+    y, x = np.mgrid[0 : plane.shape[0], 0 : plane.shape[1]].astype(np.float32)
+    return interpolated(plane, *_before_turn(y, x, plane.shape, degrees))
+
+
+def moved(plane: F32, down: float, across: float) -> F32:
+    """Return a plane shifted by fractions of a bin; it is 0 far from its shadows, so that nothing wraps around."""
+    whole_down, whole_across = int(np.floor(down)), int(np.floor(across))
+    part_down, part_across = np.float32(down - whole_down), np.float32(across - whole_across)
+    moved = np.roll(plane, (whole_down, whole_across), (0, 1))
+    if part_across:
+        moved = moved * (1 - part_across) + np.roll(moved, 1, 1) * part_across
+    if part_down:
+        moved = moved * (1 - part_down) + np.roll(moved, 1, 0) * part_down
+    return np.asarray(moved, np.float32)
+
+
+def moved_owners(owners: NDArray[np.int16], degrees: float, down: float, across: float) -> NDArray[np.int16]:
+    """Return the owners of bins after the shadows were turned, and then shifted; -1 outside."""
+    height, width = owners.shape
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    y -= (height - 1) / 2
-    x -= (width - 1) / 2
+    y, x = _before_turn(y - np.float32(down), x - np.float32(across), owners.shape, degrees)
+    y, x = np.rint(y).astype(np.intp), np.rint(x).astype(np.intp)
+    inside = (y >= 0) & (x >= 0) & (y < height) & (x < width)
+    return np.where(inside, owners[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)], np.int16(-1))
+
+
+def _before_turn(y: F32, x: F32, shape: tuple[int, ...], degrees: float) -> tuple[F32, F32]:
+    """Return the places that a turn about the centre moves to (y, x)."""
+    middle_y, middle_x = ((size - 1) / 2 for size in shape)
+    angle = np.deg2rad(degrees)
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    return interpolated(plane, cos * y + sin * x + (height - 1) / 2, cos * x - sin * y + (width - 1) / 2)
+    y, x = y - np.float32(middle_y), x - np.float32(middle_x)
+    return cos * y + sin * x + np.float32(middle_y), cos * x - sin * y + np.float32(middle_x)
 
 
 def scaled(motes: Motes, factor: float) -> F32:
@@ -155,13 +260,8 @@ def scaled(motes: Motes, factor: float) -> F32:
     The light that a mote holds back is the same at each focus, so larger shadows are fainter.
     """
     result = np.zeros_like(motes.template)
-    height, width = result.shape
     for number, ((down, across), radius) in enumerate(zip(motes.centres, motes.radii, strict=True)):
-        reach = int(np.ceil((radius + 3) * max(factor, 1.0))) + 1
-        area = (
-            slice(max(int(down) - reach, 0), min(int(down) + reach + 1, height)),
-            slice(max(int(across) - reach, 0), min(int(across) + reach + 1, width)),
-        )
+        area = _square_around((down, across), np.ceil((radius + 3) * max(factor, 1.0)) + 1, result.shape)
         own = np.where(motes.owners == number, motes.template, 0)
         y, x = np.mgrid[area].astype(np.float32)
         stamp = interpolated(own, (y - down) / factor + down, (x - across) / factor + across)
