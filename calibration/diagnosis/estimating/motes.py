@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from coldframe.calibration.diagnosis.estimating.estimates import spread
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import high_pass
 from coldframe.calibration.diagnosis.estimating.smoothing import smoothed
 from coldframe.calibration.diagnosis.estimating.stars import widened
+from coldframe.calibration.threads import parallel_map
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -103,11 +104,11 @@ def find_motes(flat_bins: F32) -> Motes:
         radius = int(sizes[down, across])
         centres.append((down, across))
         radii.append(radius)
-        shadows[disc_mask(shadows.shape, down, across, radius + 1)] = 0
+        _fill_disc(shadows, down, across, radius + 1, 0)
         _renew_weights(shadows, weights, sizes, (down, across), radius + 1 + _RADII[-1])
     mask = np.zeros_like(dark)
     for (down, across), radius in zip(centres, radii, strict=True):
-        mask |= disc_mask(dark.shape, down, across, radius + 2)
+        _fill_disc(mask, down, across, radius + 2, 1)
     return Motes(
         np.where(mask, relief, 0).astype(np.float32),
         mask,
@@ -146,11 +147,11 @@ def _square_around(centre: tuple[float, float], reach: float, shape: tuple[int, 
     )
 
 
-def disc_mask(shape: tuple[int, ...], down: float, across: float, radius: float) -> Mask:
-    """Return the bins within `radius` of a position; bool."""
-    height, width = shape
-    y, x = np.ogrid[0:height, 0:width]
-    return np.asarray((y - down) ** 2 + (x - across) ** 2 <= radius**2 + 0.5)
+def _fill_disc(plane: NDArray[Any], down: int, across: int, radius: int, value: int) -> None:
+    """Set the bins within `radius` of a position."""
+    area = _square_around((down, across), radius, plane.shape)
+    y, x = np.ogrid[area]
+    plane[area][(y - down) ** 2 + (x - across) ** 2 <= radius**2 + 0.5] = value
 
 
 def disc_area(radius: int) -> int:
@@ -189,23 +190,21 @@ def compared_discs(residual: F32, weight: F32, radii: Sequence[int], edge: int) 
     edge
         Discs whose centres are closer to an edge have no significance.
     """
-    products = weight * residual
+    products = (weight * residual).astype(np.float32)
     covered = (weight > 0).astype(np.float32)
     depths, significances = [], []
     for radius in radii:
-        known = disc_sums(covered, radius) > disc_area(radius) / 2
+        reaches = (radius, radius + 1, 2 * radius + 1)
+        sums = parallel_map(disc_sums, (covered, *[weight] * 3, *[products] * 3), (radius, *reaches, *reaches))
+        values, inside, hidden, around, total, hidden_total, total_around = sums
+        known = values > disc_area(radius) / 2
         known[:edge], known[-edge:], known[:, :edge], known[:, -edge:] = False, False, False, False
-        inside = np.maximum(disc_sums(weight, radius), 1e-20)
-        around = np.maximum(_ring_sums(weight, radius), 1e-20)
-        depth = _ring_sums(products, radius) / around - disc_sums(products, radius) / inside
+        inside, around = np.maximum(inside, 1e-20), np.maximum(around - hidden, 1e-20)
+        depth = (total_around - hidden_total) / around - total / inside
         z = np.where(known, depth / np.sqrt(1 / inside + 1 / around), 0).astype(np.float32)
         depths.append(depth.astype(np.float32))
         significances.append(z / _local_spread(z, known))
     return Discs(np.stack(depths), np.stack(significances))
-
-
-def _ring_sums(plane: F32, radius: int) -> F64:
-    return disc_sums(plane, 2 * radius + 1) - disc_sums(plane, radius + 1)
 
 
 def _local_spread(z: F32, known: Mask) -> F32:
@@ -262,9 +261,11 @@ def scaled(motes: Motes, factor: float) -> F32:
     result = np.zeros_like(motes.template)
     for number, ((down, across), radius) in enumerate(zip(motes.centres, motes.radii, strict=True)):
         area = _square_around((down, across), np.ceil((radius + 3) * max(factor, 1.0)) + 1, result.shape)
-        own = np.where(motes.owners == number, motes.template, 0)
-        y, x = np.mgrid[area].astype(np.float32)
-        stamp = interpolated(own, (y - down) / factor + down, (x - across) / factor + across)
+        own = np.where(motes.owners[area] == number, motes.template[area], 0)
+        y, x = np.ogrid[area]
+        first_y, first_x = (each.start for each in area)
+        rows, columns = (y - down) / factor + down - first_y, (x - across) / factor + across - first_x
+        stamp = interpolated(own, *np.broadcast_arrays(rows, columns))
         result[area] += stamp / np.float32(factor**2)
     return result
 
