@@ -47,16 +47,17 @@ class CoolStep:
 
 @dataclass(frozen=True, slots=True)
 class TuneStep:
-    """A step that finds the exposure of the flats of one filter."""
+    """A step that finds the exposure of the flats of one filter, at one angle of the rotator if it turns."""
 
     filter: str | None
     readout: ReadoutSettings
     setpoint_c: float | None
+    rotator_deg: float | None = None
 
     @property
     def title(self) -> str:
         """Name of the step for the user."""
-        return f"tune flat {self.filter}" if self.filter else "tune flat"
+        return " ".join(["tune flat", *([self.filter] if self.filter else []), *angle_words(self.rotator_deg)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ class ShootStep:
         Exposure of darks; None if the camera (bias) or the tuner (flats, dark flats) determines the exposure.
     noise_target
         Noise at which the set ends; None if the set ends at its frame count.
+    rotator_deg
+        Rotator angle of flats and their dark flats, degrees; None leaves the rotator alone.
     """
 
     kind: FrameKind
@@ -80,6 +83,7 @@ class ShootStep:
     readout: ReadoutSettings
     setpoint_c: float | None
     noise_target: NoiseTarget | None = None
+    rotator_deg: float | None = None
 
     @property
     def title(self) -> str:
@@ -89,7 +93,7 @@ class ShootStep:
             parts.append(self.filter)
         if self.exposure_s is not None:
             parts.append(f"{self.exposure_s:g} s")
-        return " ".join(parts)
+        return " ".join([*parts, *angle_words(self.rotator_deg)])
 
     @property
     def without_count(self) -> "ShootStep":
@@ -99,7 +103,7 @@ class ShootStep:
     @property
     def tuning(self) -> TuneStep:
         """The step that finds this set's exposure, for flats and dark flats."""
-        return TuneStep(self.filter, self.readout, self.setpoint_c)
+        return TuneStep(self.filter, self.readout, self.setpoint_c, self.rotator_deg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,7 @@ class SkyStep:
     Attributes
     ----------
     flats
-        One or more sets that share their readout settings and setpoint.
+        One or more sets that share their readout settings, setpoint and rotator angle.
     dark_flats
         Number of dark-flat sets that follow.
     """
@@ -120,7 +124,8 @@ class SkyStep:
     @property
     def title(self) -> str:
         """Name of the step for the user."""
-        return " ".join(["sky flats", *(flat.filter for flat in self.flats if flat.filter)])
+        filters = (flat.filter for flat in self.flats if flat.filter)
+        return " ".join(["sky flats", *filters, *angle_words(self.rotator_deg)])
 
     @property
     def count(self) -> int:
@@ -136,6 +141,11 @@ class SkyStep:
     def setpoint_c(self) -> float | None:
         """Setpoint of all flats, degrees Celsius."""
         return self.flats[0].setpoint_c
+
+    @property
+    def rotator_deg(self) -> float | None:
+        """Rotator angle of all flats, degrees; None leaves the rotator alone."""
+        return self.flats[0].rotator_deg
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +173,11 @@ class WarmStep:
 
 
 Step = CoolStep | TuneStep | ShootStep | SkyStep | SkyMasterStep | WarmStep
+
+
+def angle_words(rotator_deg: float | None) -> list[str]:
+    """Return the words of a title for the rotator angle; empty without an angle."""
+    return [] if rotator_deg is None else [f"at {rotator_deg:g} deg"]
 
 
 def replace_setpoint(step: Step, from_c: float, to_c: float | None, *, moves_darks: bool = True) -> Step:

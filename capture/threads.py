@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import math
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,7 +25,10 @@ DISK_DEADLINE_S = 180.0
 """Longest time for work that reads or writes a few files. Linux resets a stalled disk within 30 s, several times."""
 
 LONG_WORK_S = 3600.0
-"""Longest time for work that reads many frames, such as combining a large set on a Raspberry Pi."""
+"""Longest time for work that reads many frames, such as combining a large set on a Raspberry Pi.
+
+Its thread counts as waiting for the disk while it uses no CPU time, so that `DISK_DEADLINE_S` applies to it as well.
+"""
 
 
 class DiskHangsError(NotDurableError):
@@ -90,17 +94,50 @@ def _call_each(calls: "SimpleQueue[Callable[[], None] | None]") -> None:
 
 @dataclass(slots=True, eq=False)
 class _Work:
-    """A piece of work that a thread is doing. Times are those of the event loop."""
+    """A piece of work that a thread is doing. Times are those of the event loop.
+
+    Attributes
+    ----------
+    moved_s
+        Time at which the work began or, for long work, at which it was last seen to have used CPU time.
+    """
 
     began_s: float
     deadline_s: float
+    moved_s: float
     is_overdue: bool = False
+    _thread: int | None = None
+    _cpu_ticks: int = 0
 
     def do(self, work: Callable[[], T]) -> T:
+        self._thread = threading.get_native_id()
         try:
             return work()
         finally:
             _under_way.discard(self)
+
+    def waiting_s(self, now_s: float) -> float:
+        """Return the seconds for which the work has waited for the disk."""
+        if self.deadline_s > DISK_DEADLINE_S and (ticks := _cpu_ticks(self._thread)) != self._cpu_ticks:
+            self.moved_s, self._cpu_ticks = now_s, ticks
+        return now_s - self.moved_s
+
+    def left_s(self, now_s: float) -> float:
+        """Return the seconds until the work is overdue, unless it goes on meanwhile."""
+        left_s = self.began_s + self.deadline_s - now_s
+        is_long = self.deadline_s > DISK_DEADLINE_S
+        return min(left_s, DISK_DEADLINE_S - self.waiting_s(now_s)) if is_long else left_s
+
+
+def _cpu_ticks(thread: int | None) -> int:
+    """Return the CPU time of a thread in ticks of the kernel (proc_pid_stat(5)); 0 if it is unknown."""
+    if thread is None:
+        return 0
+    try:
+        fields = Path(f"/proc/self/task/{thread}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 _under_way: set[_Work] = set()
@@ -108,9 +145,9 @@ _under_way: set[_Work] = set()
 
 
 def waiting_for_disk_s() -> float:
-    """Return the seconds for which the oldest work of `in_thread` has been running, or 0.0 if none is running."""
-    began_s = [each.began_s for each in tuple(_under_way) if each.deadline_s <= DISK_DEADLINE_S]
-    return asyncio.get_running_loop().time() - min(began_s) if began_s else 0.0
+    """Return the longest time for which work of `in_thread` or `in_thread_within` has waited; 0.0 if there is none."""
+    now_s = asyncio.get_running_loop().time()
+    return max((each.waiting_s(now_s) for each in tuple(_under_way)), default=0.0)
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -132,20 +169,22 @@ async def in_thread_within(deadline_s: float, work: Callable[P, T], *args: P.arg
     Raises
     ------
     DiskHangsError
-        See `in_thread`.
+        See `in_thread`. Work with a longer deadline than `DISK_DEADLINE_S` also counts as hanging if its thread has
+        used no CPU time for `DISK_DEADLINE_S`.
     """
     now_s = asyncio.get_running_loop().time()
     if overdue := [each for each in tuple(_under_way) if each.is_overdue]:
-        raise DiskHangsError(now_s - min(each.began_s for each in overdue))
-    mine = _Work(now_s, deadline_s)
+        raise DiskHangsError(now_s - min(each.moved_s for each in overdue))
+    mine = _Work(now_s, deadline_s, moved_s=now_s)
     _under_way.add(mine)
     task = asyncio.ensure_future(asyncio.to_thread(mine.do, partial(work, *args, **kwargs)))
     try:
-        return await _finished(task, deadline_s)
+        return await _finished(task, mine.left_s)
     except TimeoutError:
         if task.done():
             raise
-        raise DiskHangsError(deadline_s) from None
+        waited_s = mine.waiting_s(asyncio.get_running_loop().time())
+        raise DiskHangsError(min(waited_s, deadline_s)) from None
     finally:
         if not task.done():
             mine.is_overdue = True
@@ -162,25 +201,32 @@ async def to_its_end(work: Coroutine[Any, Any, T], name: str) -> T:
     return await _finished(asyncio.create_task(work, name=name))
 
 
-async def _finished(task: "asyncio.Future[T]", deadline_s: float | None = None) -> T:
+async def _finished(task: "asyncio.Future[T]", left_s: Callable[[float], float] = lambda _: math.inf) -> T:
     """Wait until a task ends, even if the caller is cancelled. Then return its result or raise the cancellation.
+
+    Parameters
+    ----------
+    task
+        The task.
+    left_s
+        Function that returns the seconds left for the task at a time of the loop.
 
     Raises
     ------
     TimeoutError
-        If the task has not ended within `deadline_s`, and the caller was not cancelled.
+        If no time is left, and the caller was not cancelled.
     """
     loop = asyncio.get_running_loop()
-    ends_s = None if deadline_s is None else loop.time() + deadline_s
     cancellation: asyncio.CancelledError | None = None
     while not task.done():
         try:
             # If the caller is cancelled, `await task` would also cancel the task, but `wait` leaves it running.
-            done, _ = await asyncio.wait([task], timeout=None if ends_s is None else max(0.0, ends_s - loop.time()))
+            timeout_s = left_s(loop.time())
+            done, _ = await asyncio.wait([task], timeout=None if timeout_s == math.inf else max(0.0, timeout_s))
         except asyncio.CancelledError as error:
             cancellation = error
         else:
-            if not done:
+            if not done and left_s(loop.time()) <= 0.0:
                 raise cancellation or TimeoutError
     if cancellation is None:
         return task.result()

@@ -17,6 +17,7 @@ from coldframe.config.tables.rig import (
     CameraSettings,
     CoverSettings,
     PanelSettings,
+    RotatorSettings,
     ServerSettings,
     WheelSettings,
 )
@@ -37,6 +38,9 @@ class Settings(Section):
     panel: PanelSettings | None = Field(default=None, description="The flat panel, if there is one.")
     cover: CoverSettings | None = Field(default=None, description="A cover that is not part of the panel, if any.")
     wheel: WheelSettings | None = Field(default=None, description="The filter wheel, if there is one.")
+    rotator: RotatorSettings | None = Field(
+        default=None, description="The rotator, if coldframe may turn it to the angles of the flats."
+    )
     cooling: CoolingSettings = Field(default_factory=CoolingSettings, description="Cooling down and warming up.")
     flats: FlatSettings = Field(default_factory=FlatSettings, description="Level and exposure of flats.")
     storage: StorageSettings = Field(default_factory=StorageSettings, description="Where files are stored.")
@@ -97,6 +101,7 @@ class Settings(Section):
             where = ("sets", position)
             if frame_set.kind in (FrameKind.FLAT, FrameKind.DARK_FLAT):
                 yield from self._filter_unfit(frame_set, where)
+                yield from self._angle_unfit(frame_set, where)
             if frame_set.kind is FrameKind.FLAT:
                 yield from self._flats_unfit(frame_set, where)
             if frame_set.kind is FrameKind.DARK_FLAT and not self._has_alike(frame_set, FrameKind.FLAT):
@@ -125,6 +130,14 @@ class Settings(Section):
         elif self.wheel.names is not None and frame_set.filter not in self.wheel.names:
             text = f'found "{frame_set.filter}"; allowed: {", ".join(self.wheel.names)} (wheel.names)'
             yield Contradiction((*where, "filter"), text)
+
+    def _angle_unfit(self, frame_set: FrameSet, where: tuple[str | int, ...]) -> Iterator[Contradiction]:
+        if frame_set.rotator_deg is not None and self.rotator is None:
+            text = f"found {frame_set.rotator_deg:g} without a rotator; allowed: with a [rotator] table"
+            yield Contradiction((*where, "rotator_deg"), text)
+        if frame_set.rotator_deg is None and any(each.rotator_deg is not None for each in self.sets):
+            text = f"missing; if one flat set has a rotator angle, each {frame_set.kind} set needs one"
+            yield Contradiction((*where, "rotator_deg"), text)
 
     def _flats_unfit(self, flat: FrameSet, where: tuple[str | int, ...]) -> Iterator[Contradiction]:
         if self.flats.source == "panel" and self.panel is None:
@@ -159,8 +172,8 @@ class Settings(Section):
         wanted = (kind, frame_set.filter, *self._conditions(frame_set))
         return any((each.kind, each.filter, *self._conditions(each)) == wanted for each in self.sets)
 
-    def _conditions(self, frame_set: FrameSet) -> tuple[ReadoutSettings, float | None]:
-        return frame_set.readout(self.camera), frame_set.setpoint(self.camera)
+    def _conditions(self, frame_set: FrameSet) -> tuple[ReadoutSettings, float | None, float | None]:
+        return frame_set.readout(self.camera), frame_set.setpoint(self.camera), frame_set.rotator_deg
 
 
 def _titled(frame_set: FrameSet) -> str:

@@ -5,27 +5,18 @@ import tomllib
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from coldframe.config.rig_part import Celsius, Fraction, NotNegative, Positive, RigPart
+from coldframe.config.simulated_dslr import DslrModel
 from coldframe.config.tables.mqtt_panel import Family
 from coldframe.errors import ColdframeError
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Celsius = Annotated[float, Field(ge=-100, le=80)]
 
 
 class RigFileError(ColdframeError, ValueError):
     """A rig file cannot be used; the message lists all its mistakes."""
-
-
-class RigPart(BaseModel):
-    """A table of a rig file: frozen, without unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class GainModel(RigPart):
@@ -261,6 +252,16 @@ class WheelModel(RigPart):
         return self
 
 
+class RotatorModel(RigPart):
+    """A rotator between telescope and camera, which turns the camera by `deg_per_s` degrees per second.
+
+    At angle 0, the shadows of vignetting and dust are those of a rig without a rotator.
+    """
+
+    deg_per_s: Positive = 10
+    found_deg: float = Field(0, ge=0, lt=360)
+
+
 class TimingModel(RigPart):
     """Durations of the camera's operations, in seconds."""
 
@@ -333,7 +334,7 @@ class TwilightModel(RigPart):
 
 
 class SimulatedRig(RigPart):
-    """A camera, a panel and possibly a wheel, as a rig file describes them.
+    """A camera, a panel and possibly a wheel and a rotator, as a rig file describes them.
 
     Attributes
     ----------
@@ -350,6 +351,8 @@ class SimulatedRig(RigPart):
         Electrons per second from the night sky while the cover is open.
     twilight
         Light of the twilight sky in addition; None in the middle of the night.
+    dslr
+        The camera's driver and files, if it is a DSLR; only over INDI.
     faults
         Faults that the drivers do not report.
     """
@@ -366,7 +369,9 @@ class SimulatedRig(RigPart):
     cooler: CoolerModel | None = None
     panel: PanelModel
     wheel: WheelModel | None = None
+    rotator: RotatorModel | None = None
     timing: TimingModel
+    dslr: DslrModel | None = None
     faults: FaultModel = FaultModel()
 
 

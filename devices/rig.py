@@ -7,8 +7,9 @@ from coldframe.devices.camera import Camera
 from coldframe.devices.connection import Connection
 from coldframe.devices.filter_wheel import FilterWheel
 from coldframe.devices.flat_panel import FlatPanel, PanelState
+from coldframe.devices.rotator import Rotator
 
-Device = Camera | FlatPanel | FilterWheel | Auxiliary
+Device = Camera | FlatPanel | FilterWheel | Rotator | Auxiliary
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class Rig:
     ----------
     cover
         A cover that is not part of the panel.
+    rotator
+        The rotator, if coldframe may turn it.
     """
 
     camera: Camera
@@ -27,6 +30,7 @@ class Rig:
     connection: Connection | None = None
     auxiliaries: tuple[Auxiliary, ...] = ()
     cover: FlatPanel | None = None
+    rotator: Rotator | None = None
 
     async def connect(self) -> None:
         """Connect all devices.
@@ -42,7 +46,7 @@ class Rig:
     @property
     def devices(self) -> tuple[Device, ...]:
         """All devices of the rig."""
-        parts = (self.camera, self.panel, self.cover, self.wheel, *self.auxiliaries)
+        parts = (self.camera, self.panel, self.cover, self.wheel, self.rotator, *self.auxiliaries)
         return tuple(device for device in parts if device is not None)
 
     @property

@@ -24,7 +24,8 @@ from rich.console import Console
 
 from coldframe.calibration.files.frame_file import read_pixels
 from coldframe.calibration.measuring.statistics import measure, preview
-from coldframe.capture.events.kinds import Event, ExposureStarted, FlatTested, FrameShown, NightStarted
+from coldframe.capture.events.kinds import Event, ExposureStarted, FlatTested, NightStarted
+from coldframe.capture.events.previews import FrameShown, preview_event
 from coldframe.capture.monitoring.dashboard.controls import Controls, View
 from coldframe.capture.monitoring.dashboard.layout import render
 from coldframe.capture.monitoring.progress.state import DashboardState
@@ -32,12 +33,12 @@ from coldframe.capture.monitoring.report import charts
 from coldframe.capture.monitoring.report.contents import NightReport
 from coldframe.capture.monitoring.report.gathering import gather
 from coldframe.capture.monitoring.report.making import PAGE
+from coldframe.capture.monitoring.report.page import style
 from coldframe.capture.monitoring.report.runs import JOURNAL
 from coldframe.capture.storage.journal_reader import read_journal
 from coldframe.capture.storage.night_folder import newest_night
 
 PICTURES = Path(__file__).parent / "pictures"
-STYLE = Path(__file__).parents[1] / "capture" / "monitoring" / "report" / "page.css"
 
 HOME = "/home/astro/coldframe"
 """Storage folder shown in the pictures, so that they do not depend on who makes them."""
@@ -48,6 +49,9 @@ SHOWN_STEP, SHOWN_FRAME = "flat Ha", 12
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 REPORT_SIZE = (1180, 900)
 """Size of the screenshot of the report, pixels."""
+
+PHONE_SIZE = (390, 844)
+"""Size of the screenshots of the page for browsers, pixels."""
 
 SCREENSHOT_DEADLINE_S = 120
 
@@ -145,7 +149,7 @@ def last_picture(state: DashboardState, night: Path, folder: Path) -> FrameShown
         path = night / Path(state.frame.path).relative_to(folder)
     pixels = read_pixels(path)
     at = state.latest[-1].at
-    return FrameShown(at, state.step.planned.title, preview(pixels), measure(pixels).histogram128())
+    return preview_event(at, state.step.planned.title, preview(pixels), measure(pixels))
 
 
 def dashboard_svg(state: DashboardState, moment: Moment, at: datetime) -> str:
@@ -199,25 +203,36 @@ def draw_charts(report: NightReport) -> Iterator[tuple[str, str]]:
 
 def standalone(chart: Markup) -> str:
     """Return a chart with the page's light colours and a background."""
-    css = STYLE.read_text("utf-8")
+    css = str(style())
     light = LIGHT.search(css)
     assert light is not None
     colours = dict(re.findall(r"(--\w+): ([^;]+);", light[1]))
-    style = COLOUR.sub(lambda named: colours[named[1]], "\n".join(CHART_STYLE.findall(css)).replace("svg ", ""))
+    rules = COLOUR.sub(lambda named: colours[named[1]], "\n".join(CHART_STYLE.findall(css)).replace("svg ", ""))
     opening, rest = str(chart).split(">", 1)
     opening = opening.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" ')
     paper = f'<rect width="100%" height="100%" rx="6" fill="{colours["--card"]}"/>'
-    return f"{opening}><style>\n{style.replace('font-family: inherit;', '')}\n</style>{paper}{rest}\n"
+    return f"{opening}><style>\n{rules.replace('font-family: inherit;', '')}\n</style>{paper}{rest}\n"
 
 
-def photograph_report(page: Path, picture: Path) -> None:
+def photograph_phone(storage: Path) -> None:
+    """Take screenshots of the page for browsers, in the size of a phone, in its dark and in its red colours."""
+    command = [sys.executable, "-m", "coldframe", "serve", "--folder", str(storage), "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:
+        assert serving.stdout is not None
+        url = serving.stdout.readline().split()[-1]
+        for theme in ("dark", "red"):
+            photograph(f"{url}?theme={theme}", PICTURES / f"serve-{theme}.png", PHONE_SIZE)
+        serving.terminate()
+
+
+def photograph(url: str, picture: Path, size: tuple[int, int]) -> None:
     """Take a screenshot of a page with Chromium; keep the old picture if it is not installed."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         print(f"{picture.name}: kept, because none of {', '.join(BROWSERS)} is installed", file=sys.stderr)
         return
     with tempfile.TemporaryDirectory() as profile:
-        width, height = REPORT_SIZE
+        width, height = size
         command = [
             browser,
             "--headless",
@@ -228,7 +243,8 @@ def photograph_report(page: Path, picture: Path) -> None:
             f"--user-data-dir={profile}",
             f"--window-size={width},{height}",
             f"--screenshot={picture}",
-            page.resolve().as_uri(),
+            "--timeout=5000",  # the page for browsers never finishes loading, because its events go on
+            url,
         ]
         if os.geteuid() == 0:  # Chromium's sandbox refuses root
             command.insert(1, "--no-sandbox")
@@ -250,7 +266,8 @@ def make_pictures(night: Path) -> None:
     events = tuple(read_journal(night / JOURNAL))
     for name, svg in (*draw_dashboards(events, night), *draw_charts(gather(events))):
         (PICTURES / name).write_text(svg, encoding="utf-8")
-    photograph_report(night / PAGE, PICTURES / "report.png")
+    photograph((night / PAGE).resolve().as_uri(), PICTURES / "report.png", REPORT_SIZE)
+    photograph_phone(night.parent)
     for picture in sorted(PICTURES.iterdir()):
         print(f"{picture}: {picture.stat().st_size:,} bytes")
 

@@ -11,6 +11,7 @@ TELESCOPE_NAME = "Coldframe Telescope"
 CAMERA_NAME = "Coldframe Camera"
 PANEL_NAME = "Coldframe Flat Panel"
 WHEEL_NAME = "Coldframe Filter Wheel"
+ROTATOR_NAME = "Coldframe Rotator"
 
 IMAGE_TYPES = {
     FrameKind.BIAS: "Bias Frame",
@@ -54,6 +55,8 @@ def driver_cards(
         cards["GAIN"] = shot.gain
     if rig.wheel and shot.filter_slot is not None:
         cards["FILTER"] = rig.wheel.filters[shot.filter_slot].name
+    if shot.rotator_deg is not None:
+        cards["ROTATANG"] = round(shot.rotator_deg, 3)
     if sensor.cfa_pattern and shot.binning == 1:
         cards |= {"XBAYROFF": 0, "YBAYROFF": 0, "BAYERPAT": sensor.cfa_pattern}
     if sensor.overscan_columns and shot.binning == 1:

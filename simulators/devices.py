@@ -10,7 +10,7 @@ from coldframe.devices.camera import CameraFeatures, Frame, Limits, Thermals
 from coldframe.devices.errors import DeviceError, DeviceLostError, NotSupportedError, SettingRefusedError
 from coldframe.devices.flat_panel import PanelState
 from coldframe.devices.rig import Rig
-from coldframe.simulators.cards import CAMERA_NAME, PANEL_NAME, WHEEL_NAME, driver_cards
+from coldframe.simulators.cards import CAMERA_NAME, PANEL_NAME, ROTATOR_NAME, WHEEL_NAME, driver_cards
 from coldframe.simulators.optics import Telescope
 
 CLOCK_RESOLUTION_S = 0.001
@@ -36,6 +36,7 @@ def rig_of(telescope: Telescope, now: Callable[[], datetime]) -> Rig:
         camera=SimulatedCamera(telescope, now),
         panel=SimulatedFlatPanel(telescope),
         wheel=SimulatedFilterWheel(telescope) if telescope.wheel else None,
+        rotator=SimulatedRotator(telescope) if telescope.rotator else None,
     )
 
 
@@ -377,6 +378,51 @@ class SimulatedFilterWheel:
                 self.name, f"has no filter {name!r}", f"It has the filters {', '.join(self.filters)}."
             )
         await _sleep_until(self._wheel.turn_to(self.filters.index(name), _time_s()))
+
+
+class SimulatedRotator:
+    """The rotator of a telescope, which is always connected and obeys no other client. Implements `Rotator`."""
+
+    is_ready = True
+    limits_deg = Limits(0, 360)
+
+    def __init__(self, telescope: Telescope) -> None:
+        assert telescope.rotator is not None
+        self._rotator = telescope.rotator
+        self.commanded_deg: float | None = None
+        self.found_deg: float | None = telescope.rotator.target_deg
+
+    @property
+    def name(self) -> str:
+        """The device's name."""
+        return ROTATOR_NAME
+
+    @property
+    def angle_deg(self) -> float | None:
+        """The present angle; None while the rotator turns."""
+        return None if self._rotator.is_turning(_time_s()) else self._rotator.target_deg
+
+    def found_at(self, angle_deg: float) -> None:
+        """Replace the angle to which `restore` turns back."""
+        self.found_deg = angle_deg
+
+    async def ensure_ready(self) -> None:
+        """Do nothing, because the device is always connected."""
+
+    async def connect(self) -> None:
+        """Do nothing, because the device is always connected."""
+
+    async def turn_to(self, angle_deg: float) -> None:
+        """Turn the rotator to an angle, and wait until it is there."""
+        self.commanded_deg = None
+        await _sleep_until(self._rotator.turn_to(angle_deg, _time_s()))
+        self.commanded_deg = angle_deg
+
+    async def restore(self) -> None:
+        """Turn the rotator back to the angle before the first command."""
+        if self.found_deg is not None:
+            await self.turn_to(self.found_deg)
+        self.commanded_deg = self.found_deg = None
 
 
 def _time_s() -> float:

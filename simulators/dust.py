@@ -45,6 +45,13 @@ def _soft_disc(distance: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(0.5 * (1 - np.tanh((distance - 1) / np.float32(0.08))), np.float32)
 
 
+def turned_about(middle: tuple[float, float], place: tuple[float, float], angle_deg: float) -> tuple[float, float]:
+    """Return a place (row, column) after a turn about the middle, clockwise as displayed with the first row on top."""
+    rows, columns = place[0] - middle[0], place[1] - middle[1]
+    sine, cosine = np.sin(np.deg2rad(angle_deg)), np.cos(np.deg2rad(angle_deg))
+    return float(middle[0] + cosine * rows + sine * columns), float(middle[1] - sine * rows + cosine * columns)
+
+
 def scatter_motes(
     random: np.random.Generator, count: int, shape: tuple[int, int], diameter: tuple[float, float]
 ) -> list[Mote]:

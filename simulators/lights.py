@@ -16,13 +16,13 @@ from coldframe.simulators.cards import driver_cards
 from coldframe.simulators.sensor import Exposure, Sensor
 
 FRAMES = 3
-"""Number of lights per filter."""
+"""Number of lights per flat set."""
 
 
 def write_lights(folder: Path, rig: SimulatedRig, night: Settings, ended_at: datetime) -> list[Path]:
     """Write lights that need the sets of an example night, and return their paths.
 
-    For each filter of the night's flat sets, write `FRAMES` lights of a uniform sky. The filters cycle through the
+    For each of the night's flat sets, write `FRAMES` lights of a uniform sky. The sets cycle through the
     exposures of the night's dark sets.
 
     Parameters
@@ -59,21 +59,29 @@ def write_lights(folder: Path, rig: SimulatedRig, night: Settings, ended_at: dat
 
 def _shots(rig: SimulatedRig, night: Settings) -> Iterator[Exposure]:
     camera, names = night.camera, [each.name for each in rig.wheel.filters] if rig.wheel else []
-    filters = [each.filter for each in night.sets if each.kind is FrameKind.FLAT]
+    flats = [each for each in night.sets if each.kind is FrameKind.FLAT]
     exposures = cycle(_dark_exposures(night.sets))
     numbers = count(1)
-    for name in filters:
-        exposure_s = next(exposures)
+    for flat in flats:
+        name, exposure_s = flat.filter, next(exposures)
         for _ in range(FRAMES):
             yield Exposure(
                 number=next(numbers),
                 exposure_s=exposure_s,
                 light_e_per_s=rig.sky_e_per_s,
                 filter_slot=names.index(name) if name in names else None,
+                rotator_deg=_angle_deg(rig, flat),
                 sensor_c=rig.ambient_c if camera.setpoint_c is None else camera.setpoint_c,
                 gain=camera.gain or 0,
                 offset=camera.offset or 0,
             )
+
+
+def _angle_deg(rig: SimulatedRig, flat: FrameSet) -> float | None:
+    """Return the rotator angle of lights that need the given flats; None without a rotator."""
+    if rig.rotator is None:
+        return None
+    return rig.rotator.found_deg if flat.rotator_deg is None else flat.rotator_deg
 
 
 def _dark_exposures(sets: tuple[FrameSet, ...]) -> list[float]:

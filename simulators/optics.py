@@ -11,6 +11,7 @@ from coldframe.devices.flat_panel import CoverState
 from coldframe.simulators.cooler import Cooler, ambient_c
 from coldframe.simulators.faulty_light import Flicker, Leak, leak_e_per_s
 from coldframe.simulators.panel import Panel
+from coldframe.simulators.rotator import Rotator
 from coldframe.simulators.sensor import Exposure, Sensor
 from coldframe.simulators.sky import SkyField, twilight_e_per_s
 from coldframe.simulators.wheel import Wheel
@@ -33,6 +34,7 @@ class Telescope:
         self.cooler = Cooler(rig, rig.cooler, started_s) if rig.cooler else None
         self.panel = Panel(rig.panel, is_dead=rig.faults.panel_dead)
         self.wheel = Wheel(rig.wheel, is_stuck=rig.faults.wheel_stuck) if rig.wheel else None
+        self.rotator = Rotator(rig.rotator) if rig.rotator else None
         self._started_s = started_s
         self._exposures = rig.frames_before
 
@@ -87,6 +89,7 @@ class Telescope:
             exposure_s=exposure_s,
             light_e_per_s=0.0 if shutter_stays_closed else self.light_e_per_s(now_s, exposure_s),
             filter_slot=self.wheel.in_beam if self.wheel else None,
+            rotator_deg=self.rotator.angle_deg(now_s) if self.rotator else None,
             sensor_c=self.sensor_c(now_s),
             gain=gain,
             offset=offset,

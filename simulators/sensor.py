@@ -6,14 +6,14 @@ drawn from a normal distribution with the Poisson variance. Shot noise and read 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.config.simulated_rig import SensorModel
-from coldframe.simulators.dust import Mote, scatter_motes
+from coldframe.simulators.dust import Mote, scatter_motes, turned_about
 from coldframe.simulators.faulty_light import Flicker, Leak
 from coldframe.simulators.sky import SkyField
 
@@ -57,6 +57,9 @@ class Exposure:
         Stray light on the sensor; None if there is none.
     sky
         Stars and the gradient of the twilight sky; None if the sky is not visible.
+    rotator_deg
+        Angle of the rotator, by which the vignetting and the dust of the telescope are turned about the middle of the
+        sensor; None without a rotator. The dust on the filters and on the sensor's window turns with the camera.
     """
 
     number: int
@@ -71,6 +74,7 @@ class Exposure:
     flicker: Flicker | None = None
     leak: Leak | None = None
     sky: SkyField | None = None
+    rotator_deg: float | None = None
 
 
 class Sensor:
@@ -87,7 +91,8 @@ class Sensor:
     def __init__(self, model: SensorModel, seed: int) -> None:
         self.model = model
         self._seed = seed
-        self._flat: tuple[int, Map] | None = None
+        self._flat: tuple[tuple[int, float | None], Map] | None = None
+        self._bare: tuple[float | None, Map] | None = None
 
     def e_per_adu(self, gain: float) -> float:
         """Return the electrons per converter step at the given gain setting."""
@@ -129,24 +134,26 @@ class Sensor:
         across[:, self.model.active_width :] = 0
         return np.float32(self.model.glow_e_per_s) * np.exp(-((rows / np.float32(0.35)) ** 2)), across
 
-    def flat_response(self, filter_slot: int | None) -> Map:
+    def flat_response(self, filter_slot: int | None, rotator_deg: float | None = None) -> Map:
         """Return the response of every pixel to uniform light through a filter, relative to a clear pixel on the axis.
 
         Parameters
         ----------
         filter_slot
             Slot of the filter in the beam. The dust of each filter is different.
+        rotator_deg
+            Angle of the rotator; None without a rotator. A telescope with a rotator has dust of its own.
 
         Returns
         -------
         float32, shape (height, width); 0 in the overscan. Calls share the array, so do not write to it.
         """
         slot = 0 if filter_slot is None else filter_slot
-        if self._flat is None or self._flat[0] != slot:
-            flat = self._bare_flat.copy()
+        if self._flat is None or self._flat[0] != (slot, rotator_deg):
+            flat = self._bare_flat(rotator_deg).copy()
             for mote in self._motes("filter", slot, diameter_px=(0.05, 0.09)):
                 mote.shade(flat[:, : self.model.active_width])
-            self._flat = slot, flat
+            self._flat = (slot, rotator_deg), flat
         return self._flat[1]
 
     def render(self, shot: Exposure) -> NDArray[np.uint16]:
@@ -197,15 +204,17 @@ class Sensor:
             down, across = self.glow_e_per_s
             electrons += (down[band] * np.float32(shot.exposure_s)) * across
         if shot.light_e_per_s:
-            flat = self.flat_response(shot.filter_slot)[band]
-            electrons += flat * self._lit_e(shot, band)
+            electrons += self._response(shot, band) * self._lit_e(shot, band)
         if shot.leak:
             leak = shot.leak.light(self._shape, band) * np.float32(shot.exposure_s)
-            electrons += self.flat_response(shot.filter_slot)[band] * leak
+            electrons += self._response(shot, band) * leak
         if shot.sky:
             uneven = shot.sky.light(self._shape, band) * np.float32(shot.exposure_s)
-            electrons += self.flat_response(shot.filter_slot)[band] * uneven
+            electrons += self._response(shot, band) * uneven
         return electrons
+
+    def _response(self, shot: Exposure, band: slice) -> Map:
+        return self.flat_response(shot.filter_slot, shot.rotator_deg)[band]
 
     def _lit_e(self, shot: Exposure, band: slice) -> Map | np.float32:
         if shot.flicker:
@@ -230,27 +239,45 @@ class Sensor:
             added = np.rint(charge_e / self.e_per_adu(shot.gain)) * model.file_scale
             frame[rows, columns] = np.minimum(frame[rows, columns] + added, model.saturation_adu)
 
-    @cached_property
-    def _bare_flat(self) -> Map:
+    def _bare_flat(self, rotator_deg: float | None) -> Map:
+        """Return the response without the dust of the filter."""
+        if self._bare is None or self._bare[0] != rotator_deg:
+            self._bare = rotator_deg, self._new_bare_flat(rotator_deg)
+        return self._bare[1]
+
+    def _new_bare_flat(self, rotator_deg: float | None) -> Map:
         model = self.model
         flat = self._random("prnu").standard_normal(self._shape, dtype=np.float32)
         flat *= np.float32(model.prnu)
         flat += 1
         for band in self._bands():
             # The square of the distance approximates the combined effect of natural vignetting and baffles.
-            flat[band] *= 1 - np.float32(model.vignetting) * self._axis_distance(band) ** 2
+            flat[band] *= 1 - np.float32(model.vignetting) * self._axis_distance(band, rotator_deg or 0.0) ** 2
         for row, column, colour in self._cfa_sites():
             flat[row::2, column::2] *= np.float32(CFA_RESPONSE[colour])
         for mote in self._motes("window", 0, diameter_px=(0.012, 0.03)):
             mote.shade(flat[:, : model.active_width])
+        if rotator_deg is not None:
+            for mote in self._motes("telescope", 0, diameter_px=(0.1, 0.16)):
+                self._turned(mote, rotator_deg).shade(flat[:, : model.active_width])
         flat[:, model.active_width :] = 0
         return flat
 
-    def _axis_distance(self, band: slice) -> Map:
+    def _turned(self, mote: Mote, angle_deg: float) -> Mote:
+        row, column = turned_about(self._middle, (mote.row, mote.column), angle_deg)
+        return replace(mote, row=row, column=column)
+
+    @property
+    def _middle(self) -> tuple[float, float]:
+        return self.model.height / 2, self.model.active_width / 2
+
+    def _axis_distance(self, band: slice, rotator_deg: float = 0.0) -> Map:
         """Return the distance from the optical axis, about 1 in the corners. The axis is slightly off centre."""
         model = self.model
-        rows = np.arange(band.start, band.stop, dtype=np.float32)[:, None] - np.float32(0.485 * model.height)
-        columns = np.arange(model.width, dtype=np.float32)[None, :] - np.float32(0.51 * model.active_width)
+        axis = 0.485 * model.height, 0.51 * model.active_width
+        row, column = turned_about(self._middle, axis, rotator_deg) if rotator_deg else axis
+        rows = np.arange(band.start, band.stop, dtype=np.float32)[:, None] - np.float32(row)
+        columns = np.arange(model.width, dtype=np.float32)[None, :] - np.float32(column)
         half_diagonal = np.float32(0.52 * np.hypot(model.height, model.active_width))
         return np.asarray(np.sqrt(rows**2 + columns**2) / half_diagonal)
 

@@ -11,8 +11,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("capture", "calibration", "devices", "simulators", "config")
+OWN_FOLDERS = ("coldframe/api", "coldframe/cli", "coldframe/operations")
+"""Folders that are not links."""
+
 PACKAGES = sorted(
-    door.parent for folder in (*FOLDERS, "coldframe/cli", "benchmarks") for door in (ROOT / folder).rglob("__init__.py")
+    door.parent for folder in (*FOLDERS, *OWN_FOLDERS, "benchmarks") for door in (ROOT / folder).rglob("__init__.py")
 )
 
 MOST_MODULES = 16
@@ -82,7 +85,12 @@ def test_the_wheel_contains_the_package_and_nothing_else(tmp_path: Path) -> None
         "config/coldframe.service",
         "config/coldframe-alarm@.service",
         "config/coldframe-listen.service",
+        "config/coldframe-serve.service",
         "capture/monitoring/report/page.html.jinja",
+        "capture/monitoring/report/chart.css",
+        "capture/monitoring/web/page.html.jinja",
+        "capture/monitoring/web/page.css",
+        "capture/monitoring/web/page.js",
         "cli/diagnosing/page.html.jinja",
         "cli/bisecting/page.html.jinja",
         "py.typed",

@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from coldframe import __version__
 from coldframe.calibration.files.cards import Card, GarbledValue, HeaderValue, ascii_text
 from coldframe.calibration.files.frame_file import STRUCTURAL
 from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.version import __version__
 
 RAW_TYPES = {
     FrameKind.BIAS: "Bias Frame",
@@ -32,7 +32,16 @@ ROLES = {
 DRIVERS_WORDS = {"INSTRUME": "CFCAMERA", "FILTER": "CFFILTER", "TELESCOP": "CFTELESC", "FOCALLEN": "CFFOCLEN"}
 """Keywords that may take over the lights' words, and the keywords that then keep the rig's own words."""
 
-_COMMENTS = {kept: f"the rig's own {keyword}" for keyword, kept in DRIVERS_WORDS.items()}
+ROTATOR_ANGLE = "ROTATANG"
+"""Angle of the rotator, degrees, as INDI's cameras write it from ABS_ROTATOR_ANGLE."""
+
+ANGLE_OF_SET = "CFROTANG"
+"""Rotator angle of a flat's set, degrees. The angle of each frame in ROTATANG differs from it by the tolerance."""
+
+_COMMENTS = {kept: f"the rig's own {keyword}" for keyword, kept in DRIVERS_WORDS.items()} | {
+    ROTATOR_ANGLE: "[deg] rotator angle",
+    ANGLE_OF_SET: "[deg] rotator angle of the set",
+}
 _KEPT_KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
 
 
@@ -131,7 +140,18 @@ def other_cards(ours: list[Card], header: Mapping[str, HeaderValue]) -> list[Car
 def in_drivers_words(header: Mapping[str, HeaderValue]) -> dict[str, HeaderValue]:
     """Return a header with the rig's own words in place of those that were taken over from the lights."""
     own = {keyword: header[kept] for keyword, kept in DRIVERS_WORDS.items() if kept in header}
-    return {keyword: value for keyword, value in header.items() if keyword not in _COMMENTS} | own
+    return {keyword: value for keyword, value in header.items() if keyword not in DRIVERS_WORDS.values()} | own
+
+
+def angle_of_set_deg(header: Mapping[str, HeaderValue]) -> float | None:
+    """Return the rotator angle of a flat's set, or the angle of the frame if its set has none; None if unknown."""
+    return next((deg for key in (ANGLE_OF_SET, ROTATOR_ANGLE) if (deg := _number(header.get(key))) is not None), None)
+
+
+def _number(value: HeaderValue | None) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
 
 
 def _in_lights_words(card: Card, header: Mapping[str, HeaderValue]) -> Card | None:

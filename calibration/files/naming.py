@@ -3,6 +3,7 @@
 import re
 
 from coldframe.calibration.files.cards import ascii_text
+from coldframe.config.angles import within_a_turn
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.+-]+")
@@ -14,6 +15,9 @@ def settings_text(
     exposure_s: float | None,
     temperature_c: float | None,
     filter_name: str | None,
+    *,
+    is_iso: bool = False,
+    rotator_deg: float | None = None,
 ) -> str:
     """Return the settings that distinguish a set of frames, as part of a file name: G100_O50_-10C_300s_1x1.
 
@@ -23,18 +27,34 @@ def settings_text(
         Kind, settings, exposure and filter of the frames.
     temperature_c
         Setpoint or, without a cooler, the sensor temperature, degrees Celsius; None if unknown.
+    is_iso
+        True if the gain is the ISO value of a DSLR, which is then named ISO800.
+    rotator_deg
+        Rotator angle of flats; None if unknown.
     """
     exposed = kind in (FrameKind.DARK, FrameKind.DARK_FLAT)
     parts = [
-        None if settings.gain is None else f"G{settings.gain:g}",
+        None if settings.gain is None else f"{'ISO' if is_iso else 'G'}{settings.gain:g}",
         None if settings.offset is None else f"O{settings.offset:g}",
         None if temperature_c is None else f"{round(temperature_c, 1) + 0.0:g}C",
         f"{_decimal(exposure_s)}s" if exposed and exposure_s is not None else None,
         f"{settings.binning}x{settings.binning}",
         settings.readout_mode,
+        angle_text(rotator_deg) if kind is FrameKind.FLAT and rotator_deg is not None else None,
         filter_name if kind in (FrameKind.FLAT, FrameKind.DARK_FLAT) else None,
     ]
     return "_".join(name_part(part) for part in parts if part)
+
+
+def flat_ending(filter_name: str | None, rotator_deg: float | None) -> str:
+    """Return the last parts of the names of flats and their folders, by filter and angle; empty without both."""
+    angle = [] if rotator_deg is None else [angle_text(rotator_deg)]
+    return "".join(f"_{part}" for part in (*angle, *([name_part(filter_name)] if filter_name else [])))
+
+
+def angle_text(angle_deg: float) -> str:
+    """Return a rotator angle as part of a file name, such as 12.3deg."""
+    return f"{within_a_turn(angle_deg, digits=1):g}deg"
 
 
 def name_part(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from coldframe.calibration.frames.names import comparable, is_same_camera
 from coldframe.calibration.frames.setup import SAME_EXPOSURE, SAME_EXPOSURE_S, FrameSetup
+from coldframe.config.angles import degrees_apart
 from coldframe.config.frames import FrameKind
 
 DAY_S = 86_400
@@ -215,7 +216,7 @@ def focus(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Diff
 def rotation(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
     """Compare the rotator angle."""
     ours, theirs = light.train.rotation_deg, master.train.rotation_deg
-    turned = None if ours is None or theirs is None else abs((ours - theirs + 180) % 360 - 180)
+    turned = None if ours is None or theirs is None else degrees_apart(ours, theirs)
     return _within("rotator angle", " deg", turned, tolerances.rotation_deg, ours, theirs)
 
 

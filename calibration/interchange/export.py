@@ -1,7 +1,7 @@
 """The files of an export: links, copies, and conversions for programs that cannot read masters of 32-bit floats."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +50,14 @@ class Exported:
         Files that existed with a different content, and were kept, with the file that would be written there.
     left_out
         Masters and raw frames that cannot be read, with the reason.
+    outdated_readme
+        The README of an earlier export with a different text, which was kept; None if there is none.
     """
 
     made: list[Path] = field(default_factory=list)
     differing: list[tuple[Path, Path]] = field(default_factory=list)
     left_out: list[tuple[Path, str]] = field(default_factory=list)
+    outdated_readme: Path | None = None
 
 
 def export(plan: Plan, program: str, folder: Path) -> Exported:
@@ -83,10 +86,12 @@ def export(plan: Plan, program: str, folder: Path) -> Exported:
             exported.left_out.append((placed.source, str(error)))
         except OSError as error:  # the source can be neither linked nor copied
             exported.left_out.append((placed.source, error.strerror or str(error)))
-    readme = folder / README
-    if exported.made and not readme.exists():
-        write_durably(readme, [note(program).encode()])
-    return exported
+    readme, text = folder / README, note(program).encode()
+    if not _exists(readme):
+        if exported.made:
+            write_durably(readme, [text])
+        return exported
+    return exported if _consists_of(readme, [text]) else replace(exported, outdated_readme=readme)
 
 
 def _exists(path: Path) -> bool:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from coldframe.calibration.files.image_file import PLAIN_SUFFIXES
 from coldframe.calibration.files.naming import name_part, settings_text
 from coldframe.calibration.frames.matching import best_master, superseded
 from coldframe.calibration.frames.setup import FrameSetup
+from coldframe.calibration.interchange.raw_sets import RawFrame, Sets, degrees, with_angles
 from coldframe.calibration.lights.recipe import LightRecipe
 from coldframe.config.frames import FrameKind
 
@@ -44,47 +44,6 @@ class Placed:
     form: Form = Form.AS_IT_IS
 
 
-@dataclass(frozen=True, slots=True)
-class RawFrame:
-    """A raw frame.
-
-    Attributes
-    ----------
-    path
-        The file.
-    setup
-        Its setup.
-    night
-        Name of its night, because the names of frames repeat from night to night; empty if it has none.
-    """
-
-    path: Path
-    setup: FrameSetup
-    night: str = ""
-
-    @property
-    def name(self) -> str:
-        """The name of the exported frame: flat_L_0001_2026-11-22.fits."""
-        if not self.night:
-            return self.path.name
-        stem, suffix = self.path.stem, self.path.suffix
-        if Path(stem).suffix.lower() in PLAIN_SUFFIXES:  # .fits.gz and .fits.fz
-            stem, suffix = Path(stem).stem, Path(stem).suffix + suffix
-        return f"{stem}_{name_part(self.night)}{suffix}"
-
-
-@dataclass(frozen=True, slots=True)
-class RawSet:
-    """Raw frames of one kind and setting."""
-
-    frames: tuple[RawFrame, ...]
-
-    @property
-    def setup(self) -> FrameSetup:
-        """The setup of the first frame."""
-        return self.frames[0].setup
-
-
 @dataclass(slots=True)
 class Plan:
     """All files of an export by their new paths, and the files that it leaves out, each with the reason."""
@@ -109,13 +68,16 @@ class Plan:
         return tuple(self.placed.values())
 
 
-Sets = Mapping[Path, RawSet]
-"""Sets of raw frames by their first frame."""
-
 _SIRIL_NAMES = {
     FrameKind.BIAS: "bias_stacked.fit",
     FrameKind.DARK: "dark_stacked.fit",
     FrameKind.FLAT: "pp_flat_stacked.fit",
+}
+_SIRIL_UNUSED_MASTERS = {
+    FrameKind.BIAS: "no master dark has its settings, and a working folder needs darks",
+    FrameKind.DARK: "no master flat fits it, or other darks fit them better",
+    FrameKind.FLAT: "no master dark has its settings, and a working folder needs darks",
+    FrameKind.DARK_FLAT: "Siril does not need it, because the master flats are calibrated already",
 }
 _SIRIL_UNUSED = {
     FrameKind.BIAS: "no raw darks have its settings, and a working folder needs darks",
@@ -135,23 +97,6 @@ _ASIAIR_WORDS = {
     FrameKind.FLAT: "Flat",
     FrameKind.DARK_FLAT: "Dark",
 }
-
-
-def raw_sets(frames: Mapping[Path, FrameSetup], nights: Mapping[Path, str] | None = None) -> Sets:
-    """Return the sets of bias frames, darks, flats and dark flats among raw frames, by the first frame of each.
-
-    Parameters
-    ----------
-    frames
-        Setups of the raw frames, by path.
-    nights
-        Names of the frames' nights, by path, which become part of the new names.
-    """
-    found: dict[tuple[object, ...], list[RawFrame]] = {}
-    for path, setup in sorted(frames.items()):
-        if setup.kind in _FOLDERS:
-            found.setdefault(_set_key(setup), []).append(RawFrame(path, setup, (nights or {}).get(path, "")))
-    return {members[0].path: RawSet(tuple(members)) for members in found.values()}
 
 
 def arrange(program: str, masters: Mapping[Path, FrameSetup], raws: Sets) -> Plan:
@@ -178,7 +123,7 @@ def arrange(program: str, masters: Mapping[Path, FrameSetup], raws: Sets) -> Pla
             plan.leave_out(path, reason)
         else:
             wanted[path] = master
-    LAYOUTS[program](plan, wanted, raws)
+    LAYOUTS[program](plan, *with_angles(wanted, raws))
     return plan
 
 
@@ -203,11 +148,16 @@ def _siril(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
 
     Raw frames get working folders of their own, because the scripts write to `masters/`.
     """
+    used: set[Path] = set()
     for folder, recipe in _sessions(masters):
         chosen = {FrameKind.BIAS: recipe.bias, FrameKind.DARK: recipe.dark, FrameKind.FLAT: recipe.flat}
         for kind, path in chosen.items():
             if path is not None:
+                used.add(path)
                 plan.place(path, Path(folder, "masters", _SIRIL_NAMES[kind]))
+    for path, master in masters.items():
+        if path not in used:
+            plan.leave_out(path, _SIRIL_UNUSED_MASTERS[_kind(master)])
     _siril_raw(plan, raws)
 
 
@@ -259,11 +209,11 @@ def _wbpp_setting(frame: FrameSetup) -> str:
 
     A keyword in a path begins after a character that is neither letter nor digit, and its value ends at an underscore.
     """
-    readout, degrees = frame.readout, _degrees(frame)
+    readout, temperature_c = frame.readout, degrees(frame)
     parts = [
         None if readout.gain is None else f"GAIN_{readout.gain:g}",
         None if readout.offset is None else f"OFFSET_{readout.offset:g}",
-        None if degrees is None else f"TEMP_{degrees:g}",
+        None if temperature_c is None else f"TEMP_{temperature_c:g}",
         None if readout.readout_mode is None else f"READOUTM_{name_part(readout.readout_mode)}",
     ]
     return f"{name_part(frame.camera or 'camera')}/{'_'.join(part for part in parts if part) or 'settings'}"
@@ -367,7 +317,7 @@ def _sessions(masters: Mapping[Path, FrameSetup]) -> Iterator[tuple[str, LightRe
             continue
         seen.add(recipe)
         exposure = settings_text(
-            FrameKind.DARK_FLAT, light.readout, light.exposure_s or 0, _degrees(light), light.filter_name
+            FrameKind.DARK_FLAT, light.readout, light.exposure_s or 0, degrees(light), light.filter_name
         )
         yield f"{name_part(light.camera or 'camera')}_{exposure}", recipe
 
@@ -385,29 +335,8 @@ def _light(dark: FrameSetup, flat: FrameSetup) -> FrameSetup:
 
 
 def _setting(frame: FrameSetup) -> str:
-    text = settings_text(FrameKind.BIAS, frame.readout, 0, _degrees(frame), None)
+    text = settings_text(FrameKind.BIAS, frame.readout, 0, degrees(frame), None)
     return f"{name_part(frame.camera or 'camera')}_{text}"
-
-
-def _degrees(frame: FrameSetup) -> float | None:
-    """Return the temperature rounded to whole degrees, so that frames of one setpoint share a folder."""
-    celsius = frame.temperature_c if frame.setpoint_c is None else frame.setpoint_c
-    return None if celsius is None else round(celsius) + 0.0
-
-
-def _set_key(frame: FrameSetup) -> tuple[object, ...]:
-    of_light = frame.kind in {FrameKind.FLAT, FrameKind.DARK_FLAT}
-    exposed = frame.kind is not FrameKind.BIAS
-    return (
-        frame.kind,
-        frame.camera,
-        frame.width,
-        frame.height,
-        frame.readout,
-        frame.exposure_s if exposed else None,
-        _degrees(frame),
-        frame.filter_name if of_light else None,
-    )
 
 
 def _kind(frame: FrameSetup) -> FrameKind:

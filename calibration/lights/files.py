@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.defects.files import BadPixels
 from coldframe.calibration.files.cards import Card, HeaderValue
-from coldframe.calibration.files.durable import write_durably
+from coldframe.calibration.files.durable import Buffer, write_durably
 from coldframe.calibration.files.frame_file import FrameFileError, extension_pieces, primary_pieces
 from coldframe.calibration.files.image_file import open_image, read_image_header
 from coldframe.calibration.files.keywords import other_cards, software_card
@@ -44,6 +44,9 @@ from coldframe.calibration.masters.reading import HIGHEST_OF_FRACTIONS, MasterPl
 from coldframe.config.frames import FrameKind
 
 _BAND_ROWS = 256
+
+CALIBRATION = "CFCALID"
+"""Keyword of the digest of a light's calibration; see `coldframe.calibration.lights.earlier`."""
 
 _OF_THE_RAW_FILE = re.compile(r"NAXIS\d+|EXTNAME|EXTVER|EXTLEVEL|INHERIT|BLANK|DATAMIN|DATAMAX")
 """Keywords of the raw light that do not apply to the calibrated pixels or to the new file."""
@@ -218,11 +221,14 @@ def calibrate_file(
     planes: Correction,
     output: Output,
     *,
+    digest: str | None = None,
     look: LightLook | None = None,
+    write: Callable[[Path, Iterable[Buffer]], None] = write_durably,
 ) -> CalibratedFile:
-    """Calibrate one light and write the result durably to `target`, a new file in an existing folder.
+    """Calibrate one light and write the result durably to `target`, in an existing folder.
 
-    `look` is called with the raw pixels of a light that was written.
+    `digest` identifies the calibration; see `coldframe.calibration.lights.earlier`. `look` is called with the raw
+    pixels of a light that was written. `write` writes the file: by default, only a new one.
 
     The light may contain 8-, 16- or 32-bit integers or floats, in ADU, and may be compressed. The first image of the
     new file is the calibrated light. The extension UNCERT is the standard error of the calibrated light. An extension
@@ -236,7 +242,7 @@ def calibrate_file(
     MismatchError
         If the masters or the defect map have a different shape, or the map belongs to a different camera.
     NotDurableError
-        If the result could not be written to disk, or `target` exists.
+        If the result could not be written to disk, or `target` exists and `write` creates only new files.
     """
     with scratch_folder(target.parent) as unpacked:
         image = open_image(light, unpacked, output.extension)
@@ -252,9 +258,10 @@ def calibrate_file(
     if output.defects is not None:
         _treat(result, output.defects, header, output)
     kept = {keyword: value for keyword, value in header.items() if not _OF_THE_RAW_FILE.fullmatch(keyword)}
-    cards = [*_cards(light, header, recipe, e_per_adu), *_notes(recipe, planes), *result.cards]
+    identity = [] if digest is None else [Card(CALIBRATION, digest, "digest of light, masters and options")]
+    cards = [*_cards(light, header, recipe, e_per_adu), *identity, *_notes(recipe, planes), *result.cards]
     first = primary_pieces(result.signal, cards + other_cards(cards, kept))
-    write_durably(target, chain(first, *_extensions(result, planes, output.defects)))
+    write(target, chain(first, *_extensions(result, planes, output.defects)))
     if look is not None:
         look(light, pixels)
     return CalibratedFile(target, result.below, result.above, photons=e_per_adu is not None)

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.durable import write_durably
 from coldframe.calibration.files.frame_file import FrameFileError, extension_pieces, primary_pieces
-from coldframe.calibration.files.keywords import ROLES, setting_cards, software_card, utc_text, with_driver_cards
+from coldframe.calibration.files.keywords import (
+    ANGLE_OF_SET,
+    ROLES,
+    ROTATOR_ANGLE,
+    angle_of_set_deg,
+    setting_cards,
+    software_card,
+    utc_text,
+    with_driver_cards,
+)
 from coldframe.calibration.files.naming import name_part, settings_text
 from coldframe.calibration.frames.overscan import Overscan, corrected_header
 from coldframe.calibration.frames.setup import BIAS_TAKEN_OUT, REACHED_C
@@ -46,13 +55,13 @@ FLAT_LEVEL = "CFLEVEL"
 _KEPT_OF_DRIVER = frozenset(
     {
         "ROWORDER", "BAYERPAT", "XBAYROFF", "YBAYROFF", "PIXSIZE1", "PIXSIZE2", "XPIXSZ", "YPIXSZ", "EGAIN", "CAMERAID",
-        "TELESCOP", "FOCALLEN", "APTDIA", "FOCUSPOS", "ROTATANG", "COLORTYP",
+        "TELESCOP", "FOCALLEN", "APTDIA", "FOCUSPOS", ROTATOR_ANGLE, "COLORTYP",
         "BIASSEC", "TRIMSEC", "DATASEC", "INSTRUME", "CFCAMERA", "CFTELESC", "CFFOCLEN",
     }
 )  # fmt: skip
 """Cards of a raw frame that also apply to the master; other cards, such as the pointing, describe individual frames."""
 
-_FILTER_KEYWORDS = frozenset({"FILTER", "CFFILTER"})
+_FILTER_KEYWORDS = frozenset({"FILTER", "CFFILTER", ANGLE_OF_SET})
 """Further cards of a raw frame that are true of a master for which the filter matters."""
 
 
@@ -138,7 +147,8 @@ def master_name(master: MasterFrame) -> str:
     """Return the master's file name, such as MasterDark_ASI2600MM_G100_O50_-10C_300s_1x1.fits.
 
     The name contains every setting that a frame must share to be calibrated with the master. Only darks and dark flats
-    include the exposure, with its decimals; only flats and dark flats include the filter.
+    include the exposure, with its decimals; only flats and dark flats include the filter, and only
+    flats include the rotator angle.
     """
     text = settings_text(
         master.kind,
@@ -146,6 +156,8 @@ def master_name(master: MasterFrame) -> str:
         master.exposure_s,
         _nominal_c(master),
         master.filter_name,
+        is_iso="ISOSPEED" in master.header,
+        rotator_deg=angle_of_set_deg(master.header),
     )
     return f"{_NAMES[master.kind]}_{name_part(master.camera or _UNNAMED)}_{text}.fits"
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.measuring.histogram import LEVELS, LevelHistogram, histogram_of
 from coldframe.calibration.threads import parallel_map, thread_count
 
-LEVELS = 65536
 FULL_SCALE_ADU = LEVELS - 1
 
 LOWEST_FULL_SCALE_ADU = 4000
@@ -114,10 +114,9 @@ class FrameMeasurement:
     statistics: FrameStatistics
     counts: NDArray[np.int64]
 
-    def histogram128(self) -> NDArray[np.int64]:
-        """Return the counts in 128 equal bins from 0 to 65,535 ADU."""
-        bins: NDArray[np.int64] = self.counts.reshape(128, -1).sum(axis=1)
-        return bins
+    def histogram(self) -> LevelHistogram:
+        """Return the histogram for display."""
+        return histogram_of(self.counts)
 
 
 def measure(

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from coldframe.calibration.masters.flat_pedestal import PedestalVerdict
 from coldframe.calibration.measuring.statistics import FrameStatistics
 from coldframe.capture.events.values import (
     UNKNOWN_ORIGIN,
     AbortedBy,
+    ExposurePurpose,
     NightOutcome,
     Origin,
     PlannedStep,
@@ -237,6 +235,7 @@ class ExposureStarted(Event):
     step: int
     kind: FrameKind
     exposure_s: float
+    purpose: ExposurePurpose = ExposurePurpose.FRAME
 
 
 @on_the_wire("flat-tested")
@@ -381,23 +380,6 @@ class FrameRejected(Event):
     step: int
     path: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FrameShown(Event):
-    """A preview of the latest frame, for display. Previews are not journalled.
-
-    Attributes
-    ----------
-    picture
-        Stretched thumbnail, shape (rows, columns), uint8, at most 64 x 96.
-    histogram
-        Number of pixels in each of 128 equal bins from 0 to 65,535 ADU, int64.
-    """
-
-    title: str
-    picture: NDArray[np.uint8]
-    histogram: NDArray[np.int64]
 
 
 @on_the_wire("master-grew")

@@ -34,6 +34,21 @@ class StepType(StrEnum):
     WARM = "warm"
 
 
+class ExposurePurpose(StrEnum):
+    """What an exposure is for."""
+
+    FRAME = "frame"
+    """A frame of the set."""
+    TUNING = "tuning"
+    """A test of the flat exposure."""
+    BIAS_LEVEL = "bias-level"
+    """The bias level in the flats' tests."""
+    CAMERA = "camera"
+    """Measurement of saturation and linearity."""
+    GAIN = "gain"
+    """Check whether the camera obeys a change of its gain."""
+
+
 class StepOutcome(StrEnum):
     """Outcome of a step."""
 
@@ -127,6 +142,8 @@ class PlannedStep:
         Type of work that the step does.
     setpoint_c
         Sensor temperature to which a cooling step cools, degrees Celsius; None for other steps.
+    rotator_deg
+        Rotator angle of flats and of their tunings and dark flats, degrees; None for any angle.
     """
 
     number: int
@@ -138,3 +155,9 @@ class PlannedStep:
     estimate_s: float
     step_type: StepType
     setpoint_c: float | None = None
+    rotator_deg: float | None = None
+
+    @property
+    def light(self) -> tuple[str | None, float | None]:
+        """Filter and rotator angle of flats, and of their tunings and dark flats."""
+        return self.filter, self.rotator_deg

@@ -54,8 +54,8 @@ class Artifact:
 class LightsVerified(Event):
     """Lights, or flats held out of their set, were calibrated with the masters of this night and diagnosed.
 
-    A later event with the same frames, filter and exposure replaces an earlier one. Before the night shoots a set again
-    because of an artifact, it publishes the event again, with `reshoots`.
+    A later event with the same frames, filter, exposure and angle replaces an earlier one. Before the night shoots a
+    set again because of an artifact, it publishes the event again, with `reshoots`.
 
     Attributes
     ----------
@@ -63,6 +63,8 @@ class LightsVerified(Event):
         The frames that were judged.
     filter, exposure_s
         Filter and exposure of these frames; None if unknown.
+    rotator_deg
+        Rotator angle of these frames, degrees; None if unknown.
     count
         Number of frames that were read.
     cleanness
@@ -90,8 +92,9 @@ class LightsVerified(Event):
     hindrance: str = ""
     sky_adu: float | None = None
     noise_adu: float | None = None
+    rotator_deg: float | None = None
 
     @property
-    def key(self) -> tuple[Verified, str | None, float | None]:
+    def key(self) -> tuple[Verified, str | None, float | None, float | None]:
         """Identifies the judged frames; a later event with this key replaces an earlier one."""
-        return self.frames, self.filter, self.exposure_s
+        return self.frames, self.filter, self.exposure_s, self.rotator_deg

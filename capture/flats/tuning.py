@@ -25,6 +25,7 @@ from coldframe.capture.flats.light_checks import (
 from coldframe.capture.flats.tuning_frames import TuningFrames
 from coldframe.capture.recovery.exposing import apply_with_retries
 from coldframe.capture.rig.light_path import flat_light, select_filter, set_brightness
+from coldframe.capture.rig.rotator import turn_rotator
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.capture.steps import TuneStep
 from coldframe.capture.threads import in_thread
@@ -101,6 +102,7 @@ class FlatTuning:
         if panel is None or not panel.has_light:
             raise StepFailedError("there is no panel with a light")
         await apply_with_retries(self.context, self.step.readout)
+        await turn_rotator(self.context, self.step.rotator_deg)
         await select_filter(self.context, self.step.filter)
         try:
             known = self.learned.recall(self._key(panel))
@@ -218,7 +220,7 @@ class FlatTuning:
 
     def _library_flat_shape(self) -> FrameShape | None:
         folder = self.context.folder
-        tests = sorted((folder.path / "tuning").glob("*.fits"), key=lambda path: path.stat().st_mtime_ns)
+        tests = folder.test_frames()
         try:
             return library_flat_shape(folder.path.parent / LIBRARY, tests[-1]) if tests else None
         except (FrameFileError, OSError) as error:
@@ -343,6 +345,7 @@ def _limits(flats: FlatSettings, camera: CameraFeatures, panel: FlatPanel) -> Tu
             max(flats.exposure_limits_s[0], camera.exposure_s.minimum),
             min(flats.exposure_limits_s[1], camera.exposure_s.maximum),
         ),
+        shutter_s=() if camera.shutter is None else camera.shutter.times_s,
         preferred=ExposureSpan(*flats.preferred_exposure_s),
         brightness=_brightness_range(panel),
         maximum_tests=flats.maximum_tests,

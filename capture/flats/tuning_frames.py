@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from coldframe.calibration.measuring.frame_shape import FrameShape, frame_shape
 from coldframe.calibration.measuring.statistics import FrameStatistics, measure, preview
-from coldframe.capture.events.kinds import FrameShown
+from coldframe.capture.events.previews import preview_event
+from coldframe.capture.events.values import ExposurePurpose
 from coldframe.capture.recovery.exposing import expose_with_retries
 from coldframe.capture.session.context import NightContext
 from coldframe.capture.steps import TuneStep
@@ -39,7 +40,7 @@ class TuningFrames:
         measurement = await in_thread(measure, frame.pixels, saturation_adu, pattern)
         picture = await in_thread(preview, frame.pixels)
         title = f"{self.step.title}, test of {exposure_s:g} s"
-        self.context.publish(FrameShown(self.context.clock.now(), title, picture, measurement.histogram128()))
+        self.context.publish(preview_event(self.context.clock.now(), title, picture, measurement))
         await in_thread(self.context.folder.save_test, frame, self.step.filter)
         return measurement.statistics
 
@@ -50,4 +51,6 @@ class TuningFrames:
         return await in_thread(frame_shape, frame.pixels)
 
     async def _exposed(self, exposure_s: float) -> Frame:
-        return await expose_with_retries(self.context, self.number, FrameKind.FLAT, exposure_s, self.step.filter)
+        return await expose_with_retries(
+            self.context, self.number, FrameKind.FLAT, exposure_s, self.step.filter, purpose=ExposurePurpose.TUNING
+        )

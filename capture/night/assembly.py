@@ -126,6 +126,8 @@ async def assembled_night(
         context = night_context(settings, rig, files, events, clock, deadline=deadline, words=words)
         learned = LearnedFlats.load(folder.path.parent / LEARNED_FLATS)
         safe_state = safe_state or SafeState(settings, rig, events, clock)
+        if files.earlier is not None and files.earlier.rotator_found_deg is not None and rig.rotator is not None:
+            rig.rotator.found_at(files.earlier.rotator_found_deg)
         verification = None if lights is None or not settings.verify.lights else _verification(context, lights)
         night = Night(context, learned, safe_state, files.earlier, files.origin, verification=verification)
         yield AssembledNight(night, context.steering, journal)

@@ -303,8 +303,12 @@ class Night:
 
 
 def needed_devices(step: Step, rig: Rig) -> set[str]:
-    """Return the names of the devices that the step needs. Frames without light need neither panel nor wheel."""
+    """Return the names of the devices that the step needs.
+
+    Frames without light need neither panel nor wheel, and flats without an angle need no rotator.
+    """
     lamps = {lamp.name for lamp in rig.auxiliaries}
     if is_for_flats(step) or isinstance(step, SkyStep):
-        return {device.name for device in rig.devices} - lamps
+        unused = set() if rig.rotator is None or step.rotator_deg is not None else {rig.rotator.name}
+        return {device.name for device in rig.devices} - lamps - unused
     return {rig.camera.name} | lamps

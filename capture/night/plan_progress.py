@@ -83,7 +83,15 @@ class PlanProgress:
         if tuned is None:
             return None
         wanted = (
-            Wanted(self._context.rig.camera.name, kind, step.readout, step.setpoint_c, step.filter, tuned.exposure_s)
+            Wanted(
+                self._context.rig.camera.name,
+                kind,
+                step.readout,
+                step.setpoint_c,
+                step.filter,
+                tuned.exposure_s,
+                step.rotator_deg,
+            )
             for kind in (FrameKind.DARK_FLAT, FrameKind.FLAT)
         )
         return tuned if any(map(self._context.saved.count, wanted)) else None

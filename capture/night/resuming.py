@@ -20,6 +20,7 @@ from coldframe.capture.events.kinds import (
     StepEnded,
     TuningKept,
 )
+from coldframe.capture.events.rotator import RotatorTurned
 from coldframe.capture.events.values import UNKNOWN_ORIGIN, NightOutcome, Origin, PlannedStep, StepOutcome
 from coldframe.capture.events.verification import LightsVerified
 from coldframe.capture.steps import TuneStep
@@ -47,6 +48,8 @@ class EarlierRun:
         Numbers of the finished steps; empty if the plan has changed or frames are missing.
     notes
         Notices about the frames found and the files quarantined.
+    rotator_found_deg
+        Angle of the rotator before the night, degrees, if the run has not turned it back; otherwise None.
     """
 
     saved: SavedFrames
@@ -55,6 +58,7 @@ class EarlierRun:
     done: frozenset[int] = frozenset()
     notes: tuple[str, ...] = ()
     reshot: frozenset[str | None] = frozenset()
+    rotator_found_deg: float | None = None
 
 
 def unfinished_night(storage: Path, now: datetime, camera: str, origin: Origin = UNKNOWN_ORIGIN) -> NightFolder | None:
@@ -177,6 +181,9 @@ def earlier_run(folder: NightFolder, planned: Sequence[PlannedStep]) -> EarlierR
             for event in events
             if isinstance(event, LightsVerified) and event.reshoots is Remedy.LONGER_FLATS
         ),
+        rotator_found_deg=next(
+            (event.found_deg for event in reversed(events) if isinstance(event, RotatorTurned)), None
+        ),
         notes=(
             *([f"{found}; run with --fresh to start a new night instead"] if paths else []),
             *(f"{path.name} was half-written when that run ended; it was quarantined" for path in torn),
@@ -192,7 +199,7 @@ def _journal(folder: NightFolder) -> Iterator[Event]:
 
 def _still_there(folder: NightFolder, accepted: Iterable[str]) -> set[str]:
     """Return the accepted frames that are still in the night's folder, in their set or in quarantine."""
-    names = {path.name for path in folder.path.rglob("*.fits")}
+    names = folder.kept_names()
     return {path for path in accepted if Path(path).name in names}
 
 
@@ -208,4 +215,4 @@ def _done(events: Iterable[Event], planned: Sequence[PlannedStep]) -> Iterator[i
 
 
 def _identity(step: PlannedStep) -> tuple[object, ...]:
-    return step.step_type, step.kind, step.filter, step.count, step.exposure_s, step.setpoint_c
+    return step.step_type, step.kind, step.filter, step.count, step.exposure_s, step.setpoint_c, step.rotator_deg

@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 from coldframe.calibration.measuring.statistics import measure
+from coldframe.capture.events.values import ExposurePurpose
 from coldframe.capture.flats.learned import LearnedFlats
 from coldframe.capture.flats.tuning import FlatTuning
 from coldframe.capture.night.cooling import Cooling
@@ -118,7 +119,9 @@ class StepRunner:
         await apply_with_retries(self._context, step.readout)
         await darken(self._context)
         shortest_s = camera.features.exposure_s.minimum
-        frame = await expose_with_retries(self._context, number, FrameKind.BIAS, shortest_s)
+        frame = await expose_with_retries(
+            self._context, number, FrameKind.BIAS, shortest_s, purpose=ExposurePurpose.BIAS_LEVEL
+        )
         await in_thread(self._context.folder.save_test, frame, None)
         measurement = await in_thread(measure, frame.pixels)
         return measurement.statistics.level_adu

@@ -82,7 +82,9 @@ class DeliveredFrames:
             # Save all frames in one thread call, which a second cancellation does not interrupt.
             await in_thread(self._rescue, paths, faults)
         except DiskHangsError as error:
-            self._context.notice(Severity.ERROR, f"{len(self._frames)} frames may be lost: {error}")
+            count = len(self._frames)
+            frames = "1 frame" if count == 1 else f"{count} frames"
+            self._context.notice(Severity.ERROR, f"{frames} may be lost: {error}")
         finally:
             for path in paths:
                 publish_rejected(self._context, self._number, path, NOT_JUDGED)

@@ -12,7 +12,8 @@ from coldframe.calibration.measuring.frame_shape import frame_shape
 from coldframe.calibration.measuring.line_levels import line_levels
 from coldframe.calibration.measuring.statistics import FrameMeasurement, measure, preview
 from coldframe.calibration.stacking.accumulator import pixel_digest
-from coldframe.capture.events.kinds import FrameAccepted, FrameShown
+from coldframe.capture.events.kinds import FrameAccepted
+from coldframe.capture.events.previews import preview_event
 from coldframe.capture.events.values import Severity
 from coldframe.capture.judging.frame_gate import FrameGate
 from coldframe.capture.session.context import NightContext
@@ -95,8 +96,7 @@ def cfa_pattern_of_frames(context: NightContext, readout: ReadoutSettings, kind:
 
 def publish_shown(context: NightContext, title: str, judged: JudgedFrame) -> None:
     """Publish the preview and the histogram of a frame."""
-    histogram = judged.measurement.histogram128()
-    context.publish(FrameShown(context.clock.now(), title, judged.picture, histogram))
+    context.publish(preview_event(context.clock.now(), title, judged.picture, judged.measurement))
 
 
 def publish_accepted(

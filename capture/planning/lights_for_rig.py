@@ -30,6 +30,8 @@ class RigSnapshot:
         Sensor temperature, degrees Celsius.
     cooler_on
         State of the cooler.
+    rotator_deg, rotator_limits_deg
+        Angle of the rotator, and the lowest and the highest angle that it accepts.
     """
 
     filters: tuple[str, ...] | None = None
@@ -37,11 +39,17 @@ class RigSnapshot:
     readout_modes: tuple[str, ...] | None = None
     sensor_c: float | None = None
     cooler_on: bool | None = None
+    rotator_deg: float | None = None
+    rotator_limits_deg: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ShotLight:
-    """Settings of a light in the rig's terms. `setup` is for library look-ups; `noise` is None if not measured."""
+    """Settings of a light in the rig's terms.
+
+    `setup` is for library look-ups; `noise` is None if not measured. `flat_deg` is the rotator angle of the light's
+    flat; None leaves the rotator alone.
+    """
 
     setup: FrameSetup
     readout: ReadoutSettings
@@ -50,6 +58,7 @@ class ShotLight:
     filter: str | None
     train: OpticalTrain
     noise: LightNoise | None = None
+    flat_deg: float | None = None
 
 
 def with_configured_filters(rig: RigSnapshot, settings: Settings) -> RigSnapshot:

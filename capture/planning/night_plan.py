@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from coldframe.capture.steps import CoolStep, NoiseTarget, ShootStep, SkyMasterStep, SkyStep, Step, WarmStep
-from coldframe.config.frames import FrameKind
+from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.settings import Settings
 from coldframe.config.tables.sets import FrameSet
 
@@ -54,6 +54,7 @@ def shoot_step(frame_set: FrameSet, settings: Settings) -> ShootStep:
         readout=frame_set.readout(settings.camera),
         setpoint_c=frame_set.setpoint(settings.camera),
         noise_target=None if isinstance(frame_set.count, int) else NoiseTarget(frame_set.count, *frame_set.bounds),
+        rotator_deg=frame_set.rotator_deg,
     )
 
 
@@ -89,11 +90,18 @@ def _in_twilight(sets: list[ShootStep]) -> Iterator[Step]:
     """Order the sets of one setpoint for twilight flats, whose dark flats do not belong to a filter."""
     yield from (step for step in sets if step.kind is FrameKind.BIAS)
     flats = [step for step in sets if step.kind is FrameKind.FLAT]
-    for readout in dict.fromkeys(flat.readout for flat in flats):
-        alike = tuple(flat for flat in flats if flat.readout == readout)
-        dark_flats = [step for step in sets if step.kind is FrameKind.DARK_FLAT and step.readout == readout]
+    for conditions in dict.fromkeys(map(_twilight_conditions, flats)):
+        alike = tuple(flat for flat in flats if _twilight_conditions(flat) == conditions)
+        dark_flats = [
+            step for step in sets if step.kind is FrameKind.DARK_FLAT and _twilight_conditions(step) == conditions
+        ]
         yield SkyStep(alike, len(dark_flats))
         yield from (replace(step, filter=None) for step in dark_flats)
         yield from (SkyMasterStep(flat) for flat in alike)
     darks = (step for step in sets if step.kind is FrameKind.DARK)
     yield from sorted(darks, key=lambda step: step.exposure_s or 0.0)
+
+
+def _twilight_conditions(step: ShootStep) -> tuple[ReadoutSettings, float | None]:
+    """Return what all twilight flats of a step share, apart from their setpoint."""
+    return step.readout, step.rotator_deg

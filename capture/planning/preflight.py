@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from coldframe.capture.steps import CoolStep, ShootStep, SkyStep, Step, TuneStep
 from coldframe.config.frames import ReadoutSettings
-from coldframe.devices.camera import CameraFeatures, Limits
+from coldframe.devices.camera import CameraFeatures, Limits, ShutterTimes
 from coldframe.errors import ColdframeError
 
 
@@ -12,7 +12,12 @@ class UnfitPlanError(ColdframeError):
     """The connected rig cannot carry out the plan; the message has one line per reason."""
 
 
-def require_fit(steps: Iterable[Step], camera: CameraFeatures, filters: tuple[str, ...] | None) -> None:
+def require_fit(
+    steps: Iterable[Step],
+    camera: CameraFeatures,
+    filters: tuple[str, ...] | None,
+    rotator_deg: Limits | None = None,
+) -> None:
     """Check that the connected devices can carry out a plan.
 
     Parameters
@@ -23,13 +28,18 @@ def require_fit(steps: Iterable[Step], camera: CameraFeatures, filters: tuple[st
         Features of the camera.
     filters
         Names of the wheel's filters; None without a wheel.
+    rotator_deg
+        Range of the angles that the rotator accepts; None if it is unknown.
 
     Raises
     ------
     UnfitPlanError
         If a planned filter, readout mode or control is missing, or a value is out of range.
     """
-    reasons = list(dict.fromkeys(reason for step in steps for reason in _misfits(step, camera, filters)))
+    planned = list(steps)
+    found = [reason for step in planned for reason in _misfits(step, camera, filters)]
+    found += [reason for step in planned for reason in _angle_misfits(step, rotator_deg)]
+    reasons = list(dict.fromkeys(found))
     if reasons:
         raise UnfitPlanError("\n".join(reasons))
 
@@ -49,6 +59,14 @@ def _misfits(step: Step, camera: CameraFeatures, filters: tuple[str, ...] | None
             yield from _readout_misfits(step.readout, camera)
             if step.exposure_s is not None:
                 yield from _outside("exposure_s", step.exposure_s, camera.exposure_s)
+                yield from _unlisted(step.exposure_s, camera.shutter)
+
+
+def _angle_misfits(step: Step, limits_deg: Limits | None) -> Iterator[str]:
+    angle_deg = step.rotator_deg if isinstance(step, TuneStep | SkyStep) else None
+    if limits_deg is not None and angle_deg is not None and not limits_deg.contains(angle_deg):
+        accepted = f"{limits_deg.minimum:g} to {limits_deg.maximum:g}"
+        yield f"rotator_deg {angle_deg:g} is out of range: the rotator accepts {accepted}"
 
 
 def _readout_misfits(readout: ReadoutSettings, camera: CameraFeatures) -> Iterator[str]:
@@ -60,6 +78,15 @@ def _readout_misfits(readout: ReadoutSettings, camera: CameraFeatures) -> Iterat
     if readout.readout_mode is not None and readout.readout_mode not in camera.readout_modes:
         known = ", ".join(camera.readout_modes) or "no readout modes"
         yield f"readout_mode {readout.readout_mode!r} is unknown: the camera has {known}"
+
+
+def _unlisted(exposure_s: float, shutter: ShutterTimes | None) -> Iterator[str]:
+    if shutter is None or shutter.offers(exposure_s):
+        return
+    below = max((each for each in shutter.times_s if each < exposure_s), default=None)
+    above = min((each for each in shutter.times_s if each > exposure_s), default=None)
+    nearest = " and ".join(f"{each:.4g}" for each in (below, above) if each is not None)
+    yield f"exposure_s {exposure_s:g} is not a shutter time of the camera; the nearest are {nearest} s"
 
 
 def _outside(name: str, value: float, limits: Limits | None) -> Iterator[str]:

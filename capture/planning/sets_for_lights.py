@@ -9,8 +9,9 @@ A light needs:
 - a bias with the light's readout settings, at any temperature.
 
 The order minimises moves and ramps (docs/planning.md describes the model). The night visits the setpoints in the order
-with the shortest ramps, including the warm-up. It uses the filters in slot order, starting with the filter in the beam.
-All sets for one filter are shot together, so that the wheel turns once per filter. Pure.
+with the shortest ramps, including the warm-up. It turns the rotator to each angle once, nearest first. At each angle,
+it uses the filters in slot order, starting with the filter in the beam. All sets for one filter are shot together, so
+that the wheel turns once per filter and angle. Pure.
 """
 
 from collections import Counter, defaultdict
@@ -21,7 +22,8 @@ from pathlib import Path
 
 from coldframe.calibration.frames.matching import best_master
 from coldframe.calibration.frames.rules import Tolerances
-from coldframe.calibration.frames.setup import SAME_EXPOSURE, SAME_EXPOSURE_S, FrameSetup, OpticalTrain
+from coldframe.calibration.frames.setup import SAME_EXPOSURE, SAME_EXPOSURE_S, FrameSetup
+from coldframe.capture.planning.ambient_cover import ambient_cover
 from coldframe.capture.planning.lights_for_rig import (
     RigSnapshot,
     ShotLight,
@@ -30,7 +32,9 @@ from coldframe.capture.planning.lights_for_rig import (
     name_in_wheel,
     with_configured_filters,
 )
+from coldframe.capture.planning.optical_trains import train_now, why_out_of_range, why_train_differs, with_flat_angles
 from coldframe.capture.planning.read_lights import Lights
+from coldframe.config.angles import degrees_apart
 from coldframe.config.counts import LightNoise, NoiseGoal
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.settings import Settings
@@ -110,12 +114,14 @@ def plan_for_lights(
             lights.setups, lights_in_rig_terms(lights.setups.values(), settings, known, notes), strict=True
         )
     ]
+    shot = with_flat_angles(shot, settings, known, notes)
     newest = shot[-1]
     library = _LibraryMasters(_in_wheels_words(masters, known.filters), settings.lights, notes)
-    darks = [library.need(group, FrameKind.DARK) for group in _dark_groups(shot)]
+    darks = [library.dark_need(group, known.sensor_c) for group in _dark_groups(shot)]
     setpoints = _setpoint_order(darks, newest, known.sensor_c, settings.cooling)
     flats = [_at_setpoint(need, setpoints[0]) for need in _flats(shot, library, settings, known, notes)]
     flats = _by_filter(flats, known.filters or (), known.in_beam or newest.filter)
+    flats = _by_angle(flats, known.rotator_deg if known.rotator_deg is not None else newest.flat_deg)
     biases = [_at_setpoint(need, setpoints[0]) for need in _biases(shot, flats, library, settings)]
     order = {setpoint_c: place for place, setpoint_c in enumerate(setpoints)}
     counts = settings.lights
@@ -135,14 +141,32 @@ class _LibraryMasters:
     settings: LightsSettings
     notes: list[str]
 
-    def need(self, group: list[ShotLight], kind: FrameKind) -> NeededMaster:
-        """Return the master that a group of lights needs, with the library's match for the newest light."""
-        fresh = Tolerances(
+    @property
+    def _fresh(self) -> Tolerances:
+        return Tolerances(
             bias_days=self.settings.fresh_dark_days,
             dark_days=self.settings.fresh_dark_days,
             flat_days=self.settings.fresh_flat_days,
         )
-        newest = group[-1].setup
+
+    def dark_need(self, group: list[ShotLight], sensor_c: float | None) -> NeededMaster:
+        """Return the dark that a group of lights needs. Without cooling, all their temperatures must be covered.
+
+        Darks are shot if tonight's temperature serves a light that has none, or if the newest light has none.
+        """
+        need = self.need(group, FrameKind.DARK)
+        cover = ambient_cover(group, self.masters, self._fresh, sensor_c)
+        if cover is None:
+            return need
+        if (note := cover.note(need.frame_set.exposure_s or 0.0)) is not None:
+            self.notes.append(note)
+        # If tonight's temperature is unknown, only the newest light decides.
+        is_served = cover.now_c is not None and cover.served > 0
+        return replace(need, master=None) if is_served else need
+
+    def need(self, group: list[ShotLight], kind: FrameKind) -> NeededMaster:
+        """Return the master that a group of lights needs, with the library's match for the newest light."""
+        fresh, newest = self._fresh, group[-1].setup
         match = best_master(newest, self.masters, kind, fresh)
         exposure_s = Counter(light.exposure_s for light in group).most_common(1)[0][0]
         light = replace(group[-1], exposure_s=exposure_s, noise=_most_sensitive_noise(group, kind))
@@ -186,6 +210,7 @@ def _frame_set(light: ShotLight, kind: FrameKind, settings: LightsSettings) -> F
             "count": replace(count, light=light.noise) if isinstance(count, NoiseGoal) else count,
             "exposure_s": light.exposure_s if kind is FrameKind.DARK else None,
             "filter": light.filter if kind is FrameKind.FLAT else None,
+            "rotator_deg": light.flat_deg if kind is FrameKind.FLAT else None,
             "gain": light.readout.gain,
             "offset": light.readout.offset,
             "binning": light.readout.binning,
@@ -213,17 +238,24 @@ def _dark_groups(lights: list[ShotLight]) -> Iterator[list[ShotLight]]:
             by_exposure = by_exposure[len(shared) :]
 
 
-def _flat_groups(
-    lights: list[ShotLight], settings: Settings, rig: RigSnapshot
-) -> dict[tuple[str | None, ReadoutSettings, str | None], list[ShotLight]]:
-    """Return groups of lights by filter, readout settings and the reason why their flat cannot be shot now.
+_FlatGroup = tuple[str | None, ReadoutSettings, float | None, str | None]
+"""Filter, readout settings and rotator angle of flats, and the reason why they cannot be shot now, if there is one."""
 
-    The reason is None if the flat can be shot. Offset and setpoint do not matter, because the dark flats remove them.
+
+def _flat_groups(lights: list[ShotLight], settings: Settings, rig: RigSnapshot) -> dict[_FlatGroup, list[ShotLight]]:
+    """Return groups of lights by the flats that they need.
+
+    Offset and setpoint do not matter, because the dark flats remove them.
     """
-    alike: dict[tuple[str | None, ReadoutSettings, str | None], list[ShotLight]] = defaultdict(list)
+    alike: dict[_FlatGroup, list[ShotLight]] = defaultdict(list)
+    now = train_now(lights)
     for light in lights:
-        reason = _why_unreachable(light, lights[-1], settings, rig) or _why_train_differs(light.train, lights[-1].train)
-        alike[light.filter, replace(light.readout, offset=None), reason].append(light)
+        reason = (
+            _why_unreachable(light, lights[-1], settings, rig)
+            or why_train_differs(light, now, has_rotator=settings.rotator is not None)
+            or why_out_of_range(light.flat_deg, rig)
+        )
+        alike[light.filter, replace(light.readout, offset=None), light.flat_deg, reason].append(light)
     return alike
 
 
@@ -244,21 +276,6 @@ def _why_unreachable(light: ShotLight, newest: ShotLight, settings: Settings, ri
     return None
 
 
-def _why_train_differs(train: OpticalTrain, now: OpticalTrain) -> str | None:
-    """Return how a light's optical train differs from that of the newest light, or None if the two match."""
-    tolerances = Tolerances()
-    if train.telescope and now.telescope and train.telescope.casefold() != now.telescope.casefold():
-        return f"through {train.telescope}: {now.telescope} is in use now"
-    ours, theirs = train.focal_length_mm, now.focal_length_mm
-    if ours and theirs and abs(ours - theirs) > tolerances.focal_length * theirs:
-        return f"at {ours:g} mm: the focal length is {theirs:g} mm now"
-    if train.rotation_deg is None or now.rotation_deg is None:
-        return None
-    if abs((train.rotation_deg - now.rotation_deg + 180) % 360 - 180) <= tolerances.rotation_deg:
-        return None
-    return f"at rotator angle {train.rotation_deg:.0f} deg: the rotator is at {now.rotation_deg:.0f} deg now"
-
-
 def _is_refocused(light: ShotLight, newest: ShotLight) -> bool:
     ours, theirs = light.train.focus_steps, newest.train.focus_steps
     return ours is not None and theirs is not None and abs(ours - theirs) > Tolerances().focus_steps
@@ -268,13 +285,17 @@ def _is_refocused(light: ShotLight, newest: ShotLight) -> bool:
 
 
 def _flats(
-    lights: list[ShotLight], library: _LibraryMasters, settings: Settings, rig: RigSnapshot, notes: list[str]
+    lights: list[ShotLight],
+    library: _LibraryMasters,
+    settings: Settings,
+    rig: RigSnapshot,
+    notes: list[str],
 ) -> Iterator[NeededMaster]:
     """Yield the flats that can be shot now or are in the library, and note which lights get no flats, and why."""
     if not settings.lights.flat:
         return
     without: Counter[str] = Counter()
-    for (_, _, reason), group in _flat_groups(lights, settings, rig).items():
+    for (_, _, _, reason), group in _flat_groups(lights, settings, rig).items():
         need = library.need(group, FrameKind.FLAT)
         if reason is None or need.master is not None:
             yield need
@@ -321,6 +342,18 @@ def _by_filter(flats: list[NeededMaster], filters: tuple[str, ...], in_beam: str
     slots = list(filters) + [flat.frame_set.filter for flat in reversed(flats) if flat.frame_set.filter not in filters]
     start = slots.index(in_beam) if in_beam in slots else 0
     return sorted(flats, key=lambda flat: (slots.index(flat.frame_set.filter) - start) % len(slots))
+
+
+def _by_angle(flats: list[NeededMaster], start_deg: float | None) -> list[NeededMaster]:
+    """Return the flats grouped by rotator angle, nearest to the present angle first; flats of any angle come first."""
+
+    def turned_deg(need: NeededMaster) -> tuple[float, float]:
+        angle_deg = need.frame_set.rotator_deg
+        if angle_deg is None:
+            return -1.0, 0.0
+        return 0.0 if start_deg is None else degrees_apart(angle_deg, start_deg), angle_deg
+
+    return sorted(flats, key=turned_deg)
 
 
 def _setpoint_order(

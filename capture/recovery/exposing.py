@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+from coldframe.calibration.files.cards import HeaderValue
+from coldframe.calibration.files.keywords import ANGLE_OF_SET, ROTATOR_ANGLE
 from coldframe.capture.events.kinds import ExposureStarted
-from coldframe.capture.events.values import Severity
+from coldframe.capture.events.values import ExposurePurpose, Severity
 from coldframe.capture.recovery.clock_jump import clock_checked
 from coldframe.capture.recovery.disk_full import wait_for_room
 from coldframe.capture.recovery.pausing import until_resumed
@@ -29,7 +31,13 @@ async def apply_with_retries(context: NightContext, readout: ReadoutSettings) ->
 
 
 async def expose_with_retries(
-    context: NightContext, step: int, kind: FrameKind, exposure_s: float, filter_name: str | None = None
+    context: NightContext,
+    step: int,
+    kind: FrameKind,
+    exposure_s: float,
+    filter_name: str | None = None,
+    *,
+    purpose: ExposurePurpose,
 ) -> Frame:
     """Wait until the night is not paused, then expose one frame, with as many retries as the night allows.
 
@@ -47,13 +55,19 @@ async def expose_with_retries(
 
     async def attempt() -> Frame:
         await until_resumed(context, exposure_s)
-        return await expose_once(context, step, kind, exposure_s, filter_name)
+        return await expose_once(context, step, kind, exposure_s, filter_name, purpose=purpose)
 
     return await with_retries(context, attempt)
 
 
 async def expose_once(
-    context: NightContext, step: int, kind: FrameKind, exposure_s: float, filter_name: str | None = None
+    context: NightContext,
+    step: int,
+    kind: FrameKind,
+    exposure_s: float,
+    filter_name: str | None = None,
+    *,
+    purpose: ExposurePurpose = ExposurePurpose.FRAME,
 ) -> Frame:
     """Expose one frame. The caller must wait for the end of a pause first; see `until_resumed`.
 
@@ -67,6 +81,8 @@ async def expose_once(
         Frame to expose.
     filter_name
         Filter in the light path, if the frame's header is to contain the name that the lights use for it.
+    purpose
+        What the exposure is for, for events.
 
     Returns
     -------
@@ -84,7 +100,7 @@ async def expose_once(
     """
     await wait_for_room(context)
     await ensure_ready(context)
-    context.publish(ExposureStarted(context.clock.now(), step, kind, exposure_s))
+    context.publish(ExposureStarted(context.clock.now(), step, kind, exposure_s, purpose))
     frame = await context.rig.camera.expose(kind, exposure_s)
     for remark in frame.remarks:
         context.notice(Severity.WARNING, f"{frame.camera}: {remark}")
@@ -98,4 +114,14 @@ async def expose_once(
     header = context.words.added_to(
         frame.header, camera=frame.camera, filter_name=filter_name, shape=frame.pixels.shape
     )
-    return clock_checked(context, replace(frame, header=header))
+    return clock_checked(context, replace(frame, header={**header, **_rotator_cards(context, kind)}))
+
+
+def _rotator_cards(context: NightContext, kind: FrameKind) -> dict[str, HeaderValue]:
+    """Return the angle of the rotator, and that of the set of a flat. No other set depends on the angle."""
+    rotator, cards = context.rig.rotator, dict[str, HeaderValue]()
+    if rotator is not None and rotator.angle_deg is not None:
+        cards[ROTATOR_ANGLE] = round(rotator.angle_deg, 3)
+    if rotator is not None and rotator.commanded_deg is not None and kind is FrameKind.FLAT:
+        cards[ANGLE_OF_SET] = rotator.commanded_deg
+    return cards

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import Notice, PanelChanged
+from coldframe.capture.events.rotator import RotatorTurned
 from coldframe.capture.events.stream import EventStream
 from coldframe.capture.events.values import Severity, Topic
 from coldframe.capture.judging.thermometer import plausible_c
@@ -85,12 +86,33 @@ class SafeState:
             await self._try(
                 auxiliary.name, "return to its earlier state", auxiliary.restore, LAMP_DEADLINE_S, Topic.AUXILIARY
             )
+        await self._restore_rotator()
         camera, thermals = self._rig.camera, self._thermals()
         if answers or thermals is None or thermals.sensor_c is not None:
             await self._cooler(thermals)
         else:
             self._fail(f"{camera.name} does not answer: its cooler was left as it is. Check it by hand.", Topic.COOLER)
         return tuple(self._failures)
+
+    async def _restore_rotator(self) -> None:
+        """Turn the rotator back to the angle before the night.
+
+        A failure is only a warning, because no angle is unsafe.
+        """
+        rotator, settings = self._rig.rotator, self._settings.rotator
+        if rotator is None or settings is None or (found_deg := rotator.found_deg) is None:
+            return
+        try:
+            async with asyncio.timeout(settings.turn_deadline_s + LAMP_DEADLINE_S):
+                await rotator.restore()
+        except (DeviceError, TimeoutError) as error:
+            reason = str(error).rstrip(".") or "it did not answer in time"
+            text = f"{rotator.name} was not turned back to {found_deg:g} deg, where it was before the night: {reason}"
+            self._events.publish(Notice(self._clock.now(), Severity.WARNING, text))
+        except Exception:  # a bug must not keep a cooler running
+            log.exception("safe state: the rotator was not turned back")
+        else:
+            self._events.publish(RotatorTurned(self._clock.now(), rotator.angle_deg, rotator.found_deg))
 
     async def reach_but_cooler(self) -> tuple[str, ...]:
         """Do all steps except that of the cooler, before a night is resumed. Return one sentence per failed step."""

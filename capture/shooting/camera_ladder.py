@@ -14,7 +14,7 @@ from coldframe.calibration.camera.record import CAMERAS, CameraRecord, CameraRec
 from coldframe.calibration.camera.study import StudiedSet, study
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.events.kinds import CameraMeasured
-from coldframe.capture.events.values import Severity
+from coldframe.capture.events.values import ExposurePurpose, Severity
 from coldframe.capture.judging.light_leak import dark_ceiling_adu
 from coldframe.capture.recovery.exposing import apply_with_retries, expose_with_retries
 from coldframe.capture.rig.light_path import flat_light, select_filter
@@ -147,7 +147,9 @@ class Characterisation:
             for rung in CLIMB:
                 exposure_s = light.exposures_s[rung]
                 context.require_time(exposure_s)
-                frames[rung] = await expose_with_retries(context, number, FrameKind.FLAT, exposure_s, light.filter)
+                frames[rung] = await expose_with_retries(
+                    context, number, FrameKind.FLAT, exposure_s, light.filter, purpose=ExposurePurpose.CAMERA
+                )
                 await in_thread(self._keep_rung, frames[rung], light.filter, series[rung])
         for rung, frame in frames.items():
             studied = StudiedSet(

@@ -13,7 +13,7 @@ import numpy as np
 from coldframe.calibration.camera.photon_transfer import LEAST_NOISE_STEPS, TILE_PIXELS, TileSeries, read_noise_adu
 from coldframe.calibration.camera.record import CAMERAS, CameraRecord, CameraRecords, by_setting, merged
 from coldframe.calibration.stacking.accumulator import pixel_digest
-from coldframe.capture.events.values import Severity, Topic
+from coldframe.capture.events.values import ExposurePurpose, Severity, Topic
 from coldframe.capture.recovery.exposing import apply_with_retries, expose_with_retries
 from coldframe.capture.recovery.interference import reclaim
 from coldframe.capture.rig.light_path import darken
@@ -188,7 +188,7 @@ class GainCheck:
         settings = await apply_with_retries(context, readout)
         shortest_s = context.rig.camera.features.exposure_s.minimum
         for _ in range(MOST_FRAMES):
-            frame = await expose_with_retries(context, number, FrameKind.BIAS, shortest_s)
+            frame = await expose_with_retries(context, number, FrameKind.BIAS, shortest_s, purpose=ExposurePurpose.GAIN)
             if frame.settings != settings:
                 await in_thread(context.folder.save_check, frame, None)
                 reclaim(context, settings, frame.settings)

@@ -16,6 +16,7 @@ from coldframe.capture.pipeline.making_master import publish_and_file
 from coldframe.capture.pipeline.taking_over import take_over
 from coldframe.capture.recovery.retrying import with_retries
 from coldframe.capture.rig.light_path import darken, flat_light, select_filter, select_filter_if_possible
+from coldframe.capture.rig.rotator import turn_rotator
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
 from coldframe.capture.session.steering import BY_REQUEST
 from coldframe.capture.shooting.set_frames import LightLeakError, SetFrames
@@ -117,6 +118,7 @@ class SetShooting:
             await darken(self._context)
             yield
             return
+        await turn_rotator(self._context, self._step.rotator_deg)
         await select_filter(self._context, self._step.filter)
         async with flat_light(self._context, panel, inputs.tuned.brightness):
             yield

@@ -31,6 +31,7 @@ from coldframe.capture.events.kinds import (
     StepStarted,
     TuningKept,
 )
+from coldframe.capture.events.rotator import RotatorTurned
 from coldframe.capture.events.verification import LightsVerified
 from coldframe.capture.threads import in_thread
 
@@ -46,6 +47,7 @@ LANDMARKS = (
     MasterWritten,
     TuningKept,
     LightsVerified,
+    RotatorTurned,
 )
 """Events from which a night is resumed. Their lines are synced immediately, because they must survive a power cut."""
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from coldframe.calibration.files.cards import HeaderValue, ascii_text
-from coldframe.calibration.files.frame_file import FrameFileError, read_frame, read_header
-from coldframe.calibration.files.keywords import in_drivers_words
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.keywords import ANGLE_OF_SET, in_drivers_words
+from coldframe.calibration.files.raws.frames import is_raw, read_night_frame, read_night_header
+from coldframe.calibration.files.raws.sidecar import digest_fault
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.masters.reading import integrity_fault
 from coldframe.capture.steps import ShootStep
@@ -29,6 +31,8 @@ class Wanted:
         Name of the filter; None for any filter, because drivers also write the filter into the headers of darks.
     exposure_s
         Exact exposure time, seconds; None for any exposure time, as in twilight flats.
+    rotator_deg
+        Rotator angle of a flat's set; None for a set without an angle.
     """
 
     camera: str
@@ -37,11 +41,12 @@ class Wanted:
     setpoint_c: float | None
     filter_name: str | None
     exposure_s: float | None
+    rotator_deg: float | None = None
 
     @classmethod
     def of(cls, step: ShootStep, camera: str, exposure_s: float | None) -> "Wanted":
         """Return the properties that the frames of a planned set must have."""
-        return cls(camera, step.kind, step.readout, step.setpoint_c, step.filter, exposure_s)
+        return cls(camera, step.kind, step.readout, step.setpoint_c, step.filter, exposure_s, step.rotator_deg)
 
     def includes(self, setup: FrameSetup, header: Mapping[str, HeaderValue]) -> bool:
         """Return whether a saved frame belongs to the set; readout settings that the set leaves open may differ.
@@ -62,6 +67,8 @@ class Wanted:
             and setup.setpoint_c == self.setpoint_c
             and (self.filter_name is None or header.get("FILTER") == _as_written(self.filter_name))
             and self.exposure_s in {None, setup.exposure_s}
+            # Dark flats do not depend on the angle, so those of one set may serve another one.
+            and (self.kind is not FrameKind.FLAT or header.get(ANGLE_OF_SET) == self.rotator_deg)
         )
 
 
@@ -90,7 +97,7 @@ class SavedFrames:
         self._faults: list[str] = []
         for path in sorted(paths):
             try:
-                header = in_drivers_words(read_header(path))
+                header = in_drivers_words(read_night_header(path))
             except FrameFileError as error:
                 self._quarantine(path, error.what)
             else:
@@ -150,10 +157,10 @@ class SavedFrames:
 
 def _verified(path: Path, camera: str, settings: ReadoutSettings) -> Frame:
     """Return a saved frame as the camera delivered it, after verifying its checksums."""
-    fault = integrity_fault(path)
+    fault = digest_fault(path) if is_raw(path) else integrity_fault(path)
     if fault is not None:
         raise FrameFileError(path, fault)
-    pixels, header = read_frame(path)
+    pixels, header = read_night_frame(path)
     setup = setup_of(header)
     if setup.kind is None or setup.exposure_s is None or setup.taken_at is None:
         raise FrameFileError(path, "kind, exposure time or date is missing from the header")

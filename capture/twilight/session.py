@@ -65,7 +65,7 @@ class SkySets:
     def __init__(self, context: NightContext, learned: LearnedFlats) -> None:
         self._context = context
         self._learned = learned
-        self._shot: dict[Conditions, _Twilight] = {}
+        self._shot: dict[tuple[*Conditions, float | None], _Twilight] = {}
         self._biases: dict[Conditions, _Dark] = {}
 
     async def shoot(self, number: int, step: SkyStep, bias_adu: float) -> None:
@@ -86,7 +86,7 @@ class SkySets:
             sets = {name: each for name, each in frames.sets.items() if len(each.accepted) >= LEAST_FRAMES}
             used_s = [exposure_s for each in sets.values() for exposure_s in each.accepted.exposures_s]
             rungs_s = list(rung_exposures_s(used_s, step.dark_flats)) if used_s and step.dark_flats else []
-            self._shot[step.readout, step.setpoint_c] = _Twilight(sets, rungs_s, frames.cfa_pattern)
+            self._shot[step.readout, step.setpoint_c, step.rotator_deg] = _Twilight(sets, rungs_s, frames.cfa_pattern)
         if missing is not None:
             raise StepFailedError(missing)
 
@@ -98,7 +98,7 @@ class SkySets:
         StepSkippedError
             If no more dark flats are needed.
         """
-        twilight = self._shot.get((step.readout, step.setpoint_c))
+        twilight = self._shot.get((step.readout, step.setpoint_c, step.rotator_deg))
         if twilight is None or not twilight.rungs_s:
             raise StepSkippedError("no twilight flats need dark flats")
         return DarkFlatInputs(twilight.rungs_s.pop(0), e_per_adu=e_per_adu)
@@ -109,8 +109,8 @@ class SkySets:
         dark = _Dark(Rung(exposure_s, self._context.folder.master(master.name)), master.overscan)
         if step.kind is FrameKind.BIAS:
             self._biases[conditions] = dark
-        elif step.kind is FrameKind.DARK_FLAT and conditions in self._shot:
-            self._shot[conditions].dark_flats.append(dark)
+        elif step.kind is FrameKind.DARK_FLAT and (*conditions, step.rotator_deg) in self._shot:
+            self._shot[(*conditions, step.rotator_deg)].dark_flats.append(dark)
 
     async def combine(self, number: int, step: SkyMasterStep) -> None:
         """Make the master of one filter.
@@ -126,7 +126,7 @@ class SkySets:
         """
         flat = step.flat
         conditions = (flat.readout, flat.setpoint_c)
-        twilight = self._shot.get(conditions)
+        twilight = self._shot.get((*conditions, flat.rotator_deg))
         shot = twilight.sets.get(flat.filter) if twilight else None
         if twilight is None or shot is None:
             raise StepSkippedError("too few of its flats were shot")

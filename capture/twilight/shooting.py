@@ -17,6 +17,7 @@ from coldframe.capture.pipeline.frame_pipeline import FramePipeline
 from coldframe.capture.pipeline.taking_over import take_over
 from coldframe.capture.recovery.retrying import with_retries
 from coldframe.capture.rig.light_path import open_to_sky, select_filter
+from coldframe.capture.rig.rotator import turn_rotator
 from coldframe.capture.session.context import NightContext
 from coldframe.capture.steps import ShootStep, SkyStep
 from coldframe.capture.storage.saved_frames import Wanted
@@ -88,6 +89,7 @@ class SkyShooting:
         if self.frames.count >= self._step.count:
             return None
         schedule = self._schedule(await wait_for_twilight(context))
+        await turn_rotator(context, self._step.rotator_deg)
         await open_to_sky(context)
         pipeline = FramePipeline[SkyShot, JudgedSkyFlat](
             self._delivered, partial(self.frames.judge, schedule), self.frames.keep

@@ -9,6 +9,7 @@ from coldframe.calibration.measuring.statistics import FrameStatistics, preview
 from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture.events.kinds import FlatTested
 from coldframe.capture.judging.frame_gate import FlatBand, FrameGate
+from coldframe.capture.judging.repeats import SetDigests
 from coldframe.capture.pipeline.accepted_frames import AcceptedFrames
 from coldframe.capture.pipeline.delivered_frames import DeliveredFrames
 from coldframe.capture.pipeline.exposing_frame import Shot
@@ -105,6 +106,8 @@ class SkyFrames:
         self._delivered = delivered
         self._gates: dict[str | None, FrameGate] = {}
         self.sets = {flat.filter: SkySet(flat, full_scale_adu) for flat in step.flats}
+        # The flats of an earlier run and the new ones share these, so that no frame counts twice.
+        self._digests = {flat.filter: context.digests.of_set(flat.without_count) for flat in step.flats}
         self.cfa_pattern = cfa_pattern_of_frames(context, step.readout, FrameKind.FLAT)
 
     @property
@@ -114,13 +117,15 @@ class SkyFrames:
 
     async def judge(self, schedule: SkySchedule, sky_shot: SkyShot) -> JudgedSkyFlat:
         """Judge a frame, and update the schedule with its brightness and the verdict."""
-        frame, order = sky_shot.shot.frame, sky_shot.order
+        frame = sky_shot.shot.frame
+        # A camera with a list of shutter times takes the nearest one.
+        order = replace(sky_shot.order, exposure_s=frame.exposure_s)
         measurement = await in_thread(measure_frame, self._context, frame, self.cfa_pattern)
         _observe(schedule, order, sky_shot.shot.began_s, measurement.statistics)
         target = schedule.target(order.filter)
         if order.filter not in self._gates:
-            digests = self._context.digests.of_set(self.sets[order.filter].flat.without_count)
-            self._gates[order.filter] = FrameGate(FrameKind.FLAT, self._band(order.filter, target), digests=digests)
+            band, digests = self._band(order.filter, target), self._digests[order.filter]
+            self._gates[order.filter] = FrameGate(FrameKind.FLAT, band, digests=digests)
         gate = self._gates[order.filter]
         judged = await in_thread(judge_frame, frame, sky_shot.shot.fault, measurement, gate)
         if judged.fault is None:
@@ -154,22 +159,24 @@ class SkyFrames:
     async def keep_saved(self, flat: ShootStep, saved: SavedFrame) -> None:
         """Count a flat that an earlier run judged and saved. If the flat is a duplicate, move it to quarantine.
 
+        A frame that another set has counted is left where it is.
+
         Raises
         ------
         NotDurableError
             If the frame could not be moved to quarantine.
         """
-        mine = self.sets[flat.filter]
-        judged = await in_thread(self._judged_before, mine, saved.frame)
+        mine, digests = self.sets[flat.filter], self._digests[flat.filter]
+        judged = await in_thread(self._judged_before, digests, saved.frame)
         if judged.fault is None:
+            digests.add(judged.digest)
             self._accept(mine, judged, saved.path, is_taken_over=True)
-        else:
+        elif not digests.is_of_other_set(judged.digest):
             await withdraw(self._context, self._number, saved.path, judged.fault.reason)
 
-    def _judged_before(self, mine: SkySet, frame: Frame) -> JudgedFrame:
+    def _judged_before(self, digests: SetDigests, frame: Frame) -> JudgedFrame:
         measurement, digest = measure_frame(self._context, frame, self.cfa_pattern), pixel_digest(frame.pixels)
-        is_repeated = any(digest == each.digest for each in mine.accepted.frames)
-        fault = Fault("the same pixels as an earlier frame") if is_repeated else None
+        fault = Fault("the same pixels as an earlier frame") if digest in digests else None
         return JudgedFrame(frame, measurement, preview(frame.pixels), digest, fault)
 
     def _accept(self, mine: SkySet, judged: JudgedFrame, path: Path, *, is_taken_over: bool = False) -> None:

@@ -47,6 +47,7 @@ class _Flats:
     """The flats of a step: the accepted frames, and the newest master."""
 
     filter: str | None
+    rotator_deg: float | None = None
     paths: list[Path] = field(default_factory=list)
     master: Path | None = None
     judged: Path | None = None
@@ -95,7 +96,7 @@ class LightsVerification:
         match event:
             case NightStarted():
                 self._flats = {
-                    step.number: _Flats(step.filter)
+                    step.number: _Flats(step.filter, step.rotator_deg)
                     for step in event.steps
                     if step.kind is FrameKind.FLAT and step.step_type is StepType.SHOOT
                 }
@@ -179,7 +180,10 @@ class LightsVerification:
             self._notice(f"the {setup.filter_name or ''} lights are not verified: {error}".replace("  ", " "))
             return
         names = tuple(path.name for path in chosen.paths)
-        event = self._event(Verified.LIGHTS, setup.filter_name, setup.exposure_s, found, names)
+        event = replace(
+            self._event(Verified.LIGHTS, setup.filter_name, setup.exposure_s, found, names),
+            rotator_deg=lights.rotator_deg,
+        )
         self._keep(Verdict(event, self._masters.step_of(chosen.dark), self._masters.step_of(chosen.flat)))
 
     async def _verify_flats(self, step: int, flats: _Flats) -> None:
@@ -196,7 +200,10 @@ class LightsVerification:
         except (DiagnosisError, FrameFileError, OSError) as error:
             self._notice(f"the {flats.filter or ''} flats are not verified: {error}".replace("  ", " "))
             return
-        event = self._event(Verified.FLATS, flats.filter, None, found, (subtracted.name, master.name))
+        event = replace(
+            self._event(Verified.FLATS, flats.filter, None, found, (subtracted.name, master.name)),
+            rotator_deg=flats.rotator_deg,
+        )
         self._keep(Verdict(event, None, step))
 
     def _event(

@@ -1,5 +1,6 @@
 """`coldframe camera`: print the measured figures of each camera, or measure a night."""
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from math import sqrt
@@ -22,7 +23,7 @@ from coldframe.config.loading import ConfigError, find_config, load_settings
 PLOT_COLUMNS, PLOT_ROWS = 60, 14
 
 
-def show_cameras(name: str | None, folder: Path | None, output: Path | None) -> ExitCode:
+def show_cameras(name: str | None, folder: Path | None, output: Path | None, *, wants_json: bool = False) -> ExitCode:
     """Print the figures and the photon transfer curve of each camera and setting; return 1 for unreadable records.
 
     Parameters
@@ -33,6 +34,8 @@ def show_cameras(name: str | None, folder: Path | None, output: Path | None) -> 
         Folder of the nights; None for the configured one.
     output
         SVG file that also receives the output; never overwritten.
+    wants_json
+        True to print the figures as JSON, without the plot.
     """
     if output is not None and output.suffix.lower() != ".svg":
         print(f"{output}: pictures are SVG files; choose a name that ends in .svg", file=sys.stderr)
@@ -49,6 +52,9 @@ def show_cameras(name: str | None, folder: Path | None, output: Path | None) -> 
     if not groups:
         print(_nothing(storage, name, records), file=sys.stderr)
         return ExitCode.BAD_INPUT
+    if wants_json:
+        print(json.dumps([merged(group).model_dump(mode="json") for group in groups], indent=2))
+        return ExitCode.INCOMPLETE if problems else ExitCode.DONE
     console = VisibleConsole(record=output is not None)
     glyphs = UNICODE if (console.encoding or "").lower().startswith("utf") else ASCII
     for group in groups:

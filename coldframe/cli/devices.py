@@ -1,6 +1,7 @@
 """`coldframe devices`: print a table of a server's devices, with the controls that each device has and lacks."""
 
 import asyncio
+import json
 import sys
 
 from rich.table import Table
@@ -18,7 +19,7 @@ async def survey(host: str, port: int) -> tuple[SurveyedDevice, ...]:
         return found
 
 
-def list_devices(host: str, port: int) -> ExitCode:
+def list_devices(host: str, port: int, *, wants_json: bool = False) -> ExitCode:
     """Print the table of devices; return exit code 2 if the server does not answer."""
     try:
         found = asyncio.run(survey(host, port))
@@ -27,11 +28,14 @@ def list_devices(host: str, port: int) -> ExitCode:
         return ExitCode.BAD_INPUT
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
+    if wants_json:
+        print(json.dumps([_as_json(device) for device in found], indent=2))
+        return ExitCode.DONE
     VisibleConsole().print(table(found, f"{host}:{port}"))
     if not any(Role.PANEL in device.roles for device in found):
         print(
             "No flat panel was found. A WLED, Tasmota, ESPHome or zigbee2mqtt lamp can serve as one over MQTT, "
-            'and so can a lamp that you switch by hand: set panel.kind to "mqtt" or "manual"; see docs/mqtt-panels.md.'
+            'and so can a lamp that you switch by hand: set panel.kind to "mqtt" or "manual" (coldframe explain panel).'
         )
     return ExitCode.DONE
 
@@ -49,3 +53,13 @@ def table(found: tuple[SurveyedDevice, ...], server: str) -> Table:
             "\n".join(device.missing),
         )
     return shown
+
+
+def _as_json(device: SurveyedDevice) -> dict[str, object]:
+    return {
+        "name": device.name,
+        "roles": [role.value for role in device.roles],
+        "abilities": list(device.abilities),
+        "missing": list(device.missing),
+        "problem": device.problem or None,
+    }

@@ -11,12 +11,13 @@ from coldframe.calibration.files.image_file import SUFFIXES, read_image_header
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup, fault_of_raw_frame, setup_of
 from coldframe.calibration.interchange.export import export
-from coldframe.calibration.interchange.layouts import Plan, arrange, parts, raw_sets
+from coldframe.calibration.interchange.layouts import Plan, arrange, parts
 from coldframe.calibration.interchange.linting import lint, planned_files
+from coldframe.calibration.interchange.raw_sets import raw_sets
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.library import NoLibraryError, configured_camera_names, find_library, masters_of
 from coldframe.cli.lint import keywords_of, print_lints, rules_of
 from coldframe.errors import ColdframeError
+from coldframe.operations.library import NoLibraryError, configured_camera_names, find_library, masters_of
 
 _NOT_FRAMES_OF_SETS = frozenset({"quarantine", "tuning", "checks", "masters"})
 """Folders of a night whose frames belong to no set."""
@@ -65,7 +66,10 @@ def export_files(folder: Path, request: Request) -> ExitCode:
         print(path)
     for path, source in exported.differing:
         print(f"{path}: exists and differs from {source}: move it away to export the newer one", file=sys.stderr)
-    if unreadable or exported.differing:
+    if exported.outdated_readme is not None:
+        outdated = "is of an earlier export, or was edited, and is kept: move it away to get the current text"
+        print(f"{exported.outdated_readme}: {outdated}", file=sys.stderr)
+    if unreadable or exported.differing or exported.outdated_readme is not None:
         return ExitCode.INCOMPLETE
     if not exported.made:
         print(f"{folder}: nothing new to export", file=sys.stderr)

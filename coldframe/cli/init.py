@@ -1,4 +1,4 @@
-"""`coldframe init`: write a commented configuration for the devices of a server."""
+"""`coldframe init`: write a configuration for the devices of a server."""
 
 import asyncio
 import sys
@@ -6,7 +6,9 @@ from pathlib import Path
 
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import find_config
-from coldframe.config.starter import RigSurvey, starter_config
+from coldframe.config.starters.full import full_config
+from coldframe.config.starters.rig_survey import RigSurvey
+from coldframe.config.starters.short import starter_config
 from coldframe.devices.camera import CameraFeatures, Limits
 from coldframe.devices.errors import DeviceError, NotSupportedError
 from coldframe.devices.indi import dialects
@@ -14,10 +16,11 @@ from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
 from coldframe.devices.indi.readout import shown_gain
 from coldframe.devices.indi.survey import Role, SurveyedDevice, surveyed_camera, surveyed_server
-from coldframe.devices.indi.wheel import IndiFilterWheel
+from coldframe.devices.indi.turning.rotator import IndiRotator
+from coldframe.devices.indi.turning.wheel import IndiFilterWheel
 
 
-def write_config(config: Path | None, host: str, port: int, camera: str | None) -> ExitCode:
+def write_config(config: Path | None, host: str, port: int, camera: str | None, *, full: bool) -> ExitCode:
     """Write the configuration; return exit code 2 if there is no server or no camera, or if the file exists."""
     path = config or find_config()
     if path.exists():
@@ -27,7 +30,7 @@ def write_config(config: Path | None, host: str, port: int, camera: str | None) 
         survey = asyncio.run(survey_rig(host, port, camera))
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
-            file.write(starter_config(survey))
+            file.write(full_config(survey) if full else starter_config(survey))
     except DeviceError as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
@@ -37,6 +40,8 @@ def write_config(config: Path | None, host: str, port: int, camera: str | None) 
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     found = ", ".join(name for name in (survey.camera, survey.panel, survey.cover, survey.wheel) if name)
+    if survey.rotator:
+        found += f"; the rotator {survey.rotator} is not turned until you enable its table [rotator]"
     print(f"{path}: written for {found}. Review it, then try: coldframe run --dry-run --config {path}")
     for other in survey.other_cameras:
         print(f"{other} is also a camera. To use it, delete the file and add --camera {other!r}")
@@ -69,6 +74,8 @@ async def survey_rig(host: str, port: int, camera: str | None = None) -> RigSurv
         panel = IndiFlatPanel(link, panel_name) if panel_name else None
         wheel_name = _first(found, Role.WHEEL, other_than=chosen) or _first(found, Role.WHEEL)
         wheel = IndiFilterWheel(link, wheel_name) if wheel_name else None
+        rotator_name = _first(found, Role.ROTATOR)
+        rotator = IndiRotator(link, rotator_name) if rotator_name else None
         return RigSurvey(
             host=host,
             port=port,
@@ -86,6 +93,8 @@ async def survey_rig(host: str, port: int, camera: str | None = None) -> RigSurv
             cover=None if panel and panel.has_cover else _first(found, Role.COVER),
             wheel=wheel_name,
             filters=wheel.driver_names if wheel else (),
+            rotator=rotator_name,
+            rotator_deg=_pair(rotator.limits_deg) if rotator else None,
         )
 
 

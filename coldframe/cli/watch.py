@@ -9,7 +9,6 @@ from pathlib import Path
 from rich.console import RenderableType
 from rich.text import Text
 
-from coldframe.capture.events.kinds import Event
 from coldframe.capture.monitoring.dashboard.controls import Controls
 from coldframe.capture.monitoring.dashboard.keyboard import Keyboard
 from coldframe.capture.monitoring.dashboard.layout import summary
@@ -18,16 +17,12 @@ from coldframe.capture.monitoring.progress.state import DashboardState
 from coldframe.capture.monitoring.telemetry.remote import RemoteSource
 from coldframe.capture.monitoring.watching.local import LocalSource
 from coldframe.capture.monitoring.watching.messages import Answer, Command
-from coldframe.capture.monitoring.watching.source import Attached, Detached, NightSource
-from coldframe.capture.storage.journal_reader import read_journal
-from coldframe.capture.storage.night_folder import newest_night
-from coldframe.capture.threads import in_thread
-from coldframe.cli.end_signals import on_end_signals
+from coldframe.capture.monitoring.watching.source import NightSource, Update
+from coldframe.capture.monitoring.watching.watched_night import WatchedNight
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_for_messages, load_settings
 from coldframe.devices.mqtt.client import BrokerSetupError, read_access
-
-READ_ONLY = "read-only: set allow_commands = true in [watch] of the run's configuration"
+from coldframe.operations.nights.end_signals import on_end_signals
 
 
 def watch_remote(config: Path | None) -> ExitCode:
@@ -38,7 +33,7 @@ def watch_remote(config: Path | None) -> ExitCode:
     try:
         settings = load_for_messages(path)
         if settings.mqtt is None:
-            print(f"{path}: has no [mqtt] table with the broker; see docs/mqtt.md", file=sys.stderr)
+            print(f"{path}: has no [mqtt] table with the broker: coldframe explain mqtt", file=sys.stderr)
             return ExitCode.BAD_INPUT
         rig = settings.mqtt.rig or settings.camera.device
         source = RemoteSource(settings.mqtt, read_access(settings.mqtt), rig)
@@ -95,11 +90,10 @@ class Watch:
 
     def __init__(self, source: NightSource, storage: Path | None) -> None:
         self._source = source
-        self._storage = storage
-        self._controls = Controls(self._send, self._close, allows_commands=False, note="looking for a run")
+        self._night = WatchedNight(storage)
+        self._controls = Controls(self._send, self._close, allows_commands=False, note=self._night.note)
         self._dashboard = Dashboard(sys.stdout.fileno(), controls=self._controls, farewell=farewell)
         self._closed = asyncio.Event()
-        self._refusal: str | None = "not attached to a run"
 
     async def run(self) -> None:
         """Show the night until the dashboard is closed."""
@@ -123,48 +117,19 @@ class Watch:
             async for update in updates:
                 await self._take(update)
 
-    async def _take(self, update: object) -> None:
-        match update:
-            case Attached(events, allows_commands):
-                self._dashboard.restart(events)
-                self._controls.note = ""
-                self._refusal, self._controls.allows_commands = None if allows_commands else READ_ONLY, allows_commands
-            case Detached(reason):
-                await self._show_last(reason)
-            case Answer(text):
-                self._dashboard.show_message(text)
-            case Event():
-                self._dashboard(update)
-            case _:
-                pass
-
-    async def _show_last(self, reason: str) -> None:
-        """Keep showing the night of a lost run; if there was no run, show the last night."""
-        if self._dashboard.state.night is None and self._storage is not None:
-            self._dashboard.restart(await in_thread(last_night, self._storage))
-        self._dashboard.mark_lost()
-        state = self._dashboard.state
-        shown = "no night yet"
-        if state.night is not None:
-            night = Path(state.night.folder).name
-            shown = f"showing the last night, {night}" if state.ended else f"showing the unfinished night {night}"
-        self._controls.note = f"{reason}; {shown}"
-        self._refusal, self._controls.allows_commands = reason, False
+    async def _take(self, update: Update) -> None:
+        if isinstance(update, Answer):
+            self._dashboard.show_message(update.text)
+            return
+        await self._night.take(update)
+        self._controls.note, self._controls.allows_commands = self._night.note, self._night.refusal is None
+        self._dashboard.show(self._night.state)
 
     def _send(self, command: Command) -> str | None:
-        return self._refusal or self._source.send(command)
+        return self._night.refusal or self._source.send(command)
 
     def _close(self) -> None:
         self._closed.set()
-
-
-def last_night(storage: Path) -> tuple[Event, ...]:
-    """Return the events of the last night in a storage folder; empty if there is no night or no journal."""
-    try:
-        night = newest_night(storage)
-        return () if night is None else tuple(read_journal(night / "journal.jsonl"))
-    except OSError:
-        return ()
 
 
 def farewell(state: DashboardState) -> RenderableType:

@@ -1,4 +1,4 @@
-"""The tables [server], [camera], [panel], [cover], [wheel] and [[auxiliaries]]: the rig's devices."""
+"""The tables [server], [camera], [panel], [cover], [wheel], [rotator] and [[auxiliaries]]: the rig's devices."""
 
 from typing import Annotated, Literal, Self
 
@@ -65,6 +65,11 @@ class CameraSettings(Section):
         le=600,
         description="Longest time from the end of an exposure to the complete frame; after that, the camera counts "
         "as stuck.",
+    )
+    file_format: Literal["fits", "raw"] = Field(
+        default="fits",
+        description='Files of a DSLR: "fits" if the driver offers FITS, which every program reads; "raw" keeps the '
+        "camera's own raws, such as CR2 or NEF, and needs the package rawpy. Drivers of other cameras send only FITS.",
     )
     overscan: Literal["none", "row", "smooth"] = Field(
         default="smooth",
@@ -138,6 +143,20 @@ class WheelSettings(Section):
     )
     settle_s: float = Field(default=1.0, ge=0, le=120, description="Pause after a filter change.")
     turn_deadline_s: float = Field(default=60.0, ge=1, le=600, description="Longest time for a filter change.")
+
+
+class RotatorSettings(Section):
+    """The rotator, which coldframe turns to the angle of each flat set, and back at the end of the night."""
+
+    device: Name = Field(description="Name of the rotator in INDI.")
+    tolerance_deg: float = Field(
+        default=0.2,
+        ge=0.01,
+        le=0.5,
+        description="Largest difference between the angle of the rotator and the angle of a set, in degrees.",
+    )
+    settle_s: float = Field(default=1.0, ge=0, le=120, description="Pause after a turn.")
+    turn_deadline_s: float = Field(default=180.0, ge=1, le=1800, description="Longest time for a turn.")
 
 
 class AuxiliarySettings(Section):

@@ -14,6 +14,7 @@ from coldframe.config.tables.values import (
     DifferentNames,
     Exposure,
     Gain,
+    RotatorAngle,
     Setpoint,
 )
 
@@ -102,6 +103,11 @@ class FrameSet(Section):
         default=None,
         description="Filter of flats and their dark flats: required with a filter wheel, and a label without one.",
     )
+    rotator_deg: RotatorAngle | None = Field(
+        default=None,
+        description="Rotator angle of flats and their dark flats, in degrees, as the driver of the rotator counts it; "
+        "only with a [rotator].",
+    )
     gain: Gain | None = Field(default=None, description="Overrides `camera.gain` for this set.")
     offset: Gain | None = Field(default=None, description="Overrides `camera.offset` for this set.")
     binning: Binning | None = Field(default=None, description="Overrides `camera.binning` for this set.")
@@ -152,9 +158,14 @@ class FrameSet(Section):
             }[self.kind]
             yield Contradiction(("exposure_s",), f"found {self.exposure_s:g}; allowed: none, because {reason}")
         yield from self._bounds_unfit()
-        if self.filter is not None and self.kind in (FrameKind.BIAS, FrameKind.DARK):
+        if self.kind not in (FrameKind.BIAS, FrameKind.DARK):
+            return
+        if self.filter is not None:
             text = f'found "{self.filter}"; allowed: none, because no light reaches a {self.kind} frame'
             yield Contradiction(("filter",), text)
+        if self.rotator_deg is not None:
+            text = f"found {self.rotator_deg:g}; allowed: none, because no light reaches a {self.kind} frame"
+            yield Contradiction(("rotator_deg",), text)
 
     def _bounds_unfit(self) -> Iterator[Contradiction]:
         for name, bound in (("at_least", self.at_least), ("at_most", self.at_most)):

@@ -93,6 +93,7 @@ class IndiCooler:
     async def _order(self, setpoint_c: float) -> None:
         device = self._device
         if not device.has(dialects.TEMPERATURE):
+            device.link.mirror.expect_lasting(device.name, dialects.TEMPERATURE[0].property)
             raise NotSupportedError(device.name, "has no cooler that can be controlled")
         if device.has(dialects.COOLER_ON) and device.value(dialects.COOLER_ON) is False:
             on = dialects.COOLER_ON[0]

@@ -109,8 +109,12 @@ class IndiDevice:
 
     @property
     def is_ready(self) -> bool:
-        """True while the last set-up is valid."""
-        return self._set_up_in == self._life and not self._is_stuck and self.has_connected_driver()
+        """True while the last set-up is valid, and the driver has not removed a property that the device needs."""
+        is_whole = not self.link.missing(self._name) and all(map(self._finds, self.awaited))
+        return self._set_up_in == self._life and not self._is_stuck and self.has_connected_driver() and is_whole
+
+    def _finds(self, name: str) -> bool:
+        return self.link.mirror.find(self._name, name) is not None
 
     def give_up_connection(self) -> None:
         """Mark the driver as stuck, so that it is reconnected to its hardware before its next use."""
@@ -159,12 +163,13 @@ class IndiDevice:
         DeviceTimeoutError
             If the server does not have the device, or the hardware does not answer.
         DeviceLostError
-            If the driver cannot connect to its hardware, or the server disappears.
+            If the driver cannot connect to its hardware, or has removed its CONNECTION, or the server disappears.
         """
         await self.link.wait_connected()
         try:
             await self.link.wait_property(self._name, "CONNECTION", DEFINE_DEADLINE_S)
         except DeviceTimeoutError:
+            self.link.mirror.expect_lasting(self._name, "CONNECTION")
             known = ", ".join(self.link.mirror.devices) or "no device"
             raise DeviceTimeoutError(
                 self._name,
@@ -173,7 +178,7 @@ class IndiDevice:
             ) from None
         if not self.has_connected_driver():
             await self._connect_hardware()
-        for name in self.awaited:
+        for name in (*self.awaited, *self.link.missing(self._name)):
             await self.link.wait_property(self._name, name, self.define_deadline_s)
         await self.settle()
         self._connected_in = self._life
@@ -235,6 +240,23 @@ class IndiDevice:
         found = dialects.find(self.link.mirror, self._name, spellings)
         return found is not None and found[0].writable
 
+    def control(self, spellings: tuple[Spelling, ...]) -> tuple[Property, str]:
+        """Return the property and the element name of a control.
+
+        Raises
+        ------
+        DeviceLostError
+            If the driver has removed the control, or is disconnected.
+        NotSupportedError
+            If the device has no such control.
+        """
+        found = dialects.find(self.link.mirror, self._name, spellings)
+        if found is None:
+            for spelling in spellings:
+                self.link.mirror.expect_lasting(self._name, spelling.property)
+            raise NotSupportedError(self._name, f"has no {spellings[0].property}")
+        return found
+
     async def set(self, spellings: tuple[Spelling, ...], value: Value, deadline_s: float = 10.0) -> Property:
         """Set a control, and wait until the driver shows the new value.
 
@@ -243,10 +265,7 @@ class IndiDevice:
         NotSupportedError
             If the device has no such control.
         DeviceError
-            See `IndiLink.set`.
+            See `control` and `IndiLink.set`.
         """
-        found = dialects.find(self.link.mirror, self._name, spellings)
-        if found is None:
-            raise NotSupportedError(self._name, f"has no {spellings[0].property}")
-        prop, element = found
+        prop, element = self.control(spellings)
         return await self.link.set(self._name, prop.name, {element: value}, deadline_s)

@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -19,6 +20,7 @@ from coldframe.devices.errors import (
 )
 from coldframe.devices.indi.mirror import DISCONNECTED_ADVICE, Mirror, Property, State, Value, in_brackets
 from coldframe.devices.watchers import Watchers
+from coldframe.errors import MissingPackageError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -60,6 +62,7 @@ class IndiLink:
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._last_pong_s: float | None = None
+        self._ordered: set[tuple[str, str]] = set()
         self._refusal = ""  # why the process closed the present connection, if it did
 
     @property
@@ -73,6 +76,8 @@ class IndiLink:
         return self._connected
 
     async def __aenter__(self) -> Self:
+        if find_spec("PyIndi") is None:
+            raise MissingPackageError("pyindi-client")
         self._supervisor = asyncio.create_task(self._supervise(), name="INDI link")
         return self
 
@@ -229,7 +234,7 @@ class IndiLink:
         Raises
         ------
         DeviceLostError
-            If the server is not connected, or the driver is disconnected and so does not have the property.
+            If the server is not connected, or the driver is disconnected or has removed the property.
         NotSupportedError
             If the device does not have the property, or the property is read-only.
         SettingRefusedError
@@ -240,14 +245,20 @@ class IndiLink:
         if not self._connected:
             raise DeviceLostError(device, f"{self.server} is not connected")
         if prop is None:
-            self.mirror.expect_connected(device)
+            self.mirror.expect_lasting(device, name)
         if prop is None or not prop.writable:
             raise NotSupportedError(device, f"has no property {name} that can be set")
         for element, value in values.items():
             self._check(prop, element, value)
         serial = self.mirror.serial
+        self._ordered.add((device, name))
         self._order({"order": "send", "device": device, "name": name, "kind": prop.kind, "values": dict(values)})
         return serial
+
+    def missing(self, device: str) -> tuple[str, ...]:
+        """Return the properties of a device that were commanded, and that its driver has since removed."""
+        ordered = (name for each, name in self._ordered if each == device)
+        return tuple(name for name in ordered if self.mirror.is_removed(device, name))
 
     @staticmethod
     def _check(prop: Property, element: str, value: Value) -> None:

@@ -80,11 +80,13 @@ class Mirror:
         self._heard_of: set[str] = set()
         self._kinds: dict[str, dict[str, str]] = {}
         self._refused: set[tuple[str, str]] = set()
+        self._removed: set[tuple[str, str]] = set()  # properties that were removed and have not been defined since
 
     def clear(self) -> None:
         """Remove all properties after the connection is lost."""
         self._devices.clear()
         self._kinds.clear()
+        self._removed.clear()
         self.serial += 1
 
     def apply(self, event: Mapping[str, Any], now_s: float) -> None:
@@ -94,6 +96,7 @@ class Mirror:
             return
         match event["event"]:
             case "property":
+                self._removed.discard((event["device"], event["name"]))
                 if self._is_accepted(event["device"], event["name"], event["kind"]):
                     properties = self._devices.setdefault(event["device"], {})
                     self._count_disconnection(properties.get("CONNECTION"), event)
@@ -102,14 +105,21 @@ class Mirror:
                 self._devices.pop(event["device"], None)
                 self._removals[event["device"]] = self.removals(event["device"]) + 1
             case "removed":
-                self._devices.get(event["device"], {}).pop(event["name"], None)
+                if self._devices.get(event["device"], {}).pop(event["name"], None) is not None:
+                    self._removed.add((event["device"], event["name"]))
             case "message":
                 self._messages[event["device"]] = (self.serial, event["text"])
 
     def _count_disconnection(self, before: Property | None, event: Mapping[str, Any]) -> None:
-        was_connected = before is not None and before.state != "busy" and before.values.get("CONNECT") is True
-        if event["name"] == "CONNECTION" and was_connected and event["values"].get("CONNECT") is False:
-            self._disconnections[event["device"]] = self.disconnections(event["device"]) + 1
+        if event["name"] != "CONNECTION" or before is None:
+            return
+        device, was_connected = event["device"], before.values.get("CONNECT") is True
+        is_connected = event["values"].get("CONNECT")
+        if was_connected and before.state != "busy" and is_connected is False:
+            self._disconnections[device] = self.disconnections(device) + 1
+        if not was_connected and is_connected is True:
+            # A driver defines its properties when it is connected. Those that it now lacks, it lacks for good.
+            self._removed = {each for each in self._removed if each[0] != device}
 
     def _has_room(self, device: str) -> bool:
         """Return True if the device is already known or can still be added."""
@@ -165,17 +175,26 @@ class Mirror:
         """Return the number of times that the whole device was removed, for example because its driver crashed."""
         return self._removals.get(device, 0)
 
-    def expect_connected(self, device: str) -> None:
-        """Raise an error if the device's driver is disconnected from its hardware, and so has lost its properties.
+    def is_removed(self, device: str, name: str) -> bool:
+        """Return True if the driver has removed the property since it was connected, and has not defined it again."""
+        return (device, name) in self._removed
+
+    def expect_lasting(self, device: str, name: str) -> None:
+        """Raise an error if a missing property may come back, so that the device does not lack it for good.
+
+        Drivers remove all properties when they are disconnected from their hardware, some before they report it. They
+        also remove a property to define it again, for example with other limits.
 
         Raises
         ------
         DeviceLostError
-            If the driver reports that it is disconnected.
+            If the driver reports that it is disconnected, or has removed the property.
         """
         prop = self.find(device, "CONNECTION")
         if prop is not None and prop.values.get("CONNECT") is False:
             raise DeviceLostError(device, "another client or the driver disconnected it", DISCONNECTED_ADVICE)
+        if self.is_removed(device, name):
+            raise DeviceLostError(device, f"its driver has removed {name}", DISCONNECTED_ADVICE)
 
     def disconnections(self, device: str) -> int:
         """Return the number of times that the device's driver was disconnected from its hardware, by any client."""

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 
 from coldframe.config.settings import Settings
-from coldframe.config.tables.rig import PanelSettings, ServerSettings
+from coldframe.config.tables.rig import PanelSettings, RotatorSettings, ServerSettings
 from coldframe.devices.camera import StrayFrame
 from coldframe.devices.flat_panel import FlatPanel
 from coldframe.devices.indi.auxiliary import IndiAuxiliary
@@ -14,7 +14,8 @@ from coldframe.devices.indi.connection import IndiConnection
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
 from coldframe.devices.indi.pixels.blob_channel import ServerAddress
-from coldframe.devices.indi.wheel import IndiFilterWheel
+from coldframe.devices.indi.turning.rotator import IndiRotator
+from coldframe.devices.indi.turning.wheel import IndiFilterWheel
 from coldframe.devices.manual_panel import ManualPanel
 from coldframe.devices.rig import Rig
 
@@ -34,6 +35,10 @@ async def _opened_panel(link: IndiLink, panel: PanelSettings, opened: AsyncExitS
     return IndiFlatPanel(link, panel.device, panel.cover_deadline_s)
 
 
+def _rotator(link: IndiLink, rotator: RotatorSettings) -> IndiRotator:
+    return IndiRotator(link, rotator.device, rotator.tolerance_deg, rotator.turn_deadline_s)
+
+
 @asynccontextmanager
 async def indi_rig(
     settings: Settings, now: Callable[[], datetime], set_aside: Callable[[StrayFrame], None] = log_stray
@@ -50,6 +55,7 @@ async def indi_rig(
             server_address(settings.server),
             now,
             readout_deadline_s=settings.camera.readout_deadline_s,
+            file_format=settings.camera.file_format,
             set_aside=set_aside,
         )
         try:
@@ -62,6 +68,7 @@ async def indi_rig(
                 )
                 if settings.wheel
                 else None,
+                rotator=_rotator(link, settings.rotator) if settings.rotator else None,
                 connection=IndiConnection(link, is_local=settings.server.is_local),
                 auxiliaries=tuple(IndiAuxiliary(link, each) for each in settings.auxiliaries),
             )

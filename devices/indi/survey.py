@@ -18,7 +18,8 @@ from coldframe.devices.indi.dialects import Spelling
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
 from coldframe.devices.indi.pixels.blob_channel import ServerAddress
-from coldframe.devices.indi.wheel import IndiFilterWheel
+from coldframe.devices.indi.turning.rotator import IndiRotator
+from coldframe.devices.indi.turning.wheel import IndiFilterWheel
 
 ANSWER_DEADLINE_S = 5.0
 QUIET_S = 1.0
@@ -33,6 +34,7 @@ class Role(StrEnum):
     PANEL = "flat panel"
     COVER = "cover"
     WHEEL = "filter wheel"
+    ROTATOR = "rotator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ _MARKS = {
     Role.PANEL: _Mark(dialects.INTERFACE_LIGHT_BOX, dialects.LIGHT_ON),
     Role.COVER: _Mark(dialects.INTERFACE_DUST_CAP, dialects.COVER_CLOSE),
     Role.WHEEL: _Mark(dialects.INTERFACE_FILTER, dialects.FILTER_SLOT),
+    Role.ROTATOR: _Mark(dialects.INTERFACE_ROTATOR, dialects.ROTATOR_ANGLE),
 }
 
 
@@ -170,6 +173,8 @@ def _describe(device: IndiDevice, role: Role, camera: CameraFeatures | None) -> 
             return _weigh("lamp", {f"brightness {_range(limits)}": (limits is not None, "brightness")})
         case Role.WHEEL:
             return _describe_wheel(IndiFilterWheel(device.link, device.name))
+        case Role.ROTATOR:
+            return _describe_rotator(IndiRotator(device.link, device.name))
         case _:
             return [str(role)], []
 
@@ -183,9 +188,11 @@ def _describe_camera(device: IndiDevice, camera: CameraFeatures) -> Description:
         "cooler power": (device.value(dialects.COOLER_POWER) is not None, "cooler power"),
         f"readout modes {modes}": (bool(modes), ""),
         f"CFA {camera.cfa_pattern}": (bool(camera.cfa_pattern), ""),
+        "shutter times": (camera.shutter is not None, ""),
         "abort": (device.has(dialects.ABORT), "abort"),
     }
-    return _weigh(f"{camera.width} x {camera.height} pixels", wishes)
+    size = f"{camera.width} x {camera.height} pixels" if camera.width else "size known after its first frame"
+    return _weigh(size, wishes)
 
 
 def _describe_wheel(wheel: IndiFilterWheel) -> Description:
@@ -193,6 +200,12 @@ def _describe_wheel(wheel: IndiFilterWheel) -> Description:
     gap = f"names of {slots - len(named)} of the {slots} filters" if named else "filter names"
     filters = f"filters {', '.join(named)}" if named else f"{slots} slots"
     return [filters] if slots else [], [gap] if slots > len(named) or not slots else []
+
+
+def _describe_rotator(rotator: IndiRotator) -> Description:
+    now_deg = rotator.angle_deg
+    now = "" if now_deg is None else f", now at {now_deg:g} deg"
+    return [f"angle {_range(rotator.limits_deg)} deg{now}" if rotator.limits_deg else f"angle{now}"], []
 
 
 def _weigh(first: str, wishes: dict[str, tuple[bool, str]]) -> Description:

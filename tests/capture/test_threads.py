@@ -169,3 +169,33 @@ def test_idle_daemon_threads_end_with_the_loop() -> None:
     thread = asyncio.run(run())
     thread.join(PATIENCE_S)
     assert not thread.is_alive()
+
+
+async def test_long_work_that_uses_no_cpu_time_waits_for_the_disk(
+    answers: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A master is made for up to an hour, but a disk that hangs meanwhile must not cost this hour."""
+    monkeypatch.setattr(threads, "DISK_DEADLINE_S", 0.05)
+    with pytest.raises(DiskHangsError, match="has not answered for 0 s"):
+        await in_thread_within(PATIENCE_S, answers.wait, PATIENCE_S)
+    answers.set()
+    await until(lambda: threads.waiting_for_disk_s() == 0.0)
+
+
+async def test_long_work_that_uses_cpu_time_does_not_wait_for_the_disk(
+    answers: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = iter(range(1 << 30))
+    monkeypatch.setattr(threads, "DISK_DEADLINE_S", 0.01)
+    monkeypatch.setattr(threads, "_cpu_ticks", lambda _: next(ticks))
+    working = asyncio.create_task(in_thread_within(PATIENCE_S, answers.wait, PATIENCE_S))
+    await until(lambda: next(ticks) > 20)
+    answers.set()
+    assert await working
+
+
+def test_the_cpu_time_of_a_thread_is_known() -> None:
+    thread, before = threading.get_native_id(), threads._cpu_ticks(threading.get_native_id())
+    while threads._cpu_ticks(thread) == before:
+        pass
+    assert threads._cpu_ticks(None) == 0

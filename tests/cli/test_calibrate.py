@@ -16,9 +16,9 @@ from coldframe.calibration.library.library import Library
 from coldframe.calibration.lights.files import CalibratedFile
 from coldframe.calibration.masters.reading import integrity_fault
 from coldframe.cli import app
-from coldframe.cli.calibrate import Tally
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.operations.calibrating import Tally
 from tests.outside.observatory import Observatory
 
 
@@ -146,9 +146,7 @@ def test_nothing_is_overwritten_or_calibrated_twice(observatory: Observatory, li
     assert calibrate(library, light).exit_code == ExitCode.DONE
     done = tmp_path / "calibrated" / "l_calibrated.fits"
     before = done.read_bytes()
-    again = calibrate(library, light)
-    assert again.exit_code == ExitCode.BAD_INPUT
-    assert "never overwritten" in again.stderr
+    assert calibrate(library, light).exit_code == ExitCode.DONE
     assert done.read_bytes() == before
     assert "was calibrated before (CALSTAT BDF)" in calibrate(library, done).stderr
 
@@ -204,7 +202,7 @@ def test_lights_of_every_form_are_calibrated(
     ):
         for ours, theirs in zip(plain, same, strict=True):
             np.testing.assert_array_equal(ours.data, theirs.data)
-        kept = [keyword for keyword in plain[0].header if keyword not in {"CFRAW", "CHECKSUM", "DATASUM"}]
+        kept = [keyword for keyword in plain[0].header if keyword not in {"CFRAW", "CFCALID", "CHECKSUM", "DATASUM"}]
         assert [theirs for theirs in kept if same[0].header[theirs] != plain[0].header[theirs]] == []
         assert "EXTNAME" not in same[0].header
     assert sorted(path.name for path in other.parent.iterdir()) == sorted(["calibrated", other.name])
@@ -422,3 +420,71 @@ def test_a_terminal_shows_the_progress(observatory: Observatory, library: Librar
     os.close(ours)
     assert b"1 of 1 lights calibrated, in " in done.stdout
     assert "calibrating" in shown
+
+
+def _calibrated(light: Path) -> Path:
+    return light.parent / "calibrated" / f"{light.stem}_calibrated.fits"
+
+
+def test_lights_that_are_calibrated_already_are_skipped(
+    observatory: Observatory, library: Library, tmp_path: Path
+) -> None:
+    folder = tmp_path / "lights"
+    first = observatory.light(folder / "1.fits", 1)
+    calibrate(library, folder)
+    written = _calibrated(first).stat().st_mtime_ns
+    second = observatory.light(folder / "2.fits", 2)
+    result = calibrate(library, folder)
+    assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
+    assert "1 of 2 lights calibrated" in result.stdout
+    assert "1 skipped, calibrated before with the same masters and options (see --again)" in result.stdout
+    assert _calibrated(first).stat().st_mtime_ns == written
+    assert _calibrated(second).exists()
+    result = calibrate(library, folder)
+    assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
+    assert result.stdout.startswith("0 of 2 lights calibrated; 2 skipped")
+
+
+@pytest.mark.parametrize("options", [("--float",), ("--no-flat",), ("--no-mend",), ("--pedestal", "200")])
+def test_an_earlier_result_with_other_options_is_kept_until_asked(
+    observatory: Observatory, library: Library, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    light = observatory.light(tmp_path / "l.fits")
+    calibrate(library, light)
+    before = _calibrated(light).read_bytes()
+    result = calibrate(library, light, *options)
+    assert result.exit_code == ExitCode.BAD_INPUT
+    assert "was calibrated before with different masters or options; use --again to replace it" in result.stderr
+    assert _calibrated(light).read_bytes() == before
+    assert calibrate(library, light, *options, "--again").exit_code == ExitCode.DONE
+    assert _calibrated(light).read_bytes() != before
+    assert "0 of 1 lights calibrated; 1 skipped" in calibrate(library, light, *options).stdout
+
+
+def test_a_master_built_again_under_its_name_is_not_the_same_master(
+    observatory: Observatory, library: Library, tmp_path: Path
+) -> None:
+    light = observatory.light(tmp_path / "l.fits")
+    calibrate(library, light)
+    (dark,) = library.folder.rglob("MasterDark_*_60s*")
+    with fits.open(dark, checksum=True) as file:
+        file[0].data += 3
+        file.writeto(tmp_path / "dark.fits", checksum=True)
+    dark.unlink()
+    shutil.move(tmp_path / "dark.fits", dark)
+    assert "different masters or options" in calibrate(library, light).stderr
+
+
+def test_again_replaces_only_results_of_the_same_light(
+    observatory: Observatory, library: Library, tmp_path: Path
+) -> None:
+    lights = [observatory.light(tmp_path / night / "l.fits", number) for number, night in enumerate(["a", "b"])]
+    with fits.open(lights[1], mode="update") as file:
+        file[0].header["DATE-OBS"] = "2026-11-23T03:00:00"
+    out = tmp_path / "out"
+    calibrate(library, lights[0], "--out", out)
+    before = (out / "l_calibrated.fits").read_bytes()
+    result = calibrate(library, lights[1], "--out", out, "--again")
+    assert result.exit_code == ExitCode.BAD_INPUT
+    assert "a file with this name exists" in result.stderr
+    assert (out / "l_calibrated.fits").read_bytes() == before

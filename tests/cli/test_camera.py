@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -67,6 +68,13 @@ def test_hidden_read_noise_is_a_limit_and_linearity_has_an_error(
     assert "below 2" in out
     assert "e- (half a step)" in out
     assert "0.31 ± 0.04" in out
+
+
+def test_the_figures_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert show_cameras(None, folder, None, wants_json=True) == ExitCode.DONE
+    found = json.loads(capsys.readouterr().out)
+    assert found
+    assert all(record["camera"] and record["e_per_adu"]["value"] > 0 for record in found)
 
 
 def test_part_of_the_name_selects_cameras(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

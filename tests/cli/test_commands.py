@@ -24,6 +24,7 @@ def coldframe(*arguments: str) -> subprocess.CompletedProcess[str]:
         "",
         "run",
         "plan",
+        "serve",
         "listen",
         "simulate",
         "devices",

@@ -1,3 +1,4 @@
+import json
 import re
 from pathlib import Path
 
@@ -49,6 +50,17 @@ def test_list(library: Library) -> None:
     assert [row[1:] for row in rows] == [["-10.0 C", exposure, "2026-11-22", "30"] for exposure in ("30 s", "60 s")]
 
 
+def test_list_as_json(library: Library) -> None:
+    result = run(library, "list", "--json")
+    assert result.exit_code == ExitCode.DONE
+    darks = [master for master in json.loads(result.stdout) if master["kind"] == "dark"]
+    assert sorted(dark["exposure_s"] for dark in darks) == [30, 60]
+    for dark in darks:
+        assert Path(dark["path"]).is_file()
+        shown = (dark["camera"], dark["temperature_c"], dark["gain"], dark["offset"], dark["frames"])
+        assert shown == ("Coldframe Camera", -10, 100, 50, 30)
+
+
 def test_list_names_files_that_are_not_masters(library: Library) -> None:
     (library.folder / "words.fits").write_text("words")
     result = run(library, "list")
@@ -90,6 +102,23 @@ def test_match(observatory: Observatory, library: Library, tmp_path: Path) -> No
     assert result.exit_code == ExitCode.DONE
     chosen = [line.split(maxsplit=1)[1] for line in result.stdout.splitlines()[1:]]
     assert [Path(path).parent.name for path in chosen] == ["biases", "darks", "flats"]
+
+
+def test_lights_with_the_same_masters_are_shown_together(
+    observatory: Observatory, library: Library, tmp_path: Path
+) -> None:
+    same = [observatory.light(tmp_path / f"{number}.fits", number) for number in range(3)]
+    other = observatory.light(tmp_path / "long.fits", exposure_s=180.0)
+    result = run(library, "match", tmp_path)
+    assert result.stdout.startswith(f"{same[0]} and 2 others\n")
+    assert result.stdout.count("  dark ") == 2
+    found = json.loads(run(library, "match", tmp_path, "--json").stdout)
+    assert [group["lights"] for group in found] == [[str(light) for light in same], [str(other)]]
+    good, bad = (group["masters"]["dark"] for group in found)
+    assert Path(good["path"]).is_file()
+    assert good["refusal"] is None
+    assert bad["path"] is None
+    assert "exposure differs by 120 s" in bad["refusal"]
 
 
 def test_match_reports_tolerated_differences(observatory: Observatory, library: Library, tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from coldframe.calibration.library.library import Library
 from coldframe.capture.host import rig_lock
 from coldframe.cli import app
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.plan import NightRequest
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
+from coldframe.operations.nights.request import NightRequest
 from tests.capture.planning.headers import EVENING, night_of_lights, nina, save
 from tests.outside.observatory import Observatory
 from tests.patience import PATIENCE_S
@@ -78,6 +78,19 @@ def test_the_table_has_every_set_and_fits_80_columns(config: Path, lights: Path)
     ]  # fmt: skip
     assert "Plan for ZWO CCD ASI2600MM Pro, for 40 lights" in shown.stdout
     assert "warm up" in shown.stdout
+
+
+def test_long_names_of_sets_leave_the_other_columns_whole(
+    config: Path, lights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    config.write_text(config.read_text("utf-8").replace("gain = 100\noffset = 50\n", ""), "utf-8")
+    shown = run("plan", "--config", config, "--lights", lights)
+    assert shown.exit_code == ExitCode.DONE
+    assert "gain 100" in shown.stdout
+    assert all(word in shown.stdout for word in ("frames", "sensor", "lights", "from", "about", "until", "to shoot"))
+    assert "…" not in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) <= 80
 
 
 def test_json_contains_the_same_plan(config: Path, lights: Path) -> None:
@@ -220,7 +233,7 @@ def test_lights_take_precedence_over_sets_with_a_message(config: Path, lights: P
     [
         (["--lights", "/nowhere"], "/nowhere: no such folder"),
         (["--lights", "."], "no lights; found no such files"),
-        (["--until", "half past six"], "'half past six' does not match"),
+        (["--until", "half past six"], "half past six is not a time of day"),
     ],
 )
 def test_bad_input_gives_one_line(

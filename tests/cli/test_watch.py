@@ -23,13 +23,13 @@ from coldframe.capture.events.kinds import (
     Event,
     ExposureStarted,
     FrameAccepted,
-    FrameShown,
     MasterGrew,
     NightEnded,
     NightStarted,
     StepStarted,
     TemperatureRead,
 )
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.events.stream import EventStream
 from coldframe.capture.events.values import NightOutcome, PlannedStep, StepType
 from coldframe.capture.monitoring.watching.server import WatchServer

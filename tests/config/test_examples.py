@@ -32,5 +32,5 @@ def test_the_example_nights_load(name: str) -> None:
 
 
 def test_an_unknown_night_is_refused() -> None:
-    with pytest.raises(ConfigError, match="allowed: ccd-overscan, cooled-mono, cooled-osc, small, uncooled"):
+    with pytest.raises(ConfigError, match="allowed: ccd-overscan, cooled-mono, cooled-osc, rotator, small, uncooled"):
         example_night("../small")

@@ -199,3 +199,25 @@ def test_the_sky_needs_a_site_and_no_panel() -> None:
     rig = {"camera": CAMERA, "wheel": {"device": "Wheel"}, "flats": sky, "site": site}
     sets = [{"kind": "bias", "count": 10}, {**DARK_FLAT, "kind": "flat"}]
     assert Settings.model_validate({**rig, "sets": sets}).panel is None
+
+
+ROTATOR = {"rotator": {"device": "Rotator"}}
+
+
+def test_a_rotator_angle_needs_a_rotator_and_light() -> None:
+    turned = {"rotator_deg": 100.0}
+    where = [("sets", number, "rotator_deg") for number in (1, 2)]
+    found = refused(BIAS, {**FLAT, **turned}, {**DARK_FLAT, **turned})
+    assert list(found) == where
+    assert "with a [rotator] table" in found[where[0]]
+    assert list(refused({**BIAS, **turned}, **ROTATOR)) == [("sets", 0, "rotator_deg")]
+
+
+def test_flats_of_each_angle_need_their_own_dark_flats_and_all_flats_an_angle() -> None:
+    one, other = {"rotator_deg": 100.0}, {"rotator_deg": 200.0}
+    both = settings({**FLAT, **one}, {**DARK_FLAT, **one}, {**FLAT, **other}, {**DARK_FLAT, **other}, **ROTATOR)
+    assert [each.rotator_deg for each in both.sets] == [100, 100, 200, 200]
+    assert ("sets", 1, "kind") in refused({**FLAT, **one}, {**DARK_FLAT, **other}, **ROTATOR)
+    mixed = refused(BIAS, {**FLAT, **one}, {**FLAT, "filter": "R"}, **ROTATOR)
+    assert list(mixed) == [("sets", 2, "rotator_deg")]
+    assert "each flat set needs one" in mixed["sets", 2, "rotator_deg"]

@@ -6,6 +6,13 @@ from pathlib import Path
 import pytest
 
 CONFIG = Path(__file__).parents[2] / "config"
+UNITS = (
+    "coldframe.service",
+    "coldframe.timer",
+    "coldframe-alarm@.service",
+    "coldframe-listen.service",
+    "coldframe-serve.service",
+)
 
 
 def unit(name: str) -> configparser.ConfigParser:
@@ -39,7 +46,7 @@ def test_the_service_can_write_the_folder_and_compile_its_kernels() -> None:
 def test_a_run_without_a_final_message_raises_an_alarm() -> None:
     assert unit("coldframe.service")["Unit"]["OnFailure"] == "coldframe-alarm@%n.service"
     alarm = unit("coldframe-alarm@.service")["Service"]
-    assert alarm["ExecStart"].split("/", 4)[-1] == 'coldframe notify --alarm "%i on %H"'
+    assert alarm["ExecStart"].split("/", 5)[-1] == 'coldframe notify --alarm "%i on %H"'
     assert alarm["User"] == unit("coldframe.service")["Service"]["User"]
 
 
@@ -48,8 +55,14 @@ def test_a_night_survives_its_listener_unless_that_is_stopped() -> None:
     assert listener["ExecStart"].split("/")[-1] == "coldframe listen"
     assert listener["KillMode"] == "process"
     assert listener["TimeoutStopSec"] == night["TimeoutStopSec"]
-    for setting in ("User", "ReadWritePaths", "SystemCallFilter", "RestrictAddressFamilies", "CacheDirectory"):
+    for setting in ("User", "ReadWritePaths", "SystemCallFilter", "RestrictAddressFamilies"):
         assert listener[setting] == night[setting], "as the night inherits it"
+
+
+def test_the_page_may_attach_to_the_night() -> None:
+    page, night = unit("coldframe-serve.service")["Service"], unit("coldframe.service")["Service"]
+    assert page["ExecStart"].split("/")[-1] == "coldframe serve"
+    assert page["User"] == night["User"], "a run shows itself only to its own user"
 
 
 def test_a_missed_morning_is_not_made_up_for() -> None:
@@ -58,8 +71,8 @@ def test_a_missed_morning_is_not_made_up_for() -> None:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
-    for name in ("coldframe.service", "coldframe.timer", "coldframe-alarm@.service", "coldframe-listen.service"):
-        text = (CONFIG / name).read_text(encoding="utf-8").replace("/opt/coldframe/bin/coldframe", "/bin/true")
+    for name in UNITS:
+        text = (CONFIG / name).read_text(encoding="utf-8").replace("/home/astro/.local/bin/coldframe", "/bin/true")
         (tmp_path / name).write_text(text, encoding="utf-8")
 
     units = [str(path) for path in tmp_path.iterdir()]

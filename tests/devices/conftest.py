@@ -9,7 +9,7 @@ from coldframe.devices.indi import device
 from coldframe.devices.indi.camera import BLOB_VECTOR, IndiCamera
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.pixels.blob_channel import ServerAddress
-from coldframe.devices.indi.wheel import IndiFilterWheel
+from coldframe.devices.indi.turning.wheel import IndiFilterWheel
 from tests.devices.indi.fake_server import CAMERA, FakeServer
 from tests.patience import PATIENCE_S
 

@@ -3,7 +3,7 @@
 from coldframe.devices.flat_panel import CoverState
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
-from coldframe.devices.indi.wheel import IndiFilterWheel
+from coldframe.devices.indi.turning.wheel import IndiFilterWheel
 from tests.devices.indi.fake_server import CAMERA, FakeServer, number, switch
 from tests.patience import PATIENCE_S
 

@@ -16,7 +16,7 @@ from coldframe.devices.errors import DeviceError, DeviceLostError, SettingRefuse
 from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
-from coldframe.devices.indi.wheel import IndiFilterWheel
+from coldframe.devices.indi.turning.wheel import IndiFilterWheel
 from tests.indi.conftest import StartServer
 from tests.indi.servers import CAMERA, HOST, LONG_S, PANEL, WHEEL, Indiserver
 from tests.patience import PATIENCE_S, until

@@ -1,5 +1,6 @@
 """The commands `devices`, `init`, `safe` and `run` with stock servers, and nights that end early or lose a driver."""
 
+import json
 import os
 import signal
 import subprocess
@@ -36,6 +37,14 @@ def test_devices_lists_devices_and_their_features(stock: Indiserver, tmp_path: P
     assert code == 0, said
     for expected in (CAMERA, PANEL, WHEEL, "1280 x 1024 pixels", "brightness 0 to 255", "cooler power", "abort"):
         assert expected in said
+
+
+def test_devices_as_json(stock: Indiserver, tmp_path: Path) -> None:
+    code, said = finished(coldframe("devices", "--json", "--port", str(stock.port), home=tmp_path))
+    assert code == 0, said
+    roles = {device["name"]: device["roles"] for device in json.loads(said)}
+    assert "camera" in roles[CAMERA]
+    assert roles[WHEEL] == ["filter wheel"]
 
 
 def test_init_writes_a_configuration_that_run_accepts(stock: Indiserver, tmp_path: Path) -> None:

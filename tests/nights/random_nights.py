@@ -33,6 +33,7 @@ from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
 from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import SimulatedRig, load_rig
+from coldframe.devices.rig import Rig
 from coldframe.simulators.faults.faulty_rig import FAULTS, faulty_rig
 from coldframe.simulators.faults.striking import FOR_EVER, Fault
 from tests.nights.disk import DiskFault, SimulatedDisk
@@ -271,33 +272,38 @@ def run(
 
 def _run(night: TroubledNight, storage: Path, prepare: Callable[[EventStream], None] = lambda _: None) -> TroubledRun:
     disk = SimulatedDisk(storage, list(night.disk_faults.values()))
-    with _alarm(), asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(LONGEST_NIGHT_S, LONGEST_RUN_S)) as runner:
+    with alarm(), asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(LONGEST_NIGHT_S, LONGEST_RUN_S)) as runner:
         return runner.run(_watched(night, disk, prepare))
 
 
 async def _watched(night: TroubledNight, disk: SimulatedDisk, prepare: Callable[[EventStream], None]) -> TroubledRun:
-    loop = asyncio.get_running_loop()
     clock, events = NightClock(START), EventStream()
-    telescope = WitnessedTelescope(night.rig, loop.time())
+    telescope = WitnessedTelescope(night.rig, asyncio.get_running_loop().time())
     kinds = [kind for kind in night.kinds if kind in FAULTS]
     faulty = faulty_rig(telescope, clock.now, kinds, night.seed)
     run = TroubledRun(night, disk.root, telescope, faulty.faults, disk)
-    events.subscribe(run.events.append)
     prepare(events)
+    await faulty.rig.connect()
+    await shoot(run, faulty.rig, events, clock)
+    return run
+
+
+async def shoot(run: TroubledRun, rig: Rig, events: EventStream, clock: NightClock) -> None:
+    """Run a night on a connected rig, and note its result in `run`."""
+    loop, night, disk = asyncio.get_running_loop(), run.night, run.disk
+    events.subscribe(run.events.append)
 
     class TimedSafeState(SafeState):
         async def reach(self) -> tuple[str, ...]:
             run.safe_from_s = loop.time()
             return await super().reach()
 
-    await faulty.rig.connect()
+    before = asyncio.all_tasks()
     files = open_night_files(disk.root, None, night.settings, clock.now())
     run.folder = files.folder.path
-    safe_state = TimedSafeState(night.settings, faulty.rig, events, clock)
+    safe_state = TimedSafeState(night.settings, rig, events, clock)
     with disk.watched():
-        async with assembled_night(
-            night.settings, faulty.rig, files, events, clock, safe_state=safe_state
-        ) as assembled:
+        async with assembled_night(night.settings, rig, files, events, clock, safe_state=safe_state) as assembled:
             running = asyncio.ensure_future(assembled.night.run())
             if night.interrupted_after_s is not None:
                 await asyncio.wait([running], timeout=night.interrupted_after_s)
@@ -307,8 +313,7 @@ async def _watched(night: TroubledNight, disk: SimulatedDisk, prepare: Callable[
             except asyncio.CancelledError:
                 run.outcome = NightOutcome.INTERRUPTED
             run.ended_s = loop.time()
-    run.leftovers = [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    return run
+    run.leftovers = [task.get_name() for task in asyncio.all_tasks() - before]
 
 
 def _remember(night: TroubledNight, storage: Path) -> None:
@@ -353,7 +358,7 @@ class _OverdueError(KeyboardInterrupt):
 
 
 @contextmanager
-def _alarm() -> Iterator[None]:
+def alarm() -> Iterator[None]:
     """Interrupt a night that takes too long and blocks its event loop, so that the loop cannot notice."""
 
     def ring(number: int, frame: FrameType | None) -> None:

@@ -17,13 +17,8 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
-from coldframe.capture.events.kinds import (
-    CoolingProgress,
-    FrameShown,
-    MasterGrew,
-    PanelChanged,
-    TemperatureRead,
-)
+from coldframe.capture.events.kinds import CoolingProgress, MasterGrew, PanelChanged, TemperatureRead
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.events.stream import EventStream
 from coldframe.capture.storage.journal import encode_event
 from tests.nights.oracle import judge

@@ -18,13 +18,15 @@ from coldframe.capture.recovery.disk_hangs import SLOW_S
 from coldframe.capture.threads import DISK_DEADLINE_S
 from coldframe.config.settings import Settings
 from tests.nights import nights
-from tests.nights.nights import Inline, NightRun, run_night
+from tests.nights.nights import START, Inline, NightRun, run_night
 from tests.nights.test_troubled_nights import SMALL, Rigged, short
 from tests.nights.virtual_time import VirtualTimeLoop
 from tests.patience import PATIENCE_S
 
 LONGEST_S = 7200.0
 NEVER = 1 << 30
+SAFE_WITHIN_S = 600.0
+"""Time for the safe state, including a warm-up of 2.5 min."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -121,6 +123,7 @@ def test_at_any_moment_the_night_ends_safely(tmp_path: Path, disk: HangingDisk, 
     (ended,) = night.of(NightEnded)
     assert ended.rig_is_safe
     assert night.outcome is NightOutcome.ABORTED
+    assert (ended.at - START).total_seconds() < disk.hung_at_s + DISK_DEADLINE_S + SAFE_WITHIN_S
 
 
 @pytest.mark.parametrize("stop_at_s", [5.0, 21.0, 25.0, 30.0, 40.0])

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -31,7 +32,9 @@ from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings
 from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import SimulatedRig, TwilightModel, load_rig
+from coldframe.devices.camera import Frame
 from coldframe.devices.rig import Rig
+from tests.capture.scene import Delivering
 from tests.nights.nights import START, NightRun, files_in, run_night, tiny
 from tests.nights.test_sky_flats import DAWN, under
 from tests.nights.test_sky_flats import night_of as night_of_sky
@@ -307,6 +310,29 @@ async def test_a_copy_of_a_sky_flat_counts_once(tmp_path: Path) -> None:
     digests = [pixel_digest(read_pixels(Path(path))) for path in accepted(night.events)]
     assert len(digests) == len(set(digests))
     assert any("same pixels" in event.reason for event in night.of(FrameRejected))
+
+
+async def test_a_sky_flat_of_the_earlier_run_that_the_camera_delivers_again_does_not_count_twice(
+    tmp_path: Path,
+) -> None:
+    settings = night_of_sky(8, DAWN)
+    before = await ended_run(settings, under(TWILIGHT), tmp_path, nth(FrameKind.FLAT, 4))
+    old = read_pixels(Path(next(path for path in accepted(before) if "/flats/" in path)))
+    flats = 0
+
+    def deliver(frame: Frame, _number: int) -> Frame:
+        nonlocal flats
+        flats += frame.kind is FrameKind.FLAT
+        return replace(frame, pixels=old) if frame.kind is FrameKind.FLAT and flats == 3 else frame
+
+    def meddle(rig: Rig) -> Rig:
+        return replace(rig, camera=Delivering(rig.camera, deliver))
+
+    night = await run_night(settings, under(TWILIGHT), tmp_path, meddle)
+    digests = [pixel_digest(read_pixels(Path(path))) for path in accepted(night.events)]
+    assert len(digests) == len(set(digests))
+    assert digests.count(pixel_digest(old)) == 1
+    assert flats > 3
 
 
 def take(paths: list[Path]) -> dict[str, list[list[tuple[str, object]]]]:

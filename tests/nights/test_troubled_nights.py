@@ -46,6 +46,15 @@ def short() -> Settings:
     return settings.model_copy(update={"sets": sets})
 
 
+def three_sets() -> Settings:
+    """Return the small rig's night with five frames each of bias, dark and flat."""
+    settings = short()
+    wanted = [each for each in settings.sets if each.kind is not FrameKind.DARK_FLAT and each.filter in {None, "L"}]
+    sets = tuple(each.model_copy(update={"count": 5}) for each in wanted)
+    flats = settings.flats.model_copy(update={"pedestal": "bias"})
+    return settings.model_copy(update={"sets": sets, "flats": flats})
+
+
 class Wrapped:
     """A device that behaves as another one, but for what a subclass does differently."""
 

@@ -13,7 +13,7 @@ from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.capture.monitoring.dashboard.controls import Controls, View
 from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, QUIET, STRONG, WARN, Picture
 from coldframe.capture.monitoring.dashboard.footer import draw_help, footer_height, footer_section
-from coldframe.capture.monitoring.dashboard.sections.frame import draw_frame_facts, draw_histogram, frame_title
+from coldframe.capture.monitoring.dashboard.sections.frame import draw_frame_facts, draw_histogram
 from coldframe.capture.monitoring.dashboard.sections.headline import draw_headline
 from coldframe.capture.monitoring.dashboard.sections.latest import draw_latest
 from coldframe.capture.monitoring.dashboard.sections.master import draw_masters, draw_noise
@@ -21,6 +21,7 @@ from coldframe.capture.monitoring.dashboard.sections.pane import Block
 from coldframe.capture.monitoring.dashboard.sections.plan import draw_plan
 from coldframe.capture.monitoring.dashboard.sections.rig import draw_rig
 from coldframe.capture.monitoring.dashboard.sections.tuning import draw_tuning
+from coldframe.capture.monitoring.progress.night_words import frame_title
 from coldframe.capture.monitoring.progress.quantities import printable
 from coldframe.capture.monitoring.progress.state import DashboardState
 

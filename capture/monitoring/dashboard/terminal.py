@@ -6,7 +6,7 @@ import curses
 import io
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import IO, Self, cast
@@ -186,16 +186,9 @@ class Dashboard:
         self.state.apply(event)
         self._has_news = True
 
-    def restart(self, events: Iterable[Event]) -> None:
-        """Replace the night shown so far with the night that these events describe."""
-        self.state = DashboardState()
-        for event in events:
-            self.state.apply(event)
-        self._has_news = True
-
-    def mark_lost(self) -> None:
-        """Show until `restart` that contact with the night is lost."""
-        self.state.lose()
+    def show(self, state: DashboardState) -> None:
+        """Draw this state from now on, at the next refresh."""
+        self.state = state
         self._has_news = True
 
     def press(self, key: str) -> None:

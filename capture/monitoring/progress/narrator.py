@@ -1,5 +1,6 @@
 """Turns events into sentences for logs, dashboard, notifications and report. An event gets at most one line."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import singledispatchmethod
@@ -29,6 +30,7 @@ from coldframe.capture.events.kinds import (
     StepStarted,
     TemperatureRead,
 )
+from coldframe.capture.events.rotator import RotatorTurned
 from coldframe.capture.events.values import (
     NightOutcome,
     PlannedStep,
@@ -92,10 +94,22 @@ def severity_of(event: Event) -> Severity:
             return Severity.INFO
 
 
-class Narrator:
-    """Turns events into sentences. A narrator stores the plan, because events refer to steps by number."""
+def planned_s(step: PlannedStep) -> float:
+    """Return the duration of a step according to the plan, in seconds."""
+    return step.estimate_s
 
-    def __init__(self) -> None:
+
+class Narrator:
+    """Turns events into sentences. A narrator stores the plan, because events refer to steps by number.
+
+    Parameters
+    ----------
+    expected_s
+        Returns the expected duration of a step that begins, in seconds.
+    """
+
+    def __init__(self, expected_s: Callable[[PlannedStep], float] = planned_s) -> None:
+        self._expected_s = expected_s
         self._steps: dict[int, PlannedStep] = {}
         self._step_began: dict[int, datetime] = {}
         self._last_readings: dict[type[Event], datetime] = {}
@@ -150,7 +164,7 @@ class Narrator:
     def _step_started(self, event: StepStarted) -> str:
         self._step_began[event.step] = event.at
         step = self._steps.get(event.step)
-        about = f", about {duration_text(step.estimate_s)}" if step else ""
+        about = f", about {duration_text(self._expected_s(step))}" if step else ""
         return f"{self._title(event.step)} begins{about}"
 
     @_sentence.register
@@ -202,6 +216,10 @@ class Narrator:
     @_sentence.register
     def _filter_changed(self, event: FilterChanged) -> str:
         return f"filter {event.filter}"
+
+    @_sentence.register
+    def _rotator_turned(self, event: RotatorTurned) -> str:
+        return "rotator turning" if event.angle_deg is None else f"rotator at {event.angle_deg:g} deg"
 
     @_sentence.register
     def _exposure_started(self, event: ExposureStarted) -> str | None:

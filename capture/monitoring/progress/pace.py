@@ -1,8 +1,10 @@
 """Estimates the remaining time from the plan, corrected by the measured pace of this night's frames."""
 
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from coldframe.capture.events.kinds import FrameAccepted
 from coldframe.capture.events.values import PlannedStep, SkippedBy, StepOutcome
 
 PLAN_WEIGHT = 3
@@ -13,6 +15,9 @@ PLAN_FADES = 10
 
 GOOD_FAITH = 20
 """Number of accepted frames credited to each step, so that a few rejected frames do not raise the estimate much."""
+
+MOST_FRAMES = 200
+"""Largest number of frames kept for each step, so that the memory use does not depend on the number of frames."""
 
 LONGEST_STALL = 4.0
 """Upper limit of one interval as a multiple of the pace so far, because one delay does not predict further delays."""
@@ -29,6 +34,8 @@ class StepProgress:
     ----------
     accepted, rejected
         Numbers of frames so far.
+    frames
+        The last `MOST_FRAMES` accepted frames, in the order of their numbers.
     outcome, reason, skipped_by
         Fields of the `StepEnded` event of the step; None, empty and None until the step ends.
     """
@@ -36,11 +43,19 @@ class StepProgress:
     planned: PlannedStep
     accepted: int = 0
     rejected: int = 0
+    frames: deque[FrameAccepted] = field(default_factory=lambda: deque(maxlen=MOST_FRAMES))
     began: datetime | None = None
     ended: datetime | None = None
     outcome: StepOutcome | None = None
     reason: str = ""
     skipped_by: SkippedBy | None = None
+
+    def accept(self, frame: FrameAccepted) -> None:
+        """Count an accepted frame. Its number is lower than before if the set was quarantined and is shot again."""
+        self.accepted = frame.index
+        while self.frames and self.frames[-1].index >= frame.index:
+            self.frames.pop()
+        self.frames.append(frame)
 
     @property
     def is_over(self) -> bool:

@@ -6,6 +6,9 @@ from coldframe.capture.events.kinds import PanelChanged, TemperatureRead
 
 MINUTE_S, HOUR_S = 60, 3600
 
+ON_SETPOINT_C = 0.5
+"""Largest difference from the setpoint at which the sensor counts as being at the setpoint, for display."""
+
 
 def printable(text: str) -> str:
     """Return `text` on one line and without control characters, which driver messages may contain."""
@@ -60,3 +63,12 @@ def temperature_text(reading: TemperatureRead) -> str:
     if reading.power_percent is not None:
         parts.append(f"power {reading.power_percent:.0f} %")
     return ", ".join(parts)
+
+
+def is_on_setpoint(reading: TemperatureRead) -> bool:
+    """Return True if the sensor is at its setpoint."""
+    return (
+        reading.sensor_c is not None
+        and reading.setpoint_c is not None
+        and abs(reading.sensor_c - reading.setpoint_c) <= ON_SETPOINT_C
+    )

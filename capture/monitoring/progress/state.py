@@ -14,7 +14,6 @@ from coldframe.capture.events.kinds import (
     FlatTuned,
     FrameAccepted,
     FrameRejected,
-    FrameShown,
     MasterGrew,
     MasterWritten,
     NightEnded,
@@ -28,6 +27,8 @@ from coldframe.capture.events.kinds import (
     StepStarted,
     TemperatureRead,
 )
+from coldframe.capture.events.previews import FrameShown
+from coldframe.capture.events.rotator import RotatorTurned
 from coldframe.capture.events.values import Severity, SkippedBy, StepOutcome
 from coldframe.capture.events.verification import LightsVerified
 from coldframe.capture.monitoring.progress.narrator import LogLine, Narrator
@@ -101,6 +102,7 @@ class DashboardState:
     cooling: str | None = None
     panel: PanelChanged | None = None
     filter: str | None = None
+    rotator_deg: float | None = None
     tuning: Tuning | None = None
     frame: FrameAccepted | None = None
     shown: FrameShown | None = None
@@ -110,9 +112,13 @@ class DashboardState:
     latest: deque[LogLine] = field(default_factory=lambda: deque(maxlen=LATEST))
     problems: deque[LogLine] = field(default_factory=lambda: deque(maxlen=PROBLEMS))
     pace: Pace = field(default_factory=Pace)
-    narrator: Narrator = field(default_factory=Narrator)
+    narrator: Narrator = field(init=False)
     _latest_event: Event | None = None
     _pauses: timedelta = timedelta()
+
+    def __post_init__(self) -> None:
+        # The log, the plan and the headline show the same expectation.
+        self.narrator = Narrator(self.pace.expected_s)
 
     def apply(self, event: Event) -> None:
         """Update the state with an event."""
@@ -262,6 +268,10 @@ class DashboardState:
         self.filter = event.filter
 
     @_take.register
+    def _take_rotator_turned(self, event: RotatorTurned) -> None:
+        self.rotator_deg = event.angle_deg
+
+    @_take.register
     def _take_exposure_started(self, event: ExposureStarted) -> None:
         self.exposure = event
 
@@ -281,7 +291,7 @@ class DashboardState:
     def _take_frame_accepted(self, event: FrameAccepted) -> None:
         self.frame = event
         if step := self.steps.get(event.step):
-            step.accepted = event.index  # lower than before if the set was quarantined and is shot again
+            step.accept(event)
             # Saving overlaps with the next exposure, so the last frame of a set may arrive during the next step.
             # Frames of an earlier run do not count, because reading them from the disk is faster than shooting them.
             if event.step == self.running and not event.is_taken_over:

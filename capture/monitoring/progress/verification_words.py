@@ -23,7 +23,12 @@ _OF_DARKS = frozenset({Remedy.MORE_DARKS, Remedy.NEW_DARKS})
 
 
 def set_text(event: LightsVerified) -> str:
-    """Return the frames that were judged, such as "Ha", "60 s" or "Ha flats"."""
+    """Return the frames that were judged, such as "Ha", "60 s" or "Ha flats at 90 deg"."""
+    angle = "" if event.rotator_deg is None else f" at {event.rotator_deg:g} deg"
+    return _frames_text(event) + angle
+
+
+def _frames_text(event: LightsVerified) -> str:
     if event.frames is Verified.FLATS:
         return f"{event.filter} flats" if event.filter else "flats"
     if event.filter:
@@ -44,6 +49,8 @@ def line_of(event: LightsVerified) -> str:
 
 def fault_of(event: LightsVerified) -> str:
     """Return the worst artifact of frames, and the action that the night or the user takes."""
+    if not event.artifacts:  # a damaged journal
+        return f"{set_text(event)}: artifacts were found"
     worst, *others = event.artifacts
     more = f" (and {len(others)} more {'finding' if len(others) == 1 else 'findings'})" if others else ""
     return f"{set_text(event)}: {worst.cause}{more}. {_action(event, worst)}"

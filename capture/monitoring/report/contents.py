@@ -7,8 +7,11 @@ part of the format of the JSON file.
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
+from coldframe.capture.events.kinds import FlatTested, FrameAccepted, TemperatureRead
 from coldframe.capture.events.values import Severity
+from coldframe.capture.monitoring.progress.quantities import printable
 from coldframe.capture.monitoring.report.time_budget import TimeBudget
 from coldframe.config.frames import FrameKind
 
@@ -79,6 +82,21 @@ class FramePoint:
     noise_adu: float | None
     saturated_fraction: float | None
     rejected: str
+
+    @classmethod
+    def of(cls, event: FrameAccepted, path: str) -> Self:
+        """Return the point of an accepted frame."""
+        figures = event.statistics
+        return cls(
+            at=event.at,
+            path=path,
+            exposure_s=event.exposure_s,
+            sensor_c=event.sensor_c,
+            level_adu=figures.level_adu,
+            noise_adu=figures.noise_adu,
+            saturated_fraction=figures.saturated_fraction,
+            rejected="",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +235,20 @@ class TuningTest:
     saturated_fraction: float
     verdict: str
 
+    @classmethod
+    def of(cls, event: FlatTested) -> Self:
+        """Return the test of an event."""
+        return cls(
+            exposure_s=event.exposure_s,
+            brightness=event.brightness,
+            level_adu=event.level_adu,
+            target_adu=event.target_adu,
+            low_adu=event.low_adu,
+            high_adu=event.high_adu,
+            saturated_fraction=event.saturated_fraction,
+            verdict=printable(event.verdict),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class TuningReport:
@@ -298,6 +330,11 @@ class Reading:
     sensor_c: float | None
     setpoint_c: float | None
     power_percent: float | None
+
+    @classmethod
+    def of(cls, event: TemperatureRead) -> Self:
+        """Return the reading of an event."""
+        return cls(event.at, event.sensor_c, event.setpoint_c, event.power_percent)
 
 
 @dataclass(frozen=True, slots=True)

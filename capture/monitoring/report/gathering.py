@@ -10,7 +10,7 @@ from datetime import timedelta, tzinfo
 from functools import singledispatchmethod
 from pathlib import PurePath
 
-from coldframe.calibration.files.naming import name_part
+from coldframe.calibration.files.naming import flat_ending
 from coldframe.capture.events.kinds import (
     CameraMeasured,
     Event,
@@ -55,6 +55,7 @@ from coldframe.capture.monitoring.report.lights import lights_reports
 from coldframe.capture.monitoring.report.runs import Run, StepKey, runs_of, step_keys
 from coldframe.capture.monitoring.report.time_budget import time_budget
 from coldframe.capture.monitoring.report.verdict import verdict_of
+from coldframe.capture.steps import angle_words
 from coldframe.config.frames import FrameKind
 
 READINGS = 400
@@ -203,7 +204,7 @@ class _Step:
     @property
     def flat_title(self) -> str:
         """Title of the flats that the step tunes or combines."""
-        return printable(f"flat {self.planned.filter or ''}")
+        return printable(" ".join(["flat", self.planned.filter or "", *angle_words(self.planned.rotator_deg)]))
 
     @property
     def failure(self) -> str:
@@ -264,7 +265,7 @@ class _Gathered:
 
     @take.register
     def _take_temperature_read(self, event: TemperatureRead) -> None:
-        self.readings.append(Reading(event.at, event.sensor_c, event.setpoint_c, event.power_percent))
+        self.readings.append(Reading.of(event))
 
     @take.register
     def _take_camera_measured(self, event: CameraMeasured) -> None:
@@ -287,17 +288,7 @@ class _Gathered:
             return
         if step.tests_run != self.run:
             step.tests, step.tuned, step.tests_run = [], None, self.run
-        test = TuningTest(
-            exposure_s=event.exposure_s,
-            brightness=event.brightness,
-            level_adu=event.level_adu,
-            target_adu=event.target_adu,
-            low_adu=event.low_adu,
-            high_adu=event.high_adu,
-            saturated_fraction=event.saturated_fraction,
-            verdict=printable(event.verdict),
-        )
-        step.tests.append(test)
+        step.tests.append(TuningTest.of(event))
 
     @take.register
     def _take_flat_tuned(self, event: FlatTuned) -> None:
@@ -311,16 +302,7 @@ class _Gathered:
         step = self._step(event.step)
         if step is None or event.path in step.frames:
             return
-        step.frames[event.path] = FramePoint(
-            at=event.at,
-            path=relative(event.path, self.folder),
-            exposure_s=event.exposure_s,
-            sensor_c=event.sensor_c,
-            level_adu=event.statistics.level_adu,
-            noise_adu=event.statistics.noise_adu,
-            saturated_fraction=event.statistics.saturated_fraction,
-            rejected="",
-        )
+        step.frames[event.path] = FramePoint.of(event, relative(event.path, self.folder))
 
     @take.register
     def _take_frame_rejected(self, event: FrameRejected) -> None:
@@ -398,10 +380,9 @@ class _Gathered:
 
         One step shoots the twilight flats of all filters, so only the folder of a frame identifies its filter.
         """
-        name = step.planned.filter
+        end = flat_ending(*step.planned.light)
         for sky in self.steps.values():
             if sky.is_sky:
-                end = f"_{name_part(name)}" if name else ""
                 yield from (each for each in sky.frames.values() if PurePath(each.path).parent.name.endswith(end))
 
     def _outcome_of(self, step: _Step, *, is_over: bool) -> tuple[SetState, str]:
@@ -429,7 +410,7 @@ class _Gathered:
         if cooling is not None and cooling.failure:
             return cooling.failure
         is_flat = step.planned.kind in (FrameKind.FLAT, FrameKind.DARK_FLAT)
-        tunings = [each for each in before if each.is_tuning and each.planned.filter == step.planned.filter]
+        tunings = [each for each in before if each.is_tuning and each.planned.light == step.planned.light]
         return tunings[-1].failure if is_flat and tunings else ""
 
     def tuning_reports(self) -> Iterator[TuningReport]:

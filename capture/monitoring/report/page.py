@@ -191,7 +191,12 @@ def next_steps(report: NightReport) -> list[tuple[str, str]]:
 
 def style() -> Markup:
     """Return the style sheet of pages, which has a light and a dark theme."""
-    return Markup((_FOLDER / "page.css").read_text("utf-8"))  # noqa: S704 - our own file
+    return Markup((_FOLDER / "page.css").read_text("utf-8") + chart_style())  # noqa: S704 - our own file
+
+
+def chart_style() -> str:
+    """Return the style sheet of charts, without the colours, which the style sheet of the page defines."""
+    return (_FOLDER / "chart.css").read_text("utf-8")
 
 
 def templates(folder: Path) -> Environment:

@@ -72,7 +72,7 @@ def runs_of(events: Iterable[Event]) -> list[Run]:
     return [Run(run[0], tuple(run)) for run in runs if isinstance(run[0], NightStarted)]
 
 
-Work = tuple[StepType, FrameKind | None, str | None, float | None, float | None]
+Work = tuple[StepType, FrameKind | None, str | None, float | None, float | None, float | None]
 StepKey = tuple[Work, int]
 """Identifies a step in all runs by the work of the step and the number of earlier steps with the same work."""
 
@@ -82,7 +82,7 @@ def step_keys(plan: NightStarted) -> dict[int, StepKey]:
     keys: dict[int, StepKey] = {}
     seen = Counter[Work]()
     for step in plan.steps:
-        work = step.step_type, step.kind, step.filter, step.exposure_s, step.setpoint_c
+        work = step.step_type, step.kind, step.filter, step.exposure_s, step.setpoint_c, step.rotator_deg
         keys[step.number] = work, seen[work]
         seen[work] += 1
     return keys

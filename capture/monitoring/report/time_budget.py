@@ -8,8 +8,8 @@ exposing
 reading
     From the end of an exposure to the next event: the next exposure, the accepted frame, or the result of a test frame.
 moving
-    From the preceding event to a change of panel, cover or filter, but at most `LONGEST_MOVE`. Also from the change to
-    the next exposure or change, but at most `LONGEST_SETTLING`. Any excess counts as waiting.
+    From the preceding event to a change of panel, cover, filter or rotator, but at most `LONGEST_MOVE`. Also from
+    the change to the next exposure or change, but at most `LONGEST_SETTLING`. Any excess counts as waiting.
 lost
     Exposure and readout of frames that were rejected or never arrived. Also the time from a failure with a retry to the
     next success, including the wait for a lost device. Also the gap between two runs, and the exposure that was under
@@ -44,6 +44,7 @@ from coldframe.capture.events.kinds import (
     StepEnded,
     StepStarted,
 )
+from coldframe.capture.events.rotator import RotatorTurned
 from coldframe.capture.events.values import StepOutcome
 from coldframe.capture.monitoring.report.runs import Run
 
@@ -55,7 +56,7 @@ BETWEEN_RUNS = "between two runs"
 _ROUNDING = timedelta(milliseconds=1)
 
 Judged = FrameAccepted | FrameRejected
-Movement = PanelChanged | FilterChanged
+Movement = PanelChanged | FilterChanged | RotatorTurned
 Ending = CoolingProgress | FlatTested | FlatTuned | MasterWritten | NightEnded | NightResumed | StepEnded | StepStarted
 """Events that end an exposure, a readout or a movement without starting a new one."""
 

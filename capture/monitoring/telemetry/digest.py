@@ -16,12 +16,12 @@ from coldframe.capture.events.kinds import (
     FlatTested,
     FrameAccepted,
     FrameRejected,
-    FrameShown,
     MasterGrew,
     Notice,
     PanelChanged,
     TemperatureRead,
 )
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.storage.journal import encode_event
 
 KEPT: dict[type[Event], int] = {

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from coldframe.capture.events.kinds import FrameShown
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.events.values import StepType
 from coldframe.capture.events.verification import Cleanness, LightsVerified
 from coldframe.capture.monitoring.progress.narrator import LogLine
@@ -129,6 +129,8 @@ def picture_document(shown: FrameShown) -> bytes:
         "height": height,
         "pixels": base64.b64encode(shown.picture.tobytes()).decode("ascii"),
         "histogram": [int(count) for count in shown.histogram],
+        "first_adu": shown.first_adu,
+        "bin_adu": shown.bin_adu,
     }
     return to_json(document)
 

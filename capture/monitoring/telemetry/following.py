@@ -7,7 +7,8 @@ from datetime import datetime
 
 import numpy as np
 
-from coldframe.capture.events.kinds import Event, FrameShown
+from coldframe.capture.events.kinds import Event
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.monitoring.telemetry.digest import unpack
 from coldframe.capture.monitoring.telemetry.topics import Presence, Topics
 from coldframe.capture.monitoring.watching.source import Attached, Detached, Update
@@ -137,9 +138,11 @@ def picture(payload: bytes) -> FrameShown | None:
         histogram = np.array([int(count) for count in fields["histogram"]], np.int64)
         at = datetime.fromisoformat(fields["at"])
         title = str(fields["title"])
+        # Runs of earlier versions publish the full range without these fields.
+        first_adu, bin_adu = int(fields.get("first_adu", 0)), int(fields.get("bin_adu", 512))
     except (ValueError, TypeError, LookupError, RecursionError, OverflowError, binascii.Error):
         return None
     is_ours = 0 < height <= LARGEST_PICTURE[0] and 0 < width <= LARGEST_PICTURE[1] and histogram.shape == (BINS,)
-    if not is_ours or pixels.size != height * width or at.tzinfo is None:
+    if not is_ours or pixels.size != height * width or at.tzinfo is None or first_adu < 0 or bin_adu < 1:
         return None
-    return FrameShown(at, title, pixels.reshape(height, width), histogram)
+    return FrameShown(at, title, pixels.reshape(height, width), histogram, first_adu, bin_adu)

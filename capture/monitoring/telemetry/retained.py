@@ -5,7 +5,8 @@ import logging
 import secrets
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Event, FrameShown, NightEnded, NightStarted
+from coldframe.capture.events.kinds import Event, NightEnded, NightStarted
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.monitoring.progress.state import DashboardState
 from coldframe.capture.monitoring.telemetry.connection import BrokerConnection
 from coldframe.capture.monitoring.telemetry.digest import Digest, is_in_digest

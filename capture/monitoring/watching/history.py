@@ -3,14 +3,8 @@
 from collections import deque
 from datetime import timedelta
 
-from coldframe.capture.events.kinds import (
-    CoolingProgress,
-    Event,
-    ExposureStarted,
-    FrameShown,
-    NightStarted,
-    TemperatureRead,
-)
+from coldframe.capture.events.kinds import CoolingProgress, Event, ExposureStarted, NightStarted, TemperatureRead
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.monitoring.watching.messages import encode_shown
 from coldframe.capture.storage.journal import encode_event
 

@@ -12,7 +12,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from coldframe.capture.events.kinds import Event, FrameShown
+from coldframe.capture.events.kinds import Event
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.session.steering import Steering
 from coldframe.capture.storage.journal_reader import JournalLineError, decode_event
 from coldframe.errors import ColdframeError
@@ -141,6 +142,8 @@ def encode_shown(shown: FrameShown) -> str:
             "shape": list(shown.picture.shape),
             "picture": picture,
             "histogram": shown.histogram.tolist(),
+            "first_adu": shown.first_adu,
+            "bin_adu": shown.bin_adu,
         }
     )
 
@@ -179,11 +182,13 @@ def _shown(fields: dict[str, object]) -> FrameShown:
         picture = np.frombuffer(data, np.uint8).reshape(rows, columns)
         histogram = np.array(fields["histogram"], np.int64)
         at = datetime.fromisoformat(str(fields["at"]))
+        # Runs of earlier versions send the full range without these fields.
+        first_adu, bin_adu = int(fields.get("first_adu", 0)), int(fields.get("bin_adu", 512))  # type: ignore[call-overload]
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise MessageError(f"invalid picture: {error}") from error
-    if histogram.shape != (HISTOGRAM_BINS,) or at.tzinfo is None:
+    if histogram.shape != (HISTOGRAM_BINS,) or at.tzinfo is None or first_adu < 0 or bin_adu < 1:
         raise MessageError("invalid picture: wrong histogram, or a time without a time zone")
-    return FrameShown(at, str(fields["shown"]), picture, histogram)
+    return FrameShown(at, str(fields["shown"]), picture, histogram, first_adu, bin_adu)
 
 
 def _object(line: bytes) -> dict[str, object]:

@@ -9,6 +9,7 @@ from coldframe.cli.options import (
     ExtensionOption,
     LibraryOption,
     Lights,
+    folder_path,
     home_name,
     home_path,
     image_of_file,
@@ -39,7 +40,9 @@ def calibrate(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", parser=home_path, help="Folder for the results; default: calibrated/ next to each light."
+            metavar="FOLDER",
+            parser=folder_path,
+            help="Folder for the results; default: calibrated/ next to each light.",
         ),
     ] = None,
     subtract: Annotated[
@@ -93,17 +96,23 @@ def calibrate(
             "--diagnose/--no-diagnose", help="Take a quick look at the results for offsets, hot pixels and banding."
         ),
     ] = True,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Calibrate lights again, and replace the earlier results of the same lights."),
+    ] = False,
     extension: ExtensionOption = None,
 ) -> None:
     """Calibrate lights with matching masters.
 
     Each result is (light - dark) / flat, computed with the best-matching masters from the library; the UNCERT
-    extension of the result contains the standard error. No file is overwritten. If a light cannot be calibrated,
-    coldframe prints the reason and continues with the other lights.
+    extension of the result contains the standard error. Lights that were calibrated before with the same masters and
+    options are skipped. Without --again, no file is overwritten. If a light cannot be calibrated, coldframe prints the
+    reason and continues with the other lights.
     """
     from coldframe.calibration.lights.files import Output
     from coldframe.calibration.lights.recipe import Subtract
-    from coldframe.cli.calibrate import Request, calibrate_lights
+    from coldframe.cli.calibrate import calibrate_lights
+    from coldframe.operations.calibrating import Request
 
     if blank and not floating:
         raise typer.BadParameter("needs --float because integers have no NaN", param_hint="--blank")
@@ -114,7 +123,7 @@ def calibrate(
     way = Subtract.SCALED_DARK if scale_dark else Subtract(subtract)
     image = None if extension is None else image_of_file(extension)
     output = Output(floating, pedestal, e_per_adu, blank=blank, extension=image)
-    request = Request(library, out, way, flat, output, defects, mend, scale_dark, diagnose)
+    request = Request(library, out, way, flat, output, defects, mend, scale_dark, diagnose, again)
     raise typer.Exit(calibrate_lights(lights, request))
 
 
@@ -249,10 +258,11 @@ def combine(
     from the same frames. With --center median or --method winsorized, values are rejected as in Siril.
     """
     from coldframe.calibration.combining.given_sections import GivenSections
-    from coldframe.cli.combine import Choice, Request, chosen_method, combine_files
+    from coldframe.cli.combine import combine_files
     from coldframe.cli.combine_all import combine_all
-    from coldframe.cli.set_master import Treatment
     from coldframe.config.frames import FrameKind
+    from coldframe.operations.combining import Choice, Request, chosen_method
+    from coldframe.operations.set_master import Treatment
 
     request = Request(
         treatment=Treatment(

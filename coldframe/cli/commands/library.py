@@ -6,21 +6,22 @@ from typing import Annotated, Literal
 import typer
 
 from coldframe.cli.options import (
+    JsonOption,
     LibraryOption,
     Lights,
+    folder_path,
     home_name,
-    home_path,
 )
 
 app = typer.Typer(no_args_is_help=True, help="List, match and verify masters.")
 
 
 @app.command("list")
-def list_library(library: LibraryOption = None) -> None:
+def list_library(library: LibraryOption = None, json: JsonOption = False) -> None:
     """List all masters."""
     from coldframe.cli.library import list_masters
 
-    raise typer.Exit(list_masters(library))
+    raise typer.Exit(list_masters(library, wants_json=json))
 
 
 @app.command("show")
@@ -35,14 +36,15 @@ def show_in_library(
 
 
 @app.command("match")
-def match_in_library(lights: Lights, library: LibraryOption = None) -> None:
+def match_in_library(lights: Lights, library: LibraryOption = None, json: JsonOption = False) -> None:
     """Show which masters match, and why the rest do not.
 
-    If no master matches a light, the nearest master is shown with its differences.
+    Lights with the same masters are shown together. If no master matches a light, the nearest master is shown with its
+    differences.
     """
-    from coldframe.cli.library import match_lights
+    from coldframe.cli.matching import match_lights
 
-    raise typer.Exit(match_lights(library, lights))
+    raise typer.Exit(match_lights(library, lights, wants_json=json))
 
 
 @app.command("add")
@@ -118,7 +120,7 @@ def prune_library(
 @app.command("export", hidden=True)
 def export_library(
     target: Annotated[
-        Path, typer.Argument(metavar="FOLDER", parser=home_path, help="Folder to write; existing files are kept.")
+        Path, typer.Argument(metavar="FOLDER", parser=folder_path, help="Folder to write; existing files are kept.")
     ],
     program: Annotated[
         Literal["siril", "wbpp"], typer.Option("--for", help="Program whose folders and names to use.")

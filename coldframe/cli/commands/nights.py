@@ -44,7 +44,9 @@ def run(
     dashboard: Annotated[
         bool, typer.Option("--dashboard/--no-dashboard", help="Show a dashboard, or print one line per event.")
     ] = True,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per event; with --dry-run, the plan.")
+    ] = False,
 ) -> None:
     """Shoot the planned bias, dark, flat and dark-flat frames, make their masters, and leave the rig in the safe state.
 
@@ -52,13 +54,14 @@ def run(
     skips the warm-up and leaves the cooler on. If a run does not finish, the next run of the same night resumes it:
     coldframe checks and counts the frames on disk, and shoots the missing ones.
     """
-    from coldframe.cli.plan import NightRequest, show_plan
+    from coldframe.cli.plan import show_plan
+    from coldframe.operations.nights.request import NightRequest
 
     if watch and lights is None:
         raise typer.BadParameter("needs --lights FOLDER, the folder to watch", param_hint="--watch")
     request = NightRequest(config, simulate, folder, lights, until, tuple(only or ()), tuple(skip or ()), redo)
     if dry_run:
-        raise typer.Exit(show_plan(request))
+        raise typer.Exit(show_plan(request, wants_json=json))
     from coldframe.cli.run import run_night
 
     raise typer.Exit(run_night(request, watch=watch, fresh=fresh, wants_dashboard=dashboard, wants_json=json))
@@ -81,7 +84,8 @@ def plan(
     them. If time is short, sets get fewer frames, and the plan lists the sets that do not fit. The command uses no
     device and writes no file.
     """
-    from coldframe.cli.plan import NightRequest, show_plan
+    from coldframe.cli.plan import show_plan
+    from coldframe.operations.nights.request import NightRequest
 
     request = NightRequest(config, simulate, folder, lights, until, tuple(only or ()), tuple(skip or ()), redo)
     raise typer.Exit(show_plan(request, wants_json=json))
@@ -103,6 +107,44 @@ def watch(
     from coldframe.cli.watch import watch_night, watch_remote
 
     raise typer.Exit(watch_remote(config) if mqtt else watch_night(config, folder))
+
+
+def serve(
+    config: ConfigOption = None,
+    folder: WatchFolderOption = None,
+    listen: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS:PORT",
+            help="IP address and TCP port to listen on. By default, only browsers on this machine can open the page; "
+            "with 0.0.0.0:8787, anyone on the network can.",
+        ),
+    ] = "127.0.0.1:8787",
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Another name under which browsers may open the page, besides IP addresses and the name of this "
+            "machine. May be repeated.",
+        ),
+    ] = None,
+    commands: Annotated[
+        bool,
+        typer.Option(
+            "--commands",
+            help="Let browsers with the token pause, skip and abort. The first use makes the file of the token, "
+            "~/.config/coldframe/web-token.",
+        ),
+    ] = False,
+) -> None:
+    """Show the run that uses the configured folder, or the last night if nothing is running, in a browser.
+
+    The page suits a phone in the dark. It loads nothing from other servers, and attaches to the next run automatically.
+    It is read-only unless --commands is given and the run's configuration has allow_commands = true in [watch].
+    """
+    from coldframe.cli.serve import serve_night
+
+    raise typer.Exit(serve_night(config, folder, listen, name or (), commands=commands))
 
 
 def listen(config: ConfigOption = None) -> None:

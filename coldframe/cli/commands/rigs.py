@@ -8,7 +8,9 @@ import typer
 from coldframe.cli.options import (
     ConfigOption,
     HostOption,
+    JsonOption,
     PortOption,
+    folder_path,
     home_path,
 )
 
@@ -36,7 +38,7 @@ def simulate(
     lights: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", parser=home_path, help="Write a few lights of this rig into a folder, and exit."
+            metavar="FOLDER", parser=folder_path, help="Write a few lights of this rig into a folder, and exit."
         ),
     ] = None,
     until_stdin_closes: Annotated[
@@ -56,7 +58,7 @@ def simulate(
     raise typer.Exit(serve_rig(rig, host, port, unix, until_stdin_closes=until_stdin_closes))
 
 
-def devices(host: HostOption = "127.0.0.1", port: PortOption = 7624) -> None:
+def devices(host: HostOption = "127.0.0.1", port: PortOption = 7624, json: JsonOption = False) -> None:
     """List the devices of an INDI server, with the controls that coldframe can use and those that are missing.
 
     The command connects all drivers, because drivers define their controls only when connected, and then disconnects
@@ -64,7 +66,7 @@ def devices(host: HostOption = "127.0.0.1", port: PortOption = 7624) -> None:
     """
     from coldframe.cli.devices import list_devices
 
-    raise typer.Exit(list_devices(host, port))
+    raise typer.Exit(list_devices(host, port, wants_json=json))
 
 
 def init(
@@ -77,14 +79,30 @@ def init(
             metavar="NAME", help="Camera to use if the server has several; default: a cooled one, then the largest."
         ),
     ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Write every setting with its meaning, allowed values and default.")
+    ] = False,
 ) -> None:
-    """Write a commented configuration for the devices of an INDI server.
+    """Write a configuration for the devices of an INDI server.
 
-    The file explains every setting, and its sets follow good practice. An existing file is not overwritten.
+    The file is short: it contains the devices, the settings that you must check, and sets that follow good practice.
+    "coldframe explain" describes all other settings. An existing file is not overwritten.
     """
     from coldframe.cli.init import write_config
 
-    raise typer.Exit(write_config(config, host, port, camera))
+    raise typer.Exit(write_config(config, host, port, camera, full=full))
+
+
+def explain(
+    setting: Annotated[
+        str | None,
+        typer.Argument(metavar="SETTING", help="A setting such as flats.target, or a table such as flats."),
+    ] = None,
+) -> None:
+    """Explain a setting of the configuration, the settings of a table, or list all tables."""
+    from coldframe.cli.explain import explain_setting
+
+    raise typer.Exit(explain_setting(setting))
 
 
 def safe(
@@ -134,7 +152,7 @@ def camera(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            parser=home_path,
+            parser=folder_path,
             help="Folder that contains the nights; default: the one in [storage].",
         ),
     ] = None,
@@ -153,6 +171,7 @@ def camera(
     bias: KindPattern = None,
     dark: KindPattern = None,
     flat: KindPattern = None,
+    json: JsonOption = False,
 ) -> None:
     """Show the measured gain, read noise, full well, linearity and dark current of each camera and setting.
 
@@ -167,7 +186,9 @@ def camera(
     kinds = {kind: pattern for kind, pattern in patterns.items() if pattern is not None}
     if kinds and measure is None:
         raise typer.BadParameter("needs --measure", param_hint="--bias, --dark or --flat")
+    if json and (output or measure):
+        raise typer.BadParameter("contradicts --output and --measure, which print text", param_hint="--json")
     measured = ExitCode.DONE if measure is None else measure_camera(measure, folder, kinds)
     if measured == ExitCode.BAD_INPUT:
         raise typer.Exit(measured)
-    raise typer.Exit(max(measured, show_cameras(name, folder, output)))
+    raise typer.Exit(max(measured, show_cameras(name, folder, output, wants_json=json)))

@@ -1,14 +1,20 @@
 """A relay on the loopback interface between the library and the server, which checks the data from the server."""
 
+import math
+import select
 import socket
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from coldframe.devices.indi.child.xml_limits import XmlLimitError, XmlLimits
 
 CONNECT_DEADLINE_S = 5.0
 CHUNK_BYTES = 1 << 16
+LONGEST_ELEMENT_S = 30.0
+"""Longest time for an outermost element to arrive. The library ignores everything that follows an element without an
+end. Servers before INDI 1.9.2 do not answer pings, so that nothing else would show it."""
 
 
 class Relay:
@@ -58,16 +64,31 @@ class Relay:
             threading.Thread(target=work, args=(library,), daemon=True, name=name).start()
 
     def _from_server(self, library: socket.socket) -> None:
-        limits = XmlLimits()
         with suppress(OSError):
-            while chunk := self._server.recv(CHUNK_BYTES):
-                try:
-                    limits.check(chunk)
-                except XmlLimitError as error:
-                    self._refuse(str(error))
-                    break
-                library.sendall(chunk)
+            try:
+                for chunk in self._checked_chunks():
+                    library.sendall(chunk)
+            except XmlLimitError as error:
+                self._refuse(str(error))
         self._end(library)
+
+    def _checked_chunks(self) -> Iterator[bytes]:
+        limits, deadline_s = XmlLimits(), math.inf
+        while chunk := self._next_chunk(deadline_s):
+            before = limits.complete
+            limits.check(chunk)
+            if not limits.is_inside:
+                deadline_s = math.inf
+            elif deadline_s == math.inf or limits.complete > before:
+                deadline_s = time.monotonic() + LONGEST_ELEMENT_S
+            yield chunk
+
+    def _next_chunk(self, deadline_s: float) -> bytes:
+        left_s = None if deadline_s == math.inf else max(0.0, deadline_s - time.monotonic())
+        readable, _, _ = select.select([self._server], [], [], left_s)
+        if not readable:
+            raise XmlLimitError(f"the server sent an XML element that did not end within {LONGEST_ELEMENT_S:g} s")
+        return self._server.recv(CHUNK_BYTES)
 
     def _to_server(self, library: socket.socket) -> None:
         with suppress(OSError):

@@ -18,13 +18,25 @@ class XmlLimitError(ColdframeError):
 
 
 class XmlLimits:
-    """Follows the elements in the bytes of a connection, in bounded memory."""
+    """Follows the elements in the bytes of a connection, in bounded memory.
+
+    Attributes
+    ----------
+    complete
+        Number of outermost elements that have ended.
+    """
 
     def __init__(self) -> None:
+        self.complete = 0
         self._depth = 0
         self._bytes = 0  # since the outermost element began
         self._tag: bytes | None = None  # the beginning of an incomplete tag
         self._quote = b""
+
+    @property
+    def is_inside(self) -> bool:
+        """True if an element has begun and has not ended."""
+        return self._depth > 0 or self._tag is not None
 
     def check(self, chunk: bytes) -> None:
         """Follow the next bytes.
@@ -47,6 +59,7 @@ class XmlLimits:
                 self._tag, tag = None, 0
                 if self._depth == 0:
                     self._bytes, outer = 0, found.end()
+                    self.complete += 1
             elif mark != b"<":
                 self._quote = mark
         if self._tag is not None:

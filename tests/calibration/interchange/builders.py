@@ -21,7 +21,7 @@ RAW_WORDS = {"bias": "Bias Frame", "dark": "Dark Frame", "flat": "Flat Frame", "
 
 def write(
     folder: Path, kind: FrameKind = FrameKind.DARK, *, level: float = 500, days: float = 0, exposure_s: float = 300.0,
-    setpoint_c: float = -10.0, filter_name: str | None = None, gain: float = 100,
+    setpoint_c: float = -10.0, filter_name: str | None = None, gain: float = 100, rotator_deg: float | None = None,
 ) -> Path:  # fmt: skip
     """Write a master and return its path."""
     plane = np.full(SHAPE, level, np.float32)
@@ -41,6 +41,7 @@ def write(
         inputs=(),
         first_at=taken_at,
         last_at=taken_at,
+        header={} if rotator_deg is None else {"ROTATANG": rotator_deg},
     )
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / master_name(master)

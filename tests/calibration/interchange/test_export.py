@@ -11,8 +11,9 @@ from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import read_image_header
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.interchange.export import Exported, export
-from coldframe.calibration.interchange.layouts import LAYOUTS, RawFrame, arrange, raw_sets
-from coldframe.calibration.interchange.notes import NOTES
+from coldframe.calibration.interchange.layouts import LAYOUTS, arrange
+from coldframe.calibration.interchange.notes import NOTES, note
+from coldframe.calibration.interchange.raw_sets import RawFrame, raw_sets
 from coldframe.calibration.interchange.xisf import xisf_content
 from coldframe.config.frames import FrameKind
 from tests.calibration.interchange.builders import SHAPE, raw, setups, tree, write
@@ -80,6 +81,47 @@ def test_siril_gets_raw_frames_in_a_folder_without_masters(night: list[Path], tm
         )
     }  # fmt: skip
     assert (tmp_path / "siril" / folder / "flats" / "f1.fits").samefile(night[4])
+
+
+def test_siril_leaves_out_masters_that_no_working_folder_needs(masters: list[Path]) -> None:
+    def reasons(*chosen: Path) -> dict[Path, str]:
+        return dict(arrange("siril", setups(*chosen), {}).left_out)
+
+    bias, dark, _, flat, _, dark_flat = masters
+    assert reasons(*masters) == {dark_flat: "Siril does not need it, because the master flats are calibrated already"}
+    needs_dark = "no master dark has its settings, and a working folder needs darks"
+    assert reasons(bias, flat) == {bias: needs_dark, flat: needs_dark}
+    assert reasons(bias, dark, flat) == {}
+
+
+@pytest.mark.parametrize("program", LAYOUTS)
+def test_flats_of_another_rotator_angle_have_a_place_of_their_own(program: str, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    dark = write(library, FrameKind.DARK, level=600)
+    flats = [write(library, FrameKind.FLAT, level=1, filter_name="L", rotator_deg=deg) for deg in (30.0, 120.0)]
+    raws = [
+        raw(tmp_path / "n" / f"f{number}_{deg:g}.fits", "flat", EXPTIME=2.0, FILTER="L", ROTATANG=deg)
+        for number in (1, 2)
+        for deg in (30.0, 120.2)
+    ]
+    raws.append(raw(tmp_path / "n" / "d.fits", "dark"))
+    plan = arrange(program, setups(dark, *flats), raw_sets(setups(*raws)))
+    assert plan.left_out == []
+    folders = {placed.source: placed.target.parent for placed in plan.files if placed.source in {*flats, *raws[:4]}}
+    assert len(folders) == 6
+    if program != "asiair":  # it has one folder for all flats
+        assert folders[flats[0]] != folders[flats[1]]
+        assert folders[raws[0]] == folders[raws[2]] != folders[raws[1]] == folders[raws[3]]
+
+
+def test_an_outdated_readme_is_kept_and_named(masters: list[Path], tmp_path: Path) -> None:
+    target = tmp_path / "siril"
+    readme = target / "README.txt"
+    assert exported("siril", target, masters, []).outdated_readme is None
+    assert readme.read_text() == note("siril")
+    readme.write_text("an older text")
+    assert exported("siril", target, masters, []).outdated_readme == readme
+    assert readme.read_text() == "an older text"
 
 
 def test_wbpp_gets_xisf_masters_and_keywords_in_paths(masters: list[Path], night: list[Path], tmp_path: Path) -> None:

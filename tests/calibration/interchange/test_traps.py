@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from coldframe.calibration.interchange.layouts import arrange, parts, raw_sets
+from coldframe.calibration.interchange.layouts import arrange, parts
 from coldframe.calibration.interchange.linting import Lint, candidates_of, lint, planned_files
 from coldframe.calibration.interchange.programs.dss import DSS
 from coldframe.calibration.interchange.programs.known import PROGRAMS, program_of
 from coldframe.calibration.interchange.programs.model import Program
 from coldframe.calibration.interchange.programs.siril import SIRIL_1_4
 from coldframe.calibration.interchange.programs.wbpp import WBPP, with_tolerance
+from coldframe.calibration.interchange.raw_sets import raw_sets
 from coldframe.config.frames import FrameKind
 from tests.calibration.interchange.builders import raw, setups, write
 

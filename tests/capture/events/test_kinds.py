@@ -10,12 +10,8 @@ import numpy as np
 import pytest
 
 from coldframe.capture.events import kinds
-from coldframe.capture.events.kinds import (
-    EVENT_KINDS,
-    Event,
-    FrameShown,
-    on_the_wire,
-)
+from coldframe.capture.events.kinds import EVENT_KINDS, Event, on_the_wire
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.events.values import (
     AbortedBy,
     NightOutcome,
@@ -52,6 +48,7 @@ def test_wire_names_stay_the_same() -> None:
         "notice",
         "panel-changed",
         "pedestal-decided",
+        "rotator-turned",
         "set-resized",
         "step-ended",
         "step-started",
@@ -63,7 +60,7 @@ def test_wire_names_stay_the_same() -> None:
 def test_every_kind_has_one_name() -> None:
     assert all(kind.wire_name == name for name, kind in EVENT_KINDS.items())
     declared = {each for each in vars(kinds).values() if isinstance(each, type) and issubclass(each, Event)}
-    assert declared - set(EVENT_KINDS.values()) == {Event, FrameShown}
+    assert declared - set(EVENT_KINDS.values()) == {Event}
 
 
 def test_a_name_cannot_be_given_twice() -> None:

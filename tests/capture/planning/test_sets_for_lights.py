@@ -63,7 +63,13 @@ def test_lights_of_five_programs_need_the_smallest_list_of_sets(tmp_path: Path) 
     lights = read_lights(night_of_lights(tmp_path), [CAMERA])
     assert len(lights.setups) == 40
     plan = planned(lights)
-    assert plan.notes == ()
+    # Only N.I.N.A. writes the angle of the rotator.
+    assert plan.notes == (
+        (
+            "the headers of 32 lights do not state the rotator angle: it is assumed to be that of the newest light "
+            "that states one"
+        ),
+    )
     sets = {(each.kind, each.filter, each.exposure_s, each.setpoint_c) for each in plan.sets}
     flats = {
         (kind, name, None, -10.0) for kind in (FrameKind.FLAT, FrameKind.DARK_FLAT) for name in ("L", "R", "G", "Ha")
@@ -335,7 +341,100 @@ def test_flats_are_planned_only_for_the_present_optical_train() -> None:
     turned = light("R", ROTATOR=100.0, ROTATANG=100.0)
     plan = planned(shot(turned, turned, light("Ha"), light("L")))
     assert [each.filter for each in plan.sets if each.kind is FrameKind.FLAT] == ["L", "Ha"]
-    assert plan.notes == ("no flats for 2 lights at rotator angle 100 deg: the rotator is at 12 deg now",)
+    assert plan.notes == (
+        (
+            "no flats for 2 lights through R at rotator angle 100 deg: the rotator is at 12 deg now, and is "
+            "turned only if the configuration has a [rotator]"
+        ),
+    )
+
+
+def test_a_changed_focal_length_is_reported_for_each_filter() -> None:
+    reduced = [light(name, FOCALLEN=400.0) for name in ("R", "L")]
+    plan = planned(shot(*reduced, light("L", FOCALLEN=500.0)))
+    assert [each.filter for each in plan.sets if each.kind is FrameKind.FLAT] == ["L"]
+    assert plan.notes == (
+        "no flats for 1 light through R at 400 mm: the focal length is 500 mm now",
+        "no flats for 1 light through L at 400 mm: the focal length is 500 mm now",
+    )
+
+
+# ---- the rotator ----
+
+
+def at_angle(filter_name: str, angle_deg: float, **more: Any) -> Cards:
+    return light(filter_name, ROTATOR=angle_deg, ROTATANG=angle_deg, **more)
+
+
+def with_rotator(tolerance_deg: float = 0.2) -> Settings:
+    return settings(rotator={"device": "R", "tolerance_deg": tolerance_deg})
+
+
+def without_angle(filter_name: str) -> Cards:
+    return {key: value for key, value in light(filter_name).items() if key not in {"ROTATOR", "ROTATANG"}}
+
+
+def angles(plan: LightsPlan, kind: FrameKind = FrameKind.FLAT) -> list[tuple[str | None, float | None]]:
+    return [(each.filter, each.rotator_deg) for each in plan.sets if each.kind is kind]
+
+
+def test_each_angle_gets_its_flats_and_the_rotator_turns_to_each_angle_once() -> None:
+    lights = shot(at_angle("R", 100), at_angle("L", 355), at_angle("R", 355), at_angle("L", 100), at_angle("L", 5))
+    plan = planned(lights, with_rotator(), RigSnapshot(filters=FILTERS, in_beam="L", rotator_deg=350.0))
+    assert plan.notes == ()
+    expected = [("L", 355.0), ("R", 355.0), ("L", 5.0), ("L", 100.0), ("R", 100.0)]
+    assert angles(plan) == angles(plan, FrameKind.DARK_FLAT) == expected
+    steps = steps_for(plan, with_rotator())
+    assert [step.title for step in steps if isinstance(step, TuneStep)][:2] == [
+        "tune flat L at 355 deg", "tune flat R at 355 deg",
+    ]  # fmt: skip
+    Settings.model_validate(with_rotator().model_dump() | {"sets": [each.model_dump() for each in plan.sets]})
+
+
+@pytest.mark.parametrize(("apart_deg", "sets"), [(0.79, 1), (0.81, 2)])
+def test_lights_share_flats_only_if_the_flats_fit_them_even_at_the_limit_of_the_tolerance(
+    apart_deg: float, sets: int
+) -> None:
+    plan = planned(shot(at_angle("L", 359.9), at_angle("L", 359.9 + apart_deg - 360)), with_rotator())
+    assert len(angles(plan)) == sets
+
+
+def test_a_light_without_an_angle_is_assumed_at_the_present_angle_and_the_plan_says_so() -> None:
+    lights = shot(without_angle("R"), at_angle("L", 40))
+    plan = planned(lights, with_rotator(), RigSnapshot(filters=FILTERS, rotator_deg=90.0))
+    assert sorted(angles(plan), key=str) == [("L", 40.0), ("R", 90.0)]
+    assert plan.notes == (
+        (
+            "the header of 1 light does not state the rotator angle: it is assumed to be that of the rotator before "
+            "the night, 90 deg"
+        ),
+    )
+
+
+def test_a_newest_light_without_an_angle_does_not_hide_the_angles_of_the_others() -> None:
+    plan = planned(shot(at_angle("R", 100), at_angle("L", 12), without_angle("L")))
+    assert angles(plan) == [("L", None)]
+    assert plan.notes[0] == (
+        "the header of 1 light does not state the rotator angle: it is assumed to be that of the newest light that "
+        "states one"
+    )
+    assert "1 light through R at rotator angle 100 deg" in plan.notes[1]
+
+
+def test_an_angle_that_the_rotator_does_not_accept_gets_no_flats() -> None:
+    rig = RigSnapshot(filters=FILTERS, rotator_deg=0.0, rotator_limits_deg=(0.0, 180.0))
+    plan = planned(shot(at_angle("L", 200), at_angle("L", 20)), with_rotator(), rig)
+    assert angles(plan) == [("L", 20.0)]
+    assert plan.notes == ("no flats for 1 light at rotator angle 200 deg: the rotator accepts 0 to 180 deg",)
+
+
+def test_the_library_is_searched_for_each_angle() -> None:
+    lights = shot(at_angle("L", 100), at_angle("L", 12))
+    newest = list(lights.setups.values())[-1]
+    flat = replace(newest, kind=FrameKind.FLAT)
+    plan = plan_for_lights(lights, {Path("MasterFlat.fits"): flat}, with_rotator())
+    assert angles(plan) == [("L", 100.0)]
+    assert [need.frame_set.rotator_deg for need in plan.from_library] == [12.0]
 
 
 def test_a_moved_focuser_is_reported_but_does_not_prevent_flats() -> None:
@@ -387,6 +486,59 @@ def test_an_uncooled_camera_needs_no_setpoint() -> None:
     plan = planned(shot(warm, warm), settings(camera=camera))
     assert {each.setpoint_c for each in plan.sets} == {None}
     assert not any(isinstance(step, CoolStep) for step in steps_for(plan, settings(camera=camera)))
+
+
+def uncooled_dark(sensor_c: float) -> tuple[Path, FrameSetup]:
+    cards = ekos("L", 60.0, sensor_c, EVENING) | {"IMAGETYP": "Master Dark", "CFROLE": "DARK", "NCOMBINE": 20}
+    size: Cards = {"NAXIS1": 16, "NAXIS2": 12}
+    without = {keyword: value for keyword, value in cards.items() if keyword not in {"SET-TEMP", "FILTER"}}
+    return Path(f"dark_{sensor_c:g}.fits"), replace(setup_of(without | size), camera=CAMERA)
+
+
+@pytest.mark.parametrize(
+    ("now_c", "is_shot", "note"),
+    [
+        (
+            16.0,
+            True,
+            "1 light of 60 s at 13.8 C has no dark within 5 C; darks shot now, at 16.0 C, fit 1 of these lights",
+        ),
+        (3.0, False, "fit none of these lights: shoot darks on a night at their temperature"),
+        (
+            None,
+            False,
+            "darks shot now, at 5.8 C, fit none of these lights: shoot darks on a night at their temperature",
+        ),
+    ],
+)
+def test_darks_of_an_uncooled_camera_are_shot_for_temperatures_that_tonight_serves(
+    now_c: float | None,
+    is_shot: bool,  # noqa: FBT001
+    note: str,
+) -> None:
+    camera = {"device": CAMERA, "gain": 100.0}
+    lights = shot(*(ekos("L", 60.0, sensor_c, EVENING) for sensor_c in (14.0, 8.0, 6.0)))
+    masters = dict([uncooled_dark(6.5)])
+    plan = plan_for_lights(lights, masters, settings(camera=camera), RigSnapshot(sensor_c=now_c))
+    darks = [each for each in plan.sets if each.kind is FrameKind.DARK]
+    assert bool(darks) == is_shot
+    (found,) = [each for each in plan.notes if "no dark within" in each]
+    assert note in found
+
+
+def test_an_empty_library_needs_no_note() -> None:
+    camera = {"device": CAMERA, "gain": 100.0}
+    lights = shot(*(ekos("L", 60.0, sensor_c, EVENING) for sensor_c in (8.0, 6.0)))
+    assert not [each for each in planned(lights, settings(camera=camera)).notes if "no dark within" in each]
+
+
+def test_covered_temperatures_need_no_darks() -> None:
+    camera = {"device": CAMERA, "gain": 100.0}
+    lights = shot(*(ekos("L", 60.0, sensor_c, EVENING) for sensor_c in (14.0, 8.0, 6.0)))
+    masters = dict([uncooled_dark(6.5), uncooled_dark(13.0)])
+    plan = plan_for_lights(lights, masters, settings(camera=camera), RigSnapshot(sensor_c=14.0))
+    assert not [each for each in plan.sets if each.kind is FrameKind.DARK]
+    assert not [each for each in plan.notes if "no dark within" in each]
 
 
 def test_a_kind_with_count_0_is_skipped() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from coldframe.capture.events.kinds import ExposureStarted
+from coldframe.capture.events.values import ExposurePurpose
 from coldframe.capture.recovery import disk_full
 from coldframe.capture.recovery.exposing import expose_once, expose_with_retries
 from coldframe.config.frames import FrameKind
@@ -71,7 +72,7 @@ async def test_such_a_frame_is_shot_again(tmp_path: Path) -> None:
     )
     camera: Any = seen.context.rig.camera
     camera.mishaps += [lambda: setattr(seen.panel, "is_ready", False), timed_out]
-    await expose_with_retries(seen.context, 1, FrameKind.FLAT, 0.5)
+    await expose_with_retries(seen.context, 1, FrameKind.FLAT, 0.5, purpose=ExposurePurpose.TUNING)
     assert len(seen.of(ExposureStarted)) == 3
 
 
@@ -80,7 +81,7 @@ async def test_an_exposure_waits_while_the_night_is_paused(tmp_path: Path) -> No
     with seen.context.steering.taking_requests():
         seen.context.steering.pause()
         asyncio.get_running_loop().call_later(100.0, seen.context.steering.resume)
-        await expose_with_retries(seen.context, 1, FrameKind.BIAS, 0.001)
+        await expose_with_retries(seen.context, 1, FrameKind.BIAS, 0.001, purpose=ExposurePurpose.GAIN)
     (started,) = seen.of(ExposureStarted)
     assert (started.at - seen.events[0].at).total_seconds() == pytest.approx(100, abs=2)
 

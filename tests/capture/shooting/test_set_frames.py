@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from coldframe.capture.events.kinds import Event, FrameAccepted, FrameRejected, FrameShown, MasterGrew
+from coldframe.capture.events.kinds import Event, FrameAccepted, FrameRejected, MasterGrew
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.pipeline.delivered_frames import DeliveredFrames
 from coldframe.capture.pipeline.exposing_frame import Shot
 from coldframe.capture.session.context import StepFailedError

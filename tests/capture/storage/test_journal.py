@@ -18,11 +18,11 @@ from coldframe.capture.events.kinds import (
     FilterChanged,
     FlatTested,
     FrameAccepted,
-    FrameShown,
     NightEnded,
     NightStarted,
     PanelChanged,
 )
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.events.values import NightOutcome, PlannedStep, StepType
 from coldframe.capture.storage.journal import Journal, encode_event, is_being_written
 from coldframe.config.frames import FrameKind

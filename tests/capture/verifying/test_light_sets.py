@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from coldframe.calibration.frames.setup import setup_of
+from coldframe.calibration.frames.setup import FrameSetup, OpticalTrain, setup_of
 from coldframe.capture.verifying.light_sets import MOST_LIGHTS, evenly_spread, light_sets
 
 LIGHT = setup_of(
@@ -35,3 +35,16 @@ def test_lights_with_other_settings_are_other_sets() -> None:
         Path("d"): replace(LIGHT, exposure_s=60.0),
     }
     assert [each.paths for each in light_sets(setups)] == [(Path("a"), Path("c")), (Path("b"),), (Path("d"),)]
+
+
+def test_lights_of_another_rotator_angle_are_other_sets_with_their_angle() -> None:
+    def at(angle_deg: float | None) -> FrameSetup:
+        return replace(LIGHT, train=OpticalTrain(rotation_deg=angle_deg))
+
+    setups = {Path("a"): at(12.2), Path("b"): at(100.0), Path("c"): at(11.9)}
+    assert [(each.paths, each.rotator_deg) for each in light_sets(setups)] == [
+        ((Path("a"), Path("c")), 12.0),
+        ((Path("b"),), 100.0),
+    ]
+    alike = {Path("a"): at(359.8), Path("b"): at(0.1)}
+    assert [(each.paths, each.rotator_deg) for each in light_sets(alike)] == [((Path("a"), Path("b")), None)]

@@ -8,11 +8,29 @@ import pytest
 from coldframe.calibration.files.cards import Card
 from coldframe.calibration.files.frame_file import FrameEncoder
 from coldframe.config.frames import FrameKind, ReadoutSettings
-from coldframe.devices.errors import DeviceError, DeviceLostError, FrameDamagedError, SettingRefusedError
+from coldframe.devices.errors import (
+    DeviceError,
+    DeviceLostError,
+    FrameDamagedError,
+    NotSupportedError,
+    SettingRefusedError,
+)
+from coldframe.devices.indi import device, dialects
 from coldframe.devices.indi import link as link_module
 from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.readout import camera_property
-from tests.devices.indi.fake_server import CAMERA, SHAPE, Answer, FakeServer, blob, exposure, fits_bytes, number, switch
+from tests.devices.indi.fake_server import (
+    CAMERA,
+    SHAPE,
+    Answer,
+    FakeServer,
+    blob,
+    define_number,
+    exposure,
+    fits_bytes,
+    number,
+    switch,
+)
 from tests.devices.test_rig_ready import seen
 from tests.patience import PATIENCE_S, until
 
@@ -150,6 +168,43 @@ async def test_a_property_that_vanishes_before_the_disconnection_shows_is_a_loss
     await seen(camera.link, server, f'<delProperty device="{CAMERA}" name="CCD_FRAME"/>')
     with pytest.raises(DeviceLostError, match="has removed CCD_FRAME"):
         camera_property(camera, "CCD_FRAME")
+
+
+async def test_a_removed_property_is_awaited(server: FakeServer, camera: IndiCamera) -> None:
+    """Drivers remove a property to define it again, for example with other limits."""
+    await camera.apply(ReadoutSettings(gain=30.0))
+    await seen(camera.link, server, f'<delProperty device="{CAMERA}" name="CCD_GAIN"/>')
+    assert not camera.is_ready
+    with pytest.raises(DeviceLostError, match="has removed CCD_GAIN"):
+        camera.link.send(CAMERA, "CCD_GAIN", {"GAIN": 30.0})
+    with pytest.raises(DeviceLostError, match="has removed CCD_GAIN"):
+        await camera.set(dialects.GAIN, 30.0)
+    returning = asyncio.create_task(camera.ensure_ready())
+    await seen(camera.link, server, define_number("CCD_GAIN", {"GAIN": (0.0, 50.0, 10.0)}))
+    async with asyncio.timeout(PATIENCE_S):
+        await returning
+    assert camera.is_ready
+    assert server.ordered("CCD_GAIN") == [{"GAIN": "30"}] * 2
+
+
+async def test_a_property_that_a_driver_lacks_after_it_was_connected_again_is_not_awaited(
+    server: FakeServer, camera: IndiCamera
+) -> None:
+    await camera.apply(ReadoutSettings(gain=30.0))
+    await seen(camera.link, server, f'<delProperty device="{CAMERA}" name="CCD_GAIN"/>')
+    for is_on in (False, True):
+        await seen(camera.link, server, switch("CONNECTION", "Ok", CONNECT=is_on, DISCONNECT=not is_on))
+    with pytest.raises(NotSupportedError, match="has no property CCD_GAIN"):
+        camera.link.send(CAMERA, "CCD_GAIN", {"GAIN": 30.0})
+
+
+async def test_a_driver_that_removes_its_connection_is_not_unknown(
+    server: FakeServer, camera: IndiCamera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "DEFINE_DEADLINE_S", 0.2)
+    await seen(camera.link, server, f'<delProperty device="{CAMERA}" name="CONNECTION"/>')
+    with pytest.raises(DeviceLostError, match="has removed CONNECTION"):
+        await camera.ensure_ready()
 
 
 async def test_settings_are_restored_although_another_client_connected_the_driver_again(

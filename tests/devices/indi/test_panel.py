@@ -8,7 +8,7 @@ from coldframe.devices.camera import Limits
 from coldframe.devices.errors import SettingRefusedError
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
-from coldframe.devices.indi.wheel import IndiFilterWheel
+from coldframe.devices.indi.turning.wheel import IndiFilterWheel
 from tests.devices.indi.fake_server import CAMERA, FakeServer, define_text, switch
 from tests.patience import until
 

@@ -2,13 +2,9 @@
 
 from rich.text import Text
 
-from coldframe.capture.events.kinds import FrameAccepted
 from coldframe.capture.monitoring.dashboard.drawing import NOTE, QUIET, STRONG, WARN, histogram
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane
-from coldframe.capture.monitoring.progress.quantities import exposure_text, noise_text, printable
-from coldframe.capture.monitoring.progress.state import DashboardState
-
-FULL_SCALE_ADU = 65_535
+from coldframe.capture.monitoring.progress.quantities import noise_text
 
 
 def draw_frame_facts(pane: Pane) -> list[Text]:
@@ -29,25 +25,13 @@ def draw_frame_facts(pane: Pane) -> list[Text]:
     return [line]
 
 
-def frame_title(state: DashboardState) -> str:
-    """Return the title of the last frame."""
-    frame = state.frame
-    if frame is None:
-        return "Last frame"
-    return f"Last frame: {_frame_name(frame, state)}, {exposure_text(frame.exposure_s)}"
-
-
-def _frame_name(frame: FrameAccepted, state: DashboardState) -> str:
-    step = state.steps.get(frame.step)
-    return f"{printable(step.planned.title)} {frame.index}" if step else f"step {frame.step}, {frame.index}"
-
-
 def draw_histogram(pane: Pane) -> list[Text]:
-    """Draw the histogram of the last frame over the full scale."""
+    """Draw the histogram of the last frame, with the levels at its ends and in its middle."""
     shown = pane.state.shown
     if shown is None or pane.height < 2:  # noqa: PLR2004 - bars and scale
         return []
     bars = histogram(shown.histogram, pane.width, pane.height - 1, pane.glyphs)
-    middle, end = f"{FULL_SCALE_ADU // 2:,}", f"{FULL_SCALE_ADU:,}"
-    scale = f"0{middle:^{max(pane.width - 1 - len(end), 0)}}{end}"
+    last_adu = shown.first_adu + len(shown.histogram) * shown.bin_adu - 1
+    start, middle, end = (f"{adu:,}" for adu in (shown.first_adu, (shown.first_adu + last_adu) // 2, last_adu))
+    scale = f"{start}{middle:^{max(pane.width - len(start) - len(end), 0)}}{end}"
     return [*(Text(line, NOTE) for line in bars), Text(scale if len(scale) <= pane.width else "", QUIET)]

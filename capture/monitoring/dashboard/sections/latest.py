@@ -1,5 +1,7 @@
 """The latest events in words."""
 
+from textwrap import wrap
+
 from rich.text import Text
 
 from coldframe.capture.events.values import Severity
@@ -10,21 +12,41 @@ from coldframe.capture.monitoring.progress.narrator import LogLine
 SEVERITY_STYLE = {Severity.INFO: PLAIN, Severity.WARNING: WARN, Severity.ERROR: BAD}
 
 
+INDENT = 11
+"""Columns of the time and the sign before the text of an event."""
+
+LEAST_WRAPPED = 8
+"""Least height of a pane, in rows, in which long lines are wrapped instead of cut."""
+
+
 def draw_latest(pane: Pane) -> list[Text]:
     """List the latest events, the newest last. A problem that has scrolled off replaces the first line."""
-    shown = list(pane.state.latest)[-pane.height :]
+    drawn = [_event_lines(line, pane) for line in pane.state.latest]
+    first = max(len(drawn) - 1, 0)
+    while first > 0 and sum(map(len, drawn[first - 1 :])) <= pane.height:
+        first -= 1
     # Prefer errors to warnings, and then the newest problem.
     problem = max(pane.state.problems, key=lambda line: (line.severity is Severity.ERROR, line.at), default=None)
-    if problem is not None and shown and problem.at < shown[0].at:
-        shown = [problem, *shown[1:]]
-    return [_event_line(line, pane) for line in shown]
+    if problem is not None and first < len(drawn) and problem.at < pane.state.latest[first].at:
+        pinned = _event_lines(problem, pane)
+        while first < len(drawn) and len(pinned) + sum(map(len, drawn[first:])) > pane.height:
+            first += 1
+        drawn[:first] = [pinned]
+        first = 0
+    return [line for lines in drawn[first:] for line in lines][-pane.height :]
 
 
-def _event_line(line: LogLine, pane: Pane) -> Text:
+def _event_lines(line: LogLine, pane: Pane) -> list[Text]:
+    """Draw an event; wrap it if the pane is high enough."""
     sign = {Severity.INFO: " ", Severity.WARNING: pane.glyphs.warning, Severity.ERROR: pane.glyphs.failed}[
         line.severity
     ]
     style = SEVERITY_STYLE[line.severity]
-    return Text.assemble(
-        (f"{pane.clock(line.at)} ", QUIET), (f"{sign} ", style), (fit(line.text, pane.width - 11, pane.glyphs), style)
+    room = max(pane.width - INDENT, 1)
+    texts = (
+        wrap(line.text, room, break_on_hyphens=False)
+        if pane.height >= LEAST_WRAPPED
+        else [fit(line.text, room, pane.glyphs)]
     )
+    first = Text.assemble((f"{pane.clock(line.at)} ", QUIET), (f"{sign} ", style), (texts[0] if texts else "", style))
+    return [first, *(Text(" " * INDENT + text, style) for text in texts[1:])]

@@ -1,19 +1,18 @@
 """The noise of the growing master, and the names of the finished masters."""
 
 import math
-from collections.abc import Iterator
 from statistics import median
 
 from rich.text import Text
 
-from coldframe.capture.events.kinds import MasterGrew
+from coldframe.capture.events.kinds import MasterGrew, MasterWritten
 from coldframe.capture.monitoring.dashboard.drawing import GOOD, QUIET, Canvas, fit, logarithmic
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane, labelled
 from coldframe.capture.monitoring.progress.quantities import noise_text, printable
 
 
 def draw_noise(pane: Pane) -> list[Text]:
-    """Draw the noise of the growing master against its number of frames, with 1/sqrt(N) for comparison."""
+    """Draw the noise of the growing master against its number of frames, with the ideal, 1/sqrt(N), for comparison."""
     grown = [step for step in pane.state.noise if step.noise_adu is not None and step.noise_adu > 0]
     if not grown:
         return [Text("needs two frames", QUIET)]
@@ -21,7 +20,7 @@ def draw_noise(pane: Pane) -> list[Text]:
     last = grown[-1]
     expected_adu = reference_adu / math.sqrt(last.frames)
     assert last.noise_adu is not None
-    words = f"{noise_text(last.noise_adu)} ADU after {last.frames}, 1/sqrt(N): {noise_text(expected_adu)}"
+    words = f"{noise_text(last.noise_adu)} ADU after {last.frames} frames (ideal {noise_text(expected_adu)})"
     lines = [Text(fit(words, pane.width, pane.glyphs))]
     if pane.height >= 3:  # noqa: PLR2004 - lines; a curve needs two
         lines += _noise_curve(pane, grown, reference_adu)
@@ -56,10 +55,12 @@ def _noise_curve(pane: Pane, grown: list[MasterGrew], reference_adu: float) -> l
 
 def draw_masters(pane: Pane) -> list[Text]:
     """List the masters that have been written."""
-    return [Text.assemble((f"{pane.glyphs.done} ", GOOD), text) for text in _master_names(pane)][-pane.height :]
+    return [_master_line(master, pane) for master in pane.state.masters][-pane.height :]
 
 
-def _master_names(pane: Pane) -> Iterator[str]:
-    for master in pane.state.masters:
-        name = printable(master.path.rpartition("/")[2])
-        yield fit(f"{name}, {master.frames} frames", pane.width - 2, pane.glyphs)
+def _master_line(master: MasterWritten, pane: Pane) -> Text:
+    step = pane.state.steps.get(master.step)
+    title = printable(step.planned.title) if step else f"step {master.step}"
+    line = Text.assemble((f"{pane.glyphs.done} ", GOOD), f"{title}, {master.frames} frames  ")
+    line.append(fit(printable(master.path.rpartition("/")[2]), max(pane.width - line.cell_len, 0), pane.glyphs), QUIET)
+    return line

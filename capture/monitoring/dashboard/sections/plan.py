@@ -6,8 +6,9 @@ from rich.text import Text
 from coldframe.capture.events.values import StepOutcome
 from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, NOTE, PLAIN, QUIET, STRONG, WARN, Glyphs, fit
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane
+from coldframe.capture.monitoring.progress.night_words import step_time
 from coldframe.capture.monitoring.progress.pace import StepProgress
-from coldframe.capture.monitoring.progress.quantities import printable, short_duration_text
+from coldframe.capture.monitoring.progress.quantities import printable
 
 
 def draw_plan(pane: Pane) -> list[Text]:
@@ -58,11 +59,5 @@ def _step_sign(step: StepProgress, glyphs: Glyphs) -> tuple[str, Style]:
 
 def _step_time(step: StepProgress, pane: Pane) -> str:
     """Return the time that the step took or will take, or the outcome of a failed or skipped step."""
-    if step.outcome in (StepOutcome.FAILED, StepOutcome.SKIPPED):
-        return str(step.outcome.value)
-    if step.is_over and step.began and step.ended:
-        return short_duration_text((step.ended - step.began).total_seconds())
-    if pane.state.ended is not None or pane.state.lost_at is not None:
-        return "not done"
-    rest_s = pane.state.pace.rest_of_step(step, pane.now).remaining_s
-    return f"{pane.glyphs.about}{short_duration_text(rest_s)}"
+    text, is_estimate = step_time(step, pane.state, pane.now)
+    return f"{pane.glyphs.about}{text}" if is_estimate else text

@@ -19,11 +19,9 @@ from coldframe.capture.monitoring.dashboard.drawing import (
     sparkline,
 )
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane, labelled
-from coldframe.capture.monitoring.progress.quantities import duration_text, panel_parts, printable
-from coldframe.capture.monitoring.progress.state import HISTORY, DashboardState
-
-ON_SETPOINT_C = 0.5
-"""Largest difference from the setpoint at which the temperature is drawn in the colour for the setpoint."""
+from coldframe.capture.monitoring.progress.night_words import light_path
+from coldframe.capture.monitoring.progress.quantities import duration_text, is_on_setpoint, printable
+from coldframe.capture.monitoring.progress.state import HISTORY
 
 
 def draw_rig(pane: Pane) -> list[Text]:
@@ -51,7 +49,7 @@ def _temperature(pane: Pane) -> Text:
     reading, degree = pane.state.thermals, pane.glyphs.degree
     if reading is None or reading.sensor_c is None:
         return Text("sensor temperature unknown", QUIET)
-    style = GOOD if _is_on_setpoint(reading) else WARN if reading.setpoint_c is not None else PLAIN
+    style = GOOD if is_on_setpoint(reading) else WARN if reading.setpoint_c is not None else PLAIN
     line = Text.assemble("sensor ", (f"{reading.sensor_c:.1f} {degree}", Style.combine([style, STRONG])))
     for words in _cooler_words(reading, pane):
         if line.cell_len + len(words) <= pane.width:
@@ -67,14 +65,6 @@ def _cooler_words(reading: TemperatureRead, pane: Pane) -> Iterator[str]:
         yield "  cooler off"
     if reading.power_percent is not None:
         yield f"  power {reading.power_percent:.0f} %"
-
-
-def _is_on_setpoint(reading: TemperatureRead) -> bool:
-    return (
-        reading.sensor_c is not None
-        and reading.setpoint_c is not None
-        and abs(reading.sensor_c - reading.setpoint_c) <= ON_SETPOINT_C
-    )
 
 
 def _temperature_history(pane: Pane) -> list[Text]:
@@ -140,20 +130,10 @@ def _temperature_curve(pane: Pane, readings: list[TemperatureRead], low: float, 
 def _beam(pane: Pane) -> list[Text]:
     """Name the filter and the states of the panel and the cover, on as many lines as needed."""
     lines = [""]
-    for words in _beam_words(pane.state):
+    for words in light_path(pane.state):
         longer = pane.glyphs.dot.join([lines[-1], words]) if lines[-1] else words
         if len(longer) <= pane.width or not lines[-1]:
             lines[-1] = longer
         else:
             lines.append(words)
     return [Text(fit(line, pane.width, pane.glyphs)) for line in lines if line]
-
-
-def _beam_words(state: DashboardState) -> Iterator[str]:
-    if state.filter is not None:
-        yield f"filter {printable(state.filter)}"
-    if state.panel is not None:
-        light, *cover = panel_parts(state.panel)
-        yield from (f"panel {light}", *cover)
-    elif state.night is not None and state.night.panel is None:
-        yield "no panel"

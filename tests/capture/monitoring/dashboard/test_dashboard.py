@@ -21,7 +21,6 @@ from coldframe.capture.events.kinds import (
     FlatTuned,
     FrameAccepted,
     FrameRejected,
-    FrameShown,
     MasterGrew,
     MasterWritten,
     NightEnded,
@@ -32,6 +31,7 @@ from coldframe.capture.events.kinds import (
     StepStarted,
     TemperatureRead,
 )
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.events.values import (
     NightOutcome,
     PlannedStep,

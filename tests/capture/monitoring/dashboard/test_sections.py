@@ -15,20 +15,22 @@ from coldframe.capture.events.kinds import (
     NightPaused,
     Notice,
 )
-from coldframe.capture.events.values import Severity
+from coldframe.capture.events.values import ExposurePurpose, Severity
 from coldframe.capture.events.verification import Cleanness, LightsVerified, Verified
 from coldframe.capture.monitoring.dashboard.controls import Controls
 from coldframe.capture.monitoring.dashboard.drawing import ASCII, UNICODE
 from coldframe.capture.monitoring.dashboard.footer import draw_help, footer_height, footer_section
-from coldframe.capture.monitoring.dashboard.sections.frame import draw_frame_facts, draw_histogram, frame_title
-from coldframe.capture.monitoring.dashboard.sections.headline import draw_headline, ending, verdict
+from coldframe.capture.monitoring.dashboard.sections.frame import draw_frame_facts, draw_histogram
+from coldframe.capture.monitoring.dashboard.sections.headline import draw_headline
 from coldframe.capture.monitoring.dashboard.sections.latest import draw_latest
 from coldframe.capture.monitoring.dashboard.sections.master import draw_masters, draw_noise
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane, Section, heading, labelled, spread
 from coldframe.capture.monitoring.dashboard.sections.plan import draw_plan
 from coldframe.capture.monitoring.dashboard.sections.rig import draw_rig
 from coldframe.capture.monitoring.dashboard.sections.tuning import draw_tuning
+from coldframe.capture.monitoring.progress.night_words import ending, frame_title, verdict_of
 from coldframe.capture.monitoring.progress.state import DashboardState
+from coldframe.config.frames import FrameKind
 from tests.capture.monitoring.dashboard.test_dashboard import DUSK, RecordedNight
 
 ALL: tuple[Section, ...] = (
@@ -73,18 +75,33 @@ def test_the_headline_gives_verdict_progress_and_activity() -> None:
     assert "step 7 of 8" in lines[0]
     assert "dark 300 s  0/20" in lines[2]
     assert "exposing 100 of 300 s" in lines[2]
-    assert ending(shown).startswith("done about ")
+    assert ending(shown.state, shown.now).startswith("done about ")
+
+
+@pytest.mark.parametrize(
+    ("purpose", "expected"),
+    [
+        (ExposurePurpose.FRAME, "dark 300 s  0/20"),
+        (ExposurePurpose.CAMERA, "dark 300 s: measuring the camera"),
+        (ExposurePurpose.GAIN, "dark 300 s: checking the gain"),
+        (ExposurePurpose.BIAS_LEVEL, "dark 300 s: measuring the bias level"),
+    ],
+)
+def test_the_headline_states_the_purpose_of_an_exposure(purpose: ExposurePurpose, expected: str) -> None:
+    state, now = played_until(lambda event: isinstance(event, ExposureStarted) and event.step == 7)
+    state.apply(ExposureStarted(now, 7, FrameKind.FLAT, 2.0, purpose))
+    assert expected in draw_headline(pane(state, now, 80))[2].plain
 
 
 def test_the_verdict_names_pauses_problems_and_the_end() -> None:
     state, now = played_until(lambda event: isinstance(event, FrameAccepted))
     state.apply(Notice(now, Severity.WARNING, "the disk is nearly full"))
-    assert "1 warning" in verdict(pane(state, now)).plain
+    assert "1 warning" in verdict_of(state, now).words
     state.apply(NightPaused(now))
-    assert "Paus" in verdict(pane(state, now)).plain
+    assert "Paus" in verdict_of(state, now).words
     ended, at = played_until(lambda event: isinstance(event, NightEnded))
-    assert "Complete" in verdict(pane(ended, at)).plain
-    assert ending(pane(ended, at)).startswith("ended at ")
+    assert "Complete" in verdict_of(ended, at).words
+    assert ending(ended, at).startswith("ended at ")
 
 
 def test_the_end_shows_first_whether_the_lights_calibrate_clean() -> None:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from coldframe.capture.events.kinds import FilterChanged, FrameShown, NightStarted
+from coldframe.capture.events.kinds import FilterChanged, NightStarted
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.monitoring.progress.line_logs import JsonLog, LineLog
 
 AT = datetime(2026, 11, 22, 3, 12, 33, tzinfo=UTC)

@@ -16,7 +16,6 @@ from coldframe.capture.events.kinds import (
     FlatTuned,
     FrameAccepted,
     FrameRejected,
-    FrameShown,
     HookEnded,
     MasterGrew,
     MasterWritten,
@@ -29,6 +28,7 @@ from coldframe.capture.events.kinds import (
     StepStarted,
     TemperatureRead,
 )
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.events.values import (
     NightOutcome,
     PlannedStep,

@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coldframe.calibration.measuring.statistics import FrameStatistics
+from coldframe.capture.events.kinds import FrameAccepted
 from coldframe.capture.events.values import PlannedStep, StepOutcome, StepType
-from coldframe.capture.monitoring.progress.pace import Pace, StepProgress
+from coldframe.capture.monitoring.progress.pace import MOST_FRAMES, Pace, StepProgress
 from coldframe.config.frames import FrameKind
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
@@ -14,6 +16,11 @@ START = datetime(2026, 11, 22, tzinfo=UTC)
 
 def dark(number: int = 1, count: int = 40, estimate_s: float = 400.0, exposure_s: float | None = 5.0) -> PlannedStep:
     return PlannedStep(number, "dark", FrameKind.DARK, None, count, exposure_s, estimate_s, StepType.SHOOT)
+
+
+def accepted(index: int) -> FrameAccepted:
+    statistics = FrameStatistics(500.0, 500.0, 500.0, 10.0, 400, 600, 0.0)
+    return FrameAccepted(START, 1, index, f"/n/{index}.fits", 5.0, -10.0, statistics)
 
 
 class Night:
@@ -142,3 +149,18 @@ def test_a_missing_frame_makes_the_step_overdue() -> None:
     late = night.pace.rest_of_step(night.progress, night.now + timedelta(seconds=25))
     assert late.overdue
     assert late.remaining_s == 37 * 10.0
+
+
+def test_frames_of_a_set_that_is_shot_again_replace_the_earlier_ones() -> None:
+    progress = StepProgress(dark())
+    for index in (1, 2, 3, 1, 2):
+        progress.accept(accepted(index))
+    assert progress.accepted == 2
+    assert [frame.index for frame in progress.frames] == [1, 2]
+
+
+def test_frames_kept_for_a_set_are_limited() -> None:
+    progress = StepProgress(dark())
+    for index in range(1, MOST_FRAMES + 51):
+        progress.accept(accepted(index))
+    assert [frame.index for frame in progress.frames] == list(range(51, MOST_FRAMES + 51))

@@ -11,15 +11,8 @@ import pytest
 
 from coldframe.calibration.diagnosis.findings import Kind
 from coldframe.calibration.diagnosis.remedy import Remedy
-from coldframe.capture.events.kinds import (
-    FrameAccepted,
-    FrameShown,
-    NightEnded,
-    NightPaused,
-    NightResumed,
-    NightStarted,
-    Notice,
-)
+from coldframe.capture.events.kinds import FrameAccepted, NightEnded, NightPaused, NightResumed, NightStarted, Notice
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.events.values import NightOutcome, Severity
 from coldframe.capture.events.verification import Artifact, Cleanness, LightsVerified, Verified
 from coldframe.capture.monitoring.progress.state import DashboardState

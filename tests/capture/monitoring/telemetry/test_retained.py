@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import FrameShown, NightStarted, Notice
+from coldframe.capture.events.kinds import NightStarted, Notice
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.events.values import PlannedStep, Severity, StepType
 from coldframe.capture.monitoring.telemetry.connection import BrokerConnection
 from coldframe.capture.monitoring.telemetry.retained import CALM_S, INTERVALS_S, RetainedDocuments

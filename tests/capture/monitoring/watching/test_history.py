@@ -10,12 +10,12 @@ from coldframe.capture.events.kinds import (
     Event,
     ExposureStarted,
     FrameAccepted,
-    FrameShown,
     MasterGrew,
     NightStarted,
     StepStarted,
     TemperatureRead,
 )
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.events.values import PlannedStep, StepType
 from coldframe.capture.monitoring.progress.state import DashboardState
 from coldframe.capture.monitoring.watching.history import History

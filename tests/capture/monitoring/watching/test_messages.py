@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldframe.capture.events.kinds import FilterChanged, FrameShown
+from coldframe.capture.events.kinds import FilterChanged
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.monitoring.watching.messages import (
     Answer,
     Command,

@@ -13,13 +13,8 @@ import numpy as np
 import pytest
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import (
-    Event,
-    FilterChanged,
-    FrameShown,
-    NightPaused,
-    NightStarted,
-)
+from coldframe.capture.events.kinds import Event, FilterChanged, NightPaused, NightStarted
+from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.events.stream import EventStream
 from coldframe.capture.events.values import PlannedStep, StepType
 from coldframe.capture.monitoring.watching import local, server

@@ -60,3 +60,14 @@ def test_an_endless_element_is_refused_in_bounded_memory(endless: bytes) -> None
         assert tracemalloc.get_traced_memory()[1] < 3 * LONGEST_BYTES
     finally:
         tracemalloc.stop()
+
+
+def test_the_end_of_an_element_is_noticed() -> None:
+    limits = XmlLimits()
+    assert not limits.is_inside
+    limits.check(b"<defTextVector><defText>x</def")
+    assert limits.is_inside
+    limits.check(b"Text></defTextVector><message/><mess")
+    assert (limits.complete, limits.is_inside) == (2, True)
+    limits.check(b"age/>\n")
+    assert (limits.complete, limits.is_inside) == (3, False)

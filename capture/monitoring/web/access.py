@@ -1,0 +1,71 @@
+"""Which requests a page for browsers answers: by the name of its host, the origin of a command, and the token. Pure."""
+
+import hmac
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+BEARER = "Bearer "
+
+
+def is_loopback(address: str) -> bool:
+    """Return True if only programs on this machine can reach an IP address."""
+    return ipaddress.ip_address(address).is_loopback
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The rules for requests.
+
+    Attributes
+    ----------
+    names
+        Names of this machine, in lower case, under which the page may be opened.
+    token
+        Token that commands need; None if there are no commands.
+    """
+
+    names: frozenset[str]
+    token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Access({sorted(self.names)})"
+
+    def is_served(self, host: str) -> bool:
+        """Return True if the page may be opened under the host of a request.
+
+        An IP address always may. A name must be known, because a hostile page could let its own name lead to this
+        machine (DNS rebinding), and the browser would then treat both as one site. The port does not matter, because
+        ssh may forward a different port.
+        """
+        name = _host_name(host)
+        if name is None:
+            return False
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return name in self.names
+        return True
+
+    def is_own_page(self, origin: str, host: str) -> bool:
+        """Return True if a command comes from a page of this server, according to the browser's header Origin."""
+        scheme, separator, place = origin.partition("://")
+        return bool(separator) and scheme in ("http", "https") and place.lower() == host.lower() and bool(place)
+
+    def has_token(self, authorization: str) -> bool:
+        """Return True if a header Authorization contains the token. The comparison takes the same time for any text."""
+        if self.token is None:
+            return False
+        return hmac.compare_digest(authorization.encode("utf-8", "replace"), f"{BEARER}{self.token}".encode())
+
+
+def _host_name(host: str) -> str | None:
+    """Return the name in a header Host, without its port and in lower case; None if the header is not valid."""
+    if any(character in host for character in "/@?#\\ "):
+        return None
+    try:
+        parts = urlsplit(f"//{host}")
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts.hostname

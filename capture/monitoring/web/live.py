@@ -1,0 +1,97 @@
+"""Gives each browser the sections that have changed since it last looked. A slow browser skips what it missed."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+REFRESH_S = 1.0
+"""Time between two looks at the night."""
+
+LARGEST_SHARE = 0.02
+"""Largest fraction of a core used for writing the sections. Slow machines write them less often."""
+
+BEAT_S = 10.0
+"""Longest time without a message to a browser, from which it knows that the connection works."""
+
+MOST_VIEWERS = 16
+
+
+class LivePage:
+    """The sections of the page, with the version in which each one changed last.
+
+    Parameters
+    ----------
+    write
+        Returns all sections as HTML, by name.
+
+    Attributes
+    ----------
+    is_closed
+        True once the server ends, and no section changes any more.
+    """
+
+    def __init__(self, write: Callable[[], Mapping[str, str]]) -> None:
+        self._write = write
+        self._sections: dict[str, tuple[int, str]] = {}
+        self._version = 0
+        self._news = asyncio.Event()
+        self._viewers = 0
+        self.is_closed = False
+
+    def close(self) -> None:
+        """Release all browsers, because the server ends."""
+        self.is_closed = True
+        self._news.set()
+
+    @property
+    def viewers(self) -> int:
+        """Number of browsers that follow the page."""
+        return self._viewers
+
+    @property
+    def is_full(self) -> bool:
+        """True if no further browser may follow the page."""
+        return self._viewers >= MOST_VIEWERS
+
+    @contextmanager
+    def viewer(self) -> Iterator[None]:
+        """Count a browser, and write the sections for it at once."""
+        self._viewers += 1
+        try:
+            self.refresh()
+            yield
+        finally:
+            self._viewers -= 1
+
+    def refresh(self) -> None:
+        """Write the sections, and wake the browsers if one has changed."""
+        before = self._version
+        for name, text in self._write().items():
+            if self._sections.get(name, (0, None))[1] != text:
+                self._version = before + 1
+                self._sections[name] = self._version, text
+        if self._version != before:
+            self._news.set()
+            self._news = asyncio.Event()
+
+    async def after(self, version: int) -> tuple[int, dict[str, str]]:
+        """Wait for sections that are newer than a version, at most `BEAT_S`; return the new version and them."""
+        if version == self._version:
+            try:
+                async with asyncio.timeout(BEAT_S):
+                    await self._news.wait()
+            except TimeoutError:
+                return version, {}
+        changed = {name: text for name, (since, text) in self._sections.items() if since > version}
+        return self._version, changed
+
+    async def run(self) -> None:
+        """Write the sections again and again while browsers follow them."""
+        while True:
+            pause_s = REFRESH_S
+            if self._viewers:
+                began_s = time.thread_time()
+                self.refresh()
+                pause_s = max(REFRESH_S, (time.thread_time() - began_s) / LARGEST_SHARE)
+            await asyncio.sleep(pause_s)

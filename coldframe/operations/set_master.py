@@ -1,0 +1,239 @@
+"""Check the pixels of a set, combine it into a master, and report messages about both."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from coldframe.calibration.combining.combine import Stacking, StackingError, combine_frames, stack_here
+from coldframe.calibration.combining.few_frames import method_for, weakness
+from coldframe.calibration.combining.frame_sets import FrameSet, RawFrame, sets_of
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.frames.matching import subtraction_faults
+from coldframe.calibration.frames.overscan import OverscanChoice
+from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, require_readable, setup_of
+from coldframe.calibration.looks.set_looks import look_at_set
+from coldframe.calibration.looks.set_verdict import SetFrame, SetVerdict
+from coldframe.calibration.masters.flat_recipe import on_pedestal
+from coldframe.calibration.masters.master_frame import MasterFrame
+from coldframe.calibration.masters.reading import MasterPlanes, read_adu_master
+from coldframe.calibration.measuring.statistics import central_region
+from coldframe.calibration.stacking.methods import Method
+from coldframe.config.frames import FrameKind
+from coldframe.errors import ColdframeError, MissingPackageError
+from coldframe.operations.reports import Reports
+
+FEWEST_FRAMES = 2
+
+_MOST_FAULTS = 5
+_A_SINGLE_FRAME = "it is a single frame, not a master"
+
+
+class RefusedError(ColdframeError):
+    """No master can be made from the files with these options; the message gives the reason."""
+
+
+class Treatment(NamedTuple):
+    """How to treat the frames of a set.
+
+    Attributes
+    ----------
+    method
+        How to combine them; None chooses the method by the number of frames.
+    overscan
+        Method for the overscan; None treats it as the subtracted master does or, without a subtracted master, as
+        the headers declare it.
+    force
+        Combine frames that do not match.
+    reject_doubtful
+        Leave out frames that differ from the other frames of their set.
+    """
+
+    method: Method | None = None
+    overscan: OverscanChoice | None = None
+    force: bool = False
+    reject_doubtful: bool = False
+
+
+class Subtracted(NamedTuple):
+    """A master to subtract."""
+
+    path: Path
+    planes: MasterPlanes
+    setup: FrameSetup
+
+    @classmethod
+    def read(cls, path: Path) -> "Subtracted":
+        """Read a master; raise `FrameFileError` if it, or a value in its header, cannot be read."""
+        planes = read_adu_master(path)
+        height, width = planes.mean.shape
+        setup = setup_of({**planes.header, "NAXIS1": width, "NAXIS2": height})
+        require_readable(setup, path)
+        return cls(path, planes, setup)
+
+    def faults(self, frames: Iterable[RawFrame]) -> list[str]:
+        """Return the reasons why this master must not be subtracted from the frames."""
+        faults = dict.fromkeys(fault for frame in frames for fault in subtraction_faults(frame.setup, self.setup))
+        if is_single_frame(self.planes.header):
+            # The noise of a single frame would be the same in every flat, and its size is unknown.
+            faults[_A_SINGLE_FRAME] = None
+        return list(faults)
+
+    def level_adu(self, flats: FrameSetup) -> float:
+        """Return the level that this master has in flats without overscan, ADU."""
+        plane = on_pedestal(self.planes.mean, flats.overscan)
+        return float(np.median(plane[central_region(plane.shape)]))
+
+
+def judged(
+    frames: Sequence[RawFrame],
+    raws: Sequence[RawFrame],
+    treatment: Treatment,
+    subtracted: Subtracted | None,
+    reports: Reports,
+) -> list[RawFrame]:
+    """Look at the pixels of frames, report doubtful frames, and return the frames to combine.
+
+    Parameters
+    ----------
+    frames
+        Frames without overscan, of one set unless `force` is set.
+    raws
+        The same frames with their overscan.
+    treatment
+        How to treat them.
+    subtracted
+        The master to subtract from them; None if there is none.
+    reports
+        Receives the messages.
+
+    Raises
+    ------
+    RefusedError
+        If all flats are saturated.
+    """
+    whole = {frame.image.path: frame.image for frame in raws}
+    away: set[Path] = set()
+    for one in sets_of(frames):
+        setup = one.frames[0].setup
+        bias_adu = subtracted.level_adu(setup) if subtracted is not None and setup.kind is FrameKind.FLAT else None
+        seen = [
+            SetFrame(frame.image, frame.setup, None if frame.rest is None else whole[frame.image.path])
+            for frame in one.frames
+        ]
+        verdict = look_at_set(seen, bias_adu)
+        reports.left_out(verdict.faults)
+        _show(verdict, treatment, reports)
+        away |= {Path(error.path) for error in verdict.faults}
+        away |= verdict.doubts.keys() if treatment.reject_doubtful else set()
+    return [frame for frame in frames if frame.image.path not in away]
+
+
+def combined(
+    frames: Sequence[RawFrame],
+    treatment: Treatment,
+    subtracted: Subtracted | None,
+    stacking: Stacking,
+    reports: Reports,
+) -> tuple[MasterFrame, int]:
+    """Combine frames, those of the largest set first; report and count the frames that turn out to be unusable.
+
+    Raises
+    ------
+    RefusedError
+        If fewer than two frames are left.
+    ColdframeError
+        As for `combine_frames`.
+    """
+    left = [frame for one in sets_of(frames) for frame in one.frames]
+    if not left or (len(left) < FEWEST_FRAMES and not treatment.force):
+        raise RefusedError("too few frames are left to combine")
+    name, planes = (None, None) if subtracted is None else (subtracted.path.name, subtracted.planes)
+    faults: list[FrameFileError] = []
+    while True:
+        method = treatment.method or method_for(len(left))
+        try:
+            master = combine_frames(left, method, planes, name, stacking)
+        except FrameFileError as error:
+            others = [frame for frame in left if frame.image.path != error.path]
+            if len(others) == len(left):
+                raise
+            faults.append(error)
+            left = others
+            if len(left) < FEWEST_FRAMES:
+                reports.left_out(faults)
+                raise RefusedError("nothing is left to combine") from error
+        else:
+            reports.left_out(faults)
+            if len(left) > 1 and (text := weakness(len(left), method, is_chosen=treatment.method is not None)):
+                reports.notice(text)
+            return master, len(faults)
+
+
+def stacking_on(scheduler: str | None, folder: Path) -> AbstractContextManager[Stacking]:
+    """Return the function that stacks on this machine, or on a Dask cluster whose workers can read the folder."""
+    if scheduler is None:
+        return nullcontext(stack_here)
+    try:
+        from coldframe.calibration.combining.dask import stacking_cluster  # noqa: PLC0415 - an optional dependency, slow to import
+    except ModuleNotFoundError as error:
+        missing = MissingPackageError("distributed")
+        raise StackingError(f"{missing} (in the same version as on the cluster)") from error
+    return stacking_cluster(scheduler, folder)
+
+
+def require_fit(frames: Sequence[RawFrame], subtracted: Subtracted, reports: Reports, *, force: bool) -> None:
+    """Raise an error if a master must not be subtracted from frames without overscan, or report it if forced."""
+    faults = subtracted.faults(frames)
+    if not faults:
+        return
+    message = f"{subtracted.path} does not match the frames: {', '.join(faults[:_MOST_FAULTS])}"
+    if not force:
+        raise RefusedError(f"{message}; {_other_master(frames[0].setup)}, or --force to subtract it anyway")
+    reports.notice(message)
+
+
+def _other_master(setup: FrameSetup) -> str:
+    """Return the master to use instead of one that does not fit."""
+    if setup.kind is not FrameKind.FLAT:
+        return "name a different master bias with --bias, or use none"
+    exposure = "" if setup.exposure_s is None else f" of {setup.exposure_s:g} s"
+    return f"use --dark with a master dark flat{exposure} or with a master bias"
+
+
+def description_of(master: MasterFrame) -> str:
+    """Return how a master was combined, as text."""
+    stack = master.stack
+    return f"{stack.frames} frames, {master.method}, {stack.rejected_fraction:.2%} of the values rejected"
+
+
+def report_set(one: FrameSet, reports: Reports) -> None:
+    """Report the properties that the frames of a set share, and the values that their headers lack."""
+    reports.line(str(one))
+    for name in one.missing:
+        reports.notice(f"notice: no {name} in these headers; frames with a different {name} would not be distinguished")
+
+
+def _show(verdict: SetVerdict, treatment: Treatment, reports: Reports) -> None:
+    """Report the findings of the looks; raise an error for saturated flats."""
+    word = "left out" if treatment.reject_doubtful else "doubtful"
+    for notice in verdict.notices:
+        reports.notice(f"notice: {notice}")
+    for path, reason in verdict.doubts.items():
+        reports.notice(f"{word}: {path}: {reason}")
+    if verdict.doubts and not treatment.reject_doubtful:
+        reports.notice(f"--reject-doubtful leaves out doubtful frames ({len(verdict.doubts)})")
+    if verdict.all_saturated and not treatment.force:
+        raise RefusedError(
+            "all of these flats are saturated, so they do not show the sensor's response: shoot them with a shorter "
+            "exposure or less light; --force combines them anyway"
+        )
+
+
+def overscan_as_in(subtracted: Subtracted | None) -> OverscanChoice | None:
+    """Return the overscan treatment that the subtracted master requires; None if no master is subtracted."""
+    if subtracted is None:
+        return None
+    return "none" if subtracted.setup.overscan is None else subtracted.setup.overscan.method

@@ -1,0 +1,59 @@
+"""The protocol of rotators."""
+
+from typing import Protocol
+
+from coldframe.devices.camera import Limits
+
+
+class Rotator(Protocol):
+    """A rotator between telescope and camera. All methods can raise DeviceError, and every wait has a deadline."""
+
+    @property
+    def name(self) -> str:
+        """The device's name."""
+        ...
+
+    @property
+    def angle_deg(self) -> float | None:
+        """The present angle; None while the rotator turns or if its angle is unknown."""
+        ...
+
+    @property
+    def limits_deg(self) -> Limits | None:
+        """Range of the angles that the rotator accepts; None if it is unknown."""
+        ...
+
+    @property
+    def commanded_deg(self) -> float | None:
+        """The last commanded angle; None if no angle was commanded, or if the rotator did not reach it."""
+        ...
+
+    @property
+    def found_deg(self) -> float | None:
+        """The angle before the first command; None if it is unknown, or if the rotator is back there."""
+        ...
+
+    @property
+    def is_ready(self) -> bool:
+        """True while the rotator is connected and at the last commanded angle."""
+        ...
+
+    def found_at(self, angle_deg: float) -> None:
+        """Replace the angle to which `restore` turns back, if an earlier run has turned the rotator already."""
+        ...
+
+    async def ensure_ready(self) -> None:
+        """Reconnect the rotator if necessary, and turn it back to the last commanded angle."""
+        ...
+
+    async def connect(self) -> None:
+        """Connect to the rotator, and remember its angle."""
+        ...
+
+    async def turn_to(self, angle_deg: float) -> None:
+        """Turn the rotator to an angle, and wait until it is there."""
+        ...
+
+    async def restore(self) -> None:
+        """Turn the rotator back to the angle before the first command. Do nothing if there was no command."""
+        ...

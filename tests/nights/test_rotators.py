@@ -1,0 +1,279 @@
+"""Nights that turn a rotator to the angles of their flats, and back at the end."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from coldframe.calibration.files.frame_file import read_header
+from coldframe.calibration.frames.matching import best_master
+from coldframe.calibration.frames.setup import FrameSetup, OpticalTrain, setup_of
+from coldframe.calibration.masters.reading import read_master
+from coldframe.capture.events.kinds import FrameRejected, MasterWritten, NightStarted, Notice, StepEnded
+from coldframe.capture.events.rotator import RotatorTurned
+from coldframe.capture.events.values import NightOutcome, StepOutcome
+from coldframe.config.frames import FrameKind
+from coldframe.config.settings import Settings
+from coldframe.config.simulated_rig import RotatorModel
+from coldframe.config.tables.rig import RotatorSettings
+from coldframe.config.tables.sets import FrameSet
+from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError, SettingRefusedError
+from coldframe.devices.rig import Rig
+from tests.nights.nights import NightRun, files_in, run_night
+from tests.nights.test_resuming import ended_run, nth
+from tests.nights.test_troubled_nights import SMALL, Wrapped, short
+
+pytestmark = pytest.mark.looptime
+
+FOUND_DEG = 30.0
+TURNING = SMALL.model_copy(update={"rotator": RotatorModel(found_deg=FOUND_DEG)})
+
+
+def two_angles(first_deg: float = 100.0, second_deg: float = 200.0) -> Settings:
+    """Return a night with flats of one filter at two angles, biases and one dark."""
+    settings = short()
+    sets = [each for each in settings.sets if each.kind is FrameKind.BIAS]
+    sets += [each for each in settings.sets if each.kind is FrameKind.DARK][:1]
+    for angle_deg in (first_deg, second_deg):
+        for kind in (FrameKind.FLAT, FrameKind.DARK_FLAT):
+            sets.append(FrameSet.model_validate({"kind": kind, "count": 6, "filter": "L", "rotator_deg": angle_deg}))
+    tables = settings.model_dump() | {"sets": [each.model_dump() for each in sets]}
+    return Settings.model_validate(tables | {"rotator": RotatorSettings(device="Coldframe Rotator").model_dump()})
+
+
+class Meddling:
+    """Keeps the rig of a night, with a rotator that `wrap` may replace."""
+
+    rig: Rig
+
+    def __init__(self, wrap: Callable[[Any], Any] = lambda rotator: rotator) -> None:
+        self._wrap = wrap
+
+    def __call__(self, rig: Rig) -> Rig:
+        self.rig = rig
+        return replace(rig, rotator=self._wrap(rig.rotator))
+
+    @property
+    def angle_deg(self) -> float | None:
+        assert self.rig.rotator is not None
+        return self.rig.rotator.angle_deg
+
+
+class Stuck(Wrapped):
+    """A rotator that does not reach some angles."""
+
+    never_deg = (100.0,)
+    error: type[Exception] = DeviceTimeoutError
+    tries = 0
+
+    async def turn_to(self, angle_deg: float) -> None:
+        if angle_deg in self.never_deg:
+            self.tries += 1
+            raise self.error(self.inner.name, f"did not reach angle {angle_deg:g} deg")
+        await self.inner.turn_to(angle_deg)
+
+
+class Refusing(Stuck):
+    """A rotator that refuses some angles."""
+
+    error = SettingRefusedError
+
+
+class StuckAtEnd(Stuck):
+    """A rotator that does not turn back."""
+
+    async def restore(self) -> None:
+        raise DeviceTimeoutError(self.inner.name, "did not reach angle 30 deg within 180 s")
+
+
+class Vanishing(Wrapped):
+    """A rotator that vanishes at its second turn."""
+
+    turns = 0
+
+    @property
+    def is_ready(self) -> bool:
+        return self.turns < 2
+
+    async def ensure_ready(self) -> None:
+        if not self.is_ready:
+            raise DeviceLostError(self.inner.name, "is away")
+
+    async def turn_to(self, angle_deg: float) -> None:
+        self.turns += 1
+        await self.ensure_ready()
+        await self.inner.turn_to(angle_deg)
+
+    async def restore(self) -> None:
+        await self.ensure_ready()
+
+
+class Moved(Wrapped):
+    """A rotator that another client moves away during the third flat at an angle."""
+
+    looks = 0
+    is_moved = False
+    turns_back = 0
+
+    @property
+    def is_ready(self) -> bool:
+        # The tuner and each flat look after their exposure; this is one of the flats.
+        self.looks += self.inner.commanded_deg is not None
+        if self.looks == 12:
+            self.is_moved = True
+        return not self.is_moved
+
+    async def ensure_ready(self) -> None:
+        if self.is_moved:
+            self.turns_back += 1
+            self.is_moved = False
+
+
+def flats(night: NightRun, angle: str) -> list[Path]:
+    return files_in(night.folder, f"flats/*{angle}*/*.fits")
+
+
+def master_flats(night: NightRun) -> dict[Path, FrameSetup]:
+    return {path: setup_of(read_header(path)) for path in files_in(night.folder, "masters/MasterFlat*.fits")}
+
+
+def failed(night: NightRun) -> dict[str, str]:
+    (started,) = night.of(NightStarted)
+    titles = {step.number: step.title for step in started.steps}
+    return {titles[end.step]: end.reason for end in night.of(StepEnded) if end.outcome is not StepOutcome.DONE}
+
+
+async def test_flats_are_shot_at_each_angle_and_the_rotator_turns_back(tmp_path: Path) -> None:
+    meddling = Meddling()
+    night = await run_night(two_angles(), TURNING, tmp_path, meddling)
+    assert night.outcome is NightOutcome.COMPLETE, night.events[-1]
+    for angle_deg in (100.0, 200.0):
+        headers = [read_header(path) for path in flats(night, f"_{angle_deg:g}deg_")]
+        assert {(header["ROTATANG"], header["CFROTANG"]) for header in headers} == {(angle_deg, angle_deg)}
+        assert len(headers) == 6
+    assert [path.name.split("_")[-2:] for path in master_flats(night)] == [["100deg", "L.fits"], ["200deg", "L.fits"]]
+    assert len([path for path in (tmp_path / "library").rglob("*.fits") if "deg_L" in path.name]) == 2
+    # Darks do not depend on the angle, so their names do not contain it.
+    assert not files_in(night.folder, "*darks/*deg*")
+    assert not files_in(night.folder, "dark-flats/*deg*")
+    turned = [(event.angle_deg, event.found_deg) for event in night.of(RotatorTurned)]
+    assert turned == [(None, 30.0), (100.0, 30.0), (None, 30.0), (200.0, 30.0), (30.0, None)]
+    assert meddling.angle_deg == FOUND_DEG
+
+
+async def test_each_light_gets_the_flat_of_its_angle_or_none(tmp_path: Path) -> None:
+    night = await run_night(two_angles(), TURNING, tmp_path)
+    masters = master_flats(night)
+    first, second = masters
+    light = replace(masters[first], kind=FrameKind.LIGHT)
+    for angle_deg, expected in ((100.4, first), (199.6, second), (150.0, None)):
+        train = replace(light.train, rotation_deg=angle_deg)
+        match = best_master(replace(light, train=train), masters, FrameKind.FLAT)
+        assert match.path == expected
+        assert (match.refusal == "") is (expected is not None)
+    match = best_master(replace(light, train=replace(light.train, rotation_deg=150.0)), masters, FrameKind.FLAT)
+    assert "rotator angle differs by 50 deg" in match.refusal
+    unknown = best_master(replace(light, train=OpticalTrain(light.train.telescope)), masters, FrameKind.FLAT)
+    assert any("rotator angle" in caveat for caveat in unknown.caveats)
+
+
+async def test_the_shadows_of_the_telescope_turn_with_the_rotator(tmp_path: Path) -> None:
+    night = await run_night(two_angles(), TURNING, tmp_path)
+    one, other = (read_master(path).mean for path in master_flats(night))
+    assert np.std(one / other) > 5 * np.std(one[:, 1:] - one[:, :-1]) / 10
+    assert np.abs(one / other - 1).max() > 0.01
+
+
+async def test_a_rotator_that_never_arrives_costs_its_flats_after_two_retries(tmp_path: Path) -> None:
+    meddling = Meddling(Stuck)
+    night = await run_night(two_angles(), TURNING, tmp_path, meddling)
+    assert night.outcome is NightOutcome.INCOMPLETE
+    assert set(failed(night)) == {"tune flat L at 100 deg", "dark flat L at 100 deg", "flat L at 100 deg"}
+    assert "did not reach angle 100 deg (3 times in a row)" in failed(night)["tune flat L at 100 deg"]
+    assert [path.name.split("_")[-2] for path in master_flats(night)] == ["200deg"]
+    assert len(night.of(MasterWritten)) == len(two_angles().sets) - 2
+    assert meddling.angle_deg == FOUND_DEG
+
+
+async def test_a_refused_angle_is_not_tried_again(tmp_path: Path) -> None:
+    wrapped: list[Refusing] = []
+
+    def refusing(rotator: Any) -> Refusing:
+        wrapped.append(Refusing(rotator))
+        return wrapped[0]
+
+    night = await run_night(two_angles(), TURNING, tmp_path, Meddling(refusing))
+    assert night.outcome is NightOutcome.INCOMPLETE
+    assert wrapped[0].tries == 1
+    assert [path.name.split("_")[-2] for path in master_flats(night)] == ["200deg"]
+
+
+async def test_darks_are_shot_although_the_rotator_vanished(tmp_path: Path) -> None:
+    night = await run_night(two_angles(), TURNING, tmp_path, Meddling(Vanishing))
+    assert night.outcome is NightOutcome.INCOMPLETE
+    made = {Path(event.path).name.split("_")[0] for event in night.of(MasterWritten)}
+    assert {"MasterBias", "MasterDark"} <= made
+    assert any("was not turned back to 30 deg" in notice for notice in notices(night))
+
+
+async def test_a_rotator_that_another_client_moves_costs_one_frame_and_is_turned_back(tmp_path: Path) -> None:
+    wrapped: list[Moved] = []
+
+    def moved(rotator: Any) -> Moved:
+        wrapped.append(Moved(rotator))
+        return wrapped[0]
+
+    night = await run_night(two_angles(), TURNING, tmp_path, Meddling(moved))
+    assert night.outcome is NightOutcome.COMPLETE, night.events[-1]
+    assert wrapped[0].turns_back == 1
+    assert any("was lost or changed during an exposure" in notice for notice in notices(night))
+    assert len(files_in(night.folder, "quarantine/*.fits")) == 1
+    assert not night.of(FrameRejected)
+    assert {angle: len(flats(night, angle)) for angle in ("_100deg_", "_200deg_")} == {"_100deg_": 6, "_200deg_": 6}
+
+
+async def test_a_rotator_that_does_not_turn_back_is_a_warning(tmp_path: Path) -> None:
+    night = await run_night(two_angles(200.0, 250.0), TURNING, tmp_path, Meddling(StuckAtEnd))
+    assert night.outcome is NightOutcome.COMPLETE
+    assert [text for text in notices(night) if "turned back" in text] == [
+        (
+            "Coldframe Rotator was not turned back to 30 deg, where it was before the night: Coldframe Rotator: did "
+            "not reach angle 30 deg within 180 s"
+        )
+    ]
+
+
+async def test_a_resumed_night_keeps_the_flats_of_each_angle_and_the_angle_before_the_night(tmp_path: Path) -> None:
+    class NotTurnedBack(Wrapped):
+        """A rotator that stays where a run that died left it."""
+
+        async def restore(self) -> None:
+            raise DeviceTimeoutError(self.inner.name, "died")
+
+    await ended_run(two_angles(), TURNING, tmp_path, nth(FrameKind.FLAT, 8), Meddling(NotTurnedBack))
+    left = TURNING.model_copy(update={"rotator": RotatorModel(found_deg=200.0)})
+    meddling = Meddling()
+    night = await run_night(two_angles(), left, tmp_path, meddling)
+    assert night.outcome is NightOutcome.COMPLETE, night.events[-1]
+    assert len(master_flats(night)) == 2
+    assert {angle: len(flats(night, angle)) for angle in ("_100deg_", "_200deg_")} == {"_100deg_": 6, "_200deg_": 6}
+    assert meddling.angle_deg == FOUND_DEG
+
+
+async def test_a_night_without_the_table_leaves_the_rotator_alone(tmp_path: Path) -> None:
+    settings = short()
+    sets = tuple(each for each in settings.sets if each.filter in {None, "L"})
+    meddling = Meddling()
+    night = await run_night(settings.model_copy(update={"sets": sets}), TURNING, tmp_path, meddling)
+    assert night.outcome is NightOutcome.COMPLETE, night.events[-1]
+    assert not night.of(RotatorTurned)
+    assert meddling.angle_deg == FOUND_DEG
+    # The camera's driver states the angle nevertheless, and the name of the master contains it.
+    assert [path.name.split("_")[-2] for path in master_flats(night)] == ["30deg"]
+
+
+def notices(night: NightRun) -> list[str]:
+    return [notice.text for notice in night.of(Notice)]
