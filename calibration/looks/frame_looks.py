@@ -158,8 +158,8 @@ def other_format(frame: MeasuredFrame, reference: Reference) -> Fault | None:
         return Fault(
             f"the frame has {width} x {height} pixels instead of {reference.name}'s {first_width} x {first_height}"
         )
-    fine, coarse = sorted((frame, reference), key=lambda each: each.shape.step_adu)
-    if shape.step_adu == first.step_adu or not _has_steps(coarse, fine.shape.step_adu):
+    coarse: MeasuredFrame | Reference = frame if shape.step_adu > first.step_adu else reference
+    if shape.step_adu == first.step_adu or not _has_steps(coarse, min(shape.step_adu, first.step_adu)):
         return None
     return Fault(
         f"the values have steps of {shape.step_adu} ADU instead of {reference.name}'s {first.step_adu} ADU: "
