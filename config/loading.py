@@ -7,15 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
 
 import platformdirs
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from coldframe.config.allowed import allowed
+from coldframe.config.reference import section_of
 from coldframe.config.section import ContradictionError
 from coldframe.config.settings import Settings
 from coldframe.config.toml_lines import KeyPath, key_lines, nearest_line
@@ -293,14 +292,8 @@ def _resolve(path: KeyPath) -> tuple[KeyPath, FieldInfo | None, Mapping[str, Fie
 
 def _fields_within(field: FieldInfo) -> Mapping[str, FieldInfo]:
     """Return the fields of the table, or of the tables in the list or mapping, that `field` contains."""
-    pending: list[Any] = [field.annotation]
-    while pending:
-        annotation = pending.pop()
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            return annotation.model_fields
-        if get_origin(annotation) in (Union, UnionType, tuple, dict):
-            pending += [each for each in get_args(annotation) if each not in (NoneType, Ellipsis)]
-    return {}
+    section = section_of(field)
+    return {} if section is None else section.model_fields
 
 
 def _key(path: KeyPath) -> str:

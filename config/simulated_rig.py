@@ -5,27 +5,18 @@ import tomllib
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from coldframe.config.rig_part import Celsius, Fraction, NotNegative, Positive, RigPart
+from coldframe.config.simulated_dslr import DslrModel
 from coldframe.config.tables.mqtt_panel import Family
 from coldframe.errors import ColdframeError
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Celsius = Annotated[float, Field(ge=-100, le=80)]
 
 
 class RigFileError(ColdframeError, ValueError):
     """A rig file cannot be used; the message lists all its mistakes."""
-
-
-class RigPart(BaseModel):
-    """A table of a rig file: frozen, without unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class GainModel(RigPart):
@@ -360,6 +351,8 @@ class SimulatedRig(RigPart):
         Electrons per second from the night sky while the cover is open.
     twilight
         Light of the twilight sky in addition; None in the middle of the night.
+    dslr
+        The camera's driver and files, if it is a DSLR; only over INDI.
     faults
         Faults that the drivers do not report.
     """
@@ -378,6 +371,7 @@ class SimulatedRig(RigPart):
     wheel: WheelModel | None = None
     rotator: RotatorModel | None = None
     timing: TimingModel
+    dslr: DslrModel | None = None
     faults: FaultModel = FaultModel()
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import isclose, log
 from typing import Protocol
 
 import numpy as np
@@ -30,6 +31,53 @@ class Limits:
         return self.minimum == self.maximum
 
 
+SAME_EXPOSURE = 0.01
+"""Largest relative difference between a requested exposure and a time of the shutter that counts as equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShutterTimes:
+    """The exposures of a camera with a list of shutter times, such as a DSLR.
+
+    Attributes
+    ----------
+    times_s
+        The shutter times, shortest first; never empty.
+    bulb_from_s
+        Shortest exposure for which the driver holds the shutter open itself (bulb), so that it can have any length;
+        None if the camera cannot do this.
+    """
+
+    times_s: tuple[float, ...]
+    bulb_from_s: float | None = None
+
+    def nearest_s(self, exposure_s: float) -> float:
+        """Return the possible exposure that is nearest to the given exposure."""
+        if self.bulb_from_s is not None and exposure_s >= self.bulb_from_s:
+            return exposure_s
+        return min(self.times_s, key=lambda time_s: abs(log(time_s / exposure_s)))
+
+    def offers(self, exposure_s: float) -> bool:
+        """Return True if the exposure is possible, apart from the rounding of numbers such as 0.33."""
+        return isclose(self.nearest_s(exposure_s), exposure_s, rel_tol=SAME_EXPOSURE)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawFile:
+    """A file in the camera's own format, as the driver delivered it.
+
+    Attributes
+    ----------
+    suffix
+        Suffix of the file, such as ".cr2"; one of those that coldframe reads.
+    content
+        All bytes of the file.
+    """
+
+    suffix: str
+    content: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class CameraFeatures:
     """The abilities of a connected camera.
@@ -37,7 +85,7 @@ class CameraFeatures:
     Attributes
     ----------
     width, height
-        Unbinned sensor size in pixels.
+        Unbinned sensor size in pixels; 0 while the driver does not know it, before the first frame of a DSLR.
     bit_depth
         Bit depth of the analogue-to-digital converter if the driver reports it, otherwise of the driver's files.
     exposure_s
@@ -56,6 +104,10 @@ class CameraFeatures:
         Colour filter array, such as "RGGB", starting at the frame's first pixel; None for a mono camera.
     serial
         The camera's serial number; empty if the driver does not report it.
+    shutter
+        The shutter times of a DSLR; None if every exposure in `exposure_s` is possible.
+    notes
+        What the user should know about the camera before the night, each as a clause.
     """
 
     width: int
@@ -70,6 +122,8 @@ class CameraFeatures:
     reports_temperature: bool = False
     cfa_pattern: str | None = None
     serial: str = ""
+    shutter: ShutterTimes | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +162,7 @@ class Frame:
     kind
         The kind of frame that was requested.
     exposure_s
-        The exposure that was *requested*, in seconds.
+        The exposure that was *requested*, in seconds, or the nearest shutter time of a camera that has a list of them.
     started_at
         Start of the exposure in UTC.
     settings
@@ -123,6 +177,8 @@ class Frame:
         FITS cards that the driver wrote, without the structural cards.
     remarks
         What the user should know about the camera, such as changes by another client that were undone.
+    raw
+        The camera raw from which `pixels` and `header` were read; None if the driver delivered FITS.
     """
 
     pixels: NDArray[np.uint16]
@@ -135,6 +191,7 @@ class Frame:
     camera: str
     header: Mapping[str, HeaderValue] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    raw: RawFile | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,15 +205,19 @@ class StrayFrame:
     reason
         Reason why the delivery does not count, as a clause.
     content
-        Pixel values in ADU, uint16, shape (height, width), or the received bytes if they could not be decoded.
+        Pixel values in ADU, uint16, shape (height, width); the received bytes if they could not be decoded; or a camera
+        raw.
     header
         FITS cards that were delivered with the pixels.
+    was_requested
+        True for a frame that coldframe itself took before the night began, and that must be kept.
     """
 
     camera: str
     reason: str
-    content: bytes | NDArray[np.uint16]
+    content: bytes | NDArray[np.uint16] | RawFile
     header: Mapping[str, HeaderValue] = field(default_factory=dict)
+    was_requested: bool = False
 
 
 class Camera(Protocol):
@@ -186,7 +247,7 @@ class Camera(Protocol):
         ...
 
     async def connect(self) -> None:
-        """Connect to the camera, and configure its driver to upload full 16-bit frames to the client as FITS."""
+        """Connect to the camera, and configure its driver to upload full 16-bit frames to the client."""
         ...
 
     async def apply(self, settings: ReadoutSettings) -> ReadoutSettings:

@@ -1,110 +1,18 @@
-"""A writer of small raws: uncompressed DNG files with the tags that LibRaw needs."""
+"""Small camera raws in files, with the pixels of a sensor."""
 
-import struct
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-ASCII, BYTE, SHORT, LONG, RATIONAL, SIGNED_RATIONAL = 2, 1, 3, 4, 5, 10
-_FORMS = {ASCII: "s", BYTE: "B", SHORT: "H", LONG: "I", RATIONAL: "II", SIGNED_RATIONAL: "ii"}
-COLOURS = {"R": 0, "G": 1, "B": 2}
-
-Entry = tuple[int, int, Sequence[int] | str | bytes]
+from coldframe.simulators.dng import dng_file
 
 
-def write_dng(
-    path: Path,
-    pixels: NDArray[np.uint16],
-    *,
-    pattern: str | None = "RGGB",
-    iso: int = 800,
-    exposure: tuple[int, int] = (30, 1),
-    taken: str = "2026:11:20 22:10:05",
-    zone: str | None = "+00:00",
-    subsecond: str | None = None,
-    model: str = "Coldframe D1",
-    active: tuple[int, int, int, int] | None = None,
-    claimed: tuple[int, int] | None = None,
-    samples: int = 1,
-    extra: Sequence[Entry] = (),
-) -> Path:
-    """Write sensor data as a DNG.
-
-    `active` is the visible area (top, left, bottom, right); `claimed` a height and width other than those of the
-    pixels.
-    """
-    height, width = claimed or pixels.shape[:2]
-    exif: list[Entry] = [
-        (33434, RATIONAL, exposure),
-        (34855, SHORT, [iso]),
-        (36867, ASCII, taken),
-        (37386, RATIONAL, [500, 1]),
-        (42033, ASCII, "1234567"),
-        (42036, ASCII, "Refractor 500"),
-    ]
-    if zone is not None:
-        exif.append((36881, ASCII, zone))
-    if subsecond is not None:
-        exif.append((37521, ASCII, subsecond))
-    image: list[Entry] = [
-        (254, LONG, [0]),
-        (256, LONG, [width]),
-        (257, LONG, [height]),
-        (258, SHORT, [16] * samples),
-        (259, SHORT, [1]),
-        (262, SHORT, [34892 if samples > 1 else 34892 if pattern is None else 32803]),
-        (271, ASCII, "Coldframe"),
-        (272, ASCII, model),
-        (274, SHORT, [1]),
-        (277, SHORT, [samples]),
-        (278, LONG, [height]),
-        (279, LONG, [pixels.nbytes]),
-        (284, SHORT, [1]),
-        (50706, BYTE, [1, 4, 0, 0]),
-        (50708, ASCII, model),
-        (50714, SHORT, [0]),
-        (50717, LONG, [65535]),
-        (50721, SIGNED_RATIONAL, [1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1]),
-        (50728, RATIONAL, [1, 1, 1, 1, 1, 1]),
-        *extra,
-    ]
-    if pattern is not None:
-        side = int(len(pattern) ** 0.5)
-        image += [(33421, SHORT, [side, side]), (33422, BYTE, [COLOURS[each] for each in pattern])]
-    if active is not None:
-        image.append((50829, LONG, active))
-    exif_at = 8 + _length([*image, (273, LONG, [0]), (34665, LONG, [0])])
-    data_at = exif_at + _length(exif)
-    image += [(273, LONG, [data_at]), (34665, LONG, [exif_at])]
-    directories = _directory(image, 8) + _directory(exif, exif_at)
-    path.write_bytes(b"II*\0" + struct.pack("<I", 8) + directories + pixels.astype("<u2").tobytes())
+def write_dng(path: Path, pixels: NDArray[np.uint16], **described: Any) -> Path:
+    """Write sensor data as a DNG; see `dng_file`."""
+    path.write_bytes(dng_file(pixels, **described))
     return path
-
-
-def _length(entries: Sequence[Entry]) -> int:
-    return len(_directory(entries, 0))
-
-
-def _directory(entries: Sequence[Entry], at: int) -> bytes:
-    head, tail = struct.pack("<H", len(entries)), b""
-    tail_at = at + 2 + 12 * len(entries) + 4
-    for tag, form, values in sorted(entries, key=lambda entry: entry[0]):
-        if isinstance(values, str):
-            text = values.encode() + b"\0"
-            count = len(text)
-        elif isinstance(values, bytes):
-            text, count = values, len(values)
-        else:
-            text = struct.pack(f"<{len(values)}{_FORMS[form][0]}", *values)
-            count = len(values) // len(_FORMS[form])
-        if len(text) <= 4:
-            head += struct.pack("<HHI", tag, form, count) + text.ljust(4, b"\0")
-        else:
-            head += struct.pack("<HHII", tag, form, count, tail_at + len(tail))
-            tail += text + b"\0" * (len(text) % 2)
-    return head + struct.pack("<I", 0) + tail
 
 
 def sensor(height: int, width: int, seed: int = 1, level: int = 1000) -> NDArray[np.uint16]:

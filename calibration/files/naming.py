@@ -16,6 +16,7 @@ def settings_text(
     temperature_c: float | None,
     filter_name: str | None,
     *,
+    is_iso: bool = False,
     rotator_deg: float | None = None,
 ) -> str:
     """Return the settings that distinguish a set of frames, as part of a file name: G100_O50_-10C_300s_1x1.
@@ -26,12 +27,14 @@ def settings_text(
         Kind, settings, exposure and filter of the frames.
     temperature_c
         Setpoint or, without a cooler, the sensor temperature, degrees Celsius; None if unknown.
+    is_iso
+        True if the gain is the ISO value of a DSLR, which is then named ISO800.
     rotator_deg
         Rotator angle of flats; None if unknown.
     """
     exposed = kind in (FrameKind.DARK, FrameKind.DARK_FLAT)
     parts = [
-        None if settings.gain is None else f"G{settings.gain:g}",
+        None if settings.gain is None else f"{'ISO' if is_iso else 'G'}{settings.gain:g}",
         None if settings.offset is None else f"O{settings.offset:g}",
         None if temperature_c is None else f"{round(temperature_c, 1) + 0.0:g}C",
         f"{_decimal(exposure_s)}s" if exposed and exposure_s is not None else None,

@@ -26,6 +26,7 @@ from coldframe.calibration.files.exif import (
     read_exif,
 )
 from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.raws.sidecar import read_sidecar
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.scratch import require_room
 from coldframe.calibration.files.unpacking import (
@@ -75,6 +76,8 @@ _seen: dict[tuple[object, ...], _Look] = {}
 def read_raw_header(path: Path) -> dict[str, HeaderValue]:
     """Return the header of a camera raw, with the size of the visible area in NAXIS1 and NAXIS2.
 
+    The cards of a file beside the raw that describes it take precedence over the camera's own tags; see `sidecar`.
+
     LibRaw must decode the pixels to name the filter array. This can take a second, and is done only for the first of
     the files that agree in camera, size and tags.
 
@@ -94,7 +97,7 @@ def read_raw_header(path: Path) -> dict[str, HeaderValue]:
     look = _seen.get(common)
     if look is None or exif.number(EXPOSURE_S) is None or exif.iso is None:
         look = _seen[common] = _look(_answer(path, sizes[:2], None))
-    return _header(exif, look)
+    return _header(exif, look) | _described(path)
 
 
 def unpack_raw(path: Path, folder: Path) -> tuple[dict[str, HeaderValue], Path, int, int]:
@@ -123,7 +126,12 @@ def unpack_raw(path: Path, folder: Path) -> tuple[dict[str, HeaderValue], Path, 
     bits, zero = FORMS["uint16"]
     if copy.stat().st_size != look.shape[0] * look.shape[1] * 2:
         raise FrameFileError(path, "damaged: its visible area exceeds its pixels")
-    return _header(exif, look), copy, bits, zero
+    return _header(exif, look) | _described(path), copy, bits, zero
+
+
+def _described(path: Path) -> dict[str, HeaderValue]:
+    sidecar = read_sidecar(path)
+    return {} if sidecar is None else sidecar.cards
 
 
 def _answer(path: Path, sensor: list[int], copy: Path | None) -> dict[str, Any]:

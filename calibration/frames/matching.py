@@ -168,6 +168,27 @@ def _best(
     return Match(kind, None, refusal=f"no {kind} fits: there is no master {kind}")
 
 
+def darks_at_any_temperature(light: FrameSetup, masters: Mapping[Path, FrameSetup]) -> dict[Path, FrameSetup]:
+    """Return the darks without cooling that fit a light without cooling in everything but the temperature.
+
+    Parameters
+    ----------
+    light
+        Setup of the light.
+    masters
+        Setups of all masters, by path.
+    """
+    compared = [rule for rule in RULES_OF[FrameKind.DARK] if rule is not rules.dark_temperature]
+    found = {}
+    for path, master in masters.items():
+        if light.cooled or master.cooled or master.kind is not FrameKind.DARK:
+            continue
+        differences = (rule(light, master, Tolerances()) for rule in compared)
+        if all(each is None or each.excess is None for each in differences):
+            found[path] = master
+    return found
+
+
 def defect_map_faults(frame: FrameSetup, defects: FrameSetup) -> tuple[str, ...]:
     """Return the reasons why a defect map, or a master with defects, does not fit a frame; empty if it fits.
 

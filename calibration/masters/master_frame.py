@@ -156,6 +156,7 @@ def master_name(master: MasterFrame) -> str:
         master.exposure_s,
         _nominal_c(master),
         master.filter_name,
+        is_iso="ISOSPEED" in master.header,
         rotator_deg=angle_of_set_deg(master.header),
     )
     return f"{_NAMES[master.kind]}_{name_part(master.camera or _UNNAMED)}_{text}.fits"

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.frame_file import FrameFileError, read_header
+from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.keywords import in_drivers_words
+from coldframe.calibration.files.raws.frames import read_night_header
 from coldframe.calibration.frames.matching import best_master
 from coldframe.calibration.frames.rules import Tolerances
 from coldframe.calibration.frames.setup import setup_of
@@ -186,7 +187,7 @@ def library_flat_shape(library: Path, flat: Path) -> FrameShape | None:
     # In the rig's own words, because lights from other programs may have named the rig differently on earlier nights.
     headers = Library(library).catalogue().headers
     masters = {path: setup_of(in_drivers_words(header)) for path, header in headers.items()}
-    shot = setup_of(in_drivers_words(read_header(flat)))
+    shot = setup_of(in_drivers_words(read_night_header(flat)))
     match = best_master(shot, masters, FrameKind.FLAT, Tolerances(flat_days=1e9))
     if match.path is None:
         return None

@@ -220,7 +220,7 @@ class FlatTuning:
 
     def _library_flat_shape(self) -> FrameShape | None:
         folder = self.context.folder
-        tests = sorted((folder.path / "tuning").glob("*.fits"), key=lambda path: path.stat().st_mtime_ns)
+        tests = folder.test_frames()
         try:
             return library_flat_shape(folder.path.parent / LIBRARY, tests[-1]) if tests else None
         except (FrameFileError, OSError) as error:
@@ -345,6 +345,7 @@ def _limits(flats: FlatSettings, camera: CameraFeatures, panel: FlatPanel) -> Tu
             max(flats.exposure_limits_s[0], camera.exposure_s.minimum),
             min(flats.exposure_limits_s[1], camera.exposure_s.maximum),
         ),
+        shutter_s=() if camera.shutter is None else camera.shutter.times_s,
         preferred=ExposureSpan(*flats.preferred_exposure_s),
         brightness=_brightness_range(panel),
         maximum_tests=flats.maximum_tests,

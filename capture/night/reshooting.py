@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import chain
 
 from coldframe.calibration.diagnosis.remedy import Remedy
 from coldframe.capture.events.kinds import StepEnded, StepStarted
@@ -25,7 +24,6 @@ from coldframe.capture.shooting.set_inputs import (
 )
 from coldframe.capture.shooting.set_shooting import SetShooting
 from coldframe.capture.steps import ShootStep, TuneStep
-from coldframe.capture.storage.night_folder import FOLDERS
 from coldframe.capture.storage.saved_frames import SavedFrames
 from coldframe.capture.threads import LONG_WORK_S, in_thread_within
 from coldframe.capture.tuner.tuner import Tuned
@@ -233,8 +231,7 @@ class Reshooting:
         folder = self.context.folder
 
         def saved() -> SavedFrames:
-            paths = chain.from_iterable((folder.path / each).glob("*/*.fits") for each in FOLDERS.values())
-            return SavedFrames(folder, paths)
+            return SavedFrames(folder, folder.raw_frames().values())
 
         return replace(self.context, saved=await in_thread_within(LONG_WORK_S, saved))
 

@@ -199,7 +199,7 @@ def _journal(folder: NightFolder) -> Iterator[Event]:
 
 def _still_there(folder: NightFolder, accepted: Iterable[str]) -> set[str]:
     """Return the accepted frames that are still in the night's folder, in their set or in quarantine."""
-    names = {path.name for path in folder.path.rglob("*.fits")}
+    names = folder.kept_names()
     return {path for path in accepted if Path(path).name in names}
 
 

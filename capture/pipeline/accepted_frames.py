@@ -64,7 +64,7 @@ class AcceptedFrames:
             AcceptedFrame(path, frame.exposure_s, frame.sensor_c, frame.started_at, level_adu, judged.digest)
         )
         if self.first is None:
-            self.first = replace(frame, pixels=np.empty((0, 0), np.uint16))
+            self.first = replace(frame, pixels=np.empty((0, 0), np.uint16), raw=None)
 
     @property
     def paths(self) -> list[Path]:

@@ -2,15 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.frame_file import read_pixels
-from coldframe.calibration.files.image_file import open_image
+from coldframe.calibration.files.raws.frames import read_night_pixels, values_at
 from coldframe.calibration.frames.overscan import Overscan
 from coldframe.calibration.masters.flat_recipe import FlatRecipe
 from coldframe.calibration.stacking.accumulator import Accumulator
@@ -126,9 +124,9 @@ class DarkStack:
     def _reread(self, frames: Sequence[AcceptedFrame], places: NDArray[np.intp]) -> Iterator[NDArray[np.uint16]]:
         for path in (each.path for each in frames):
             if self._overscan is None:
-                yield _values_at(path, places)
+                yield values_at(path, places)
             else:
-                yield self._overscan.correct_words(read_pixels(path))[0].reshape(-1)[places]
+                yield self._overscan.correct_words(read_night_pixels(path))[0].reshape(-1)[places]
 
 
 class FlatStack:
@@ -173,15 +171,10 @@ class FlatStack:
 
     def _reread(self, frames: Sequence[AcceptedFrame], places: NDArray[np.intp]) -> Iterator[NDArray[np.uint16]]:
         for each in frames:
-            flat = self._recipe_at(each.exposure_s).scaled(read_pixels(each.path))
+            flat = self._recipe_at(each.exposure_s).scaled(read_night_pixels(each.path))
             yield flat.pixels.reshape(-1)[places]
 
 
 def _accumulator_for(pixels: NDArray[np.uint16], planned_frames: int) -> Accumulator:
     height, width = pixels.shape
     return Accumulator((height, width), planned_frames)
-
-
-def _values_at(path: Path, places: NDArray[np.intp]) -> NDArray[np.uint16]:
-    """Return the pixels of a frame at the given positions, without reading the other pixels."""
-    return open_image(path, path.parent).values(places)

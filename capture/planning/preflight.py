@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from coldframe.capture.steps import CoolStep, ShootStep, SkyStep, Step, TuneStep
 from coldframe.config.frames import ReadoutSettings
-from coldframe.devices.camera import CameraFeatures, Limits
+from coldframe.devices.camera import CameraFeatures, Limits, ShutterTimes
 from coldframe.errors import ColdframeError
 
 
@@ -59,6 +59,7 @@ def _misfits(step: Step, camera: CameraFeatures, filters: tuple[str, ...] | None
             yield from _readout_misfits(step.readout, camera)
             if step.exposure_s is not None:
                 yield from _outside("exposure_s", step.exposure_s, camera.exposure_s)
+                yield from _unlisted(step.exposure_s, camera.shutter)
 
 
 def _angle_misfits(step: Step, limits_deg: Limits | None) -> Iterator[str]:
@@ -77,6 +78,15 @@ def _readout_misfits(readout: ReadoutSettings, camera: CameraFeatures) -> Iterat
     if readout.readout_mode is not None and readout.readout_mode not in camera.readout_modes:
         known = ", ".join(camera.readout_modes) or "no readout modes"
         yield f"readout_mode {readout.readout_mode!r} is unknown: the camera has {known}"
+
+
+def _unlisted(exposure_s: float, shutter: ShutterTimes | None) -> Iterator[str]:
+    if shutter is None or shutter.offers(exposure_s):
+        return
+    below = max((each for each in shutter.times_s if each < exposure_s), default=None)
+    above = min((each for each in shutter.times_s if each > exposure_s), default=None)
+    nearest = " and ".join(f"{each:.4g}" for each in (below, above) if each is not None)
+    yield f"exposure_s {exposure_s:g} is not a shutter time of the camera; the nearest are {nearest} s"
 
 
 def _outside(name: str, value: float, limits: Limits | None) -> Iterator[str]:

@@ -23,6 +23,7 @@ from pathlib import Path
 from coldframe.calibration.frames.matching import best_master
 from coldframe.calibration.frames.rules import Tolerances
 from coldframe.calibration.frames.setup import SAME_EXPOSURE, SAME_EXPOSURE_S, FrameSetup
+from coldframe.capture.planning.ambient_cover import ambient_cover
 from coldframe.capture.planning.lights_for_rig import (
     RigSnapshot,
     ShotLight,
@@ -116,7 +117,7 @@ def plan_for_lights(
     shot = with_flat_angles(shot, settings, known, notes)
     newest = shot[-1]
     library = _LibraryMasters(_in_wheels_words(masters, known.filters), settings.lights, notes)
-    darks = [library.need(group, FrameKind.DARK) for group in _dark_groups(shot)]
+    darks = [library.dark_need(group, known.sensor_c) for group in _dark_groups(shot)]
     setpoints = _setpoint_order(darks, newest, known.sensor_c, settings.cooling)
     flats = [_at_setpoint(need, setpoints[0]) for need in _flats(shot, library, settings, known, notes)]
     flats = _by_filter(flats, known.filters or (), known.in_beam or newest.filter)
@@ -140,14 +141,32 @@ class _LibraryMasters:
     settings: LightsSettings
     notes: list[str]
 
-    def need(self, group: list[ShotLight], kind: FrameKind) -> NeededMaster:
-        """Return the master that a group of lights needs, with the library's match for the newest light."""
-        fresh = Tolerances(
+    @property
+    def _fresh(self) -> Tolerances:
+        return Tolerances(
             bias_days=self.settings.fresh_dark_days,
             dark_days=self.settings.fresh_dark_days,
             flat_days=self.settings.fresh_flat_days,
         )
-        newest = group[-1].setup
+
+    def dark_need(self, group: list[ShotLight], sensor_c: float | None) -> NeededMaster:
+        """Return the dark that a group of lights needs. Without cooling, all their temperatures must be covered.
+
+        Darks are shot if tonight's temperature serves a light that has none, or if the newest light has none.
+        """
+        need = self.need(group, FrameKind.DARK)
+        cover = ambient_cover(group, self.masters, self._fresh, sensor_c)
+        if cover is None:
+            return need
+        if (note := cover.note(need.frame_set.exposure_s or 0.0)) is not None:
+            self.notes.append(note)
+        # If tonight's temperature is unknown, only the newest light decides.
+        is_served = cover.now_c is not None and cover.served > 0
+        return replace(need, master=None) if is_served else need
+
+    def need(self, group: list[ShotLight], kind: FrameKind) -> NeededMaster:
+        """Return the master that a group of lights needs, with the library's match for the newest light."""
+        fresh, newest = self._fresh, group[-1].setup
         match = best_master(newest, self.masters, kind, fresh)
         exposure_s = Counter(light.exposure_s for light in group).most_common(1)[0][0]
         light = replace(group[-1], exposure_s=exposure_s, noise=_most_sensitive_noise(group, kind))

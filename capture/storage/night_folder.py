@@ -17,9 +17,10 @@ import json
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
+from coldframe.calibration.files.cards import Card
 from coldframe.calibration.files.durable import (
     PART,
     NotDurableError,
@@ -30,14 +31,17 @@ from coldframe.calibration.files.durable import (
 from coldframe.calibration.files.frame_file import FrameEncoder
 from coldframe.calibration.files.keywords import angle_of_set_deg, raw_cards, with_driver_cards
 from coldframe.calibration.files.naming import name_part, settings_text
+from coldframe.calibration.files.raws.frames import frame_files
+from coldframe.calibration.files.raws.sidecar import described, sidecar_of
 from coldframe.calibration.library.library import LIBRARY, Library
 from coldframe.calibration.masters.master_frame import MasterFrame, is_written, master_name, write_master
 from coldframe.capture.storage.retry_write import free_path, is_taken, numbered, write_with_retry
 from coldframe.config.frames import FrameKind
-from coldframe.devices.camera import Frame, StrayFrame
+from coldframe.devices.camera import Frame, RawFile, StrayFrame
 
 MASTERS = "masters"
 QUARANTINE = "quarantine"
+TUNING = "tuning"
 _NIGHT = re.compile(r"(?P<evening>\d{4}-\d{2}-\d{2})(?:-(?P<number>\d{1,9}))?")
 VANISHED = (
     "the night's folder was removed, moved or unmounted during the night. Put it back and run coldframe again, which "
@@ -169,7 +173,7 @@ class NightFolder:
         NotDurableError
             If the frame cannot be written durably.
         """
-        return self._save_aside(frame, filter_name, "tuning")
+        return self._save_aside(frame, filter_name, TUNING)
 
     def save_check(self, frame: Frame, filter_name: str | None) -> Path:
         """Durably save a frame that was shot to check the rig, and return the path of the file.
@@ -189,7 +193,7 @@ class NightFolder:
         NotDurableError
             If the frame cannot be written durably.
         """
-        path = self._save_aside(frame, filter_name, "quarantine")
+        path = self._save_aside(frame, filter_name, QUARANTINE)
         _write_reason(path, {"reason": reason, "started_at": frame.started_at.isoformat()})
         return path
 
@@ -205,9 +209,10 @@ class NightFolder:
         """
         name, content = f"stray_{came:%H%M%S-%f}", stray.content
         folder = self._made(QUARANTINE)
-        if isinstance(content, bytes):
-            path = free_path(folder / f"{name}.bin")
-            write_durably(path, [content])
+        if isinstance(content, bytes | RawFile):
+            suffix, written = (".bin", content) if isinstance(content, bytes) else (content.suffix, content.content)
+            path = free_path(folder / f"{name}{suffix}")
+            write_durably(path, [written])
         else:
             path = free_path(folder / f"{name}.fits")
             write_durably(path, FrameEncoder().encode(content, with_driver_cards([], stray.header)))
@@ -263,7 +268,16 @@ class NightFolder:
 
     def raw_frames(self) -> dict[str, Path]:
         """Return the paths of the saved frames of all sets, by file name."""
-        return {path.name: path for folder in FOLDERS.values() for path in (self.path / folder).glob("*/*.fits")}
+        found = (frame_files(self.path / folder, "*/*") for folder in FOLDERS.values())
+        return {path.name: path for path in chain.from_iterable(found)}
+
+    def test_frames(self) -> list[Path]:
+        """Return the paths of the test frames of the tuner, in the order in which they were written."""
+        return sorted(frame_files(self.path / TUNING), key=lambda path: path.stat().st_mtime_ns)
+
+    def kept_names(self) -> set[str]:
+        """Return the names of all frames and masters in the folder, quarantine included."""
+        return {path.name for path in frame_files(self.path, "**/*")}
 
     def raw_bytes(self) -> int:
         """Return the size of the saved frames of all sets, in bytes."""
@@ -283,6 +297,8 @@ class NightFolder:
         aside = free_path(self._made(QUARANTINE) / name)
         try:
             path.rename(aside)
+            if (sidecar := sidecar_of(path)).exists():
+                sidecar.rename(sidecar_of(aside))
             flush_folder(path.parent)  # without this, a power cut may undo the move
         except OSError as error:
             raise NotDurableError.of(path, error) from error
@@ -305,9 +321,25 @@ class NightFolder:
             started_at=frame.started_at,
             header=frame.header,
         )
+        if frame.raw is not None:
+            return self._save_raw(frame.raw, cards, self._made(folder) / f"{name}{frame.raw.suffix}")
         content = self._encoder.encode(frame.pixels, cards)
         path = free_path(self._made(folder) / f"{name}.fits")
         return write_with_retry(path, lambda path: write_durably(path, content), self.path / QUARANTINE)
+
+    def _save_raw(self, raw: RawFile, cards: list[Card], path: Path) -> Path:
+        """Save the bytes of a raw, and its description first: a raw without one would not count as a frame."""
+        description = described(cards, raw.content)
+
+        def write(path: Path) -> None:
+            sidecar = sidecar_of(path)
+            if is_taken(sidecar):  # of a raw that was not written before a run ended
+                name = f"{path.stem}-unused.cards"
+                self._move_to_quarantine(sidecar, name, "it describes a raw that was not written")
+            write_durably(sidecar, [description])
+            write_durably(path, [raw.content])
+
+        return write_with_retry(free_path(path), write, self.path / QUARANTINE)
 
     def _made(self, name: str) -> Path:
         """Return a folder of the night, which is created if it is missing."""
@@ -323,9 +355,14 @@ def _write_reason(path: Path, report: dict[str, str]) -> None:
 
 
 def _set_name(frame: Frame, filter_name: str | None) -> str:
-    angle_deg = angle_of_set_deg(frame.header)
     text = settings_text(
-        frame.kind, frame.settings, frame.exposure_s, frame.setpoint_c, filter_name, rotator_deg=angle_deg
+        frame.kind,
+        frame.settings,
+        frame.exposure_s,
+        frame.setpoint_c,
+        filter_name,
+        is_iso="ISOSPEED" in frame.header,
+        rotator_deg=angle_of_set_deg(frame.header),
     )
     return text or name_part(frame.camera)
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from coldframe.calibration.files.cards import HeaderValue, ascii_text
-from coldframe.calibration.files.frame_file import FrameFileError, read_frame, read_header
+from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.keywords import ANGLE_OF_SET, in_drivers_words
+from coldframe.calibration.files.raws.frames import is_raw, read_night_frame, read_night_header
+from coldframe.calibration.files.raws.sidecar import digest_fault
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.masters.reading import integrity_fault
 from coldframe.capture.steps import ShootStep
@@ -95,7 +97,7 @@ class SavedFrames:
         self._faults: list[str] = []
         for path in sorted(paths):
             try:
-                header = in_drivers_words(read_header(path))
+                header = in_drivers_words(read_night_header(path))
             except FrameFileError as error:
                 self._quarantine(path, error.what)
             else:
@@ -155,10 +157,10 @@ class SavedFrames:
 
 def _verified(path: Path, camera: str, settings: ReadoutSettings) -> Frame:
     """Return a saved frame as the camera delivered it, after verifying its checksums."""
-    fault = integrity_fault(path)
+    fault = digest_fault(path) if is_raw(path) else integrity_fault(path)
     if fault is not None:
         raise FrameFileError(path, fault)
-    pixels, header = read_frame(path)
+    pixels, header = read_night_frame(path)
     setup = setup_of(header)
     if setup.kind is None or setup.exposure_s is None or setup.taken_at is None:
         raise FrameFileError(path, "kind, exposure time or date is missing from the header")

@@ -27,7 +27,10 @@ DRAIN_DEADLINE_S = 30.0
 
 
 class StrayFrames:
-    """Writes stray frames to quarantine while a night runs. Earlier and later frames belong to other programs."""
+    """Writes stray frames to quarantine while a night runs. Earlier and later frames belong to other programs.
+
+    Only a frame that coldframe itself took before the night waits until the night begins.
+    """
 
     def __init__(self, clock: NightClock) -> None:
         self._clock = clock
@@ -37,7 +40,8 @@ class StrayFrames:
 
     def take(self, stray: StrayFrame) -> None:
         """Queue a stray frame for quarantine, or discard it if there are too many; never block."""
-        if not self._is_keeping or self._kept >= MOST_KEPT or self._waiting.full():
+        is_ours = self._is_keeping or stray.was_requested
+        if not is_ours or self._kept >= MOST_KEPT or self._waiting.full():
             log.warning("%s: a frame that was not requested was discarded: %s", stray.camera, stray.reason)
             return
         self._kept += 1

@@ -86,8 +86,7 @@ def _exposure_to_try_s(evidence: Evidence, brightness: int, needed_s: float, lim
     shot = evidence.newest_at(brightness, exposure_s)
     if shot is None:
         return exposure_s
-    step_s = max(limits.exposure_step_s, 0.02 * exposure_s)
-    return limits.round_s(exposure_s - step_s if evidence.is_above(shot) else exposure_s + step_s)
+    return limits.next_s(exposure_s, is_shorter=evidence.is_above(shot))
 
 
 def _better_brightness(here: int, evidence: Evidence, needs: NeededExposures, limits: TuningLimits) -> int:

@@ -79,13 +79,15 @@ class TuningLimits:
         Brightness range; None for a lamp that can only be switched on and off.
     exposure_step_s
         Exposures are multiples of this step; 0 if the camera accepts any exposure.
+    shutter_s
+        The only exposures that the camera can take, shortest first; empty if it has no such list.
     maximum_tests
         Number of tests after which the best test so far is used.
 
     Raises
     ------
     ValueError
-        If no multiple of the step lies within the limits, or no test is allowed.
+        If no multiple of the step, or no time of the list, lies within the limits, or no test is allowed.
     """
 
     exposure: ExposureSpan
@@ -93,6 +95,7 @@ class TuningLimits:
     brightness: BrightnessRange | None = None
     exposure_step_s: float = 0.0
     maximum_tests: int = 10
+    shutter_s: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.maximum_tests < 1:
@@ -101,6 +104,9 @@ class TuningLimits:
             raise ValueError(f"an exposure step of {self.exposure_step_s} s is impossible")
         if self.exposure_step_s and self._steps[0] > self._steps[1]:
             raise ValueError(f"no multiple of {self.exposure_step_s} s is within {self.exposure}")
+        if self.shutter_s and not self._listed:
+            limits = f"{self.exposure.shortest_s:g} to {self.exposure.longest_s:g} s"
+            raise ValueError(f"the camera has no shutter time within the allowed {limits}")
 
     @property
     def window(self) -> ExposureSpan:
@@ -112,9 +118,12 @@ class TuningLimits:
     def round_s(self, exposure_s: float) -> float:
         """Round an exposure within the limits, so that its printed value is exactly the value used.
 
-        The result is a multiple of the camera's step. Without a step, the result is rounded to 1 ms, or to three
-        significant digits below 0.1 s, which is finer than a flat needs and coarser than the rounding of drivers.
+        The result is the nearest of the camera's shutter times, or a multiple of the camera's step. Without either, the
+        result is rounded to 1 ms, or to three significant digits below 0.1 s, which is finer than a flat needs and
+        coarser than the rounding of drivers.
         """
+        if self.shutter_s:
+            return min(self._listed, key=lambda time_s: abs(math.log(time_s / exposure_s)))
         if self.exposure_step_s:
             return self._on_step(exposure_s)
         wanted = self.exposure.clamp(exposure_s)
@@ -125,6 +134,19 @@ class TuningLimits:
         first, last = self._steps
         steps = min(max(round(exposure_s / self.exposure_step_s), first), last)
         return self.exposure.clamp(float(f"{steps * self.exposure_step_s:.9g}"))
+
+    def next_s(self, exposure_s: float, *, is_shorter: bool) -> float:
+        """Return the allowed exposure next to the given one, which is unchanged at the end of the limits."""
+        if self.shutter_s:
+            beyond = [each for each in self._listed if (each < exposure_s if is_shorter else each > exposure_s)]
+            return min(beyond, key=lambda each: abs(each - exposure_s), default=exposure_s)
+        step_s = max(self.exposure_step_s, 0.02 * exposure_s)
+        return self.round_s(exposure_s - step_s if is_shorter else exposure_s + step_s)
+
+    @property
+    def _listed(self) -> list[float]:
+        """The shutter times within the hard limits."""
+        return [time_s for time_s in self.shutter_s if self.exposure.contains(time_s)]
 
     @property
     def _steps(self) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 
 from coldframe.calibration.files.cards import Card
-from coldframe.calibration.files.frame_file import read_pixels
+from coldframe.calibration.files.raws.frames import read_night_pixels
 from coldframe.calibration.frames.overscan import Overscan
 from coldframe.calibration.masters.dark_ladder import DarkLadder
 from coldframe.calibration.masters.flat_recipe import FlatRecipe, on_pedestal
@@ -50,7 +50,7 @@ def sky_master(sky_set: SkySet, ladder: DarkLadder, overscan: Overscan | None, c
     frames = sorted(accepted.frames, key=lambda each: each.exposure_s)
     stack = FlatStack(len(frames), recipe_at)
     for each in frames:
-        stack.fold(read_pixels(each.path), each.exposure_s, each.digest)
+        stack.fold(read_night_pixels(each.path), each.exposure_s, each.digest)
     return master_of(
         accepted,
         stack.finish(frames),

@@ -117,7 +117,9 @@ class SkyFrames:
 
     async def judge(self, schedule: SkySchedule, sky_shot: SkyShot) -> JudgedSkyFlat:
         """Judge a frame, and update the schedule with its brightness and the verdict."""
-        frame, order = sky_shot.shot.frame, sky_shot.order
+        frame = sky_shot.shot.frame
+        # A camera with a list of shutter times takes the nearest one.
+        order = replace(sky_shot.order, exposure_s=frame.exposure_s)
         measurement = await in_thread(measure_frame, self._context, frame, self.cfa_pattern)
         _observe(schedule, order, sky_shot.shot.began_s, measurement.statistics)
         target = schedule.target(order.filter)

@@ -17,7 +17,7 @@ from coldframe.calibration.diagnosis.findings import Finding, Kind
 from coldframe.calibration.diagnosis.held_out import examine_flats, held_out_findings
 from coldframe.calibration.diagnosis.remedies import remedy_for
 from coldframe.calibration.diagnosis.remedy import Remedy
-from coldframe.calibration.files.frame_file import read_pixels
+from coldframe.calibration.files.raws.frames import read_night_pixels
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.lights.recipe import LightRecipe, treatments
 from coldframe.calibration.masters.reading import read_master, read_master_header
@@ -73,7 +73,7 @@ def _lights(paths: Sequence[Path], masters: Mapping[str, Path]) -> dict[str, obj
 
 def _flats(paths: Sequence[Path], masters: Mapping[str, Path]) -> dict[str, object]:
     master, subtracted = read_master(masters["flat"]).mean, read_master(masters["dark"]).mean
-    flats = [read_pixels(path).astype(np.float32) for path in paths]
+    flats = [read_night_pixels(path).astype(np.float32) for path in paths]
     if any(flat.shape != master.shape for flat in flats):
         return {"count": len(flats), "cleanness": Cleanness.UNKNOWN, "artifacts": []}
     found = examine_flats(flats, subtracted, master)

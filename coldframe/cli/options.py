@@ -1,5 +1,6 @@
 """Options and arguments that several commands share."""
 
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +14,23 @@ def home_path(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise typer.BadParameter(f"{text}: no user of this name has a home folder here") from error
+
+
+def folder_path(text: str) -> Path:
+    """Return `text` as the path of a folder, which may not exist yet; refuse the path of a file."""
+    path = home_path(text)
+    with suppress(OSError):  # a path that cannot be examined is reported by the command that uses it
+        if path.exists() and not path.is_dir():
+            raise typer.BadParameter(f"{text} is a file; name a folder")
+    return path
+
+
+def time_of_day(text: str) -> datetime:
+    """Return `text` as a local time of day, on any date."""
+    try:
+        return datetime.strptime(text, "%H:%M")  # noqa: DTZ007 - the date and the zone follow from the start of the run
+    except ValueError:
+        raise typer.BadParameter(f"{text} is not a time of day; write hours and minutes, such as 06:30") from None
 
 
 def home_name(text: str) -> str:
@@ -33,14 +51,14 @@ ConfigOption = Annotated[
 FolderOption = Annotated[
     Path | None,
     typer.Option(
-        metavar="FOLDER", parser=home_path, help="Folder to store nights in, instead of the one in [storage]."
+        metavar="FOLDER", parser=folder_path, help="Folder to store nights in, instead of the one in [storage]."
     ),
 ]
 PlanFolderOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        parser=home_path,
+        parser=folder_path,
         help="Folder that contains the nights and the library; default: the one in [storage].",
     ),
 ]
@@ -48,7 +66,7 @@ WatchFolderOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        parser=home_path,
+        parser=folder_path,
         help="Folder in which the run stores its nights; default: the one in [storage].",
     ),
 ]
@@ -56,7 +74,7 @@ LightsOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        parser=home_path,
+        parser=folder_path,
         help="Shoot the sets that the lights in this folder need, instead of the configured sets.",
     ),
 ]
@@ -64,7 +82,7 @@ PlanLightsOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        parser=home_path,
+        parser=folder_path,
         help="Plan the sets that the lights in this folder need, instead of the configured sets.",
     ),
 ]
@@ -72,7 +90,7 @@ UntilOption = Annotated[
     datetime | None,
     typer.Option(
         metavar="HH:MM",
-        formats=["%H:%M"],
+        parser=time_of_day,
         help="Local time by which the last frame must be finished; default: sunrise, if [site] is configured.",
     ),
 ]
@@ -122,7 +140,7 @@ LibraryOption = Annotated[
     typer.Option(
         "--library",
         metavar="FOLDER",
-        parser=home_path,
+        parser=folder_path,
         help="Folder of the library; default: library/ in the configured storage folder.",
     ),
 ]

@@ -66,6 +66,11 @@ class CameraSettings(Section):
         description="Longest time from the end of an exposure to the complete frame; after that, the camera counts "
         "as stuck.",
     )
+    file_format: Literal["fits", "raw"] = Field(
+        default="fits",
+        description='Files of a DSLR: "fits" if the driver offers FITS, which every program reads; "raw" keeps the '
+        "camera's own raws, such as CR2 or NEF, and needs the package rawpy. Drivers of other cameras send only FITS.",
+    )
     overscan: Literal["none", "row", "smooth"] = Field(
         default="smooth",
         description='Overscan correction of masters, if the driver\'s header has an overscan (BIASSEC): "row" '

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from coldframe.config.frames import FrameKind, ReadoutSettings
-from coldframe.devices.camera import CameraFeatures, Frame, Limits, StrayFrame, Thermals
+from coldframe.devices.camera import CameraFeatures, Frame, StrayFrame, Thermals
 from coldframe.devices.errors import (
     DeviceError,
     DeviceLostError,
@@ -15,16 +15,19 @@ from coldframe.devices.errors import (
     FrameDamagedError,
 )
 from coldframe.devices.indi import dialects
+from coldframe.devices.indi.abilities.demands import FrameDemands
+from coldframe.devices.indi.abilities.features import driver_cfa_pattern, exposure_limits, notes_on, serial_number
+from coldframe.devices.indi.abilities.file_format import FileFormat
+from coldframe.devices.indi.abilities.shutter import ShutterControl, require_pixel_size, shutter_times
 from coldframe.devices.indi.cooler import IndiCooler
 from coldframe.devices.indi.device import IndiDevice
 from coldframe.devices.indi.found_settings import FoundSettings
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.mirror import Property, finite, in_brackets
-from coldframe.devices.indi.pixels.bayer import at_first_pixel
 from coldframe.devices.indi.pixels.blob_channel import WITNESS, BlobChannel, Image, ServerAddress
 from coldframe.devices.indi.pixels.exposure_check import ExposureCheck
 from coldframe.devices.indi.pixels.frame_identity import FrameIdentity
-from coldframe.devices.indi.readout import IndiReadout, camera_property, sensor_shape
+from coldframe.devices.indi.readout import IndiReadout, camera_property
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +43,8 @@ POLLING_PERIOD_MS = 50
 """Drivers end exposures when they poll, up to 1 s late by default, and about 0.1 s late with this period (measured)."""
 LARGEST_HEADER_BYTES = 1 << 20
 BYTES_PER_PIXEL = 4
-FRAME_TYPES = {
-    FrameKind.BIAS: "FRAME_BIAS",
-    FrameKind.DARK: "FRAME_DARK",
-    FrameKind.DARK_FLAT: "FRAME_DARK",
-    FrameKind.FLAT: "FRAME_FLAT",
-    FrameKind.LIGHT: "FRAME_LIGHT",
-}
+LARGEST_SENSOR_PIXELS = 160_000_000
+"""Size of the largest sensors, for the first frame of a camera whose driver does not know the size."""
 
 
 def utc_now() -> datetime:
@@ -74,6 +72,8 @@ class IndiCamera(IndiDevice):
         Clock for the dates of frames.
     readout_deadline_s
         Longest time allowed from the end of an exposure to the arrival of the complete frame.
+    file_format
+        Format of the frames, if the driver offers a choice.
     set_aside
         Function to call with every delivery that is not the requested frame.
     """
@@ -88,6 +88,7 @@ class IndiCamera(IndiDevice):
         now: Callable[[], datetime] = utc_now,
         *,
         readout_deadline_s: float = 60.0,
+        file_format: FileFormat = "fits",
         set_aside: Callable[[StrayFrame], None] = log_stray,
     ) -> None:
         super().__init__(link, name)
@@ -95,6 +96,9 @@ class IndiCamera(IndiDevice):
         self._now = now
         self.readout_deadline_s = readout_deadline_s
         self._set_aside = set_aside
+        self._demands = FrameDemands(self, file_format)
+        self._shutter = ShutterControl(self)
+        self._cfa_pattern: str | None = None  # as the header of a raw states it
         self._channel: BlobChannel | None = None
         self._readout = IndiReadout(self)
         self._cooler = IndiCooler(self)
@@ -104,7 +108,6 @@ class IndiCamera(IndiDevice):
         self._went_wrong = False  # True if the last exposure failed, so that its frame may still arrive
         self._is_suspect = False  # True until the settings are applied again after an exposure failed
         self._timeouts = 0
-        self._demanded: tuple[dialects.Spelling, ...] = ()
         self._identity = FrameIdentity(name)
         self._exposure = ExposureCheck(name)
 
@@ -113,12 +116,14 @@ class IndiCamera(IndiDevice):
     async def set_up(self) -> None:
         """Configure the driver, open the pixel channel, and restore settings and setpoint."""
         self._found.remember()
-        await self._ask_for_frames()
+        await self._demands.ask()
         if self.has(dialects.POLLING_PERIOD):
             prop, element = self.control(dialects.POLLING_PERIOD)
             await self.link.set(self.name, prop.name, {element: POLLING_PERIOD_MS})  # the camera does not need it
         await self._open_channel()
         await self._readout.apply()
+        if self._readout.sensor_shape is None:
+            await self._learn_size()
         self._is_suspect = False
         await self._cooler.restore()
         self._features = self._reported_features()
@@ -128,21 +133,11 @@ class IndiCamera(IndiDevice):
         """True while the last set-up is valid, the pixel channel is open, and the cooler is on if it should be on."""
         return super().is_ready and not self._cooler.is_lost and self._channel is not None and self._channel.is_open
 
-    async def _ask_for_frames(self) -> None:
-        """Have the driver send uncompressed 16-bit frames, and remember the switches that this needs."""
-        for demand in dialects.CAMERA_DEMANDS:
-            await self._demand(demand)
-        self._demanded = tuple(each for each in dialects.CAMERA_DEMANDS if self.value((each,)) is True)
-
-    async def _demand(self, demand: dialects.Spelling) -> None:
-        prop = self.link.mirror.find(self.name, demand.property)
-        if prop is not None and prop.writable and prop.values.get(demand.element) is False:
-            await self.link.choose(self.name, demand.property, demand.element)
-
     async def _open_channel(self) -> None:
         await self.close()
-        height, width = sensor_shape(self)
-        largest = width * height * BYTES_PER_PIXEL + LARGEST_HEADER_BYTES
+        shape = self._readout.sensor_shape
+        pixels = LARGEST_SENSOR_PIXELS if shape is None else shape[0] * shape[1]
+        largest = pixels * BYTES_PER_PIXEL + LARGEST_HEADER_BYTES
         channel = BlobChannel(
             self._server,
             self.name,
@@ -154,10 +149,24 @@ class IndiCamera(IndiDevice):
         )
         self._channel = await channel.open()
 
+    async def _learn_size(self) -> None:
+        """Take the shortest frame, which shows the size of the sensor."""
+        require_pixel_size(self)
+        shortest_s = exposure_limits(self, shutter_times(self)).minimum
+        await self.link.choose(self.name, WITNESS, dialects.FRAME_TYPES[FrameKind.BIAS])
+        await self._shutter.prepare(shortest_s)
+        image = await self._shoot_or_abort(shortest_s)
+        self._readout.learn((image.pixels.shape[0], image.pixels.shape[1]))
+        self._cfa_pattern = str(image.header.get("BAYERPAT", "")) or None
+        reason = "was taken before the night to learn the size of the sensor, which the driver does not know"
+        content = image.raw or image.pixels
+        self._set_aside(StrayFrame(self.name, reason, content, image.header, was_requested=True))
+        await self._readout.apply()
+
     async def _repeat_frame_type(self) -> None:
         """Command the present frame type again, so that the driver sends it to all its clients."""
         types = camera_property(self, WITNESS)
-        await self.link.choose(self.name, WITNESS, types.switched_on() or FRAME_TYPES[FrameKind.LIGHT])
+        await self.link.choose(self.name, WITNESS, types.switched_on() or dialects.FRAME_TYPES[FrameKind.LIGHT])
 
     async def leave(self) -> None:
         """Restore the driver's own settings, such as its polling period, and close the pixel channel."""
@@ -186,32 +195,24 @@ class IndiCamera(IndiDevice):
         return self._features or self._reported_features()
 
     def _reported_features(self) -> CameraFeatures:
-        height, width = sensor_shape(self)
+        height, width = self._readout.sensor_shape or (0, 0)
+        shutter = shutter_times(self)
         return CameraFeatures(
             width=width,
             height=height,
             bit_depth=round(self.number(dialects.ADC_BITS) or 16),
-            exposure_s=self.limits(dialects.EXPOSURE) or Limits(0.0, 3600.0),
+            exposure_s=exposure_limits(self, shutter),
             gain=self._readout.gain_limits,
             offset=self.settable(dialects.OFFSET),
             maximum_binning=self._readout.maximum_binning,
             readout_modes=self._readout.modes(),
             setpoint_c=self._cooler.setpoint_limits_c,
             reports_temperature=self._cooler.reports_temperature,
-            cfa_pattern=self._cfa_pattern(),
-            serial=self._serial(),
+            cfa_pattern=self._cfa_pattern or driver_cfa_pattern(self),
+            serial=serial_number(self),
+            shutter=shutter,
+            notes=notes_on(self, self._demands.file_format),
         )
-
-    def _serial(self) -> str:
-        """Return the serial number; empty if the driver has none, or knows it only after it has found the camera."""
-        serial = str(self.value(dialects.SERIAL) or "").strip()
-        return "" if serial.casefold() == "unknown" else serial
-
-    def _cfa_pattern(self) -> str | None:
-        """Return the colour filter array, starting at the frame's first pixel; None for a mono camera."""
-        rows = (dialects.CFA_PATTERN, dialects.CFA_OFFSET_X, dialects.CFA_OFFSET_Y)
-        pattern, offset_x, offset_y = (str(self.value(row) or "").strip() for row in rows)
-        return at_first_pixel(pattern, offset_x, offset_y) or None
 
     # ---- readout settings ----
 
@@ -278,10 +279,12 @@ class IndiCamera(IndiDevice):
         await self.ensure_ready()
         await self._clear_previous_exposure()
         remarks = await self._restore_changes()
-        frame_type = FRAME_TYPES[kind]
+        frame_type = dialects.FRAME_TYPES[kind]
         types = camera_property(self, "CCD_FRAME_TYPE")
         if types.switched_on() != frame_type:
             await self.link.choose(self.name, types.name, frame_type)
+        exposure_s = self._shutter.possible_s(exposure_s)
+        await self._shutter.prepare(exposure_s)
         started_at, started_s = self._now(), asyncio.get_running_loop().time()
         ordered_at = utc_now()
         self._went_wrong = self._is_suspect = True
@@ -293,7 +296,7 @@ class IndiCamera(IndiDevice):
             self._identity.check(image, ordered_at, ordered_at + timedelta(seconds=elapsed_s - exposure_s))
         except FrameDamagedError as error:
             what = error.what + self._changed()
-            self._set_aside(StrayFrame(self.name, what, image.pixels, image.header))
+            self._set_aside(StrayFrame(self.name, what, image.raw or image.pixels, image.header))
             raise FrameDamagedError(self.name, what, error.advice) from None
         remarks += tuple(filter(None, (self._identity.clock_remark(), self._exposure.gain_remark())))
         self._went_wrong = self._is_suspect = False
@@ -304,11 +307,12 @@ class IndiCamera(IndiDevice):
             exposure_s=exposure_s,
             started_at=started_at,
             settings=self._readout.read_back(),
-            sensor_c=self.thermals().sensor_c,
+            sensor_c=image.sensor_c if (sensor_c := self.thermals().sensor_c) is None else sensor_c,
             setpoint_c=self._cooler.setpoint_c,
             camera=self.name,
-            header=image.header,
+            header=image.named_header(self.name),
             remarks=remarks,
+            raw=image.raw,
         )
 
     async def _restore_changes(self) -> tuple[str, ...]:
@@ -316,19 +320,14 @@ class IndiCamera(IndiDevice):
         changes = self._changes()
         if not changes and not self._is_suspect:
             return ()
-        await self._ask_for_frames()
+        await self._demands.ask()
         await self._readout.apply()
         are_known, self._is_suspect = self._is_suspect, False  # the error of the last frame has named the changes
         return () if are_known else tuple(f"frames are {each}; the settings are restored" for each in changes)
 
     def _changes(self) -> list[str]:
-        """Return the changes by another client, as clauses such as "compressed by another client (CCD_COMPRESSION)"."""
-        demands = [
-            f"{dialects.DEMANDS_CHANGED[each.property]} by another client ({each.property})"
-            for each in self._demanded
-            if self.value((each,)) is False
-        ]
-        return demands + self._readout.changes()
+        """Return the changes by another client, as clauses."""
+        return self._demands.changes() + self._readout.changes()
 
     def _changed(self) -> str:
         """Return the changes by another client, for the end of an error's text."""
@@ -358,7 +357,7 @@ class IndiCamera(IndiDevice):
         assert channel is not None
         channel.discard_arrivals()
         self._exposure.begin(exposure_s)
-        sent = self.link.send(self.name, spelling.property, {spelling.element: exposure_s})
+        sent = self.link.send(self.name, spelling.property, {spelling.element: self._shutter.commanded_s(exposure_s)})
         self._exposing = True
 
         def complete() -> bool | None:

@@ -8,6 +8,7 @@ CONTROL_GAIN with the label "Gain".
 
 from dataclasses import dataclass
 
+from coldframe.config.frames import FrameKind
 from coldframe.devices.indi.mirror import Mirror, Property, Value
 
 
@@ -71,6 +72,15 @@ READOUT_MODE_SWITCHES = (
 ISO = "CCD_ISO"
 """Switch property of DSLRs (gphoto) in place of a gain; the labels of its elements are the ISO values."""
 
+# Elements of CCD_FRAME_TYPE.
+FRAME_TYPES = {
+    FrameKind.BIAS: "FRAME_BIAS",
+    FrameKind.DARK: "FRAME_DARK",
+    FrameKind.DARK_FLAT: "FRAME_DARK",
+    FrameKind.FLAT: "FRAME_FLAT",
+    FrameKind.LIGHT: "FRAME_LIGHT",
+}
+
 # texts
 CFA_PATTERN = (Spelling("CCD_CFA", "CFA_TYPE"),)
 CFA_OFFSET_X = (Spelling("CCD_CFA", "CFA_OFFSET_X"),)
@@ -82,10 +92,19 @@ SERIAL = (
 DRIVER_PROGRAM = (Spelling("DRIVER_INFO", "DRIVER_EXEC"),)
 DRIVER_INTERFACE = (Spelling("DRIVER_INFO", "DRIVER_INTERFACE"),)
 
+# File formats. Drivers of DSLRs send FITS, which they make from the camera raw, or the camera raw itself.
+SENDS_FITS = Spelling("CCD_TRANSFER_FORMAT", "FORMAT_FITS")
+SENDS_RAW = Spelling("CCD_TRANSFER_FORMAT", "FORMAT_NATIVE")
+CAPTURE_FORMAT = "CCD_CAPTURE_FORMAT"
+
+# DSLRs (gphoto; the driver spells BULB as BLOB). While it is on, the driver times even the shortest exposures itself.
+FORCE_BULB_OFF = Spelling("CCD_FORCE_BLOB", "Off")
+SHUTTER_TIMES = "CCD_EXPOSURE_PRESETS"
+"""Switch property of DSLRs (gphoto) whose labels are the shutter times; choosing one of them starts an exposure."""
+
 # Switches that are set after every connection if the camera has them. A restarted driver has lost all settings.
 CAMERA_DEMANDS = (
     Spelling("UPLOAD_MODE", "UPLOAD_CLIENT"),
-    Spelling("CCD_TRANSFER_FORMAT", "FORMAT_FITS"),
     Spelling("CCD_COMPRESSION", "INDI_DISABLED"),
     Spelling("CCD_COMPRESSION", "CCD_RAW"),  # before INDI 1.9
     Spelling("CCD_FAST_TOGGLE", "INDI_DISABLED"),

@@ -14,6 +14,8 @@ RESTORED = tuple(
     dict.fromkeys(
         (
             *(demand.property for demand in dialects.CAMERA_DEMANDS),
+            dialects.SENDS_FITS.property,
+            dialects.FORCE_BULB_OFF.property,
             dialects.POLLING_PERIOD[0].property,
             "CCD_FRAME_TYPE",
         )

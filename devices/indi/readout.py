@@ -7,6 +7,7 @@ from coldframe.config.frames import ReadoutSettings
 from coldframe.devices.camera import Limits
 from coldframe.devices.errors import NotSupportedError, SettingRefusedError
 from coldframe.devices.indi import dialects
+from coldframe.devices.indi.abilities.file_format import sends_raws
 from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
 from coldframe.devices.indi.mirror import Property, in_brackets
 
@@ -39,23 +40,15 @@ def camera_property(device: IndiDevice, name: str) -> Property:
     return prop
 
 
-def sensor_shape(camera: IndiDevice) -> tuple[int, int]:
-    """Return the height and width of the unbinned sensor in pixels.
+def driver_sensor_shape(camera: IndiDevice) -> tuple[int, int] | None:
+    """Return the height and width of the unbinned sensor in pixels; None if the driver does not know them yet.
 
-    Raises
-    ------
-    NotSupportedError
-        If the driver does not know the size. Drivers of DSLRs learn it from the first exposure.
+    Drivers of DSLRs learn the size from the first frame.
     """
     info = camera_property(camera, "CCD_INFO")
     height, width = info.number("CCD_MAX_Y"), info.number("CCD_MAX_X")
-    if not (1 <= height < math.inf and 1 <= width < math.inf):
-        raise NotSupportedError(
-            camera.name,
-            "its driver does not know the size of the sensor yet (CCD_INFO)",
-            "Take one frame with another program, or enter the size in CCD_INFO, then start again.",
-        )
-    return round(height), round(width)
+    is_known = 1 <= height < math.inf and 1 <= width < math.inf
+    return (round(height), round(width)) if is_known else None
 
 
 class IndiReadout:
@@ -76,12 +69,27 @@ class IndiReadout:
         self._device = device
         self.wanted = ReadoutSettings()
         self._sensor = self._region = (0, 0)
+        self._learned: tuple[int, int] | None = None
         self._applied: ReadoutSettings | None = None
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
         """Height and width of a frame in binned pixels."""
         return tuple(edge // self.wanted.binning for edge in self._region)
+
+    @property
+    def sensor_shape(self) -> tuple[int, int] | None:
+        """Height and width of the unbinned sensor in pixels; None if neither the driver nor a frame has shown them.
+
+        A driver that passes on camera raws does not know their visible area.
+        """
+        if self._learned is not None or sends_raws(self._device):
+            return self._learned
+        return driver_sensor_shape(self._device)
+
+    def learn(self, shape: tuple[int, int]) -> None:
+        """Take over the height and width of the sensor from a frame, in pixels."""
+        self._learned = shape
 
     @property
     def held_gain(self) -> float | None:
@@ -121,6 +129,8 @@ class IndiReadout:
         await self._set_gain(wanted.gain)
         await self._order("offset", dialects.OFFSET, wanted.offset)
         binning = self._binning()
+        if wanted.binning != 1 and sends_raws(device):
+            raise NotSupportedError(device.name, "cannot bin camera raws", "Set binning = 1.")
         if binning is not None and binning.writable:
             await device.command(binning.name, {"HOR_BIN": wanted.binning, "VER_BIN": wanted.binning})
         elif wanted.binning != 1:
@@ -173,7 +183,7 @@ class IndiReadout:
         if binning is not None and binning.writable and set(binning.values.values()) != {self.wanted.binning}:
             horizontal, vertical = _numbers(binning, "HOR_BIN", "VER_BIN")
             changes.append(f"binned {horizontal:g} x {vertical:g} by another client")
-        if frame is not None and frame.writable and not self._is_whole(frame):
+        if frame is not None and frame.writable and not sends_raws(self._device) and not self._is_whole(frame):
             x, y, width, height = _numbers(frame, *REGION)
             changes.append(f"cut to {width:g} x {height:g} pixels at {x:g}, {y:g} by another client")
         found = self.read_back()
@@ -201,10 +211,11 @@ class IndiReadout:
         if not frame.writable:
             self._region = _shape(frame)
             return
-        height, width = sensor_shape(device)
+        self._sensor = self._region = height, width = self.sensor_shape or (0, 0)
+        if sends_raws(device) or not height * width:
+            return  # camera raws are always whole, and so is a first frame
         rounding = LARGEST_ROUNDING_PIXELS * self.wanted.binning
         sent = device.link.send(device.name, frame.name, {"X": 0, "Y": 0, "WIDTH": width, "HEIGHT": height})
-        self._sensor = self._region = (height, width)
 
         def accepted() -> Property | None:
             prop = device.newer(frame.name, sent)

@@ -55,6 +55,7 @@ async def indi_rig(
             server_address(settings.server),
             now,
             readout_deadline_s=settings.camera.readout_deadline_s,
+            file_format=settings.camera.file_format,
             set_aside=set_aside,
         )
         try:

@@ -188,9 +188,11 @@ def _describe_camera(device: IndiDevice, camera: CameraFeatures) -> Description:
         "cooler power": (device.value(dialects.COOLER_POWER) is not None, "cooler power"),
         f"readout modes {modes}": (bool(modes), ""),
         f"CFA {camera.cfa_pattern}": (bool(camera.cfa_pattern), ""),
+        "shutter times": (camera.shutter is not None, ""),
         "abort": (device.has(dialects.ABORT), "abort"),
     }
-    return _weigh(f"{camera.width} x {camera.height} pixels", wishes)
+    size = f"{camera.width} x {camera.height} pixels" if camera.width else "size known after its first frame"
+    return _weigh(size, wishes)
 
 
 def _describe_wheel(wheel: IndiFilterWheel) -> Description:

@@ -57,7 +57,7 @@ REACHED_C = 0.2
 def indi_devices(rig: SimulatedRig, tasks: asyncio.TaskGroup, publish: Publish) -> list[IndiDevice]:
     """Build the INDI devices of a rig. Call this function within the event loop that will run them."""
     telescope = Telescope(rig, asyncio.get_running_loop().time())
-    devices: list[IndiDevice] = [IndiCamera(telescope, tasks, publish)]
+    devices: list[IndiDevice] = [_camera(telescope, tasks, publish)]
     if rig.panel.mqtt is None:
         devices.append(IndiFlatPanel(telescope.panel, tasks, publish))
     else:
@@ -69,6 +69,14 @@ def indi_devices(rig: SimulatedRig, tasks: asyncio.TaskGroup, publish: Publish) 
     if telescope.rotator:
         devices.append(IndiRotator(telescope.rotator, tasks, publish))
     return devices
+
+
+def _camera(telescope: Telescope, tasks: asyncio.TaskGroup, publish: Publish) -> IndiDevice:
+    if telescope.rig.dslr is None:
+        return IndiCamera(telescope, tasks, publish)
+    from coldframe.simulators.indi.dslr import IndiDslr  # noqa: PLC0415  # it is derived from the camera below
+
+    return IndiDslr(telescope, telescope.rig.dslr, tasks, publish)
 
 
 class IndiCamera(IndiDevice):
@@ -242,7 +250,8 @@ class IndiCamera(IndiDevice):
             pixels = self._cropped(developing.result(), shot.binning)
             writing = darkroom.create_task(asyncio.to_thread(self._file, pixels, kind, shot, started_at))
             await _sleep_until(started_s + exposure_s + self._telescope.readout_s(shot.readout_mode))
-        self.send(self._image, "CCD1", ".fits", writing.result())
+        file_format, file = writing.result()
+        self.send(self._image, "CCD1", file_format, file)
         self._exposure.set({"CCD_EXPOSURE_VALUE": 0.0})
         self.report(self._exposure, State.OK)
 
@@ -266,10 +275,13 @@ class IndiCamera(IndiDevice):
             self.report(self._exposure, State.BUSY)
         await _sleep_until(end_s)
 
-    def _file(self, pixels: NDArray[np.uint16], kind: FrameKind, shot: Exposure, started_at: datetime) -> MemoryFile:
+    def _file(
+        self, pixels: NDArray[np.uint16], kind: FrameKind, shot: Exposure, started_at: datetime
+    ) -> tuple[str, MemoryFile]:
+        """Return the BLOB's format and its file."""
         reading_c = self._temperature.number("CCD_TEMPERATURE_VALUE")
         cards = driver_cards(self._telescope.rig, kind, shot, started_at, reading_c)
-        return fits_file(pixels, cards | self._client_cards.cards)
+        return ".fits", fits_file(pixels, cards | self._client_cards.cards)
 
     def _cropped(self, pixels: NDArray[np.uint16], binning: int) -> NDArray[np.uint16]:
         left, top, width, height = (int(self._region.number(edge)) // binning for edge in self._region.elements)

@@ -69,9 +69,14 @@ def find_residual(lights: Sequence[LightMeasures], hot: HotPixels) -> HotResidua
 
     The median over the lights leaves stars out, which dithering moves over the hot pixels.
     """
+    return residual_of([light.hot_adu for light in lights], hot)
+
+
+def residual_of(hot_adu: Sequence[NDArray[np.float32]], hot: HotPixels) -> HotResidual | None:
+    """Return the remainder of the dark's hot pixels from their excess in each light above the dark, ADU."""
     if hot.excess_adu.size < FEWEST:
         return None
-    residuals = np.median([light.hot_adu for light in lights], axis=0).astype(np.float64)
+    residuals = np.median(hot_adu, axis=0).astype(np.float64)
     excess = hot.excess_adu.astype(np.float64)
     level = np.median(residuals[excess <= np.quantile(excess, 0.2)])
     noise = spread(residuals[excess <= np.median(excess)] - level) or 1.0

@@ -9,8 +9,8 @@ from coldframe.cli.options import (
     JsonOption,
     LibraryOption,
     Lights,
+    folder_path,
     home_name,
-    home_path,
 )
 
 app = typer.Typer(no_args_is_help=True, help="List, match and verify masters.")
@@ -120,7 +120,7 @@ def prune_library(
 @app.command("export", hidden=True)
 def export_library(
     target: Annotated[
-        Path, typer.Argument(metavar="FOLDER", parser=home_path, help="Folder to write; existing files are kept.")
+        Path, typer.Argument(metavar="FOLDER", parser=folder_path, help="Folder to write; existing files are kept.")
     ],
     program: Annotated[
         Literal["siril", "wbpp"], typer.Option("--for", help="Program whose folders and names to use.")

@@ -23,8 +23,17 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.frame_file import FrameFileError, parse
-from coldframe.devices.camera import StrayFrame
-from coldframe.devices.errors import DeviceError, DeviceLostError, DeviceTimeoutError, FrameDamagedError
+from coldframe.calibration.files.keywords import DRIVERS_WORDS
+from coldframe.calibration.files.raw_file import SUFFIXES
+from coldframe.calibration.files.raws.frames import read_delivered
+from coldframe.devices.camera import RawFile, StrayFrame
+from coldframe.devices.errors import (
+    DeviceError,
+    DeviceLostError,
+    DeviceTimeoutError,
+    FrameDamagedError,
+    NotSupportedError,
+)
 from coldframe.devices.indi.pixels.blob_stream import (
     AttachedBlob,
     BlobAttributes,
@@ -37,6 +46,7 @@ from coldframe.devices.indi.pixels.blob_stream import (
     SwitchesSet,
 )
 from coldframe.devices.indi.pixels.local_sockets import local_sockets
+from coldframe.errors import MissingPackageError
 
 log = logging.getLogger(__name__)
 
@@ -69,11 +79,23 @@ class ServerAddress:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Image:
-    """A decoded BLOB, with uint16 pixels of shape (height, width) and the header that the driver wrote."""
+    """A decoded BLOB, with uint16 pixels of shape (height, width), its header, and the file if it is a camera raw."""
 
     pixels: NDArray[np.uint16]
     header: dict[str, HeaderValue]
     received_at_s: float
+    raw: RawFile | None = None
+
+    def named_header(self, device: str) -> dict[str, HeaderValue]:
+        """Return the header. A raw names the camera as raws of lights do; the driver's name is kept beside it."""
+        is_named = self.raw is not None and "INSTRUME" in self.header
+        return self.header | ({DRIVERS_WORDS["INSTRUME"]: device} if is_named else {})
+
+    @property
+    def sensor_c(self) -> float | None:
+        """Temperature of the sensor that the header states, degrees Celsius."""
+        value = self.header.get("CCD-TEMP")
+        return None if isinstance(value, bool | str) or value is None else float(value)
 
 
 class BlobChannel:
@@ -250,7 +272,7 @@ class BlobChannel:
         arrival = self._arrivals.get_nowait()
         if isinstance(arrival, Image):
             reason = "arrived unexpectedly, either late or for a different program"
-            self._set_aside(StrayFrame(self.device, reason, arrival.pixels, arrival.header))
+            self._set_aside(StrayFrame(self.device, reason, arrival.raw or arrival.pixels, arrival.header))
         else:
             log.debug("%s: ignored an unexpected arrival: %s", self.device, arrival)
 
@@ -366,9 +388,12 @@ class BlobChannel:
         return attributes.device == self.device and attributes.vector == self.vector
 
     def _decode(self, attributes: BlobAttributes, data: memoryview) -> None:
+        if attributes.format.lower() in SUFFIXES:
+            self._decode_raw(RawFile(attributes.format.lower(), bytes(data)))
+            return
         if attributes.format != ".fits":
             shown = attributes.format[:LONGEST_FORMAT]
-            self._damaged(f"sent a frame of format {shown!r} instead of uncompressed FITS", data)
+            self._damaged(f"sent a frame of format {shown!r} instead of uncompressed FITS or a camera raw", data)
             return
         try:
             pixels, header = parse(data)
@@ -377,9 +402,21 @@ class BlobChannel:
         else:
             self._call_loop(self._keep, Image(pixels, header, self._loop.time()))
 
-    def _damaged(self, what: str, data: memoryview) -> None:
+    def _decode_raw(self, raw: RawFile) -> None:
+        try:
+            pixels, header = read_delivered(raw.content, raw.suffix)
+        except FrameFileError as error:
+            self._damaged(f"sent a camera raw that cannot be read: {error.what}", raw)
+        except MissingPackageError as error:
+            self._call_loop(self._set_aside, StrayFrame(self.device, str(error), raw))
+            self._call_loop(self._keep, NotSupportedError(self.device, f"sent a camera raw, and {error}"))
+        else:
+            self._call_loop(self._keep, Image(pixels, header, self._loop.time(), raw))
+
+    def _damaged(self, what: str, data: memoryview | RawFile) -> None:
         """Set aside a damaged BLOB as it was received, and raise an error in the task that waits for it."""
-        self._call_loop(self._set_aside, StrayFrame(self.device, what, bytes(data)))
+        content = bytes(data) if isinstance(data, memoryview) else data
+        self._call_loop(self._set_aside, StrayFrame(self.device, what, content))
         self._call_loop(self._keep, FrameDamagedError(self.device, what))
 
     def _call_loop(self, *call: object) -> None:

@@ -11,7 +11,7 @@ TOLERANCE = 0.01
 
 
 class GainCard:
-    """A comparison of the card GAIN of each frame with the commanded gain, which the driver's property confirms."""
+    """A comparison of each frame's card GAIN, or ISOSPEED, with the commanded gain, which the driver confirms."""
 
     def __init__(self) -> None:
         self._report = DriverReport()
@@ -28,7 +28,7 @@ class GainCard:
         gain
             The commanded gain, in the driver's units; None if it is not known which gain the frame should have.
         """
-        stated = header.get("GAIN")
+        stated = header.get("ISOSPEED", header.get("GAIN"))  # beside an ISO value, GAIN is in other units
         if gain is None or isinstance(stated, bool | str) or stated is None or not math.isfinite(stated):
             return ""
         differs = not math.isclose(stated, gain, rel_tol=TOLERANCE, abs_tol=TOLERANCE)

@@ -17,7 +17,8 @@ from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import UINT16_STORAGES, open_image, read_image_header
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.errors import MissingPackageError
-from tests.camera_raws import SHORT, sensor, write_dng
+from coldframe.simulators.dng import SHORT
+from tests.camera_raws import sensor, write_dng
 
 pytest.importorskip("rawpy", reason="rawpy is not installed: pip install rawpy")
 
@@ -128,7 +129,7 @@ def test_wrong_sizes_and_colour_images_end_in_one_line(
     tmp_path: Path, changes: dict[str, tuple[int, int]], message: str
 ) -> None:
     pixels = np.stack([PIXELS] * 3, axis=-1) if "samples" in changes else PIXELS
-    path = write_dng(tmp_path / "a.dng", pixels, **changes)  # type: ignore[arg-type]
+    path = write_dng(tmp_path / "a.dng", pixels, **changes)
 
     with pytest.raises(FrameFileError, match=message) as caught:
         open_image(path, tmp_path)

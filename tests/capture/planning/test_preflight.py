@@ -10,7 +10,8 @@ from coldframe.capture.planning.preflight import UnfitPlanError, require_fit
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
 from coldframe.config.settings import Settings
-from coldframe.devices.camera import CameraFeatures, Limits
+from coldframe.config.tables.sets import FrameSet
+from coldframe.devices.camera import CameraFeatures, Limits, ShutterTimes
 
 FEATURES = CameraFeatures(
     width=960,
@@ -70,3 +71,23 @@ def test_a_fixed_gain_fits_only_its_own_value() -> None:
 def test_a_filter_missing_in_the_wheel_is_named() -> None:
     with pytest.raises(UnfitPlanError, match="filter 'Ha' is not in the wheel, which has L, R"):
         require_fit(plan_night(night()), FEATURES, ("L", "R"))
+
+
+@pytest.mark.parametrize(
+    ("exposure_s", "said"),
+    [
+        (0.33, None),
+        (45.0, None),
+        (0.4, "exposure_s 0.4 is not a shutter time of the camera; the nearest are 0.3333 and 0.5 s"),
+    ],
+)
+def test_an_exposure_that_the_shutter_lacks_is_named_with_the_nearest(exposure_s: float, said: str | None) -> None:
+    dslr = replace(FEATURES, shutter=ShutterTimes((1 / 4000, 1 / 3, 0.5, 30.0), bulb_from_s=1.0))
+    dark = FrameSet.model_validate({"kind": "dark", "exposure_s": exposure_s, "count": 5})
+    steps = plan_night(night().model_copy(update={"sets": (dark,)}))
+    if said is None:
+        require_fit(steps, dslr, FILTERS)
+        return
+    with pytest.raises(UnfitPlanError) as caught:
+        require_fit(steps, dslr, FILTERS)
+    assert str(caught.value) == said

@@ -488,6 +488,59 @@ def test_an_uncooled_camera_needs_no_setpoint() -> None:
     assert not any(isinstance(step, CoolStep) for step in steps_for(plan, settings(camera=camera)))
 
 
+def uncooled_dark(sensor_c: float) -> tuple[Path, FrameSetup]:
+    cards = ekos("L", 60.0, sensor_c, EVENING) | {"IMAGETYP": "Master Dark", "CFROLE": "DARK", "NCOMBINE": 20}
+    size: Cards = {"NAXIS1": 16, "NAXIS2": 12}
+    without = {keyword: value for keyword, value in cards.items() if keyword not in {"SET-TEMP", "FILTER"}}
+    return Path(f"dark_{sensor_c:g}.fits"), replace(setup_of(without | size), camera=CAMERA)
+
+
+@pytest.mark.parametrize(
+    ("now_c", "is_shot", "note"),
+    [
+        (
+            16.0,
+            True,
+            "1 light of 60 s at 13.8 C has no dark within 5 C; darks shot now, at 16.0 C, fit 1 of these lights",
+        ),
+        (3.0, False, "fit none of these lights: shoot darks on a night at their temperature"),
+        (
+            None,
+            False,
+            "darks shot now, at 5.8 C, fit none of these lights: shoot darks on a night at their temperature",
+        ),
+    ],
+)
+def test_darks_of_an_uncooled_camera_are_shot_for_temperatures_that_tonight_serves(
+    now_c: float | None,
+    is_shot: bool,  # noqa: FBT001
+    note: str,
+) -> None:
+    camera = {"device": CAMERA, "gain": 100.0}
+    lights = shot(*(ekos("L", 60.0, sensor_c, EVENING) for sensor_c in (14.0, 8.0, 6.0)))
+    masters = dict([uncooled_dark(6.5)])
+    plan = plan_for_lights(lights, masters, settings(camera=camera), RigSnapshot(sensor_c=now_c))
+    darks = [each for each in plan.sets if each.kind is FrameKind.DARK]
+    assert bool(darks) == is_shot
+    (found,) = [each for each in plan.notes if "no dark within" in each]
+    assert note in found
+
+
+def test_an_empty_library_needs_no_note() -> None:
+    camera = {"device": CAMERA, "gain": 100.0}
+    lights = shot(*(ekos("L", 60.0, sensor_c, EVENING) for sensor_c in (8.0, 6.0)))
+    assert not [each for each in planned(lights, settings(camera=camera)).notes if "no dark within" in each]
+
+
+def test_covered_temperatures_need_no_darks() -> None:
+    camera = {"device": CAMERA, "gain": 100.0}
+    lights = shot(*(ekos("L", 60.0, sensor_c, EVENING) for sensor_c in (14.0, 8.0, 6.0)))
+    masters = dict([uncooled_dark(6.5), uncooled_dark(13.0)])
+    plan = plan_for_lights(lights, masters, settings(camera=camera), RigSnapshot(sensor_c=14.0))
+    assert not [each for each in plan.sets if each.kind is FrameKind.DARK]
+    assert not [each for each in plan.notes if "no dark within" in each]
+
+
 def test_a_kind_with_count_0_is_skipped() -> None:
     wanted = settings(lights={"bias": 0, "dark": 12, "flat": 0})
     plan = planned(shot(light()), wanted)

@@ -32,3 +32,13 @@ def test_exposures_are_multiples_of_the_cameras_step() -> None:
 def test_the_window_is_clipped_to_the_hard_limits() -> None:
     assert TuningLimits(ExposureSpan(1.0, 2.0), ExposureSpan(0.5, 3.0)).window == ExposureSpan(1.0, 2.0)
     assert TuningLimits(ExposureSpan(5.0, 9.0), ExposureSpan(0.5, 3.0)).window == ExposureSpan(5.0, 5.0)
+
+
+def test_exposures_are_shutter_times_within_the_limits() -> None:
+    listed_s = (0.00025, 0.3, 0.4, 0.5, 2.0, 30.0)
+    limits = TuningLimits(ExposureSpan(0.3, 10.0), shutter_s=listed_s)
+    assert [limits.round_s(each) for each in (0.001, 0.34, 0.35, 0.9, 99.0)] == [0.3, 0.3, 0.4, 0.5, 2.0]
+    assert (limits.next_s(0.4, is_shorter=True), limits.next_s(0.4, is_shorter=False)) == (0.3, 0.5)
+    assert limits.next_s(2.0, is_shorter=False) == 2.0
+    with pytest.raises(ValueError, match=r"no shutter time within the allowed 3 to 10 s"):
+        TuningLimits(ExposureSpan(3.0, 10.0), shutter_s=listed_s)

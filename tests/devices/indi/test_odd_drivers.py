@@ -44,13 +44,6 @@ async def test_a_read_only_gain_is_a_range_of_one_value(server: FakeServer, stra
     assert server.ordered("CCD_GAIN") == []
 
 
-async def test_a_sensor_of_unknown_size_is_explained(server: FakeServer, stranger: IndiCamera) -> None:
-    """Drivers of DSLRs learn the size from the first frame."""
-    server.numbers["CCD_INFO"] = {"CCD_MAX_X": (0, 0, 0), "CCD_MAX_Y": (0, 0, 0), "CCD_BITSPERPIXEL": (8, 16, 16)}
-    with pytest.raises(NotSupportedError, match=r"does not know the size.*Take one frame with another program"):
-        await stranger.connect()
-
-
 async def test_a_cooler_without_a_switch_is_switched_off_by_its_setpoint(
     server: FakeServer, stranger: IndiCamera
 ) -> None:
@@ -193,11 +186,12 @@ async def test_a_device_that_does_not_connect_keeps_its_announced_role(server: F
     assert "plugged in" in device.problem
 
 
-async def test_the_survey_explains_a_sensor_of_unknown_size(server: FakeServer, link: IndiLink) -> None:
+async def test_the_survey_takes_no_frame_of_a_sensor_of_unknown_size(server: FakeServer, link: IndiLink) -> None:
     server.numbers["CCD_INFO"] = {"CCD_MAX_X": (0, 0, 0), "CCD_MAX_Y": (0, 0, 0), "CCD_BITSPERPIXEL": (8, 16, 16)}
     device = await surveyed(link)
-    assert (device.camera, device.roles) == (None, (Role.CAMERA,))
-    assert "does not know the size of the sensor" in device.problem
+    assert (device.roles, device.problem) == ((Role.CAMERA,), "")
+    assert "size known after its first frame" in device.abilities
+    assert server.ordered("CCD_EXPOSURE") == []
 
 
 @pytest.mark.parametrize(("was_connected", "orders"), [(True, []), (False, [{"CONNECT": "On"}, {"DISCONNECT": "On"}])])

@@ -1,0 +1,46 @@
+"""The table [dslr] of a rig file: a DSLR behind INDI's driver for gphoto."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from coldframe.config.rig_part import RigPart
+
+
+class DslrModel(RigPart):
+    """The camera as a DSLR behind INDI's driver for gphoto; it has neither a gain nor an offset nor a cooler.
+
+    Attributes
+    ----------
+    model
+        Model in the camera's raw files. The device in INDI has the name of every simulated camera.
+    iso
+        The ISO values. The first is that of `SensorModel.e_per_adu`.
+    shutter
+        The shutter times as the camera shows them, such as "1/50" or "30"; "bulb" for any exposure.
+    formats
+        The camera's file formats, of which the first is on; the word "RAW" marks camera raws, others are JPEG.
+    transfer
+        The driver's format when the rig is switched on.
+    offers_fits
+        False if the driver can only send the camera's own files.
+    force_bulb
+        True if the driver times all exposures itself when the rig is switched on.
+    pixel_size_known
+        False if the driver refuses exposures until a client has entered the size of the pixels.
+    has_thermometer
+        True if the driver shows the temperature of the sensor.
+    masked_px
+        Width of the masked border at the left and top, which a raw contains and a FITS file of the driver does not.
+    """
+
+    model: str = "Coldframe D1"
+    iso: tuple[Annotated[int, Field(ge=1)], ...] = Field((100, 200, 400, 800, 1600), min_length=1)
+    shutter: tuple[str, ...] = Field(min_length=1)
+    formats: tuple[str, ...] = Field(("Large Fine JPEG", "RAW"), min_length=1)
+    transfer: Literal["fits", "native"] = "fits"
+    offers_fits: bool = True
+    force_bulb: bool = True
+    pixel_size_known: bool = True
+    has_thermometer: bool = True
+    masked_px: int = Field(8, ge=0, le=200, multiple_of=2)

@@ -1,0 +1,84 @@
+"""The file format that the driver of a camera sends: FITS, or the camera's own raw."""
+
+from importlib.util import find_spec
+from typing import Literal
+
+from coldframe.devices.errors import NotSupportedError
+from coldframe.devices.indi import dialects
+from coldframe.devices.indi.device import IndiDevice
+from coldframe.devices.indi.mirror import Property
+
+FileFormat = Literal["fits", "raw"]
+
+_RAW_WORDS = ("raw", "nef", "arw", "raf", "orf", "pef", "dng")
+_REDUCED = ("sraw", "mraw", "+")
+"""Smaller raws, which no longer have the pixels of the sensor, and raws with a JPEG."""
+
+
+async def choose_format(device: IndiDevice, wanted: FileFormat) -> None:
+    """Have the driver send FITS or camera raws, and the camera save raws instead of JPEG.
+
+    Raises
+    ------
+    NotSupportedError
+        If raws are wanted and the driver sends none, or they will arrive and cannot be read.
+    DeviceError
+        If the driver does not obey.
+    """
+    demand = dialects.SENDS_RAW if wanted == "raw" else dialects.SENDS_FITS
+    prop = device.link.mirror.find(device.name, demand.property)
+    if wanted == "raw" and (prop is None or demand.element not in prop.values):
+        advice = 'Set camera.file_format = "fits" in the configuration.'
+        raise NotSupportedError(device.name, "its driver does not offer camera raws (FORMAT_NATIVE)", advice)
+    if prop is not None and prop.writable and prop.values.get(demand.element) is False:
+        await device.link.choose(device.name, prop.name, demand.element)
+    if sends_raws(device):
+        require_decoder(device)
+    await _choose_raw_quality(device)
+
+
+def is_dslr(device: IndiDevice) -> bool:
+    """Return True if a camera has ISO values."""
+    return device.link.mirror.find(device.name, dialects.ISO) is not None
+
+
+def sends_raws(device: IndiDevice) -> bool:
+    """Return True if the frames are camera raws and not FITS; only DSLRs have raws in a format of their own."""
+    return is_dslr(device) and device.value((dialects.SENDS_RAW,)) is True
+
+
+def require_decoder(device: IndiDevice) -> None:
+    """Raise if camera raws could not be judged, because the package that decodes them is missing.
+
+    Raises
+    ------
+    NotSupportedError
+        Naming the package, and the format that needs none.
+    """
+    if find_spec("rawpy") is not None:
+        return
+    offers_fits = device.value((dialects.SENDS_FITS,)) is not None
+    other = ', or set camera.file_format = "fits" in the configuration' if offers_fits else ""
+    raise NotSupportedError(
+        device.name, "sends camera raws, which need rawpy to be judged and combined", f"pip install rawpy{other}"
+    )
+
+
+async def _choose_raw_quality(device: IndiDevice) -> None:
+    """Choose the camera's raws, unless the present choice is one of them or the camera has none."""
+    prop = device.link.mirror.find(device.name, dialects.CAPTURE_FORMAT)
+    if prop is None or not prop.writable or not is_dslr(device):
+        return
+    raws = [element for element, label in prop.labels.items() if _is_raw(label)]
+    if raws and prop.switched_on() not in raws:
+        await device.link.choose(device.name, prop.name, _largest(prop, raws))
+
+
+def _is_raw(label: str) -> bool:
+    folded = label.casefold()
+    return any(word in folded for word in _RAW_WORDS) and not any(word in folded for word in _REDUCED)
+
+
+def _largest(prop: Property, raws: list[str]) -> str:
+    """Return the plain raw if there is one, because "cRAW" is compressed with losses."""
+    return next((each for each in raws if prop.labels[each].strip().casefold() == "raw"), raws[0])
