@@ -10,7 +10,7 @@ import pytest
 from coldframe.calibration.threads import parallel_map
 from coldframe.capture import threads
 from coldframe.capture.threads import DaemonThreads, DiskHangsError, in_thread, in_thread_within, to_its_end
-from tests.patience import PATIENCE_S, until
+from tests.patience import PATIENCE_S, block_until, until
 
 
 @pytest.fixture
@@ -19,6 +19,7 @@ def answers() -> Iterator[threading.Event]:
     event = threading.Event()
     yield event
     event.set()
+    block_until(lambda: not threads._under_way)
 
 
 async def test_the_result_of_a_thread_comes_back() -> None:
