@@ -74,6 +74,15 @@ def test_a_property_that_is_gone_for_a_while_costs_no_set(device: str, name: str
         assert left.outcome is COMPLETE
 
 
+@pytest.mark.parametrize("name", ["POLLING_PERIOD", "UPLOAD_MODE", "CCD_ABORT_EXPOSURE"])
+def test_a_property_that_the_camera_can_do_without_and_that_never_comes_back_costs_no_set(name: str) -> None:
+    gone = Redefinition(CAMERA_NAME, name, 30.0, at_order=0, gone_s=1e6, lasts_s=0.0, alterations=[("nothing", keep)])
+    with run([gone]) as left:
+        assert gone.met
+        assert judge(left).wrong == []
+        assert left.outcome is COMPLETE
+
+
 @pytest.mark.deep
 @pytest.mark.parametrize("first", range(1000, 2000, 50))
 def test_properties_that_are_redefined_at_many_drawn_moments(first: int, caplog: pytest.LogCaptureFixture) -> None:
