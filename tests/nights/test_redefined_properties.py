@@ -16,7 +16,7 @@ from tests.nights.redefining import Redefinition, draw_redefinitions, keep, run
 
 COMPLETE = NightOutcome.COMPLETE
 MOST_ALIKE = 8
-"""Notices with the same text: a set has three retries and may report its failure once more, and two sets may fail alike."""
+"""Notices with the same text: a set has three retries and may report its failure once more; two sets may fail alike."""
 
 NIGHTS_AT_A_TIME = 5
 
