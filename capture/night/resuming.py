@@ -181,15 +181,28 @@ def earlier_run(folder: NightFolder, planned: Sequence[PlannedStep]) -> EarlierR
             for event in events
             if isinstance(event, LightsVerified) and event.reshoots is Remedy.LONGER_FLATS
         ),
-        rotator_found_deg=next(
-            (event.found_deg for event in reversed(events) if isinstance(event, RotatorTurned)), None
-        ),
+        rotator_found_deg=_last_found_deg(events),
         notes=(
             *([f"{found}; run with --fresh to start a new night instead"] if paths else []),
             *(f"{path.name} was half-written when that run ended; it was quarantined" for path in torn),
             *(f"{name} was accepted but is gone: it will be shot again" for name in gone),
         ),
     )
+
+
+def angle_before_night(folder: NightFolder) -> float | None:
+    """Return the angle of the rotator before a night, if the night's runs have not turned it back; otherwise None.
+
+    Raises
+    ------
+    OSError
+        If the journal cannot be read.
+    """
+    return _last_found_deg(_journal(folder))
+
+
+def _last_found_deg(events: Iterable[Event]) -> float | None:
+    return next((event.found_deg for event in reversed([*events]) if isinstance(event, RotatorTurned)), None)
 
 
 def _journal(folder: NightFolder) -> Iterator[Event]:
