@@ -11,6 +11,13 @@ def degrees_apart(one_deg: float, other_deg: float) -> float:
     return abs((one_deg - other_deg + half_turn_deg) % FULL_TURN_DEG - half_turn_deg)
 
 
+def is_same_angle(one_deg: float | None, other_deg: float | None, tolerance_deg: float) -> bool:
+    """Return whether two angles agree within a tolerance, or both are None."""
+    if one_deg is None or other_deg is None:
+        return one_deg is other_deg
+    return degrees_apart(one_deg, other_deg) <= tolerance_deg
+
+
 def within_a_turn(angle_deg: float, digits: int = 2) -> float:
     """Return an angle from 0 to below 360, rounded, so that 359.999 and 0 are equal."""
     return round(angle_deg % FULL_TURN_DEG, digits) % FULL_TURN_DEG

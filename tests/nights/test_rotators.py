@@ -271,8 +271,11 @@ async def test_a_night_without_the_table_leaves_the_rotator_alone(tmp_path: Path
     assert night.outcome is NightOutcome.COMPLETE, night.events[-1]
     assert not night.of(RotatorTurned)
     assert meddling.angle_deg == FOUND_DEG
-    # The camera's driver states the angle nevertheless, and the name of the master contains it.
-    assert [path.name.split("_")[-2] for path in master_flats(night)] == ["30deg"]
+    # The camera's driver states the angle nevertheless, but the names of the set and its master do not contain it.
+    (path, setup), *others = master_flats(night).items()
+    assert (setup.train.rotation_deg, others) == (FOUND_DEG, [])
+    assert "deg" not in path.name
+    assert not files_in(night.folder, "flats/*deg*")
 
 
 def notices(night: NightRun) -> list[str]:
