@@ -93,6 +93,7 @@ class SafeState:
         # No angle is unsafe, so the rotator turns during the warm-up and delays no other step.
         self._turning = asyncio.create_task(self._restore_rotator(), name="rotator")
         try:
+            await asyncio.sleep(0)  # a task that is cancelled before it runs would not report this
             await self._reach_cooler(answers=answers)
             if not self._hurried:
                 await asyncio.wait([self._turning], timeout=ROTATOR_PATIENCE_S)

@@ -291,6 +291,13 @@ async def test_a_hurried_safe_state_does_not_wait_for_the_rotator(tmp_path: Path
     assert any("the wait for it was cut short" in notice.text for notice in seen.of(Notice))
 
 
+async def test_a_safe_state_that_is_hurried_from_the_start_reports_that_the_rotator_stayed(tmp_path: Path) -> None:
+    seen, safe = await night_with(tmp_path, Turned(100.0), HOLD)
+    safe.cut_warm_up_short()
+    assert await safe.reach() == ()
+    assert any("the wait for it was cut short" in notice.text for notice in seen.of(Notice))
+
+
 async def test_a_rotator_that_was_not_turned_leaves_no_event(tmp_path: Path) -> None:
     seen, safe = await night_with(tmp_path, Turned(1.0, was_commanded=False), HOLD)
     assert await safe.reach() == ()
