@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 UV_PIN := uv==0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help night test test-deep check bench pins debian-packages clean
+.PHONY: help night test test-deep check bench docs pins debian-packages clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -39,17 +39,33 @@ test-deep: $(READY) debian-packages  ## run all tests, including the long suites
 bench: $(READY) debian-packages  ## run the benchmarks
 	$(BIN)/python -m benchmarks
 
+# Sphinx imports coldframe for the API reference. It has an environment of its own, so that tests run without it.
+DOCS_VENV := .venv-docs
+DOCS_READY := $(DOCS_VENV)/.ready
+
+$(DOCS_READY): pyproject.toml requirements/docs.txt $(READY)
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(BIN)/uv pip install --quiet --python $(DOCS_VENV)/bin/python --requirement requirements/docs.txt
+	$(BIN)/uv pip install --quiet --python $(DOCS_VENV)/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+docs: $(DOCS_READY)  ## build the documentation site into build/docs; a broken link ends the build
+	@rm -rf build/docs
+	$(DOCS_VENV)/bin/sphinx-build --quiet --fail-on-warning -b html docs build/docs
+	@echo "open build/docs/index.html"
+
 debian-packages:
 	@tests/install-debian-packages
 
 # The pins omit these packages, because pyindi-client requires but never imports them (see pyproject.toml). apprise needs some.
 UNUSED := bottle dbus-python
 UNUSED_IN_RUNS := $(UNUSED) requests certifi charset-normalizer idna urllib3
-COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-header pyproject.toml
+COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-header pyproject.toml --group indi
 
 pins: $(READY)  ## compile requirements/*.txt from pyproject.toml again
 	$(COMPILE) $(UNUSED_IN_RUNS:%=--no-emit-package %) --output-file requirements/run.txt
 	$(COMPILE) $(UNUSED:%=--no-emit-package %) --group dev --extra dask --extra notify --extra raw --extra web --extra xisf --output-file requirements/dev.txt
+	$(COMPILE) $(UNUSED:%=--no-emit-package %) --group docs --output-file requirements/docs.txt
 
 clean:  ## delete the environment and build files, but keep frames
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(DOCS_VENV) build dist *.egg-info

@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.throughput import Measured, to_master, warm
-from coldframe.cli.simulated_server import simulated_server
 from coldframe.config.simulated_rig import load_rig
 from coldframe.devices.indi.rig import server_address
+from coldframe.operations.nights.simulated_server import simulated_server
 
 FRAMES = 100
 

@@ -1,14 +1,21 @@
 """The base class of all exceptions that coldframe defines, and the error of a missing optional package."""
 
+import shlex
+import sys
+from importlib.util import find_spec
+
 
 class ColdframeError(Exception):
     """Base class of coldframe's exceptions, with which scripts can catch all of them in one clause."""
 
 
 NEEDED_FOR = {
+    "pyindi-client": "commands that use devices",
     "rawpy": "camera raws",
     "lz4": "XISF files compressed with LZ4",
     "zstandard": "XISF files compressed with Zstandard",
+    "apprise": "notifications ([notify])",
+    "distributed": "Dask clusters (--dask)",
     "tornado": "pages for browsers",
 }
 """The files or features that need each optional package, in the plural."""
@@ -26,9 +33,17 @@ class MissingPackageError(ColdframeError):
     """
 
     def __init__(self, package: str) -> None:
-        super().__init__(f"{NEEDED_FOR[package]} need {package}, which is not installed: pip install {package}")
+        super().__init__(f"{NEEDED_FOR[package]} need {package}, which is not installed: {install_command(package)}")
         self.package = package
 
     def __reduce__(self) -> tuple[type["MissingPackageError"], tuple[str]]:
         # By default, pickle rebuilds an exception from its message.
         return type(self), (self.package,)
+
+
+def install_command(package: str) -> str:
+    """Return the shell command that installs a package into the environment in which coldframe runs."""
+    python = shlex.quote(sys.executable)
+    pip = f"{python} -m pip install" if find_spec("pip") else f"uv pip install --python {python}"
+    # pip would also install packages that pyindi-client requires but never imports, and one of them needs a compiler.
+    return f"{pip} --no-deps {package}" if package == "pyindi-client" else f"{pip} {package}"

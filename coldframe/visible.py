@@ -11,6 +11,11 @@ def visible(text: str) -> str:
     return text if text.isprintable() else "".join(map(_visible_character, text))
 
 
+def visible_lines(text: str) -> str:
+    """Return a text with each of its lines passed through `visible`."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
 def _visible_character(character: str) -> str:
     if character.isprintable():
         return character

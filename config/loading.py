@@ -1,5 +1,6 @@
 """Reading of a configuration file, with a report of all its mistakes."""
 
+import os
 import re
 import stat
 import tomllib
@@ -7,15 +8,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
 
 import platformdirs
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from coldframe.config.allowed import allowed
+from coldframe.config.environment import CONFIG_VARIABLE
+from coldframe.config.reference import section_of
 from coldframe.config.section import ContradictionError
 from coldframe.config.settings import Settings
 from coldframe.config.toml_lines import KeyPath, key_lines, nearest_line
@@ -71,8 +72,11 @@ class ConfigError(ColdframeError):
 def find_config() -> Path:
     """Return the path of the user's configuration, ``~/.config/coldframe/coldframe.toml`` on Linux.
 
-    The file may not exist; loading it then raises an error that explains how to create one.
+    The environment variable `CONFIG_VARIABLE` takes precedence. The file may not exist; loading it then raises an error
+    that explains how to create one.
     """
+    if named := os.environ.get(CONFIG_VARIABLE):
+        return Path(named).expanduser()
     return platformdirs.user_config_path("coldframe") / "coldframe.toml"
 
 
@@ -293,14 +297,8 @@ def _resolve(path: KeyPath) -> tuple[KeyPath, FieldInfo | None, Mapping[str, Fie
 
 def _fields_within(field: FieldInfo) -> Mapping[str, FieldInfo]:
     """Return the fields of the table, or of the tables in the list or mapping, that `field` contains."""
-    pending: list[Any] = [field.annotation]
-    while pending:
-        annotation = pending.pop()
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            return annotation.model_fields
-        if get_origin(annotation) in (Union, UnionType, tuple, dict):
-            pending += [each for each in get_args(annotation) if each not in (NoneType, Ellipsis)]
-    return {}
+    section = section_of(field)
+    return {} if section is None else section.model_fields
 
 
 def _key(path: KeyPath) -> str:

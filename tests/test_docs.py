@@ -14,6 +14,8 @@ from coldframe.cli import app
 ROOT = Path(__file__).parent.parent
 PAGES = tuple(sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]))
 
+LONGEST_PAGE_LINES = 260
+
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`]+)`")
 LINK = re.compile(r"\]\(([^()\s]+)\)")
@@ -81,8 +83,25 @@ def test_commands_and_options_exist(page: Path) -> None:
 
 def test_the_index_lists_every_guide() -> None:
     listed = {link.partition("#")[0] for link in links(ROOT / "docs" / "README.md")}
-    guides = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    guides = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md", "index.md"}
     assert guides - listed == set()
+
+
+def test_the_site_lists_every_page_once() -> None:
+    lists = re.findall(
+        r"^```{toctree}\n(.*?)^```$", (ROOT / "docs" / "index.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    entries = [line for each in lists for line in each.splitlines() if line and not line.startswith(":")]
+    named = [re.sub(r".*<(.+)>$", r"\1", entry) for entry in entries]
+    listed = [page for name in named for page in (ROOT / "docs").glob(f"{name}.md")]
+    pages = {page for page in PAGES if page.is_relative_to(ROOT / "docs")}
+    assert sorted(listed) == sorted(pages - {ROOT / "docs" / "README.md", ROOT / "docs" / "index.md"})
+    assert len(named) == len({page for page in listed if "decisions" not in page.parts}) + 1
+
+
+def test_pages_are_no_longer_than_a_person_reads() -> None:
+    lines = {name(page): page.read_text("utf-8").count("\n") for page in PAGES if page.parent == ROOT / "docs"}
+    assert {page: count for page, count in lines.items() if count > LONGEST_PAGE_LINES} == {}
 
 
 @pytest.mark.parametrize(

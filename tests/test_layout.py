@@ -11,8 +11,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("capture", "calibration", "devices", "simulators", "config")
+OWN_FOLDERS = ("coldframe/api", "coldframe/cli", "coldframe/operations")
+"""Folders that are not links."""
+
 PACKAGES = sorted(
-    door.parent for folder in (*FOLDERS, "coldframe/cli", "benchmarks") for door in (ROOT / folder).rglob("__init__.py")
+    door.parent for folder in (*FOLDERS, *OWN_FOLDERS, "benchmarks") for door in (ROOT / folder).rglob("__init__.py")
 )
 
 MOST_MODULES = 16

@@ -5,12 +5,14 @@ the oracle of the simulated nights may split a message, search in it, or compare
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+PACKAGES = ("capture", "calibration", "devices", "simulators", "config", "coldframe/cli")
 EXEMPT = {"capture/storage/old_journals.py"}
 """Derives fields from the sentences of old journals, which have nothing else."""
 
@@ -92,6 +94,26 @@ def test_no_code_looks_into_the_text_of_a_message() -> None:
         f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
         for path in sources()
         for node in decisions(ast.parse(path.read_text("utf-8")))
+    }
+    assert found == set()
+
+
+def texts(tree: ast.AST) -> Iterator[ast.Constant]:
+    """Yield the strings of a module that are not documentation."""
+    documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+            yield node
+
+
+def test_no_message_refers_to_a_guide_that_is_not_installed() -> None:
+    """The package does not contain the folder docs; messages refer to `coldframe explain` instead."""
+    modules = [path for folder in PACKAGES for path in (ROOT / folder).rglob("*.py")]
+    found = {
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.value!r}"
+        for path in modules
+        for node in texts(ast.parse(path.read_text("utf-8")))
+        if re.search(r"\bdocs/|\.md\b", str(node.value))
     }
     assert found == set()
 

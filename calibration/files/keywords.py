@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from coldframe import __version__
 from coldframe.calibration.files.cards import Card, GarbledValue, HeaderValue, ascii_text
 from coldframe.calibration.files.frame_file import STRUCTURAL
 from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.version import __version__
 
 RAW_TYPES = {
     FrameKind.BIAS: "Bias Frame",

@@ -1,6 +1,11 @@
-"""Check before the night whether the disk has room for the plan. Pure except for `free_bytes`."""
+"""Check before the night whether the disk has room for the plan.
 
+Only `free_bytes` and `require_writable` use the disk.
+"""
+
+import errno
 import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -25,6 +30,8 @@ RESERVE_BYTES = 256 << 20
 
 RESERVE_INODES = 100
 """Inodes left for other programs."""
+
+_OTHER_FOLDER = "name a different folder with --folder or in [storage]"
 
 
 def require_room(steps: Iterable[Step], camera: CameraFeatures, folder: Path, free_bytes: int) -> None:
@@ -58,11 +65,37 @@ def free_bytes(folder: Path) -> int:
     OSError
         If the file system cannot be queried.
     """
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    disk = os.statvfs(there)
+    disk = os.statvfs(_existing(folder))
     # File systems that create inodes as needed, such as Btrfs, report 0 inodes in total.
     is_out_of_inodes = disk.f_files > 0 and disk.f_favail < RESERVE_INODES
     return 0 if is_out_of_inodes else disk.f_bavail * disk.f_frsize
+
+
+def require_writable(folder: Path) -> None:
+    """Check that files can be created in a folder, or in the folder in which it will be created. A full disk passes.
+
+    Raises
+    ------
+    UnfitPlanError
+        If the path leads to a file, or files cannot be created.
+    """
+    there = _existing(folder)
+    if not there.is_dir():
+        raise UnfitPlanError(f"{there}: is a file; {_OTHER_FOLDER}")
+    if os.statvfs(there).f_blocks == 0:
+        raise UnfitPlanError(f"{there}: is in a file system that stores no files; {_OTHER_FOLDER}")
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            advice = f"correct its permissions and attributes (ls -ld, lsattr -d), or {_OTHER_FOLDER}"
+            raise UnfitPlanError(f"{there}: files cannot be created here ({error.strerror}); {advice}") from error
+
+
+def _existing(folder: Path) -> Path:
+    """Return the folder, or the nearest of its parents that exists."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def _step_bytes(step: Step, camera: CameraFeatures) -> int:

@@ -26,12 +26,14 @@ from coldframe.cli.bisecting.page import page_of
 from coldframe.cli.bisecting.results import BisectionResult
 from coldframe.cli.bisecting.text import text_of
 from coldframe.cli.diagnosing.pictures import SetPictures
-from coldframe.cli.diagnosing.results import set_name
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.library import configured_camera_names
-from coldframe.cli.light_groups import fault_text, find_lights, progress
-from coldframe.cli.plan import NightRequest
+from coldframe.cli.printed import Printed
+from coldframe.cli.progress import progress
 from coldframe.errors import ColdframeError
+from coldframe.operations.library import configured_camera_names
+from coldframe.operations.light_groups import fault_text, find_lights
+from coldframe.operations.nights.request import NightRequest
+from coldframe.operations.results import set_name
 
 MOST_LIGHTS = 12
 """Largest number of lights to compare; if there are more, they are thinned out evenly."""
@@ -94,7 +96,11 @@ def bisect_lights(names: Sequence[str], request: Request) -> ExitCode:
         print(f"{request.page}: exists, and files are never overwritten: choose a different name", file=sys.stderr)
         return ExitCode.BAD_INPUT
     try:
-        return _bisected(find_lights(names), request) if request.rig is None else _shot(names, request, request.rig)
+        return (
+            _bisected(find_lights(names, Printed()), request)
+            if request.rig is None
+            else _shot(names, request, request.rig)
+        )
     except (ColdframeError, OSError, MemoryError) as error:
         print("; ".join(str(error).splitlines()) or type(error).__name__, file=sys.stderr)
         return ExitCode.BAD_INPUT
@@ -106,7 +112,7 @@ def _shot(names: Sequence[str], request: Request, rig: NightRequest) -> ExitCode
     """Shoot what is missing, and then compare all masters."""
     from coldframe.cli.bisecting.shooting import library_of, shoot_what_is_missing  # noqa: PLC0415 - it loads the rig
 
-    paths = find_lights(names)
+    paths = find_lights(names, Printed())
     request = replace(request, library=library_of(rig))
     code = shoot_what_is_missing(paths[0].parent, rig, lambda: _compared(paths, replace(request, page=None))[0])
     return _bisected(paths, request) if code in {ExitCode.DONE, ExitCode.INCOMPLETE} else code

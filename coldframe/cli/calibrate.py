@@ -1,158 +1,20 @@
 """`coldframe calibrate`: calibrate lights with masters from the library."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from functools import cache, partial
-from pathlib import Path
+from collections.abc import Sequence
 from shlex import quote
 
-import numpy as np
-
 from coldframe.calibration.combining.finding import NothingFoundError
-from coldframe.calibration.defects.files import BadPixels, read_map
-from coldframe.calibration.defects.finding import NotJudgeableError
-from coldframe.calibration.diagnosis.findings import Finding
-from coldframe.calibration.diagnosis.quick_look import MasterSummary, QuickLook
-from coldframe.calibration.files.durable import Buffer, replace_durably, write_durably
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import read_image_header
-from coldframe.calibration.frames.names import under_one_name
-from coldframe.calibration.frames.setup import FrameSetup
-from coldframe.calibration.lights.arithmetic import COLOUR_PERIOD, Correction, GlowError
-from coldframe.calibration.lights.caveats import temperature_caveat, temperature_cost
-from coldframe.calibration.lights.earlier import Earlier, earlier_result, group_digest, light_digest
-from coldframe.calibration.lights.files import (
-    CalibratedFile,
-    LightLook,
-    Output,
-    calibrate_file,
-    egain,
-    light_setup,
-    load_correction,
-    load_subtraction,
-)
-from coldframe.calibration.lights.hot_pixels import filter_array_fault, hot_pixels
-from coldframe.calibration.lights.recipe import LightRecipe, Subtract, recipe_for, ways_out
-from coldframe.calibration.masters.flat_scaling import cfa_period
-from coldframe.cli.dark_check import checked_groups
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.library import NoLibraryError, configured_camera_names, find_library, masters_of
-from coldframe.cli.light_groups import FAULTS, Light, LightGroup, fault_text, find_lights, grouped, named, progress
-from coldframe.errors import ColdframeError
-
-THREADS = 2
-"""Number of lights to calibrate at once, so that reading and computing overlap. Each needs as much memory as four."""
-
-CALIBRATED = "calibrated"
+from coldframe.cli.printed import Printed
+from coldframe.cli.progress import progress
+from coldframe.operations.calibrating import Request, Tally, calibrate_all
+from coldframe.operations.library import NoLibraryError
+from coldframe.operations.light_groups import find_lights
 
 _MOST_NAMES = 3
 """Largest number of arguments that a message repeats."""
-
-_COMPRESSED = frozenset({".fz", ".gz"})
-
-
-class CalibratedBeforeError(ColdframeError):
-    """A light was calibrated before with different masters or options; the message names the result."""
-
-    def __init__(self, earlier: Path) -> None:
-        super().__init__(
-            f"{earlier}: was calibrated before with different masters or options; use --again to replace it, "
-            "or --out FOLDER to keep both"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The options of `coldframe calibrate`.
-
-    Attributes
-    ----------
-    library
-        Folder of masters; None for the configured one.
-    target
-        Folder for results; None for a folder next to each light.
-    subtract
-        The kind of dark to subtract.
-    with_flat
-        True to divide lights by a flat.
-    output
-        The form of the results.
-    defects
-        Map of the pixels to replace; None for the hot and unstable pixels of the master dark.
-    mend
-        True to replace pixels; False to keep the hot pixels of the dark.
-    despite_glow
-        True to scale darks whose glow may not scale.
-    diagnose
-        True to take a quick look at the calibrated lights.
-    again
-        True to calibrate lights that have been calibrated before, and to replace the earlier results.
-    """
-
-    library: Path | None
-    target: Path | None
-    subtract: Subtract
-    with_flat: bool
-    output: Output
-    defects: Path | None = None
-    mend: bool = True
-    despite_glow: bool = False
-    diagnose: bool = True
-    again: bool = False
-
-
-@dataclass(slots=True)
-class Tally:
-    """The numbers of lights so far, by outcome, and the findings of the quick look at each group."""
-
-    done: int = 0
-    done_before: int = 0
-    failed: int = 0
-    without_photons: int = 0
-    clipped: list[Path] = field(default_factory=list)
-    clipped_pixels: int = 0
-    folders: set[Path] = field(default_factory=set)
-    looked: list[list[Finding]] = field(default_factory=list)
-
-    def report(self, light: Path, outcome: CalibratedFile | Exception) -> None:
-        """Count a light, and print its fault if there is one."""
-        if not isinstance(outcome, CalibratedFile):
-            self.refuse([light], outcome)
-            return
-        self.done += 1
-        self.folders.add(outcome.path.parent)
-        self.without_photons += not outcome.photons
-        if outcome.below:
-            self.clipped.append(outcome.path)
-            self.clipped_pixels += outcome.below
-
-    def refuse(self, lights: Sequence[Path], error: Exception, way_out: str = "") -> None:
-        """Count lights that failed with the same error, and print it once."""
-        self.failed += len(lights)
-        print(fault_text(lights, error, way_out), file=sys.stderr)
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """The exit code: 0 if all lights are calibrated, 1 if some failed, 2 if all failed."""
-        if not self.done and not self.done_before:
-            return ExitCode.BAD_INPUT
-        return ExitCode.INCOMPLETE if self.failed else ExitCode.DONE
-
-
-def caveats_of(group: LightGroup, planes: Correction, defects: BadPixels | None) -> dict[str, list[Path]]:
-    """Return the differences between lights and masters as text, each with the lights it applies to."""
-    found: dict[str, list[Path]] = {}
-    for light in group.lights:
-        for caveat in light.recipe.caveats:
-            found.setdefault(caveat, []).append(light.path)
-    warmer_c = [light.recipe.dark_warmer_c for light in group.lights if light.recipe.dark_warmer_c is not None]
-    temperature = temperature_caveat(max(warmer_c), min(warmer_c)) if warmer_c else None
-    if temperature is not None:
-        mended = None if defects is None else defects.bad
-        found[f"{temperature}; {temperature_cost(max(warmer_c, key=abs), planes, mended)}"] = group.paths
-    return found | dict.fromkeys(planes.caveats, group.paths)
 
 
 def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
@@ -164,195 +26,40 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
         Files, folders (only the images directly in them) and patterns.
     request
         How to calibrate the lights.
+
+    Returns
+    -------
+    ExitCode
+        DONE if all lights are calibrated, INCOMPLETE if some failed, BAD_INPUT if all failed.
     """
+    tally = Tally(Printed())
+    total = 0
     try:
-        lights = find_lights(names)
-        masters = masters_of(find_library(request.library).catalogue())
-        if request.defects is not None:
-            request = replace(request, output=replace(request.output, defects=read_map(request.defects)))
-        request = replace(request, output=replace(request.output, camera_names=configured_camera_names()))
+        lights = find_lights(names, tally.reports)
+        total = len(lights)
+        with progress(total, "calibrating") as advance:
+            calibrate_all(lights, request, tally, advance)
     except (NothingFoundError, NoLibraryError, FrameFileError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
-    tally, find_hot = Tally(), cache(hot_pixels)
-    try:
-        with progress(len(lights), "calibrating") as advance:
-            for group in _groups(lights, masters, request, tally, advance):
-                _calibrate_group(group, masters, request, find_hot, tally, advance)
     except KeyboardInterrupt:
-        print(f"interrupted; {tally.done} of {len(lights)} lights calibrated", file=sys.stderr)
+        print(f"interrupted; {len(tally.done)} of {total} lights calibrated", file=sys.stderr)
         return ExitCode.INTERRUPTED
-    _print_totals(tally)
-    print(_result_text(tally, len(lights)))
+    print(_result_text(tally, total))
     if tally.looked:
         print(_look_text(tally, names))
-    return tally.exit_code
+    if not tally.done and not tally.done_before:
+        return ExitCode.BAD_INPUT
+    return ExitCode.INCOMPLETE if tally.failed else ExitCode.DONE
 
 
 def _result_text(tally: Tally, count: int) -> str:
-    places = "".join(f", in {folder}" for folder in sorted(tally.folders))
-    text = f"{tally.done} of {count} lights calibrated{places}"
+    folders = sorted({each.path.parent for each in tally.done.values()})
+    text = f"{len(tally.done)} of {count} lights calibrated{''.join(f', in {folder}' for folder in folders)}"
     if not tally.done_before:
         return text
-    return f"{text}; {tally.done_before} skipped, calibrated before with the same masters and options (see --again)"
-
-
-def _print_totals(tally: Tally) -> None:
-    if tally.clipped:
-        print(
-            f"{named(tally.clipped)}: {tally.clipped_pixels} pixels were clipped at zero; a larger --pedestal, or"
-            " --float, would keep them",
-            file=sys.stderr,
-        )
-    if tally.without_photons:
-        print(
-            f"{tally.without_photons} lights have no EGAIN: their UNCERT excludes photon noise (see --e-per-adu)",
-            file=sys.stderr,
-        )
-
-
-def _groups(
-    lights: list[Path],
-    masters: dict[Path, FrameSetup],
-    request: Request,
-    tally: Tally,
-    advance: Callable[[], None],
-) -> list[LightGroup]:
-    """Group the lights by recipe; report lights that cannot be calibrated."""
-
-    def setup_of_light(path: Path) -> FrameSetup:
-        return under_one_name(light_setup(path, request.output.extension), request.output.camera_names)
-
-    def recipe_for_light(_: Path, setup: FrameSetup) -> LightRecipe:
-        return recipe_for(setup, masters, request.subtract, with_flat=request.with_flat)
-
-    found = grouped(lights, setup_of_light, recipe_for_light)
-    for path, error in found.faults:
-        tally.report(path, error)
-    for reason, setup, paths in found.without_master.values():
-        tally.refuse(paths, reason, _way_out(setup, masters, request))
-    failed = tally.failed
-
-    def recipe_with(setup: FrameSetup, left: Mapping[Path, FrameSetup]) -> LightRecipe:
-        return recipe_for(setup, left, request.subtract, with_flat=request.with_flat)
-
-    def refuse(paths: Sequence[Path], error: Exception) -> None:
-        tally.refuse(paths, error, _way_out(setup_of_light(paths[0]), masters, request))
-
-    checked = checked_groups(found.groups, masters, recipe_with, refuse, _tell)
-    for _ in range(found.failed + tally.failed - failed):
-        advance()
-    return checked
-
-
-def _tell(lights: Sequence[Path], remark: str) -> None:
-    print(f"{named(lights)}: {remark}", file=sys.stderr)
-
-
-def _way_out(light: FrameSetup, masters: Mapping[Path, FrameSetup], request: Request, *more: str) -> str:
-    """Return, as text, the options with which a refused light could be calibrated; "" if there are none."""
-    found = list(more)
-    for options, recipe in ways_out(light, masters, request.subtract, with_flat=request.with_flat):
-        try:
-            if recipe.dark_scale != 1:
-                load_subtraction(recipe, despite_glow=request.despite_glow)
-        except FAULTS:
-            continue
-        found.append(options)
-    return f"; alternatives: {', or '.join(found)}" if found else ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """A light to calibrate, the file for its result, the digest of the calibration, and how to write the file."""
-
-    light: Light
-    target: Path
-    digest: str
-    write: Callable[[Path, Iterable[Buffer]], None]
-
-
-def _calibrate_group(
-    group: LightGroup,
-    masters: Mapping[Path, FrameSetup],
-    request: Request,
-    find_hot: Callable[[Path, Path | None], BadPixels],
-    tally: Tally,
-    advance: Callable[[], None],
-) -> None:
-    wanted = len(group.lights)
-    try:
-        jobs = list(_jobs(group, request, tally))
-        for _ in range(wanted - len(jobs)):
-            advance()
-        if not jobs:
-            return
-        group = LightGroup(group.recipe, [job.light for job in jobs])
-        defects, unmended = _defects(group.recipe, request, find_hot)
-        summary = _summary(group) if request.diagnose else None
-        planes = load_correction(
-            group.recipe, despite_glow=request.despite_glow, look=None if summary is None else summary.add
-        )
-    except FAULTS as error:
-        more = ["--scale-dark"] if isinstance(error, GlowError) else []
-        tally.refuse(group.paths, error, _way_out(group.lights[0].setup, masters, request, *more) if more else "")
-        for _ in group.lights:
-            advance()
-        return
-    print(_group_text(group, defects))
-    for caveat, paths in (caveats_of(group, planes, defects) | dict.fromkeys(unmended, group.paths)).items():
-        print(f"{named(paths)}: {caveat}", file=sys.stderr)
-    output = replace(request.output, defects=defects)
-    look = None if summary is None else _look(group, summary, planes, output)
-    work = partial(_outcome, planes=planes, output=output, look=None if look is None else look.measure)
-    with ThreadPoolExecutor(THREADS, "light") as threads:
-        try:
-            for job, outcome in zip(jobs, threads.map(work, jobs), strict=True):
-                tally.report(job.light.path, outcome)
-                advance()
-        except KeyboardInterrupt:
-            threads.shutdown(cancel_futures=True)
-            raise
-    found = None if look is None else look.findings()
-    if found is not None:
-        tally.looked.append(found)
-
-
-def _jobs(group: LightGroup, request: Request, tally: Tally) -> Iterator[_Job]:
-    """Yield the lights of a group to calibrate; count those calibrated before, and report those that are refused."""
-    shared = group_digest(group.recipe, request.output, request.mend, request.despite_glow)
-    for light in group.lights:
-        target = _target(light.path, request.target)
-        try:
-            digest = light_digest(shared, light.path, light.setup)
-            earlier = earlier_result(target, light.path, light.setup, digest)
-        except OSError as error:
-            tally.report(light.path, error)
-            continue
-        if earlier is Earlier.SAME and not request.again:
-            tally.done_before += 1
-        elif earlier is Earlier.DIFFERENT and not request.again:
-            tally.refuse([light.path], CalibratedBeforeError(target))
-        else:
-            replaces = earlier in {Earlier.SAME, Earlier.DIFFERENT}
-            yield _Job(light, target, digest, replace_durably if replaces else write_durably)
-
-
-def _summary(group: LightGroup) -> MasterSummary | None:
-    """Return the collector of the masters for a quick look; None for filter arrays that it does not support."""
-    try:
-        period = cfa_period(group.lights[0].setup.mosaic)
-    except ValueError:
-        return None
-    return MasterSummary(period) if period <= COLOUR_PERIOD else None
-
-
-def _look(group: LightGroup, summary: MasterSummary, planes: Correction, output: Output) -> QuickLook:
-    light = group.lights[0]
-    overscan = group.recipe.overscan
-    setup = light.setup if overscan is None else light.setup.without(overscan)
-    e_per_adu = output.e_per_adu or egain(read_image_header(light.path, output.extension))
-    return QuickLook(setup, summary, planes, e_per_adu)
+    skipped = len(tally.done_before)
+    return f"{text}; {skipped} skipped, calibrated before with the same masters and options (see --again)"
 
 
 def _look_text(tally: Tally, names: Sequence[str]) -> str:
@@ -363,43 +70,3 @@ def _look_text(tally: Tally, names: Sequence[str]) -> str:
     more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
     shown = " ".join(map(quote, names)) if len(names) <= _MOST_NAMES else f"{quote(names[0])} ..."
     return f"a quick look finds: {findings[0].cause}{more}; for the evidence, run: coldframe diagnose {shown}"
-
-
-def _defects(
-    recipe: LightRecipe, request: Request, find_hot: Callable[[Path, Path | None], BadPixels]
-) -> tuple[BadPixels | None, list[str]]:
-    """Return the pixels to replace, and the reason why those of the dark cannot be replaced."""
-    if request.output.defects is not None or not request.mend or recipe.dark is None:
-        return request.output.defects, []
-    try:
-        found = find_hot(recipe.dark, recipe.bias)
-    except NotJudgeableError as error:
-        return None, [f"hot pixels are not replaced: {error}"]
-    fault = filter_array_fault(found, recipe.mosaic)
-    return (found, []) if fault is None else (None, [f"hot pixels are not replaced: {fault}"])
-
-
-def _group_text(group: LightGroup, defects: BadPixels | None) -> str:
-    """Return the masters of a group as text, such as "3 lights: dark MasterDark.fits, flat MasterFlat.fits"."""
-    recipe = group.recipe
-    masters = {"bias": recipe.bias, "dark": recipe.dark, "flat": recipe.flat}
-    used = ", ".join(f"{kind} {path.name}" for kind, path in masters.items() if path is not None)
-    count = 0 if defects is None else np.count_nonzero(defects.bad)
-    mended = f"; {count:,} defective pixels replaced in each" if count else ""
-    return f"{len(group.lights)} {'light' if len(group.lights) == 1 else 'lights'}: {used}{mended}"
-
-
-def _target(light: Path, folder: Path | None) -> Path:
-    stem = Path(light.stem).stem if light.suffix.lower() in _COMPRESSED else light.stem
-    return (folder or light.parent / CALIBRATED) / f"{stem}_calibrated.fits"
-
-
-def _outcome(job: _Job, planes: Correction, output: Output, look: LightLook | None) -> CalibratedFile | Exception:
-    light = job.light
-    try:
-        job.target.parent.mkdir(parents=True, exist_ok=True)
-        return calibrate_file(
-            light.path, job.target, light.recipe, planes, output, digest=job.digest, look=look, write=job.write
-        )
-    except FAULTS as error:
-        return error

@@ -13,22 +13,22 @@ from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.matching import subtraction_faults
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.masters.master_frame import MasterFrame, master_name, write_master
-from coldframe.cli.combine import Request
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.master_findings import findings_of_new, print_findings
-from coldframe.cli.set_master import (
+from coldframe.cli.printed import Printed
+from coldframe.config.frames import FrameKind
+from coldframe.errors import ColdframeError
+from coldframe.operations.combining import Request
+from coldframe.operations.master_findings import findings_of_new, report_findings
+from coldframe.operations.set_master import (
     FEWEST_FRAMES,
     RefusedError,
     Subtracted,
     combined,
     description_of,
     judged,
-    print_left_out,
-    print_set,
+    report_set,
     stacking_on,
 )
-from coldframe.config.frames import FrameKind
-from coldframe.errors import ColdframeError
 
 _ORDER = (FrameKind.BIAS, FrameKind.DARK, FrameKind.DARK_FLAT, FrameKind.FLAT)
 """Order of the sets: flats come last, because the masters of the other kinds are subtracted from them."""
@@ -37,6 +37,8 @@ _SUBTRACTED = (FrameKind.DARK_FLAT, FrameKind.DARK, FrameKind.BIAS)
 """Kinds of masters to subtract from flats, the best one first."""
 
 _MOST_NAMED = 3
+
+_PRINTED = Printed()
 
 
 def combine_all(names: Sequence[str], folder: Path, request: Request) -> ExitCode:
@@ -58,7 +60,7 @@ def combine_all(names: Sequence[str], folder: Path, request: Request) -> ExitCod
             stacking_on(request.scheduler, unpacked) as stacking,
         ):
             raws, refused = open_frames(find_files(names), unpacked, request.kind, request.extension)
-            print_left_out(refused)
+            _PRINTED.left_out(refused)
             usable, skipped = _without_lights(request.sections.applied_to(raws))
             make_folder_durably(folder)
             masters = _Masters(folder, request, stacking, unpacked)
@@ -109,7 +111,7 @@ class _Masters:
 
     def add(self, one: FrameSet) -> None:
         """Make and write the master of a set; print the reason if that fails."""
-        print_set(one)
+        report_set(one, _PRINTED)
         try:
             made = self._master(one)
             path = self._write(made.master)
@@ -119,18 +121,18 @@ class _Masters:
             return
         self.made += 1
         print(f"{path}: {description_of(made.master)}")
-        print_findings(findings_of_new(path, made.frames, made.subtracted), figures=True)
+        report_findings(findings_of_new(path, made.frames, made.subtracted), _PRINTED, figures=True)
 
     def _master(self, one: FrameSet) -> _Made:
         if len(one.frames) < FEWEST_FRAMES and not self._request.treatment.force:
             raise RefusedError("a single frame is not enough for a master: nothing can be averaged or rejected")
         treatment = self._request.treatment
         frames, faults = without_overscan(one.frames, treatment.overscan, self._unpacked_in)
-        print_left_out(faults)
+        _PRINTED.left_out(faults)
         subtracted = self._for_flats(frames) if frames and _kind(frames[0]) is FrameKind.FLAT else None
-        kept = judged(frames, one.frames, treatment, subtracted)
+        kept = judged(frames, one.frames, treatment, subtracted, _PRINTED)
         self.left_out += len(one.frames) - len(kept)
-        master, lost = combined(kept, treatment, subtracted, self._stacking)
+        master, lost = combined(kept, treatment, subtracted, self._stacking, _PRINTED)
         self.left_out += lost
         if subtracted is None and _kind(kept[0]) is FrameKind.DARK:
             subtracted = self._bias_of(kept)

@@ -1,5 +1,6 @@
 """The application: all commands, the version, and the report of operating system errors that no command caught."""
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -20,7 +21,8 @@ COMMANDS: dict[Callable[..., None], str] = {
     nights.listen: "Start nights on request over MQTT.",
     rigs.simulate: "Serve a simulated rig over INDI.",
     rigs.devices: "List an INDI server's devices and their controls.",
-    rigs.init: "Write a commented configuration.",
+    rigs.init: "Write a configuration for a server's devices.",
+    rigs.explain: "Explain a setting of the configuration.",
     nights.report: "Write the morning report of a night again.",
     frames.inspect: "Show any frame or master.",
     rigs.safe: "Bring the hardware to the safe state.",
@@ -40,7 +42,7 @@ COMMANDS: dict[Callable[..., None], str] = {
 app = typer.Typer(
     name="coldframe",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Shoot calibration frames on an INDI rig while you sleep: bias, darks, flats and dark flats at the end of the "
@@ -52,7 +54,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001  # the callback's signature is typer's
     if wanted:
-        from coldframe import __version__  # noqa: PLC0415  # reading the metadata costs time
+        from coldframe.version import __version__  # noqa: PLC0415  # reading the metadata costs time
 
         typer.echo(f"coldframe {__version__}")
         raise typer.Exit
@@ -74,6 +76,8 @@ app.add_typer(library.app, name="library")
 
 def main() -> None:
     """Run the command line, and report errors that no command caught."""
+    if "_COLDFRAME_COMPLETE" in os.environ:
+        app()  # A shell asks for completions, which need no escape sequences: fish expects tabs in them.
     code = ExitCode.BAD_INPUT
     with visible_output():
         try:

@@ -8,7 +8,8 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from coldframe.cli.terminal import plain_stream, visible_lines
+from coldframe.cli.terminal import plain_stream
+from coldframe.visible import visible_lines
 
 
 class VisibleConsole(Console):

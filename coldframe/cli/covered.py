@@ -1,24 +1,12 @@
-"""A telescope without a cover that coldframe can close must be covered by hand before the first dark."""
+"""The question whether a telescope without a movable cover is covered."""
 
 import asyncio
 import sys
 
-from coldframe.config.frames import FrameKind
-from coldframe.config.settings import Settings
-from coldframe.devices.rig import Rig
+from coldframe.operations.nights.covered import UNCOVERED
 
 ANSWER_S = 60.0
 """Longest wait for the user's answer. An unattended night must not wait for the user."""
-
-UNCOVERED = (
-    "coldframe cannot close a cover on this telescope: it must be covered for bias frames and darks, with its cap or "
-    "with the unlit panel"
-)
-
-
-def must_be_covered(settings: Settings, rig: Rig) -> bool:
-    """Return True if the night has frames without light, and no device of the rig covers the telescope."""
-    return rig.covering is None and any(each.kind is not FrameKind.FLAT for each in settings.sets)
 
 
 def can_ask() -> bool:

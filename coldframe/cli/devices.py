@@ -35,7 +35,7 @@ def list_devices(host: str, port: int, *, wants_json: bool = False) -> ExitCode:
     if not any(Role.PANEL in device.roles for device in found):
         print(
             "No flat panel was found. A WLED, Tasmota, ESPHome or zigbee2mqtt lamp can serve as one over MQTT, "
-            'and so can a lamp that you switch by hand: set panel.kind to "mqtt" or "manual"; see docs/mqtt-panels.md.'
+            'and so can a lamp that you switch by hand: set panel.kind to "mqtt" or "manual" (coldframe explain panel).'
         )
     return ExitCode.DONE
 

@@ -15,9 +15,9 @@ from coldframe.calibration.interchange.layouts import Plan, arrange, parts
 from coldframe.calibration.interchange.linting import lint, planned_files
 from coldframe.calibration.interchange.raw_sets import raw_sets
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.library import NoLibraryError, configured_camera_names, find_library, masters_of
 from coldframe.cli.lint import keywords_of, print_lints, rules_of
 from coldframe.errors import ColdframeError
+from coldframe.operations.library import NoLibraryError, configured_camera_names, find_library, masters_of
 
 _NOT_FRAMES_OF_SETS = frozenset({"quarantine", "tuning", "checks", "masters"})
 """Folders of a night whose frames belong to no set."""

@@ -1,4 +1,4 @@
-"""`coldframe init`: write a commented configuration for the devices of a server."""
+"""`coldframe init`: write a configuration for the devices of a server."""
 
 import asyncio
 import sys
@@ -6,7 +6,9 @@ from pathlib import Path
 
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import find_config
-from coldframe.config.starter import RigSurvey, starter_config
+from coldframe.config.starters.full import full_config
+from coldframe.config.starters.rig_survey import RigSurvey
+from coldframe.config.starters.short import starter_config
 from coldframe.devices.camera import CameraFeatures, Limits
 from coldframe.devices.errors import DeviceError, NotSupportedError
 from coldframe.devices.indi import dialects
@@ -18,7 +20,7 @@ from coldframe.devices.indi.turning.rotator import IndiRotator
 from coldframe.devices.indi.turning.wheel import IndiFilterWheel
 
 
-def write_config(config: Path | None, host: str, port: int, camera: str | None) -> ExitCode:
+def write_config(config: Path | None, host: str, port: int, camera: str | None, *, full: bool) -> ExitCode:
     """Write the configuration; return exit code 2 if there is no server or no camera, or if the file exists."""
     path = config or find_config()
     if path.exists():
@@ -28,7 +30,7 @@ def write_config(config: Path | None, host: str, port: int, camera: str | None) 
         survey = asyncio.run(survey_rig(host, port, camera))
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
-            file.write(starter_config(survey))
+            file.write(full_config(survey) if full else starter_config(survey))
     except DeviceError as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT

@@ -30,7 +30,8 @@ from coldframe.capture.monitoring.report.pixels import picture_of, summarise
 from coldframe.capture.monitoring.report.png import png_bytes
 from coldframe.cli.console import VisibleConsole
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.master_findings import findings_of_file, print_findings
+from coldframe.cli.printed import Printed
+from coldframe.operations.master_findings import findings_of_file, report_findings
 
 PICTURE_WIDTH = 1600
 """Largest width of a PNG, pixels."""
@@ -80,7 +81,7 @@ def _show(image: ImageFile) -> None:
     console.print(printable(str(image.path)), soft_wrap=True)
     console.print(table)
     found = _findings(image)
-    print_findings(found, figures=True)
+    report_findings(found, Printed(), figures=True)
     for part in _drawings(image, setup, seen, console, glyphs):
         console.print(part)
 

@@ -1,7 +1,6 @@
 """`coldframe library`: list and manage the masters of all nights."""
 
 import json
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,64 +13,21 @@ from coldframe.calibration.combining.finding import NothingFoundError, find_file
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import read_image_header
-from coldframe.calibration.files.scratch import scratch_folder
-from coldframe.calibration.frames.matching import predecessors
-from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
-from coldframe.calibration.library.adopting import Stated, adopted, assumptions_in
-from coldframe.calibration.library.library import LIBRARY, Catalogue, Library, NotAMasterError, not_a_master
-from coldframe.calibration.lights.arithmetic import MismatchError, check_relative
-from coldframe.calibration.masters.reading import read_adu_master, read_master, read_master_header
+from coldframe.calibration.library.adopting import Stated, assumptions_in
+from coldframe.calibration.library.library import Catalogue, Library, NotAMasterError
+from coldframe.calibration.masters.reading import read_master_header
 from coldframe.capture.monitoring.progress.quantities import exposure_text
 from coldframe.cli.console import VisibleConsole
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.master_findings import findings_of_file, print_findings
-from coldframe.config.frames import FrameKind
-from coldframe.config.loading import ConfigError, find_config, load_settings
-from coldframe.errors import ColdframeError
-
-_PLAIN_NAME = re.compile(r"(\.(fits|fit|fts|xisf))?(\.(fz|gz))?$", re.IGNORECASE)
-"""The suffixes of a master's name, which those of the converted copy replace."""
-
-
-class NoLibraryError(ColdframeError):
-    """A folder contains no library; the message names the folder."""
-
-
-def find_library(folder: Path | None) -> Library:
-    """Return the library in a folder, or the library of the user's configuration.
-
-    Raises
-    ------
-    NoLibraryError
-        If there is no library.
-    """
-    if folder is None:
-        try:
-            folder = load_settings(find_config()).storage.folder / LIBRARY
-        except ConfigError as error:
-            raise NoLibraryError(f"{error}\nName the library instead: --library FOLDER") from error
-    if not folder.is_dir():
-        raise NoLibraryError(
-            f"{folder}: there is no library here yet; coldframe files masters at the end of a night, "
-            "and `coldframe library add` files masters made by `coldframe combine`"
-        )
-    return Library(folder)
-
-
-def configured_camera_names() -> tuple[str, ...]:
-    """Return all names of the configured camera; nothing if there is no valid configuration."""
-    try:
-        return load_settings(find_config()).camera_names
-    except ConfigError:
-        return ()
-
-
-def masters_of(catalogue: Catalogue) -> dict[Path, FrameSetup]:
-    """Return the setups of the library's masters, by path, with one name for the configured camera."""
-    names = configured_camera_names()
-    return {path: under_one_name(setup, names) for path, setup in catalogue.setups.items()}
+from coldframe.cli.printed import Printed
+from coldframe.operations.library import (
+    NoLibraryError,
+    filed_master,
+    find_library,
+    previous_master,
+)
+from coldframe.operations.master_findings import findings_of_file, report_findings
 
 
 def list_masters(folder: Path | None, *, wants_json: bool = False) -> ExitCode:
@@ -149,65 +105,17 @@ def add_masters(folder: Path | None, names: Sequence[str], stated: Stated) -> Ex
     failed = 0
     for master in masters:
         try:
-            filed = _filed(library, master, stated)
+            filed = filed_master(library, master, stated)
             print(filed)
             for assumption in assumptions_in(read_master_header(filed)):
                 print(f"  {assumption}")
-            print_findings(findings_of_file(filed, _previous(library, filed)), filed)
+            report_findings(findings_of_file(filed, previous_master(library, filed)), Printed(), filed)
         except (FrameFileError, NotAMasterError, NotDurableError) as error:
             print(error, file=sys.stderr)
             failed += 1
     if failed == len(masters):
         return ExitCode.BAD_INPUT
     return ExitCode.INCOMPLETE if failed else ExitCode.DONE
-
-
-def _filed(library: Library, master: Path, stated: Stated) -> Path:
-    """File a master, converted if `calibrate` could not use it otherwise.
-
-    Raises
-    ------
-    FrameFileError
-        If the file cannot be read, or its unit cannot be found out.
-    NotAMasterError
-        If it is not a master, or `calibrate` could not use it.
-    NotDurableError
-        If it could not be written.
-    """
-    header = read_image_header(master)
-    # A stated kind replaces a missing one, but does not make a single frame a master.
-    if (stated.kind is None or setup_of(header).kind is not None) and (fault := not_a_master(header)) is not None:
-        raise NotAMasterError(f"{master}: {fault}")
-    with scratch_folder() as scratch:
-        converted = adopted(master, scratch, stated)
-        wanted = master
-        if converted is not None:
-            wanted = scratch / _PLAIN_NAME.sub(".fits", master.name, count=1)
-            converted.write(wanted)
-        if (fault := _unusable(wanted)) is not None:
-            raise NotAMasterError(f"{master}: calibrate cannot use it: {fault}")
-        return library.file(wanted)
-
-
-def _previous(library: Library, master: Path) -> Path | None:
-    """Return the newest earlier master in the library with the settings of a master; None if there is none."""
-    setups = library.catalogue().setups
-    earlier = predecessors(master, setups)
-    return earlier[-1] if earlier else None
-
-
-def _unusable(master: Path) -> str | None:
-    """Return the reason why `calibrate` cannot use the values of a master from another program; None if it can."""
-    try:
-        if setup_of(read_master_header(master)).kind is FrameKind.FLAT:
-            check_relative(read_master(master))
-        else:
-            read_adu_master(master)
-    except FrameFileError as error:
-        return error.what
-    except MismatchError as error:
-        return str(error)
-    return None
 
 
 def verify_masters(folder: Path | None) -> ExitCode:

@@ -10,12 +10,12 @@ from pathlib import Path
 from coldframe.capture.host.rig_lock import RigInUseError, listening_locked, rig_holder, rig_in_use
 from coldframe.capture.monitoring.progress.quantities import printable
 from coldframe.capture.monitoring.telemetry.listener import Listener
-from coldframe.cli.end_signals import on_end_signals
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.remote_subscribers import UNENCRYPTED_BROKER, is_unencrypted
 from coldframe.config.loading import ConfigError, find_config, load_settings
 from coldframe.config.tables.rig import ServerSettings
 from coldframe.devices.mqtt.client import BrokerSetupError, read_access
+from coldframe.operations.nights.end_signals import on_end_signals
+from coldframe.operations.nights.remote_subscribers import UNENCRYPTED_BROKER, is_unencrypted
 
 # -P: import nothing from the current folder.
 COLDFRAME = (sys.executable, "-P", "-m", "coldframe")
@@ -44,7 +44,7 @@ def listen(config: Path | None) -> ExitCode:
         settings = load_settings(path)
         mqtt = settings.mqtt
         if mqtt is None or not mqtt.commands:
-            print(f"{path}: commands over MQTT need commands = true in [mqtt]; see docs/mqtt.md", file=sys.stderr)
+            print(f"{path}: commands over MQTT need commands = true in [mqtt]: coldframe explain mqtt", file=sys.stderr)
             return ExitCode.BAD_INPUT
         reached = read_access(mqtt)
         if is_unencrypted(mqtt):

@@ -2,59 +2,40 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from coldframe.calibration.combining.finding import NothingFoundError
 from coldframe.calibration.diagnosis.uncooled.dark_choice import DarkThermometer
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.frames.matching import Match, best_master, darks_at_any_temperature
 from coldframe.calibration.frames.names import under_one_name
-from coldframe.calibration.frames.setup import FrameSetup, setup_of
-from coldframe.calibration.library.library import Catalogue
-from coldframe.calibration.lights.caveats import header_caveats, temperature_caveat
+from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.lights.files import light_setup
-from coldframe.calibration.lights.recipe import treatments, warmer_c
-from coldframe.cli.dark_check import at_one_temperature, is_checked
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.library import NoLibraryError, configured_camera_names, find_library, masters_of
-from coldframe.cli.light_groups import find_lights, named
-from coldframe.config.frames import FrameKind
-
-
-@dataclass(frozen=True, slots=True)
-class MatchedMaster:
-    """The master of one kind that matches a light, or the reason why none does.
-
-    Attributes
-    ----------
-    kind
-        The kind of the master.
-    path
-        The best master; None if none matches.
-    refusal
-        The nearest master and its differences; empty if a master matches.
-    notes
-        What could not be compared, and differences that do not prevent the use of the master.
-    """
-
-    kind: FrameKind
-    path: Path | None
-    refusal: str
-    notes: tuple[str, ...]
+from coldframe.cli.printed import Printed
+from coldframe.operations.dark_check import at_one_temperature
+from coldframe.operations.library import (
+    MatchedMaster,
+    NoLibraryError,
+    checked_masters,
+    configured_camera_names,
+    find_library,
+    masters_of,
+    matched_masters,
+)
+from coldframe.operations.light_groups import find_lights, named
 
 
 def match_lights(folder: Path | None, names: Sequence[str], *, wants_json: bool = False) -> ExitCode:
     """Print the masters that match the lights, and why the rest do not; return 1 if a light lacks a master."""
     try:
         catalogue = find_library(folder).catalogue()
-        lights = find_lights(names)
+        lights = find_lights(names, Printed())
     except (NoLibraryError, NothingFoundError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     masters, camera_names = masters_of(catalogue), configured_camera_names()
-    proposed: dict[tuple[MatchedMaster, ...], dict[Path, FrameSetup]] = {}
+    proposed = dict[tuple[MatchedMaster, ...], dict[Path, FrameSetup]]()
     worst = ExitCode.DONE
     for light in lights:
         try:
@@ -63,12 +44,12 @@ def match_lights(folder: Path | None, names: Sequence[str], *, wants_json: bool 
             print(error, file=sys.stderr)
             worst = ExitCode.BAD_INPUT
             continue
-        proposed.setdefault(tuple(_matched(setup, masters, catalogue)), {})[light] = setup
+        proposed.setdefault(tuple(matched_masters(setup, masters, catalogue)), {})[light] = setup
     groups, thermometer = dict[tuple[MatchedMaster, ...], list[Path]](), DarkThermometer()
     for matched, setups in proposed.items():
         for alike in at_one_temperature(setups):
             try:
-                checked = tuple(_checked(matched, alike, masters, thermometer))
+                checked = tuple(checked_masters(matched, alike, masters, thermometer))
             except FrameFileError as error:
                 print(error, file=sys.stderr)
                 worst = ExitCode.BAD_INPUT
@@ -81,52 +62,6 @@ def match_lights(folder: Path | None, names: Sequence[str], *, wants_json: bool 
             _print(matched, paths)
     lacks = any(master.path is None for matched in groups for master in matched)
     return max(worst, ExitCode.INCOMPLETE) if lacks else worst
-
-
-def _matched(light: FrameSetup, masters: dict[Path, FrameSetup], catalogue: Catalogue) -> Iterator[MatchedMaster]:
-    for match in _best_matches(light, masters):
-        notes = (*match.caveats, *_tolerated(light, match, catalogue))
-        kept = tuple(note.removeprefix(f"{match.kind}: ") for note in notes)
-        yield MatchedMaster(match.kind, match.path, match.refusal, kept)
-
-
-def _checked(
-    matched: Sequence[MatchedMaster],
-    lights: Mapping[Path, FrameSetup],
-    masters: Mapping[Path, FrameSetup],
-    thermometer: DarkThermometer,
-) -> Iterator[MatchedMaster]:
-    """Yield the masters of lights of one temperature, after the hot pixels have checked a dark without cooling."""
-    light = next(iter(lights.values()))
-    for each in matched:
-        is_uncooled = each.path is not None and is_checked(light, masters[each.path])
-        if each.kind is not FrameKind.DARK or each.path is None or not is_uncooled:
-            yield each
-            continue
-        choice = thermometer.choose(lights, each.path, darks_at_any_temperature(light, masters))
-        agrees = choice.measured is not None and not choice.measured.is_noticeable
-        remarks = (*choice.remarks, *(("its hot pixels show the temperature of the lights",) if agrees else ()))
-        refusal = f"no dark fits: {choice.refusal}" if choice.refusal else ""
-        notes = each.notes if choice.dark == each.path else ()
-        yield MatchedMaster(each.kind, None if refusal else choice.dark, refusal, (*notes, *remarks))
-
-
-def _best_matches(light: FrameSetup, masters: dict[Path, FrameSetup]) -> list[Match]:
-    """Return the masters that match the light best, for the overscan treatment with the most matches."""
-    kinds = (FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT)
-    ways = [[best_master(way, masters, kind) for kind in kinds] for way in treatments(light, masters.values())]
-    return max(ways, key=lambda matches: sum(match.path is not None for match in matches))
-
-
-def _tolerated(light: FrameSetup, match: Match, catalogue: Catalogue) -> Iterator[str]:
-    """Yield the differences between a light and the chosen master that do not prevent its use."""
-    if match.path is None:
-        return
-    header = catalogue.headers[match.path]
-    if match.kind is FrameKind.FLAT:
-        yield from header_caveats(header)
-    if match.kind is FrameKind.DARK and (caveat := temperature_caveat(warmer_c(light, setup_of(header)))) is not None:
-        yield caveat
 
 
 def _print(matched: Sequence[MatchedMaster], lights: Sequence[Path]) -> None:

@@ -22,7 +22,7 @@ def send_text(config: Path | None, text: str, severity: Severity = Severity.INFO
         settings = load_for_messages(path)
         if settings.notify is None:
             print(
-                f"{path}: has no [notify] table with addresses for messages; see docs/notifications.md",
+                f"{path}: has no [notify] table with addresses for messages: coldframe explain notify",
                 file=sys.stderr,
             )
             return ExitCode.BAD_INPUT

@@ -1,10 +1,16 @@
 """Options and arguments that several commands share."""
 
+import os
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from typer.models import OptionInfo
+
+from coldframe.config.environment import CONFIG_VARIABLE
 
 
 def home_path(text: str) -> Path:
@@ -15,32 +21,72 @@ def home_path(text: str) -> Path:
         raise typer.BadParameter(f"{text}: no user of this name has a home folder here") from error
 
 
+def folder_path(text: str) -> Path:
+    """Return `text` as the path of a folder, which may not exist yet; refuse the path of a file."""
+    path = home_path(text)
+    with suppress(OSError):  # a path that cannot be examined is reported by the command that uses it
+        if path.exists() and not path.is_dir():
+            raise typer.BadParameter(f"{text} is a file; name a folder")
+    return path
+
+
+def time_of_day(text: str) -> datetime:
+    """Return `text` as a local time of day, on any date."""
+    try:
+        return datetime.strptime(text, "%H:%M")  # noqa: DTZ007 - the date and the zone follow from the start of the run
+    except ValueError:
+        raise typer.BadParameter(f"{text} is not a time of day; write hours and minutes, such as 06:30") from None
+
+
 def home_name(text: str) -> str:
     """Return `text`, a file name or pattern, with ~ expanded."""
     return str(home_path(text))
 
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
+def _found_by_command(context: typer.Context, path: Path | None) -> Path | None:
+    """Let the whole command find this configuration, also where it only looks up the library or the camera's names."""
+    if path is not None:
+        before = os.environ.get(CONFIG_VARIABLE)
+        os.environ[CONFIG_VARIABLE] = str(path)
+        context.call_on_close(partial(_restore, before))
+    return path
+
+
+def _restore(before: str | None) -> None:
+    if before is None:
+        del os.environ[CONFIG_VARIABLE]
+    else:
+        os.environ[CONFIG_VARIABLE] = before
+
+
+def _config_option(*, is_argument: bool) -> OptionInfo:
+    option: OptionInfo = typer.Option(
         "--config",
         "-c",
         metavar="FILE",
         parser=home_path,
-        help="Configuration file; default: ~/.config/coldframe/coldframe.toml.",
-    ),
-]
+        callback=_found_by_command,
+        expose_value=is_argument,
+        help="Configuration file; default: $COLDFRAME_CONFIG, or ~/.config/coldframe/coldframe.toml.",
+    )
+    return option
+
+
+ConfigOption = Annotated[Path | None, _config_option(is_argument=True)]
+UsedConfigOption = Annotated[Path | None, _config_option(is_argument=False)]
+"""For commands that only look up the library or the camera's names in the configuration."""
+
 FolderOption = Annotated[
     Path | None,
     typer.Option(
-        metavar="FOLDER", parser=home_path, help="Folder to store nights in, instead of the one in [storage]."
+        metavar="FOLDER", parser=folder_path, help="Folder to store nights in, instead of the one in [storage]."
     ),
 ]
 PlanFolderOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        parser=home_path,
+        parser=folder_path,
         help="Folder that contains the nights and the library; default: the one in [storage].",
     ),
 ]
@@ -48,7 +94,7 @@ WatchFolderOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        parser=home_path,
+        parser=folder_path,
         help="Folder in which the run stores its nights; default: the one in [storage].",
     ),
 ]
@@ -56,7 +102,7 @@ LightsOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        parser=home_path,
+        parser=folder_path,
         help="Shoot the sets that the lights in this folder need, instead of the configured sets.",
     ),
 ]
@@ -64,7 +110,7 @@ PlanLightsOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        parser=home_path,
+        parser=folder_path,
         help="Plan the sets that the lights in this folder need, instead of the configured sets.",
     ),
 ]
@@ -72,7 +118,7 @@ UntilOption = Annotated[
     datetime | None,
     typer.Option(
         metavar="HH:MM",
-        formats=["%H:%M"],
+        parser=time_of_day,
         help="Local time by which the last frame must be finished; default: sunrise, if [site] is configured.",
     ),
 ]
@@ -122,7 +168,7 @@ LibraryOption = Annotated[
     typer.Option(
         "--library",
         metavar="FOLDER",
-        parser=home_path,
+        parser=folder_path,
         help="Folder of the library; default: library/ in the configured storage folder.",
     ),
 ]

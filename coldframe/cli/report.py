@@ -1,18 +1,14 @@
 """`coldframe report`: write the morning report of a night."""
 
-import logging
 import sys
-from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
 
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.monitoring.report.runs import JOURNAL, NoNightError
 from coldframe.capture.storage.night_folder import newest_night
 from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.missing_night import missing_night
 from coldframe.config.loading import ConfigError, find_config, load_settings
-
-log = logging.getLogger(__name__)
 
 
 def report_night(night: Path | None, config: Path | None) -> ExitCode:
@@ -31,7 +27,7 @@ def report_night(night: Path | None, config: Path | None) -> ExitCode:
     ExitCode
         1 if some masters cannot be shown, 2 if there is no such night.
     """
-    from coldframe.capture.monitoring.report.making import make_report  # noqa: PLC0415 - see report_after
+    from coldframe.capture.monitoring.report.making import make_report  # noqa: PLC0415 - slow to import
 
     try:
         folder = _folder(night, config)
@@ -49,30 +45,6 @@ def report_night(night: Path | None, config: Path | None) -> ExitCode:
     return ExitCode.INCOMPLETE if made.faults else ExitCode.DONE
 
 
-def report_after(folder: Path, output: TextIO) -> None:
-    """Write the report of a night that has just ended, and print its path; never raise.
-
-    A failure is printed on standard error; it does not change the outcome of the night.
-    """
-    try:
-        # Imported only at the end of a night, because an error in the page or the charts must not prevent the night.
-        from coldframe.capture.monitoring.report.making import make_report  # noqa: PLC0415
-
-        page = make_report(folder, is_over=True).page
-        log.info("report: %s", page)
-        print(f"report: {page}", file=output, flush=True)
-    except (NoNightError, NotDurableError, OSError) as error:  # not logged: the disk may be full
-        _print_failure(folder, error)
-    except Exception as error:  # the boundary: the night is over, and its exit code must not change
-        log.exception("the report failed")
-        _print_failure(folder, error)
-
-
-def _print_failure(folder: Path, error: Exception) -> None:
-    with suppress(OSError):  # the terminal may be closed
-        print(f"{folder}: the report was not written: {error}", file=sys.stderr)
-
-
 def _folder(night: Path | None, config: Path | None) -> Path:
     """Return the folder of the chosen night.
 
@@ -88,14 +60,14 @@ def _folder(night: Path | None, config: Path | None) -> Path:
     if night is not None and (night.exists() or len(night.parts) > 1):
         if (night / JOURNAL).exists():
             return night
-        return _found(newest_night(night), night)
+        return _found(newest_night(night) if night.is_dir() else night, night)
     storage = load_settings(find_config() if config is None else config).storage.folder
     return _found(newest_night(storage) if night is None else storage / night, storage)
 
 
 def _found(night: Path | None, searched: Path) -> Path:
     if night is None or not (night / JOURNAL).exists():
-        raise NoNightError(f"{night or searched}: no night with a journal here")
+        raise NoNightError(missing_night(night or searched, searched if searched.is_dir() else None))
     return night
 
 

@@ -1,57 +1,33 @@
-"""`coldframe run`: connect the rig, plan the night, and run it with its observers."""
+"""`coldframe run`: run a night with its screen, and end it in the safe state when a signal arrives."""
 
 import asyncio
-import errno
 import sys
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack, nullcontext, suppress
-from dataclasses import dataclass
-from datetime import datetime
-from socket import gethostname
-from typing import Any
 
 from coldframe.calibration.files.durable import NotDurableError
-from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Notice
-from coldframe.capture.events.stream import EventStream
-from coldframe.capture.events.values import NightOutcome, Origin, Severity
+from coldframe.capture.events.values import NightOutcome
 from coldframe.capture.host.allocator import share_one_heap
-from coldframe.capture.host.rig_lock import RigInUseError, rig_locked
+from coldframe.capture.host.rig_lock import RigInUseError
 from coldframe.capture.host.systemd import ServiceWatch
 from coldframe.capture.monitoring.notifications.sending import NotifySetupError
-from coldframe.capture.monitoring.watching.server import WatchServer
-from coldframe.capture.night.assembly import AssembledNight, NightFiles, assembled_night, open_night_files
-from coldframe.capture.night.end_of_night import end_of_night
-from coldframe.capture.night.resuming import angle_before_night, later_nights, unfinished_night
-from coldframe.capture.planning.disk_space import free_bytes, require_room
-from coldframe.capture.planning.lights_for_rig import RigSnapshot
-from coldframe.capture.planning.night_plan import plan_night
-from coldframe.capture.planning.preflight import UnfitPlanError, require_fit
+from coldframe.capture.planning.preflight import UnfitPlanError
 from coldframe.capture.planning.read_lights import NoLightsError
 from coldframe.capture.planning.set_choice import ChoiceError
-from coldframe.capture.rig.safe_state import SafeState
-from coldframe.capture.session.hooks import HookFailedError, Hooks
-from coldframe.capture.session.steering import Steering
-from coldframe.capture.storage.night_folder import NightFolder
-from coldframe.capture.storage.stray_frames import StrayFrames
-from coldframe.capture.threads import LONG_WORK_S, DaemonThreads, DiskHangsError, in_thread, in_thread_within
-from coldframe.cli.covered import UNCOVERED, can_ask, is_covered, must_be_covered
-from coldframe.cli.end_signals import on_end_signals
+from coldframe.capture.session.hooks import HookFailedError
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.night_log import NightLog
-from coldframe.cli.plan import NOTHING_TO_SHOOT, NightPlan, NightRequest, plan_for
-from coldframe.cli.remote_subscribers import RemoteSubscribers
-from coldframe.cli.report import report_after
 from coldframe.cli.screen import Screen
-from coldframe.cli.simulated_server import simulated_server
 from coldframe.config.loading import ConfigError
-from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import RigFileError
 from coldframe.devices.errors import DeviceError
-from coldframe.devices.indi.rig import indi_rig
 from coldframe.devices.mqtt.client import BrokerSetupError
-from coldframe.devices.rig import Rig
-from coldframe.errors import ColdframeError, MissingPackageError
+from coldframe.errors import MissingPackageError
+from coldframe.operations.nights.request import NightRequest
+from coldframe.operations.nights.running import (
+    NightRun,
+    NotCoveredError,
+    RigNotSafeError,
+    run_requested,
+    until_signalled,
+)
 
 EXIT_CODES = {
     NightOutcome.COMPLETE: ExitCode.DONE,
@@ -59,10 +35,6 @@ EXIT_CODES = {
     NightOutcome.ABORTED: ExitCode.ABORTED,
     NightOutcome.INTERRUPTED: ExitCode.INTERRUPTED,
 }
-
-
-class NotCoveredError(ColdframeError):
-    """The user says that the telescope, which has no cover that can be closed, is not covered."""
 
 
 BAD_INPUT = (
@@ -79,23 +51,6 @@ BAD_INPUT = (
     ChoiceError,
     NotCoveredError,
     MissingPackageError,
-)
-QUIET_PATIENCE_S = 10.0
-"""Longest wait for a lost device before the run begins; during the run, the wait is longer."""
-
-LATER_NIGHT = (
-    "{} is unfinished and has a later date, because the clock was wrong then or is wrong now: it is not resumed. To "
-    "resume it, end this run and rename the folder to the date of this evening"
-)
-
-
-class NotSafeError(ColdframeError):
-    """The rig that a crashed run left behind could not be made safe, and no night began."""
-
-
-OPEN_SERVER = (
-    "the INDI server {} is on another machine: INDI has neither passwords nor encryption, so anyone who can reach it "
-    "can move your hardware. Reach it through ssh or WireGuard"
 )
 
 
@@ -114,16 +69,15 @@ def run_night(request: NightRequest, *, watch: bool, fresh: bool, wants_dashboar
         See `Screen`.
     """
     share_one_heap()
+    screen = Screen(wants_dashboard=wants_dashboard, wants_json=wants_json, may_ask=not watch and not wants_json)
     try:
-        screen = Screen(wants_dashboard=wants_dashboard, wants_json=wants_json)
         service = ServiceWatch()
-        return asyncio.run(
-            _until_signalled(_run(request, request.settings(), screen, service, watch=watch, fresh=fresh), service)
-        )
-    except NotSafeError as error:
+        night = run_requested(request, request.settings(), screen, service, watch=watch, fresh=fresh)
+        return exit_code_of(asyncio.run(until_signalled(night, service)))
+    except RigNotSafeError as error:
         if error.__context__ is not None:
-            _complain(str(error.__context__))
-        _complain(str(error))
+            screen.notice(str(error.__context__))
+        screen.notice(str(error))
         return ExitCode.NOT_SAFE
     except BAD_INPUT as error:
         print(error, file=sys.stderr)
@@ -135,278 +89,9 @@ def run_night(request: NightRequest, *, watch: bool, fresh: bool, wants_dashboar
         return ExitCode.INTERRUPTED
 
 
-async def _until_signalled(run: Coroutine[Any, Any, ExitCode], service: ServiceWatch) -> ExitCode:
-    """Run to the end. A signal ends the run in the safe state; a second signal skips the warm-up."""
-    # A disk that hangs must not keep the process from ending.
-    asyncio.get_running_loop().set_default_executor(DaemonThreads())
-    running = asyncio.create_task(run, name="run")
-    on_end_signals(running.cancel)
-    try:
-        async with service.notified():
-            return await running
-    except asyncio.CancelledError:
-        return ExitCode.INTERRUPTED
-
-
-async def _run(
-    request: NightRequest, settings: Settings, screen: Screen, service: ServiceWatch, *, watch: bool, fresh: bool
-) -> ExitCode:
-    """Wait for the end of the imaging session if requested, then shoot, with the hooks before and after."""
-    remote = RemoteSubscribers.prepare(settings)
-    clock = NightClock()
-    asked = clock.now()
-    waited: tuple[str, ...] = ()
-    if watch and request.lights is not None:
-        waiting = EventStream()
-        waiting.subscribe(screen.lines())
-        reason = await end_of_night(request.lights, settings.lights, settings.site, waiting, clock)
-        waited = (f"lights finished: {reason}",)
-    hooks = Hooks(settings.hooks, clock)
-    # A simulated rig needs no lock, because no other run uses it.
-    with nullcontext(()) if request.simulate is not None else rig_locked(settings.server) as abandoned:
-        try:
-            await hooks.before()
-            asks = can_ask() and not watch and request.simulate is None and not screen.wants_json
-            run = _Run(request, screen, service, remote, hooks, clock, asked, waited, abandoned, asks)
-            code = await run.shoot(settings, fresh=fresh)
-        finally:
-            await _run_after(hooks)
-            for failure in hooks.failures:
-                _complain(failure)
-    return ExitCode.INCOMPLETE if hooks.failures and code is ExitCode.DONE else code
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """One run: the request and its time, the observers, and notes about the wait and an earlier run that crashed.
-
-    `asks` is True if the user may be asked questions on the terminal.
-    """
-
-    request: NightRequest
-    screen: Screen
-    service: ServiceWatch
-    remote: RemoteSubscribers
-    hooks: Hooks
-    clock: NightClock
-    asked: datetime
-    waited: tuple[str, ...]
-    abandoned: tuple[str, ...]
-    asks: bool
-
-    async def shoot(self, settings: Settings, *, fresh: bool) -> ExitCode:
-        """Connect the rig, plan the night and run it."""
-        code: ExitCode | None = None
-        try:
-            async with AsyncExitStack() as resources:
-                code = await self._shoot(resources, settings, fresh=fresh)
-        except Exception as error:
-            if code is None:
-                raise
-            # The night has ended, and its exit code must say whether the rig is safe.
-            _complain(f"after the night: {error!r}")
-        return code
-
-    async def _shoot(self, resources: AsyncExitStack, settings: Settings, *, fresh: bool) -> ExitCode:
-        if self.request.simulate is not None:
-            server = await resources.enter_async_context(simulated_server(self.request.simulate))
-            settings = settings.model_copy(update={"server": server})
-        strays = StrayFrames(self.clock)
-        rig = await resources.enter_async_context(indi_rig(settings, self.clock.now, strays.take))
-        if self.abandoned:
-            await self._safe_state(settings, rig).reach_but_cooler()  # even if this run then cannot begin
-        assembled: AssembledNight | None = None
-        try:
-            assembled = await self._prepared(resources, settings, rig, strays, fresh=fresh)
-        finally:
-            if self.abandoned and assembled is None:
-                await self._made_safe(settings, rig)
-        return ExitCode.DONE if assembled is None else await _run_to_its_end(assembled)
-
-    def _safe_state(self, settings: Settings, rig: Rig) -> SafeState:
-        """Return the safe state of a rig that a crashed run left behind. Only the screen shows its messages."""
-        events = EventStream()
-        events.subscribe(self.screen.lines())
-        return SafeState(settings, rig, events, self.clock, patience_s=QUIET_PATIENCE_S)
-
-    async def _made_safe(self, settings: Settings, rig: Rig) -> None:
-        """Make safe a rig that a crashed run left behind, cooler included, because this run does not begin.
-
-        Raises
-        ------
-        NotSafeError
-            If a step failed.
-        """
-        if failures := await self._safe_state(settings, rig).reach():
-            raise NotSafeError("the night did not begin, and the rig is not safe: " + " ".join(failures))
-
-    async def _prepared(
-        self, resources: AsyncExitStack, settings: Settings, rig: Rig, strays: StrayFrames, *, fresh: bool
-    ) -> AssembledNight | None:
-        """Connect the rig, and assemble the night; return None if there is nothing to shoot."""
-        await rig.connect()
-        unfinished = None if fresh or self.request.redo else await self._unfinished(settings, rig)
-        snapshot = await rig_before_night(rig, unfinished)
-        plan = await in_thread_within(LONG_WORK_S, plan_for, settings, self.request, snapshot)
-        _print_plan(plan, self.request, settings)
-        if not plan.settings.sets:
-            return None
-        if self.asks and must_be_covered(plan.settings, rig) and not await is_covered():
-            raise NotCoveredError("cover the telescope, then start the night again")
-        files = await self._files(plan.settings, rig, unfinished)
-        return await self._assemble(resources, plan, rig, files, strays)
-
-    async def _unfinished(self, settings: Settings, rig: Rig) -> NightFolder | None:
-        """Return the folder of the night that this run resumes."""
-        storage, now, origin = settings.storage.folder, self.clock.now(), self._origin(settings, rig)
-        return await in_thread_within(LONG_WORK_S, unfinished_night, storage, now, rig.camera.name, origin)
-
-    async def _files(self, settings: Settings, rig: Rig, unfinished: NightFolder | None) -> NightFiles:
-        """Check that the plan suits the rig and the disk, and only then open the night's folder."""
-        steps, storage, started = plan_night(settings), settings.storage.folder, self.clock.now()
-        rotator_deg = rig.rotator.limits_deg if rig.rotator else None
-        require_fit(steps, rig.camera.features, rig.wheel.filters if rig.wheel else None, rotator_deg)
-        origin = self._origin(settings, rig)
-        there_bytes = await in_thread(free_bytes, storage)
-        if unfinished is not None:
-            there_bytes += await in_thread_within(LONG_WORK_S, unfinished.raw_bytes)
-        require_room(steps, rig.camera.features, storage, there_bytes)
-        return await in_thread_within(LONG_WORK_S, open_night_files, storage, unfinished, settings, started, origin)
-
-    def _origin(self, settings: Settings, rig: Rig) -> Origin:
-        """Return the rig and the choice of its sets, by which later runs recognise the night."""
-        server = f"{gethostname() if settings.server.is_local else settings.server.host.lower()}:{settings.server.port}"
-        # The server of a simulated rig has a different port in each run.
-        server = server if self.request.simulate is None else f"simulated {self.request.simulate}"
-        return Origin(server, rig.camera.features.serial, is_partial=bool(self.request.choices))
-
-    async def _assemble(
-        self, resources: AsyncExitStack, plan: NightPlan, rig: Rig, files: NightFiles, strays: StrayFrames
-    ) -> AssembledNight:
-        """Assemble the night and open its observers; `resources` closes them in the opposite order."""
-        settings, folder, clock = plan.settings, files.folder, self.clock
-        events = EventStream()
-        events.subscribe(self.service.observe)
-        events.subscribe_beats(self.service.beat)
-        # The log is closed last, because the resources below may still log while they close.
-        events.subscribe(resources.enter_context(NightLog(folder.path / "coldframe.log")))
-        # The report reads the whole journal, so it is made after journal and screen are closed.
-        resources.push_async_callback(self._report, folder)
-        deadline = self.request.deadline(settings, self.asked, clock.now())
-        words = None if plan.lights is None else plan.words
-        lights = None if plan.lights is None else plan.lights.setups
-        night = assembled_night(settings, rig, files, events, clock, deadline=deadline, words=words, lights=lights)
-        assembled = await resources.enter_async_context(night)
-        unwatched = await _watched(resources, settings, events, assembled.steering)
-        await resources.enter_async_context(self.screen.shown(events, assembled.steering))
-        # Notices published below reach journal, watchers and screen.
-        if unwatched is not None:
-            events.publish(Notice(clock.now(), Severity.WARNING, unwatched))
-        await self.remote.start(resources, events, clock, assembled.steering)
-        # The hooks after the night run while all observers are open, because their results are events, too.
-        resources.push_async_callback(self._after, events)
-        # Stray frames are quarantined until the end of the night; this resource is closed first.
-        await resources.enter_async_context(strays.kept_in(folder, events))
-        self.hooks.publish_results(events)
-        if not settings.server.is_local:
-            events.publish(Notice(clock.now(), Severity.WARNING, OPEN_SERVER.format(settings.server.host)))
-        if must_be_covered(settings, rig):
-            events.publish(Notice(clock.now(), Severity.WARNING, UNCOVERED))
-        later = await in_thread(
-            later_nights, folder.path.parent, clock.now(), rig.camera.name, self._origin(settings, rig)
-        )
-        for night_folder in later:
-            events.publish(Notice(clock.now(), Severity.WARNING, LATER_NIGHT.format(night_folder.path)))
-        for note in (*self.waited, *self.abandoned, *rig.camera.features.notes, *plan.notes):
-            events.publish(Notice(clock.now(), Severity.INFO, note))
-        return assembled
-
-    async def _after(self, events: EventStream) -> None:
-        await _run_after(self.hooks)
-        self.hooks.publish_results(events)
-
-    async def _report(self, folder: NightFolder) -> None:
-        """Make the morning report."""
-        try:
-            await in_thread_within(LONG_WORK_S, report_after, folder.path, self.screen.report_output)
-        except DiskHangsError as error:
-            _complain(f"{folder.path}: the report was not written: {error}")
-        except asyncio.CancelledError:
-            pass  # a late Ctrl-C must not change the exit code of the night
-
-
-async def _run_to_its_end(assembled: AssembledNight) -> ExitCode:
-    """Run the night and return its exit code, which reports a rig that is not safe above all else."""
-    night, journal = assembled.night, assembled.journal
-    try:
-        code = EXIT_CODES[await night.run()]
-    except asyncio.CancelledError:
-        code = ExitCode.INTERRUPTED
-    if journal.failure is not None:
-        _complain(f"{journal.path}: the journal is not complete: {journal.failure}")
-    return code if night.is_safe else ExitCode.NOT_SAFE
-
-
-def _complain(text: str) -> None:
-    with suppress(OSError):  # the terminal may be closed
-        print(text, file=sys.stderr)
-
-
-async def _run_after(hooks: Hooks) -> None:
-    """Run the hooks after the night."""
-    with suppress(asyncio.CancelledError):  # the hooks have finished; the exit code reports how the night ended
-        await hooks.after()
-
-
-async def _watched(
-    resources: AsyncExitStack, settings: Settings, events: EventStream, steering: Steering
-) -> str | None:
-    """Open the socket for `coldframe watch`; return None, or the reason if the socket cannot be opened."""
-    server = WatchServer(settings.storage.folder, events, steering, allows_commands=settings.watch.allow_commands)
-    try:
-        await resources.enter_async_context(server)
-    except OSError as error:
-        another = f"another run stores its night in {settings.storage.folder}, and coldframe watch shows that run"
-        why = another if error.errno == errno.EADDRINUSE else error.strerror or error
-        return f"coldframe watch cannot attach to this run: {why}"
-    return None
-
-
-async def rig_before_night(rig: Rig, unfinished: NightFolder | None) -> RigSnapshot:
-    """Return the state of a connected rig, with the rotator angle before the first run of the night that is resumed."""
-    if rig.rotator is not None and unfinished is not None:
-        found_deg = await in_thread_within(LONG_WORK_S, angle_before_night, unfinished)
-        if found_deg is not None:
-            rig.rotator.found_at(found_deg)
-    return rig_now(rig)
-
-
-def rig_now(rig: Rig) -> RigSnapshot:
-    """Return the state of a connected rig, with the rotator angle before the night."""
-    thermals, limits_deg = rig.camera.thermals(), rig.rotator.limits_deg if rig.rotator else None
-    return RigSnapshot(
-        filters=rig.wheel.filters if rig.wheel else None,
-        in_beam=rig.wheel.current if rig.wheel else None,
-        readout_modes=rig.camera.features.readout_modes,
-        sensor_c=thermals.sensor_c,
-        cooler_on=thermals.cooler_on,
-        rotator_deg=_angle_before_night(rig),
-        rotator_limits_deg=None if limits_deg is None else (limits_deg.minimum, limits_deg.maximum),
-    )
-
-
-def _angle_before_night(rig: Rig) -> float | None:
-    if rig.rotator is None:
-        return None
-    return rig.rotator.angle_deg if rig.rotator.found_deg is None else rig.rotator.found_deg
-
-
-def _print_plan(plan: NightPlan, request: NightRequest, configured: Settings) -> None:
-    if plan.for_lights is None:
-        return
-    if not plan.settings.sets:
-        print(NOTHING_TO_SHOOT, file=sys.stderr)
-    elif configured.sets and (request.config is not None or not request.simulate):
-        print(
-            f"ignoring the configured [[sets]]: the lights in {request.lights} determine what is shot", file=sys.stderr
-        )
+def exit_code_of(run: NightRun) -> ExitCode:
+    """Return the exit code, which reports a rig that is not safe above all else."""
+    if not run.is_safe:
+        return ExitCode.NOT_SAFE
+    code = ExitCode.DONE if run.outcome is None else EXIT_CODES[run.outcome]
+    return ExitCode.INCOMPLETE if run.hook_failures and code is ExitCode.DONE else code

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TextIO
 
 from coldframe.capture.events.stream import EventStream, Subscriber
 from coldframe.capture.monitoring.dashboard.controls import Controls
@@ -15,6 +14,7 @@ from coldframe.capture.monitoring.dashboard.terminal import Dashboard
 from coldframe.capture.monitoring.progress.line_logs import JsonLog, LineLog
 from coldframe.capture.monitoring.watching.messages import obey
 from coldframe.capture.session.steering import Steering
+from coldframe.cli.covered import can_ask, is_covered
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +27,30 @@ class Screen:
         Draw the dashboard if stdout is a terminal; lines of text if it is not.
     wants_json
         Print JSON lines instead.
+    may_ask
+        False if no user waits for the start of the night.
     """
 
     wants_dashboard: bool
     wants_json: bool
+    may_ask: bool = False
 
     def lines(self) -> Subscriber:
         """Return a subscriber that prints a line for each event."""
         return JsonLog(sys.stdout) if self.wants_json else LineLog(sys.stdout)
 
-    @property
-    def report_output(self) -> TextIO:
-        """The stream for the path of the report; it never carries JSON lines."""
-        return sys.stderr if self.wants_json else sys.stdout
+    def line(self, text: str) -> None:
+        """Print a part of the result; standard output carries only JSON lines if these are wanted."""
+        print(text, file=sys.stderr if self.wants_json else sys.stdout, flush=True)
+
+    def notice(self, text: str) -> None:
+        """Print something that may need attention."""
+        with suppress(OSError):  # the terminal may be closed
+            print(text, file=sys.stderr)
+
+    async def is_covered(self) -> bool:
+        """Ask whether the telescope is covered, if a user may be at the terminal."""
+        return not (self.may_ask and can_ask()) or await is_covered()
 
     @asynccontextmanager
     async def shown(self, events: EventStream, steering: Steering) -> AsyncIterator[None]:

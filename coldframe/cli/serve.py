@@ -13,10 +13,10 @@ from pathlib import Path
 from coldframe.capture.monitoring.watching.local import LocalSource
 from coldframe.capture.monitoring.web.access import Access, is_loopback
 from coldframe.capture.monitoring.web.token_file import TokenFileError, read_token
-from coldframe.cli.end_signals import on_end_signals
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_settings
 from coldframe.errors import MissingPackageError
+from coldframe.operations.nights.end_signals import on_end_signals
 
 try:
     from coldframe.capture.monitoring.web.server import CannotListenError, Listening, WebNight, serve
@@ -35,7 +35,7 @@ _PORT = re.compile("[0-9]{1,5}")
 
 OPEN_TO_THE_NETWORK = (
     "warning: anyone who can reach {0} can see the night, without encryption. On networks that you do not control, "
-    "listen on 127.0.0.1 and use ssh or WireGuard; see docs/serve.md"
+    "listen on 127.0.0.1 and use ssh or WireGuard"
 )
 OPEN_COMMANDS = (
     "warning: with --commands, anyone who can read the traffic to {0} can read the token, and then pause and end nights"

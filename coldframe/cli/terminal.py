@@ -4,16 +4,12 @@ File names, header values and server messages come from outside. Escape sequence
 change colours, move the cursor, or answer for the user; both classes show them as text instead.
 """
 
-import logging
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any, TextIO, cast
 
-from coldframe.visible import visible
-
-_ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+from coldframe.visible import visible_lines
 
 
 class VisibleStream:
@@ -40,23 +36,6 @@ class VisibleStream:
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of the stream
         return getattr(self.stream, name)
-
-
-class VisibleFormatter(logging.Formatter):
-    """A formatter of log records; a record is one line, and only its traceback may have more."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name in logging
-        """Return the record's line."""
-        return visible(super().formatMessage(record))
-
-    def formatException(self, ei: _ExceptionInfo) -> str:  # noqa: N802 - the name in logging
-        """Return the traceback, in lines."""
-        return visible_lines(super().formatException(ei))
-
-
-def visible_lines(text: str) -> str:
-    """Return a text with each of its lines passed through `visible`."""
-    return "\n".join(map(visible, text.split("\n")))
 
 
 def plain_stream(stream: TextIO) -> TextIO:

@@ -8,6 +8,7 @@ from coldframe.calibration.combining.verify import recombined
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.capture.storage.night_folder import NightFolder, newest_night
 from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.missing_night import missing_night
 
 
 def verify_nights(folders: Sequence[Path]) -> ExitCode:
@@ -15,6 +16,9 @@ def verify_nights(folders: Sequence[Path]) -> ExitCode:
 
     Return 1 if a master differs from its frames, 2 if there are no masters.
     """
+    if absent := next((folder for folder in folders if not folder.is_dir()), None):
+        print(missing_night(absent), file=sys.stderr)
+        return ExitCode.BAD_INPUT
     try:
         nights = [NightFolder(newest_night(folder) or folder) for folder in folders]
         masters = [(night, master) for night in nights for master in night.masters()]

@@ -19,10 +19,10 @@ from coldframe.capture.monitoring.watching.local import LocalSource
 from coldframe.capture.monitoring.watching.messages import Answer, Command
 from coldframe.capture.monitoring.watching.source import NightSource, Update
 from coldframe.capture.monitoring.watching.watched_night import WatchedNight
-from coldframe.cli.end_signals import on_end_signals
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_for_messages, load_settings
 from coldframe.devices.mqtt.client import BrokerSetupError, read_access
+from coldframe.operations.nights.end_signals import on_end_signals
 
 
 def watch_remote(config: Path | None) -> ExitCode:
@@ -33,7 +33,7 @@ def watch_remote(config: Path | None) -> ExitCode:
     try:
         settings = load_for_messages(path)
         if settings.mqtt is None:
-            print(f"{path}: has no [mqtt] table with the broker; see docs/mqtt.md", file=sys.stderr)
+            print(f"{path}: has no [mqtt] table with the broker: coldframe explain mqtt", file=sys.stderr)
             return ExitCode.BAD_INPUT
         rig = settings.mqtt.rig or settings.camera.device
         source = RemoteSource(settings.mqtt, read_access(settings.mqtt), rig)

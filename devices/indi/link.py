@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -19,6 +20,7 @@ from coldframe.devices.errors import (
 )
 from coldframe.devices.indi.mirror import DISCONNECTED_ADVICE, Mirror, Property, State, Value, in_brackets
 from coldframe.devices.watchers import Watchers
+from coldframe.errors import MissingPackageError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -74,6 +76,8 @@ class IndiLink:
         return self._connected
 
     async def __aenter__(self) -> Self:
+        if find_spec("PyIndi") is None:
+            raise MissingPackageError("pyindi-client")
         self._supervisor = asyncio.create_task(self._supervise(), name="INDI link")
         return self
 

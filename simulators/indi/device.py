@@ -8,7 +8,6 @@ from xml.sax.saxutils import quoteattr
 
 import pybase64
 
-from coldframe import __version__
 from coldframe.simulators.fits import MemoryFile
 from coldframe.simulators.indi.properties import (
     Number,
@@ -22,6 +21,7 @@ from coldframe.simulators.indi.properties import (
     timestamp,
 )
 from coldframe.simulators.indi.requests import GetProperties, NewVector
+from coldframe.version import __version__
 
 MAIN_GROUP = "Main Control"
 INFO_GROUP = "General Info"

@@ -15,9 +15,9 @@ from typer.testing import CliRunner, Result
 from coldframe.calibration.masters.master_frame import MasterFrame, master_name, write_master
 from coldframe.cli import app
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.plan import NightRequest
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
+from coldframe.operations.nights.request import NightRequest
 from tests.calibration.diagnosis import faults, nights
 
 NIGHT = nights.draw(7, size=(256, 384), lights=5, program="nina", nebula_fill=0.0)

@@ -16,9 +16,9 @@ from coldframe.calibration.library.library import Library
 from coldframe.calibration.lights.files import CalibratedFile
 from coldframe.calibration.masters.reading import integrity_fault
 from coldframe.cli import app
-from coldframe.cli.calibrate import Tally
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.operations.calibrating import Tally
 from tests.outside.observatory import Observatory
 
 

@@ -15,9 +15,10 @@ from astropy.io import fits
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
-from coldframe.cli.combine import Choice, Request, chosen_method, combine_files
+from coldframe.cli.combine import combine_files
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.set_master import Treatment
+from coldframe.operations.combining import Choice, Request, chosen_method
+from coldframe.operations.set_master import Treatment
 from tests.patience import PATIENCE_S
 
 SHAPE = (40, 60)
@@ -194,6 +195,6 @@ def test_a_fault_without_a_frame_ends_the_command(
 ) -> None:
     names = shoot(tmp_path, 3)
     fault = Mock(side_effect=[FrameFileError("elsewhere.fits", "gone"), AssertionError("asked again")])
-    monkeypatch.setattr("coldframe.cli.set_master.combine_frames", fault)
+    monkeypatch.setattr("coldframe.operations.set_master.combine_frames", fault)
     assert combine(names, tmp_path / "master.fits") == ExitCode.BAD_INPUT
     assert capsys.readouterr().err == "elsewhere.fits: gone\n"

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from coldframe.cli import covered
-from coldframe.cli.covered import is_covered, must_be_covered
+from coldframe.cli.covered import is_covered
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings
 from coldframe.devices.rig import Rig
+from coldframe.operations.nights.covered import must_be_covered
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from coldframe.cli import end_signals
-from coldframe.cli.end_signals import END_SIGNALS, on_end_signals
+from coldframe.operations.nights import end_signals
+from coldframe.operations.nights.end_signals import END_SIGNALS, on_end_signals
 
 
 @pytest.fixture(autouse=True)

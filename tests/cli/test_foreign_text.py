@@ -20,8 +20,8 @@ from coldframe.calibration.library.library import Library
 from coldframe.calibration.masters.reading import file_digest
 from coldframe.cli import main
 from coldframe.cli.console import VisibleConsole
-from coldframe.cli.night_log import NightLog
 from coldframe.cli.terminal import VisibleStream, visible_output
+from coldframe.operations.nights.night_log import NightLog
 from coldframe.visible import visible
 
 ROOT = Path(__file__).parent.parent.parent

@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 from coldframe.capture.host.rig_lock import listening_locked, lock_path, rig_holder, rig_in_use, rig_locked
 from coldframe.capture.monitoring.telemetry.listener import BEGUN, CLEANING_UP
 from coldframe.cli import app
-from coldframe.cli.simulated_server import simulated_server
 from coldframe.config.examples import example_night
 from coldframe.config.tables.rig import ServerSettings
+from coldframe.operations.nights.simulated_server import simulated_server
 from tests.capture.monitoring.telemetry.clients import RIG, TOPICS, Recorder, command, eventually, retained, send
 from tests.mosquitto import Mosquitto, needs_mosquitto
 from tests.patience import PATIENCE_S
@@ -201,7 +201,7 @@ def test_without_leave_to_take_commands_it_ends_with_one_line(tmp_path: Path, mq
     path.write_text(f'[camera]\ndevice = "C"\nsetpoint_c = -10\n{mqtt}')
     ended = CliRunner().invoke(app, ["listen", "-c", str(path)])
     assert ended.exit_code == 2
-    assert ended.stderr == f"{path}: commands over MQTT need commands = true in [mqtt]; see docs/mqtt.md\n"
+    assert ended.stderr == f"{path}: commands over MQTT need commands = true in [mqtt]: coldframe explain mqtt\n"
 
 
 def test_one_listener_for_each_rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,11 +11,12 @@ from coldframe.calibration.files.cards import Card
 from coldframe.calibration.files.frame_file import FrameEncoder
 from coldframe.calibration.library.adopting import Stated
 from coldframe.calibration.masters.master_frame import MasterFrame, write_master
-from coldframe.cli.combine import Request, combine_files
+from coldframe.cli.combine import combine_files
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.inspection import inspect_file
 from coldframe.cli.library import add_masters
 from coldframe.config.frames import FrameKind
+from coldframe.operations.combining import Request
 from tests.calibration.diagnosis import faults, headers
 from tests.calibration.diagnosis.nights import Simulated, draw, simulate
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.cli.simulated_server import simulated_server
 from coldframe.config.simulated_rig import load_rig
 from coldframe.config.tables.rig import ServerSettings
+from coldframe.operations.nights.simulated_server import simulated_server
 from coldframe.simulators.mqtt_light import SimulatedMqttLight
 from coldframe.simulators.panel import Panel
 from tests.mosquitto import Mosquitto, needs_mosquitto

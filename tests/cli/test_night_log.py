@@ -10,8 +10,8 @@ import pytest
 from coldframe.capture.events.kinds import Notice, PanelChanged
 from coldframe.capture.events.values import Severity
 from coldframe.capture.monitoring.progress.line_logs import LineLog
-from coldframe.cli.night_log import MOST_LINES, NightLog
 from coldframe.devices.flat_panel import CoverState
+from coldframe.operations.nights.night_log import MOST_LINES, NightLog
 
 AT = datetime(2026, 11, 22, 4, 12, 33, tzinfo=UTC)
 log = logging.getLogger("coldframe.devices.test")
@@ -52,6 +52,14 @@ def test_log_records_are_appended_with_their_tracebacks(tmp_path: Path) -> None:
     assert lines[2].endswith("ERROR coldframe.devices.test: it failed")
     assert lines[-1].startswith("ValueError: invalid literal")
     assert any(line.startswith('  File "') for line in lines), "the traceback keeps its indentation"
+
+
+def test_the_log_level_is_restored_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.getLogger("coldframe")
+    monkeypatch.setattr(root, "level", logging.ERROR)
+    with NightLog(tmp_path / "coldframe.log"):
+        assert root.level == logging.DEBUG
+    assert root.level == logging.ERROR
 
 
 def test_foreign_text_is_printable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,9 @@ from coldframe.calibration.library.library import Library
 from coldframe.capture.host import rig_lock
 from coldframe.cli import app
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.plan import NightRequest
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
+from coldframe.operations.nights.request import NightRequest
 from tests.capture.planning.headers import EVENING, night_of_lights, nina, save
 from tests.outside.observatory import Observatory
 from tests.patience import PATIENCE_S
@@ -233,7 +233,7 @@ def test_lights_take_precedence_over_sets_with_a_message(config: Path, lights: P
     [
         (["--lights", "/nowhere"], "/nowhere: no such folder"),
         (["--lights", "."], "no lights; found no such files"),
-        (["--until", "half past six"], "'half past six' does not match"),
+        (["--until", "half past six"], "half past six is not a time of day"),
     ],
 )
 def test_bad_input_gives_one_line(

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.cli.remote_subscribers import open_secrets
 from coldframe.config.settings import Settings
 from coldframe.config.tables.mqtt import MqttSettings
 from coldframe.config.tables.notify import NotifySettings
+from coldframe.operations.nights.remote_subscribers import open_secrets
 from tests.capture.scene import small_night
 
 

@@ -1,6 +1,5 @@
 """`coldframe report`, and the report at the end of a run."""
 
-import io
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,8 +9,12 @@ import pytest
 
 from coldframe.capture.monitoring.report import making
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.report import report_after, report_night
+from coldframe.cli.report import report_night
+from coldframe.cli.screen import Screen
+from coldframe.operations.nights.morning_report import report_after
 from tests.capture.monitoring.report.stories import whole_night
+
+SCREEN = Screen(wants_dashboard=False, wants_json=False)
 
 CONFIG = """
 [storage]
@@ -79,10 +82,11 @@ def test_missing_configuration_is_reported_with_advice(tmp_path: Path, capsys: p
     assert "coldframe report FOLDER" in capsys.readouterr().err
 
 
-def test_path_is_printed_after_a_night(storage: Path) -> None:
-    output = io.StringIO()
-    report_after(storage / "2026-11-21", output)
-    assert output.getvalue() == f"report: {storage / '2026-11-21' / 'report.html'}\n"
+@pytest.mark.parametrize("wants_json", [False, True])
+def test_path_is_printed_after_a_night(storage: Path, capsys: pytest.CaptureFixture[str], *, wants_json: bool) -> None:
+    report_after(storage / "2026-11-21", Screen(wants_dashboard=False, wants_json=wants_json))
+    line = f"report: {storage / '2026-11-21' / 'report.html'}\n"
+    assert capsys.readouterr() == (("", line) if wants_json else (line, ""))
 
 
 def test_failure_after_a_night_is_one_line(
@@ -93,7 +97,7 @@ def test_failure_after_a_night_is_one_line(
         raise ZeroDivisionError("an unforeseen fault")
 
     monkeypatch.setattr(making, "make_report", fail)
-    report_after(storage / "2026-11-21", io.StringIO())
+    report_after(storage / "2026-11-21", SCREEN)
     assert capsys.readouterr().err == f"{storage / '2026-11-21'}: the report was not written: an unforeseen fault\n"
 
 
@@ -105,13 +109,13 @@ def test_night_that_is_over_is_not_reported_as_running(tmp_path: Path) -> None:
     folder = story.write(tmp_path)
     assert report_night(folder, None) is ExitCode.INCOMPLETE
     assert "still running" in (folder / "report.html").read_text("utf-8")
-    report_after(folder, io.StringIO())
+    report_after(folder, SCREEN)
     assert "broke off" in (folder / "report.html").read_text("utf-8")
 
 
 def test_report_that_cannot_be_written_is_reported(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = storage / "2026-11-21"
     (folder / "report.json").mkdir()  # stands for anything that prevents replacing the file
-    report_after(folder, io.StringIO())
+    report_after(folder, SCREEN)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{folder}: the report was not written: ")

@@ -9,8 +9,8 @@ from coldframe.capture.events.kinds import NightStarted
 from coldframe.capture.events.rotator import RotatorTurned
 from coldframe.capture.storage.journal import encode_event
 from coldframe.capture.storage.night_folder import NightFolder
-from coldframe.cli.run import rig_before_night
 from coldframe.config.simulated_rig import RotatorModel
+from coldframe.operations.nights.running import rig_before_night
 from coldframe.simulators.devices import simulated_rig
 from tests.nights.nights import START
 from tests.nights.test_troubled_nights import SMALL

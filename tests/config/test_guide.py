@@ -6,50 +6,14 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from coldframe.config.allowed import allowed
-from coldframe.config.section import Section
-from coldframe.config.tables.cooling import CoolingSettings
-from coldframe.config.tables.flats import FilterFlatSettings, FlatSettings
-from coldframe.config.tables.mqtt import MqttSettings
-from coldframe.config.tables.mqtt_panel import MqttPanelSettings
-from coldframe.config.tables.night import HookSettings, SiteSettings, StorageSettings, VerifySettings, WatchSettings
-from coldframe.config.tables.notify import NotifySettings
-from coldframe.config.tables.rig import (
-    AuxiliarySettings,
-    CameraSettings,
-    CoverSettings,
-    PanelSettings,
-    ServerSettings,
-    WheelSettings,
-)
-from coldframe.config.tables.sets import FrameSet, LightsSettings
+from coldframe.config.reference import Table, tables
 
-GUIDE = Path(__file__).parents[2] / "docs" / "configuration.md"
-SECTIONS = (
-    ServerSettings,
-    CameraSettings,
-    PanelSettings,
-    MqttPanelSettings,
-    CoverSettings,
-    WheelSettings,
-    CoolingSettings,
-    FlatSettings,
-    FilterFlatSettings,
-    StorageSettings,
-    SiteSettings,
-    LightsSettings,
-    AuxiliarySettings,
-    HookSettings,
-    WatchSettings,
-    VerifySettings,
-    MqttSettings,
-    NotifySettings,
-    FrameSet,
-)
+PAGES = sorted((Path(__file__).parents[2] / "docs").glob("configuration*.md"))
 
 
-def rows(section: type[Section]) -> list[str]:
+def rows(table: Table) -> list[str]:
     made = []
-    for name, field in section.model_fields.items():
+    for name, field in table.section.model_fields.items():
         shown = list(field.default) if isinstance(field.default, tuple) else field.default
         shown = str(shown).lower() if isinstance(shown, bool) else shown
         default = f"`{shown}`" if field.default not in (None, PydanticUndefined) else ""
@@ -58,7 +22,8 @@ def rows(section: type[Section]) -> list[str]:
     return made
 
 
-@pytest.mark.parametrize("section", SECTIONS)
-def test_the_guide_has_each_setting(section: type[Section]) -> None:
-    lines = GUIDE.read_text(encoding="utf-8").splitlines()
-    assert [row for row in rows(section) if row not in lines] == []
+@pytest.mark.parametrize("table", tables().values(), ids=lambda table: table.path)
+def test_the_guide_has_each_setting(table: Table) -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert f"`{table.header}`" in text
+    assert [row for row in rows(table) if row not in text.splitlines()] == []

@@ -9,8 +9,9 @@ from astropy.io import fits
 from coldframe.calibration.library.library import Library
 from coldframe.calibration.lights.files import Output
 from coldframe.calibration.lights.recipe import Subtract
-from coldframe.cli.calibrate import Request, calibrate_lights
+from coldframe.cli.calibrate import calibrate_lights
 from coldframe.cli.exit_codes import ExitCode
+from coldframe.operations.calibrating import Request
 from tests.outside.observatory import SKY_E_PER_S, SKY_S, Observatory
 
 BRIGHT, DARK = 1.0, 0.001

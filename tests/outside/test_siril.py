@@ -13,10 +13,11 @@ from astropy.io import fits
 from coldframe.calibration.library.library import Library
 from coldframe.calibration.lights.files import Output
 from coldframe.calibration.lights.recipe import Subtract
-from coldframe.cli.calibrate import Request, calibrate_lights
+from coldframe.cli.calibrate import calibrate_lights
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.export import Request as ExportRequest
 from coldframe.cli.export import export_files
+from coldframe.operations.calibrating import Request
 from tests.outside.observatory import Observatory
 from tests.patience import PATIENCE_S
 

@@ -17,9 +17,10 @@ from coldframe.calibration.files.keywords import raw_cards
 from coldframe.calibration.lights.files import Output
 from coldframe.calibration.lights.recipe import Subtract
 from coldframe.cli import app
-from coldframe.cli.calibrate import Request, calibrate_lights
+from coldframe.cli.calibrate import calibrate_lights
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind
+from coldframe.operations.calibrating import Request
 from tests.outside.observatory import FLAT_S, NIGHT, SETPOINT_C, SKY_S, Observatory
 from tests.outside.test_siril import run
 

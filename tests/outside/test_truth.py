@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from coldframe.calibration.library.library import Library
 from coldframe.calibration.lights.files import Output
 from coldframe.calibration.lights.recipe import Subtract
-from coldframe.cli.calibrate import Request, calibrate_lights
+from coldframe.cli.calibrate import calibrate_lights
 from coldframe.cli.exit_codes import ExitCode
+from coldframe.operations.calibrating import Request
 from tests.outside.observatory import SKY_S, Observatory
 
 BLOCK = 16

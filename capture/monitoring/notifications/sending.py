@@ -15,7 +15,7 @@ from coldframe.capture.events.values import Severity
 from coldframe.capture.monitoring.notifications.wording import Notification, NotificationWriter
 from coldframe.capture.threads import in_thread
 from coldframe.config.tables.notify import NotifySettings
-from coldframe.errors import ColdframeError
+from coldframe.errors import ColdframeError, MissingPackageError
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def apprise_sender(settings: NotifySettings) -> Send:
     """
     urls = addresses(settings)
     if importlib.util.find_spec("apprise") is None:
-        raise NotifySetupError("[notify] needs Apprise, which is not installed: pip install apprise")
+        raise NotifySetupError(str(MissingPackageError("apprise")))
     import apprise  # noqa: PLC0415  # slow to import, and an optional dependency
 
     logging.getLogger("apprise").setLevel(logging.CRITICAL)  # Apprise would log addresses, which contain passwords

@@ -6,9 +6,9 @@ The field names are the abbreviated names of Home Assistant's MQTT discovery wit
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from coldframe import __version__
 from coldframe.capture.monitoring.telemetry.documents import to_json
 from coldframe.capture.monitoring.telemetry.topics import Presence, Topics, topic_part
+from coldframe.version import __version__
 
 BIRTH = b"online"
 """The message that Home Assistant publishes on its status topic when it has started."""

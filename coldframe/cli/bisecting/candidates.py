@@ -14,9 +14,9 @@ from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.lights.arithmetic import MismatchError
 from coldframe.calibration.lights.recipe import treatments
 from coldframe.calibration.masters.reading import read_master_header
-from coldframe.cli.library import configured_camera_names, find_library, masters_of
 from coldframe.config.frames import FrameKind
 from coldframe.errors import ColdframeError
+from coldframe.operations.library import configured_camera_names, find_library, masters_of
 
 Header = Mapping[str, HeaderValue]
 Master = tuple[Path, FrameSetup, Header]

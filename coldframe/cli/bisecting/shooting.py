@@ -9,9 +9,9 @@ from coldframe.calibration.library.library import LIBRARY
 from coldframe.cli.bisecting.candidates import NoMastersError
 from coldframe.cli.bisecting.results import BisectionResult, sets_to_shoot, verdict
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.library import NoLibraryError
-from coldframe.cli.plan import NightRequest
 from coldframe.cli.run import run_night
+from coldframe.operations.library import NoLibraryError
+from coldframe.operations.nights.request import NightRequest
 
 EVERY_SET: tuple[str, ...] = ("darks", "flats")
 """The sets to shoot if no master fits; the run adds the dark flats or bias frames that the flats need."""

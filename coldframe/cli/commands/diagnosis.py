@@ -12,6 +12,7 @@ from coldframe.cli.options import (
     LibraryOption,
     Lights,
     SimulateOption,
+    UsedConfigOption,
     home_path,
     image_of_file,
 )
@@ -20,6 +21,7 @@ from coldframe.cli.options import (
 def diagnose(
     lights: Lights,
     library: LibraryOption = None,
+    _config: UsedConfigOption = None,
     dark: Annotated[
         Path | None,
         typer.Option(metavar="MASTER", parser=home_path, help="Master dark of the lights, instead of the library's."),
@@ -64,16 +66,17 @@ def diagnose(
     input is invalid.
     """
     from coldframe.calibration.diagnosis.files import Stage
-    from coldframe.cli.diagnose import Request, diagnose_lights
-    from coldframe.cli.diagnosing.choosing import GivenMasters
+    from coldframe.cli.diagnose import diagnose_lights
+    from coldframe.operations.choosing import GivenMasters
+    from coldframe.operations.diagnosing import Request
 
     given = GivenMasters(dark, bias, flat)
     if library is not None and given.by_kind:
         raise typer.BadParameter("contradicts --dark, --flat and --bias", param_hint="--library")
     stage = None if calibrated is None else Stage.OTHER if calibrated else Stage.RAW
     image = None if extension is None else image_of_file(extension)
-    request = Request(library, given, stage, e_per_adu, image, as_json, html)
-    raise typer.Exit(diagnose_lights(lights, request))
+    request = Request(library, given, stage, e_per_adu, image)
+    raise typer.Exit(diagnose_lights(lights, request, as_json=as_json, page=html))
 
 
 def bisect(
@@ -137,7 +140,7 @@ def bisect(
     image = None if extension is None else image_of_file(extension)
     rig = None
     if shoot:
-        from coldframe.cli.plan import NightRequest
+        from coldframe.operations.nights.request import NightRequest
 
         if as_json or library is not None or named.by_path:
             text = "files the new masters in the rig's library, and prints text: drop --json, --library and the masters"

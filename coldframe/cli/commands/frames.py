@@ -9,6 +9,8 @@ from coldframe.cli.options import (
     ExtensionOption,
     LibraryOption,
     Lights,
+    UsedConfigOption,
+    folder_path,
     home_name,
     home_path,
     image_of_file,
@@ -36,10 +38,13 @@ def inspect(
 def calibrate(
     lights: Lights,
     library: LibraryOption = None,
+    _config: UsedConfigOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", parser=home_path, help="Folder for the results; default: calibrated/ next to each light."
+            metavar="FOLDER",
+            parser=folder_path,
+            help="Folder for the results; default: calibrated/ next to each light.",
         ),
     ] = None,
     subtract: Annotated[
@@ -108,7 +113,8 @@ def calibrate(
     """
     from coldframe.calibration.lights.files import Output
     from coldframe.calibration.lights.recipe import Subtract
-    from coldframe.cli.calibrate import Request, calibrate_lights
+    from coldframe.cli.calibrate import calibrate_lights
+    from coldframe.operations.calibrating import Request
 
     if blank and not floating:
         raise typer.BadParameter("needs --float because integers have no NaN", param_hint="--blank")
@@ -254,10 +260,11 @@ def combine(
     from the same frames. With --center median or --method winsorized, values are rejected as in Siril.
     """
     from coldframe.calibration.combining.given_sections import GivenSections
-    from coldframe.cli.combine import Choice, Request, chosen_method, combine_files
+    from coldframe.cli.combine import combine_files
     from coldframe.cli.combine_all import combine_all
-    from coldframe.cli.set_master import Treatment
     from coldframe.config.frames import FrameKind
+    from coldframe.operations.combining import Choice, Request, chosen_method
+    from coldframe.operations.set_master import Treatment
 
     request = Request(
         treatment=Treatment(

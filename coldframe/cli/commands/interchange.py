@@ -5,14 +5,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from coldframe.cli.options import LibraryOption, home_path
+from coldframe.cli.options import LibraryOption, UsedConfigOption, folder_path, home_path
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON object for programs.")]
 
 
 def export(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", parser=home_path, help="Folder to write; existing files are kept.")
+        Path, typer.Argument(metavar="FOLDER", parser=folder_path, help="Folder to write; existing files are kept.")
     ],
     program: Annotated[
         Literal["siril", "wbpp", "dss", "app", "asiair"],
@@ -25,6 +25,7 @@ def export(
         ),
     ] = None,
     library: LibraryOption = None,
+    _config: UsedConfigOption = None,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; show what the program would make of the export.")
     ] = False,
@@ -56,7 +57,7 @@ def export(
 
 def lint(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", parser=home_path, help="Folder that you would give to the program.")
+        Path, typer.Argument(metavar="FOLDER", parser=folder_path, help="Folder that you would give to the program.")
     ],
     program: Annotated[Literal["siril", "wbpp", "dss", "app"], typer.Option("--for", help="Program to judge for.")],
     version: Annotated[

@@ -54,7 +54,8 @@ def run(
     skips the warm-up and leaves the cooler on. If a run does not finish, the next run of the same night resumes it:
     coldframe checks and counts the frames on disk, and shoots the missing ones.
     """
-    from coldframe.cli.plan import NightRequest, show_plan
+    from coldframe.cli.plan import show_plan
+    from coldframe.operations.nights.request import NightRequest
 
     if watch and lights is None:
         raise typer.BadParameter("needs --lights FOLDER, the folder to watch", param_hint="--watch")
@@ -83,7 +84,8 @@ def plan(
     them. If time is short, sets get fewer frames, and the plan lists the sets that do not fit. The command uses no
     device and writes no file.
     """
-    from coldframe.cli.plan import NightRequest, show_plan
+    from coldframe.cli.plan import show_plan
+    from coldframe.operations.nights.request import NightRequest
 
     request = NightRequest(config, simulate, folder, lights, until, tuple(only or ()), tuple(skip or ()), redo)
     raise typer.Exit(show_plan(request, wants_json=json))

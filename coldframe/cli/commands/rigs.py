@@ -10,6 +10,8 @@ from coldframe.cli.options import (
     HostOption,
     JsonOption,
     PortOption,
+    UsedConfigOption,
+    folder_path,
     home_path,
 )
 
@@ -37,7 +39,7 @@ def simulate(
     lights: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", parser=home_path, help="Write a few lights of this rig into a folder, and exit."
+            metavar="FOLDER", parser=folder_path, help="Write a few lights of this rig into a folder, and exit."
         ),
     ] = None,
     until_stdin_closes: Annotated[
@@ -78,14 +80,30 @@ def init(
             metavar="NAME", help="Camera to use if the server has several; default: a cooled one, then the largest."
         ),
     ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Write every setting with its meaning, allowed values and default.")
+    ] = False,
 ) -> None:
-    """Write a commented configuration for the devices of an INDI server.
+    """Write a configuration for the devices of an INDI server.
 
-    The file explains every setting, and its sets follow good practice. An existing file is not overwritten.
+    The file is short: it contains the devices, the settings that you must check, and sets that follow good practice.
+    "coldframe explain" describes all other settings. An existing file is not overwritten.
     """
     from coldframe.cli.init import write_config
 
-    raise typer.Exit(write_config(config, host, port, camera))
+    raise typer.Exit(write_config(config, host, port, camera, full=full))
+
+
+def explain(
+    setting: Annotated[
+        str | None,
+        typer.Argument(metavar="SETTING", help="A setting such as flats.target, or a table such as flats."),
+    ] = None,
+) -> None:
+    """Explain a setting of the configuration, the settings of a table, or list all tables."""
+    from coldframe.cli.explain import explain_setting
+
+    raise typer.Exit(explain_setting(setting))
 
 
 def safe(
@@ -135,7 +153,7 @@ def camera(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            parser=home_path,
+            parser=folder_path,
             help="Folder that contains the nights; default: the one in [storage].",
         ),
     ] = None,
@@ -155,6 +173,7 @@ def camera(
     dark: KindPattern = None,
     flat: KindPattern = None,
     json: JsonOption = False,
+    _config: UsedConfigOption = None,
 ) -> None:
     """Show the measured gain, read noise, full well, linearity and dark current of each camera and setting.
 

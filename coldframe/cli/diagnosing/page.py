@@ -17,7 +17,7 @@ from coldframe.capture.monitoring.report.page import CONTROLS, data_uri, style, 
 from coldframe.capture.monitoring.report.svg import Axis, Chart, padded
 from coldframe.cli.diagnosing.marks import marks_of, overlay
 from coldframe.cli.diagnosing.pictures import SetPictures, fixed_picture
-from coldframe.cli.diagnosing.results import SetResult, findings, seen_down_to, size_text, untested, verdict
+from coldframe.operations.results import SetResult, findings, seen_down_to, size_text, untested, verdict
 from coldframe.visible import visible
 
 _FOLDER = Path(__file__).parent

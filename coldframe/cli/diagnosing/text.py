@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from coldframe.calibration.diagnosis.files import Stage
 from coldframe.calibration.diagnosis.findings import Finding
-from coldframe.cli.diagnosing.results import SetResult, findings, seen_down_to, size_text, untested, verdict
+from coldframe.operations.results import SetResult, findings, seen_down_to, size_text, untested, verdict
 from coldframe.visible import visible
 
 WIDTH = 80

@@ -26,8 +26,9 @@ from coldframe.calibration.files.image_file import ImageFile, open_image
 from coldframe.calibration.masters.flat_recipe import FlatRecipe
 from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
-from coldframe.cli.combine import Request, combine_files
+from coldframe.cli.combine import combine_files
 from coldframe.cli.exit_codes import ExitCode
+from coldframe.operations.combining import Request
 
 pytest.importorskip("distributed", reason="Dask's distributed is not installed: pip install distributed")
 

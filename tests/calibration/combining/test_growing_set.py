@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from coldframe.calibration.combining.state_file import MAGIC, StateFileError, read_state, write_state
 from coldframe.calibration.files.durable import NotDurableError
-from coldframe.cli.combine import Choice, Request, chosen_method, combine_files
+from coldframe.cli.combine import combine_files
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.set_master import Treatment
+from coldframe.operations.combining import Choice, Request, chosen_method
+from coldframe.operations.set_master import Treatment
 
 SHAPE = (24, 40)
 OUTLIERS = {**dict.fromkeys(range(4), 50000), 4: 5000, 5: 5000, 6: 600, 7: 600, 8: 120, 9: 120}

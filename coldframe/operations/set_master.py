@@ -1,7 +1,5 @@
-"""Check the pixels of a set, combine it into a master, and print messages about both."""
+"""Check the pixels of a set, combine it into a master, and report messages about both."""
 
-import sys
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -24,12 +22,12 @@ from coldframe.calibration.masters.reading import MasterPlanes, read_adu_master
 from coldframe.calibration.measuring.statistics import central_region
 from coldframe.calibration.stacking.methods import Method
 from coldframe.config.frames import FrameKind
-from coldframe.errors import ColdframeError
+from coldframe.errors import ColdframeError, MissingPackageError
+from coldframe.operations.reports import Reports
 
 FEWEST_FRAMES = 2
 
 _MOST_FAULTS = 5
-_MOST_NAMED = 3
 _A_SINGLE_FRAME = "it is a single frame, not a master"
 
 
@@ -90,9 +88,13 @@ class Subtracted(NamedTuple):
 
 
 def judged(
-    frames: Sequence[RawFrame], raws: Sequence[RawFrame], treatment: Treatment, subtracted: Subtracted | None
+    frames: Sequence[RawFrame],
+    raws: Sequence[RawFrame],
+    treatment: Treatment,
+    subtracted: Subtracted | None,
+    reports: Reports,
 ) -> list[RawFrame]:
-    """Look at the pixels of frames, print what is doubtful, and return the frames to combine.
+    """Look at the pixels of frames, report doubtful frames, and return the frames to combine.
 
     Parameters
     ----------
@@ -104,6 +106,8 @@ def judged(
         How to treat them.
     subtracted
         The master to subtract from them; None if there is none.
+    reports
+        Receives the messages.
 
     Raises
     ------
@@ -120,17 +124,21 @@ def judged(
             for frame in one.frames
         ]
         verdict = look_at_set(seen, bias_adu)
-        print_left_out(verdict.faults)
-        _show(verdict, treatment)
+        reports.left_out(verdict.faults)
+        _show(verdict, treatment, reports)
         away |= {Path(error.path) for error in verdict.faults}
         away |= verdict.doubts.keys() if treatment.reject_doubtful else set()
     return [frame for frame in frames if frame.image.path not in away]
 
 
 def combined(
-    frames: Sequence[RawFrame], treatment: Treatment, subtracted: Subtracted | None, stacking: Stacking
+    frames: Sequence[RawFrame],
+    treatment: Treatment,
+    subtracted: Subtracted | None,
+    stacking: Stacking,
+    reports: Reports,
 ) -> tuple[MasterFrame, int]:
-    """Combine frames, those of the largest set first; print and count the frames that turn out to be unusable.
+    """Combine frames, those of the largest set first; report and count the frames that turn out to be unusable.
 
     Raises
     ------
@@ -155,12 +163,12 @@ def combined(
             faults.append(error)
             left = others
             if len(left) < FEWEST_FRAMES:
-                print_left_out(faults)
+                reports.left_out(faults)
                 raise RefusedError("nothing is left to combine") from error
         else:
-            print_left_out(faults)
+            reports.left_out(faults)
             if len(left) > 1 and (text := weakness(len(left), method, is_chosen=treatment.method is not None)):
-                print(text, file=sys.stderr)
+                reports.notice(text)
             return master, len(faults)
 
 
@@ -171,19 +179,20 @@ def stacking_on(scheduler: str | None, folder: Path) -> AbstractContextManager[S
     try:
         from coldframe.calibration.combining.dask import stacking_cluster  # noqa: PLC0415 - an optional dependency, slow to import
     except ModuleNotFoundError as error:
-        raise StackingError(f"--dask: {error}: pip install distributed, in the same version as the cluster") from error
+        missing = MissingPackageError("distributed")
+        raise StackingError(f"{missing} (in the same version as on the cluster)") from error
     return stacking_cluster(scheduler, folder)
 
 
-def require_fit(frames: Sequence[RawFrame], subtracted: Subtracted, *, force: bool) -> None:
-    """Raise an error if a master must not be subtracted from frames without overscan, or print it if forced."""
+def require_fit(frames: Sequence[RawFrame], subtracted: Subtracted, reports: Reports, *, force: bool) -> None:
+    """Raise an error if a master must not be subtracted from frames without overscan, or report it if forced."""
     faults = subtracted.faults(frames)
     if not faults:
         return
     message = f"{subtracted.path} does not match the frames: {', '.join(faults[:_MOST_FAULTS])}"
     if not force:
         raise RefusedError(f"{message}; {_other_master(frames[0].setup)}, or --force to subtract it anyway")
-    print(message, file=sys.stderr)
+    reports.notice(message)
 
 
 def _other_master(setup: FrameSetup) -> str:
@@ -200,39 +209,22 @@ def description_of(master: MasterFrame) -> str:
     return f"{stack.frames} frames, {master.method}, {stack.rejected_fraction:.2%} of the values rejected"
 
 
-def print_set(one: FrameSet) -> None:
-    """Print the properties that the frames of a set share, and the values that their headers lack."""
-    print(one)
+def report_set(one: FrameSet, reports: Reports) -> None:
+    """Report the properties that the frames of a set share, and the values that their headers lack."""
+    reports.line(str(one))
     for name in one.missing:
-        print(
-            f"notice: no {name} in these headers; frames with a different {name} would not be distinguished",
-            file=sys.stderr,
-        )
+        reports.notice(f"notice: no {name} in these headers; frames with a different {name} would not be distinguished")
 
 
-def print_left_out(errors: Sequence[FrameFileError]) -> None:
-    """Print why files are left out; a reason that many files share is printed once."""
-    by_reason: defaultdict[str, list[Path]] = defaultdict(list)
-    for error in errors:
-        by_reason[error.what].append(Path(error.path))
-    for reason, paths in by_reason.items():
-        if len(paths) <= _MOST_NAMED:
-            for path in paths:
-                print(f"left out: {path}: {reason}", file=sys.stderr)
-        else:
-            named = ", ".join(map(str, paths[:_MOST_NAMED]))
-            print(f"left out: {named} and {len(paths) - _MOST_NAMED} more: {reason}", file=sys.stderr)
-
-
-def _show(verdict: SetVerdict, treatment: Treatment) -> None:
-    """Print the findings of the looks; raise an error for saturated flats."""
+def _show(verdict: SetVerdict, treatment: Treatment, reports: Reports) -> None:
+    """Report the findings of the looks; raise an error for saturated flats."""
     word = "left out" if treatment.reject_doubtful else "doubtful"
     for notice in verdict.notices:
-        print(f"notice: {notice}", file=sys.stderr)
+        reports.notice(f"notice: {notice}")
     for path, reason in verdict.doubts.items():
-        print(f"{word}: {path}: {reason}", file=sys.stderr)
+        reports.notice(f"{word}: {path}: {reason}")
     if verdict.doubts and not treatment.reject_doubtful:
-        print(f"--reject-doubtful leaves out doubtful frames ({len(verdict.doubts)})", file=sys.stderr)
+        reports.notice(f"--reject-doubtful leaves out doubtful frames ({len(verdict.doubts)})")
     if verdict.all_saturated and not treatment.force:
         raise RefusedError(
             "all of these flats are saturated, so they do not show the sensor's response: shoot them with a shorter "

@@ -8,7 +8,7 @@ from coldframe.calibration.diagnosis.uncooled.dark_choice import DarkChoice, Dar
 from coldframe.calibration.frames.matching import darks_at_any_temperature
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.lights.recipe import LightRecipe, NoMasterError
-from coldframe.cli.light_groups import FAULTS, Light, LightGroup
+from coldframe.operations.light_groups import FAULTS, Light, LightGroup
 
 Refuse = Callable[[Sequence[Path], Exception], None]
 """Reports lights that cannot be calibrated, and the reason."""

@@ -1,5 +1,6 @@
 import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 from coldframe.config.loading import load_settings
 from coldframe.config.section import Section
 from coldframe.config.settings import Settings
-from coldframe.config.starter import RigSurvey, starter_config
+from coldframe.config.starters.full import full_config
+from coldframe.config.starters.rig_survey import RigSurvey
+from coldframe.config.starters.short import starter_config
 from coldframe.config.tables.rig import RotatorSettings
 
 COMPLETE = RigSurvey(
@@ -39,9 +42,39 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("starter") / "coldframe.toml"
 
 
-def loaded(path: Path, survey: RigSurvey) -> Settings:
-    path.write_text(starter_config(survey), encoding="utf-8")
+MOST_LINES = 40
+"""Length of the short configuration for any common rig, with up to eight filters."""
+
+
+def loaded(path: Path, survey: RigSurvey, write: Callable[[RigSurvey], str] = starter_config) -> Settings:
+    path.write_text(write(survey), encoding="utf-8")
     return load_settings(path)
+
+
+EIGHT = ("L", "R", "G", "B", "Ha", "OIII", "SII", "")
+
+
+@pytest.mark.parametrize(
+    "survey",
+    [
+        replace(COMPLETE, host="observatory", other_cameras=("Guider",), filters=EIGHT),
+        replace(COMPLETE, host="observatory", has_cover=False, cover="Dust Cap", filters=EIGHT),
+    ],
+)
+def test_the_starter_is_short(survey: RigSurvey) -> None:
+    assert len(starter_config(survey).splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize(
+    "survey",
+    [
+        COMPLETE,
+        replace(COMPLETE, host="observatory", has_cover=False, cover="Dust Cap", filters=EIGHT),
+        RigSurvey(host="127.0.0.1", port=7624, camera="CCD"),
+    ],
+)
+def test_the_short_and_the_full_configuration_mean_the_same(path: Path, survey: RigSurvey) -> None:
+    assert loaded(path, survey) == loaded(path, survey, full_config)
 
 
 def test_the_starter_has_the_surveyed_devices_and_good_practice(path: Path) -> None:
@@ -69,7 +102,7 @@ def test_a_cooler_gets_warmer_setpoints_for_warm_nights(
 
 
 def test_every_setting_is_explained() -> None:
-    unwrapped = " ".join(starter_config(COMPLETE).replace("\n#", "").split())
+    unwrapped = " ".join(full_config(COMPLETE).replace("\n#", "").split())
     tables = ["server", "camera", "panel", "wheel", "cooling", "flats", "storage", "lights", "hooks", "watch"]
     for table in tables:
         section = type(getattr(loaded_tables(), table))
@@ -81,11 +114,11 @@ def test_every_setting_is_explained() -> None:
 
 
 def loaded_tables() -> Settings:
-    return Settings.model_validate(tomllib.loads(starter_config(COMPLETE)))
+    return Settings.model_validate(tomllib.loads(full_config(COMPLETE)))
 
 
 def test_commented_defaults_are_the_defaults(path: Path) -> None:
-    tables, _, sets = starter_config(COMPLETE).partition("# [flats.filters")
+    tables, _, sets = full_config(COMPLETE).partition("# [flats.filters")
     _, _, sets = sets.partition("\n\n")
     path.write_text(re.sub(r"^# (?=\w+ = )", "", tables, flags=re.MULTILINE) + "\n" + sets, encoding="utf-8")
 
@@ -112,19 +145,21 @@ def test_a_wheel_without_names_gets_numbers_to_replace(path: Path) -> None:
     wheel = loaded(path, unnamed).wheel
     assert wheel is not None
     assert wheel.names == ("Filter 1", "Filter 2", "Filter 3")
-    assert "Replace the numbered names by your own" in " ".join(starter_config(unnamed).replace("\n#", "").split())
+    assert "replace the numbers by your filters" in starter_config(unnamed)
+    assert "Replace the numbered names by your own" in " ".join(full_config(unnamed).replace("\n#", "").split())
 
 
 def test_a_fixed_gain_is_explained_and_not_set(path: Path) -> None:
     fixed = replace(COMPLETE, gain=(0.82, 0.82), gain_now=0.82)
     assert loaded(path, fixed).camera.gain is None
-    assert "The gain of this camera is fixed at 0.82." in " ".join(starter_config(fixed).replace("\n#", "").split())
+    assert "The gain of this camera is fixed at 0.82." in " ".join(full_config(fixed).replace("\n#", "").split())
 
 
 def test_other_cameras_are_named_with_the_option_that_chooses_them() -> None:
-    text = " ".join(starter_config(replace(COMPLETE, other_cameras=("Guider",))).replace("\n#", "").split())
+    text = " ".join(full_config(replace(COMPLETE, other_cameras=("Guider",))).replace("\n#", "").split())
     assert 'other cameras, too: ["Guider"]' in text
     assert "coldframe init --camera" in text
+    assert "# or Guider" in starter_config(replace(COMPLETE, other_cameras=("Guider",)))
 
 
 def test_a_cover_beside_the_panel_gets_a_table(path: Path) -> None:
@@ -133,14 +168,20 @@ def test_a_cover_beside_the_panel_gets_a_table(path: Path) -> None:
     assert (found.cover.device, found.cover_for_flats, found.cover_at_end) == ("Dust Cap", "open", "closed")
 
 
-def test_a_rotator_is_turned_only_after_its_table_is_enabled(path: Path) -> None:
+@pytest.mark.parametrize("write", [starter_config, full_config])
+def test_a_rotator_is_turned_only_after_its_table_is_enabled(path: Path, write: Callable[[RigSurvey], str]) -> None:
     survey = replace(COMPLETE, rotator="Falcon", rotator_deg=(0, 360))
-    text = starter_config(survey)
-    assert "A rotator was found: Falcon. It accepts 0 to 360 degrees." in text
-    assert loaded(path, survey).rotator is None
+    text = write(survey)
+    assert "A rotator was found" in text
+    assert loaded(path, survey, write).rotator is None
     enabled = text.replace("# [rotator]", "[rotator]").replace('# device = "Falcon"', 'device = "Falcon"')
     path.write_text(enabled, encoding="utf-8")
     assert load_settings(path).rotator == RotatorSettings(device="Falcon")
+
+
+def test_the_full_configuration_states_the_angles_of_a_rotator() -> None:
+    text = full_config(replace(COMPLETE, rotator="Falcon", rotator_deg=(0, 360)))
+    assert "A rotator was found: Falcon. It accepts 0 to 360 degrees." in text
 
 
 def test_the_setpoint_is_within_the_coolers_range(path: Path) -> None:
@@ -174,6 +215,7 @@ SURVEYS = st.builds(
 @settings(deadline=None)
 def test_any_survey_gives_a_configuration_that_loads(path: Path, survey: RigSurvey) -> None:
     found = loaded(path, survey)
+    assert loaded(path, survey, full_config) == found
 
     assert found.camera.device == survey.camera
     assert (found.panel.device if found.panel else None) == survey.panel

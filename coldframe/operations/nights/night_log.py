@@ -11,13 +11,28 @@ from typing import Self, TextIO
 
 from coldframe.capture.events.kinds import Event
 from coldframe.capture.monitoring.progress.narrator import Narrator
-from coldframe.cli.terminal import VisibleFormatter
+from coldframe.visible import visible, visible_lines
 
 MOST_LINES = 10_000
 """Lines that wait for the disk. Further lines are lost; the journal has their events."""
 
 CLOSE_DEADLINE_S = 10.0
 """Longest wait for the disk at the end of the night."""
+
+
+_ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+class VisibleFormatter(logging.Formatter):
+    """A formatter of log records; a record is one line, and only its traceback may have more."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name in logging
+        """Return the record's line."""
+        return visible(super().formatMessage(record))
+
+    def formatException(self, ei: _ExceptionInfo) -> str:  # noqa: N802 - the name in logging
+        """Return the traceback, in lines."""
+        return visible_lines(super().formatException(ei))
 
 
 class NightLog(logging.Handler):
@@ -46,6 +61,7 @@ class NightLog(logging.Handler):
         self._narrator = Narrator()
         self._lines = queue.Queue[str | None](MOST_LINES)
         self._writer: threading.Thread | None = None
+        self._level_before = logging.NOTSET
 
     def __enter__(self) -> Self:
         """Open the file and take over the log records of coldframe."""
@@ -54,6 +70,7 @@ class NightLog(logging.Handler):
         self._writer.start()
         root = logging.getLogger("coldframe")
         root.addHandler(self)
+        self._level_before = root.level
         root.setLevel(logging.DEBUG)
         return self
 
@@ -61,7 +78,9 @@ class NightLog(logging.Handler):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the file after its last line, unless the disk hangs."""
-        logging.getLogger("coldframe").removeHandler(self)
+        root = logging.getLogger("coldframe")
+        root.removeHandler(self)
+        root.setLevel(self._level_before)  # for programs that continue after the night
         if self._lines.full():
             with suppress(queue.Empty):
                 self._lines.get_nowait()  # no line arrives any more, so this makes room for the end

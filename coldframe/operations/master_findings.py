@@ -1,6 +1,5 @@
-"""The findings about a master, as `combine`, `library add` and `inspect` print them."""
+"""The findings about a master that `combine`, `library add` and `inspect` report."""
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,32 +14,37 @@ from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import UINT16_STORAGES, uint16_pixels
 from coldframe.calibration.masters.flat_recipe import on_pedestal
 from coldframe.calibration.masters.reading import MasterPlanes, read_master
-from coldframe.cli.set_master import Subtracted
 from coldframe.config.frames import FrameKind
+from coldframe.operations.reports import Reports
+from coldframe.operations.set_master import Subtracted
 
 MOST_FRAMES = 40
 """Largest number of flats to look at after they are combined; if there are more, evenly spaced ones are chosen."""
 
 
-def print_findings(findings: Iterable[Finding], path: Path | None = None, *, figures: bool = False) -> None:
-    """Print findings that matter as warnings, and others with a remedy as notices, on standard error.
+def report_findings(
+    findings: Iterable[Finding], reports: Reports, path: Path | None = None, *, figures: bool = False
+) -> None:
+    """Report findings that matter as warnings, and others with a remedy as notices.
 
     Parameters
     ----------
     findings
         The findings about a master.
+    reports
+        Receives the messages.
     path
-        The master, if the lines should name it.
+        The master, if the messages should name it.
     figures
-        True to print the figures of a faultless master as well, on standard output.
+        True to report the figures of a faultless master as well.
     """
     name = "" if path is None else f"{path}: "
     for finding in findings:
         if finding.fix:
             word = "warning" if finding.matters else "notice"
-            print(f"{word}: {name}{finding.cause} ({finding.evidence}). {finding.fix}", file=sys.stderr)
+            reports.notice(f"{word}: {name}{finding.cause} ({finding.evidence}). {finding.fix}")
         elif figures:
-            print(f"  {finding.cause}")
+            reports.line(f"  {finding.cause}")
 
 
 def findings_of_new(path: Path, frames: Sequence[RawFrame], subtracted: Subtracted | None) -> list[Finding]:

@@ -1,10 +1,7 @@
-"""The lights that the user names, grouped by the masters that calibrate them, for all commands that read lights."""
+"""The lights that the user names, grouped by the masters that calibrate them, for all operations on lights."""
 
-import sys
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from coldframe.calibration.combining.finding import find_files
@@ -14,7 +11,7 @@ from coldframe.calibration.files.image_file import without_packed_copies
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.lights.arithmetic import MismatchError
 from coldframe.calibration.lights.recipe import LightRecipe, NoMasterError
-from coldframe.cli.console import VisibleConsole
+from coldframe.operations.reports import Reports
 
 FAULTS = (FrameFileError, NotDurableError, MismatchError, NoMasterError, OSError, MemoryError)
 """Errors of an individual light, or of its masters."""
@@ -66,8 +63,8 @@ class Grouping:
         return len(self.faults) + sum(len(paths) for _, _, paths in self.without_master.values())
 
 
-def find_lights(names: Sequence[str]) -> list[Path]:
-    """Return the named lights without compressed copies of each other, which are reported on stderr.
+def find_lights(names: Sequence[str], reports: Reports) -> list[Path]:
+    """Return the named lights without compressed copies of each other, which are reported.
 
     Raises
     ------
@@ -76,7 +73,7 @@ def find_lights(names: Sequence[str]) -> list[Path]:
     """
     lights, copies = without_packed_copies(find_files(names))
     if copies:
-        print(f"{len(copies)} compressed copies of other lights are left out, such as {copies[0]}", file=sys.stderr)
+        reports.notice(f"{len(copies)} compressed copies of other lights are left out, such as {copies[0]}")
     return lights
 
 
@@ -129,17 +126,3 @@ def fault_text(lights: Sequence[Path], error: Exception, more: str = "") -> str:
     """Return an error of some lights as a line that names them."""
     text = (str(error) or type(error).__name__) + more
     return text if str(lights[0]) in text else f"{named(lights)}: {text}"
-
-
-def progress(total: int, activity: str) -> AbstractContextManager[Callable[[], None]]:
-    """Show a progress bar if stderr is a terminal; yield the function that advances it by one light."""
-    return _bar(total, activity) if sys.stderr.isatty() else nullcontext(lambda: None)
-
-
-@contextmanager
-def _bar(total: int, activity: str) -> Iterator[Callable[[], None]]:
-    from rich.progress import Progress  # noqa: PLC0415
-
-    with Progress(console=VisibleConsole(stderr=True), transient=True) as bar:
-        task = bar.add_task(activity, total=total)
-        yield partial(bar.advance, task)

@@ -8,19 +8,24 @@ from typing import Any
 from coldframe.calibration.diagnosis.files import LightSource
 from coldframe.calibration.diagnosis.findings import Finding, Kind, Sensitivity
 from coldframe.calibration.diagnosis.master_files import MasterInUse
-from coldframe.cli.diagnosing.results import SetResult, findings, seen_down_to, untested, verdict
+from coldframe.operations.results import SetResult, findings, seen_down_to, untested, verdict
 
 FORMAT = 1
 
 
-def json_object(results: Sequence[SetResult]) -> str:
+def json_text(results: Sequence[SetResult]) -> str:
+    """Return the text of `json_object`."""
+    return json.dumps(json_object(results), indent=1, allow_nan=False)
+
+
+def json_object(results: Sequence[SetResult]) -> dict[str, Any]:
     """Return the diagnoses of all sets as a JSON object.
 
     Its keys ``verdict``, ``clean``, ``findings``, ``seen_down_to``, ``untested``, ``lights`` and ``masters`` merge all
     sets; the findings are sorted, the most harmful first. ``sets`` contains an object with the same keys for each set.
     A number that is not known, such as the error of an exact size, is null.
     """
-    merged = {
+    return {
         "format": FORMAT,
         "verdict": verdict(results),
         "clean": all(result.is_clean for result in results),
@@ -30,7 +35,6 @@ def json_object(results: Sequence[SetResult]) -> str:
         "masters": [_master(master) for master in _distinct(results)],
         "sets": [_set(result) for result in results],
     }
-    return json.dumps(merged, indent=1, allow_nan=False)
 
 
 def _set(result: SetResult) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from coldframe.calibration.lights.recipe import (
     ways_out,
 )
 from coldframe.calibration.masters.reading import read_master_header
-from coldframe.cli.library import NoLibraryError, configured_camera_names, find_library, masters_of
 from coldframe.config.frames import FrameKind
+from coldframe.operations.library import NoLibraryError, configured_camera_names, find_library, masters_of
 
 NEED_DARK = (Kind.TEMPERATURE, Kind.AMP_GLOW)
 NEED_FLAT = (Kind.DUST, Kind.OVERCORRECTION, Kind.COLOUR, Kind.GRADIENT)

@@ -1,0 +1,169 @@
+"""`coldframe.calibrate`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from coldframe.api.arguments import AnyPath, Files, image_choice, names_of, one_of, optional_path, within
+from coldframe.api.collected import Collected, LeftOut, NothingDoneError
+from coldframe.calibration.lights.files import Output
+from coldframe.calibration.lights.recipe import Subtract
+from coldframe.operations.calibrating import Request, Tally, calibrate_all
+from coldframe.operations.light_groups import find_lights
+
+
+@dataclass(frozen=True, slots=True)
+class CalibratedLight:
+    """A calibrated light.
+
+    Attributes
+    ----------
+    light : pathlib.Path
+        The raw light.
+    path : pathlib.Path
+        The calibrated file; its extension UNCERT contains the standard error of each pixel.
+    clipped_low, clipped_high : int
+        Number of pixels that were clipped at 0 and at 65,535.
+    has_photon_noise : bool
+        False if the electrons per ADU are unknown, so that UNCERT excludes the photon noise.
+    """
+
+    light: Path
+    path: Path
+    clipped_low: int
+    clipped_high: int
+    has_photon_noise: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """The result of `coldframe.calibrate`.
+
+    Attributes
+    ----------
+    lights : tuple of CalibratedLight
+        The lights that this call calibrated.
+    done_before : dict of pathlib.Path to pathlib.Path
+        Results of earlier calls with the same masters and options, by light; these lights are not calibrated again.
+    left_out : tuple of LeftOut
+        Lights that could not be calibrated, each with the reason.
+    findings : tuple of str
+        Faults that a quick look at the results found, the most harmful first.
+    messages : tuple of str
+        The lines that ``coldframe calibrate`` prints about the masters and tolerated differences.
+    """
+
+    lights: tuple[CalibratedLight, ...]
+    done_before: dict[Path, Path]
+    left_out: tuple[LeftOut, ...]
+    findings: tuple[str, ...]
+    messages: tuple[str, ...]
+
+
+def calibrate(
+    lights: Files,
+    output: AnyPath | None = None,
+    *,
+    library: AnyPath | None = None,
+    subtract: Literal["dark", "scaled-dark", "bias"] = "dark",
+    scale_dark: bool = False,
+    flat: bool = True,
+    floating: bool = False,
+    pedestal: float | None = None,
+    e_per_adu: float | None = None,
+    defects: AnyPath | None = None,
+    mend: bool = True,
+    blank: bool = False,
+    quick_look: bool = True,
+    again: bool = False,
+    extension: int | Literal["mosaic"] | None = None,
+) -> Calibrated:
+    """Calibrate lights with the best-matching masters of a library, as ``coldframe calibrate`` does.
+
+    Each result is a new file, (light - dark) / flat. Lights that were calibrated before with the same masters and
+    options are skipped. Unless `again` is True, no file is overwritten.
+
+    Parameters
+    ----------
+    lights : str, path-like or iterable of them
+        Files, folders and patterns.
+    output : str or path-like, optional
+        Folder for the results; by default, the folder ``calibrated`` next to each light.
+    library : str or path-like, optional
+        Folder of the masters; by default, the library of your configuration.
+    subtract : {"dark", "scaled-dark", "bias"}
+        Dark of the light's exposure; or else a dark scaled to it, with a bias; or the bias alone.
+    scale_dark : bool
+        Scale a dark even if its amplifier glow may not scale.
+    flat : bool
+        Divide by the master flat.
+    floating : bool
+        Write 32-bit floats instead of 16-bit integers.
+    pedestal : float, optional
+        Constant added to every pixel, from 0 to 30,000 ADU; by default 0 for floats, and enough to keep the pixels
+        above 0 for integers.
+    e_per_adu : float, optional
+        Electrons per ADU, for the photon noise; by default EGAIN of the light.
+    defects : str or path-like, optional
+        Map of the pixels to replace; by default, the hot and unstable pixels of the master dark.
+    mend : bool
+        Replace defective pixels with values from their neighbours.
+    blank : bool
+        Set defective pixels to NaN instead; needs `floating`.
+    quick_look : bool
+        Look for offsets, hot pixels and banding in the results.
+    again : bool
+        Calibrate lights that were calibrated before, and replace the earlier results of the same lights.
+    extension : int or "mosaic", optional
+        Which image to take from files with several images; see `coldframe.read_frame`.
+
+    Returns
+    -------
+    Calibrated
+        The new files. Lights that could not be calibrated are in `left_out`.
+
+    Raises
+    ------
+    ColdframeError
+        If there is no library, no file has a given name, or no light at all could be calibrated.
+    ValueError
+        If an argument has a value that is not allowed, or arguments contradict each other.
+
+    Examples
+    --------
+    >>> done = coldframe.calibrate("lights/", library="~/coldframe/library")
+    >>> len(done.lights), [each.reason for each in done.left_out]
+    (42, [])
+    """
+    one_of("subtract", subtract, ("dark", "scaled-dark", "bias"))
+    within("pedestal", pedestal, 0, 30_000)
+    within("e_per_adu", e_per_adu, 1e-6, 1e6)
+    if blank and not floating:
+        raise ValueError("blank = True needs floating = True, because integers have no NaN")
+    if not mend and (blank or defects is not None):
+        raise ValueError("mend = False contradicts defects and blank")
+    if scale_dark and subtract == "bias":
+        raise ValueError("scale_dark = True contradicts subtract = 'bias'")
+    request = Request(
+        library=optional_path(library),
+        target=optional_path(output),
+        subtract=Subtract.SCALED_DARK if scale_dark else Subtract(subtract),
+        with_flat=flat,
+        output=Output(floating, pedestal, e_per_adu, blank=blank, extension=image_choice(extension)),
+        defects=optional_path(defects),
+        mend=mend,
+        despite_glow=scale_dark,
+        diagnose=quick_look,
+        again=again,
+    )
+    reports = Collected()
+    tally = Tally(reports)
+    calibrate_all(find_lights(names_of(lights), reports), request, tally, lambda: None)
+    if not tally.done and not tally.done_before:
+        raise NothingDoneError(reports.files)
+    done = tuple(
+        CalibratedLight(light, made.path, made.below, made.above, made.photons) for light, made in tally.done.items()
+    )
+    findings = sorted((each for found in tally.looked for each in found), key=lambda each: each.harm, reverse=True)
+    causes = tuple(finding.cause for finding in findings)
+    return Calibrated(done, tally.done_before, tuple(reports.files), causes, tuple(reports.messages))

@@ -1,0 +1,208 @@
+"""`coldframe.Library`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from coldframe.api.arguments import AnyPath, image_choice, one_of, path_of, within
+from coldframe.api.collected import LeftOut
+from coldframe.api.frames import Setup, public_setup
+from coldframe.calibration.diagnosis.uncooled.dark_choice import DarkThermometer
+from coldframe.calibration.files.cards import HeaderValue
+from coldframe.calibration.frames.names import under_one_name
+from coldframe.calibration.frames.setup import setup_of
+from coldframe.calibration.library import library as stored
+from coldframe.calibration.library.adopting import Stated
+from coldframe.calibration.lights.files import light_setup
+from coldframe.config.frames import FrameKind
+from coldframe.operations.library import (
+    MatchedMaster,
+    checked_masters,
+    configured_camera_names,
+    filed_master,
+    find_library,
+    masters_of,
+    matched_masters,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryMaster:
+    """A master in a library.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The file.
+    setup : Setup
+        The settings in its header.
+    frames : int or None
+        Number of frames in the master; None if unknown.
+    """
+
+    path: Path
+    setup: Setup
+    frames: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The master of one kind that fits a light best.
+
+    Attributes
+    ----------
+    path : pathlib.Path or None
+        The master; None if no master fits.
+    differences : tuple of str
+        Tolerated differences, and values that could not be compared.
+    refusal : str
+        The nearest master and the reasons why it does not fit; empty if a master fits.
+    """
+
+    path: Path | None
+    differences: tuple[str, ...]
+    refusal: str
+
+
+class Library:
+    """A folder with the masters of all nights, which are found by their headers.
+
+    Several processes may use a library at once. Masters in it are never changed.
+
+    Parameters
+    ----------
+    folder : str or path-like, optional
+        The folder, which is created when the first master is added; by default, the library of your configuration.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    ColdframeError
+        If `folder` is None, and there is no valid configuration or no library yet.
+
+    Examples
+    --------
+    >>> library = coldframe.Library("~/coldframe/library")
+    >>> library.match("light_0001.fits")["dark"].path
+    PosixPath('/home/me/coldframe/library/ASI2600MM/darks/MasterDark_ASI2600MM_G100_O50_-10C_300s_1x1.fits')
+    """
+
+    def __init__(self, folder: AnyPath | None = None) -> None:
+        self._library = find_library(None) if folder is None else stored.Library(path_of(folder))
+        self.folder = self._library.folder
+
+    def masters(self) -> tuple[LibraryMaster, ...]:
+        """Return all masters, sorted by path.
+
+        Returns
+        -------
+        tuple of LibraryMaster
+            Files that are not masters or cannot be read are left out; see `unreadable`.
+        """
+        return tuple(
+            LibraryMaster(path, public_setup(setup_of(header)), _frames(header))
+            for path, header in self._library.catalogue().headers.items()
+        )
+
+    def unreadable(self) -> tuple[LeftOut, ...]:
+        """Return the files that are not masters or cannot be read, each with the reason.
+
+        Returns
+        -------
+        tuple of LeftOut
+            Empty if all files are masters.
+        """
+        return tuple(LeftOut(path, reason) for path, reason in self._library.catalogue().faults.items())
+
+    def match(
+        self, light: AnyPath, *, extension: int | Literal["mosaic"] | None = None
+    ) -> dict[Literal["bias", "dark", "flat"], Match]:
+        """Return the masters that fit a light best, as ``coldframe library match`` does.
+
+        Parameters
+        ----------
+        light : str or path-like
+            A raw light.
+        extension : int or "mosaic", optional
+            Which image to take from a file with several images; see `coldframe.read_frame`.
+
+        Returns
+        -------
+        dict
+            A `Match` for each of ``"bias"``, ``"dark"`` and ``"flat"``.
+
+        Raises
+        ------
+        ColdframeError
+            If the file cannot be read, or is not a raw light.
+        """
+        catalogue, path = self._library.catalogue(), path_of(light)
+        setup = under_one_name(light_setup(path, image_choice(extension)), configured_camera_names())
+        masters = masters_of(catalogue)
+        proposed = tuple(matched_masters(setup, masters, catalogue))
+        checked = checked_masters(proposed, {path: setup}, masters, DarkThermometer())
+        found = {match.kind: match for match in checked}
+        bias, dark, flat = (_match(found[kind]) for kind in (FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT))
+        return {"bias": bias, "dark": dark, "flat": flat}
+
+    def add(
+        self,
+        master: AnyPath,
+        *,
+        kind: Literal["bias", "dark", "dark-flat", "flat"] | None = None,
+        full_range: float | None = None,
+        with_bias: bool | None = None,
+    ) -> Path:
+        """Add a master of coldframe or of a different program, as ``coldframe library add`` does.
+
+        Parameters
+        ----------
+        master : str or path-like
+            The file. The library contains a hard link to it, a copy, or a version converted to ADU.
+        kind : {"bias", "dark", "dark-flat", "flat"}, optional
+            Kind of the master, if its header does not state it.
+        full_range : float, optional
+            ADU that the value 1 stands for, if the master contains fractions of the full range.
+        with_bias : bool, optional
+            Whether a dark contains its bias; by default as its level shows.
+
+        Returns
+        -------
+        pathlib.Path
+            The file in the library.
+
+        Raises
+        ------
+        ColdframeError
+            If the file is not a master, cannot be read or written, or could not be used for calibration.
+        ValueError
+            If an argument has a value that is not allowed.
+        """
+        one_of("kind", kind, ("bias", "dark", "dark-flat", "flat"))
+        within("full_range", full_range, 1e-6, 1e9)
+        stated = Stated(None if kind is None else FrameKind(kind), full_range, with_bias)
+        return filed_master(self._library, path_of(master), stated)
+
+    def verify(self) -> tuple[LeftOut, ...]:
+        """Read every byte of every master, as ``coldframe library verify`` does.
+
+        Returns
+        -------
+        tuple of LeftOut
+            The damaged masters, each with its fault; empty if all are intact.
+        """
+        return tuple(LeftOut(path, fault) for path, fault in self._library.verify() if fault is not None)
+
+
+def _match(found: MatchedMaster) -> Match:
+    return Match(found.path, found.notes, found.refusal)
+
+
+def _frames(header: Mapping[str, HeaderValue]) -> int | None:
+    count = header.get("STACKCNT", header.get("NCOMBINE"))
+    return count if isinstance(count, int) and not isinstance(count, bool) else None

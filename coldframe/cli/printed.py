@@ -1,0 +1,40 @@
+"""The messages of an operation on the terminal."""
+
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.operations.light_groups import fault_text
+
+_MOST_NAMED = 3
+
+
+class Printed:
+    """Prints the results on standard output, and everything else on standard error; see `Reports`."""
+
+    def line(self, text: str) -> None:
+        """Print a part of the result."""
+        print(text)
+
+    def notice(self, text: str) -> None:
+        """Print something that may need attention."""
+        print(text, file=sys.stderr)
+
+    def left_out(self, errors: Sequence[FrameFileError]) -> None:
+        """Print why files are left out; a reason that many files share is printed once."""
+        by_reason: defaultdict[str, list[Path]] = defaultdict(list)
+        for error in errors:
+            by_reason[error.what].append(Path(error.path))
+        for reason, paths in by_reason.items():
+            if len(paths) <= _MOST_NAMED:
+                for path in paths:
+                    print(f"left out: {path}: {reason}", file=sys.stderr)
+            else:
+                named = ", ".join(map(str, paths[:_MOST_NAMED]))
+                print(f"left out: {named} and {len(paths) - _MOST_NAMED} more: {reason}", file=sys.stderr)
+
+    def refused(self, paths: Sequence[Path], error: Exception, more: str = "") -> None:
+        """Print an error of some files in a line that names them."""
+        print(fault_text(paths, error, more), file=sys.stderr)

@@ -1,0 +1,376 @@
+"""The calibration of lights with masters from the library."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from coldframe.calibration.defects.files import BadPixels, read_map
+from coldframe.calibration.defects.finding import NotJudgeableError
+from coldframe.calibration.diagnosis.findings import Finding
+from coldframe.calibration.diagnosis.quick_look import MasterSummary, QuickLook
+from coldframe.calibration.files.durable import Buffer, replace_durably, write_durably
+from coldframe.calibration.files.image_file import read_image_header
+from coldframe.calibration.frames.names import under_one_name
+from coldframe.calibration.frames.setup import FrameSetup
+from coldframe.calibration.lights.arithmetic import COLOUR_PERIOD, Correction, GlowError
+from coldframe.calibration.lights.caveats import temperature_caveat, temperature_cost
+from coldframe.calibration.lights.earlier import Earlier, earlier_result, group_digest, light_digest
+from coldframe.calibration.lights.files import (
+    CalibratedFile,
+    LightLook,
+    Output,
+    calibrate_file,
+    egain,
+    light_setup,
+    load_correction,
+    load_subtraction,
+)
+from coldframe.calibration.lights.hot_pixels import filter_array_fault, hot_pixels
+from coldframe.calibration.lights.recipe import LightRecipe, Subtract, recipe_for, ways_out
+from coldframe.calibration.masters.flat_scaling import cfa_period
+from coldframe.errors import ColdframeError
+from coldframe.operations.dark_check import checked_groups
+from coldframe.operations.library import configured_camera_names, find_library, masters_of
+from coldframe.operations.light_groups import FAULTS, Light, LightGroup, grouped, named
+from coldframe.operations.reports import Reports
+
+THREADS = 2
+"""Number of lights to calibrate at once, so that reading and computing overlap. Each needs as much memory as four."""
+
+CALIBRATED = "calibrated"
+
+_COMPRESSED = frozenset({".fz", ".gz"})
+
+
+class CalibratedBeforeError(ColdframeError):
+    """A light was calibrated before with different masters or options; the message names the result."""
+
+    def __init__(self, earlier: Path) -> None:
+        super().__init__(
+            f"{earlier}: was calibrated before with different masters or options; use --again to replace it, "
+            "or --out FOLDER to keep both"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How to calibrate lights.
+
+    Attributes
+    ----------
+    library
+        Folder of masters; None for the configured one.
+    target
+        Folder for results; None for a folder next to each light.
+    subtract
+        The kind of dark to subtract.
+    with_flat
+        True to divide lights by a flat.
+    output
+        The form of the results.
+    defects
+        Map of the pixels to replace; None for the hot and unstable pixels of the master dark.
+    mend
+        True to replace pixels; False to keep the hot pixels of the dark.
+    despite_glow
+        True to scale darks whose glow may not scale.
+    diagnose
+        True to take a quick look at the calibrated lights.
+    again
+        True to calibrate lights that have been calibrated before, and to replace the earlier results.
+    """
+
+    library: Path | None
+    target: Path | None
+    subtract: Subtract
+    with_flat: bool
+    output: Output
+    defects: Path | None = None
+    mend: bool = True
+    despite_glow: bool = False
+    diagnose: bool = True
+    again: bool = False
+
+
+@dataclass(slots=True)
+class Tally:
+    """The lights so far, by outcome, and the findings of the quick look at each group.
+
+    Attributes
+    ----------
+    reports
+        Receives the messages.
+    done
+        The calibrated files, by light.
+    done_before
+        Results of earlier calls with the same masters and options, by light.
+    failed
+        Number of lights that failed.
+    looked
+        Findings of the quick look at each group.
+    """
+
+    reports: Reports
+    done: dict[Path, CalibratedFile] = field(default_factory=dict)
+    done_before: dict[Path, Path] = field(default_factory=dict)
+    failed: int = 0
+    looked: list[list[Finding]] = field(default_factory=list)
+
+    def report(self, light: Path, outcome: CalibratedFile | Exception) -> None:
+        """Count a light, and report its fault if there is one."""
+        if isinstance(outcome, CalibratedFile):
+            self.done[light] = outcome
+        else:
+            self.refuse([light], outcome)
+
+    def refuse(self, lights: Sequence[Path], error: Exception, way_out: str = "") -> None:
+        """Count lights that failed with the same error, and report it once."""
+        self.failed += len(lights)
+        self.reports.refused(lights, error, way_out)
+
+
+def caveats_of(group: LightGroup, planes: Correction, defects: BadPixels | None) -> dict[str, list[Path]]:
+    """Return the differences between lights and masters as text, each with the lights it applies to."""
+    found: dict[str, list[Path]] = {}
+    for light in group.lights:
+        for caveat in light.recipe.caveats:
+            found.setdefault(caveat, []).append(light.path)
+    warmer_c = [light.recipe.dark_warmer_c for light in group.lights if light.recipe.dark_warmer_c is not None]
+    temperature = temperature_caveat(max(warmer_c), min(warmer_c)) if warmer_c else None
+    if temperature is not None:
+        mended = None if defects is None else defects.bad
+        found[f"{temperature}; {temperature_cost(max(warmer_c, key=abs), planes, mended)}"] = group.paths
+    return found | dict.fromkeys(planes.caveats, group.paths)
+
+
+def calibrate_all(lights: Sequence[Path], request: Request, tally: Tally, advance: Callable[[], None]) -> None:
+    """Calibrate lights; report the fault of a light that fails, and continue with the others.
+
+    Parameters
+    ----------
+    lights
+        Lights from `find_lights`.
+    request
+        How to calibrate them.
+    tally
+        Receives the results.
+    advance
+        Called after each light.
+
+    Raises
+    ------
+    NoLibraryError
+        If there is no library.
+    FrameFileError
+        If the map of defects cannot be read.
+    """
+    masters = masters_of(find_library(request.library).catalogue())
+    if request.defects is not None:
+        request = replace(request, output=replace(request.output, defects=read_map(request.defects)))
+    request = replace(request, output=replace(request.output, camera_names=configured_camera_names()))
+    find_hot = cache(hot_pixels)
+    for group in _groups(lights, masters, request, tally, advance):
+        _calibrate_group(group, masters, request, tally, find_hot=find_hot, advance=advance)
+    _report_totals(tally)
+
+
+def _report_totals(tally: Tally) -> None:
+    clipped = [each for each in tally.done.values() if each.below]
+    if clipped:
+        tally.reports.notice(
+            f"{named([each.path for each in clipped])}: {sum(each.below for each in clipped)} pixels were clipped at"
+            " zero; a larger --pedestal, or --float, would keep them"
+        )
+    without_photons = sum(not each.photons for each in tally.done.values())
+    if without_photons:
+        tally.reports.notice(
+            f"{without_photons} lights have no EGAIN: their UNCERT excludes photon noise (see --e-per-adu)"
+        )
+
+
+def _groups(
+    lights: Sequence[Path],
+    masters: dict[Path, FrameSetup],
+    request: Request,
+    tally: Tally,
+    advance: Callable[[], None],
+) -> list[LightGroup]:
+    """Group the lights by recipe; report lights that cannot be calibrated."""
+
+    def setup_of_light(path: Path) -> FrameSetup:
+        return under_one_name(light_setup(path, request.output.extension), request.output.camera_names)
+
+    def recipe_for_light(_: Path, setup: FrameSetup) -> LightRecipe:
+        return recipe_for(setup, masters, request.subtract, with_flat=request.with_flat)
+
+    found = grouped(lights, setup_of_light, recipe_for_light)
+    for path, error in found.faults:
+        tally.report(path, error)
+    for reason, setup, paths in found.without_master.values():
+        tally.refuse(paths, reason, _way_out(setup, masters, request))
+    failed = tally.failed
+
+    def recipe_with(setup: FrameSetup, left: Mapping[Path, FrameSetup]) -> LightRecipe:
+        return recipe_for(setup, left, request.subtract, with_flat=request.with_flat)
+
+    def refuse(paths: Sequence[Path], error: Exception) -> None:
+        tally.refuse(paths, error, _way_out(setup_of_light(paths[0]), masters, request))
+
+    def remark(paths: Sequence[Path], text: str) -> None:
+        tally.reports.notice(f"{named(paths)}: {text}")
+
+    checked = checked_groups(found.groups, masters, recipe_with, refuse, remark)
+    for _ in range(found.failed + tally.failed - failed):
+        advance()
+    return checked
+
+
+def _way_out(light: FrameSetup, masters: Mapping[Path, FrameSetup], request: Request, *more: str) -> str:
+    """Return, as text, the options with which a refused light could be calibrated; "" if there are none."""
+    found = list(more)
+    for options, recipe in ways_out(light, masters, request.subtract, with_flat=request.with_flat):
+        try:
+            if recipe.dark_scale != 1:
+                load_subtraction(recipe, despite_glow=request.despite_glow)
+        except FAULTS:
+            continue
+        found.append(options)
+    return f"; alternatives: {', or '.join(found)}" if found else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A light to calibrate, the file for its result, the digest of the calibration, and how to write the file."""
+
+    light: Light
+    target: Path
+    digest: str
+    write: Callable[[Path, Iterable[Buffer]], None]
+
+
+def _calibrate_group(
+    group: LightGroup,
+    masters: Mapping[Path, FrameSetup],
+    request: Request,
+    tally: Tally,
+    *,
+    find_hot: Callable[[Path, Path | None], BadPixels],
+    advance: Callable[[], None],
+) -> None:
+    wanted = len(group.lights)
+    try:
+        jobs = list(_jobs(group, request, tally))
+        for _ in range(wanted - len(jobs)):
+            advance()
+        if not jobs:
+            return
+        group = LightGroup(group.recipe, [job.light for job in jobs])
+        defects, unmended = _defects(group.recipe, request, find_hot)
+        summary = _summary(group) if request.diagnose else None
+        planes = load_correction(
+            group.recipe, despite_glow=request.despite_glow, look=None if summary is None else summary.add
+        )
+    except FAULTS as error:
+        more = ["--scale-dark"] if isinstance(error, GlowError) else []
+        tally.refuse(group.paths, error, _way_out(group.lights[0].setup, masters, request, *more) if more else "")
+        for _ in group.lights:
+            advance()
+        return
+    tally.reports.line(_group_text(group, defects))
+    for caveat, paths in (caveats_of(group, planes, defects) | dict.fromkeys(unmended, group.paths)).items():
+        tally.reports.notice(f"{named(paths)}: {caveat}")
+    output = replace(request.output, defects=defects)
+    look = None if summary is None else _look(group, summary, planes, output)
+    work = partial(_outcome, planes=planes, output=output, look=None if look is None else look.measure)
+    with ThreadPoolExecutor(THREADS, "light") as threads:
+        try:
+            for job, outcome in zip(jobs, threads.map(work, jobs), strict=True):
+                tally.report(job.light.path, outcome)
+                advance()
+        except KeyboardInterrupt:
+            threads.shutdown(cancel_futures=True)
+            raise
+    found = None if look is None else look.findings()
+    if found is not None:
+        tally.looked.append(found)
+
+
+def _jobs(group: LightGroup, request: Request, tally: Tally) -> Iterator[_Job]:
+    """Yield the lights of a group to calibrate; count those calibrated before, and report those that are refused."""
+    shared = group_digest(group.recipe, request.output, request.mend, request.despite_glow)
+    for light in group.lights:
+        target = _target(light.path, request.target)
+        try:
+            digest = light_digest(shared, light.path, light.setup)
+            earlier = earlier_result(target, light.path, light.setup, digest)
+        except OSError as error:
+            tally.report(light.path, error)
+            continue
+        if earlier is Earlier.SAME and not request.again:
+            tally.done_before[light.path] = target
+        elif earlier is Earlier.DIFFERENT and not request.again:
+            tally.refuse([light.path], CalibratedBeforeError(target))
+        else:
+            replaces = earlier in {Earlier.SAME, Earlier.DIFFERENT}
+            yield _Job(light, target, digest, replace_durably if replaces else write_durably)
+
+
+def _summary(group: LightGroup) -> MasterSummary | None:
+    """Return the collector of the masters for a quick look; None for filter arrays that it does not support."""
+    try:
+        period = cfa_period(group.lights[0].setup.mosaic)
+    except ValueError:
+        return None
+    return MasterSummary(period) if period <= COLOUR_PERIOD else None
+
+
+def _look(group: LightGroup, summary: MasterSummary, planes: Correction, output: Output) -> QuickLook:
+    light = group.lights[0]
+    overscan = group.recipe.overscan
+    setup = light.setup if overscan is None else light.setup.without(overscan)
+    e_per_adu = output.e_per_adu or egain(read_image_header(light.path, output.extension))
+    return QuickLook(setup, summary, planes, e_per_adu)
+
+
+def _defects(
+    recipe: LightRecipe, request: Request, find_hot: Callable[[Path, Path | None], BadPixels]
+) -> tuple[BadPixels | None, list[str]]:
+    """Return the pixels to replace, and the reason why those of the dark cannot be replaced."""
+    if request.output.defects is not None or not request.mend or recipe.dark is None:
+        return request.output.defects, []
+    try:
+        found = find_hot(recipe.dark, recipe.bias)
+    except NotJudgeableError as error:
+        return None, [f"hot pixels are not replaced: {error}"]
+    fault = filter_array_fault(found, recipe.mosaic)
+    return (found, []) if fault is None else (None, [f"hot pixels are not replaced: {fault}"])
+
+
+def _group_text(group: LightGroup, defects: BadPixels | None) -> str:
+    """Return the masters of a group as text, such as "3 lights: dark MasterDark.fits, flat MasterFlat.fits"."""
+    recipe = group.recipe
+    masters = {"bias": recipe.bias, "dark": recipe.dark, "flat": recipe.flat}
+    used = ", ".join(f"{kind} {path.name}" for kind, path in masters.items() if path is not None)
+    count = 0 if defects is None else np.count_nonzero(defects.bad)
+    mended = f"; {count:,} defective pixels replaced in each" if count else ""
+    return f"{len(group.lights)} {'light' if len(group.lights) == 1 else 'lights'}: {used}{mended}"
+
+
+def _target(light: Path, folder: Path | None) -> Path:
+    stem = Path(light.stem).stem if light.suffix.lower() in _COMPRESSED else light.stem
+    return (folder or light.parent / CALIBRATED) / f"{stem}_calibrated.fits"
+
+
+def _outcome(job: _Job, planes: Correction, output: Output, look: LightLook | None) -> CalibratedFile | Exception:
+    light = job.light
+    try:
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        return calibrate_file(
+            light.path, job.target, light.recipe, planes, output, digest=job.digest, look=look, write=job.write
+        )
+    except FAULTS as error:
+        return error

@@ -1,0 +1,253 @@
+"""The combination of raw frames from any camera and program into a master."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from coldframe.calibration.combining.combine import Stacking
+from coldframe.calibration.combining.finding import find_files
+from coldframe.calibration.combining.frame_sets import RawFrame, open_frames, sets_of, without_overscan
+from coldframe.calibration.combining.given_sections import GivenSections
+from coldframe.calibration.files.image_file import PLAIN_SUFFIXES
+from coldframe.calibration.files.scratch import scratch_folder
+from coldframe.calibration.files.unpacking import Extension
+from coldframe.calibration.frames.overscan import OverscanChoice
+from coldframe.calibration.masters.master_frame import MasterFrame, write_master
+from coldframe.calibration.stacking.methods import Clipping, Mean, Median, MedianClipping, Method, Winsorizing
+from coldframe.config.frames import FrameKind
+from coldframe.operations.master_findings import findings_of_new, report_findings
+from coldframe.operations.reports import Reports
+from coldframe.operations.set_master import (
+    FEWEST_FRAMES,
+    RefusedError,
+    Subtracted,
+    Treatment,
+    combined,
+    description_of,
+    judged,
+    overscan_as_in,
+    report_set,
+    require_fit,
+    stacking_on,
+)
+
+if TYPE_CHECKING:
+    from coldframe.calibration.combining.growing_set import GrowingSet
+
+DEFAULT_SIGMA = 3.0
+
+
+class Choice(NamedTuple):
+    """The options that select the method."""
+
+    method: Literal["mean", "sigma-clip", "winsorized", "median"] | None = None
+    center: Literal["mean", "median"] | None = None
+    start: Literal["trimmed", "all"] | None = None
+    sigma: float | None = None
+
+
+def chosen_method(choice: Choice) -> Method | None:
+    """Return the method that the options select; None if they leave it to the number of frames."""
+    sigma = DEFAULT_SIGMA if choice.sigma is None else choice.sigma
+    match choice.method:
+        case "mean":
+            return Mean()
+        case "median":
+            return Median()
+        case "winsorized":
+            return Winsorizing(sigma)
+        case None if choice == Choice():
+            return None
+        case _ if choice.center == "median":
+            return MedianClipping(sigma)
+        case _:
+            return Clipping(kappa=sigma, start=choice.start or "trimmed")
+
+
+class Request(NamedTuple):
+    """The options that do not concern the output file.
+
+    Attributes
+    ----------
+    treatment
+        How to treat the frames.
+    kind
+        Kind of the frames, overriding their headers.
+    dark, bias
+        Masters to subtract from flats and from darks.
+    sections
+        Sections of the overscan.
+    extension
+        Which image to take from files with several images.
+    scheduler
+        Address of a Dask cluster.
+    states
+        Files of the growing set.
+    """
+
+    treatment: Treatment = Treatment()
+    kind: FrameKind | None = None
+    dark: Path | None = None
+    bias: Path | None = None
+    sections: GivenSections = GivenSections()
+    extension: Extension | None = None
+    scheduler: str | None = None
+    states: Sequence[Path] = ()
+
+
+class Made(NamedTuple):
+    """A master, its frames without overscan, the master subtracted from them, and the number of files left out."""
+
+    master: MasterFrame
+    frames: Sequence[RawFrame]
+    subtracted: Subtracted | None
+    left_out: int
+
+
+def combine_into(names: Sequence[str], output: Path, request: Request, reports: Reports) -> Made:
+    """Combine frames into a master, write it, and report findings about it.
+
+    Parameters
+    ----------
+    names
+        Files, folders and patterns.
+    output
+        File to write.
+    request
+        Other options.
+    reports
+        Receives the messages.
+
+    Raises
+    ------
+    ColdframeError
+        If there is no master.
+    OSError
+        If a folder cannot be read, or temporary files cannot be written.
+    """
+    _check_request(names, output, request)
+    with (
+        scratch_folder(output.parent) as unpacked,
+        stacking_on(request.scheduler, unpacked) as stacking,
+    ):
+        made = _master(names, request, stacking, unpacked, reports)
+        write_master(output, made.master)
+        reports.line(f"{output}: {description_of(made.master)}")
+        report_findings(findings_of_new(output, made.frames, made.subtracted), reports, figures=True)
+    return made
+
+
+def _master(names: Sequence[str], request: Request, stacking: Stacking, folder: Path, reports: Reports) -> Made:
+    """Return the master of the named files."""
+    treatment = request.treatment
+    raws, refused = open_frames(find_files(names), folder, request.kind, request.extension)
+    reports.left_out(refused)
+    raws = request.sections.applied_to(raws)
+    growing = _growing(request.states, raws, treatment.method or Clipping(), folder)
+    known = [] if growing is None else growing.frames
+    _check_set([*known, *raws], reports, force=treatment.force)
+    subtracted = _subtracted([*known, *raws], request.dark, request.bias, reports)
+    frames, uncorrected = without_overscan(raws, _overscan(request, subtracted), folder)
+    reports.left_out(uncorrected)
+    if subtracted is not None:
+        require_fit([*known, *frames], subtracted, reports, force=treatment.force)
+    frames = judged(frames, raws, treatment, subtracted, reports)
+    left_out = len(refused) + len(raws) - len(frames)
+    if growing is not None:
+        left_out += _grown(growing, frames, reports)
+        frames, stacking = growing.frames, growing.stack
+        treatment = treatment._replace(method=treatment.method or Clipping())
+    master, lost = combined(frames, treatment, subtracted, stacking, reports)
+    return Made(master, frames, subtracted, left_out + lost)
+
+
+def _growing(states: Sequence[Path], frames: Sequence[RawFrame], method: Method, folder: Path) -> "GrowingSet | None":
+    """Return the first state, with the other states merged into it; raise if the frames do not belong to this state."""
+    if not states:
+        return None
+    from coldframe.calibration.combining.growing_set import GrowingSet  # noqa: PLC0415 - needs pydantic, which is slow to import
+
+    growing = GrowingSet(states[0], folder)
+    growing.require_fit(frames, method)
+    for other in states[1:]:
+        growing.merge(GrowingSet(other, folder))
+    return growing
+
+
+def _grown(growing: "GrowingSet", frames: Sequence[RawFrame], reports: Reports) -> int:
+    """Add frames to the state and save the state; report and count the frames that are left out."""
+    refused = growing.add(frames)
+    reports.left_out(refused)
+    growing.save()
+    reports.line(f"{growing.path}: {len(growing.frames)} frames")
+    return len(refused)
+
+
+def _check_request(names: Sequence[str], output: Path, request: Request) -> None:
+    """Raise an error before any work if the options contradict each other, or the master could not be written."""
+    _check_output(output)
+    if not names and not request.states:
+        raise RefusedError("nothing to combine: name raw FILES, folders or patterns")
+    if request.states and request.scheduler is not None:
+        raise RefusedError("--state and --dask cannot be used together: a state grows on one machine")
+
+
+def _overscan(request: Request, subtracted: Subtracted | None) -> OverscanChoice | None:
+    """Return the treatment of the overscan: the given one, or that of the subtracted master.
+
+    Given sections demand a subtraction, which the subtracted master must then have as well.
+    """
+    choice = request.treatment.overscan or overscan_as_in(subtracted)
+    are_given = request.sections != GivenSections()
+    return "smooth" if are_given and request.treatment.overscan is None and choice == "none" else choice
+
+
+def _check_output(output: Path) -> None:
+    """Raise an error before any work if the master could not be written at the end."""
+    if output.is_dir():
+        raise RefusedError(f"{output}: is a folder: name a file in it, such as {output / 'MasterDark.fits'}")
+    if output.suffix.lower() not in PLAIN_SUFFIXES:
+        raise RefusedError(f"{output}: masters are written as FITS; name a file that ends in .fits")
+    if output.exists():
+        raise RefusedError(f"{output}: exists, and files are never overwritten: choose a different name")
+    if not output.parent.is_dir():
+        raise RefusedError(f"{output.parent}: this folder does not exist: create it, or choose a different folder")
+
+
+def _check_set(frames: Sequence[RawFrame], reports: Reports, *, force: bool) -> None:
+    """Report the sets of the frames; raise an error if there is more than one set."""
+    sets = sets_of(frames)
+    for one in sets:
+        report_set(one, reports)
+    if not frames:
+        raise RefusedError("nothing is left to combine")
+    if len(sets) > 1 and not force:
+        raise RefusedError(
+            f"the files belong to {len(sets)} sets: use --all -o FOLDER to make a master of each, or name the files of "
+            "one set; --force combines them into one master anyway"
+        )
+    if len(frames) < FEWEST_FRAMES and not force:
+        raise RefusedError("a single frame is not enough for a master: nothing can be averaged or rejected")
+
+
+def _subtracted(
+    frames: Sequence[RawFrame], dark: Path | None, bias: Path | None, reports: Reports
+) -> Subtracted | None:
+    """Read the master to subtract; raise an error if its kind does not suit the kind of the frames."""
+    kind = sets_of(frames)[0].frames[0].setup.kind
+    if dark is not None and kind is not FrameKind.FLAT:
+        raise RefusedError(f"--dark {dark}: a dark is subtracted from flats only")
+    if bias is not None and kind is not FrameKind.DARK:
+        raise RefusedError(f"--bias {bias}: a bias is subtracted from darks only; for flats, name it with --dark")
+    if dark is None and kind is FrameKind.FLAT:
+        reports.notice(
+            "no --dark: bias and dark current remain in the flats and distort the master; "
+            "name their master dark flat, or a master bias, with --dark"
+        )
+    path = dark or bias
+    if path is None:
+        return None
+    subtracted = Subtracted.read(path)
+    if bias is not None and subtracted.setup.kind not in {FrameKind.BIAS, None}:
+        raise RefusedError(f"--bias {bias}: this is a master {subtracted.setup.kind}")
+    return subtracted

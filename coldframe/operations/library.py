@@ -1,0 +1,202 @@
+"""The library of the user's configuration: the masters that match lights, and the filing of masters."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from coldframe.calibration.diagnosis.uncooled.dark_choice import DarkThermometer
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.image_file import read_image_header
+from coldframe.calibration.files.scratch import scratch_folder
+from coldframe.calibration.frames.matching import Match, best_master, darks_at_any_temperature, predecessors
+from coldframe.calibration.frames.names import under_one_name
+from coldframe.calibration.frames.setup import FrameSetup, setup_of
+from coldframe.calibration.library.adopting import Stated, adopted
+from coldframe.calibration.library.library import LIBRARY, Catalogue, Library, NotAMasterError, not_a_master
+from coldframe.calibration.lights.arithmetic import MismatchError, check_relative
+from coldframe.calibration.lights.caveats import header_caveats, temperature_caveat
+from coldframe.calibration.lights.recipe import treatments, warmer_c
+from coldframe.calibration.masters.reading import read_adu_master, read_master, read_master_header
+from coldframe.config.frames import FrameKind
+from coldframe.config.loading import ConfigError, find_config, load_settings
+from coldframe.errors import ColdframeError
+from coldframe.operations.dark_check import is_checked
+
+_PLAIN_NAME = re.compile(r"(\.(fits|fit|fts|xisf))?(\.(fz|gz))?$", re.IGNORECASE)
+"""The suffixes of a master's name, which those of the converted copy replace."""
+
+
+class NoLibraryError(ColdframeError):
+    """A folder contains no library; the message names the folder."""
+
+
+def find_library(folder: Path | None) -> Library:
+    """Return the library in a folder, or the library of the user's configuration.
+
+    Raises
+    ------
+    NoLibraryError
+        If there is no library.
+    """
+    if folder is None:
+        try:
+            folder = load_settings(find_config()).storage.folder / LIBRARY
+        except ConfigError as error:
+            raise NoLibraryError(f"{error}\nName the library instead: --library FOLDER") from error
+    if not folder.is_dir():
+        raise NoLibraryError(
+            f"{folder}: there is no library here yet; coldframe files masters at the end of a night, "
+            "and `coldframe library add` files masters made by `coldframe combine`"
+        )
+    return Library(folder)
+
+
+def configured_camera_names() -> tuple[str, ...]:
+    """Return all names of the configured camera; nothing if there is no valid configuration."""
+    try:
+        return load_settings(find_config()).camera_names
+    except ConfigError:
+        return ()
+
+
+def masters_of(catalogue: Catalogue) -> dict[Path, FrameSetup]:
+    """Return the setups of the library's masters, by path, with one name for the configured camera."""
+    names = configured_camera_names()
+    return {path: under_one_name(setup, names) for path, setup in catalogue.setups.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedMaster:
+    """The master of one kind that matches a light, or the reason why none does.
+
+    Attributes
+    ----------
+    kind
+        The kind of the master.
+    path
+        The best master; None if none matches.
+    refusal
+        The nearest master and its differences; empty if a master matches.
+    notes
+        What could not be compared, and differences that do not prevent the use of the master.
+    """
+
+    kind: FrameKind
+    path: Path | None
+    refusal: str
+    notes: tuple[str, ...]
+
+
+def matched_masters(
+    light: FrameSetup, masters: dict[Path, FrameSetup], catalogue: Catalogue
+) -> Iterator[MatchedMaster]:
+    """Yield the best master of each kind for a light, or the reason why none matches."""
+    for match in _best_matches(light, masters):
+        notes = (*match.caveats, *_tolerated(light, match, catalogue))
+        kept = tuple(note.removeprefix(f"{match.kind}: ") for note in notes)
+        yield MatchedMaster(match.kind, match.path, match.refusal, kept)
+
+
+def checked_masters(
+    matched: Sequence[MatchedMaster],
+    lights: Mapping[Path, FrameSetup],
+    masters: Mapping[Path, FrameSetup],
+    thermometer: DarkThermometer,
+) -> Iterator[MatchedMaster]:
+    """Yield the masters of lights of one temperature, after the hot pixels have checked a dark without cooling.
+
+    Parameters
+    ----------
+    matched
+        The masters that the headers propose; see `matched_masters`.
+    lights
+        Setups of the lights, by path.
+    masters
+        Setups of all masters, by path.
+    thermometer
+        Measures the lights by the hot pixels of darks, each of which it reads once.
+
+    Raises
+    ------
+    FrameFileError
+        If a light or a dark cannot be read.
+    """
+    light = next(iter(lights.values()))
+    for each in matched:
+        is_uncooled = each.path is not None and is_checked(light, masters[each.path])
+        if each.kind is not FrameKind.DARK or each.path is None or not is_uncooled:
+            yield each
+            continue
+        choice = thermometer.choose(lights, each.path, darks_at_any_temperature(light, masters))
+        agrees = choice.measured is not None and not choice.measured.is_noticeable
+        remarks = (*choice.remarks, *(("its hot pixels show the temperature of the lights",) if agrees else ()))
+        refusal = f"no dark fits: {choice.refusal}" if choice.refusal else ""
+        notes = each.notes if choice.dark == each.path else ()
+        yield MatchedMaster(each.kind, None if refusal else choice.dark, refusal, (*notes, *remarks))
+
+
+def _best_matches(light: FrameSetup, masters: dict[Path, FrameSetup]) -> list[Match]:
+    """Return the masters that match the light best, for the overscan treatment with the most matches."""
+    kinds = (FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT)
+    ways = [[best_master(way, masters, kind) for kind in kinds] for way in treatments(light, masters.values())]
+    return max(ways, key=lambda matches: sum(match.path is not None for match in matches))
+
+
+def _tolerated(light: FrameSetup, match: Match, catalogue: Catalogue) -> Iterator[str]:
+    """Yield the differences between a light and the chosen master that do not prevent its use."""
+    if match.path is None:
+        return
+    header = catalogue.headers[match.path]
+    if match.kind is FrameKind.FLAT:
+        yield from header_caveats(header)
+    if match.kind is FrameKind.DARK and (caveat := temperature_caveat(warmer_c(light, setup_of(header)))) is not None:
+        yield caveat
+
+
+def filed_master(library: Library, master: Path, stated: Stated) -> Path:
+    """File a master, converted if `calibrate` could not use it otherwise.
+
+    Raises
+    ------
+    FrameFileError
+        If the file cannot be read, or its unit cannot be found out.
+    NotAMasterError
+        If it is not a master, or `calibrate` could not use it.
+    NotDurableError
+        If it could not be written.
+    """
+    header = read_image_header(master)
+    # A stated kind replaces a missing one, but does not make a single frame a master.
+    if (stated.kind is None or setup_of(header).kind is not None) and (fault := not_a_master(header)) is not None:
+        raise NotAMasterError(f"{master}: {fault}")
+    with scratch_folder() as scratch:
+        converted = adopted(master, scratch, stated)
+        wanted = master
+        if converted is not None:
+            wanted = scratch / _PLAIN_NAME.sub(".fits", master.name, count=1)
+            converted.write(wanted)
+        if (fault := _unusable(wanted)) is not None:
+            raise NotAMasterError(f"{master}: calibrate cannot use it: {fault}")
+        return library.file(wanted)
+
+
+def previous_master(library: Library, master: Path) -> Path | None:
+    """Return the newest earlier master in the library with the settings of a master; None if there is none."""
+    setups = library.catalogue().setups
+    earlier = predecessors(master, setups)
+    return earlier[-1] if earlier else None
+
+
+def _unusable(master: Path) -> str | None:
+    """Return the reason why `calibrate` cannot use the values of a master from another program; None if it can."""
+    try:
+        if setup_of(read_master_header(master)).kind is FrameKind.FLAT:
+            check_relative(read_master(master))
+        else:
+            read_adu_master(master)
+    except FrameFileError as error:
+        return error.what
+    except MismatchError as error:
+        return str(error)
+    return None

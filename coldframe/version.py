@@ -1,0 +1,5 @@
+"""The version of coldframe."""
+
+from importlib.metadata import version
+
+__version__ = version("coldframe")

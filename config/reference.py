@@ -1,0 +1,161 @@
+"""All settings with their texts: the source of `coldframe explain`, of the starting configuration and of the guide."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from coldframe.config.allowed import allowed
+from coldframe.config.section import Section
+from coldframe.config.settings import Settings
+
+MOST_SUGGESTIONS = 3
+LEAST_LIKENESS = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting.
+
+    Attributes
+    ----------
+    path
+        Its name with that of its table, such as "flats.target".
+    description
+        Its meaning, as sentences.
+    allowed
+        The allowed values, as a phrase.
+    default
+        The default, as in Python; None if there is none.
+    is_required
+        True if the table is not valid without it.
+    """
+
+    path: str
+    description: str
+    allowed: str
+    default: object
+    is_required: bool
+
+    @classmethod
+    def of(cls, path: str, field: FieldInfo) -> "Setting":
+        """Return the setting that a field of a model defines."""
+        default = None if field.default is PydanticUndefined else field.default
+        return cls(path, field.description or "", allowed(field), default, field.is_required())
+
+    @property
+    def key(self) -> str:
+        """The setting's name within its table."""
+        return self.path.rpartition(".")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the configuration.
+
+    Attributes
+    ----------
+    path
+        The table's name, such as "panel.mqtt".
+    header
+        Its first line in a file, such as "[flats.filters.NAME]".
+    description
+        Its contents, as a sentence.
+    section
+        The model that defines its settings.
+    """
+
+    path: str
+    header: str
+    description: str
+    section: type[Section]
+
+    def settings(self) -> Mapping[str, Setting]:
+        """Return the settings by their key, without the tables within this table."""
+        full_name = self.header.strip("[]")
+        return {
+            key: Setting.of(f"{full_name}.{key}", field)
+            for key, field in self.section.model_fields.items()
+            if section_of(field) is None
+        }
+
+
+def tables() -> Mapping[str, Table]:
+    """Return all tables by their path, in the order of the settings."""
+    return {table.path: table for table in _tables_within(Settings, "")}
+
+
+def find(name: str) -> Table | Setting | None:
+    """Return the table or setting with a dotted name; None if there is none.
+
+    The name may be as error messages or files spell it: ``sets[2].count``, ``flats.filters.Ha.target`` or ``[flats]``.
+    """
+    path = _bare(name)
+    known = tables()
+    if path in known:
+        return known[path]
+    table, _, key = path.rpartition(".")
+    if table in known and key in known[table].settings():
+        return known[table].settings()[key]
+    # Tables of filters have names of their own.
+    parent = table.rpartition(".")[0]
+    for named in (table, parent):
+        if named in known and known[named].header.endswith(".NAME]"):
+            return known[named] if named == table else known[named].settings().get(key)
+    return None
+
+
+def similar(name: str) -> list[str]:
+    """Return the dotted names nearest to an unknown one, as a whole or by the key at their end."""
+    path = _bare(name).lower()
+    key = path.rpartition(".")[2]
+
+    def likeness(other: str) -> float:
+        whole = SequenceMatcher(None, path, other.lower()).ratio()
+        return max(whole, SequenceMatcher(None, key, other.lower().rpartition(".")[2]).ratio())
+
+    known = tables().values()
+    names = [each for table in known for each in (table.path, *(own.path for own in table.settings().values()))]
+    near = [each for each in names if likeness(each) >= LEAST_LIKENESS]
+    return sorted(near, key=likeness, reverse=True)[:MOST_SUGGESTIONS]
+
+
+def section_of(field: FieldInfo) -> type[Section] | None:
+    """Return the model of the table, or of the tables in the list or mapping, that a field contains."""
+    pending: list[Any] = [field.annotation]
+    while pending:
+        annotation = pending.pop()
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            return annotation
+        if get_origin(annotation) in (Union, UnionType, tuple, dict):
+            pending += [each for each in get_args(annotation) if each not in (NoneType, Ellipsis)]
+    return None
+
+
+def _tables_within(section: type[Section], before: str) -> Iterator[Table]:
+    for name, field in section.model_fields.items():
+        inner = section_of(field)
+        if inner is None:
+            continue
+        path = f"{before}{name}"
+        yield Table(path, _header(path, field), field.description or "", inner)
+        yield from _tables_within(inner, f"{path}.")
+
+
+def _header(path: str, field: FieldInfo) -> str:
+    kind = get_origin(field.annotation)
+    if kind is tuple:
+        return f"[[{path}]]"
+    return f"[{path}.NAME]" if kind is dict else f"[{path}]"
+
+
+def _bare(name: str) -> str:
+    """Return a name without brackets, quotation marks and the numbers of sets."""
+    return (
+        re.sub(r"\[\d+\]", "", name.strip()).strip("[]").replace('"', "").removesuffix(".NAME").replace(".NAME.", ".")
+    )

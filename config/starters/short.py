@@ -1,0 +1,95 @@
+"""The configuration that `coldframe init` writes: the devices found, and the settings that a person must decide."""
+
+from collections.abc import Iterator, Mapping
+
+from coldframe.config.starters.rig_survey import RigSurvey, is_adjustable
+from coldframe.config.tables.rig import ServerSettings
+from coldframe.config.toml_values import toml_value
+
+_HEAD = """\
+# The configuration of coldframe for one rig. Check each value that has a comment. All other settings have their
+# defaults: `coldframe explain` describes them, and `coldframe init --full` writes them all."""
+_BIASES = '    { kind = "bias", count = 100 },'
+_DARKS = '    { kind = "dark", count = 30, exposure_s = 300.0 },  # one line for each exposure of your lights'
+
+
+def starter_config(survey: RigSurvey) -> str:
+    """Return a short configuration for the surveyed rig, as TOML that `load_settings` accepts."""
+    blocks = [_HEAD, _sets(survey), _places(survey), _camera(survey), *_cooling(survey), *_panel(survey)]
+    if survey.cover is not None:
+        blocks.append(_table("cover", {"device": survey.cover}, {}))
+    return "\n\n".join([*blocks, *_wheel(survey), *_rotator(survey)]) + "\n"
+
+
+def _sets(survey: RigSurvey) -> str:
+    flats = [_flats(name) for name in survey.flat_filters()]
+    return "\n".join(["sets = [", _BIASES, _DARKS, *flats, "]"])
+
+
+def _flats(filter_name: str | None) -> str:
+    own = "" if filter_name is None else f", filter = {toml_value(filter_name)}"
+    return f'    {{ kind = "flat"{own}, count = 25 }}, {{ kind = "dark-flat"{own}, count = 25 }},'
+
+
+def _places(survey: RigSurvey) -> str:
+    lines = ['storage = { folder = "~/coldframe" }  # it gets a folder for each night; 400 frames may need 20 GB']
+    default = ServerSettings()
+    if (survey.host, survey.port) != (default.host, default.port):
+        lines.append(f"server = {{ host = {toml_value(survey.host)}, port = {survey.port} }}")
+    return "\n".join(lines)
+
+
+def _camera(survey: RigSurvey) -> str:
+    settings = survey.camera_settings()
+    notes: dict[str, str] = {}
+    if survey.other_cameras:
+        notes["device"] = f"or {', '.join(survey.other_cameras)}"
+    for name, limits in (("gain", survey.gain), ("offset", survey.offset)):
+        if limits is not None and is_adjustable(limits):
+            notes[name] = f"as for your lights, {limits[0]:g} to {limits[1]:g}"
+    if survey.readout_modes:
+        notes["readout_mode"] = f"as for your lights: {', '.join(survey.readout_modes)}"
+    if survey.setpoint_c is not None:
+        notes["setpoint_c"] = "as for your lights"
+    return _table("camera", settings, notes)
+
+
+def _cooling(survey: RigSurvey) -> Iterator[str]:
+    if settings := survey.cooling_settings():
+        yield _table("cooling", settings, {"fallback_c": "if the setpoint is out of reach on a warm night"})
+
+
+def _panel(survey: RigSurvey) -> Iterator[str]:
+    if survey.panel is None:
+        yield "# No flat panel was found, so there are no flats. `coldframe explain panel` describes other lamps."
+        return
+    settings: dict[str, object] = {"device": survey.panel}
+    if survey.has_cover:
+        settings["cover_for_flats"] = "closed"
+    yield _table("panel", settings, {"cover_for_flats": '"open" if the panel is not part of the cover'})
+
+
+def _wheel(survey: RigSurvey) -> Iterator[str]:
+    if settings := survey.wheel_settings():
+        yield _table("wheel", settings, {"names": "replace the numbers by your filters, here and in the sets"})
+    elif survey.wheel is not None:
+        yield "# The filter wheel reports neither slots nor names. To use it: `coldframe explain wheel`."
+
+
+def _rotator(survey: RigSurvey) -> Iterator[str]:
+    """Yield the table [rotator] as a comment, because a rotator must only turn if the user wants it to."""
+    if survey.rotator is not None:
+        yield (
+            "# A rotator was found. To let coldframe turn it to the angle of each flat set, enable these two lines:\n"
+            f"# [rotator]\n# device = {toml_value(survey.rotator)}"
+        )
+
+
+def _table(name: str, settings: Mapping[str, object], notes: Mapping[str, str]) -> str:
+    """Return a table with a comment behind each setting, and settings without a value as comments."""
+    lines = [f"[{name}]"]
+    for key in dict.fromkeys([*settings, *notes]):
+        setting = f"{key} = {toml_value(settings[key])}" if key in settings else f"# {key} ="
+        note = "".join(each if each.isprintable() else "?" for each in notes.get(key, ""))
+        lines.append(f"{setting}  # {note}" if note else setting)
+    return "\n".join(lines)
