@@ -24,7 +24,7 @@ from coldframe.visible import visible
 
 WIDTH = 80
 _FILES_SHOWN = 3
-_RECOMMENDED_KEYWORDS = {"wbpp": ("GAIN", "OFFSET", "TEMP", "READOUTM")}
+_RECOMMENDED_KEYWORDS = {"wbpp": ("GAIN", "OFFSET", "TEMP", "READOUTM", "ROTATION")}
 
 
 @dataclass(frozen=True, slots=True)
