@@ -234,7 +234,7 @@ def _read(frame: ImageFile, file: int, start: int, into: NDArray[Any]) -> None:
     except OSError as error:
         raise FrameFileError(frame.path, error.strerror or str(error)) from error
     if given < into.nbytes:
-        raise FrameFileError(frame.path, "became shorter while it was read")
+        raise FrameFileError(frame.path, "became shorter while it was being read")
 
 
 def _open(frame: ImageFile, opened: ExitStack) -> int:

@@ -10,6 +10,7 @@ from coldframe.cli.options import (
     HostOption,
     JsonOption,
     PortOption,
+    UsedConfigOption,
     folder_path,
     home_path,
 )
@@ -38,7 +39,7 @@ def simulate(
     lights: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", parser=folder_path, help="Write a few lights of this rig into a folder, and exit."
+            metavar="FOLDER", parser=folder_path, help="Write a few lights from this rig to a folder, and exit."
         ),
     ] = None,
     until_stdin_closes: Annotated[
@@ -114,7 +115,7 @@ def safe(
     override: Annotated[
         bool,
         typer.Option(
-            "--override", help="Do so even if a run is using the rig, for example because that run no longer responds."
+            "--override", help="Make the rig safe even if a run is using it, for example one that no longer responds."
         ),
     ] = False,
 ) -> None:
@@ -172,6 +173,7 @@ def camera(
     dark: KindPattern = None,
     flat: KindPattern = None,
     json: JsonOption = False,
+    _config: UsedConfigOption = None,
 ) -> None:
     """Show the measured gain, read noise, full well, linearity and dark current of each camera and setting.
 
