@@ -128,6 +128,11 @@ class _Work:
         finally:
             _under_way.discard(self)
 
+    def forget_if_never_begun(self, task: "asyncio.Future[Any]") -> None:
+        """Count the work as done if it was cancelled before its thread began."""
+        if task.cancelled() and self._thread is None:
+            _under_way.discard(self)
+
     def waiting_s(self, now_s: float) -> float:
         """Return the seconds for which the work has waited for the disk."""
         if self._is_long and not self.is_overdue:
@@ -195,12 +200,7 @@ async def in_thread_within(deadline_s: float, work: Callable[P, T], *args: P.arg
         See `in_thread`. Work with a longer deadline than `DISK_DEADLINE_S` also counts as hanging if it has used no CPU
         time for `DISK_DEADLINE_S`.
     """
-    now_s = asyncio.get_running_loop().time()
-    if overdue := [each for each in tuple(_under_way) if each.is_overdue]:
-        raise min(overdue, key=lambda each: each.moved_s).failure(now_s)
-    mine = _Work(now_s, deadline_s, moved_s=now_s)
-    _under_way.add(mine)
-    task = asyncio.ensure_future(asyncio.to_thread(mine.do, partial(work, *args, **kwargs)))
+    mine, task = _begun(deadline_s, partial(work, *args, **kwargs))
     try:
         return await _finished(task, mine.left_s)
     except TimeoutError:
@@ -208,9 +208,47 @@ async def in_thread_within(deadline_s: float, work: Callable[P, T], *args: P.arg
             raise
         raise mine.failure(asyncio.get_running_loop().time()) from None
     finally:
-        if not task.done():
-            mine.is_overdue = True
-            task.add_done_callback(_log_late_failure)
+        _abandon(mine, task)
+
+
+async def read_in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Read files in a thread, as `in_thread` does, but end at once if the caller is cancelled.
+
+    Reading leaves nothing incomplete, so a program that only reads can end while the disk hangs. Its loop needs
+    `DaemonThreads`.
+
+    Raises
+    ------
+    DiskHangsError
+        See `in_thread`.
+    """
+    mine, task = _begun(DISK_DEADLINE_S, partial(work, *args, **kwargs))
+    try:
+        done, _ = await asyncio.wait([task], timeout=DISK_DEADLINE_S)
+        if not done:
+            raise mine.failure(asyncio.get_running_loop().time())
+        return task.result()
+    finally:
+        _abandon(mine, task)
+
+
+def _begun(deadline_s: float, work: Callable[[], T]) -> "tuple[_Work, asyncio.Future[T]]":
+    """Begin work in a thread, unless other work is overdue."""
+    now_s = asyncio.get_running_loop().time()
+    if overdue := [each for each in tuple(_under_way) if each.is_overdue]:
+        raise min(overdue, key=lambda each: each.moved_s).failure(now_s)
+    mine = _Work(now_s, deadline_s, moved_s=now_s)
+    _under_way.add(mine)
+    task = asyncio.ensure_future(asyncio.to_thread(mine.do, work))
+    task.add_done_callback(mine.forget_if_never_begun)
+    return mine, task
+
+
+def _abandon(mine: _Work, task: "asyncio.Future[Any]") -> None:
+    """Leave work that is not done to its thread."""
+    if not task.done():
+        mine.is_overdue = True
+        task.add_done_callback(_log_late_failure)
 
 
 def _log_late_failure(task: "asyncio.Future[Any]") -> None:

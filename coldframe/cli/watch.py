@@ -19,6 +19,7 @@ from coldframe.capture.monitoring.watching.local import LocalSource
 from coldframe.capture.monitoring.watching.messages import Answer, Command
 from coldframe.capture.monitoring.watching.source import NightSource, Update
 from coldframe.capture.monitoring.watching.watched_night import WatchedNight
+from coldframe.capture.threads import DaemonThreads
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_for_messages, load_settings
 from coldframe.devices.mqtt.client import BrokerSetupError, read_access
@@ -69,6 +70,8 @@ def watch_night(config: Path | None, folder: Path | None) -> ExitCode:
 
 async def _until_closed(watching: "Watch") -> None:
     """Watch until a key or a signal closes the dashboard; both restore the terminal."""
+    # A disk that hangs must not keep the process from ending.
+    asyncio.get_running_loop().set_default_executor(DaemonThreads())
     task = asyncio.create_task(watching.run(), name="watch")
     on_end_signals(task.cancel)
     await asyncio.wait([task])

@@ -9,7 +9,14 @@ import pytest
 
 from coldframe.calibration.threads import parallel_map
 from coldframe.capture import threads
-from coldframe.capture.threads import DaemonThreads, DiskHangsError, in_thread, in_thread_within, to_its_end
+from coldframe.capture.threads import (
+    DaemonThreads,
+    DiskHangsError,
+    in_thread,
+    in_thread_within,
+    read_in_thread,
+    to_its_end,
+)
 from tests.patience import PATIENCE_S, block_until, until
 
 
@@ -250,3 +257,26 @@ def test_the_cpu_time_of_a_thread_is_known() -> None:
     while threads._cpu_ticks(thread) == before:
         pass
     assert threads._cpu_ticks(None) == 0
+
+
+def test_a_reader_of_a_hanging_disk_can_be_cancelled(answers: threading.Event) -> None:
+    async def run() -> None:
+        asyncio.get_running_loop().set_default_executor(DaemonThreads())
+        reading = asyncio.create_task(read_in_thread(answers.wait, PATIENCE_S))
+        await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.wait([reading])
+        assert reading.cancelled()
+        with pytest.raises(DiskHangsError):
+            await read_in_thread(answers.wait, PATIENCE_S)
+
+    asyncio.run(run())
+    assert not answers.is_set()
+
+
+async def test_a_reader_gives_up_when_the_disk_hangs(answers: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    asyncio.get_running_loop().set_default_executor(DaemonThreads())
+    monkeypatch.setattr(threads, "DISK_DEADLINE_S", 0.05)
+    assert await read_in_thread(divmod, 7, 2) == (3, 1)
+    with pytest.raises(DiskHangsError, match="has not answered for 0 s"):
+        await read_in_thread(answers.wait, PATIENCE_S)

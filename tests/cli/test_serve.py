@@ -20,13 +20,13 @@ from tests.patience import PATIENCE_S
 COLDFRAME = (sys.executable, "-m", "coldframe")
 
 
-def refused(tmp_path: Path, *arguments: str) -> str:
+def refused(tmp_path: Path, *arguments: str, code: int = 2) -> str:
     """Return the one line with which the command refuses its arguments."""
     command = [*COLDFRAME, "serve", "--folder", str(tmp_path), *arguments]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=PATIENCE_S, env=environment(tmp_path)
     )
-    assert done.returncode == 2
+    assert done.returncode == code
     return done.stderr
 
 
@@ -80,8 +80,16 @@ def test_invalid_addresses_are_refused(tmp_path: Path, listen: str) -> None:
 def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         listen = f"127.0.0.1:{other.getsockname()[1]}"
-        errors = refused(tmp_path, "--listen", listen)
-    assert errors == f"{listen}: Address already in use; choose another address with --listen\n"
+        # Not 2, after which the service would not try again.
+        errors = refused(tmp_path, "--listen", listen, code=1)
+    assert errors == f"{listen}: Address already in use; choose another address with --listen, or try again later\n"
+
+
+@pytest.mark.parametrize("name", ["http://pi:1", "pi:8787", "", "a b", "-pi", "pi..lan"])
+def test_names_that_cannot_match_are_refused(tmp_path: Path, name: str) -> None:
+    errors = refused(tmp_path, "--name", name)
+    assert errors.startswith(f"--name: found {name!r}; expected the name of a machine")
+    assert errors.count("\n") == 1
 
 
 def test_a_token_that_others_may_read_is_refused(tmp_path: Path) -> None:
@@ -112,9 +120,36 @@ async def test_loopback_needs_no_warning_and_no_token(tmp_path: Path) -> None:
     (tmp_path / "nights").mkdir()
     async with serving(tmp_path, "--listen", "127.0.0.1:0") as (line, port):
         assert "127.0.0.1" in line
-        assert "no night yet" in await get(port, "/")
+        async with asyncio.timeout(PATIENCE_S):
+            while "no night yet" not in await get(port, "/"):
+                await asyncio.sleep(0.05)
     assert (tmp_path / "errors").read_text() == ""
     assert not (tmp_path / "config").exists()
+
+
+async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    async with serving(tmp_path, "--listen", "127.0.0.1:0") as (_, port):
+        async with asyncio.timeout(PATIENCE_S):
+            while "no night yet" not in await get(port, "/"):
+                await asyncio.sleep(0.05)
+    folder = tmp_path / "nights"
+    assert (tmp_path / "errors").read_text() == (
+        f"warning: {folder}: is not a folder yet; no night is shown until it is one\n"
+    )
+
+
+def test_a_hanging_disk_does_not_keep_the_process_from_ending(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from coldframe.capture.monitoring.watching import watched_night; "
+        "watched_night._last_night = lambda *_: print('hanging', flush=True) or time.sleep(1e6); "
+        f"sys.argv = ['coldframe', 'serve', '--listen', '127.0.0.1:0', '--folder', {str(tmp_path)!r}]; "
+        "from coldframe.cli.command_line import main; main()"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "hanging\n" in (process.stdout.readline(), process.stdout.readline())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == 0
 
 
 async def test_commands_make_the_token_and_never_show_it(tmp_path: Path) -> None:

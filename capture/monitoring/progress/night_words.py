@@ -82,8 +82,17 @@ _FINAL = {
 }
 
 
-def _clock(at: datetime, now: datetime, form: str = "%H:%M:%S") -> str:
-    return f"{at.astimezone(now.tzinfo):{form}}"
+SAME_NIGHT = timedelta(hours=20)
+"""Largest difference from now at which a time of day needs no date, also on the morning after a long night."""
+
+
+def clock(at: datetime, now: datetime, form: str = "%H:%M:%S") -> str:
+    """Return a time of day in the time zone of `now`, with the date if it is not of the same night."""
+    try:
+        local = at.astimezone(now.tzinfo)
+    except OverflowError:  # a journal may contain any time, also in the year 1
+        return "an unknown time"
+    return f"{local:{form}}" if abs(now - at) < SAME_NIGHT else f"{local:{form} on %-d %B}"
 
 
 def verdict_of(state: DashboardState, now: datetime) -> Verdict:
@@ -93,10 +102,12 @@ def verdict_of(state: DashboardState, now: datetime) -> Verdict:
     if state.night is None:
         return Verdict(Mark.WAITING, Mood.NOTE, "Waiting for the night to begin")
     if state.lost_at is not None:
-        return Verdict(Mark.WARNING, Mood.WARN, f"No contact since {_clock(state.lost_at, now)}")
+        return Verdict(Mark.WARNING, Mood.WARN, f"No contact since {clock(state.lost_at, now)}")
+    if state.silent_since is not None:
+        return Verdict(Mark.WARNING, Mood.WARN, f"No news since {clock(state.silent_since, now, '%H:%M')}")
     if state.paused is not None:
         is_last_frame = is_exposing(state, now)
-        words = "Pausing after this frame" if is_last_frame else f"Paused since {_clock(state.paused.at, now)}"
+        words = "Pausing after this frame" if is_last_frame else f"Paused since {clock(state.paused.at, now)}"
         return Verdict(Mark.PAUSED, Mood.WARN, words)
     return _verdict_under_way(state)
 
@@ -108,10 +119,9 @@ def _verdict_under_way(state: DashboardState) -> Verdict:
     if missing:
         what = printable(missing[0].planned.title) if len(missing) == 1 else f"{len(missing)} steps"
         return Verdict(Mark.FAILED, Mood.BAD, f"{what} not done, continuing")
-    if any(problem.severity is Severity.ERROR for problem in state.problems):
+    if state.problems.count(Severity.ERROR):
         return Verdict(Mark.FAILED, Mood.BAD, "Errors, continuing")
-    if state.problems:
-        count = len(state.problems)
+    if count := state.problems.total:
         return Verdict(Mark.WARNING, Mood.WARN, f"Running, {'1 warning' if count == 1 else f'{count} warnings'}")
     return Verdict(Mark.DONE, Mood.GOOD, "All well")
 
@@ -125,11 +135,13 @@ def is_exposing(state: DashboardState, now: datetime) -> bool:
 def ending(state: DashboardState, now: datetime) -> str:
     """Return the expected end of the night (the earliest possible end if overdue), or the time at which it ended."""
     if state.ended is not None:
-        return f"ended at {_clock(state.ended.at, now, '%H:%M')}"
+        return f"ended at {clock(state.ended.at, now, '%H:%M')}"
     if state.night is None:
         return "no plan yet"
     if state.lost_at is not None:
-        return f"last contact at {_clock(state.lost_at, now, '%H:%M')}"
+        return f"last contact at {clock(state.lost_at, now, '%H:%M')}"
+    if state.silent_since is not None:
+        return "attached, but the run sends no events"
     return _expected_end(state, now)
 
 
@@ -137,9 +149,9 @@ def _expected_end(state: DashboardState, now: datetime) -> str:
     outlook = state.outlook(now)
     if state.paused is not None:
         return f"paused, {duration_text(outlook.remaining_s)} to go"
-    if not outlook.remaining_s < LONGEST_REST_S:  # a journal may contain any number, also NaN
+    if not abs(outlook.remaining_s) < LONGEST_REST_S:  # a journal may contain any number, also NaN
         return "done at an unknown time"
-    at = _clock(now + timedelta(seconds=outlook.remaining_s), now, "%H:%M")
+    at = clock(now + timedelta(seconds=outlook.remaining_s), now, "%H:%M")
     left = duration_text(outlook.remaining_s)
     if outlook.overdue:
         return f"done not before {at}, in {left} or more"
@@ -173,7 +185,7 @@ def step_words(step: StepProgress, state: DashboardState) -> str:
 def activity_of(state: DashboardState, now: datetime) -> Activity:
     """Return the activity of the step under way, for example its exposure."""
     exposure = state.exposure
-    if state.lost_at is not None:
+    if state.stopped_at is not None:
         return Activity("was running", is_halted=True)
     if state.paused is not None and not is_exposing(state, now):
         return Activity("no exposure until the night is resumed", is_halted=True)
@@ -196,7 +208,7 @@ def step_time(step: StepProgress, state: DashboardState, now: datetime) -> tuple
         return short_duration_text((step.ended - step.began).total_seconds()), False
     if state.ended is not None or state.lost_at is not None:
         return "not done", False
-    return short_duration_text(state.pace.rest_of_step(step, now).remaining_s), True
+    return short_duration_text(state.pace.rest_of_step(step, state.silent_since or now).remaining_s), True
 
 
 def frame_title(state: DashboardState) -> str:

@@ -33,6 +33,7 @@ from coldframe.capture.events.values import Severity, SkippedBy, StepOutcome
 from coldframe.capture.events.verification import LightsVerified
 from coldframe.capture.monitoring.progress.narrator import LogLine, Narrator
 from coldframe.capture.monitoring.progress.pace import Outlook, Pace, StepProgress
+from coldframe.capture.monitoring.progress.problems import Problems
 from coldframe.capture.monitoring.progress.verification_words import night_sentences
 
 HISTORY = timedelta(minutes=30)
@@ -41,8 +42,11 @@ HISTORY = timedelta(minutes=30)
 HISTORY_INTERVAL = timedelta(seconds=5)
 """Shortest time between two readings in the history."""
 
-LATEST, PROBLEMS = 60, 40
-"""Largest numbers of lines kept for the latest events, and for warnings and errors."""
+LATEST = 60
+"""Largest number of lines kept for the latest events."""
+
+READING_STAYS = timedelta(minutes=1)
+"""Age at which a temperature reading is no longer current. A run publishes one every second, even if it is empty."""
 
 SHOWN_ELSEWHERE = (TemperatureRead, CoolingProgress, ExposureStarted)
 """Events that the dashboard shows in a separate section, and not among the latest events."""
@@ -72,6 +76,8 @@ class DashboardState:
         Time of the latest event.
     lost_at
         Time of the last event before the connection to the night was lost. See `lose`.
+    silent_since
+        Time of the last event if a run that is attached no longer sends any. See `fall_silent`.
     steps
         Progress of each step by its number, in the order of the plan.
     running
@@ -84,8 +90,10 @@ class DashboardState:
         Masters in the order in which they were written. A master that a later run wrote again is listed once.
     verified
         The latest diagnosis of each set of lights, and of the flats of each filter.
-    latest, problems
-        Lines of events, oldest first. `problems` contains only warnings and errors, and keeps them for longer.
+    latest
+        Lines of events, oldest first.
+    problems
+        The warnings and errors, which are kept for longer.
     """
 
     night: NightStarted | None = None
@@ -94,6 +102,7 @@ class DashboardState:
     is_stopping: bool = False
     last_event_at: datetime | None = None
     lost_at: datetime | None = None
+    silent_since: datetime | None = None
     steps: dict[int, StepProgress] = field(default_factory=dict)
     running: int | None = None
     exposure: ExposureStarted | None = None
@@ -110,7 +119,7 @@ class DashboardState:
     masters: list[MasterWritten] = field(default_factory=list)
     verified: dict[object, LightsVerified] = field(default_factory=dict)
     latest: deque[LogLine] = field(default_factory=lambda: deque(maxlen=LATEST))
-    problems: deque[LogLine] = field(default_factory=lambda: deque(maxlen=PROBLEMS))
+    problems: Problems = field(default_factory=Problems)
     pace: Pace = field(default_factory=Pace)
     narrator: Narrator = field(init=False)
     _latest_event: Event | None = None
@@ -122,7 +131,7 @@ class DashboardState:
 
     def apply(self, event: Event) -> None:
         """Update the state with an event."""
-        self.last_event_at = event.at
+        self.last_event_at, self.silent_since = event.at, None
         line = self.narrator.narrate(event)
         if line and not isinstance(event, SHOWN_ELSEWHERE):
             self._remember(line, event)
@@ -133,6 +142,22 @@ class DashboardState:
         if self.night is not None and self.ended is None:
             self.lost_at = self.last_event_at
 
+    def fall_silent(self) -> None:
+        """Record that the night sends no more events, although it is attached. The next event ends this."""
+        self.silent_since = self.last_event_at
+
+    @property
+    def stopped_at(self) -> datetime | None:
+        """Time of the last event if it is unknown what the night does now; None otherwise."""
+        return self.lost_at or self.silent_since
+
+    @property
+    def is_reading_current(self) -> bool:
+        """True if the latest temperature reading describes the sensor now."""
+        if self.thermals is None or self.last_event_at is None or self.ended is not None:
+            return False
+        return self.stopped_at is None and self.last_event_at - self.thermals.at <= READING_STAYS
+
     def _remember(self, line: LogLine, event: Event) -> None:
         # The frames of a set share one line, because many lines for one set would displace all other lines.
         if isinstance(event, FrameAccepted) and self.latest and self._is_same_set_as_latest(event):
@@ -140,7 +165,7 @@ class DashboardState:
         self.latest.append(line)
         self._latest_event = event
         if line.severity is not Severity.INFO:
-            self.problems.append(line)
+            self.problems.add(line)
 
     def _is_same_set_as_latest(self, event: FrameAccepted) -> bool:
         latest = self._latest_event

@@ -93,7 +93,7 @@ def state_document(state: DashboardState, now: datetime, *, dropped: int = 0) ->
         "masters": len(state.masters),
         "lights": _lights(state),
         "problems": [_problem(line) for line in list(state.problems)[-MOST_PROBLEMS:]],
-        "problem_count": len(state.problems),
+        "problem_count": state.problems.total,
         "latest": _short(state.latest[-1].text) if state.latest else None,
         "events_dropped": dropped,
     }

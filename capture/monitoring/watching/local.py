@@ -18,13 +18,20 @@ from coldframe.capture.monitoring.watching.messages import (
     decode_message,
     encode_command,
 )
-from coldframe.capture.monitoring.watching.source import Attached, Detached, Update
+from coldframe.capture.monitoring.watching.source import Attached, Detached, Silent, Update
 
 POLL_S = 0.5
 """Time between two attempts to find a run."""
 
 HANDSHAKE_S = 10.0
 """Longest time that a run may take to send all events so far."""
+
+SILENCE_S = 120.0
+"""Silence after which a run counts as silent. A run publishes a temperature every second, also for cameras without a
+thermometer, during long exposures and while it is paused. Only waits for a device outside its steps are longer."""
+
+REPEAT_S = 60.0
+"""Time after which `Detached` is repeated."""
 
 NO_RUN = "no run found"
 INCOMPATIBLE = "the run uses a different version of coldframe"
@@ -45,7 +52,9 @@ class LocalSource:
 
     async def updates(self) -> AsyncGenerator[Update, None]:
         """Yield updates indefinitely. When a run is lost, search for the next run."""
+        loop = asyncio.get_running_loop()
         reported: str | None = None
+        repeated, again_s = NO_RUN, 0.0
         while True:
             reason, is_here = NO_RUN, True
             try:
@@ -67,11 +76,13 @@ class LocalSource:
                 finally:
                     self._writer = None
                     writer.close()
-            if reason != reported:
-                # Keep the reason why the run was lost, which is more useful than "no run found".
-                if reported is None or is_here:
-                    yield Detached(reason)
-                reported = reason
+            # Keep the reason why the run was lost, which is more useful than "no run found".
+            if reason != reported and (reported is None or is_here):
+                repeated, again_s = reason, loop.time()
+            reported = reason
+            if loop.time() >= again_s:
+                again_s = loop.time() + REPEAT_S
+                yield Detached(repeated)
             await asyncio.sleep(POLL_S)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -90,7 +101,15 @@ class LocalSource:
             return
         self._writer = writer
         yield attached
-        while (message := await _next(reader)) is not None:
+        while True:
+            try:
+                async with asyncio.timeout(SILENCE_S):
+                    message = await _next(reader)
+            except TimeoutError:
+                yield Silent()
+                continue
+            if message is None:
+                return
             if isinstance(message, Event | Answer):
                 yield message
 

@@ -18,12 +18,20 @@ class Attached:
 
 @dataclass(frozen=True, slots=True)
 class Detached:
-    """No run is attached, for the given reason. The source continues to search for a run."""
+    """No run is attached, for the given reason. The source continues to search for a run.
+
+    The source may repeat this, so that a watcher notices other changes, such as storage that was mounted.
+    """
 
     reason: str
 
 
-Update = Attached | Detached | Event | Answer
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """The run is attached, but has sent nothing for so long that it may be frozen."""
+
+
+Update = Attached | Detached | Silent | Event | Answer
 
 
 class NightSource(Protocol):

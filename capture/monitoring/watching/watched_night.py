@@ -5,10 +5,10 @@ from pathlib import Path
 
 from coldframe.capture.events.kinds import Event
 from coldframe.capture.monitoring.progress.state import DashboardState
-from coldframe.capture.monitoring.watching.source import Attached, Detached, Update
+from coldframe.capture.monitoring.watching.source import Attached, Detached, Silent, Update
 from coldframe.capture.storage.journal_reader import read_journal
 from coldframe.capture.storage.night_folder import newest_night
-from coldframe.capture.threads import in_thread
+from coldframe.capture.threads import DiskHangsError, read_in_thread
 
 READ_ONLY = "read-only: set allow_commands = true in [watch] of the run's configuration"
 SEARCHING = "looking for a run"
@@ -33,24 +33,33 @@ class WatchedNight:
     state: DashboardState = field(default_factory=DashboardState)
     note: str = SEARCHING
     refusal: str | None = SEARCHING
+    _journal: "_Journal | None" = None
 
     async def take(self, update: Update) -> None:
         """Follow an update. Answers to commands change nothing."""
         match update:
             case Attached(events, allows_commands):
-                self.state = _state_of(events)
+                self.state, self._journal = _state_of(events), None
                 self.note, self.refusal = "", None if allows_commands else READ_ONLY
             case Detached(reason):
                 await self._show_last(reason)
+            case Silent():
+                self.state.fall_silent()
             case Event():
                 self.state.apply(update)
             case _:
                 pass
 
     async def _show_last(self, reason: str) -> None:
-        """Keep showing the night of a lost run; if there was no run, show the last night."""
-        if self.state.night is None and self.storage is not None:
-            self.state = await in_thread(_last_night, self.storage)
+        """Keep showing the night of a lost run; if there was no run, show the last night as it is on the disk now."""
+        if self.storage is not None and (self.state.night is None or self._journal is not None):
+            try:
+                found = await read_in_thread(_last_night, self.storage, self._journal)
+            except DiskHangsError as error:
+                reason = f"{reason}; {error}"
+            else:
+                if found is not None:
+                    self._journal, self.state = found
         self.state.lose()
         night, shown = self.state.night, "no night yet"
         if night is not None:
@@ -66,10 +75,24 @@ def _state_of(events: tuple[Event, ...]) -> DashboardState:
     return state
 
 
-def _last_night(storage: Path) -> DashboardState:
-    """Return the state of the last night in a storage folder; an empty state if there is no night or no journal."""
+@dataclass(frozen=True, slots=True)
+class _Journal:
+    """A journal as it was when it was read."""
+
+    path: Path
+    size: int
+    written_ns: int
+
+
+def _last_night(storage: Path, known: _Journal | None) -> tuple[_Journal, DashboardState] | None:
+    """Return the last night in a storage folder; None if there is none, or if its journal is known already."""
     try:
         night = newest_night(storage)
-        return DashboardState() if night is None else _state_of(tuple(read_journal(night / "journal.jsonl")))
+        if night is None:
+            return None
+        path = night / "journal.jsonl"
+        found = path.stat()
+        journal = _Journal(path, found.st_size, found.st_mtime_ns)
+        return None if journal == known else (journal, _state_of(tuple(read_journal(path))))
     except OSError:
-        return DashboardState()
+        return None

@@ -8,11 +8,6 @@ from urllib.parse import urlsplit
 BEARER = "Bearer "
 
 
-def is_loopback(address: str) -> bool:
-    """Return True if only programs on this machine can reach an IP address."""
-    return ipaddress.ip_address(address).is_loopback
-
-
 @dataclass(frozen=True, slots=True)
 class Access:
     """The rules for requests.
@@ -20,7 +15,7 @@ class Access:
     Attributes
     ----------
     names
-        Names of this machine, in lower case, under which the page may be opened.
+        Names of this machine, in lower case and without a final dot, under which the page may be opened.
     token
         Token that commands need; None if there are no commands.
     """
@@ -60,7 +55,7 @@ class Access:
 
 
 def _host_name(host: str) -> str | None:
-    """Return the name in a header Host, without its port and in lower case; None if the header is not valid."""
+    """Return the name in a header Host in lower case, without port and final dot; None if the header is not valid."""
     if any(character in host for character in "/@?#\\ "):
         return None
     try:
@@ -68,4 +63,4 @@ def _host_name(host: str) -> str | None:
         _ = parts.port
     except ValueError:
         return None
-    return parts.hostname
+    return None if parts.hostname is None else parts.hostname.removesuffix(".")

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import setup_of
-from coldframe.capture.events.kinds import FrameAccepted, MasterWritten
+from coldframe.capture.events.kinds import FrameAccepted, MasterWritten, NightStarted
 from coldframe.capture.monitoring.progress.night_words import frame_title
 from coldframe.capture.monitoring.progress.quantities import noise_text, printable
 from coldframe.capture.monitoring.progress.state import DashboardState
@@ -20,7 +21,7 @@ from coldframe.capture.monitoring.report.pixels import picture_of
 from coldframe.capture.monitoring.report.png import png_bytes
 from coldframe.capture.monitoring.watching.watched_night import WatchedNight
 from coldframe.capture.storage.night_folder import nights_from_newest
-from coldframe.capture.threads import in_thread
+from coldframe.capture.threads import read_in_thread
 
 PICTURE_COLUMNS = 480
 """Largest width of the picture in pixels. As a PNG file, a noisy picture of this width has about 150 kB."""
@@ -58,6 +59,14 @@ class Picture:
     is_preview: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The morning report of the night."""
+
+    path: Path
+    written_at: datetime
+
+
 class NightFiles:
     """Reads files of the night that is shown. Only files in the storage folder are read.
 
@@ -76,38 +85,40 @@ class NightFiles:
         self._next_s = 0.0
         self._looking = asyncio.Lock()
         self._pictures = 0
+        self._drawn_night: NightStarted | None = None
         self.picture: Picture | None = None
-        self.report: Path | None = None
-        self.report_at: datetime | None = None
+        self.report: Report | None = None
 
     async def look(self) -> None:
         """Look for a new picture and for the report."""
         async with self._looking:
+            await self.find_report()
             state = self._night.state
-            try:
-                await self._look(state)
-            except (OSError, NotDurableError):  # the disk hangs or is gone: keep what is shown
-                self.report = None
-            self._show_preview(state)
+            if state.night != self._drawn_night:
+                self._drawn_night, self.picture, self._source, self._next_s = state.night, None, None, 0.0
+            with suppress(OSError, NotDurableError):  # the disk hangs or is gone: keep what is shown
+                await self._look_for_picture(state)
+            self._show_preview(self._night.state)
 
-    async def _look(self, state: DashboardState) -> None:
-        folder = await in_thread(night_folder, self._storage, state)
-        self.report = self.report_at = None
-        if folder is None:
-            return
-        if state.ended is not None or state.lost_at is not None:
-            self.report_at = await in_thread(_written_at, folder / PAGE)
-            self.report = folder / PAGE if self.report_at is not None else None
-        await self._look_for_picture(folder, state)
+    async def find_report(self) -> None:
+        """Look for the report only, which never waits until a picture is read."""
+        state = self._night.state
+        try:
+            self.report = await read_in_thread(_report_of, self._storage, state)
+        except (OSError, NotDurableError, ValueError, OverflowError):  # also a file with an impossible date
+            self.report = None
 
-    async def _look_for_picture(self, folder: Path, state: DashboardState) -> None:
+    async def _look_for_picture(self, state: DashboardState) -> None:
         newest = newest_image(state)
         if newest is None or newest is self._source or time.monotonic() < self._next_s:
             return
-        self._source = newest
+        night = state.night
         title = title_of(newest, state)
         began_s = time.monotonic()
-        png = await in_thread(_drawn, folder, folder / newest.path)
+        png = await read_in_thread(_drawn, self._storage, state, newest.path)
+        if self._night.state.night != night:  # the next night began meanwhile
+            return
+        self._source = newest
         ended_s = time.monotonic()
         self._next_s = ended_s + max(LEAST_PAUSE_S, (ended_s - began_s) / LARGEST_SHARE)
         self.picture = self._numbered(title, facts_of(newest), png) if png is not None else None
@@ -162,16 +173,28 @@ def night_folder(storage: Path, state: DashboardState) -> Path | None:
     return next((night for night in nights_from_newest(storage) if night.name == name), None)
 
 
-def _written_at(path: Path) -> datetime | None:
+def _report_of(storage: Path, state: DashboardState) -> Report | None:
+    """Return the report of a night that is over or lost; None if there is none."""
+    if state.ended is None and state.lost_at is None:
+        return None
+    folder = night_folder(storage, state)
     try:
-        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    except OSError:
+        return None if folder is None else Report(path := folder / PAGE, _written_at(path))
+    except FileNotFoundError:
         return None
 
 
-def _drawn(folder: Path, path: Path) -> bytes | None:
+def _written_at(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+
+def _drawn(storage: Path, state: DashboardState, name: str) -> bytes | None:
     """Return an image of a night as a PNG file; None if it is not in the night's folder or cannot be read."""
+    folder = night_folder(storage, state)
+    if folder is None:
+        return None
     try:
+        path = folder / name
         if not path.resolve().is_relative_to(folder.resolve()):
             return None
         with scratch_folder() as unpacked:

@@ -4,21 +4,29 @@
 
 const SILENCE_MS = 25000; // the server sends a message at least every 10 seconds
 const RETRY_MS = 5000;
+const RECONNECT_MS = 10000; // longer than a slow network needs to connect
 const ANSWER_MS = 8000;
 const KEY = "coldframe-token";
 
 const element = (id) => document.getElementById(id);
 let heardAt = Date.now();
+let triedAt = Date.now();
 let source = null;
 let answerTimer = null;
 
 function connect() {
   if (source) source.close();
+  triedAt = Date.now();
   source = new EventSource("events");
   source.addEventListener("sections", (message) => {
     heardAt = Date.now();
     element("stale").hidden = true;
     for (const [id, html] of Object.entries(JSON.parse(message.data))) show(id, html);
+  });
+  source.addEventListener("refusal", (message) => {
+    source.close();
+    warn(JSON.parse(message.data));
+    setTimeout(connect, RETRY_MS);
   });
   source.addEventListener("error", () => {
     if (source.readyState === EventSource.CLOSED) setTimeout(connect, RETRY_MS);
@@ -40,12 +48,34 @@ function theme(place) {
 }
 
 function checkConnection() {
-  const isStale = Date.now() - heardAt > SILENCE_MS;
-  if (isStale && element("stale").hidden) {
-    const clock = new Date(heardAt).toTimeString().slice(0, 8);
-    element("stale").querySelector("span").textContent = `No connection to coldframe serve since ${clock}. This page is not current.`;
-    element("stale").hidden = false;
+  if (Date.now() - heardAt <= SILENCE_MS) return;
+  if (element("stale").hidden) {
+    // The clock of the rig, like all times on the page.
+    const clock = document.querySelector(".clock time")?.textContent ?? "an unknown time";
+    warn(`No connection to coldframe serve since ${clock}. This page is not current.`);
   }
+  // A dead connection may report no error.
+  if (Date.now() - triedAt > RECONNECT_MS) connect();
+}
+
+function warn(text) {
+  element("stale").querySelector("span").textContent = text;
+  element("stale").hidden = false;
+}
+
+// A browser that blocks the data of sites throws errors. The token is then remembered until the page is closed.
+let keptToken = null;
+
+function token() {
+  try { return localStorage.getItem(KEY) ?? keptToken; } catch { return keptToken; }
+}
+
+function keepToken(text) {
+  keptToken = text;
+  try {
+    if (text === null) localStorage.removeItem(KEY); else localStorage.setItem(KEY, text);
+  } catch { /* kept in the page alone */ }
+  element("forget").hidden = text === null;
 }
 
 function answer(text) {
@@ -67,11 +97,10 @@ async function askToken() {
   const field = element("token").querySelector("input");
   field.value = "";
   const isGiven = await ask(element("token"));
-  const token = field.value.trim();
+  const given = field.value.trim();
   field.value = "";
-  if (!isGiven || !token) return false;
-  localStorage.setItem(KEY, token);
-  element("forget").hidden = false;
+  if (!isGiven || !given) return false;
+  keepToken(given);
   return true;
 }
 
@@ -82,34 +111,29 @@ async function command(button) {
     element("question").querySelector("p").textContent = question;
     if (!(await ask(element("question")))) return;
   }
-  if (!localStorage.getItem(KEY) && !(await askToken())) return;
+  if (!token() && !(await askToken())) return;
   const body = JSON.stringify({ do: request, night, ...(step ? { step: Number(step) } : {}) });
   try {
-    const token = localStorage.getItem(KEY).replace(/[^\x21-\x7e]/g, ""); // a header may not contain every character
-    const headers = { "Content-Type": "application/json", Authorization: `Bearer ${token}` };
+    const sent = token().replace(/[^\x21-\x7e]/g, ""); // a header may not contain every character
+    const headers = { "Content-Type": "application/json", Authorization: `Bearer ${sent}` };
     const reply = await fetch("command", { method: "POST", headers, body });
-    if (reply.status === 401) forget();
+    if (reply.status === 401) keepToken(null);
     answer(await reply.text());
   } catch {
     answer("The command was not sent: no connection to coldframe serve");
   }
 }
 
-function forget() {
-  localStorage.removeItem(KEY);
-  element("forget").hidden = true;
-}
-
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button && button.dataset.do) command(button);
-  if (button && button.id === "forget") forget();
+  if (button && button.id === "forget") keepToken(null);
 });
 document.addEventListener("visibilitychange", () => {
   // A phone that slept may hold a connection that is long dead.
   if (!document.hidden && Date.now() - heardAt > SILENCE_MS) connect();
 });
-element("forget").hidden = !localStorage.getItem(KEY);
-theme(document);
 setInterval(checkConnection, 1000);
 connect();
+element("forget").hidden = !token();
+theme(document);

@@ -76,8 +76,8 @@ class Sight:
     report_at: datetime | None = None
 
     def clock(self, at: datetime, form: str = "%H:%M:%S") -> str:
-        """Format a time of day in the time zone of `now`."""
-        return f"{at.astimezone(self.now.tzinfo):{form}}"
+        """Format a time of day; see `night_words.clock`."""
+        return night_words.clock(at, self.now, form)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def _values(sight: Sight) -> dict[str, object]:
         "mood": verdict.mood,
         "sign": SIGNS[verdict.mark],
         "ending": night_words.ending(state, now),
-        "percent": _percent(state.done_fraction(state.lost_at or now)),
+        "percent": _percent(state.done_fraction(state.stopped_at or now)),
         "result": night_words.result_text(state),
         "step": None if step is None else night_words.step_words(step, state),
         "step_number": None if step is None else step.planned.number,
@@ -159,7 +159,7 @@ def _values(sight: Sight) -> dict[str, object]:
         "note": printable(sight.note),
         "refusal": printable(sight.refusal or ""),
         "is_over": state.ended is not None,
-        "is_lost": state.lost_at is not None,
+        "read_at": _read_at(sight),
         "is_paused": state.paused is not None,
         "night": state.night,
         "night_id": sight.night_id,
@@ -170,15 +170,21 @@ def _values(sight: Sight) -> dict[str, object]:
         "cooling": printable(state.cooling or ""),
         "light_path": list(night_words.light_path(state)),
         "problems": [_line(each, sight) for each in _problems(state)],
-        "problem_count": len(state.problems),
+        "problem_count": state.problems.total,
         "rows": [_row(each, sight) for each in state.steps.values()],
         "picture": sight.picture,
         "picture_title": printable(sight.picture_title),
         "picture_facts": sight.picture_facts,
         "charts": list(_charts(sight)),
         "lines": [_line(each, sight) for each in list(state.latest)[: -MOST_LINES - 1 : -1]],
-        "report_at": None if sight.report_at is None else sight.clock(sight.report_at, "%H:%M on %-d %B"),
+        "report_at": None if sight.report_at is None else sight.clock(sight.report_at, "%H:%M"),
     }
+
+
+def _read_at(sight: Sight) -> str:
+    """Return the time of the latest temperature reading; empty if it describes the sensor now, or there is none."""
+    reading = sight.state.thermals
+    return "" if reading is None or sight.state.is_reading_current else sight.clock(reading.at, "%H:%M")
 
 
 def _percent(fraction: float) -> int:
@@ -225,8 +231,10 @@ def _charts(sight: Sight) -> Iterator[Figure]:
     """Yield the charts of the cooler, and those of the flats, the latest first."""
     state, zone = sight.state, sight.now.tzinfo
     readings = [Reading.of(each) for each in state.temperatures]
-    drawn = [("Sensor temperature, last 30 minutes", charts.sensor_chart(readings, zone) if readings else None)]
-    drawn.append(("Cooler power, last 30 minutes", charts.cooler_chart(readings, zone) if readings else None))
+    read_at = _read_at(sight)
+    span = f"30 minutes until {read_at}" if read_at else "last 30 minutes"
+    drawn = [(f"Sensor temperature, {span}", charts.sensor_chart(readings, zone) if readings else None)]
+    drawn.append((f"Cooler power, {span}", charts.cooler_chart(readings, zone) if readings else None))
     if state.tuning is not None:
         drawn.append(_tuning_chart(state.tuning, state))
     flats = [step for step in state.steps.values() if step.planned.kind is FrameKind.FLAT and step.frames]

@@ -3,41 +3,48 @@
 import asyncio
 import json
 import logging
+import os
+from collections import Counter
 from collections.abc import Callable
-from contextlib import aclosing
-from dataclasses import dataclass
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from tornado.http1connection import HTTP1Connection
+from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
 
-from coldframe.calibration.files.regular import read_regular
+from coldframe.calibration.files.regular import open_regular
 from coldframe.capture.monitoring.report.page import chart_style
 from coldframe.capture.monitoring.watching.source import NightSource
 from coldframe.capture.monitoring.watching.watched_night import WatchedNight
 from coldframe.capture.monitoring.web.access import Access
+from coldframe.capture.monitoring.web.addresses import Address
 from coldframe.capture.monitoring.web.commands import Commands, night_id
 from coldframe.capture.monitoring.web.live import LivePage
 from coldframe.capture.monitoring.web.night_files import LOOK_S, NightFiles
 from coldframe.capture.monitoring.web.sections import Sight, Theme, page, report_page, sections
-from coldframe.capture.threads import in_thread
+from coldframe.capture.threads import DiskHangsError, read_in_thread
 from coldframe.errors import ColdframeError
 
 log = logging.getLogger(__name__)
 _FOLDER = Path(__file__).parent
 
-MOST_CONNECTIONS = 64
+MOST_CONNECTIONS, MOST_PER_ADDRESS = 64, 32
+"""Largest numbers of open connections, in total and of one IP address, which cannot keep out the others."""
+
+BLOCK_BYTES = 1 << 18
+"""Size of the pieces in which the report is sent."""
 
 LONGEST_HEADERS_BYTES, LONGEST_BODY_BYTES = 16_384, 1_000
 
 REQUEST_S = 30.0
-"""Longest time that a browser may take to send a request, or to read a message."""
+"""Longest time that a browser may take to send a request, or to read an answer, a message or a block of the report."""
 
 OWN_PAGES = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -50,6 +57,11 @@ REPORT = (
     "frame-ancestors 'self'"
 )
 """Content-Security-Policy of the report, a file that contains its style sheet and pictures, and no scripts."""
+
+
+CANNOT_WRITE = (
+    '<div class="verdict bad"><h1>✘ This page cannot be written</h1><p>The log of coldframe serve states why.</p></div>'
+)
 
 
 class CannotListenError(ColdframeError):
@@ -81,10 +93,28 @@ class WebNight:
         self.night = WatchedNight(storage)
         self.commands = Commands(source, self.night)
         self.files = NightFiles(storage, self.night)
-        self.live = LivePage(lambda: sections(self.sight()))
+        self.live = LivePage(self._sections)
         self.access = access
         self._source = source
         self._now = now
+        self._opened = asyncio.Event()
+        self._failed_for: str | None = None
+
+    def opened(self) -> None:
+        """Look at the files soon, because a browser has opened the page."""
+        self._opened.set()
+
+    def _sections(self) -> dict[str, str]:
+        """Return the sections. If they cannot be written, say so in place of the headline, and log it once."""
+        try:
+            written = sections(self.sight())
+        except Exception as error:  # one event of a strange journal must not end the page of all nights
+            if self._failed_for != repr(error):
+                log.exception("the page cannot be written")
+            self._failed_for = repr(error)
+            return {"headline": CANNOT_WRITE}
+        self._failed_for = None
+        return written
 
     def sight(self) -> Sight:
         """Return what the page shows now."""
@@ -99,7 +129,7 @@ class WebNight:
             picture=None if picture is None else picture.number,
             picture_title="" if picture is None else picture.title,
             picture_facts="" if picture is None else picture.facts,
-            report_at=files.report_at,
+            report_at=None if files.report is None else files.report.written_at,
         )
 
     @property
@@ -124,38 +154,25 @@ class WebNight:
 
     async def _look_at_files(self) -> None:
         while True:
-            if self.live.viewers:
+            if self.live.viewers or self._opened.is_set():
+                self._opened.clear()
                 await self.files.look()
-            await asyncio.sleep(LOOK_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._opened.wait()
 
 
-@dataclass(frozen=True, slots=True)
-class Listening:
-    """Where the page is served."""
-
-    address: str
-    port: int
-
-    @property
-    def url(self) -> str:
-        """Address for a browser on this machine."""
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"http://{host}:{self.port}/"
-
-
-async def serve(
-    web: WebNight, address: str, port: int, opened: Callable[[Listening], None], end: asyncio.Event
-) -> None:
+async def serve(web: WebNight, address: Address, opened: Callable[[Address], None], end: asyncio.Event) -> None:
     """Serve the page until `end` is set.
 
     Parameters
     ----------
     web
         The night to show.
-    address, port
-        IP address and TCP port to listen on; 0 for any free port.
+    address
+        Where to listen; the port 0 stands for any free port, and the address ``::`` for all IPv6 and IPv4 addresses.
     opened
-        Called once the server listens.
+        Called with the address and its port once the server listens.
 
     Raises
     ------
@@ -165,7 +182,8 @@ async def serve(
     # The library logs hostile requests, which are no faults of this program.
     logging.getLogger("tornado.general").setLevel(logging.ERROR)
     try:
-        sockets = bind_sockets(port, address)
+        # The library binds "::" to IPv6 alone, but no address to both.
+        sockets = bind_sockets(address.port, None if address.host == "::" else address.host)
     except OSError as error:
         raise CannotListenError(error.strerror or str(error)) from error
     server = _Server(
@@ -176,7 +194,7 @@ async def serve(
         body_timeout=REQUEST_S,
     )
     server.add_sockets(sockets)
-    opened(Listening(address, sockets[0].getsockname()[1]))
+    opened(Address(address.host, sockets[0].getsockname()[1]))
     running = asyncio.create_task(web.run(), name="web")
     ended = asyncio.create_task(end.wait(), name="end")
     try:
@@ -215,22 +233,29 @@ def _application(web: WebNight) -> Application:
 
 
 class _Server(HTTPServer):
-    """Closes connections beyond `MOST_CONNECTIONS` at once."""
+    """Closes connections beyond `MOST_CONNECTIONS` and `MOST_PER_ADDRESS` at once."""
 
     def initialize(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the signature is the library's
         super().initialize(*args, **kwargs)
-        self._open = 0
+        self._open = Counter[str]()
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        if self._open >= MOST_CONNECTIONS:
+        if self._open.total() >= MOST_CONNECTIONS or self._open[_place(address)] >= MOST_PER_ADDRESS:
             stream.close()
             return
-        self._open += 1
+        self._open[_place(address)] += 1
         super().handle_stream(stream, address)
 
-    def on_close(self, server_conn: object) -> None:
-        self._open -= 1
+    def on_close(self, server_conn: HTTP1ServerConnection) -> None:  # type: ignore[override]  # of its subclass
+        place = _place(server_conn.context.address)  # type: ignore[attr-defined]  # set in `handle_stream`
+        self._open[place] -= 1
+        if not self._open[place]:
+            del self._open[place]
         super().on_close(server_conn)
+
+
+def _place(address: tuple[Any, ...]) -> str:
+    return str(address[0])
 
 
 class _Handler(RequestHandler):
@@ -262,6 +287,20 @@ class _Handler(RequestHandler):
                 "serve with --name and this name",
             )
 
+    def finish(self, chunk: str | bytes | dict[Any, Any] | None = None) -> "asyncio.Future[None]":
+        """Send the answer, and disconnect a browser that does not read it."""
+        finishing = super().finish(chunk)
+        timer = asyncio.get_running_loop().call_later(REQUEST_S, self.disconnect)
+        finishing.add_done_callback(lambda _: timer.cancel())
+        return finishing
+
+    def disconnect(self) -> None:
+        """Close the connection."""
+        log.info("disconnected a browser that does not read")
+        connection = self.request.connection
+        assert isinstance(connection, HTTP1Connection)
+        connection.close()
+
     def write_error(self, status_code: int, **_details: object) -> None:
         self.finish(f"{status_code}: {self._reason}\n")
 
@@ -277,7 +316,7 @@ class _Handler(RequestHandler):
 class _PageHandler(_Handler):
     async def get(self) -> None:
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        await self.web.files.look()
+        self.web.opened()
         self.finish(page(self.web.sight(), self.theme))
 
 
@@ -296,24 +335,27 @@ class _EventsHandler(_Handler):
 
     async def get(self) -> None:
         live = self.web.live
-        if live.is_full:
-            raise HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, reason="too many browsers; close the page in one of them")
         self.set_header("Content-Type", "text/event-stream")
+        if live.is_full:
+            # A browser hides the text of an error from the page.
+            self.finish(_message("refusal", "Too many browsers show this page. Close it in one of them."))
+            return
         version = 0
         with live.viewer():
             try:
                 while not live.is_closed:
                     version, changed = await live.after(version)
-                    self.write(f"event: sections\ndata: {json.dumps(changed)}\n\n")
+                    self.write(_message("sections", changed))
                     async with asyncio.timeout(REQUEST_S):
                         await self.flush()
             except TimeoutError:
-                log.info("disconnected a browser that does not read")
-                connection = self.request.connection
-                assert isinstance(connection, HTTP1Connection)
-                connection.close()
+                self.disconnect()
             except StreamClosedError:
                 pass
+
+
+def _message(event: str, content: object) -> str:
+    return f"event: {event}\ndata: {json.dumps(content)}\n\n"
 
 
 class _PictureHandler(_Handler):
@@ -333,17 +375,33 @@ class _ReportPageHandler(_Handler):
 
 class _ReportHandler(_Handler):
     async def get(self) -> None:
-        await self.web.files.look()
-        path = self.web.files.report
-        if path is None:
+        await self.web.files.find_report()
+        report = self.web.files.report
+        if report is None:
             raise HTTPError(HTTPStatus.NOT_FOUND, reason="there is no report of this night yet")
         try:
-            content = await in_thread(read_regular, path)
-        except OSError as error:
+            file = await read_in_thread(open_regular, report.path)
+        except (OSError, DiskHangsError) as error:
             raise HTTPError(HTTPStatus.NOT_FOUND, reason="the report cannot be read") from error
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Content-Security-Policy", REPORT)
-        self.finish(content)
+        with file:
+            await self._send(file)
+
+    async def _send(self, file: BufferedReader) -> None:
+        """Send a file in blocks, so that slow browsers do not fill the memory."""
+        left = os.fstat(file.fileno()).st_size
+        self.set_header("Content-Length", str(left))
+        try:
+            while left and (block := await read_in_thread(file.read, min(left, BLOCK_BYTES))):
+                left -= len(block)
+                self.write(block)
+                async with asyncio.timeout(REQUEST_S):
+                    await self.flush()
+        except (OSError, DiskHangsError):
+            left = -1
+        # The browser must not take a part for the whole report.
+        self.disconnect() if left else self.finish()
 
 
 class _CommandHandler(_Handler):

@@ -20,24 +20,31 @@ class TokenFileError(ColdframeError):
 
 
 def read_token(path: Path) -> str:
-    """Return the token in a file, after making the file with a random token if there is none.
+    """Return the token in a file. If there is no file, first create it with a random token.
 
     Raises
     ------
     TokenFileError
-        If the file cannot be made or read, may be read by others, or contains no valid token.
+        If the file cannot be created or read, may be read by others, or contains no valid token.
     """
     try:
         try:
             return _read(path)
         except FileNotFoundError:
-            _make(path)
+            _create(path)
             return _read(path)
     except OSError as error:
-        raise TokenFileError(f"{path}: the token for commands cannot be read: {error.strerror or error}") from error
+        raise TokenFileError(f"{path}: the token file cannot be read: {error.strerror or error}") from error
 
 
-def _make(path: Path) -> None:
+def _create(path: Path) -> None:
+    try:
+        _write(path)
+    except OSError as error:
+        raise TokenFileError(f"{path}: the token file cannot be created: {error.strerror or error}") from error
+
+
+def _write(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -54,7 +61,7 @@ def _read(path: Path) -> str:
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
-            raise TokenFileError(f"{path}: is not a regular file; move it away, and coldframe makes a new token")
+            raise TokenFileError(f"{path}: is not a regular file; move it away, and coldframe creates a new token")
         if found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o077:
             raise TokenFileError(f"{path}: other users may read or change this token; delete the file for a new one")
         content = file.read(LONGEST + 2)

@@ -132,7 +132,7 @@ def serve(
         bool,
         typer.Option(
             "--commands",
-            help="Let browsers with the token pause, skip and abort. The first use creates the token file, "
+            help="Let browsers with the token pause, resume, skip and abort. The first use creates the token file, "
             "~/.config/coldframe/web-token.",
         ),
     ] = False,

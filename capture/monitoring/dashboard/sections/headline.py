@@ -47,7 +47,7 @@ def _position(pane: Pane) -> str:
 
 def _progress(pane: Pane) -> Text:
     outlook = ending(pane.state, pane.now)
-    fraction = pane.state.done_fraction(pane.state.lost_at or pane.now)
+    fraction = pane.state.done_fraction(pane.state.stopped_at or pane.now)
     percent = f"{100 * fraction:3.0f} %"
     room = max(pane.width - len(outlook) - len(percent) - 6, 4)
     return Text.assemble(" ", bar(fraction, room, pane.glyphs), f"  {percent}  ", (outlook, STRONG), " ")

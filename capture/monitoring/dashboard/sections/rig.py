@@ -19,7 +19,7 @@ from coldframe.capture.monitoring.dashboard.drawing import (
     sparkline,
 )
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane, labelled
-from coldframe.capture.monitoring.progress.night_words import light_path
+from coldframe.capture.monitoring.progress.night_words import clock, light_path
 from coldframe.capture.monitoring.progress.quantities import duration_text, is_on_setpoint, printable
 from coldframe.capture.monitoring.progress.state import HISTORY
 
@@ -49,7 +49,9 @@ def _temperature(pane: Pane) -> Text:
     reading, degree = pane.state.thermals, pane.glyphs.degree
     if reading is None or reading.sensor_c is None:
         return Text("sensor temperature unknown", QUIET)
-    style = GOOD if is_on_setpoint(reading) else WARN if reading.setpoint_c is not None else PLAIN
+    style = PLAIN
+    if pane.state.is_reading_current:
+        style = GOOD if is_on_setpoint(reading) else WARN if reading.setpoint_c is not None else PLAIN
     line = Text.assemble("sensor ", (f"{reading.sensor_c:.1f} {degree}", Style.combine([style, STRONG])))
     for words in _cooler_words(reading, pane):
         if line.cell_len + len(words) <= pane.width:
@@ -58,7 +60,9 @@ def _temperature(pane: Pane) -> Text:
 
 
 def _cooler_words(reading: TemperatureRead, pane: Pane) -> Iterator[str]:
-    """Yield the texts for the setpoint and the power. The caller omits texts that do not fit."""
+    """Yield the texts for the age, the setpoint and the power. The caller omits texts that do not fit."""
+    if not pane.state.is_reading_current:
+        yield f" at {clock(reading.at, pane.now, '%H:%M')} "
     if reading.setpoint_c is not None:
         yield f" {pane.glyphs.arrow} {reading.setpoint_c:.1f}"
     elif reading.power_percent is not None:

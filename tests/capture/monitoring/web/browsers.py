@@ -14,7 +14,8 @@ from coldframe.capture.events.stream import EventStream
 from coldframe.capture.monitoring.watching.local import LocalSource
 from coldframe.capture.monitoring.watching.server import WatchServer
 from coldframe.capture.monitoring.web.access import Access
-from coldframe.capture.monitoring.web.server import Listening, WebNight, serve
+from coldframe.capture.monitoring.web.addresses import Address
+from coldframe.capture.monitoring.web.server import WebNight, serve
 from coldframe.capture.session.steering import Steering
 from tests.patience import PATIENCE_S, until
 
@@ -111,9 +112,9 @@ def response(received: bytes) -> Response:
 async def served(storage: Path, *, token: str | None = None, address: str = "127.0.0.1") -> AsyncIterator[Browser]:
     """Serve the page of a storage folder."""
     web = WebNight(LocalSource(storage), storage, Access(frozenset({"localhost"}), token), lambda: datetime.now(UTC))
-    listening: list[Listening] = []
+    listening: list[Address] = []
     end = asyncio.Event()
-    serving = asyncio.create_task(serve(web, address, 0, listening.append, end))
+    serving = asyncio.create_task(serve(web, Address(address, 0), listening.append, end))
     try:
         await until(lambda: listening or serving.done())
         yield Browser(listening[0].port, web)

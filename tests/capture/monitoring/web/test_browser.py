@@ -115,9 +115,25 @@ async def test_page_says_that_it_is_not_current(tmp_path: Path) -> None:
         async with served(tmp_path) as browser:
             await shown.open(browser.url, 390)
             await shown.wait_for("document.getElementById('headline').textContent.includes('no night yet')")
-        await shown.evaluate("heardAt = 0; checkConnection()")
+        await shown.evaluate("heardAt = 0; triedAt = 0; checkConnection()")
+        assert await shown.evaluate("triedAt > 0")
         assert not await shown.evaluate("document.getElementById('stale').hidden")
         assert "not current" in await shown.evaluate("document.getElementById('stale').textContent")
+
+
+async def test_dead_connection_is_replaced_and_blocked_storage_is_no_obstacle(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    async with run.serving(), served(tmp_path, token=TOKEN) as browser, tab() as shown:
+        run.publish(whole_night())
+        await shown.open(browser.url, 390)
+        await shown.wait_for("document.querySelector('[data-do=pause]') !== null")
+        await shown.evaluate(
+            "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('blocked'); } });"
+            "keepToken('abcd'); source.close(); heardAt = 0; triedAt = 0; checkConnection()"
+        )
+        assert await shown.evaluate("token()") == "abcd"
+        await shown.wait_for("heardAt > 0 && document.getElementById('stale').hidden")
+        assert shown.complaints == []
 
 
 async def test_report_is_framed_in_the_colours_of_the_page(tmp_path: Path) -> None:

@@ -123,6 +123,20 @@ async def test_other_files_are_never_drawn(shown: Shown, tmp_path: Path, kind: s
     assert await shown.size() == (96, 64)
 
 
+async def test_the_next_night_has_neither_the_picture_nor_the_pause_of_the_last_one(
+    shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(night_files, "LEAST_PAUSE_S", 1e9)
+    shown.apply(accepted(written(shown.folder / "flats" / "1.fits")))
+    assert await shown.size() == (480, 320)
+    tomorrow = DUSK + timedelta(days=1)
+    shown.night.state = WatchedNight(shown.storage).state
+    shown.apply(NightStarted(tomorrow, str(shown.folder), "Camera", None, None, 960, 640, PLAN), PREVIEW)
+    assert await shown.size() == (96, 64)
+    shown.apply(accepted(written(shown.folder / "flats" / "2.fits"), 2))
+    assert await shown.size() == (480, 320)
+
+
 async def test_a_picture_of_an_earlier_night_is_withdrawn(shown: Shown) -> None:
     shown.apply(accepted(written(shown.folder / "flats" / "1.fits")))
     assert await shown.size() == (480, 320)

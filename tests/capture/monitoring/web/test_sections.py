@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, timezone
 from html.parser import HTMLParser
 
 import pytest
@@ -30,7 +30,7 @@ from coldframe.capture.monitoring.progress.state import DashboardState
 from coldframe.capture.monitoring.web.sections import Sight, Theme, page, report_page, sections
 from coldframe.config.frames import FrameKind
 from coldframe.devices.flat_panel import CoverState
-from tests.capture.monitoring.dashboard.test_dashboard import DUSK, RecordedNight
+from tests.capture.monitoring.dashboard.test_dashboard import DUSK, STARTED, RecordedNight
 
 NAMES = {"headline", "controls", "problems", "rig", "plan", "picture", "charts", "log"}
 HOSTILE = "<img src=x onerror=alert(1)>\"'&\x1b[31m</script>"
@@ -108,6 +108,30 @@ def test_the_end_shows_the_result_and_the_report() -> None:
     head = sections(sight)["headline"]
     for words in ("Complete", "all masters made", 'href="report"', "showing the last night"):
         assert words in head
+
+
+def test_a_night_of_an_earlier_day_shows_its_date() -> None:
+    sight = played_until()
+    parts = sections(replace(sight, now=sight.now + timedelta(days=3)))
+    day = f"on {sight.now:%-d %B}"
+    assert day in parts["headline"]
+    assert "Sensor temperature, 30 minutes until " in parts["charts"]
+    assert "last 30 minutes" not in parts["charts"]
+    assert day in parts["charts"]
+    assert day in parts["rig"]
+    assert day not in sections(sight)["headline"]
+
+
+def test_all_problems_are_counted() -> None:
+    sight = played([STARTED, *(Notice(DUSK, Severity.WARNING, f"{number}") for number in range(60))])
+    assert "and 54 more, in coldframe.log" in sections(sight)["problems"]
+
+
+def test_times_that_no_clock_shows_never_break_the_page() -> None:
+    sight = played([replace(event, at=datetime(1, 1, 1, tzinfo=UTC)) for event in hostile_night()])
+    west = DUSK.astimezone(timezone(timedelta(hours=-5)))
+    for now in (DUSK, west):
+        assert set(sections(replace(sight, now=now))) == NAMES
 
 
 def test_no_night_yet_is_said() -> None:

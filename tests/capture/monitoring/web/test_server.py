@@ -1,8 +1,9 @@
 """The page over loopback: a night, its pictures and its report, commands, and hostile requests."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,12 +13,14 @@ import pytest
 from coldframe.capture.events.kinds import Event, FrameAccepted, NightEnded, NightStarted, Notice
 from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.events.values import Severity
+from coldframe.capture.monitoring.watching import local, watched_night
 from coldframe.capture.monitoring.watching.server import REFUSED
 from coldframe.capture.monitoring.watching.watched_night import READ_ONLY
-from coldframe.capture.monitoring.web import live, server
+from coldframe.capture.monitoring.web import live, night_files, server
 from coldframe.capture.monitoring.web.commands import night_id
-from coldframe.capture.monitoring.web.server import MOST_CONNECTIONS
+from coldframe.capture.monitoring.web.server import MOST_CONNECTIONS, MOST_PER_ADDRESS
 from coldframe.capture.storage.journal import encode_event
+from coldframe.capture.threads import DiskHangsError
 from tests.capture.monitoring.dashboard.test_dashboard import DUSK, STARTED, RecordedNight
 from tests.capture.monitoring.web.browsers import TOKEN, Browser, Run, response, served
 from tests.patience import PATIENCE_S, until
@@ -323,7 +326,7 @@ async def test_a_request_that_never_ends_is_closed(tmp_path: Path, monkeypatch: 
 
 
 async def test_many_connections_leave_the_others_working(browser: Browser) -> None:
-    held = [await asyncio.open_connection("127.0.0.1", browser.port) for _ in range(MOST_CONNECTIONS)]
+    held = [await from_address(browser, f"127.0.0.{2 + number % 4}") for number in range(MOST_CONNECTIONS)]
     async with asyncio.timeout(PATIENCE_S):
         reader, writer = await asyncio.open_connection("127.0.0.1", browser.port)
         assert await reader.read() == b""
@@ -341,14 +344,138 @@ async def test_many_connections_leave_the_others_working(browser: Browser) -> No
             await asyncio.sleep(0.02)
 
 
+async def from_address(browser: Browser, address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", browser.port, local_addr=(address, 0))
+
+
+async def test_one_address_cannot_keep_out_the_others(browser: Browser) -> None:
+    held = [await from_address(browser, "127.0.0.2") for _ in range(MOST_PER_ADDRESS)]
+    async with asyncio.timeout(PATIENCE_S):
+        reader, writer = await from_address(browser, "127.0.0.2")
+        assert await reader.read() == b""
+    assert (await browser.get("/")).status == 200
+    for _, each in [*held, (reader, writer)]:
+        each.close()
+
+
+async def test_a_browser_that_does_not_read_the_report_is_disconnected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", server.log.name)
+    monkeypatch.setattr(server, "REQUEST_S", 0.3)
+    folder = tmp_path / "2026-11-21"
+    folder.mkdir()
+    (folder / "journal.jsonl").write_text("".join(f"{encode_event(each)}\n" for each in ended(str(folder))))
+    with (folder / "report.html").open("wb") as report:
+        report.truncate(40_000_000)
+    async with served(tmp_path) as browser:
+        await until(lambda: browser.web.night.state.ended)
+        reader, writer = await asyncio.open_connection("127.0.0.1", browser.port, limit=1)
+        writer.write(f"GET /report.html HTTP/1.1\r\nHost: {browser.host}\r\n\r\n".encode())
+        await until(lambda: "does not read" in caplog.text)
+        with suppress(ConnectionError):
+            assert len(await reader.read()) < 40_000_000
+        writer.close()
+        monkeypatch.setattr(server, "REQUEST_S", PATIENCE_S)
+        assert len((await browser.get("/report.html")).body) == 40_000_000
+
+
+async def test_a_state_that_cannot_be_written_is_said_and_ends_nothing(
+    tmp_path: Path, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_sight: object) -> dict[str, str]:
+        raise OverflowError("a strange event")
+
+    run = Run(tmp_path)
+    async with run.serving():
+        run.publish(beginning())
+        with monkeypatch.context() as patched:
+            patched.setattr(server, "sections", fail)
+            await sees(browser, "This page cannot be written")
+        await sees(browser, "All well")
+
+
+async def test_the_page_does_not_wait_for_the_disk(
+    tmp_path: Path, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = threading.Event()
+    monkeypatch.setattr(night_files, "_report_of", lambda *_: disk.wait(PATIENCE_S))
+    run = Run(tmp_path)
+    try:
+        async with run.serving():
+            run.publish(beginning())
+            await attached(browser)
+            for _ in range(2):
+                assert "All well" in (await browser.get("/")).text
+    finally:
+        disk.set()
+
+
+async def test_a_night_on_storage_that_is_mounted_later_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "REPEAT_S", 0.1)
+    async with served(tmp_path / "nights") as browser:
+        await sees(browser, "no night yet")
+        folder = tmp_path / "nights" / "2026-11-21"
+        folder.mkdir(parents=True)
+        journal = folder / "journal.jsonl"
+        journal.write_text(f"{encode_event(NightStarted(DUSK, str(folder), 'C', None, None, 9, 9, STARTED.steps))}\n")
+        await sees(browser, "showing the unfinished night 2026-11-21")
+        journal.write_text("".join(f"{encode_event(each)}\n" for each in ended(str(folder))))
+        await sees(browser, "showing the last night, 2026-11-21", "Complete")
+
+
+async def test_a_hanging_disk_is_said_and_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(*_: object) -> None:
+        raise DiskHangsError(180.0)
+
+    monkeypatch.setattr(watched_night, "_last_night", hang)
+    async with served(tmp_path) as browser:
+        await sees(browser, "no run found; the disk has not answered for 180 s", "no night yet")
+        run = Run(tmp_path)
+        async with run.serving():
+            run.publish(beginning())
+            await sees(browser, "All well")
+
+
+async def test_a_frozen_run_is_not_shown_as_running(
+    tmp_path: Path, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "SILENCE_S", 0.2)
+    run = Run(tmp_path)
+    async with run.serving():
+        run.publish(beginning())
+        seen = await sees(browser, "No news since", "was running")
+        assert "All well" not in seen["headline"]
+        assert "as read at" in seen["rig"]
+        assert 'class="good"' not in seen["rig"]
+        monkeypatch.setattr(local, "SILENCE_S", PATIENCE_S)
+        run.publish([Notice(DUSK, Severity.INFO, "alive")])
+        await sees(browser, "All well", "alive")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_the_address_of_all_interfaces_includes_both_families(tmp_path: Path, host: str) -> None:
+    async with served(tmp_path, address="::") as browser:
+        try:
+            _, writer = await asyncio.open_connection(host, browser.port)
+        except OSError:
+            if host == "::1":
+                pytest.skip("this machine has no IPv6")
+            raise
+        writer.close()
+
+
 async def test_too_many_browsers_are_refused_in_words(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "MOST_VIEWERS", 2)
     async with aclosing(browser.sections()) as one, aclosing(browser.sections()) as two:
         await anext(one)
         await anext(two)
         answer = await browser.get("/events")
-    assert answer.status == 503
-    assert "too many browsers" in answer.text
+    assert answer.status == 200
+    assert answer.text.startswith("event: refusal\ndata: ")
+    assert "Too many browsers" in answer.text
 
 
 async def test_a_browser_that_does_not_read_is_disconnected_and_delays_no_one(

@@ -56,3 +56,9 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TokenFileError, match="cannot be read"):
         read_token(tmp_path / "file" / "web-token")
+
+
+def test_a_file_that_cannot_be_created_is_named(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/proc/nothing/here")
+    with pytest.raises(TokenFileError, match="cannot be created"):
+        read_token(tmp_path / "link" / "web-token")
