@@ -8,15 +8,12 @@ cases.
 
 import re
 
-from coldframe.devices.camera import ShutterTimes
+from coldframe.devices.camera import BULB_FROM_S, ShutterTimes
 from coldframe.devices.errors import NotSupportedError
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.device import IndiDevice
 
 PIXEL_SIZES = ("CCD_PIXEL_SIZE", "CCD_PIXEL_SIZE_X", "CCD_PIXEL_SIZE_Y")
-
-BULB_FROM_S = 1.0
-"""Shortest exposure that a driver can time itself well enough; the commands to the camera take some hundredths."""
 
 _FRACTION = re.compile(r"(\d{1,6})/(\d{1,6})\s?s?")
 _NUMBER = re.compile(r"(\d{1,6}(?:[.,]\d{1,6})?)\s?([ms]?)")

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.config.frames import FrameKind
+from coldframe.devices.camera import BULB_FROM_S
 from coldframe.devices.errors import DeviceError, FrameDamagedError
-from coldframe.devices.indi.abilities.shutter import BULB_FROM_S
 from coldframe.devices.indi.pixels.driver_report import DriverReport
 from coldframe.devices.indi.pixels.gain_card import GainCard
 
