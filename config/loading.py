@@ -1,5 +1,6 @@
 """Reading of a configuration file, with a report of all its mistakes."""
 
+import os
 import re
 import stat
 import tomllib
@@ -14,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from coldframe.config.allowed import allowed
+from coldframe.config.environment import CONFIG_VARIABLE
 from coldframe.config.reference import section_of
 from coldframe.config.section import ContradictionError
 from coldframe.config.settings import Settings
@@ -70,8 +72,11 @@ class ConfigError(ColdframeError):
 def find_config() -> Path:
     """Return the path of the user's configuration, ``~/.config/coldframe/coldframe.toml`` on Linux.
 
-    The file may not exist; loading it then raises an error that explains how to create one.
+    The environment variable `CONFIG_VARIABLE` takes precedence. The file may not exist; loading it then raises an error
+    that explains how to create one.
     """
+    if named := os.environ.get(CONFIG_VARIABLE):
+        return Path(named).expanduser()
     return platformdirs.user_config_path("coldframe") / "coldframe.toml"
 
 

@@ -4,7 +4,7 @@ Each look returns a `Fault`, or None if the frame passes.
 """
 
 from dataclasses import dataclass
-from math import sqrt
+from math import log2, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,13 @@ from coldframe.calibration.measuring.frame_shape import (
     smooth_pattern,
 )
 from coldframe.calibration.measuring.line_levels import LineLevels
-from coldframe.calibration.measuring.statistics import STEP_LEVELS, FrameStatistics
+from coldframe.calibration.measuring.statistics import FrameStatistics
+
+FEWEST_LEVELS, LEAST_BITS = 6, 16.0
+"""Number of levels, and unlikelihood as a power of two, from which the step between a frame's values is no accident.
+
+A frame of 8 bits in 16 needs six levels; a step of 2 ADU instead of 1 ADU needs sixteen.
+"""
 
 LARGEST_DARK_SATURATION = 0.01
 """Largest saturated fraction of a frame without light. Hot pixels stay below it, but a leak or a lamp exceeds it."""
@@ -152,7 +158,8 @@ def other_format(frame: MeasuredFrame, reference: Reference) -> Fault | None:
         return Fault(
             f"the frame has {width} x {height} pixels instead of {reference.name}'s {first_width} x {first_height}"
         )
-    if shape.step_adu == first.step_adu or not (_has_steps(frame) and _has_steps(reference)):
+    coarse: MeasuredFrame | Reference = frame if shape.step_adu > first.step_adu else reference
+    if shape.step_adu == first.step_adu or not _has_steps(coarse, min(shape.step_adu, first.step_adu)):
         return None
     return Fault(
         f"the values have steps of {shape.step_adu} ADU instead of {reference.name}'s {first.step_adu} ADU: "
@@ -160,10 +167,15 @@ def other_format(frame: MeasuredFrame, reference: Reference) -> Fault | None:
     )
 
 
-def _has_steps(frame: MeasuredFrame | Reference) -> bool:
-    """Return whether the values cover enough levels; the step between fewer levels is accidental."""
-    statistics = frame.statistics
-    return statistics.maximum_adu - statistics.minimum_adu >= STEP_LEVELS * frame.shape.step_adu
+def _has_steps(frame: MeasuredFrame | Reference, fine_adu: int) -> bool:
+    """Return whether the values cover so many levels that their step is not an accident among values of a finer step.
+
+    One in `step_adu / fine_adu` values of the finer step has the coarser step by chance. The finer step needs no such
+    evidence, because values of the coarser step cannot show it.
+    """
+    statistics, step_adu = frame.statistics, frame.shape.step_adu
+    levels = (statistics.maximum_adu - statistics.minimum_adu) // step_adu + 1
+    return levels >= FEWEST_LEVELS and levels * log2(step_adu / fine_adu) >= LEAST_BITS
 
 
 # ---- looks at frames without light ----

@@ -1,11 +1,16 @@
 """Options and arguments that several commands share."""
 
+import os
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from typer.models import OptionInfo
+
+from coldframe.config.environment import CONFIG_VARIABLE
 
 
 def home_path(text: str) -> Path:
@@ -38,16 +43,39 @@ def home_name(text: str) -> str:
     return str(home_path(text))
 
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
+def _found_by_command(context: typer.Context, path: Path | None) -> Path | None:
+    """Let the whole command find this configuration, also where it only looks up the library or the camera's names."""
+    if path is not None:
+        before = os.environ.get(CONFIG_VARIABLE)
+        os.environ[CONFIG_VARIABLE] = str(path)
+        context.call_on_close(partial(_restore, before))
+    return path
+
+
+def _restore(before: str | None) -> None:
+    if before is None:
+        del os.environ[CONFIG_VARIABLE]
+    else:
+        os.environ[CONFIG_VARIABLE] = before
+
+
+def _config_option(*, is_argument: bool) -> OptionInfo:
+    option: OptionInfo = typer.Option(
         "--config",
         "-c",
         metavar="FILE",
         parser=home_path,
-        help="Configuration file; default: ~/.config/coldframe/coldframe.toml.",
-    ),
-]
+        callback=_found_by_command,
+        expose_value=is_argument,
+        help="Configuration file; default: $COLDFRAME_CONFIG, or ~/.config/coldframe/coldframe.toml.",
+    )
+    return option
+
+
+ConfigOption = Annotated[Path | None, _config_option(is_argument=True)]
+UsedConfigOption = Annotated[Path | None, _config_option(is_argument=False)]
+"""For commands that only look up the library or the camera's names in the configuration."""
+
 FolderOption = Annotated[
     Path | None,
     typer.Option(

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 from pathlib import Path
 
@@ -94,6 +95,22 @@ def test_camera_names_of_the_configuration_hold_in_match_and_calibrate(
     assert run(library, "match", light).exit_code == ExitCode.DONE
     calibrate = ["calibrate", str(light), "--library", str(library.folder)]
     assert CliRunner().invoke(app, calibrate, catch_exceptions=False).exit_code == ExitCode.DONE
+
+
+@pytest.mark.parametrize("way", ["option", "variable"])
+def test_the_library_of_a_different_configuration(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "nowhere"))
+    config = tmp_path / "second rig.toml"
+    config.write_text(f'[camera]\ndevice = "C"\n[storage]\nfolder = "{library.folder.parent}"\n', "utf-8")
+    assert CliRunner().invoke(app, ["library", "list"]).exit_code == ExitCode.BAD_INPUT
+    if way == "variable":
+        monkeypatch.setenv("COLDFRAME_CONFIG", str(config))
+    options = ["-c", str(config)] if way == "option" else []
+    listed = CliRunner().invoke(app, ["library", "list", *options], catch_exceptions=False)
+    assert listed.stdout.startswith(f"{len(library.catalogue().headers)} masters in {library.folder}\n")
+    assert os.environ.get("COLDFRAME_CONFIG") == (str(config) if way == "variable" else None)
 
 
 def test_match(observatory: Observatory, library: Library, tmp_path: Path) -> None:

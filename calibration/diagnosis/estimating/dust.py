@@ -4,6 +4,7 @@ Where the flat is right, nothing remains. Otherwise the remainder plus the shado
 the lights, and the change that makes the flat's shadows most similar to these shows what has happened.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
@@ -11,13 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_ratio
-from coldframe.calibration.diagnosis.estimating.motes import Motes, disc_area, disc_sums, scaled, turned
+from coldframe.calibration.diagnosis.estimating.motes import (
+    LOCAL,
+    Discs,
+    Motes,
+    compared_discs,
+    moved,
+    moved_owners,
+    scaled,
+    turned,
+)
 from coldframe.calibration.diagnosis.estimating.registration import fast_size
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPattern
-from coldframe.calibration.diagnosis.estimating.smoothing import smoothed
+from coldframe.calibration.diagnosis.estimating.smoothing import smoothed, without_specks
 from coldframe.calibration.threads import parallel_map
 
 F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 MOST_SHIFT = 16
 """Largest shift to look for, in bins."""
@@ -40,12 +52,28 @@ SCALES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4)
 LEAST_GAIN = 80.0
 """Smallest improvement in chi-square by a change of the shadows; see the diagnosis of clean nights in benchmarks/."""
 
+FEWEST_ALIKE = 3
 EXPLAINED = 0.6
-"""A change that explains less than this fraction of the remainder does not count: the shadows are different ones."""
+"""A change counts if this number of shadows has made it.
 
-NEW_SIGMA = 11.0
+If the flat has fewer, half of them must have made it, and it must explain this fraction of the remainder.
+"""
+
+AFFECTED_SIGMA = 6.0
+"""Smallest significance of the remainder in a shadow that has changed."""
+
+CLEAR = 25.0
+"""Smallest difference in chi-square by which a shadow decides between what may have happened to it."""
+
 GONE_SIGMA = 8.0
-"""Smallest significance of a new shadow, and of one that is gone."""
+BRIGHT_SIGMA = 5.0
+"""Smallest significance of a shadow that is gone, and of its brightness relative to the surroundings."""
+
+NEW_SIGMA = {1: 8.0, 2: 8.0, 3: 9.0, 5: 11.0, 8: 12.0}
+"""Smallest significance of a new shadow by its radius in bins: nebulae have more of large structures."""
+
+FEWEST_OTHER = 3
+"""If shadows are gone and new ones have come, smallest number of both that is attributed to a different filter."""
 
 _MOST_BESIDE = 0.4
 """If a mote is gone, largest difference between the remainder at its shadow and the whole shadow."""
@@ -58,10 +86,6 @@ _EDGE = 3
 
 _MOST_NEW = 20
 
-_RADII = (1, 2, 3, 5, 8)
-"""Radii of the discs that find individual shadows, in bins."""
-
-_LOCAL = 12.0
 _PROBABLE = 9.0
 
 
@@ -156,21 +180,61 @@ class _Seen:
         """Return the improvement in chi-square by a model of the remainder."""
         return float((self.weight * model * (2 * self.residual - model)).sum(dtype=np.float64))
 
+    def gains_by(self, owners: NDArray[np.int16], model: F32, count: int) -> F64:
+        """Return the improvement in chi-square by a model, separately for the bins of each owner."""
+        owned = owners >= 0
+        residual, weight, model = self.residual[owned], self.weight[owned], model[owned]
+        gains = (weight * model * (2 * residual - model)).astype(np.float64)
+        return np.bincount(owners[owned], gains, count).astype(np.float64)
+
 
 def find_dust(pattern: SensorPattern, motes: Motes) -> DustResult:
     """Compare the shadows of the lights with those of the flat."""
     seen = _weighted(pattern, motes)
     best, model = _best_change(seen, motes)
-    left = _Seen((seen.residual - model).astype(np.float32), seen.weight)
-    new, gone = _new_shadows(left, motes), _gone_shadows(left, motes)
-    if best.gain < LEAST_GAIN:
-        best = DustResult(Change.NONE, best.gain)
-    elif best.change is not Change.WEAKER and best.gain < EXPLAINED * _remainder(seen, motes):
-        # The remainder has a different cause: different shadows if there are any, or else nebulae.
-        best = DustResult(Change.OTHER if len(new) + len(gone) > 1 else Change.NONE, best.gain)
+    is_common = best.gain >= LEAST_GAIN and (best.change is Change.WEAKER or _is_shared(seen, motes, best, model))
+    left = _Seen((seen.residual - model).astype(np.float32), seen.weight) if is_common else seen
+    discs = _discs(left)
+    gone = _gone_shadows(left, motes, discs)
+    new = _new_shadows(_discs(_without_gone(left, motes, gone)) if gone else discs)
+    if not is_common:
+        # The shadows of a different filter are in different places, so that no change is common to them.
+        is_other = len(gone) > 0 and len(new) + len(gone) >= FEWEST_OTHER
+        best = DustResult(Change.OTHER if is_other else Change.NONE, best.gain)
     known = seen.weight > 0
     noise = float(np.median(1 / np.sqrt(seen.weight[known]))) if known.any() else 0.0
-    return replace(best, new=new, gone=gone, noise=noise)
+    return replace(best, new=new, gone=tuple(shadow for _, shadow in gone), noise=noise)
+
+
+def _is_shared(seen: _Seen, motes: Motes, best: DustResult, model: F32) -> bool:
+    """Return whether most of the shadows that have changed have made this change, rather than none, or disappeared."""
+    changed = seen.gains_by(_owners_of_both(motes, best), model, motes.radii.size)
+    gone = seen.gains_by(motes.owners, -motes.template, motes.radii.size)
+    ordered = np.sort([np.zeros_like(gone), gone, changed], axis=0)
+    is_clear = ordered[-1] - ordered[-2] > CLEAR
+    alike = np.count_nonzero(is_clear & (changed == ordered[-1]))
+    affected = is_clear & _is_affected(seen, motes)
+    unlike = np.count_nonzero(affected & (changed < ordered[-1]))
+    if alike <= unlike or alike < min(FEWEST_ALIKE, motes.radii.size / 2):
+        return False
+    return bool(alike >= FEWEST_ALIKE or best.gain >= EXPLAINED * _remainder(seen, motes))
+
+
+def _owners_of_both(motes: Motes, change: DustResult) -> NDArray[np.int16]:
+    """Return the numbers of the shadows in the flat and, where there are none, of those in the lights."""
+    if change.change not in {Change.SHIFTED, Change.TURNED}:
+        return motes.owners
+    there = moved_owners(motes.owners, change.angle, change.down, change.across)
+    return np.where(motes.owners >= 0, motes.owners, there)
+
+
+def _is_affected(seen: _Seen, motes: Motes) -> Mask:
+    """Return, for each shadow, whether there is more than noise where it is in the flat."""
+    owned = (motes.owners >= 0) & (seen.weight > 0)
+    owners, count = motes.owners[owned], motes.radii.size
+    squares = (seen.weight[owned] * np.square(seen.residual[owned])).astype(np.float64)
+    bins = np.bincount(owners, minlength=count)
+    return np.asarray(np.bincount(owners, squares, count) - bins > AFFECTED_SIGMA * np.sqrt(2 * bins))
 
 
 def _weighted(pattern: SensorPattern, motes: Motes) -> _Seen:
@@ -179,22 +243,23 @@ def _weighted(pattern: SensorPattern, motes: Motes) -> _Seen:
     residual = np.where(known, pattern.relative, 0).astype(np.float32)
     error = np.where(known, pattern.error, 1).astype(np.float32)
     plain = known & ~motes.mask
-    scatter = smoothed(np.minimum(np.square(residual / error), _PROBABLE), plain, _LOCAL)
+    scatter = smoothed(np.minimum(np.square(residual / error), _PROBABLE), plain, LOCAL)
     error = error * np.sqrt(np.maximum(scatter, 1))
     return _Seen(residual, np.where(known, 1 / np.square(error), 0).astype(np.float32))
 
 
 def _best_change(seen: _Seen, motes: Motes) -> tuple[DustResult, F32]:
-    template = motes.template
-    none = DustResult(Change.NONE, 0.0), np.zeros_like(template)
+    none = DustResult(Change.NONE, 0.0), np.zeros_like(motes.template)
     if not motes.mask.any():
         return none
-    true = _Correlation(seen, template)
-    found = [_shift(true, template, template, 0.0), _amplitude(seen, motes)]
-    found += [_scaled(seen, motes, factor) for factor in SCALES]
-    # Without a remainder in the shadows, no rotation can improve it.
-    count = np.count_nonzero(motes.mask)
-    if _remainder(seen, motes) > 3 * np.sqrt(2 * count) or max(each.gain for each, _ in found) > LEAST_GAIN / 2:
+    found = [_amplitude(seen, motes)]
+    # Dust on the filter moves without that on the sensor. Shadows without remainder have not moved.
+    affected = motes.chosen(_is_affected(seen, motes))
+    template = affected.template
+    if affected.mask.any():
+        true = _Correlation(seen, template)
+        found += [_shift(true, template, template, 0.0)]
+        found += [_scaled(seen, affected, factor) for factor in SCALES]
         found += parallel_map(lambda angle: _shift(true, template, turned(template, angle), angle), ANGLES)
     inside = [each for each in found if max(abs(each[0].down), abs(each[0].across)) < MOST_SHIFT]
     best, model = max(inside, key=lambda each: _comparable_gain(each[0]), default=none)
@@ -259,7 +324,7 @@ def _shift(true: "_Correlation", template: F32, changed: F32, angle: float) -> t
         angle,
         error=float(np.hypot(errors[0], errors[1])) if angle == 0 else ANGLE_ERROR,
     )
-    return result, _moved(changed, *shift) - template
+    return result, moved(changed, *shift) - template
 
 
 def _fine_shift(seen: _Seen, template: F32, best: DustResult) -> tuple[DustResult, F32]:
@@ -267,8 +332,8 @@ def _fine_shift(seen: _Seen, template: F32, best: DustResult) -> tuple[DustResul
     changed = template if best.angle == 0 else turned(template, best.angle)
     steps = np.arange(-3, 4) / 4
     near = [(best.down + down, best.across + across) for down in steps for across in steps]
-    fine = max(near, key=lambda each: seen.gain(_moved(changed, *each) - template))
-    model = _moved(changed, *fine) - template
+    fine = max(near, key=lambda each: seen.gain(moved(changed, *each) - template))
+    model = moved(changed, *fine) - template
     shift = float(np.hypot(fine[0], fine[1]))
     error = (
         best.error
@@ -276,18 +341,6 @@ def _fine_shift(seen: _Seen, template: F32, best: DustResult) -> tuple[DustResul
         else float(np.sqrt(best.error**2 + SHIFT_ERROR**2 + (RELATIVE_SHIFT_ERROR * shift) ** 2))
     )
     return replace(best, gain=seen.gain(model), down=float(fine[0]), across=float(fine[1]), error=error), model
-
-
-def _moved(plane: F32, down: float, across: float) -> F32:
-    """Return a plane shifted by fractions of a bin; it is 0 far from its shadows, so that nothing wraps around."""
-    whole_down, whole_across = int(np.floor(down)), int(np.floor(across))
-    part_down, part_across = np.float32(down - whole_down), np.float32(across - whole_across)
-    moved = np.roll(plane, (whole_down, whole_across), (0, 1))
-    if part_across:
-        moved = moved * (1 - part_across) + np.roll(moved, 1, 1) * part_across
-    if part_down:
-        moved = moved * (1 - part_down) + np.roll(moved, 1, 0) * part_down
-    return np.asarray(moved, np.float32)
 
 
 class _Correlation:
@@ -316,47 +369,52 @@ def _vertex_error(gains: F32, peak: int) -> float:
     return float(np.sqrt(-2 / curvature)) if curvature < 0 else 1.0
 
 
-def _gone_shadows(left: _Seen, motes: Motes) -> tuple[Shadow, ...]:
-    """Return shadows of the flat that the lights lack: the remainder there is the shadow itself, in negative."""
+def _gone_shadows(left: _Seen, motes: Motes, discs: Discs) -> list[tuple[int, Shadow]]:
+    """Return the shadows of the flat that the lights lack, with their numbers; the remainder is their negative."""
     found = []
+    brightest = -discs.significance.min(axis=0)
     height, width = motes.template.shape
     for number, amount in enumerate(_amounts(left, motes)):
         down, across = (int(each) for each in motes.centres[number])
         inside = _EDGE <= down < height - _EDGE and _EDGE <= across < width - _EDGE
-        if inside and abs(amount.value + 1) < _MOST_BESIDE and amount.significance > GONE_SIGMA:
+        near = slice(max(down - 1, 0), down + 2), slice(max(across - 1, 0), across + 2)
+        if not inside or brightest[near].max() < BRIGHT_SIGMA:
+            continue
+        if abs(amount.value + 1) < _MOST_BESIDE and amount.significance > GONE_SIGMA:
             own = motes.owners == number
             explained = amount.significance**2 / float((left.weight * np.square(left.residual))[own].sum())
             if explained > LEAST_ALIKE:
                 depth = float(motes.template[own].min())
-                found.append(Shadow(down, across, int(motes.radii[number]), depth, amount.significance))
-    return tuple(found)
+                shadow = Shadow(down, across, int(motes.radii[number]), depth, amount.significance)
+                found.append((number, shadow))
+    return found
 
 
-def _new_shadows(left: _Seen, motes: Motes) -> tuple[Shadow, ...]:
-    """Return shadows that only the lights have."""
+def _without_gone(left: _Seen, motes: Motes, gone: Sequence[tuple[int, Shadow]]) -> _Seen:
+    """Return the remainder without that of the shadows that are gone, which may hide new ones."""
+    if not gone:
+        return left
+    lacking = np.isin(motes.owners, [number for number, _ in gone])
+    return _Seen(left.residual + np.where(lacking, motes.template, 0), left.weight)
+
+
+def _new_shadows(discs: Discs) -> tuple[Shadow, ...]:
+    """Return shadows that only the lights have: discs that are darker than the rings around them."""
     found: list[Shadow] = []
-    residual, weight = left.residual.copy(), left.weight
-    covered = (weight > 0).astype(np.float32)
-    for radius in sorted(_RADII, reverse=True):
-        total, norm = disc_sums(weight * residual, radius), disc_sums(weight, radius)
-        known = disc_sums(covered, radius) > disc_area(radius) / 2
-        known[:_EDGE], known[-_EDGE:], known[:, :_EDGE], known[:, -_EDGE:] = False, False, False, False
-        z = np.where(known, total / np.sqrt(np.maximum(norm, 1e-20)), 0)
-        z = z / _local_spread(z.astype(np.float32), known & ~motes.mask)
-        for _ in range(_MOST_NEW):
-            down, across = (int(each) for each in np.unravel_index(int(np.argmin(z)), z.shape))
-            if z[down, across] > -NEW_SIGMA:
-                break
-            depth = -float(total[down, across] / norm[down, across])
-            found.append(Shadow(down, across, radius, depth, -float(z[down, across])))
-            # Smaller discs must not find the shadow again.
-            reach = 2 * radius + 2
-            area = slice(max(down - reach, 0), down + reach + 1), slice(max(across - reach, 0), across + reach + 1)
-            z[area], residual[area] = 0, 0
+    radii = tuple(NEW_SIGMA)
+    relative = discs.significance / np.array(tuple(NEW_SIGMA.values()), np.float32)[:, None, None]
+    for _ in range(_MOST_NEW):
+        place = np.unravel_index(int(np.argmax(relative)), relative.shape)
+        if relative[place] < 1:
+            break
+        size, down, across = (int(each) for each in place)
+        found.append(Shadow(down, across, radii[size], float(discs.depth[place]), float(discs.significance[place])))
+        # Other discs must not find the shadow again.
+        reach = 2 * radii[size] + 2
+        relative[:, max(down - reach, 0) : down + reach + 1, max(across - reach, 0) : across + reach + 1] = 0
     return tuple(found)
 
 
-def _local_spread(z: F32, known: NDArray[np.bool_]) -> F32:
-    """Return the spread of z around each bin, at least 1: nebulae leave more than noise."""
-    square = smoothed(np.minimum(np.square(z), 4 * _PROBABLE), known, _LOCAL)
-    return np.sqrt(np.maximum(square, 1)).astype(np.float32)
+def _discs(left: _Seen) -> Discs:
+    # A dark that is old leaves single pixels that are too dark.
+    return compared_discs(without_specks(left.residual, left.weight), left.weight, tuple(NEW_SIGMA), _EDGE)

@@ -1,14 +1,18 @@
 """The shadows of dust in a flat, as templates that can be shifted, turned and scaled."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.estimates import spread
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import high_pass
+from coldframe.calibration.diagnosis.estimating.smoothing import smoothed
 from coldframe.calibration.diagnosis.estimating.stars import widened
+from coldframe.calibration.threads import parallel_map
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -22,6 +26,15 @@ SMALLEST_MOTE = 3
 """Smallest number of bins of a shadow."""
 
 MOST_MOTES = 200
+
+LOCAL = 12.0
+"""Standard deviation of the smoothing by which the scatter around each bin is measured, in bins."""
+
+_MOST_SQUARE = 36.0
+"""Largest square of a significance that counts as scatter."""
+
+_REACH = 1.2
+"""Largest distance of a bin from the centre of its shadow, in units of the radius with its margin."""
 
 _RADII = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12)
 
@@ -51,14 +64,25 @@ class Motes:
     def owners(self) -> NDArray[np.int16]:
         """Number of the shadow to which each bin belongs: the nearest relative to its radius; -1 outside shadows."""
         owners = np.full(self.mask.shape, -1, np.int16)
-        nearest = np.full(self.mask.shape, np.inf, np.float32)
-        height, width = self.mask.shape
-        y, x = np.ogrid[0:height, 0:width]
+        nearest = np.full(self.mask.shape, np.float32(_REACH), np.float32)
         for number, ((down, across), radius) in enumerate(zip(self.centres, self.radii, strict=True)):
+            area = _square_around((down, across), _REACH * (radius + 2), self.mask.shape)
+            y, x = np.ogrid[area]
             distance = (np.hypot(y - down, x - across) / (radius + 2)).astype(np.float32)
-            closer = (distance < nearest) & (distance <= 1.2) & self.mask  # noqa: PLR2004
-            owners[closer], nearest[closer] = number, distance[closer]
+            closer = (distance < nearest[area]) & self.mask[area]
+            owners[area][closer], nearest[area][closer] = number, distance[closer]
         return owners
+
+    def chosen(self, which: Mask) -> Self:
+        """Return only some of the shadows; bool, shape (motes,)."""
+        mask = self.mask & np.append(which, False)[self.owners]
+        return replace(
+            self,
+            template=np.where(mask, self.template, 0).astype(np.float32),
+            mask=mask,
+            centres=self.centres[which],
+            radii=self.radii[which],
+        )
 
 
 def find_motes(flat_bins: F32) -> Motes:
@@ -80,11 +104,11 @@ def find_motes(flat_bins: F32) -> Motes:
         radius = int(sizes[down, across])
         centres.append((down, across))
         radii.append(radius)
-        shadows[disc_mask(shadows.shape, down, across, radius + 1)] = 0
+        _fill_disc(shadows, down, across, radius + 1, 0)
         _renew_weights(shadows, weights, sizes, (down, across), radius + 1 + _RADII[-1])
     mask = np.zeros_like(dark)
     for (down, across), radius in zip(centres, radii, strict=True):
-        mask |= disc_mask(dark.shape, down, across, radius + 2)
+        _fill_disc(mask, down, across, radius + 2, 1)
     return Motes(
         np.where(mask, relief, 0).astype(np.float32),
         mask,
@@ -116,11 +140,18 @@ def _renew_weights(shadows: F32, weights: F64, sizes: NDArray[np.int64], centre:
     weights[inner], sizes[inner] = new_weights[cut], new_sizes[cut]
 
 
-def disc_mask(shape: tuple[int, ...], down: float, across: float, radius: float) -> Mask:
-    """Return the bins within `radius` of a position; bool."""
-    height, width = shape
-    y, x = np.ogrid[0:height, 0:width]
-    return np.asarray((y - down) ** 2 + (x - across) ** 2 <= radius**2 + 0.5)
+def _square_around(centre: tuple[float, float], reach: float, shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Return the bins within `reach` of a position along each axis."""
+    return tuple(
+        slice(max(int(at - reach), 0), min(int(at + reach) + 2, size)) for at, size in zip(centre, shape, strict=True)
+    )
+
+
+def _fill_disc(plane: NDArray[Any], down: int, across: int, radius: int, value: int) -> None:
+    """Set the bins within `radius` of a position."""
+    area = _square_around((down, across), radius, plane.shape)
+    y, x = np.ogrid[area]
+    plane[area][(y - down) ** 2 + (x - across) ** 2 <= radius**2 + 0.5] = value
 
 
 def disc_area(radius: int) -> int:
@@ -138,15 +169,88 @@ def disc_sums(plane: F32, radius: int) -> F64:
     return sums
 
 
+class Discs(NamedTuple):
+    """Discs around each bin, compared with the rings around them; arrays of float32, shape (radii, rows, columns)."""
+
+    depth: F32
+    significance: F32
+
+
+def compared_discs(residual: F32, weight: F32, radii: Sequence[int], edge: int) -> Discs:
+    """Return the depth of discs below the rings around them, and its significance.
+
+    The separation of sensor and sky leaves slow variations, which darken disc and ring alike.
+
+    Parameters
+    ----------
+    residual, weight
+        Relative remainder and its inverse variance, 0 where unknown: float32, shape (rows, columns).
+    radii
+        Radii of the discs in bins.
+    edge
+        Discs whose centres are closer to an edge have no significance.
+    """
+    products = (weight * residual).astype(np.float32)
+    covered = (weight > 0).astype(np.float32)
+    depths, significances = [], []
+    for radius in radii:
+        reaches = (radius, radius + 1, 2 * radius + 1)
+        sums = parallel_map(disc_sums, (covered, *[weight] * 3, *[products] * 3), (radius, *reaches, *reaches))
+        values, inside, hidden, around, total, hidden_total, total_around = sums
+        known = values > disc_area(radius) / 2
+        known[:edge], known[-edge:], known[:, :edge], known[:, -edge:] = False, False, False, False
+        inside, around = np.maximum(inside, 1e-20), np.maximum(around - hidden, 1e-20)
+        depth = (total_around - hidden_total) / around - total / inside
+        z = np.where(known, depth / np.sqrt(1 / inside + 1 / around), 0).astype(np.float32)
+        depths.append(depth.astype(np.float32))
+        significances.append(z / _local_spread(z, known))
+    return Discs(np.stack(depths), np.stack(significances))
+
+
+def _local_spread(z: F32, known: Mask) -> F32:
+    """Return the spread of z around each bin, at least 1: nebulae leave more than noise.
+
+    Only bright structures count, because nebulae leave as many of them as dark ones, and shadows leave none.
+    """
+    square = smoothed(2 * np.minimum(np.square(np.minimum(z, 0)), _MOST_SQUARE), known, LOCAL)
+    return np.sqrt(np.maximum(square, 1)).astype(np.float32)
+
+
 def turned(plane: F32, degrees: float) -> F32:
     """Return a plane turned counter-clockwise, as displayed with the first row on top, about its centre."""
-    height, width = plane.shape
-    angle = np.deg2rad(degrees)
+    y, x = np.mgrid[0 : plane.shape[0], 0 : plane.shape[1]].astype(np.float32)
+    return interpolated(plane, *_before_turn(y, x, plane.shape, degrees))
+
+
+def moved(plane: F32, down: float, across: float) -> F32:
+    """Return a plane shifted by fractions of a bin; it is 0 far from its shadows, so that nothing wraps around."""
+    whole_down, whole_across = int(np.floor(down)), int(np.floor(across))
+    part_down, part_across = np.float32(down - whole_down), np.float32(across - whole_across)
+    moved = np.roll(plane, (whole_down, whole_across), (0, 1))
+    if part_across:
+        moved = moved * (1 - part_across) + np.roll(moved, 1, 1) * part_across
+    if part_down:
+        moved = moved * (1 - part_down) + np.roll(moved, 1, 0) * part_down
+    return np.asarray(moved, np.float32)
+
+
+def moved_owners(owners: NDArray[np.int16], degrees: float, down: float, across: float) -> NDArray[np.int16]:
+    """Return the owners of bins after the shadows were turned, and then shifted; -1 outside."""
+    height, width = owners.shape
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    y -= (height - 1) / 2
-    x -= (width - 1) / 2
+    y, x = _before_turn(y - np.float32(down), x - np.float32(across), owners.shape, degrees)
+    y, x = np.rint(y).astype(np.intp), np.rint(x).astype(np.intp)
+    inside = (y >= 0) & (x >= 0) & (y < height) & (x < width)
+    return np.where(inside, owners[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)], np.int16(-1))
+
+
+def _before_turn(y: F32, x: F32, shape: tuple[int, ...], degrees: float) -> tuple[F32, F32]:
+    """Return the places that a turn about the centre moves to (y, x)."""
+    middle_y, middle_x = ((size - 1) / 2 for size in shape)
+    angle = np.deg2rad(degrees)
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    return interpolated(plane, cos * y + sin * x + (height - 1) / 2, cos * x - sin * y + (width - 1) / 2)
+    y, x = y - np.float32(middle_y), x - np.float32(middle_x)
+    return cos * y + sin * x + np.float32(middle_y), cos * x - sin * y + np.float32(middle_x)
 
 
 def scaled(motes: Motes, factor: float) -> F32:
@@ -155,16 +259,13 @@ def scaled(motes: Motes, factor: float) -> F32:
     The light that a mote holds back is the same at each focus, so larger shadows are fainter.
     """
     result = np.zeros_like(motes.template)
-    height, width = result.shape
     for number, ((down, across), radius) in enumerate(zip(motes.centres, motes.radii, strict=True)):
-        reach = int(np.ceil((radius + 3) * max(factor, 1.0))) + 1
-        area = (
-            slice(max(int(down) - reach, 0), min(int(down) + reach + 1, height)),
-            slice(max(int(across) - reach, 0), min(int(across) + reach + 1, width)),
-        )
-        own = np.where(motes.owners == number, motes.template, 0)
-        y, x = np.mgrid[area].astype(np.float32)
-        stamp = interpolated(own, (y - down) / factor + down, (x - across) / factor + across)
+        area = _square_around((down, across), np.ceil((radius + 3) * max(factor, 1.0)) + 1, result.shape)
+        own = np.where(motes.owners[area] == number, motes.template[area], 0)
+        y, x = np.ogrid[area]
+        first_y, first_x = (each.start for each in area)
+        rows, columns = (y - down) / factor + down - first_y, (x - across) / factor + across - first_x
+        stamp = interpolated(own, *np.broadcast_arrays(rows, columns))
         result[area] += stamp / np.float32(factor**2)
     return result
 

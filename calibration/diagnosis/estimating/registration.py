@@ -89,12 +89,15 @@ def _stars(residual: F32) -> F32:
 def _match(reference: Spectrum, stars: F32, shape: tuple[int, ...]) -> Place | None:
     """Return the position of a light, turned or not, from the reference's conjugate spectrum; None without match."""
     found: list[tuple[float, Place]] = []
-    for turned, is_turned in ((stars, False), (stars[::-1, ::-1], True)):
-        correlation = np.fft.irfft2(np.fft.rfft2(turned, shape) * reference, shape)
-        peak = int(np.argmax(correlation))
-        y, x = (int(each) for each in np.unravel_index(peak, shape))
-        height = (correlation[y, x] - np.median(correlation[::_STEP, ::_STEP])) / max(float(correlation.std()), 1e-12)
-        down, across = (place - size if place > size // 2 else place for place, size in zip((y, x), shape, strict=True))
+    spectrum = np.fft.rfft2(stars, shape)
+    # The conjugate spectrum is that of the light turned about its first bin, which a turn puts at the opposite corner.
+    corner = stars.shape[0] - 1, stars.shape[1] - 1
+    for seen, origin, is_turned in ((spectrum, (0, 0), False), (np.conj(spectrum), corner, True)):
+        correlation = np.fft.irfft2(seen * reference, shape)
+        peak = np.unravel_index(int(np.argmax(correlation)), shape)
+        height = (correlation[peak] - np.median(correlation[::_STEP, ::_STEP])) / max(float(correlation.std()), 1e-12)
+        places = ((int(at) + first) % size for at, first, size in zip(peak, origin, shape, strict=True))
+        down, across = (place - size if place > size // 2 else place for place, size in zip(places, shape, strict=True))
         found.append((float(height), Place(down, across, is_turned)))
     height, place = max(found, key=lambda each: each[0])
     return place if height > LEAST_PEAK else None

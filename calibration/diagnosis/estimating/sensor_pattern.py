@@ -29,6 +29,8 @@ LEAST_OWN_STARS = 0.3
 """Smallest fraction of the light of stars that dithered lights do not share; undithered lights share almost all."""
 
 _FEWEST_VALUES = 2
+_FITTED = 2
+"""Number of values that are derived from all lights for each bin: one of the sensor and one of the sky."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +131,7 @@ def _is_dithered(places: Sequence[Place | None]) -> bool:
 
 def _separated(residuals: list[F32], places: Sequence[Place | None]) -> tuple[F32, F32]:
     """Return the mean of the sensor's pattern, and its standard error, by alternating between sensor and sky."""
-    weights = [np.float32(1 / max(float(np.nanvar(each)), 1e-20)) for each in residuals]
+    weights = [_weight(each) for each in residuals]
     known = [(number, place) for number, place in enumerate(places) if place is not None]
     fixed = np.zeros_like(residuals[0])
     remaining = list(residuals)
@@ -139,7 +141,17 @@ def _separated(residuals: list[F32], places: Sequence[Place | None]) -> tuple[F3
         for number, place in known:
             remaining[number] = residuals[number] - np.nan_to_num(place.on_sensor(sky))
         fixed = np.nan_to_num(_mean(remaining, weights, _FEWEST_VALUES)[0])
+    if len(known) > _FITTED:
+        # Nebulae, which the sky contains, are not noise of the sensor's pattern.
+        free = np.float32(1 - _FITTED / len(known))
+        for number, _ in known:
+            weights[number] = free * _weight(remaining[number] - fixed)
     return _mean(remaining, weights, min(_FEWEST_VALUES, len(remaining)))
+
+
+def _weight(plane: F32) -> np.float32:
+    """Return the inverse variance of a plane."""
+    return np.float32(1 / max(float(np.nanvar(plane)), 1e-20))
 
 
 def _mean(planes: Sequence[F32], weights: Sequence[np.float32], fewest: int) -> tuple[F32, F32]:

@@ -15,6 +15,11 @@ _BOXES = 3
 
 _LEAST_WEIGHT = 1e-6
 
+SPECK_SIGMA = 3.0
+"""Largest number of standard deviations by which a bin may lie beyond its neighbours."""
+
+_NEIGHBOURS = tuple((down, across) for down in range(3) for across in range(3) if (down, across) != (1, 1))
+
 
 def smoothed(plane: F32, known: Mask, sigma: float) -> F32:
     """Return the weighted mean of the known pixels around each pixel; 0 where none is known.
@@ -49,3 +54,27 @@ def _boxed(plane: F32, reach: int) -> F32:
 def _parts(size: int) -> list[slice]:
     edges = np.linspace(0, size, thread_count() + 1).astype(int).tolist()
     return [slice(first, last) for first, last in pairwise(edges)]
+
+
+def without_specks(plane: F32, weight: F32) -> F32:
+    """Return a plane in which no bin is an outlier among its neighbours, as a bin with a defective pixel is.
+
+    Each bin is limited to the range of its eight neighbours without the most extreme on either side.
+
+    Parameters
+    ----------
+    plane
+        float32, shape (rows, columns).
+    weight
+        Inverse variance of the bins, same shape; `SPECK_SIGMA` standard deviations beyond the range are left.
+    """
+    padded = np.pad(plane, 1, mode="edge")
+    height, width = plane.shape
+    lowest, highest = np.full_like(plane, np.inf), np.full_like(plane, -np.inf)
+    low, high = lowest.copy(), highest.copy()
+    for down, across in _NEIGHBOURS:
+        near = padded[down : down + height, across : across + width]
+        low, lowest = np.minimum(low, np.maximum(lowest, near)), np.minimum(lowest, near)
+        high, highest = np.maximum(high, np.minimum(highest, near)), np.maximum(highest, near)
+    beyond = np.float32(SPECK_SIGMA) / np.sqrt(np.maximum(weight, np.float32(1e-20)))
+    return np.clip(plane, low - beyond, high + beyond)

@@ -150,5 +150,5 @@ def dust_limit(examined: Examination) -> Sensitivity | str:
             "without dithering, new shadows cannot be distinguished from dark nebulae; shifted shadows would be found"
         )
     area = 12**2 * np.pi / 4 / BIN**2
-    depth = NEW_SIGMA * examined.dust.noise / float(np.sqrt(area))
+    depth = NEW_SIGMA[2] * examined.dust.noise / float(np.sqrt(area))
     return Sensitivity(100 * depth, "%", "depth of a new shadow of 12 px")

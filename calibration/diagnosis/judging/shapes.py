@@ -64,7 +64,9 @@ def gradient_findings(examined: Examination) -> Iterator[Finding]:
 def colour_limit(examined: Examination) -> Sensitivity | str:
     """Return the smallest change of colour that would be found, or the reason why none would."""
     if examined.colour is None:
-        return "the lights have no filter array"
+        if examined.light.mosaic is None:
+            return "the lights have no filter array"
+        return "nebulae fill so much of the field that their colours cannot be distinguished from those of the flat"
     least = max(SIGNIFICANT * examined.colour[0].error, LEAST_COLOUR)
     return Sensitivity(100 * least, "%", "change of colour over the field")
 

@@ -12,6 +12,7 @@ from coldframe.cli.options import (
     LibraryOption,
     Lights,
     SimulateOption,
+    UsedConfigOption,
     home_path,
     image_of_file,
 )
@@ -20,6 +21,7 @@ from coldframe.cli.options import (
 def diagnose(
     lights: Lights,
     library: LibraryOption = None,
+    _config: UsedConfigOption = None,
     dark: Annotated[
         Path | None,
         typer.Option(metavar="MASTER", parser=home_path, help="Master dark of the lights, instead of the library's."),

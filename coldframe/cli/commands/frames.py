@@ -9,6 +9,7 @@ from coldframe.cli.options import (
     ExtensionOption,
     LibraryOption,
     Lights,
+    UsedConfigOption,
     folder_path,
     home_name,
     home_path,
@@ -37,6 +38,7 @@ def inspect(
 def calibrate(
     lights: Lights,
     library: LibraryOption = None,
+    _config: UsedConfigOption = None,
     out: Annotated[
         Path | None,
         typer.Option(

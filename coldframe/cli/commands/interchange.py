@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from coldframe.cli.options import LibraryOption, folder_path, home_path
+from coldframe.cli.options import LibraryOption, UsedConfigOption, folder_path, home_path
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON object for programs.")]
 
@@ -25,6 +25,7 @@ def export(
         ),
     ] = None,
     library: LibraryOption = None,
+    _config: UsedConfigOption = None,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; show what the program would make of the export.")
     ] = False,

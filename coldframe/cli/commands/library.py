@@ -9,6 +9,7 @@ from coldframe.cli.options import (
     JsonOption,
     LibraryOption,
     Lights,
+    UsedConfigOption,
     folder_path,
     home_name,
 )
@@ -17,7 +18,7 @@ app = typer.Typer(no_args_is_help=True, help="List, match and verify masters.")
 
 
 @app.command("list")
-def list_library(library: LibraryOption = None, json: JsonOption = False) -> None:
+def list_library(library: LibraryOption = None, json: JsonOption = False, _config: UsedConfigOption = None) -> None:
     """List all masters."""
     from coldframe.cli.library import list_masters
 
@@ -28,6 +29,7 @@ def list_library(library: LibraryOption = None, json: JsonOption = False) -> Non
 def show_in_library(
     master: Annotated[str, typer.Argument(metavar="MASTER", help="Name of a master in the library, or a file.")],
     library: LibraryOption = None,
+    _config: UsedConfigOption = None,
 ) -> None:
     """Show a master's settings, method and inputs."""
     from coldframe.cli.library import show_master
@@ -36,7 +38,9 @@ def show_in_library(
 
 
 @app.command("match")
-def match_in_library(lights: Lights, library: LibraryOption = None, json: JsonOption = False) -> None:
+def match_in_library(
+    lights: Lights, library: LibraryOption = None, json: JsonOption = False, _config: UsedConfigOption = None
+) -> None:
     """Show which masters match, and why the rest do not.
 
     Lights with the same masters are shown together. If no master matches a light, the nearest master is shown with its
@@ -53,6 +57,7 @@ def add_to_library(
         list[str], typer.Argument(metavar="MASTER", help="Masters: files, folders or patterns.", parser=home_name)
     ],
     library: LibraryOption = None,
+    _config: UsedConfigOption = None,
     kind: Annotated[
         Literal["bias", "dark", "dark-flat", "flat"] | None,
         typer.Option(help="Kind of the masters, if their headers do not state it."),
@@ -88,7 +93,7 @@ def add_to_library(
 
 
 @app.command("verify")
-def verify_library(library: LibraryOption = None) -> None:
+def verify_library(library: LibraryOption = None, _config: UsedConfigOption = None) -> None:
     """Check every byte of every master."""
     from coldframe.cli.library import verify_masters
 
@@ -96,7 +101,7 @@ def verify_library(library: LibraryOption = None) -> None:
 
 
 @app.command("rebuild")
-def rebuild_library(library: LibraryOption = None) -> None:
+def rebuild_library(library: LibraryOption = None, _config: UsedConfigOption = None) -> None:
     """Rebuild the index from the files' headers."""
     from coldframe.cli.library import rebuild_index
 
@@ -106,6 +111,7 @@ def rebuild_library(library: LibraryOption = None) -> None:
 @app.command("prune")
 def prune_library(
     library: LibraryOption = None,
+    _config: UsedConfigOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the masters that would be moved.")] = False,
 ) -> None:
     """Move masters to superseded/ if newer masters have replaced them.
@@ -126,6 +132,7 @@ def export_library(
         Literal["siril", "wbpp"], typer.Option("--for", help="Program whose folders and names to use.")
     ] = "siril",
     library: LibraryOption = None,
+    _config: UsedConfigOption = None,
 ) -> None:
     """Export masters for other programs; this is the earlier name of `coldframe export`."""
     from coldframe.cli.export import Request, export_files

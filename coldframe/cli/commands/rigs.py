@@ -10,6 +10,7 @@ from coldframe.cli.options import (
     HostOption,
     JsonOption,
     PortOption,
+    UsedConfigOption,
     folder_path,
     home_path,
 )
@@ -172,6 +173,7 @@ def camera(
     dark: KindPattern = None,
     flat: KindPattern = None,
     json: JsonOption = False,
+    _config: UsedConfigOption = None,
 ) -> None:
     """Show the measured gain, read noise, full well, linearity and dark current of each camera and setting.
 

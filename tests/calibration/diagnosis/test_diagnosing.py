@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from coldframe.calibration.diagnosis.diagnosing import diagnose, with_findings, without_explained
+from coldframe.calibration.diagnosis.estimating.smoothing import SPECK_SIGMA, without_specks
 from coldframe.calibration.diagnosis.findings import Diagnosis, Finding, Kind, Origin
 from coldframe.calibration.diagnosis.masters.darks import MOST_LACKING
 from tests.calibration.diagnosis import faults
@@ -195,3 +196,28 @@ def test_what_a_finding_hides_is_not_tested() -> None:
     assert Kind.OVERCORRECTION not in {each.kind for each in hidden.findings}
     assert "saturated" in hidden.untested[Kind.OVERCORRECTION]
     assert Kind.OVERCORRECTION not in hidden.seen_down_to
+
+
+@pytest.mark.parametrize(
+    ("seed", "fault", "cause"),
+    [
+        (202, faults.other_filter_flat(), "a different filter"),
+        (207, faults.focus(0.85), "focus"),
+        (203, faults.dust_shift_px(12, form="filter"), "displaced"),
+        (205, faults.new_mote(0.04), "new dust mote"),
+    ],
+    ids=str,
+)
+def test_single_shadows_decide_what_happened_to_dust(seed: int, fault: Fault, cause: str) -> None:
+    kind, named = first(diagnosed(draw(seed, size=(700, 1000)), fault))
+    assert kind is Kind.DUST
+    assert cause in named
+
+
+def test_a_single_dark_bin_is_no_shadow() -> None:
+    plane = np.zeros((20, 20), np.float32)
+    plane[5, 5] = -1
+    plane[10:13, 10:13] = -1
+    cleaned = without_specks(plane, np.full_like(plane, 1e4))
+    assert cleaned[5, 5] == pytest.approx(-SPECK_SIGMA / 100)
+    assert (cleaned[10:13, 10:13] == -1).all()

@@ -1,6 +1,7 @@
 """The frames that may be part of a master."""
 
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -135,6 +136,26 @@ def test_a_frame_of_another_size_or_depth_is_rejected() -> None:
     assert "160 x 120" in reason(gate, DARK, b"2", small)
     assert "depth" in reason(gate, DARK, b"3", shape(step_adu=4))
     assert reason(gate, DARK, b"4") == ""
+
+
+def test_a_few_levels_suffice_to_detect_eight_bits() -> None:
+    """A dark of 8 bits in 16 covers only some ten levels."""
+    fine = replace(DARK, level_adu=2_600.0, median_adu=2_600.0, noise_adu=140.0, minimum_adu=1_951, maximum_adu=4_225)
+    coarse = replace(fine, minimum_adu=1_792, maximum_adu=4_352)
+    shapes = shape(2_600.0, 140.0), shape(2_600.0, 140.0, seed=1, step_adu=256)
+    for (first, seen), (second, other) in permutations(zip((fine, coarse), shapes, strict=True)):
+        gate = FrameGate(FrameKind.DARK)
+        assert reason(gate, first, b"1", seen) == ""
+        assert "depth" in reason(gate, second, b"2", other)
+
+
+def test_a_step_between_few_levels_may_be_an_accident() -> None:
+    gate = FrameGate(FrameKind.DARK)
+    quiet = replace(DARK, level_adu=520.0, median_adu=520.0, noise_adu=0.2, minimum_adu=519, maximum_adu=521)
+    assert reason(gate, quiet, b"1", shape(520.0, 0.3)) == ""
+    even = shape(520.0, 0.3, seed=1, step_adu=8)
+    assert even.step_adu == 8
+    assert "depth" not in reason(gate, replace(quiet, minimum_adu=520, maximum_adu=528), b"2", even)
 
 
 def test_a_disturbed_readout_shows_in_the_noise() -> None:
