@@ -152,7 +152,7 @@ class _LibraryMasters:
     def dark_need(self, group: list[ShotLight], sensor_c: float | None) -> NeededMaster:
         """Return the dark that a group of lights needs. Without cooling, all their temperatures must be covered.
 
-        Darks are shot if tonight's temperature serves a light that has none, or if the newest light has none.
+        Darks are shot if tonight's temperature suits a light that has no dark, or if the newest light has none.
         """
         need = self.need(group, FrameKind.DARK)
         cover = ambient_cover(group, self.masters, self._fresh, sensor_c)
@@ -180,14 +180,14 @@ class _LibraryMasters:
         if dated and light.taken_at is not None:
             return master
         undated = "the lights are" if dated else "it is"
-        note = f"{master.name} is not used, because {undated} undated: lights.trust_undated = true uses it"
+        note = f"{master.name} is not used, because {undated} undated; to use it, set lights.trust_undated = true"
         if note not in self.notes:
             self.notes.append(note)
         return None
 
 
 def _in_wheels_words(masters: Mapping[Path, FrameSetup], filters: tuple[str, ...] | None) -> dict[Path, FrameSetup]:
-    """Return the masters with the wheel's spellings of their filters, as the lights have them."""
+    """Return the masters with their filters spelled as in the wheel, like those of the lights."""
     return {
         path: replace(setup, filter_name=name_in_wheel(setup.filter_name, filters)) for path, setup in masters.items()
     }

@@ -1,4 +1,4 @@
-"""The arguments of the API's functions, checked before any work."""
+"""The arguments of the API's functions, checked before any work begins."""
 
 import os
 from collections.abc import Iterable, Sequence

@@ -36,7 +36,7 @@ class Request:
     program
         Name of the program.
     version
-        Its version; None for the newest that is known.
+        Version of the program; None for the newest known.
     keywords, tolerance_s
         Grouping keywords and exposure tolerance of WBPP; None for its default.
     as_json

@@ -1,4 +1,4 @@
-"""Check the darks of lights without cooling by the hot pixels, for `calibrate` and `library match`."""
+"""Use hot pixels to check the darks of uncooled lights, for `calibrate` and `library match`."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ Refuse = Callable[[Sequence[Path], Exception, Masters], None]
 """Reports lights that cannot be calibrated, the reason, and the masters that may still be used for them."""
 
 RecipeWith = Callable[[FrameSetup, Masters], LightRecipe]
-"""Chooses the recipe of a light among the given masters."""
+"""Chooses the recipe of a light from the given masters."""
 
 
 def _not_calibrated_before(_light: Light, _darks: Masters) -> LightRecipe | None:

@@ -1,7 +1,7 @@
 """A DSLR as INDI's driver for gphoto shows it (indi-gphoto, gphoto_ccd.cpp and gphoto_driver.cpp).
 
-The driver differs from other cameras: the size of the sensor is 0 x 0 until the first frame, an ISO value replaces the
-gain, the camera has a list of shutter times, and a BLOB can be the camera's own file.
+The driver differs from those of other cameras: the size of the sensor is 0 x 0 until the first frame, an ISO value
+replaces the gain, the camera has a list of shutter times, and a BLOB can be the camera's own file.
 """
 
 import asyncio
@@ -183,7 +183,7 @@ class IndiDslr(IndiCamera):
         """Do nothing: the driver knows only the temperature that the last frame states, and 0 C before it."""
 
     def _learn(self) -> None:
-        """Learn the size of the sensor, which the driver does not know of files that it passes on."""
+        """Learn the size of the sensor, which the driver does not learn from files that it passes on unread."""
         sensor = self._telescope.rig.sensor
         self._info.set({"CCD_MAX_X": sensor.width, "CCD_MAX_Y": sensor.height, "CCD_BITSPERPIXEL": 16})
         if not self._region.number("WIDTH"):

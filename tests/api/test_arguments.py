@@ -37,7 +37,7 @@ def test_a_wrong_argument_is_a_value_error(call: Callable[[], object], message: 
 
 
 def test_a_string_is_not_a_sequence_of_sets() -> None:
-    with pytest.raises(TypeError, match="sequences of words"):
+    with pytest.raises(TypeError, match="sequences of strings"):
         coldframe.run_night(simulate="small", only="flats")
 
 

@@ -58,7 +58,7 @@ LATER_NIGHT = (
 
 
 class RigNotSafeError(ColdframeError):
-    """The rig is not in the safe state, and no night is running: run ``coldframe safe``, or look after it."""
+    """The rig is not in the safe state, and no night is running: run ``coldframe safe``, or check the rig yourself."""
 
 
 OPEN_SERVER = (

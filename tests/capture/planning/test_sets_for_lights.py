@@ -276,7 +276,7 @@ def test_an_undated_master_is_not_fresh_for_ever() -> None:
     undated = master(FrameKind.FLAT, taken_at=None)
     plan = with_library(undated)
     assert "flat L" in titles(plan)
-    assert plan.notes == ("flat0.fits is not used, because it is undated: lights.trust_undated = true uses it",)
+    assert plan.notes == ("flat0.fits is not used, because it is undated; to use it, set lights.trust_undated = true",)
     trusting = with_library(undated, given=settings(lights={"trust_undated": True}))
     assert "flat L" not in titles(trusting)
     assert trusting.notes == ()
@@ -292,7 +292,9 @@ def test_undated_lights_do_not_make_an_old_master_fresh() -> None:
     undated = {keyword: value for keyword, value in light().items() if keyword != "DATE-OBS"}
     plan = plan_for_lights(shot(undated), {Path("flat.fits"): master(FrameKind.FLAT, 900)}, settings())
     assert "flat L" in titles(plan)
-    assert plan.notes == ("flat.fits is not used, because the lights are undated: lights.trust_undated = true uses it",)
+    assert plan.notes == (
+        "flat.fits is not used, because the lights are undated; to use it, set lights.trust_undated = true",
+    )
 
 
 def test_filters_of_masters_match_the_wheel_by_their_normalised_names() -> None:
