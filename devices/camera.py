@@ -31,6 +31,9 @@ class Limits:
         return self.minimum == self.maximum
 
 
+BULB_FROM_S = 1.0
+"""Shortest exposure that a driver can time itself well enough; the commands to the camera take some hundredths."""
+
 SAME_EXPOSURE = 0.01
 """Largest relative difference between a requested exposure and a time of the shutter that counts as equal."""
 

@@ -48,7 +48,10 @@ def next_setting(evidence: Evidence, limits: TuningLimits) -> tuple[int, float]:
     if evidence.is_black_up_to(limits.window.longest_s):
         # The longest exposure of the window reveals a lamp that is off sooner than the longest allowed exposure does.
         needed_s = min(needed_s, limits.window.longest_s)
-    return there, _exposure_to_try_s(evidence, there, needed_s, limits)
+    exposure_s = _exposure_to_try_s(evidence, there, needed_s, limits)
+    if there in needs and evidence.newest_at(there, exposure_s) is not None:
+        return _between_shutter_times(there, evidence, needs, limits) or (there, exposure_s)
+    return there, exposure_s
 
 
 def _needed_s(there: int, here: int, evidence: Evidence, needs: NeededExposures, window: ExposureSpan) -> float:
@@ -87,6 +90,27 @@ def _exposure_to_try_s(evidence: Evidence, brightness: int, needed_s: float, lim
     if shot is None:
         return exposure_s
     return limits.next_s(exposure_s, is_shorter=evidence.is_above(shot))
+
+
+def _between_shutter_times(
+    here: int, evidence: Evidence, needs: NeededExposures, limits: TuningLimits
+) -> tuple[int, float] | None:
+    """Return a brightness at which one of the camera's shutter times fits, if none does `here`; None if none is left.
+
+    The times of some cameras are whole stops apart, more than the width of the target's band.
+    """
+    panel, slope = limits.brightness, local_slope(here, needs, evidence.curve)
+    if panel is None or not limits.shutter_s or slope < FLAT_RESPONSE:
+        return None
+
+    def preference(time_s: float) -> tuple[bool, float]:
+        return not limits.window.contains(time_s), abs(math.log(time_s / needs[here]))
+
+    for time_s in sorted(limits.listed_s, key=preference):
+        brightness = panel.nearest(_brightness_for(here, needs[here] / time_s, slope, evidence.curve))
+        if brightness != here and evidence.newest_at(brightness, time_s) is None:
+            return brightness, time_s
+    return None
 
 
 def _better_brightness(here: int, evidence: Evidence, needs: NeededExposures, limits: TuningLimits) -> int:

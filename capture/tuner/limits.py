@@ -104,7 +104,7 @@ class TuningLimits:
             raise ValueError(f"an exposure step of {self.exposure_step_s} s is impossible")
         if self.exposure_step_s and self._steps[0] > self._steps[1]:
             raise ValueError(f"no multiple of {self.exposure_step_s} s is within {self.exposure}")
-        if self.shutter_s and not self._listed:
+        if self.shutter_s and not self.listed_s:
             limits = f"{self.exposure.shortest_s:g} to {self.exposure.longest_s:g} s"
             raise ValueError(f"the camera has no shutter time within the allowed {limits}")
 
@@ -123,7 +123,7 @@ class TuningLimits:
         coarser than the rounding of drivers.
         """
         if self.shutter_s:
-            return min(self._listed, key=lambda time_s: abs(math.log(time_s / exposure_s)))
+            return min(self.listed_s, key=lambda time_s: abs(math.log(time_s / exposure_s)))
         if self.exposure_step_s:
             return self._on_step(exposure_s)
         wanted = self.exposure.clamp(exposure_s)
@@ -138,13 +138,13 @@ class TuningLimits:
     def next_s(self, exposure_s: float, *, is_shorter: bool) -> float:
         """Return the allowed exposure next to the given one, which is unchanged at the end of the limits."""
         if self.shutter_s:
-            beyond = [each for each in self._listed if (each < exposure_s if is_shorter else each > exposure_s)]
+            beyond = [each for each in self.listed_s if (each < exposure_s if is_shorter else each > exposure_s)]
             return min(beyond, key=lambda each: abs(each - exposure_s), default=exposure_s)
         step_s = max(self.exposure_step_s, 0.02 * exposure_s)
         return self.round_s(exposure_s - step_s if is_shorter else exposure_s + step_s)
 
     @property
-    def _listed(self) -> list[float]:
+    def listed_s(self) -> list[float]:
         """The shutter times within the hard limits."""
         return [time_s for time_s in self.shutter_s if self.exposure.contains(time_s)]
 

@@ -8,7 +8,7 @@ from typing import Literal
 from coldframe.api.arguments import AnyPath, image_choice, one_of, path_of, within
 from coldframe.api.collected import LeftOut
 from coldframe.api.frames import Setup, public_setup
-from coldframe.calibration.diagnosis.uncooled.dark_choice import DarkThermometer
+from coldframe.calibration.diagnosis.uncooled.thermometer import DarkThermometer
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import setup_of
@@ -142,10 +142,11 @@ class Library:
             If the file cannot be read, or is not a raw light.
         """
         catalogue, path = self._library.catalogue(), path_of(light)
-        setup = under_one_name(light_setup(path, image_choice(extension)), configured_camera_names())
+        chosen = image_choice(extension)
+        setup = under_one_name(light_setup(path, chosen), configured_camera_names())
         masters = masters_of(catalogue)
         proposed = tuple(matched_masters(setup, masters, catalogue))
-        checked = checked_masters(proposed, {path: setup}, masters, DarkThermometer())
+        ((checked, _),) = checked_masters(proposed, {path: setup}, masters, DarkThermometer(chosen))
         found = {match.kind: match for match in checked}
         bias, dark, flat = (_match(found[kind]) for kind in (FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT))
         return {"bias": bias, "dark": dark, "flat": flat}

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from coldframe.calibration.combining.finding import NothingFoundError
-from coldframe.calibration.diagnosis.uncooled.dark_choice import DarkThermometer
+from coldframe.calibration.diagnosis.uncooled.thermometer import DarkThermometer
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.lights.files import light_setup
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.printed import Printed
-from coldframe.operations.dark_check import at_one_temperature
 from coldframe.operations.library import (
     MatchedMaster,
     NoLibraryError,
@@ -47,14 +46,12 @@ def match_lights(folder: Path | None, names: Sequence[str], *, wants_json: bool 
         proposed.setdefault(tuple(matched_masters(setup, masters, catalogue)), {})[light] = setup
     groups, thermometer = dict[tuple[MatchedMaster, ...], list[Path]](), DarkThermometer()
     for matched, setups in proposed.items():
-        for alike in at_one_temperature(setups):
-            try:
-                checked = tuple(checked_masters(matched, alike, masters, thermometer))
-            except FrameFileError as error:
-                print(error, file=sys.stderr)
-                worst = ExitCode.BAD_INPUT
-                continue
-            groups.setdefault(checked, []).extend(alike)
+        try:
+            for checked, paths in checked_masters(matched, setups, masters, thermometer):
+                groups.setdefault(checked, []).extend(paths)
+        except FrameFileError as error:
+            print(error, file=sys.stderr)
+            worst = ExitCode.BAD_INPUT
     if wants_json:
         print(json.dumps([_as_json(*group) for group in groups.items()], indent=2))
     else:

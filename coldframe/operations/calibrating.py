@@ -12,6 +12,7 @@ from coldframe.calibration.defects.files import BadPixels, read_map
 from coldframe.calibration.defects.finding import NotJudgeableError
 from coldframe.calibration.diagnosis.findings import Finding
 from coldframe.calibration.diagnosis.quick_look import MasterSummary, QuickLook
+from coldframe.calibration.diagnosis.uncooled.thermometer import DarkThermometer
 from coldframe.calibration.files.durable import Buffer, replace_durably, write_durably
 from coldframe.calibration.files.image_file import read_image_header
 from coldframe.calibration.frames.names import under_one_name
@@ -33,7 +34,7 @@ from coldframe.calibration.lights.hot_pixels import filter_array_fault, hot_pixe
 from coldframe.calibration.lights.recipe import LightRecipe, Subtract, recipe_for, ways_out
 from coldframe.calibration.masters.flat_scaling import cfa_period
 from coldframe.errors import ColdframeError
-from coldframe.operations.dark_check import checked_groups
+from coldframe.operations.dark_check import DarkCheck, with_dark
 from coldframe.operations.library import configured_camera_names, find_library, masters_of
 from coldframe.operations.light_groups import FAULTS, Light, LightGroup, grouped, named
 from coldframe.operations.reports import Reports
@@ -202,32 +203,77 @@ def _groups(
 ) -> list[LightGroup]:
     """Group the lights by recipe; report lights that cannot be calibrated."""
 
-    def setup_of_light(path: Path) -> FrameSetup:
-        return under_one_name(light_setup(path, request.output.extension), request.output.camera_names)
-
     def recipe_for_light(_: Path, setup: FrameSetup) -> LightRecipe:
         return recipe_for(setup, masters, request.subtract, with_flat=request.with_flat)
 
-    found = grouped(lights, setup_of_light, recipe_for_light)
+    found = grouped(lights, partial(_setup, request=request), recipe_for_light)
     for path, error in found.faults:
         tally.report(path, error)
     for reason, setup, paths in found.without_master.values():
         tally.refuse(paths, reason, _way_out(setup, masters, request))
     failed = tally.failed
+    checked = _dark_check(masters, request, tally).checked(found.groups)
+    for _ in range(found.failed + tally.failed - failed):
+        advance()
+    return checked
+
+
+def _setup(light: Path, request: Request) -> FrameSetup:
+    return under_one_name(light_setup(light, request.output.extension), request.output.camera_names)
+
+
+def _dark_check(masters: dict[Path, FrameSetup], request: Request, tally: Tally) -> DarkCheck:
+    """Return the check of the darks of lights without cooling."""
 
     def recipe_with(setup: FrameSetup, left: Mapping[Path, FrameSetup]) -> LightRecipe:
         return recipe_for(setup, left, request.subtract, with_flat=request.with_flat)
 
-    def refuse(paths: Sequence[Path], error: Exception) -> None:
-        tally.refuse(paths, error, _way_out(setup_of_light(paths[0]), masters, request))
+    def refuse(paths: Sequence[Path], error: Exception, usable: Mapping[Path, FrameSetup]) -> None:
+        tally.refuse(paths, error, _way_out(_setup(paths[0], request), usable, request))
 
     def remark(paths: Sequence[Path], text: str) -> None:
         tally.reports.notice(f"{named(paths)}: {text}")
 
-    checked = checked_groups(found.groups, masters, recipe_with, refuse, remark)
-    for _ in range(found.failed + tally.failed - failed):
-        advance()
-    return checked
+    @cache
+    def digest(recipe: LightRecipe) -> str:
+        return group_digest(recipe, request.output, request.mend, request.despite_glow)
+
+    def as_before(light: Light, darks: Mapping[Path, FrameSetup]) -> LightRecipe | None:
+        if request.again:
+            return None
+        target = _target(light.path, request.target)
+        return _recipe_as_before(
+            light, target, darks, lambda dark: with_dark(light, dark, masters, recipe_with), digest
+        )
+
+    return DarkCheck(masters, DarkThermometer(request.output.extension), recipe_with, refuse, remark, as_before)
+
+
+def _recipe_as_before(
+    light: Light,
+    target: Path,
+    darks: Iterable[Path],
+    recipe_with: Callable[[Path], LightRecipe],
+    digest: Callable[[LightRecipe], str],
+) -> LightRecipe | None:
+    """Return the recipe of a light's earlier result if it stands; None if not, or if a dark is newer than the result.
+
+    Otherwise, lights that are added could change the sample that chooses the dark of the others. A link in the library
+    has a new time of change, even if its file is old.
+    """
+    try:
+        if any(dark.stat().st_ctime > target.stat().st_mtime for dark in darks):
+            return None
+        name = read_image_header(target).get("CFDARK")
+        dark = next((dark for dark in darks if dark.name == name), None)
+        recipe = None if dark is None else recipe_with(dark)
+        if recipe is None:
+            return None
+        expected = light_digest(digest(recipe), light.path, light.setup)
+        earlier = earlier_result(target, light.path, light.setup, expected)
+    except FAULTS:
+        return None
+    return recipe if earlier is Earlier.SAME else None
 
 
 def _way_out(light: FrameSetup, masters: Mapping[Path, FrameSetup], request: Request, *more: str) -> str:

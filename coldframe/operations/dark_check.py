@@ -1,51 +1,137 @@
 """Use hot pixels to check the darks of uncooled lights, for `calibrate` and `library match`."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from coldframe.calibration.diagnosis.uncooled.dark_choice import DarkChoice, DarkThermometer
+from coldframe.calibration.diagnosis.uncooled.dark_choice import DarkChoice, choose_dark
+from coldframe.calibration.diagnosis.uncooled.remarks import refusal_of, remarks_on
+from coldframe.calibration.diagnosis.uncooled.thermometer import DarkThermometer
+from coldframe.calibration.frames import rules
 from coldframe.calibration.frames.matching import darks_at_any_temperature
+from coldframe.calibration.frames.rules import Tolerances
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.lights.recipe import LightRecipe, NoMasterError
+from coldframe.config.frames import FrameKind
 from coldframe.operations.light_groups import FAULTS, Light, LightGroup
 
-Refuse = Callable[[Sequence[Path], Exception], None]
-"""Reports lights that cannot be calibrated, and the reason."""
+Masters = Mapping[Path, FrameSetup]
 
-RecipeWith = Callable[[FrameSetup, Mapping[Path, FrameSetup]], LightRecipe]
+Refuse = Callable[[Sequence[Path], Exception, Masters], None]
+"""Reports lights that cannot be calibrated, the reason, and the masters that may still be used for them."""
+
+RecipeWith = Callable[[FrameSetup, Masters], LightRecipe]
 """Chooses the recipe of a light from the given masters."""
 
 
-def checked_groups(
-    groups: Sequence[LightGroup],
-    masters: Mapping[Path, FrameSetup],
-    recipe_with: RecipeWith,
-    refuse: Refuse,
-    tell: Callable[[Sequence[Path], str], None],
-) -> list[LightGroup]:
-    """Return the groups with the darks that the hot pixels select. Uncooled lights may move to a different group.
+def _not_calibrated_before(_light: Light, _darks: Masters) -> LightRecipe | None:
+    return None
 
-    Parameters
+
+@dataclass(frozen=True, slots=True)
+class DarkCheck:
+    """The choice of darks for groups of lights.
+
+    Attributes
     ----------
-    groups
-        The lights, grouped by the masters that their headers propose.
     masters
         Setups of all masters, by path.
+    thermometer
+        Measures the lights by the hot pixels of darks.
     recipe_with, refuse
         See their types.
     tell
         Reports what the user should know about some lights.
+    as_before
+        Returns the recipe of a light that was calibrated before, with one of the given darks; None if it is not known.
+        These lights are not read.
     """
-    thermometer, checked = DarkThermometer(), dict[Hashable, LightGroup]()
-    for group in groups:
-        for lights in _batches(group, masters):
-            try:
-                for light in _checked(lights, masters, thermometer, recipe_with, tell):
-                    checked.setdefault(light.recipe, LightGroup(light.recipe)).lights.append(light)
-            except FAULTS as error:
-                refuse([light.path for light in lights], error)
-    return list(checked.values())
+
+    masters: Masters
+    thermometer: DarkThermometer
+    recipe_with: RecipeWith
+    refuse: Refuse
+    tell: Callable[[Sequence[Path], str], None]
+    as_before: Callable[[Light, Masters], LightRecipe | None] = _not_calibrated_before
+
+    def checked(self, groups: Sequence[LightGroup]) -> list[LightGroup]:
+        """Return the groups with the darks that their hot pixels choose.
+
+        Lights without cooling may change their group. Those for which no dark fits are reported and left out.
+
+        Parameters
+        ----------
+        groups
+            The lights, grouped by the masters that their headers propose.
+        """
+        found = dict[Hashable, LightGroup]()
+        for group in groups:
+            dark = group.recipe.dark
+            is_chosen = dark is not None and group.recipe.dark_scale == 1
+            if dark is not None and is_chosen and is_checked(group.lights[0].setup, self.masters[dark]):
+                lights = list(self._lights(group, dark))
+            else:
+                lights = group.lights
+            for light in lights:
+                found.setdefault(light.recipe, LightGroup(light.recipe)).lights.append(light)
+        return list(found.values())
+
+    def _lights(self, group: LightGroup, proposed: Path) -> Iterator[Light]:
+        """Yield the lights of a group with the recipes for their darks; report those for which no dark fits."""
+        darks = darks_at_any_temperature(as_in(self.masters[proposed], group.lights[0].setup), self.masters)
+        new: dict[Path, Light] = {}
+        for light in group.lights:
+            recipe = self.as_before(light, darks)
+            if recipe is None:
+                new[light.path] = light
+            else:
+                yield replace(light, recipe=recipe)
+        if not new:
+            return
+        setups = {path: light.setup for path, light in new.items()}
+        try:
+            answers = list(choices_for(setups, proposed, self.masters, self.thermometer))
+        except FAULTS as error:
+            self.refuse(list(new), error, self.masters)
+            return
+        for choices in answers:
+            yield from self._answered(new, choices, darks)
+
+    def _answered(self, lights: Mapping[Path, Light], choices: dict[Path, DarkChoice], darks: Masters) -> list[Light]:
+        """Return lights of the same answer with the recipes for their dark; report them if no dark fits."""
+        paths, distinct = list(choices), list(dict.fromkeys(choices.values()))
+        for remark in remarks_on(distinct):
+            self.tell(paths, remark)
+        if distinct[0].is_refused:
+            left = {path: setup for path, setup in self.masters.items() if path not in darks}
+            self.refuse(paths, NoMasterError(refusal_of(distinct)), left)
+            return []
+        try:
+            return [self._with_dark(lights[path], choice) for path, choice in choices.items()]
+        except NoMasterError as error:
+            self.refuse(paths, error, self.masters)
+            return []
+
+    def _with_dark(self, light: Light, choice: DarkChoice) -> Light:
+        """Return a light with the recipe for the chosen dark, and the temperature difference that its pixels show."""
+        recipe, measured = with_dark(light, choice.dark, self.masters, self.recipe_with), choice.measured
+        if measured is None:
+            return replace(light, recipe=recipe)
+        assumed = assumed_temperature(light.setup, self.masters[choice.dark])
+        caveats = tuple(each for each in recipe.caveats if each != f"{FrameKind.DARK}: {assumed}")
+        warmer_c = 0.0 if choice.dark != light.recipe.dark else recipe.dark_warmer_c
+        if measured.is_noticeable:
+            warmer_c = -measured.warmer_c
+        return replace(light, recipe=replace(recipe, caveats=caveats, dark_warmer_c=warmer_c))
+
+
+def with_dark(light: Light, dark: Path, masters: Masters, recipe_with: RecipeWith) -> LightRecipe:
+    """Return the recipe of a light for a dark that fits it by its hot pixels, whatever the headers state."""
+    if dark == light.recipe.dark:
+        return light.recipe
+    others = darks_at_any_temperature(as_in(masters[dark], light.setup), masters).keys() - {dark}
+    left = {path: setup for path, setup in masters.items() if path not in others}
+    return recipe_with(replace(light.setup, temperature_c=masters[dark].temperature_c), left)
 
 
 def is_checked(light: FrameSetup, dark: FrameSetup) -> bool:
@@ -53,58 +139,49 @@ def is_checked(light: FrameSetup, dark: FrameSetup) -> bool:
     return not light.cooled and not dark.cooled
 
 
-def at_one_temperature(lights: Mapping[Path, FrameSetup]) -> list[dict[Path, FrameSetup]]:
+def choices_for(
+    lights: Mapping[Path, FrameSetup], proposed: Path, masters: Masters, thermometer: DarkThermometer
+) -> Iterator[dict[Path, DarkChoice]]:
+    """Yield the lights with the same answer, each with the choice of its dark.
+
+    Parameters
+    ----------
+    lights
+        Setups of the lights, by path.
+    proposed
+        The dark that their headers propose.
+    masters, thermometer
+        See `DarkCheck`.
+
+    Raises
+    ------
+    FrameFileError
+        If the dark cannot be read.
+    """
+    treated = {path: as_in(masters[proposed], setup) for path, setup in lights.items()}
+    darks = darks_at_any_temperature(next(iter(treated.values())), masters)
+    answers: dict[Hashable, dict[Path, DarkChoice]] = {}
+    for alike in _at_one_temperature(treated):
+        choice = choose_dark(thermometer, alike, proposed, darks)
+        answers.setdefault(choice.outcome, {}).update(dict.fromkeys(alike, choice))
+    yield from answers.values()
+
+
+def as_in(master: FrameSetup, light: FrameSetup) -> FrameSetup:
+    """Return the setup of a light after its overscan is subtracted as from the frames of a master."""
+    return light if master.overscan is None else light.without(master.overscan)
+
+
+def assumed_temperature(light: FrameSetup, dark: FrameSetup) -> str:
+    """Return the caveat that a measured temperature replaces: that of a missing one; empty if there is none."""
+    unknown = rules.dark_temperature(light, dark, Tolerances())
+    return unknown.text if unknown is not None and unknown.excess is None else ""
+
+
+def _at_one_temperature(lights: Mapping[Path, FrameSetup]) -> list[dict[Path, FrameSetup]]:
     """Return lights of about the same temperature together, and lights of unknown temperature one by one."""
     alike: dict[Hashable, dict[Path, FrameSetup]] = {}
     for path, setup in lights.items():
         temperature_c = setup.temperature_c
         alike.setdefault(path if temperature_c is None else round(temperature_c), {})[path] = setup
     return list(alike.values())
-
-
-def _batches(group: LightGroup, masters: Mapping[Path, FrameSetup]) -> list[list[Light]]:
-    """Return the lights for which the dark is checked together; all of them if it is not checked."""
-    if not _is_to_check(group.lights[0], masters):
-        return [group.lights]
-    batches = at_one_temperature({light.path: light.setup for light in group.lights})
-    return [[light for light in group.lights if light.path in batch] for batch in batches]
-
-
-def _is_to_check(light: Light, masters: Mapping[Path, FrameSetup]) -> bool:
-    dark = light.recipe.dark
-    return dark is not None and light.recipe.dark_scale == 1 and is_checked(light.setup, masters[dark])
-
-
-def _checked(
-    lights: Sequence[Light],
-    masters: Mapping[Path, FrameSetup],
-    thermometer: DarkThermometer,
-    recipe_with: RecipeWith,
-    tell: Callable[[Sequence[Path], str], None],
-) -> list[Light]:
-    recipe, first = lights[0].recipe, lights[0].setup
-    if recipe.dark is None or not _is_to_check(lights[0], masters):
-        return list(lights)
-    setups, paths = {light.path: light.setup for light in lights}, [light.path for light in lights]
-    choice = thermometer.choose(setups, recipe.dark, darks_at_any_temperature(first, masters))
-    for remark in choice.remarks:
-        tell(paths, remark)
-    if choice.refusal:
-        raise NoMasterError(choice.refusal)
-    return [_with_dark(light, choice, masters, recipe_with) for light in lights]
-
-
-def _with_dark(light: Light, choice: DarkChoice, masters: Mapping[Path, FrameSetup], recipe_with: RecipeWith) -> Light:
-    """Return a light with the recipe for the chosen dark, and the temperature difference that its hot pixels show."""
-    recipe, measured = light.recipe, choice.measured
-    if choice.dark != recipe.dark:
-        others = darks_at_any_temperature(light.setup, masters).keys() - {choice.dark}
-        left = {path: setup for path, setup in masters.items() if path not in others}
-        # The hot pixels override the temperature in the header.
-        seen = replace(light.setup, temperature_c=masters[choice.dark].temperature_c)
-        recipe = recipe_with(seen, left)
-    if measured is not None and measured.is_noticeable:
-        recipe = replace(recipe, dark_warmer_c=-measured.warmer_c)
-    elif choice.dark != light.recipe.dark:
-        recipe = replace(recipe, dark_warmer_c=0.0)
-    return replace(light, recipe=recipe)

@@ -5,11 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from coldframe.calibration.diagnosis.uncooled.dark_choice import DarkThermometer
+from coldframe.calibration.diagnosis.uncooled.dark_choice import DarkChoice
+from coldframe.calibration.diagnosis.uncooled.remarks import refusal_of, remarks_on
+from coldframe.calibration.diagnosis.uncooled.thermometer import DarkThermometer
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import read_image_header
 from coldframe.calibration.files.scratch import scratch_folder
-from coldframe.calibration.frames.matching import Match, best_master, darks_at_any_temperature, predecessors
+from coldframe.calibration.frames.matching import Match, best_master, predecessors
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.library.adopting import Stated, adopted
@@ -21,7 +23,7 @@ from coldframe.calibration.masters.reading import read_adu_master, read_master, 
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import ConfigError, find_config, load_settings
 from coldframe.errors import ColdframeError
-from coldframe.operations.dark_check import is_checked
+from coldframe.operations.dark_check import as_in, assumed_temperature, choices_for, is_checked
 
 _PLAIN_NAME = re.compile(r"(\.(fits|fit|fts|xisf))?(\.(fz|gz))?$", re.IGNORECASE)
 """The suffixes of a master's name, which those of the converted copy replace."""
@@ -99,12 +101,12 @@ def matched_masters(
 
 
 def checked_masters(
-    matched: Sequence[MatchedMaster],
+    matched: tuple[MatchedMaster, ...],
     lights: Mapping[Path, FrameSetup],
     masters: Mapping[Path, FrameSetup],
     thermometer: DarkThermometer,
-) -> Iterator[MatchedMaster]:
-    """Yield the masters for lights of one temperature, after checking an uncooled dark by its hot pixels.
+) -> Iterator[tuple[tuple[MatchedMaster, ...], list[Path]]]:
+    """Yield the masters of lights after the hot pixels have checked a dark without cooling, and the lights they fit.
 
     Parameters
     ----------
@@ -120,20 +122,32 @@ def checked_masters(
     Raises
     ------
     FrameFileError
-        If a light or a dark cannot be read.
+        If the dark cannot be read.
     """
     light = next(iter(lights.values()))
-    for each in matched:
-        is_uncooled = each.path is not None and is_checked(light, masters[each.path])
-        if each.kind is not FrameKind.DARK or each.path is None or not is_uncooled:
-            yield each
-            continue
-        choice = thermometer.choose(lights, each.path, darks_at_any_temperature(light, masters))
-        agrees = choice.measured is not None and not choice.measured.is_noticeable
-        remarks = (*choice.remarks, *(("its hot pixels show the temperature of the lights",) if agrees else ()))
-        refusal = f"no dark fits: {choice.refusal}" if choice.refusal else ""
-        notes = each.notes if choice.dark == each.path else ()
-        yield MatchedMaster(each.kind, None if refusal else choice.dark, refusal, (*notes, *remarks))
+    proposed = next((each for each in matched if each.kind is FrameKind.DARK), None)
+    if proposed is None or proposed.path is None or not is_checked(light, masters[proposed.path]):
+        yield matched, list(lights)
+        return
+    for choices in choices_for(lights, proposed.path, masters, thermometer):
+        distinct = list(dict.fromkeys(choices.values()))
+        checked = _checked_dark(proposed, distinct, as_in(masters[proposed.path], light), masters)
+        yield tuple(checked if each is proposed else each for each in matched), list(choices)
+
+
+def _checked_dark(
+    proposed: MatchedMaster, choices: Sequence[DarkChoice], light: FrameSetup, masters: Mapping[Path, FrameSetup]
+) -> MatchedMaster:
+    """Return the dark after choices with the same outcome."""
+    measured = [choice.measured for choice in choices if choice.measured is not None]
+    agrees = measured and not any(each.is_noticeable for each in measured)
+    remarks = (*remarks_on(choices), *(("its hot pixels show the temperature of the lights",) if agrees else ()))
+    dark = choices[0].dark
+    assumed = assumed_temperature(light, masters[dark]) if measured else ""
+    notes = tuple(note for note in proposed.notes if dark == proposed.path and note != assumed)
+    if choices[0].is_refused:
+        return MatchedMaster(proposed.kind, None, f"no dark fits: {refusal_of(choices)}", (*notes, *remarks))
+    return MatchedMaster(proposed.kind, dark, "", (*notes, *remarks))
 
 
 def _best_matches(light: FrameSetup, masters: dict[Path, FrameSetup]) -> list[Match]:

@@ -8,12 +8,7 @@ from typing import ClassVar
 
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.devices.camera import CameraFeatures, Frame, StrayFrame, Thermals
-from coldframe.devices.errors import (
-    DeviceError,
-    DeviceLostError,
-    DeviceTimeoutError,
-    FrameDamagedError,
-)
+from coldframe.devices.errors import DeviceError, DeviceLostError, DeviceTimeoutError, FrameDamagedError
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.abilities.demands import FrameDemands
 from coldframe.devices.indi.abilities.features import driver_cfa_pattern, exposure_limits, notes_on, serial_number
@@ -150,18 +145,24 @@ class IndiCamera(IndiDevice):
         self._channel = await channel.open()
 
     async def _learn_size(self) -> None:
-        """Take the shortest frame, which shows the size of the sensor."""
+        """Take the shortest frame, which shows the size of the sensor, and a second one if the first was cut."""
         require_pixel_size(self)
         shortest_s = exposure_limits(self, shutter_times(self)).minimum
         await self.link.choose(self.name, WITNESS, dialects.FRAME_TYPES[FrameKind.BIAS])
         await self._shutter.prepare(shortest_s)
-        image = await self._shoot_or_abort(shortest_s)
-        self._readout.learn((image.pixels.shape[0], image.pixels.shape[1]))
+        if not await self._learn_from_frame(shortest_s):
+            await self._learn_from_frame(shortest_s)
+
+    async def _learn_from_frame(self, exposure_s: float) -> bool:
+        """Take the size of the sensor from a frame; return False if the frame may have been cut."""
+        image = await self._shoot_or_abort(exposure_s)
+        is_whole = self._readout.learn(image.pixels.shape)
         self._cfa_pattern = str(image.header.get("BAYERPAT", "")) or None
         reason = "was taken before the night to learn the size of the sensor, which the driver does not know"
         content = image.raw or image.pixels
         self._set_aside(StrayFrame(self.name, reason, content, image.header, was_requested=True))
         await self._readout.apply()
+        return is_whole
 
     async def _repeat_frame_type(self) -> None:
         """Command the present frame type again, so that the driver sends it to all its clients."""
@@ -292,7 +293,8 @@ class IndiCamera(IndiDevice):
         elapsed_s = image.received_at_s - started_s
         try:
             self._check_shape(image)
-            self._exposure.check(image.header, kind, elapsed_s, self._readout.held_gain)
+            gain, is_raw = self._readout.held_gain, image.raw is not None
+            self._exposure.check(image.header, kind, elapsed_s, gain, is_raw=is_raw)
             self._identity.check(image, ordered_at, ordered_at + timedelta(seconds=elapsed_s - exposure_s))
         except FrameDamagedError as error:
             what = error.what + self._changed()
@@ -301,16 +303,17 @@ class IndiCamera(IndiDevice):
         remarks += tuple(filter(None, (self._identity.clock_remark(), self._exposure.gain_remark())))
         self._went_wrong = self._is_suspect = False
         self._timeouts = 0
+        sensor_c = self._cooler.of_frame(image.sensor_c, is_raw=is_raw)
         return Frame(
             pixels=image.pixels,
             kind=kind,
             exposure_s=exposure_s,
             started_at=started_at,
             settings=self._readout.read_back(),
-            sensor_c=image.sensor_c if (sensor_c := self.thermals().sensor_c) is None else sensor_c,
+            sensor_c=sensor_c,
             setpoint_c=self._cooler.setpoint_c,
             camera=self.name,
-            header=image.named_header(self.name),
+            header=image.named_header(self.name, sensor_c),
             remarks=remarks,
             raw=image.raw,
         )

@@ -3,6 +3,7 @@
 from coldframe.devices.camera import Limits, Thermals
 from coldframe.devices.errors import NotSupportedError, SettingRefusedError
 from coldframe.devices.indi import dialects
+from coldframe.devices.indi.abilities.file_format import is_dslr
 from coldframe.devices.indi.device import ANY_BUT_ALERT, DEFINE_DEADLINE_S, IndiDevice
 from coldframe.devices.indi.mirror import Property
 
@@ -44,7 +45,17 @@ class IndiCooler:
     @property
     def reports_temperature(self) -> bool:
         """True if the sensor's temperature can be read."""
-        return self._device.value(dialects.TEMPERATURE) is not None
+        return self._device.value(dialects.TEMPERATURE) is not None and self._is_known
+
+    @property
+    def _is_known(self) -> bool:
+        """False while the driver of a DSLR shows 0 C without a reading.
+
+        The driver for gphoto takes the temperature from each frame. It is Idle until then, and in Alert if the frames
+        state none (gphoto_ccd.cpp, `TimerHit`). Drivers of cooled cameras show readings in all states.
+        """
+        found = dialects.find(self._device.link.mirror, self._device.name, dialects.TEMPERATURE)
+        return found is None or not is_dslr(self._device) or found[0].state in {"ok", "busy"}
 
     @property
     def is_lost(self) -> bool:
@@ -55,7 +66,7 @@ class IndiCooler:
         """Return the newest temperature reading. An impossible value, such as -273.15, counts as no reading."""
         device = self._device
         found = dialects.find(device.link.mirror, device.name, dialects.TEMPERATURE)
-        sensor_c = device.number(dialects.TEMPERATURE)
+        sensor_c = device.number(dialects.TEMPERATURE) if self._is_known else None
         power_percent = device.number(dialects.COOLER_POWER)
         return Thermals(
             sensor_c=sensor_c if sensor_c is not None and SENSIBLE_C.contains(sensor_c) else None,
@@ -64,6 +75,22 @@ class IndiCooler:
             power_percent=power_percent,
             read_at_s=found[0].received_at_s if found is not None else 0.0,
         )
+
+    def of_frame(self, stated_c: float | None, *, is_raw: bool) -> float | None:
+        """Return the temperature of a frame: that which a raw states, or else that of the driver or of its header.
+
+        Parameters
+        ----------
+        stated_c
+            The temperature in the frame's header, degrees Celsius.
+        is_raw
+            True if the camera wrote this header.
+        """
+        shown_c = self.thermals().sensor_c
+        if is_raw and stated_c is not None:
+            return stated_c
+        # Without a reading, the driver of a DSLR writes 0 C into its headers.
+        return stated_c if shown_c is None and not is_dslr(self._device) else shown_c
 
     def _is_on(self, power_percent: float | None) -> bool | None:
         """Return the state of the cooler's switch, or of its power if it has no switch; None if neither is reported."""

@@ -7,7 +7,7 @@ from coldframe.config.frames import ReadoutSettings
 from coldframe.devices.camera import Limits
 from coldframe.devices.errors import NotSupportedError, SettingRefusedError
 from coldframe.devices.indi import dialects
-from coldframe.devices.indi.abilities.file_format import sends_raws
+from coldframe.devices.indi.abilities.file_format import is_dslr, sends_raws
 from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
 from coldframe.devices.indi.mirror import Property, in_brackets
 
@@ -81,15 +81,21 @@ class IndiReadout:
     def sensor_shape(self) -> tuple[int, int] | None:
         """Height and width of the unbinned sensor in pixels; None if neither the driver nor a frame has shown them.
 
-        A driver that passes on camera raws does not know their visible area.
+        Only a frame shows those of a DSLR: after camera raws, its driver has the size of their previews, which need not
+        be that of the visible area (gphoto_ccd.cpp, `grabImage`).
         """
-        if self._learned is not None or sends_raws(self._device):
+        if self._learned is not None or is_dslr(self._device):
             return self._learned
         return driver_sensor_shape(self._device)
 
-    def learn(self, shape: tuple[int, int]) -> None:
-        """Take over the height and width of the sensor from a frame, in pixels."""
-        self._learned = shape
+    def learn(self, shape: tuple[int, ...]) -> bool:
+        """Take over the height and width of the sensor from a frame; return False if the frame may have been cut.
+
+        With each FITS frame, the driver of a DSLR learns the size before it cuts out its region.
+        """
+        height, width = (edge * self.wanted.binning for edge in shape)
+        self._learned = height, width
+        return sends_raws(self._device) or driver_sensor_shape(self._device) in {None, self._learned}
 
     @property
     def held_gain(self) -> float | None:
@@ -211,9 +217,11 @@ class IndiReadout:
         if not frame.writable:
             self._region = _shape(frame)
             return
-        self._sensor = self._region = height, width = self.sensor_shape or (0, 0)
+        self._sensor = self._region = self.sensor_shape or (0, 0)
+        # Before its first frame, the driver of a DSLR refuses all regions.
+        height, width = driver_sensor_shape(device) or (0, 0)
         if sends_raws(device) or not height * width:
-            return  # camera raws are always whole, and so is a first frame
+            return  # camera raws are always whole, and so are the frames of a driver without a region
         rounding = LARGEST_ROUNDING_PIXELS * self.wanted.binning
         sent = device.link.send(device.name, frame.name, {"X": 0, "Y": 0, "WIDTH": width, "HEIGHT": height})
 

@@ -24,7 +24,7 @@ from coldframe.simulators.dng import dng_file
 from coldframe.simulators.fits import MemoryFile, fits_file
 from coldframe.simulators.indi.device import MAIN_GROUP, OPTIONS_GROUP, Publish
 from coldframe.simulators.indi.properties import Number, Permission, RefusedError, State, Switch, Text, Value, Vector
-from coldframe.simulators.indi.rig import IMAGE_GROUP, IMAGE_INFO_GROUP, IndiCamera
+from coldframe.simulators.indi.rig import IMAGE_GROUP, IMAGE_INFO_GROUP, IndiCamera, loop_time_s
 from coldframe.simulators.optics import Telescope
 from coldframe.simulators.sensor import Exposure
 
@@ -97,6 +97,7 @@ class IndiDslr(IndiCamera):
     def _add_cooler(self) -> None:
         if self._model.has_thermometer:
             super()._add_cooler()
+            self._temperature.set({"CCD_TEMPERATURE_VALUE": 0.0})
         else:
             self._temperature = Vector("CCD_TEMPERATURE", "", MAIN_GROUP, Number("CCD_TEMPERATURE_VALUE", 20.0))
 
@@ -160,7 +161,7 @@ class IndiDslr(IndiCamera):
             cube = BytesIO()
             fits.PrimaryHDU((np.stack([pixels] * 3) >> 8).astype(np.uint8)).writeto(cube)
             return ".fits", _memory_file(cube.getvalue())
-        self._learn(pixels)
+        self._learn()
         # Whatever the camera does, the driver writes the exposure that the client asked for.
         asked = replace(shot, exposure_s=self._asked_s)
         reading_c = self._temperature.number("CCD_TEMPERATURE_VALUE")
@@ -175,13 +176,18 @@ class IndiDslr(IndiCamera):
         await super()._expose(kind, exposure_s)
         self.report(self._info, State.OK)
         self.report(self._region, State.OK)
+        self._temperature.set({"CCD_TEMPERATURE_VALUE": round(self._telescope.sensor_c(loop_time_s()), 2)})
+        self.report(self._temperature, State.OK)
 
-    def _learn(self, pixels: NDArray[np.uint16]) -> None:
+    def _refresh_temperature(self) -> None:
+        """Do nothing: the driver knows only the temperature that the last frame states, and 0 C before it."""
+
+    def _learn(self) -> None:
         """Learn the size of the sensor, which the driver does not learn from files that it passes on unread."""
-        height, width = pixels.shape
-        binning = int(self._binning.number("HOR_BIN"))
-        self._info.set({"CCD_MAX_X": width * binning, "CCD_MAX_Y": height * binning, "CCD_BITSPERPIXEL": 16})
-        self._region.set({"X": 0, "Y": 0, "WIDTH": width * binning, "HEIGHT": height * binning})
+        sensor = self._telescope.rig.sensor
+        self._info.set({"CCD_MAX_X": sensor.width, "CCD_MAX_Y": sensor.height, "CCD_BITSPERPIXEL": 16})
+        if not self._region.number("WIDTH"):
+            self._region.set({"X": 0, "Y": 0, "WIDTH": sensor.width, "HEIGHT": sensor.height})
 
     def _dng(self, pixels: NDArray[np.uint16], shot: Exposure, started_at: datetime) -> bytes:
         border = self._model.masked_px

@@ -239,7 +239,7 @@ class IndiCamera(IndiDevice):
         self.report(self._abort, State.OK)
 
     async def _expose(self, kind: FrameKind, exposure_s: float) -> None:
-        started_at, started_s = datetime.now(UTC), _time_s()
+        started_at, started_s = datetime.now(UTC), loop_time_s()
         shot = self._begin(kind, exposure_s, started_s)
         self._exposure.set({"CCD_EXPOSURE_VALUE": exposure_s})
         self.report(self._exposure, State.BUSY)
@@ -269,9 +269,9 @@ class IndiCamera(IndiDevice):
         )
 
     async def _count_down(self, end_s: float) -> None:
-        while (left_s := end_s - _time_s()) > self.polling_s:
+        while (left_s := end_s - loop_time_s()) > self.polling_s:
             await asyncio.sleep(min(self.polling_s, left_s))
-            self._exposure.set({"CCD_EXPOSURE_VALUE": max(end_s - _time_s(), 0.0)})
+            self._exposure.set({"CCD_EXPOSURE_VALUE": max(end_s - loop_time_s(), 0.0)})
             self.report(self._exposure, State.BUSY)
         await _sleep_until(end_s)
 
@@ -311,7 +311,7 @@ class IndiCamera(IndiDevice):
     def _set_temperature(self, values: Mapping[str, Value]) -> None:
         cooler = self._telescope.cooler
         assert cooler is not None, "the property is read-only without a cooler"
-        cooler.advance(_time_s())
+        cooler.advance(loop_time_s())
         cooler.cool_to(float(values["CCD_TEMPERATURE_VALUE"]))
         self._cooler.select("COOLER_ON")
         self.report(self._cooler, State.BUSY)
@@ -320,7 +320,7 @@ class IndiCamera(IndiDevice):
     def _switch_cooler(self, values: Mapping[str, Value]) -> None:
         cooler = self._telescope.cooler
         assert cooler is not None, "the property is absent without a cooler"
-        cooler.advance(_time_s())
+        cooler.advance(loop_time_s())
         if values.get("COOLER_ON") != "On":
             cooler.switch_off()
         elif cooler.setpoint_c is None:
@@ -336,7 +336,7 @@ class IndiCamera(IndiDevice):
             await asyncio.sleep(self.polling_s)
 
     def _refresh_temperature(self) -> None:
-        sensor_c, cooler, state = self._telescope.sensor_c(_time_s()), self._telescope.cooler, State.IDLE
+        sensor_c, cooler, state = self._telescope.sensor_c(loop_time_s()), self._telescope.cooler, State.IDLE
         if cooler:
             sensor_c = cooler.reading_c
             self._power.set({"CCD_COOLER_VALUE": round(cooler.power_percent, 1)})
@@ -378,7 +378,7 @@ class IndiFlatPanel(IndiDevice):
 
     def _park(self, values: Mapping[str, Value]) -> None:
         closed = values.get("PARK") == "On"
-        arrival_s = self._panel.move_cover(_time_s(), closed=closed)
+        arrival_s = self._panel.move_cover(loop_time_s(), closed=closed)
         self._cover.select("PARK" if closed else "UNPARK")
         self.report(self._cover, State.BUSY)
         if self._moving:
@@ -407,7 +407,7 @@ class IndiFilterWheel(IndiDevice):
         self.add(Vector("FILTER_NAME", "Filter", WHEEL_GROUP, *names, permission=Permission.READ_ONLY, state=State.OK))
 
     def _turn(self, values: Mapping[str, Value]) -> None:
-        arrival_s = self._wheel.turn_to(int(values["FILTER_SLOT_VALUE"]) - 1, _time_s())
+        arrival_s = self._wheel.turn_to(int(values["FILTER_SLOT_VALUE"]) - 1, loop_time_s())
         self.report(self._slot, State.BUSY)
         if self._turning:
             self._turning.cancel()
@@ -419,9 +419,10 @@ class IndiFilterWheel(IndiDevice):
         self.report(self._slot, State.OK)
 
 
-def _time_s() -> float:
+def loop_time_s() -> float:
+    """Return the time on the running loop's clock."""
     return asyncio.get_running_loop().time()
 
 
 async def _sleep_until(time_s: float) -> None:
-    await asyncio.sleep(time_s - _time_s())
+    await asyncio.sleep(time_s - loop_time_s())

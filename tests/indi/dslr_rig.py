@@ -1,9 +1,10 @@
 """A simulated DSLR behind INDI in a process of its own, and the configuration of its nights."""
 
+import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,9 +48,12 @@ shortest_exposure_s = 0.00025
 polling_s = 0.1
 [dslr]
 iso = [100, 200, 400, 800, 1600]
-shutter = ["bulb", "30", "2", "1.6", "1.3", "1", "0.8", "0.6", "0.5", "0.4", "0.3", "1/4", "1/5", "1/6", "1/8", "1/10",
-           "1/13", "1/15", "1/20", "1/30", "1/60", "1/125", "1/4000"]
 """
+
+SHUTTER = (
+    *("bulb", "30", "2", "1.6", "1.3", "1", "0.8", "0.6", "0.5", "0.4", "0.3", "1/4", "1/5", "1/6", "1/8", "1/10"),
+    *("1/13", "1/15", "1/20", "1/30", "1/60", "1/125", "1/4000"),
+)
 """The steps of the shutter times are thirds of a stop where flats need them, as on real cameras."""
 
 NIGHT = """
@@ -84,10 +88,10 @@ count = 5
 
 
 @contextmanager
-def served(folder: Path, dslr: str = "") -> Iterator[int]:
-    """Serve the rig, with further lines for its table [dslr], and yield the port."""
+def served(folder: Path, shutter: Sequence[str] = SHUTTER) -> Iterator[int]:
+    """Serve the rig with the shutter times of its camera, and yield the port."""
     rig, port = folder / "dslr.toml", free_port()
-    rig.write_text(RIG + dslr, "utf-8")
+    rig.write_text(f"{RIG}shutter = {json.dumps(shutter)}\n", "utf-8")
     command = [sys.executable, "-m", "coldframe", "simulate", str(rig), "--port", str(port)]
     command += ["--unix", f"/tmp/coldframe-test-{port}", "--until-stdin-closes"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:

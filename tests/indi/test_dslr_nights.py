@@ -119,6 +119,25 @@ def test_a_light_of_the_camera_is_calibrated(night: Path, tmp_path: Path) -> Non
     assert corners == pytest.approx(calibrated[88:104, 120:136].mean(), rel=0.02)
 
 
+def test_a_whole_night_in_fits(tmp_path: Path) -> None:
+    """The times of this shutter are whole stops apart, so only the brightness of the panel can fit the light."""
+    listed = ["bulb", "30", "2", "1", "1/2", "1/4", "1/8", "1/15", "1/60", "1/4000"]
+    with served(tmp_path, shutter=listed) as port:
+        config = configured(tmp_path, port, "fits")
+        result = coldframe("run", "--config", config)
+    assert result.returncode == ExitCode.DONE, result.stdout + result.stderr
+    assert "all planned masters were made" in result.stdout
+    (night,) = (tmp_path / "storage").glob("20*")
+    assert len(list(night.glob("masters/*.fits"))) == 4
+    frames = [fits.getheader(path) for path in night.glob("flats/*/*.fits")]
+    assert len(frames) == 5
+    for header in frames:
+        assert (header["INSTRUME"], header["ISOSPEED"], header["GAIN"]) == (CAMERA, 800, 800)
+        assert header["CCD-TEMP"] == pytest.approx(14.0, abs=0.1)
+        assert header["EXPTIME"] in {0.125, 0.25, 0.5, 1.0, 2.0}
+    assert not list(night.glob("*/*/*.json"))
+
+
 def light_pixels(rig_file: Path) -> "np.ndarray[tuple[int, int], np.dtype[np.uint16]]":
     """Return a light of the same sensor, under an even sky."""
     rig = load_rig(str(rig_file)).model_copy(update={"sky_e_per_s": 2_000.0, "frames_before": 10**6})

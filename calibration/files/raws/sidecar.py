@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from coldframe.calibration.files.cards import Card, HeaderValue
+from coldframe.calibration.files.cards import Card, HeaderValue, ascii_text
 from coldframe.calibration.files.frame_file import STRUCTURAL, FrameFileError
 from coldframe.calibration.files.regular import open_regular
 
@@ -50,11 +50,11 @@ def described(cards: Iterable[Card], content: bytes) -> bytes:
     Parameters
     ----------
     cards
-        Cards of the frame.
+        Cards of the frame. Their texts are written in ASCII and without trailing blanks, as in a FITS header.
     content
         All bytes of the raw.
     """
-    values = {card.keyword: card.value for card in cards}
+    values = {card.keyword: _as_in_fits(card.value) for card in cards}
     whole = {"cards": values, "sha256": sha256(content).hexdigest(), "size": len(content)}
     return json.dumps(whole, indent=1).encode()
 
@@ -106,6 +106,10 @@ def digest_fault(raw: Path) -> str | None:
         while piece := file.read(_DIGEST_PIECE):
             digest.update(piece)
     return None if digest.hexdigest() == found.sha256 else "its bytes are not those that the camera delivered (SHA-256)"
+
+
+def _as_in_fits(value: HeaderValue) -> HeaderValue:
+    return ascii_text(value).rstrip() if isinstance(value, str) else value
 
 
 def _parsed(text: bytes) -> Sidecar | None:

@@ -3,10 +3,12 @@
 from coldframe.devices.camera import Limits, ShutterTimes
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.abilities.file_format import FileFormat, is_dslr, sends_raws
+from coldframe.devices.indi.abilities.shutter import unknown_times
 from coldframe.devices.indi.device import IndiDevice
 from coldframe.devices.indi.pixels.bayer import at_first_pixel
 
 ANY_EXPOSURE = Limits(0.0, 3600.0)
+MOST_LABELS = 3
 
 RAW_NOTE = (
     "frames are kept as the camera's own raws, each with a .json file that names its kind, ISO and exposure. Programs "
@@ -41,10 +43,16 @@ def driver_cfa_pattern(device: IndiDevice) -> str | None:
 
 
 def notes_on(device: IndiDevice, wanted: FileFormat) -> tuple[str, ...]:
-    """Return what the user should know before the night: which files a DSLR sends, and for whom they are best."""
+    """Return what the user should know before the night.
+
+    The notes say which files a DSLR sends and for whom they are best, and which shutter times are not understood.
+    """
     if not is_dslr(device):
         return ()
-    if not sends_raws(device):
-        return (FITS_NOTE,)
     forced = "its driver does not send FITS: " if wanted == "fits" else ""
-    return (forced + RAW_NOTE,)
+    on_files = forced + RAW_NOTE if sends_raws(device) else FITS_NOTE
+    unknown = unknown_times(device)
+    if not unknown:
+        return (on_files,)
+    named = ", ".join(repr(label) for label in unknown[:MOST_LABELS]) + (", ..." if len(unknown) > MOST_LABELS else "")
+    return on_files, f"its list of shutter times has entries that are not understood and will not be used: {named}"

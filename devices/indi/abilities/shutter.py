@@ -8,40 +8,50 @@ cases.
 
 import re
 
-from coldframe.devices.camera import ShutterTimes
+from coldframe.devices.camera import BULB_FROM_S, ShutterTimes
 from coldframe.devices.errors import NotSupportedError
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.device import IndiDevice
 
 PIXEL_SIZES = ("CCD_PIXEL_SIZE", "CCD_PIXEL_SIZE_X", "CCD_PIXEL_SIZE_Y")
 
-BULB_FROM_S = 1.0
-"""Shortest exposure that a driver can time itself well enough; the commands to the camera take some hundredths."""
-
-_FRACTION = re.compile(r"(\d{1,6})/(\d{1,6})")
-_NUMBER = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)(m?)")
+_FRACTION = re.compile(r"(\d{1,6})/(\d{1,6})\s?s?")
+_NUMBER = re.compile(r"(\d{1,6}(?:[.,]\d{1,6})?)\s?([ms]?)")
 _BULB = ("bulb", "65535/65535")
 
 
 def shutter_times(device: IndiDevice) -> ShutterTimes | None:
     """Return the shutter times of a camera; None if its driver lists none."""
-    prop = device.link.mirror.find(device.name, dialects.SHUTTER_TIMES)
-    if prop is None or prop.kind != "switch":
-        return None
-    labels = [label.strip().casefold() for label in prop.labels.values()]
+    labels = _labels(device)
     times_s = sorted({time_s for label in labels if (time_s := seconds_of(label))})
     has_bulb = any(label.startswith(_BULB) for label in labels)
     return ShutterTimes(tuple(times_s), BULB_FROM_S if has_bulb else None) if times_s else None
 
 
+def unknown_times(device: IndiDevice) -> list[str]:
+    """Return the entries of a camera's list that look like shutter times, but are none that coldframe understands."""
+    labels = [label for label in _labels(device) if any(map(str.isdecimal, label))]
+    return [label for label in labels if not label.startswith(_BULB) and not seconds_of(label)]
+
+
+def _labels(device: IndiDevice) -> list[str]:
+    prop = device.link.mirror.find(device.name, dialects.SHUTTER_TIMES)
+    is_list = prop is not None and prop.kind == "switch"
+    return [label.strip().casefold() for label in prop.labels.values()] if prop is not None and is_list else []
+
+
 def seconds_of(label: str) -> float | None:
-    """Return the seconds of a shutter time such as "1/50", "0.3" or, on Fujifilm's cameras, "2m"; None for words."""
+    """Return the seconds of a shutter time; None for words.
+
+    Examples are "1/50" and "0.3" (Canon), "0.0001s" (Nikon), "60s" and "2m" (Fujifilm). Some drivers write decimal
+    commas.
+    """
     if label.startswith(_BULB):
         return None
     if (fraction := _FRACTION.fullmatch(label)) is not None and int(fraction[2]):
         return int(fraction[1]) / int(fraction[2])
     number = _NUMBER.fullmatch(label)
-    return None if number is None else float(number[1]) * (60 if number[2] else 1)
+    return None if number is None else float(number[1].replace(",", ".")) * (60 if number[2] == "m" else 1)
 
 
 def require_pixel_size(device: IndiDevice) -> None:

@@ -86,10 +86,14 @@ class Image:
     received_at_s: float
     raw: RawFile | None = None
 
-    def named_header(self, device: str) -> dict[str, HeaderValue]:
-        """Return the header. A raw names the camera as raws of lights do; the driver's name is kept beside it."""
+    def named_header(self, device: str, sensor_c: float | None) -> dict[str, HeaderValue]:
+        """Return the header, without the card of a temperature that is not known.
+
+        A raw names the camera as raws of lights do; the driver's name is kept beside it.
+        """
         is_named = self.raw is not None and "INSTRUME" in self.header
-        return self.header | ({DRIVERS_WORDS["INSTRUME"]: device} if is_named else {})
+        kept = {key: value for key, value in self.header.items() if key != "CCD-TEMP" or sensor_c is not None}
+        return kept | ({DRIVERS_WORDS["INSTRUME"]: device} if is_named else {})
 
     @property
     def sensor_c(self) -> float | None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.config.frames import FrameKind
+from coldframe.devices.camera import BULB_FROM_S
 from coldframe.devices.errors import DeviceError, FrameDamagedError
 from coldframe.devices.indi.pixels.driver_report import DriverReport
 from coldframe.devices.indi.pixels.gain_card import GainCard
@@ -19,7 +20,13 @@ EXPTIME_TOLERANCE = 0.01
 LEAST_EXPTIME_TOLERANCE_S = 0.05
 """Tolerances of EXPTIME, relative and in seconds: drivers measure exposures, or round them to their resolution."""
 
+MEASURED_TOLERANCE = 0.04
+LEAST_MEASURED_TOLERANCE_S = 1.0
+"""Tolerances of the exposure in the EXIF data of a raw, for exposures that a driver can time by bulb. The camera
+measures when the shutter opened and closed, which its USB connection delays; and its own "30 s" are 32 s."""
+
 ADVICE = "Does another program use the camera?"
+DIAL_ADVICE = "Is the camera in M or B, or does another program use it?"
 
 
 class ExposureCheck:
@@ -63,7 +70,15 @@ class ExposureCheck:
         if left_s > 0:  # some drivers show 0 until the exposure has started
             self._least_left_s = min(left_s, self._least_left_s)
 
-    def check(self, header: Mapping[str, HeaderValue], kind: FrameKind, elapsed_s: float, gain: float | None) -> None:
+    def check(
+        self,
+        header: Mapping[str, HeaderValue],
+        kind: FrameKind,
+        elapsed_s: float,
+        gain: float | None,
+        *,
+        is_raw: bool = False,
+    ) -> None:
         """Check a frame.
 
         Parameters
@@ -76,6 +91,8 @@ class ExposureCheck:
             Time from the command of the exposure to the arrival of the frame.
         gain
             The gain that the frame should have, in the driver's units; None if it is not known.
+        is_raw
+            True if the cards are the EXIF data of a camera raw, which states the exposure that the camera measured.
 
         Raises
         ------
@@ -84,7 +101,7 @@ class ExposureCheck:
         """
         # Compare the gain first, so that a driver that states both wrongly costs two frames and not four.
         other_gain = self._gain_card.contradiction(header, gain)
-        self._check_time(header, kind, elapsed_s)
+        self._check_time(header, kind, elapsed_s, is_raw=is_raw)
         if other_gain:
             raise FrameDamagedError(self._device, f"sent a frame {other_gain}", ADVICE)
 
@@ -92,7 +109,9 @@ class ExposureCheck:
         """Return once that the driver always states a wrong gain; otherwise an empty string."""
         return self._gain_card.remark()
 
-    def _check_time(self, header: Mapping[str, HeaderValue], kind: FrameKind, elapsed_s: float) -> None:
+    def _check_time(
+        self, header: Mapping[str, HeaderValue], kind: FrameKind, elapsed_s: float, *, is_raw: bool
+    ) -> None:
         if kind is not FrameKind.BIAS and elapsed_s < EARLIEST * self._exposure_s:
             raise FrameDamagedError(
                 self._device, f"sent a frame {elapsed_s:.3f} s after the start of a {self._exposure_s:g} s exposure"
@@ -105,16 +124,20 @@ class ExposureCheck:
         exptime_s = _seconds(header.get("EXPTIME"))
         if exptime_s is None:
             return
-        differs = self._differs(exptime_s, kind)
+        differs = self._differs(exptime_s, kind, is_raw=is_raw)
+        if kind is FrameKind.BIAS and not differs:
+            return  # hardly any driver states a wrong exposure that is zero
         took_as_long = exptime_s > self._exposure_s and elapsed_s >= EARLIEST * exptime_s
         if self._exptime.contradicts(differs=differs) or (differs and took_as_long):
             what = f"sent a frame with an exposure of {exptime_s:g} s instead of {self._exposure_s:g} s"
-            raise FrameDamagedError(self._device, what, ADVICE)
+            raise FrameDamagedError(self._device, what, DIAL_ADVICE if is_raw else ADVICE)
 
-    def _differs(self, exptime_s: float, kind: FrameKind) -> bool:
+    def _differs(self, exptime_s: float, kind: FrameKind, *, is_raw: bool) -> bool:
         if kind is FrameKind.BIAS:  # many drivers expose a bias frame with a shortest exposure that they choose
             return exptime_s > self._exposure_s + ROUNDING_S
         tolerance_s = max(EXPTIME_TOLERANCE * self._exposure_s, LEAST_EXPTIME_TOLERANCE_S)
+        if is_raw and self._exposure_s >= BULB_FROM_S:
+            tolerance_s = LEAST_MEASURED_TOLERANCE_S + MEASURED_TOLERANCE * self._exposure_s
         return abs(exptime_s - self._exposure_s) > tolerance_s
 
 

@@ -1,5 +1,6 @@
 """Camera raws in a night's folder: their bytes, their descriptions, and the run that counts them again."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -61,6 +62,13 @@ def test_a_saved_raw_counts_again(folder: NightFolder) -> None:
     assert found is not None
     np.testing.assert_array_equal(found.frame.pixels, PIXELS)
     assert (found.frame.kind, found.frame.exposure_s, found.frame.sensor_c) == (FrameKind.DARK, 30.0, 14.0)
+
+
+@needs_rawpy
+def test_a_saved_raw_of_a_filter_with_a_greek_name_counts_again(folder: NightFolder) -> None:
+    flat = replace(FRAME, kind=FrameKind.FLAT)
+    saved = SavedFrames(folder, [folder.save_frame(flat, "H\u03b1 ", 1)])
+    assert saved.count(replace(WANTED, kind=FrameKind.FLAT, filter_name="H\u03b1 ")) == 1
 
 
 @needs_rawpy

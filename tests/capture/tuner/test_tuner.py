@@ -357,3 +357,19 @@ def test_a_panel_that_is_off_is_not_searched_up_to_the_longest_exposure() -> Non
     assert isinstance(verdict, OutOfReach)
     assert verdict.reason is Reason.NO_RESPONSE
     assert sum(test.exposure_s for test in tuner.tests) < 4
+
+
+@pytest.mark.parametrize("light", [1000.0, 1900.0, 2700.0, 4400.0, 7300.0, 9700.0])
+def test_the_brightness_fits_the_light_to_shutter_times_that_are_whole_stops_apart(light: float) -> None:
+    listed_s = (1 / 4000, 1 / 60, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 30.0)
+    limits = TuningLimits(ExposureSpan(1 / 4000, 30.0), brightness=PANEL, shutter_s=listed_s)
+    tuned = run(FlatTuner(TARGET, limits), lambda s, b: light * b * s)
+    assert isinstance(tuned, Tuned)
+    assert tuned.exposure_s in listed_s
+    assert 0.5 <= tuned.exposure_s <= 3
+
+
+def test_a_panel_without_brightness_cannot_fit_the_light_to_shutter_times_that_are_stops_apart() -> None:
+    limits = TuningLimits(ExposureSpan(1 / 4000, 30.0), shutter_s=(1 / 4, 1.0, 4.0))
+    assert isinstance(found := run(FlatTuner(TARGET, limits), lambda s, _: 42_000 * s), OutOfReach)
+    assert found.reason is Reason.STEPS_TOO_COARSE

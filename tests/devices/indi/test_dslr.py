@@ -18,7 +18,7 @@ from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.pixels.blob_channel import ServerAddress
 from coldframe.simulators.dng import dng_file
-from tests.devices.indi.fake_server import CAMERA, SHAPE, FakeServer, blob, exposure, fits_bytes
+from tests.devices.indi.fake_server import CAMERA, SHAPE, FakeServer, blob, define_number, exposure, fits_bytes, number
 from tests.patience import PATIENCE_S
 
 UNKNOWN: dict[str, tuple[float, float, float]] = {
@@ -46,7 +46,8 @@ def dslr(server: FakeServer) -> FakeServer:
     async def deliver(values: dict[str, str]) -> None:
         await exposed(values)
         server.send_pixels(blob(fits_bytes()))
-        server.send(exposure("Busy"), exposure("Ok"))
+        # The driver learns the size from each frame.
+        server.send(number("CCD_INFO", "Ok", CCD_MAX_X=SHAPE[1], CCD_MAX_Y=SHAPE[0]), exposure("Busy"), exposure("Ok"))
 
     server.answers["CCD_EXPOSURE"] = deliver
     return server
@@ -107,7 +108,18 @@ async def test_a_driver_that_waits_for_the_size_of_the_pixels_is_explained(dslr:
 
 @pytest.mark.parametrize(
     ("label", "seconds"),
-    [("1/4000", 1 / 4000), ("0.3", 0.3), ("30", 30.0), ("2m", 120.0), ("bulb", None), ("Auto", None), ("1/0", None)],
+    [
+        *[
+            ("1/4000", 1 / 4000),
+            ("0.3", 0.3),
+            ("30", 30.0),
+            ("2m", 120.0),
+            ("bulb", None),
+            ("Auto", None),
+            ("1/0", None),
+        ],
+        *[("0.4s", 0.4), ("60s", 60.0), ("0.0001s", 0.0001), ("30.0000s", 30.0), ("0,0002s", 0.0002), ("x 250", None)],
+    ],
 )
 def test_labels_of_shutter_times(label: str, seconds: float | None) -> None:
     assert seconds_of(label) == seconds
@@ -213,7 +225,7 @@ async def test_raws_without_rawpy_are_refused_before_the_first_exposure(
 
 async def test_other_cameras_offer_no_raws(server: FakeServer, link: IndiLink) -> None:
     camera = camera_of(server, link, "raw")
-    with pytest.raises(NotSupportedError, match=r"does not offer camera raws.*file_format = \"fits\""):
+    with pytest.raises(NotSupportedError, match=r"does not offer the raws of a DSLR.*file_format = \"fits\""):
         await camera.connect()
     await camera.close()
 
@@ -235,4 +247,70 @@ async def test_the_note_on_fits_names_the_other_format(dslr: FakeServer, link: I
     await camera.connect()
     (note,) = camera.features.notes
     assert 'camera.file_format = "raw"' in note
+    await camera.close()
+
+
+async def test_shutter_times_of_fujifilm_count_and_unknown_ones_are_named(dslr: FakeServer, link: IndiLink) -> None:
+    labels = ("1/4000", "0.4s", "1s", "30s", "60s", "x 250", "Auto")
+    dslr.switches["CCD_EXPOSURE_PRESETS"] = {label: label == "1s" for label in labels}
+    camera = camera_of(dslr, link)
+    await camera.connect()
+    assert camera.features.shutter == ShutterTimes((1 / 4000, 0.4, 1.0, 30.0, 60.0))
+    (note,) = (note for note in camera.features.notes if "shutter times" in note)
+    assert note.endswith("'x 250'")
+    await camera.close()
+
+
+async def test_the_size_that_the_driver_has_of_another_session_is_not_believed(
+    dslr: FakeServer, link: IndiLink
+) -> None:
+    """After camera raws, the driver has the size of their previews, and cuts the first frame to it."""
+    height, width = SHAPE[0] - 2, SHAPE[1] - 2
+    dslr.numbers["CCD_INFO"] = UNKNOWN | {"CCD_MAX_X": (0, 9999, width), "CCD_MAX_Y": (0, 9999, height)}
+    regions: list[tuple[int, int]] = []
+
+    async def deliver(values: dict[str, str]) -> None:
+        await exposed(values)
+        region = dslr.ordered("CCD_FRAME")[-1]
+        regions.append((int(region["HEIGHT"]), int(region["WIDTH"])))
+        dslr.send_pixels(blob(fits_bytes(shape=regions[-1])))
+        dslr.send(number("CCD_INFO", "Ok", CCD_MAX_X=SHAPE[1], CCD_MAX_Y=SHAPE[0]), exposure("Busy"), exposure("Ok"))
+
+    dslr.answers["CCD_EXPOSURE"] = deliver
+    camera = camera_of(dslr, link)
+    await camera.connect()
+    assert regions == [(height, width), SHAPE]
+    assert (camera.features.height, camera.features.width) == SHAPE
+    assert (await camera.expose(FrameKind.FLAT, 0.02)).pixels.shape == SHAPE
+    await camera.close()
+
+
+@pytest.mark.parametrize(("state", "sensor_c"), [("Idle", None), ("Alert", None), ("Ok", 0.0)])
+async def test_zero_degrees_without_a_reading_are_no_temperature(
+    dslr: FakeServer, link: IndiLink, state: str, sensor_c: float | None
+) -> None:
+    dslr.more = define_number("CCD_TEMPERATURE", {"CCD_TEMPERATURE_VALUE": (-50, 60, 0.0)}, state)
+    camera = camera_of(dslr, link)
+    await camera.connect()
+    assert camera.thermals().sensor_c == sensor_c
+    assert camera.features.reports_temperature == (sensor_c is not None)
+    assert (await camera.expose(FrameKind.FLAT, 0.02)).sensor_c == sensor_c
+    await camera.close()
+
+
+async def test_a_cooled_camera_keeps_its_reading_in_alert(server: FakeServer, link: IndiLink) -> None:
+    server.more = define_number("CCD_TEMPERATURE", {"CCD_TEMPERATURE_VALUE": (-50, 60, -9.5)}, "Alert")
+    camera = camera_of(server, link)
+    await camera.connect()
+    assert camera.thermals().sensor_c == -9.5
+    await camera.close()
+
+
+async def test_a_cooled_camera_has_no_raws_although_its_driver_lists_native_files(
+    server: FakeServer, link: IndiLink
+) -> None:
+    server.switches["CCD_TRANSFER_FORMAT"] = {"FORMAT_FITS": True, "FORMAT_NATIVE": False}
+    camera = camera_of(server, link, "raw")
+    with pytest.raises(NotSupportedError, match=r"raws of a DSLR.*file_format = \"fits\""):
+        await camera.connect()
     await camera.close()
