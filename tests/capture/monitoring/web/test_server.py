@@ -428,7 +428,7 @@ async def test_a_night_on_storage_that_is_mounted_later_is_shown(
 
 async def test_a_hanging_disk_is_said_and_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def hang(*_: object) -> None:
-        raise DiskHangsError(180.0)
+        raise DiskHangsError("the disk has not answered for 180 s")
 
     monkeypatch.setattr(watched_night, "_last_night", hang)
     async with served(tmp_path) as browser:
