@@ -89,9 +89,14 @@ check_not_running() {
     [ -z "$running" ] || fail "coldframe is running (process ${running% }); end it first, then run ./install.sh again"
 }
 
+version_of() {
+    "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'
+}
+
 # An environment breaks when a new release of the system replaces its Python.
 create_environment() {
-    if ! "$venv/bin/python" -m pip --version > /dev/null 2>&1; then
+    if ! "$venv/bin/python" -m pip --version > /dev/null 2>&1 ||
+        { [ -n "${PYTHON:-}" ] && [ "$(version_of "$venv/bin/python")" != "$(version_of "$python")" ]; }; then
         rm -rf "$venv"
         mkdir -p "$base"
         "$python" -m venv "$venv"

@@ -111,6 +111,16 @@ def test_a_failure_of_pip_is_explained_in_a_folder_with_spaces(home: Path) -> No
     assert "Check the network connection" in explained
 
 
+def test_an_environment_with_a_different_python_than_the_chosen_one_is_replaced(home: Path) -> None:
+    old = environment_with_pip(home, '[ "$1" != -c ] || echo 3.11')
+    chosen = home / "programs" / "chosen"
+    is_venv = '[ "$2" != venv ] || { echo "creates $3" >&2; exit 1; }'
+    program(home, "chosen", f"{is_venv}\ncase $2 in *%d.%d*) echo 3.14 ;; esac")
+    ended = install(home, PYTHON=str(chosen), XDG_DATA_HOME=f"{home}/my data")
+    assert ended.stderr == f"creates {old.parent.parent}\n"
+    assert not old.exists()
+
+
 def test_settings_for_other_installations_do_not_reach_pip(home: Path) -> None:
     environment_with_pip(home, '[ "$3" = --version ] || { env | grep -E "^(PIP_|PYTHONPATH)" | sort >&2; exit 1; }')
     ended = install(
