@@ -270,7 +270,7 @@ def detection_table(results: Sequence[Result], order: Sequence[Case]) -> Iterato
 def confusion_matrix(results: Sequence[Result]) -> Iterator[str]:
     """Yield a Markdown table: the kind of the most harmful finding, by the kind of the fault."""
     kinds = [kind.value for kind in Kind]
-    yield f"| fault, below; found, on the right | {' | '.join([NONE, *kinds])} |"
+    yield f"| fault (rows), finding (columns) | {' | '.join([NONE, *kinds])} |"
     yield f"|---|{'---:|' * (len(kinds) + 1)}"
     for kind in ("", *kinds):
         counts = Counter(each.first_kind for each in results if each.kind == kind)

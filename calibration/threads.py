@@ -1,6 +1,7 @@
 """Threads that share the work on a frame; they run in parallel because compiled loops and hashing release the GIL."""
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -10,6 +11,9 @@ T = TypeVar("T")
 
 MOST_THREADS = 4
 """Largest number of threads that work at once; more threads would only wait for memory."""
+
+THREAD_NAME = "pixels"
+"""Beginning of the names of all threads that share the work on pixels."""
 
 
 def thread_count() -> int:
@@ -26,6 +30,11 @@ def parallel_map(work: Callable[..., T], *arguments: Iterable[object]) -> Iterat
     return _pool().map(work, *arguments)
 
 
+def pixel_threads() -> list[int | None]:
+    """Return the kernel's ids of the threads that share the work on pixels, for which other threads may wait."""
+    return [each.native_id for each in threading.enumerate() if each.name.startswith(THREAD_NAME)]
+
+
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(thread_count(), "pixels")
+    return ThreadPoolExecutor(thread_count(), THREAD_NAME)

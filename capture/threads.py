@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 from coldframe.calibration.files.durable import NotDurableError
+from coldframe.calibration.threads import pixel_threads
 from coldframe.errors import ColdframeError
 
 log = logging.getLogger(__name__)
@@ -27,16 +28,26 @@ DISK_DEADLINE_S = 180.0
 LONG_WORK_S = 3600.0
 """Longest time for work that reads many frames, such as combining a large set on a Raspberry Pi.
 
-Its thread counts as waiting for the disk while it uses no CPU time, so that `DISK_DEADLINE_S` applies to it as well.
+It counts as waiting for the disk while neither its thread nor those of `calibration.threads` use any CPU time, so that
+`DISK_DEADLINE_S` applies to it as well.
 """
+
+SAMPLE_S = 10.0
+"""Time between two readings of the CPU time of long work."""
 
 
 class DiskHangsError(NotDurableError):
-    """The disk does not answer."""
+    """The disk does not answer, or work on it does not end.
 
-    def __init__(self, waited_s: float) -> None:
+    Parameters
+    ----------
+    what
+        Description of the failure, as a clause that names the disk.
+    """
+
+    def __init__(self, what: str) -> None:
         advice = "check its cable and its power, or the network to its server"
-        ColdframeError.__init__(self, f"the disk has not answered for {waited_s:.0f} s; {advice}")
+        ColdframeError.__init__(self, f"{what}; {advice}")
         self.path = Path()
         self.errno = errno.ETIMEDOUT
         self.advice = advice
@@ -99,7 +110,8 @@ class _Work:
     Attributes
     ----------
     moved_s
-        Time at which the work began or, for long work, at which it was last seen to have used CPU time.
+        Time at which the work began or, for long work, at which it was last seen to have used CPU time before it was
+        overdue.
     """
 
     began_s: float
@@ -118,15 +130,26 @@ class _Work:
 
     def waiting_s(self, now_s: float) -> float:
         """Return the seconds for which the work has waited for the disk."""
-        if self.deadline_s > DISK_DEADLINE_S and (ticks := _cpu_ticks(self._thread)) != self._cpu_ticks:
-            self.moved_s, self._cpu_ticks = now_s, ticks
+        if self._is_long and not self.is_overdue:
+            ticks = sum(map(_cpu_ticks, (self._thread, *pixel_threads())))
+            if ticks != self._cpu_ticks:
+                self.moved_s, self._cpu_ticks = now_s, ticks
         return now_s - self.moved_s
+
+    @property
+    def _is_long(self) -> bool:
+        return self.deadline_s > DISK_DEADLINE_S
 
     def left_s(self, now_s: float) -> float:
         """Return the seconds until the work is overdue, unless it goes on meanwhile."""
         left_s = self.began_s + self.deadline_s - now_s
-        is_long = self.deadline_s > DISK_DEADLINE_S
-        return min(left_s, DISK_DEADLINE_S - self.waiting_s(now_s)) if is_long else left_s
+        return min(left_s, DISK_DEADLINE_S - self.waiting_s(now_s)) if self._is_long else left_s
+
+    def failure(self, now_s: float) -> DiskHangsError:
+        """Return the error for work that is overdue."""
+        if self._is_long and now_s >= self.began_s + self.deadline_s:
+            return DiskHangsError(f"work on the disk did not end within {self.deadline_s / 60:.0f} min")
+        return DiskHangsError(f"the disk has not answered for {now_s - self.moved_s:.0f} s")
 
 
 def _cpu_ticks(thread: int | None) -> int:
@@ -169,12 +192,12 @@ async def in_thread_within(deadline_s: float, work: Callable[P, T], *args: P.arg
     Raises
     ------
     DiskHangsError
-        See `in_thread`. Work with a longer deadline than `DISK_DEADLINE_S` also counts as hanging if its thread has
-        used no CPU time for `DISK_DEADLINE_S`.
+        See `in_thread`. Work with a longer deadline than `DISK_DEADLINE_S` also counts as hanging if it has used no CPU
+        time for `DISK_DEADLINE_S`.
     """
     now_s = asyncio.get_running_loop().time()
     if overdue := [each for each in tuple(_under_way) if each.is_overdue]:
-        raise DiskHangsError(now_s - min(each.moved_s for each in overdue))
+        raise min(overdue, key=lambda each: each.moved_s).failure(now_s)
     mine = _Work(now_s, deadline_s, moved_s=now_s)
     _under_way.add(mine)
     task = asyncio.ensure_future(asyncio.to_thread(mine.do, partial(work, *args, **kwargs)))
@@ -183,8 +206,7 @@ async def in_thread_within(deadline_s: float, work: Callable[P, T], *args: P.arg
     except TimeoutError:
         if task.done():
             raise
-        waited_s = mine.waiting_s(asyncio.get_running_loop().time())
-        raise DiskHangsError(min(waited_s, deadline_s)) from None
+        raise mine.failure(asyncio.get_running_loop().time()) from None
     finally:
         if not task.done():
             mine.is_overdue = True
@@ -209,7 +231,8 @@ async def _finished(task: "asyncio.Future[T]", left_s: Callable[[float], float] 
     task
         The task.
     left_s
-        Function that returns the seconds left for the task at a time of the loop.
+        Function that returns the seconds left for the task at a time of the loop. Unless they are infinite, it is
+        called every `SAMPLE_S`.
 
     Raises
     ------
@@ -221,8 +244,9 @@ async def _finished(task: "asyncio.Future[T]", left_s: Callable[[float], float] 
     while not task.done():
         try:
             # If the caller is cancelled, `await task` would also cancel the task, but `wait` leaves it running.
-            timeout_s = left_s(loop.time())
-            done, _ = await asyncio.wait([task], timeout=None if timeout_s == math.inf else max(0.0, timeout_s))
+            remaining_s = left_s(loop.time())
+            timeout_s = None if remaining_s == math.inf else min(max(0.0, remaining_s), SAMPLE_S)
+            done, _ = await asyncio.wait([task], timeout=timeout_s)
         except asyncio.CancelledError as error:
             cancellation = error
         else:

@@ -41,12 +41,12 @@ def _described_list(elements: tuple[object, ...], metadata: Sequence[object]) ->
     if _is_table(elements[0]):
         return "one or more tables"
     if get_origin(get_args(elements[0])[0]) is tuple:
-        return 'a list of commands, each a list of texts in quotes: [["program", "argument"]]'
+        return 'a list of commands, each a list of strings in quotes: [["program", "argument"]]'
     if get_args(elements[0])[0] is float:
         return f"a list of numbers, each {_described(elements[0], [])}"
     if any(isinstance(each, AfterValidator) for each in metadata):
-        return "a list of different texts in quotes"
-    return 'a command, a list of texts in quotes: ["program", "argument"]'
+        return "a list of different strings in quotes"
+    return 'a command, a list of strings in quotes: ["program", "argument"]'
 
 
 def _described_single(annotation: object, metadata: Sequence[object]) -> str:
@@ -60,7 +60,7 @@ def _described_single(annotation: object, metadata: Sequence[object]) -> str:
         return "a path in quotes that starts with / or ~"
     if _is_table(annotation):
         return "a table"
-    return f"a text in quotes, 1 to {_longest(metadata)} characters"
+    return f"a string in quotes, 1 to {_longest(metadata)} characters"
 
 
 def _longest(metadata: Sequence[object]) -> int:

@@ -84,6 +84,11 @@ class Settings(Section):
             return self.cover.deadline_s
         return self.panel.cover_deadline_s if self.panel is not None else 0.0
 
+    @property
+    def rotator_tolerance_deg(self) -> float:
+        """Largest difference between the angle of the rotator and the angle of a set; 0 without a rotator."""
+        return 0.0 if self.rotator is None else self.rotator.tolerance_deg
+
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         refuse(self._contradictions())

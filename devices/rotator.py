@@ -54,6 +54,6 @@ class Rotator(Protocol):
         """Turn the rotator to an angle, and wait until it is there."""
         ...
 
-    async def restore(self) -> None:
-        """Turn the rotator back to the angle before the first command. Do nothing if there was no command."""
+    async def restore(self) -> bool:
+        """Turn the rotator back to the angle before the first command. Return False if there was no command."""
         ...

@@ -1,4 +1,4 @@
-"""Calibrate the lights in a folder, and exit with 1 unless all of them calibrate clean.
+"""Calibrate the lights in a folder, and exit with code 1 unless all of them calibrate clean.
 
 Usage: python examples/calibrate_and_check.py LIGHTS LIBRARY OUTPUT
 """

@@ -391,6 +391,7 @@ class SimulatedRotator:
         self._rotator = telescope.rotator
         self.commanded_deg: float | None = None
         self.found_deg: float | None = telescope.rotator.target_deg
+        self._was_commanded = False
 
     @property
     def name(self) -> str:
@@ -404,7 +405,7 @@ class SimulatedRotator:
 
     def found_at(self, angle_deg: float) -> None:
         """Replace the angle to which `restore` turns back."""
-        self.found_deg = angle_deg
+        self.found_deg, self._was_commanded = angle_deg, True
 
     async def ensure_ready(self) -> None:
         """Do nothing, because the device is always connected."""
@@ -414,15 +415,17 @@ class SimulatedRotator:
 
     async def turn_to(self, angle_deg: float) -> None:
         """Turn the rotator to an angle, and wait until it is there."""
-        self.commanded_deg = None
+        self.commanded_deg, self._was_commanded = None, True
         await _sleep_until(self._rotator.turn_to(angle_deg, _time_s()))
         self.commanded_deg = angle_deg
 
-    async def restore(self) -> None:
-        """Turn the rotator back to the angle before the first command."""
-        if self.found_deg is not None:
-            await self.turn_to(self.found_deg)
-        self.commanded_deg = self.found_deg = None
+    async def restore(self) -> bool:
+        """Turn the rotator back to the angle before the first command. Return False if there was no command."""
+        goal_deg = self.found_deg if self._was_commanded else None
+        if goal_deg is not None:
+            await self.turn_to(goal_deg)
+        self.commanded_deg, self.found_deg, self._was_commanded = None, None, False
+        return goal_deg is not None
 
 
 def _time_s() -> float:

@@ -115,7 +115,7 @@ def examine(
     light
         Setup of the first light.
     masters
-        The masters that calibrated the lights.
+        The masters used to calibrate the lights.
     stated_e_per_adu
         Electrons per ADU according to the header; the flat gives a better measurement.
     period

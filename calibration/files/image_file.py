@@ -138,7 +138,7 @@ class ImageFile:
             memory.madvise(mmap.MADV_RANDOM)
         stored = np.frombuffer(memory, np.uint8)[self.data_start :]
         if stored.size < size:
-            raise FrameFileError(self.path, "became shorter while it was read")
+            raise FrameFileError(self.path, "became shorter while it was being read")
         values = stored[:size].view(STORED_AS[self.bits])[places].astype(np.int32)
         return (values + int(self.zero)).astype(np.uint16)
 
@@ -168,7 +168,7 @@ class ImageFile:
         except OSError as error:
             raise FrameFileError(self.path, error.strerror or str(error)) from error
         if stored.size < count:
-            raise FrameFileError(self.path, "became shorter while it was read")
+            raise FrameFileError(self.path, "became shorter while it was being read")
         return stored.reshape(-1, width)
 
 

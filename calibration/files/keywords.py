@@ -144,11 +144,8 @@ def in_drivers_words(header: Mapping[str, HeaderValue]) -> dict[str, HeaderValue
 
 
 def angle_of_set_deg(header: Mapping[str, HeaderValue]) -> float | None:
-    """Return the rotator angle of a flat's set, or the angle of the frame if its set has none; None if unknown."""
-    return next((deg for key in (ANGLE_OF_SET, ROTATOR_ANGLE) if (deg := _number(header.get(key))) is not None), None)
-
-
-def _number(value: HeaderValue | None) -> float | None:
+    """Return the rotator angle for which a flat's set was shot; None if the set has no angle."""
+    value = header.get(ANGLE_OF_SET)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)

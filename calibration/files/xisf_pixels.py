@@ -1,4 +1,4 @@
-"""The pixels of XISF files: decompression and conversion, in the process with limits."""
+"""The pixels of XISF files: decompression and conversion, in the resource-limited process."""
 
 import hashlib
 import zlib
@@ -19,7 +19,7 @@ _BAND_PIXELS = 1 << 20
 
 
 def decode_xisf(path: Path, request: Mapping[str, Any]) -> dict[str, object]:
-    """Write the pixels of a block as FITS stores them; this runs in the process with limits.
+    """Write the pixels of a block as FITS stores them; this runs in the resource-limited process.
 
     Raises
     ------
@@ -56,13 +56,13 @@ def _bands(file: BufferedReader, request: Mapping[str, Any], path: Path) -> Iter
             length = min(_BAND_PIXELS * stored_type.itemsize, request["stored_bytes"] - start)
             piece = file.read(length)
             if len(piece) < length:
-                raise FrameFileError(path, "became shorter while it was read")
+                raise FrameFileError(path, "became shorter while it was being read")
             yield np.frombuffer(piece, stored_type).astype(native)
         return
     unpacked = _unpacked(file, request, path)
     item_bytes = request["item_bytes"]
     if item_bytes not in {1, stored_type.itemsize}:
-        raise FrameFileError(path, f"damaged: bytes of {item_bytes}-byte items are shuffled, its pixels are different")
+        raise FrameFileError(path, f"damaged: its bytes are shuffled in items of {item_bytes} bytes, unlike its pixels")
     planes = unpacked.reshape(item_bytes, -1)
     for start in range(0, planes.shape[1], step := _BAND_PIXELS * stored_type.itemsize):
         together = np.ascontiguousarray(planes[:, start : start + step].T)
@@ -89,7 +89,7 @@ def _decompressed(stored: bytes, codec: str, length: int, path: Path) -> bytes:
     Raises
     ------
     FrameFileError
-        If the stored bytes give fewer, or announce more.
+        If the stored bytes decompress to fewer bytes, or announce a different number.
     MissingPackageError
         If the package of the decompressor cannot be imported.
     """

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from coldframe.calibration.files.naming import name_part, settings_text
+from coldframe.calibration.files.naming import angle_text, name_part, settings_text
 from coldframe.calibration.frames.matching import best_master, superseded
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.interchange.raw_sets import RawFrame, Sets, degrees, with_angles
@@ -225,12 +225,15 @@ def _wbpp_folder(frame: FrameSetup) -> str:
         case FrameKind.DARK | FrameKind.DARK_FLAT:
             return f"darks/{binning}/EXPTIME_{frame.exposure_s or 0:g}"
         case FrameKind.FLAT:
-            return f"flats/{binning}/FILTER_{name_part(frame.filter_name or 'NoFilter')}"
+            angle_deg = frame.train.rotation_deg
+            # No header states ROTATION. The angle in ROTATANG would differ slightly, and darks may have one.
+            angle = "" if angle_deg is None else f"/ROTATION_{angle_deg:g}"
+            return f"flats/{binning}/FILTER_{name_part(frame.filter_name or 'NoFilter')}{angle}"
     return f"biases/{binning}"
 
 
 def _dss(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
-    """Arrange one folder for the main group, and one for each filter's group, because DSS does not compare filters."""
+    """Arrange one folder for the main group, and one for each filter and angle, because DSS does not compare them."""
     for path, master in masters.items():
         if master.kind is FrameKind.BIAS:
             plan.leave_out(path, "DeepSkyStacker would subtract the bias twice, because the darks contain it")
@@ -239,15 +242,26 @@ def _dss(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
         elif master.kind is not FrameKind.DARK_FLAT:
             plan.place(path, Path(_setting(master), _dss_folder(master), f"{path.stem}.fits"), Form.WORDS)
     for each in raws.values():
-        for frame in each.frames:
-            plan.place(frame.path, Path(f"{_setting(each.setup)}_raw", _dss_folder(each.setup), frame.name))
+        for folder in _dss_raw_folders(each.setup, raws):
+            for frame in each.frames:
+                plan.place(frame.path, Path(f"{_setting(each.setup)}_raw", folder, frame.name))
+
+
+def _dss_raw_folders(frame: FrameSetup, raws: Sets) -> list[Path]:
+    """Return the folders of a set of raw frames: dark flats are in the group of each rotator angle of their flats."""
+    if frame.kind is not FrameKind.DARK_FLAT:
+        return [_dss_folder(frame)]
+    setups = [each.setup for each in raws.values() if each.setup.kind is FrameKind.FLAT]
+    flats = [flat for flat in setups if (_setting(flat), flat.filter_name) == (_setting(frame), frame.filter_name)]
+    fitting = [flat for flat in flats if flat.exposure_s == frame.exposure_s] or flats or [frame]
+    return list(dict.fromkeys(_dss_folder(replace(frame, train=flat.train)) for flat in fitting))
 
 
 def _dss_folder(frame: FrameSetup) -> Path:
     """Return the folder of a frame; each exposure has its own: DSS gives the masters of 0.2 and 0.5 s one name."""
     name = _FOLDERS[_kind(frame)]
     if frame.kind in {FrameKind.FLAT, FrameKind.DARK_FLAT}:
-        return Path(f"group_{name_part(frame.filter_name or 'no filter')}", name)
+        return Path(f"group_{_light_path(frame) or 'no-filter'}", name)
     return Path("main_group", name if frame.kind is FrameKind.BIAS else f"{name}_{frame.exposure_s or 0:g}s")
 
 
@@ -263,7 +277,7 @@ def _plain_folder(frame: FrameSetup) -> Path:
     name = _FOLDERS[_kind(frame)]
     match frame.kind:
         case FrameKind.FLAT:
-            return Path(name, name_part(frame.filter_name or "no filter"))
+            return Path(name, _light_path(frame) or "no-filter")
         case FrameKind.DARK | FrameKind.DARK_FLAT:
             return Path(name, f"{frame.exposure_s or 0:g}s")
     return Path(name)
@@ -299,7 +313,7 @@ def _asiair_name(word: str, raw: RawFrame) -> str:
         None if frame.readout.gain is None else f"gain{frame.readout.gain:g}",
         (name_part(raw.night) if raw.night else None) if frame.taken_at is None else f"{frame.taken_at:%Y%m%d-%H%M%S}",
         None if frame.temperature_c is None else f"{frame.temperature_c:.1f}C",
-        None if frame.filter_name is None or word != "Flat" else name_part(frame.filter_name),
+        _light_path(frame) if word == "Flat" else None,
     ]
     return "_".join(part for part in parts if part)
 
@@ -317,7 +331,7 @@ def _sessions(masters: Mapping[Path, FrameSetup]) -> Iterator[tuple[str, LightRe
             continue
         seen.add(recipe)
         exposure = settings_text(
-            FrameKind.DARK_FLAT, light.readout, light.exposure_s or 0, degrees(light), light.filter_name
+            FrameKind.DARK_FLAT, light.readout, light.exposure_s or 0, degrees(light), _light_path(light)
         )
         yield f"{name_part(light.camera or 'camera')}_{exposure}", recipe
 
@@ -332,6 +346,13 @@ def _light(dark: FrameSetup, flat: FrameSetup) -> FrameSetup:
         train=flat.train,
         taken_at=flat.taken_at,
     )
+
+
+def _light_path(frame: FrameSetup) -> str | None:
+    """Return the filter and the rotator angle of a frame as part of a name, such as L-30deg; None without both."""
+    angle_deg = frame.train.rotation_deg
+    parts = [frame.filter_name, None if angle_deg is None else angle_text(angle_deg)]
+    return "-".join(name_part(part) for part in parts if part) or None
 
 
 def _setting(frame: FrameSetup) -> str:

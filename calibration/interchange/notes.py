@@ -22,9 +22,10 @@ Siril compares neither gain, exposure, temperature nor filter: keep one folder f
 """,
     "wbpp": """\
 WBPP (PixInsight): add the folder of your camera with "Directory". The masters are XISF, because WBPP refuses masters in
-FITS files. Put the lights into a folder with the same GAIN_..., OFFSET_... and TEMP_..., or WBPP takes no dark.
+FITS files. Put the lights into a folder with the same GAIN_..., OFFSET_... and TEMP_..., or WBPP takes no dark. If
+there are folders ROTATION_..., put the lights of each rotator angle into a folder of this name, or they get no flat.
 
-1. Grouping keywords, all "pre": GAIN, OFFSET, TEMP, and READOUTM if the folders have it.
+1. Grouping keywords, all "pre": GAIN, OFFSET, TEMP, and READOUTM and ROTATION if the folders have them.
 2. Darks: Exposure tolerance 0 (the default, 10 s, merges raw darks of different exposures).
 3. Calibration settings: "Optimize Master Dark" off if the sensor glows; glow does not grow with the exposure.
 4. Add either the masters or the folders raw/, not both. Keep the word "master" out of the path of raw frames.
@@ -36,7 +37,8 @@ DeepSkyStacker: DSS does not compare filters, temperatures or offsets. Files are
 1. Main Group: add the darks of main_group/darks_... that have the exposure of the lights. Files in the Main Group are
    used for every group. From the folders that end in _raw, add the offset/bias files of main_group/biases, too. Add
    none beside a master dark: it contains the bias, which DSS would subtract twice.
-2. One group tab for each filter: add the lights of the filter, and the flats and dark flats of group_FILTER.
+2. One group tab for each folder group_FILTER or group_FILTER-ANGLE: add the lights of this filter and rotator angle,
+   and the flats and dark flats of the folder.
 3. Add either the masters or the folders that end in _raw. Masters are rounded to whole ADU, because DSS rejects frames
    whose colour depth differs from that of the lights.
 4. Use one folder of settings (gain, offset, temperature) at a time. Dark optimisation: off if the sensor glows.

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from coldframe.calibration.frames.names import comparable, is_same_camera
+from coldframe.calibration.frames.rules import Tolerances
 from coldframe.calibration.frames.setup import REACHED_C, SAME_EXPOSURE, FrameSetup
+from coldframe.config.angles import degrees_apart
 from coldframe.config.frames import FrameKind
 
 _ALL = frozenset(FrameKind)
@@ -60,6 +62,12 @@ def _number(unit: str) -> Callable[[object], str]:
     return lambda value: f"{value:g}{unit}"
 
 
+def _same_angle(one: object, other: object) -> bool:
+    assert isinstance(one, int | float)
+    assert isinstance(other, int | float)
+    return degrees_apart(one, other) <= Tolerances().rotation_deg
+
+
 PROPERTIES = (
     Property("camera", _ALL, lambda setup: setup.camera, equal=lambda one, other: is_same_camera(str(one), str(other))),
     Property("gain", _ALL, lambda setup: setup.readout.gain, _number("")),
@@ -82,6 +90,7 @@ PROPERTIES = (
         lambda setup: setup.filter_name or "none",
         equal=lambda one, other: comparable(str(one)) == comparable(str(other)),
     ),
+    Property("rotator angle", _OF_LIGHT, lambda setup: setup.train.rotation_deg, _number(" deg"), _same_angle),
     Property("colour filter array", _OF_LIGHT, lambda setup: setup.mosaic or "none"),
     Property("row order", _ALL, lambda setup: setup.row_order),
     Property("purpose", _ALL, lambda setup: setup.kind),

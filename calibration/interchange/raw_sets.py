@@ -5,13 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from coldframe.calibration.files.image_file import PLAIN_SUFFIXES
-from coldframe.calibration.files.naming import angle_text, name_part
+from coldframe.calibration.files.naming import name_part
 from coldframe.calibration.frames.setup import FrameSetup
-from coldframe.config.angles import within_a_turn
+from coldframe.config.angles import AngleGroups, within_a_turn
 from coldframe.config.frames import FrameKind
 
 KINDS = frozenset({FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT, FrameKind.DARK_FLAT})
 """Kinds of frames that are exported."""
+
+SAME_SET_DEG = 0.4
+"""Largest difference between the rotator angles of two frames of a set: twice the default of rotator.tolerance_deg."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,38 +73,38 @@ def raw_sets(frames: Mapping[Path, FrameSetup], nights: Mapping[Path, str] | Non
         Names of the frames' nights, by path, which become part of the new names.
     """
     found: dict[tuple[object, ...], list[RawFrame]] = {}
+    angles = AngleGroups(SAME_SET_DEG)
     for path, setup in sorted(frames.items()):
         if setup.kind in KINDS:
-            found.setdefault(_set_key(setup), []).append(RawFrame(path, setup, (nights or {}).get(path, "")))
+            found.setdefault(_set_key(setup, angles), []).append(RawFrame(path, setup, (nights or {}).get(path, "")))
     return {members[0].path: RawSet(tuple(members)) for members in found.values()}
 
 
 def with_angles(masters: Mapping[Path, FrameSetup], raws: Sets) -> tuple[Mapping[Path, FrameSetup], Sets]:
-    """Return the masters and raw frames; with flats of several rotator angles, the angle is part of their filter names.
+    """Return the masters and raw frames with the rotator angle of their set, if there are flats of several angles.
 
-    No program compares the angle, so flats of each angle need a place of their own.
+    No program compares the angle, so flats of each angle need a place of their own. All other frames, and flats that
+    all have the same angle, are returned without an angle.
     """
-    setups = [*masters.values(), *(each.setup for each in raws.values())]
-    if len({_angle_deg(setup) for setup in setups if setup.kind is FrameKind.FLAT} - {None}) <= 1:
-        return masters, raws
-    named = {path: _with_angle(master) for path, master in masters.items()}
-    return named, {path: RawSet(tuple(map(_raw_with_angle, each.frames))) for path, each in raws.items()}
+    angles = AngleGroups(SAME_SET_DEG)
+    for setup in (*masters.values(), *(each.setup for each in raws.values())):
+        _angle_deg(setup, angles)
+
+    def with_angle(setup: FrameSetup, of: FrameSetup) -> FrameSetup:
+        angle_deg = _angle_deg(of, angles) if len(angles) > 1 else None
+        return replace(setup, train=replace(setup.train, rotation_deg=angle_deg))
+
+    named = {path: with_angle(master, master) for path, master in masters.items()}
+    return named, {
+        path: RawSet(tuple(replace(frame, setup=with_angle(frame.setup, each.setup)) for frame in each.frames))
+        for path, each in raws.items()
+    }
 
 
-def _raw_with_angle(frame: RawFrame) -> RawFrame:
-    return replace(frame, setup=_with_angle(frame.setup))
-
-
-def _with_angle(setup: FrameSetup) -> FrameSetup:
-    angle_deg = _angle_deg(setup) if setup.kind is FrameKind.FLAT else None
-    if angle_deg is None:
-        return setup
-    return replace(setup, filter_name=f"{setup.filter_name or 'no filter'} {angle_text(angle_deg)}")
-
-
-def _angle_deg(setup: FrameSetup) -> float | None:
-    """Return the rotator angle of a frame in whole degrees, because a flat fits lights within a degree."""
-    return None if setup.train.rotation_deg is None else within_a_turn(setup.train.rotation_deg, digits=0)
+def _angle_deg(setup: FrameSetup, angles: AngleGroups) -> float | None:
+    """Return the rotator angle of the set of a flat, in tenths of a degree as in names; None for other frames."""
+    angle_deg = setup.train.rotation_deg if setup.kind is FrameKind.FLAT else None
+    return None if angle_deg is None else within_a_turn(angles.of(angle_deg), digits=1)
 
 
 def degrees(frame: FrameSetup) -> float | None:
@@ -110,7 +113,7 @@ def degrees(frame: FrameSetup) -> float | None:
     return None if celsius is None else round(celsius) + 0.0
 
 
-def _set_key(frame: FrameSetup) -> tuple[object, ...]:
+def _set_key(frame: FrameSetup, angles: AngleGroups) -> tuple[object, ...]:
     of_light = frame.kind in {FrameKind.FLAT, FrameKind.DARK_FLAT}
     exposed = frame.kind is not FrameKind.BIAS
     return (
@@ -122,5 +125,5 @@ def _set_key(frame: FrameSetup) -> tuple[object, ...]:
         frame.exposure_s if exposed else None,
         degrees(frame),
         frame.filter_name if of_light else None,
-        _angle_deg(frame) if frame.kind is FrameKind.FLAT else None,
+        _angle_deg(frame, angles),
     )

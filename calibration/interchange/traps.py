@@ -16,6 +16,12 @@ from coldframe.calibration.interchange.reading import Seen
 from coldframe.config.frames import FrameKind
 
 _MANY = 4
+_WBPP_KEYWORDS = {
+    "gain": "GAIN",
+    "offset": "OFFSET",
+    "temperature": "TEMP (in the path)",
+    "rotator angle": "ROTATION (in the path)",
+}
 _DARKS = frozenset({FrameKind.DARK, FrameKind.DARK_FLAT})
 
 
@@ -113,8 +119,9 @@ def _apart(program: Program, name: str) -> str:
         case "wbpp":
             if name == "exposure":
                 return "set the exposure tolerance to 0"
-            keyword = {"gain": "GAIN", "offset": "OFFSET", "temperature": "TEMP (in the path)"}.get(name)
-            return f"set the grouping keyword {keyword or 'of this property'} (pre), or add one of them at a time"
+            return (
+                f"set the grouping keyword {_WBPP_KEYWORDS.get(name, 'of this property')} (pre), or add one at a time"
+            )
         case "dss":
             return "use a group tab for each, or add one of them at a time"
     return "use a folder for each"

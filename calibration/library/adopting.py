@@ -122,7 +122,7 @@ def adopted(path: Path, unpacked_in: Path, stated: Stated) -> Adopted | None:
     Raises
     ------
     FrameFileError
-        If the file cannot be read, if its unit cannot be found out, or if the user contradicts it.
+        If the file cannot be read, if its unit cannot be determined, or if the user contradicts it.
     """
     image = open_image(path, unpacked_in)
     kind = _kind(image, stated)
@@ -194,7 +194,7 @@ def _in_adu(image: ImageFile, mean: F32, full_range_adu: float | None) -> tuple[
 
 
 def _bias_in(image: ImageFile, mean: F32, kind: FrameKind, stated: Stated) -> tuple[bool, list[str]]:
-    """Return whether a master contains its bias, and what was found out about it."""
+    """Return whether a master contains its bias, and the evidence for this."""
     path, header = image.path, image.header
     calibration = str(header.get("CALSTAT", "")).strip()
     if kind is FrameKind.BIAS or "OVERSCAN" in header:

@@ -83,7 +83,7 @@ def temperature_cost(worst_c: float, planes: Correction, mended: NDArray[np.bool
     sampled = dark[::_STEP, ::_STEP]
     kept = sampled if mended is None else sampled[~mended[::_STEP, ::_STEP]]
     hot_adu = float(np.quantile(kept, _HOTTEST) - np.median(kept))
-    errors = [f"{_adu(abs(excess) * hot_adu)} in one of 1,000 pixels"]
+    errors = [f"{_adu(abs(excess) * hot_adu)} in one pixel in 1,000"]
     if glow.significant:
         errors.append(f"{_adu(abs(excess) * glow.amplitude_adu)} of glow {glow.place}")
     noise_adu = float(np.sqrt(np.median(planes.dark_variance[::_STEP, ::_STEP])))

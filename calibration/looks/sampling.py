@@ -130,7 +130,7 @@ def _sampled_rows(image: ImageFile, pairs: int) -> NDArray[np.uint16] | None:
             memory_mapped(image.stored), STORED_AS[image.bits], count=height * width, offset=image.data_start
         ).reshape(image.shape)[rows]
     except ValueError as error:
-        raise FrameFileError(image.path, "became shorter while it was read") from error
+        raise FrameFileError(image.path, "became shorter while it was being read") from error
     if image.storage in UINT16_STORAGES:
         values = stored.astype(np.int32) + int(image.zero)
     else:

@@ -28,7 +28,7 @@ from coldframe.calibration.stacking.pixel_state import clipping_trial, scatter_c
 from coldframe.calibration.stacking.rounding import rounding_of_median, rounding_variance
 from coldframe.calibration.stacking.stack import Stack
 from coldframe.calibration.stacking.uncertainty import Trial, trial_result, trial_samples
-from coldframe.calibration.threads import MOST_THREADS
+from coldframe.calibration.threads import MOST_THREADS, THREAD_NAME
 from coldframe.errors import ColdframeError
 
 BAND_BYTES = 1 << 23
@@ -234,7 +234,7 @@ def _read(frame: ImageFile, file: int, start: int, into: NDArray[Any]) -> None:
     except OSError as error:
         raise FrameFileError(frame.path, error.strerror or str(error)) from error
     if given < into.nbytes:
-        raise FrameFileError(frame.path, "became shorter while it was read")
+        raise FrameFileError(frame.path, "became shorter while it was being read")
 
 
 def _open(frame: ImageFile, opened: ExitStack) -> int:
@@ -360,6 +360,6 @@ def _share(work: Callable[[Iterator[int]], None], starts: range, most_threads: i
             raise
 
     threads = min(most_threads, len(os.sched_getaffinity(0)))
-    with ThreadPoolExecutor(threads, "columns") as pool:
+    with ThreadPoolExecutor(threads, THREAD_NAME) as pool:
         for outcome in [pool.submit(take) for _ in range(threads)]:
             outcome.result()

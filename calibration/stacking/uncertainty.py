@@ -22,7 +22,8 @@ TRIAL_VALUES = 1 << 18
 """Number of random values in a trial, which takes 20 ms and has a precision of a few parts in 1,000."""
 
 TRIAL_SAMPLES = 4096
-"""Smallest number of samples in a trial, which the median needs; they may contain at most 16 times as many values."""
+"""Smallest number of samples in a trial, needed for the median, unless they contain over 16 times TRIAL_VALUES
+values."""
 
 FEWEST_KEPT_FOR_CHI_SQUARE = 5
 """For three kept values of a larger sample, the mean chi-square does not exist; for four, it converges too slowly."""
@@ -71,7 +72,7 @@ class Trial(NamedTuple):
 
     @property
     def scatter_fractions(self) -> list[float]:
-        """Variance of the kept values, corrected for its mean over all samples, divided by the same product."""
+        """Variance of the kept values, corrected for its mean over all samples, divided as in `frame_fractions`."""
         return self._by_rejected(1 / (self.kept_scatter * self.corrections))
 
     def _by_rejected(self, fractions: NDArray[np.float64]) -> list[float]:

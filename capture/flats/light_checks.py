@@ -11,6 +11,7 @@ Shadow
 """
 
 from collections.abc import Mapping
+from itertools import combinations
 from math import log
 from pathlib import Path
 
@@ -139,6 +140,27 @@ def other_filter_in_beam(name: str, tonight: Mapping[str, float], earlier: Mappi
         ),
         None,
     )
+
+
+def doubtful_pairs(name: str, tonight: Mapping[str, float], earlier: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Return pairs of filters tuned before the selected one with the same light tonight, but not on earlier nights.
+
+    The tuning of the selected filter may have shown how the lamp responds. If the lamp ignores its brightness, filters
+    that seemed to pass different light passed the same.
+
+    Parameters
+    ----------
+    name
+        Selected filter, which the pairs do not contain.
+    tonight, earlier
+        Light through each filter; see `other_filter_in_beam`.
+    """
+    pairs = combinations(sorted(tonight.keys() - {name}), 2)
+    return [
+        (one, other)
+        for one, other in pairs
+        if other_filter_in_beam(one, {each: tonight[each] for each in (one, other)}, earlier) is not None
+    ]
 
 
 def filters_of_equal_light(name: str, tonight: Mapping[str, float]) -> list[str]:

@@ -15,6 +15,7 @@ from coldframe.capture.flats.learned import FlatKey, LearnedFlat, LearnedFlats
 from coldframe.capture.flats.light_checks import (
     FLICKER_RETRIES,
     NO_BANDS_FROM_S,
+    doubtful_pairs,
     exposures_without_bands,
     filters_of_equal_light,
     find_shadow,
@@ -258,6 +259,14 @@ class FlatTuning:
             if not {name, other} <= earlier.keys():
                 text = f"filters {name} and {other} pass the same amount of light: if they should not, check the wheel"
                 self.context.notice(Severity.WARNING, text, topic=Topic.FILTER)
+        announced = self.context.announced.doubtful_filters
+        for one, other in set(doubtful_pairs(name, tonight, earlier)) - announced:
+            announced.add((one, other))
+            text = (
+                f"filters {one} and {other} passed the same amount of light tonight, unlike on earlier nights: the "
+                "wheel may have been stuck; check it, and the flats of both filters"
+            )
+            self.context.notice(Severity.WARNING, text, topic=Topic.FILTER)
 
     def _other_filter(self, tuned: Tuned, curve: PanelCurve) -> str | None:
         """Return the filter that seems to be in the beam instead of the selected filter, or None."""

@@ -162,7 +162,7 @@ class Night:
                 await self._reshooting(self._verification).conclude()
 
     def _reshooting(self, verification: LightsVerification) -> Reshooting:
-        reshot = frozenset[str | None]() if self._earlier is None else self._earlier.reshot
+        reshot = frozenset[tuple[str | None, float | None]]() if self._earlier is None else self._earlier.reshot
         require = self._runner.require_setpoint
         return Reshooting(self._context, self._learned, self._progress, verification, require, reshot)
 

@@ -20,6 +20,7 @@ from coldframe.capture.steps import ShootStep, SkyStep, Step, TuneStep
 from coldframe.capture.storage.saved_frames import Wanted
 from coldframe.capture.tuner.panel_curve import PROPORTIONAL, PanelCurve
 from coldframe.capture.tuner.tuner import Tuned
+from coldframe.config.angles import is_same_angle
 from coldframe.config.frames import FrameKind
 
 
@@ -79,7 +80,11 @@ class PlanProgress:
 
     def earlier_tuning(self, step: TuneStep) -> Tuned | None:
         """Return an earlier run's tuning if frames were shot with it, because one set must not mix two tunings."""
-        tuned = None if self._earlier is None else self._earlier.tuned.get(step)
+        tolerance_deg = self._context.settings.rotator_tolerance_deg
+        earlier = {} if self._earlier is None else self._earlier.tuned
+        # More lights may have changed the planned angle slightly.
+        found = (each for key, each in reversed(earlier.items()) if _is_same_tuning(key, step, tolerance_deg))
+        tuned = next(found, None)
         if tuned is None:
             return None
         wanted = (
@@ -91,6 +96,7 @@ class PlanProgress:
                 step.filter,
                 tuned.exposure_s,
                 step.rotator_deg,
+                tolerance_deg,
             )
             for kind in (FrameKind.DARK_FLAT, FrameKind.FLAT)
         )
@@ -151,4 +157,11 @@ class PlanProgress:
 
     def _frames_on_disk(self, step: ShootStep) -> int:
         """Return how many frames of the given set an earlier run left on the disk."""
-        return self._context.saved.count(Wanted.of(step, self._context.rig.camera.name, step.exposure_s))
+        context = self._context
+        wanted = Wanted.of(step, context.rig.camera.name, step.exposure_s, context.settings.rotator_tolerance_deg)
+        return context.saved.count(wanted)
+
+
+def _is_same_tuning(one: TuneStep, other: TuneStep, tolerance_deg: float) -> bool:
+    is_same = is_same_angle(one.rotator_deg, other.rotator_deg, tolerance_deg)
+    return is_same and replace(one, rotator_deg=other.rotator_deg) == other

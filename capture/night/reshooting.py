@@ -1,10 +1,11 @@
 """Reshoot the sets whose masters leave artifacts in the lights, once each, with the change that the cause calls for."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from coldframe.calibration.diagnosis.remedy import Remedy
+from coldframe.calibration.frames.rules import Tolerances
 from coldframe.capture.events.kinds import StepEnded, StepStarted
 from coldframe.capture.events.values import Severity, StepOutcome
 from coldframe.capture.events.verification import Artifact
@@ -28,6 +29,7 @@ from coldframe.capture.storage.saved_frames import SavedFrames
 from coldframe.capture.threads import LONG_WORK_S, in_thread_within
 from coldframe.capture.tuner.tuner import Tuned
 from coldframe.capture.verifying.verification import LightsVerification, Verdict, is_faulty
+from coldframe.config.angles import is_same_angle
 from coldframe.config.frames import FrameKind
 from coldframe.config.settings import Settings
 
@@ -60,7 +62,7 @@ class Reshooting:
     require_setpoint
         Checks that the sensor has the given setpoint; raises `StepSkippedError` otherwise.
     reshot
-        Sets that an earlier run of this night exposed again, by filter.
+        Filters and rotator angles of the flats that an earlier run of this night exposed longer.
     """
 
     context: NightContext
@@ -68,7 +70,7 @@ class Reshooting:
     progress: PlanProgress
     verification: LightsVerification
     require_setpoint: Callable[[float | None], None]
-    reshot: frozenset[str | None] = frozenset()
+    reshot: frozenset[tuple[str | None, float | None]] = frozenset()
     _done: set[tuple[int, Remedy]] = field(default_factory=set, init=False)
 
     async def conclude(self) -> None:
@@ -137,7 +139,7 @@ class Reshooting:
                 steps = [self._dark_flats_of(step)[1]]
             case Remedy.LONGER_FLATS:
                 panel = self.context.rig.panel
-                if step.filter in self.reshot:
+                if was_reshot(step, self.reshot):
                     raise _HinderedError("its flats were exposed longer already")
                 if panel is None or panel.brightness_limits is None:
                     raise _HinderedError("the panel cannot be dimmed")
@@ -237,6 +239,18 @@ class Reshooting:
 
     def _notice(self, text: str) -> None:
         self.context.notice(Severity.WARNING, text)
+
+
+def was_reshot(flat: ShootStep, reshot: Iterable[tuple[str | None, float | None]]) -> bool:
+    """Return whether a flat set is among those that were exposed longer, given by filter and rotator angle.
+
+    The angle is that of the lights that showed the artifact; None if all lights have one angle.
+    """
+    limit_deg = Tolerances().rotation_deg
+    return any(
+        name == flat.filter and (None in {deg, flat.rotator_deg} or is_same_angle(deg, flat.rotator_deg, limit_deg))
+        for name, deg in reshot
+    )
 
 
 def with_longer_flats(settings: Settings, filter_name: str | None, exposure_s: float) -> Settings:

@@ -5,7 +5,7 @@ are counted again from their files (`SavedFrames`). The journal supplies only da
 tunings of flats, and the finished steps, for which no hardware needs to move (docs/decisions/0012).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -46,6 +46,8 @@ class EarlierRun:
         Last known brightness curve of the panel.
     done
         Numbers of the finished steps; empty if the plan has changed or frames are missing.
+    reshot
+        Filters and rotator angles of the flats that were exposed longer because of an artifact.
     notes
         Notices about the frames found and the files quarantined.
     rotator_found_deg
@@ -53,11 +55,11 @@ class EarlierRun:
     """
 
     saved: SavedFrames
-    tuned: Mapping[TuneStep, Tuned] = field(default_factory=dict)
+    tuned: dict[TuneStep, Tuned] = field(default_factory=dict)
     curve: PanelCurve = PROPORTIONAL
     done: frozenset[int] = frozenset()
     notes: tuple[str, ...] = ()
-    reshot: frozenset[str | None] = frozenset()
+    reshot: frozenset[tuple[str | None, float | None]] = frozenset()
     rotator_found_deg: float | None = None
 
 
@@ -177,19 +179,32 @@ def earlier_run(folder: NightFolder, planned: Sequence[PlannedStep]) -> EarlierR
         curve=kept[-1].curve if kept else PROPORTIONAL,
         done=frozenset(_done(events, planned)) if not gone else frozenset(),
         reshot=frozenset(
-            event.filter
+            (event.filter, event.rotator_deg)
             for event in events
             if isinstance(event, LightsVerified) and event.reshoots is Remedy.LONGER_FLATS
         ),
-        rotator_found_deg=next(
-            (event.found_deg for event in reversed(events) if isinstance(event, RotatorTurned)), None
-        ),
+        rotator_found_deg=_last_found_deg(events),
         notes=(
             *([f"{found}; run with --fresh to start a new night instead"] if paths else []),
             *(f"{path.name} was half-written when that run ended; it was quarantined" for path in torn),
             *(f"{name} was accepted but is gone: it will be shot again" for name in gone),
         ),
     )
+
+
+def angle_before_night(folder: NightFolder) -> float | None:
+    """Return the angle of the rotator before a night, if the night's runs have not turned it back; otherwise None.
+
+    Raises
+    ------
+    OSError
+        If the journal cannot be read.
+    """
+    return _last_found_deg(_journal(folder))
+
+
+def _last_found_deg(events: Iterable[Event]) -> float | None:
+    return next((event.found_deg for event in reversed([*events]) if isinstance(event, RotatorTurned)), None)
 
 
 def _journal(folder: NightFolder) -> Iterator[Event]:

@@ -5,11 +5,18 @@ from dataclasses import dataclass, field
 from math import sqrt
 
 from coldframe.capture.steps import CoolStep, ShootStep, SkyMasterStep, SkyStep, Step, TuneStep, WarmStep
+from coldframe.config.angles import degrees_apart
 from coldframe.config.frames import FrameKind
 from coldframe.config.settings import Settings
 
 READOUT_GUESS_S = 1.0
 """Time from the end of an exposure to the start of the next exposure, used until a set of this night is timed."""
+
+TURN_DEG_PER_S = 2.0
+"""Speed of a slow rotator; faster ones leave time to spare."""
+
+FIRST_TURN_GUESS_DEG = 90.0
+"""Size of the first turn, because the angle before it is not known here: the mean for all angles."""
 
 TESTS_GUESS = 2
 AMBIENT_GUESS_C = 15.0
@@ -39,6 +46,7 @@ def estimate_s(steps: Iterable[Step], settings: Settings, pace: Pace | None = No
     known = pace or Pace()
     cooling = settings.cooling
     sensor_c = known.sensor_c
+    angle_deg: float | None = None
     estimates = []
     for step in steps:
         match step:
@@ -58,7 +66,27 @@ def estimate_s(steps: Iterable[Step], settings: Settings, pace: Pace | None = No
                 )
             case SkyMasterStep():
                 estimates.append(step.flat.count * known.readout_s)
+        wanted_deg = _angle_deg(step)
+        if wanted_deg is not None and wanted_deg != angle_deg:
+            # If a set comes first, its tuning has turned the rotator already.
+            if angle_deg is not None or not isinstance(step, ShootStep):
+                estimates[-1] += _turn_s(angle_deg, wanted_deg, settings)
+            angle_deg = wanted_deg
     return tuple(estimates)
+
+
+def _angle_deg(step: Step) -> float | None:
+    """Return the angle to which the rotator turns for a step; None if it does not turn."""
+    match step:
+        case TuneStep() | SkyStep() | ShootStep(kind=FrameKind.FLAT):
+            return step.rotator_deg
+    return None
+
+
+def _turn_s(from_deg: float | None, to_deg: float, settings: Settings) -> float:
+    turn_deg = FIRST_TURN_GUESS_DEG if from_deg is None else degrees_apart(from_deg, to_deg)
+    settle_s = settings.rotator.settle_s if settings.rotator else 0.0
+    return turn_deg / TURN_DEG_PER_S + settle_s
 
 
 def _exposure_s(step: ShootStep, settings: Settings, pace: Pace) -> float:

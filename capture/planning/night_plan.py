@@ -6,7 +6,7 @@ The order minimises moves and waits, and allows each master to be combined while
 2. Bias frames come first, because they take little time and the flat tuner needs their level.
 3. Flats follow, filter by filter: tuning, dark flats, flats. The master dark flat then exists before the first flat
    arrives, and only the lamp is switched in between (docs/decisions/0001). Twilight flats do not wait for dark flats:
-   the flats of all filters come first, then dark flats that cover their exposures, then the masters
+   the flats of all filters and angles come first, then dark flats that cover their exposures, then the masters
    (docs/decisions/0006).
 4. Darks come last, shortest exposure first, because they take longest and losing some of them to dawn costs least.
    Without a setpoint, darks come first, because the sensor is then closest to the temperature of the lights.
@@ -19,6 +19,8 @@ from coldframe.capture.steps import CoolStep, NoiseTarget, ShootStep, SkyMasterS
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.settings import Settings
 from coldframe.config.tables.sets import FrameSet
+
+_TwilightConditions = tuple[ReadoutSettings, float | None]
 
 
 def plan_night(settings: Settings) -> tuple[Step, ...]:
@@ -90,18 +92,22 @@ def _in_twilight(sets: list[ShootStep]) -> Iterator[Step]:
     """Order the sets of one setpoint for twilight flats, whose dark flats do not belong to a filter."""
     yield from (step for step in sets if step.kind is FrameKind.BIAS)
     flats = [step for step in sets if step.kind is FrameKind.FLAT]
-    for conditions in dict.fromkeys(map(_twilight_conditions, flats)):
-        alike = tuple(flat for flat in flats if _twilight_conditions(flat) == conditions)
-        dark_flats = [
-            step for step in sets if step.kind is FrameKind.DARK_FLAT and _twilight_conditions(step) == conditions
-        ]
-        yield SkyStep(alike, len(dark_flats))
-        yield from (replace(step, filter=None) for step in dark_flats)
-        yield from (SkyMasterStep(flat) for flat in alike)
+    dark_flats = [step for step in sets if step.kind is FrameKind.DARK_FLAT]
+    twilights = dict.fromkeys(map(_twilight_conditions, flats))
+    # All flats come first, because twilight does not wait for dark flats.
+    for conditions in twilights:
+        yield SkyStep(_of(conditions, flats), len(_of(conditions, dark_flats)))
+    for conditions in twilights:
+        yield from (replace(step, filter=None) for step in _of(conditions, dark_flats))
+        yield from (SkyMasterStep(flat) for flat in _of(conditions, flats))
     darks = (step for step in sets if step.kind is FrameKind.DARK)
     yield from sorted(darks, key=lambda step: step.exposure_s or 0.0)
 
 
-def _twilight_conditions(step: ShootStep) -> tuple[ReadoutSettings, float | None]:
+def _of(conditions: _TwilightConditions, sets: list[ShootStep]) -> tuple[ShootStep, ...]:
+    return tuple(step for step in sets if _twilight_conditions(step) == conditions)
+
+
+def _twilight_conditions(step: ShootStep) -> _TwilightConditions:
     """Return what all twilight flats of a step share, apart from their setpoint."""
     return step.readout, step.rotator_deg

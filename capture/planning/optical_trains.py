@@ -5,12 +5,12 @@ meridian flip, but the shadows of dust on the sensor do not.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from coldframe.calibration.frames.rules import Tolerances
 from coldframe.calibration.frames.setup import OpticalTrain
 from coldframe.capture.planning.lights_for_rig import RigSnapshot, ShotLight, lights_text
-from coldframe.config.angles import degrees_apart, within_a_turn
+from coldframe.config.angles import AngleGroups, degrees_apart, within_limits
 from coldframe.config.settings import Settings
 from coldframe.config.tables.rig import RotatorSettings
 
@@ -23,6 +23,12 @@ def train_now(lights: Sequence[ShotLight]) -> OpticalTrain:
         focal_length_mm=next((train.focal_length_mm for train in trains if train.focal_length_mm), None),
         rotation_deg=next((train.rotation_deg for train in trains if train.rotation_deg is not None), None),
     )
+
+
+def has_turned(lights: Sequence[ShotLight]) -> bool:
+    """Return whether the lights state rotator angles that need different flats."""
+    angles = AngleGroups(Tolerances().rotation_deg)
+    return len({angles.of(deg) for light in lights if (deg := light.train.rotation_deg) is not None}) > 1
 
 
 def why_train_differs(light: ShotLight, now: OpticalTrain, *, has_rotator: bool) -> str | None:
@@ -57,26 +63,10 @@ def why_out_of_range(angle_deg: float | None, rig: RigSnapshot) -> str | None:
     """Return why the rotator cannot turn to an angle, or None if it can."""
     if angle_deg is None or rig.rotator_limits_deg is None:
         return None
-    low_deg, high_deg = rig.rotator_limits_deg
-    if low_deg <= angle_deg <= high_deg:
+    if within_limits(angle_deg, rig.rotator_limits_deg) is not None:
         return None
+    low_deg, high_deg = rig.rotator_limits_deg
     return f"at rotator angle {angle_deg:g} deg: the rotator accepts {low_deg:g} to {high_deg:g} deg"
-
-
-@dataclass(frozen=True, slots=True)
-class _Angles:
-    """The angles for which flats are planned, newest first. Flats fit all lights within `nearest_deg`."""
-
-    planned_deg: list[float]
-    nearest_deg: float
-
-    def of(self, angle_deg: float) -> float:
-        """Return the planned angle for a light; plan a new one if no planned angle is near enough."""
-        for planned_deg in self.planned_deg:
-            if degrees_apart(planned_deg, angle_deg) <= self.nearest_deg:
-                return planned_deg
-        self.planned_deg.append(within_a_turn(angle_deg))
-        return self.planned_deg[-1]
 
 
 def with_flat_angles(
@@ -90,7 +80,7 @@ def with_flat_angles(
     if settings.rotator is None:
         return list(lights)
     # The flats themselves may miss their angle by the tolerance.
-    angles = _Angles([], Tolerances().rotation_deg - settings.rotator.tolerance_deg)
+    angles = AngleGroups(Tolerances().rotation_deg - settings.rotator.tolerance_deg)
     newest_first = []
     for light in reversed(lights):
         angle_deg = rig.rotator_deg if light.train.rotation_deg is None else light.train.rotation_deg

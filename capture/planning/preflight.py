@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from coldframe.capture.steps import CoolStep, ShootStep, SkyStep, Step, TuneStep
+from coldframe.config.angles import within_limits
 from coldframe.config.frames import ReadoutSettings
 from coldframe.devices.camera import CameraFeatures, Limits, ShutterTimes
 from coldframe.errors import ColdframeError
@@ -64,7 +65,9 @@ def _misfits(step: Step, camera: CameraFeatures, filters: tuple[str, ...] | None
 
 def _angle_misfits(step: Step, limits_deg: Limits | None) -> Iterator[str]:
     angle_deg = step.rotator_deg if isinstance(step, TuneStep | SkyStep) else None
-    if limits_deg is not None and angle_deg is not None and not limits_deg.contains(angle_deg):
+    if limits_deg is None or angle_deg is None:
+        return
+    if within_limits(angle_deg, (limits_deg.minimum, limits_deg.maximum)) is None:
         accepted = f"{limits_deg.minimum:g} to {limits_deg.maximum:g}"
         yield f"rotator_deg {angle_deg:g} is out of range: the rotator accepts {accepted}"
 

@@ -9,20 +9,21 @@ A light needs:
 - a bias with the light's readout settings, at any temperature.
 
 The order minimises moves and ramps (docs/planning.md describes the model). The night visits the setpoints in the order
-with the shortest ramps, including the warm-up. It turns the rotator to each angle once, nearest first. At each angle,
-it uses the filters in slot order, starting with the filter in the beam. All sets for one filter are shot together, so
-that the wheel turns once per filter and angle. Pure.
+with the shortest ramps, including the warm-up. It turns the rotator to each angle once, in ascending order. At each
+angle, it uses the filters in slot order, starting with the filter in the beam. All sets for one filter are shot
+together, so that the wheel turns once per filter and angle. Pure.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise, permutations
+from math import inf
 from pathlib import Path
 
-from coldframe.calibration.frames.matching import best_master
+from coldframe.calibration.frames.matching import Match, best_master
 from coldframe.calibration.frames.rules import Tolerances
-from coldframe.calibration.frames.setup import SAME_EXPOSURE, SAME_EXPOSURE_S, FrameSetup
+from coldframe.calibration.frames.setup import SAME_EXPOSURE, SAME_EXPOSURE_S, FrameSetup, OpticalTrain
 from coldframe.capture.planning.ambient_cover import ambient_cover
 from coldframe.capture.planning.lights_for_rig import (
     RigSnapshot,
@@ -32,9 +33,15 @@ from coldframe.capture.planning.lights_for_rig import (
     name_in_wheel,
     with_configured_filters,
 )
-from coldframe.capture.planning.optical_trains import train_now, why_out_of_range, why_train_differs, with_flat_angles
+from coldframe.capture.planning.optical_trains import (
+    has_turned,
+    train_now,
+    why_out_of_range,
+    why_train_differs,
+    with_flat_angles,
+)
 from coldframe.capture.planning.read_lights import Lights
-from coldframe.config.angles import degrees_apart
+from coldframe.config.angles import within_limits
 from coldframe.config.counts import LightNoise, NoiseGoal
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.settings import Settings
@@ -116,12 +123,13 @@ def plan_for_lights(
     ]
     shot = with_flat_angles(shot, settings, known, notes)
     newest = shot[-1]
-    library = _LibraryMasters(_in_wheels_words(masters, known.filters), settings.lights, notes)
+    needs_angle = settings.rotator is not None or has_turned(shot)
+    library = _LibraryMasters(_in_wheels_words(masters, known.filters), settings.lights, notes, needs_angle)
     darks = [library.dark_need(group, known.sensor_c) for group in _dark_groups(shot)]
     setpoints = _setpoint_order(darks, newest, known.sensor_c, settings.cooling)
     flats = [_at_setpoint(need, setpoints[0]) for need in _flats(shot, library, settings, known, notes)]
     flats = _by_filter(flats, known.filters or (), known.in_beam or newest.filter)
-    flats = _by_angle(flats, known.rotator_deg if known.rotator_deg is not None else newest.flat_deg)
+    flats = _by_angle(flats, known.rotator_limits_deg)
     biases = [_at_setpoint(need, setpoints[0]) for need in _biases(shot, flats, library, settings)]
     order = {setpoint_c: place for place, setpoint_c in enumerate(setpoints)}
     counts = settings.lights
@@ -135,11 +143,15 @@ def plan_for_lights(
 
 @dataclass(frozen=True, slots=True)
 class _LibraryMasters:
-    """The masters in the library, the settings that limit their age, and the notes for the user."""
+    """The masters in the library, the settings that limit their age, and the notes for the user.
+
+    `needs_angle` is True if flats must state the rotator angle, because the rotator turns.
+    """
 
     masters: Mapping[Path, FrameSetup]
     settings: LightsSettings
     notes: list[str]
+    needs_angle: bool
 
     @property
     def _fresh(self) -> Tolerances:
@@ -152,7 +164,7 @@ class _LibraryMasters:
     def dark_need(self, group: list[ShotLight], sensor_c: float | None) -> NeededMaster:
         """Return the dark that a group of lights needs. Without cooling, all their temperatures must be covered.
 
-        Darks are shot if tonight's temperature serves a light that has none, or if the newest light has none.
+        Darks are shot if tonight's temperature suits a light that has no dark, or if the newest light has none.
         """
         need = self.need(group, FrameKind.DARK)
         cover = ambient_cover(group, self.masters, self._fresh, sensor_c)
@@ -165,12 +177,36 @@ class _LibraryMasters:
         return replace(need, master=None) if is_served else need
 
     def need(self, group: list[ShotLight], kind: FrameKind) -> NeededMaster:
-        """Return the master that a group of lights needs, with the library's match for the newest light."""
-        fresh, newest = self._fresh, group[-1].setup
-        match = best_master(newest, self.masters, kind, fresh)
+        """Return the master that a group of lights needs, with the library's match if it has one for all of them."""
         exposure_s = Counter(light.exposure_s for light in group).most_common(1)[0][0]
         light = replace(group[-1], exposure_s=exposure_s, noise=_most_sensitive_noise(group, kind))
-        return NeededMaster(_frame_set(light, kind, self.settings), len(group), self._if_dated(match.path, newest))
+        matches = [self._match(setup, kind) for setup in _compared_setups(group, kind)]
+        master = None if None in matches else matches[0]
+        return NeededMaster(_frame_set(light, kind, self.settings), len(group), master)
+
+    def _match(self, light: FrameSetup, kind: FrameKind) -> Path | None:
+        """Return the library's match for a light, and note what is assumed about it."""
+        match = best_master(light, self.masters, kind, self._fresh)
+        if kind is FrameKind.FLAT and self._lacks_angle(match, light):
+            assert match.path is not None
+            if not self.needs_angle:
+                self._note(
+                    f"{match.path.name} does not state the rotator angle: it is assumed to be that of the lights"
+                )
+            else:
+                self._note(f"{match.path.name} is not used, because it does not state the rotator angle")
+                stated = {path: each for path, each in self.masters.items() if each.train.rotation_deg is not None}
+                match = best_master(light, stated, kind, self._fresh)
+        return self._if_dated(match.path, light)
+
+    def _lacks_angle(self, match: Match, light: FrameSetup) -> bool:
+        """Return whether a light states the rotator angle, and its match does not."""
+        is_known = light.train.rotation_deg is not None
+        return is_known and match.path is not None and self.masters[match.path].train.rotation_deg is None
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
 
     def _if_dated(self, master: Path | None, light: FrameSetup) -> Path | None:
         """Return a matching master, or None if its age is unknown: it would count as fresh for ever."""
@@ -180,14 +216,31 @@ class _LibraryMasters:
         if dated and light.taken_at is not None:
             return master
         undated = "the lights are" if dated else "it is"
-        note = f"{master.name} is not used, because {undated} undated: lights.trust_undated = true uses it"
-        if note not in self.notes:
-            self.notes.append(note)
+        self._note(f"{master.name} is not used, because {undated} undated; to use it, set lights.trust_undated = true")
         return None
 
 
+def _compared_setups(group: list[ShotLight], kind: FrameKind) -> list[FrameSetup]:
+    """Return the setups for which the library must have a master: the newest light, for flats with each optical train.
+
+    The age and the focus of the other lights do not count, because flats that are shot now would fit them no better.
+    """
+    newest = group[-1].setup
+    if kind is not FrameKind.FLAT:
+        return [newest]
+    trains = dict.fromkeys(_train_of_flat(light, newest.train.focus_steps) for light in reversed(group))
+    return [replace(newest, train=train) for train in trains]
+
+
+def _train_of_flat(light: ShotLight, focus_steps: float | None) -> OpticalTrain:
+    """Return the optical train that a light's flat must have; a light without a rotator angle has the assumed angle."""
+    stated_deg = light.train.rotation_deg
+    angle_deg = light.flat_deg if stated_deg is None else stated_deg
+    return replace(light.train, focus_steps=focus_steps, rotation_deg=angle_deg)
+
+
 def _in_wheels_words(masters: Mapping[Path, FrameSetup], filters: tuple[str, ...] | None) -> dict[Path, FrameSetup]:
-    """Return the masters with the wheel's spellings of their filters, as the lights have them."""
+    """Return the masters with their filters spelled as in the wheel, like those of the lights."""
     return {
         path: replace(setup, filter_name=name_in_wheel(setup.filter_name, filters)) for path, setup in masters.items()
     }
@@ -344,16 +397,21 @@ def _by_filter(flats: list[NeededMaster], filters: tuple[str, ...], in_beam: str
     return sorted(flats, key=lambda flat: (slots.index(flat.frame_set.filter) - start) % len(slots))
 
 
-def _by_angle(flats: list[NeededMaster], start_deg: float | None) -> list[NeededMaster]:
-    """Return the flats grouped by rotator angle, nearest to the present angle first; flats of any angle come first."""
+def _by_angle(flats: list[NeededMaster], limits_deg: tuple[float, float] | None) -> list[NeededMaster]:
+    """Return the flats by ascending rotator angle, as the rotator counts it; flats of any angle come first.
 
-    def turned_deg(need: NeededMaster) -> tuple[float, float]:
+    The rotator then never needs to cross the ends of its range, so that cables do not wind up from night to night. The
+    order does not depend on the present angle, so a run that resumes a night has the same order.
+    """
+
+    def commanded_deg(need: NeededMaster) -> float:
         angle_deg = need.frame_set.rotator_deg
         if angle_deg is None:
-            return -1.0, 0.0
-        return 0.0 if start_deg is None else degrees_apart(angle_deg, start_deg), angle_deg
+            return -inf
+        accepted_deg = within_limits(angle_deg, limits_deg)
+        return angle_deg if accepted_deg is None else accepted_deg
 
-    return sorted(flats, key=turned_deg)
+    return sorted(flats, key=commanded_deg)
 
 
 def _setpoint_order(

@@ -14,7 +14,7 @@ async def turn_rotator(context: NightContext, angle_deg: float | None) -> None:
     Raises
     ------
     StepFailedError, DeviceError
-        If the rotator refused the angle or did not reach it.
+        If the rotator refused the angle or did not reach it, or if there is no time for the turn before the deadline.
     """
     rotator, settings = context.rig.rotator, context.settings.rotator
     if rotator is None or settings is None or angle_deg is None:
@@ -22,6 +22,7 @@ async def turn_rotator(context: NightContext, angle_deg: float | None) -> None:
     before_deg = rotator.angle_deg
     turns = before_deg is None or degrees_apart(before_deg, angle_deg) > settings.tolerance_deg
     if turns:
+        context.require_time(settings.settle_s)
         context.publish(RotatorTurned(context.clock.now(), None, rotator.found_deg))
     # The command is given in any case, so that a later move by another client is noticed and undone.
     await with_retries(context, lambda: rotator.turn_to(angle_deg))

@@ -45,6 +45,9 @@ OFF_PERCENT = 5.0
 WARMED_C = 0.3
 """Smallest temperature rise within `OFF_CHECK_S` of a sensor that was colder than the air, even if it warms slowly."""
 
+ROTATOR_PATIENCE_S = 240.0
+"""Longest wait for the rotator after all other steps. Without this limit, the service manager might kill the run."""
+
 WARM_MARGIN_S = 300.0
 """Time allowed after the warm-up ramp. Then the cooler is switched off, even if the sensor is still cold."""
 
@@ -73,6 +76,7 @@ class SafeState:
         self._clock = clock
         self._failures: list[str] = []
         self._warming: asyncio.Task[None] | None = None
+        self._turning: asyncio.Task[None] | None = None
         self._hurried = False
         self._patience_s = patience_s
         self._patient_until_s = 0.0
@@ -86,13 +90,24 @@ class SafeState:
             await self._try(
                 auxiliary.name, "return to its earlier state", auxiliary.restore, LAMP_DEADLINE_S, Topic.AUXILIARY
             )
-        await self._restore_rotator()
+        # No angle is unsafe, so the rotator turns during the warm-up and delays no other step.
+        self._turning = asyncio.create_task(self._restore_rotator(), name="rotator")
+        try:
+            await asyncio.sleep(0)  # a task that is cancelled before it runs would not report this
+            await self._reach_cooler(answers=answers)
+            if not self._hurried:
+                await asyncio.wait([self._turning], timeout=ROTATOR_PATIENCE_S)
+        finally:
+            self._turning.cancel()
+            await asyncio.wait([self._turning], timeout=PAUSE_S)
+        return tuple(self._failures)
+
+    async def _reach_cooler(self, *, answers: bool) -> None:
         camera, thermals = self._rig.camera, self._thermals()
         if answers or thermals is None or thermals.sensor_c is not None:
             await self._cooler(thermals)
         else:
             self._fail(f"{camera.name} does not answer: its cooler was left as it is. Check it by hand.", Topic.COOLER)
-        return tuple(self._failures)
 
     async def _restore_rotator(self) -> None:
         """Turn the rotator back to the angle before the night.
@@ -102,17 +117,23 @@ class SafeState:
         rotator, settings = self._rig.rotator, self._settings.rotator
         if rotator is None or settings is None or (found_deg := rotator.found_deg) is None:
             return
+        failed = f"{rotator.name} was not turned back to {found_deg:g} deg, where it was before the night"
         try:
             async with asyncio.timeout(settings.turn_deadline_s + LAMP_DEADLINE_S):
-                await rotator.restore()
+                has_turned = await rotator.restore()
         except (DeviceError, TimeoutError) as error:
-            reason = str(error).rstrip(".") or "it did not answer in time"
-            text = f"{rotator.name} was not turned back to {found_deg:g} deg, where it was before the night: {reason}"
-            self._events.publish(Notice(self._clock.now(), Severity.WARNING, text))
-        except Exception:  # a bug must not keep a cooler running
+            self._warn(f"{failed}: {str(error).rstrip('.') or 'it did not answer in time'}")
+        except asyncio.CancelledError:
+            self._warn(f"{failed}: the wait for it was cut short")
+            raise
+        except Exception:
             log.exception("safe state: the rotator was not turned back")
         else:
-            self._events.publish(RotatorTurned(self._clock.now(), rotator.angle_deg, rotator.found_deg))
+            if has_turned:  # the event states where a resumed run must turn the rotator back to
+                self._events.publish(RotatorTurned(self._clock.now(), rotator.angle_deg, rotator.found_deg))
+
+    def _warn(self, text: str) -> None:
+        self._events.publish(Notice(self._clock.now(), Severity.WARNING, text))
 
     async def reach_but_cooler(self) -> tuple[str, ...]:
         """Do all steps except that of the cooler, before a night is resumed. Return one sentence per failed step."""
@@ -178,7 +199,7 @@ class SafeState:
                 if not self._is_waiting:
                     self._is_waiting = True
                     text = f"{str(error).rstrip('.?')}; waiting for it for at most {self._patience_s:g} s"
-                    self._events.publish(Notice(self._clock.now(), Severity.WARNING, text))
+                    self._warn(text)
                 await asyncio.sleep(PAUSE_S)
             except (DeviceError, TimeoutError):
                 raise
@@ -277,10 +298,11 @@ class SafeState:
         self._warming.result()
 
     def cut_warm_up_short(self) -> None:
-        """Stop the warm-up and leave the cooler unchanged. All other steps are still done."""
+        """Stop the warm-up, leave the cooler unchanged, and do not wait for the rotator. Do all other steps."""
         self._hurried = True
-        if self._warming is not None:
-            self._warming.cancel()
+        for task in (self._warming, self._turning):
+            if task is not None:
+                task.cancel()
 
 
 def _draws(thermals: Thermals, off_c: float | None) -> bool:

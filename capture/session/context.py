@@ -59,9 +59,12 @@ class Announced:
     ----------
     clock_step_s
         Step of the system clock that was announced last.
+    doubtful_filters
+        Pairs of filters that may have been shot through the same filter.
     """
 
     clock_step_s: float = 0.0
+    doubtful_filters: set[tuple[str, str]] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,8 @@ class SetShooting:
     async def _take_over(self) -> None:
         """Count the frames of this set that an earlier run of the night shot."""
         context, count = self._context, self._frames.count
-        wanted = Wanted.of(self._step, context.rig.camera.name, self._inputs.exposure_s)
+        tolerance_deg = context.settings.rotator_tolerance_deg
+        wanted = Wanted.of(self._step, context.rig.camera.name, self._inputs.exposure_s, tolerance_deg)
         if context.saved.count(wanted):
             settings = await with_retries(context, self._exposer.apply_settings)
             await take_over(context, wanted, settings, lambda: count.is_complete, self._count_saved)

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from coldframe.calibration.files.cards import HeaderValue, ascii_text
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.keywords import ANGLE_OF_SET, in_drivers_words
+from coldframe.calibration.files.keywords import angle_of_set_deg, in_drivers_words
 from coldframe.calibration.files.raws.frames import is_raw, read_night_frame, read_night_header
 from coldframe.calibration.files.raws.sidecar import digest_fault
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.masters.reading import integrity_fault
 from coldframe.capture.steps import ShootStep
 from coldframe.capture.storage.night_folder import NightFolder
+from coldframe.config.angles import is_same_angle
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.devices.camera import Frame
 
@@ -33,6 +34,8 @@ class Wanted:
         Exact exposure time, seconds; None for any exposure time, as in twilight flats.
     rotator_deg
         Rotator angle of a flat's set; None for a set without an angle.
+    tolerance_deg
+        Largest difference between the angles of two sets whose flats may be mixed.
     """
 
     camera: str
@@ -42,11 +45,13 @@ class Wanted:
     filter_name: str | None
     exposure_s: float | None
     rotator_deg: float | None = None
+    tolerance_deg: float = 0.0
 
     @classmethod
-    def of(cls, step: ShootStep, camera: str, exposure_s: float | None) -> "Wanted":
+    def of(cls, step: ShootStep, camera: str, exposure_s: float | None, tolerance_deg: float = 0.0) -> "Wanted":
         """Return the properties that the frames of a planned set must have."""
-        return cls(camera, step.kind, step.readout, step.setpoint_c, step.filter, exposure_s, step.rotator_deg)
+        angle_deg = step.rotator_deg
+        return cls(camera, step.kind, step.readout, step.setpoint_c, step.filter, exposure_s, angle_deg, tolerance_deg)
 
     def includes(self, setup: FrameSetup, header: Mapping[str, HeaderValue]) -> bool:
         """Return whether a saved frame belongs to the set; readout settings that the set leaves open may differ.
@@ -68,7 +73,10 @@ class Wanted:
             and (self.filter_name is None or header.get("FILTER") == _as_written(self.filter_name))
             and self.exposure_s in {None, setup.exposure_s}
             # Dark flats do not depend on the angle, so those of one set may serve another one.
-            and (self.kind is not FrameKind.FLAT or header.get(ANGLE_OF_SET) == self.rotator_deg)
+            and (
+                self.kind is not FrameKind.FLAT
+                or is_same_angle(angle_of_set_deg(header), self.rotator_deg, self.tolerance_deg)
+            )
         )
 
 

@@ -88,8 +88,9 @@ class SkyShooting:
             await self._take_over(flat, settings)
         if self.frames.count >= self._step.count:
             return None
-        schedule = self._schedule(await wait_for_twilight(context))
+        # The rotator turns while the sky is still too bright or too dark, because twilight is short.
         await turn_rotator(context, self._step.rotator_deg)
+        schedule = self._schedule(await wait_for_twilight(context))
         await open_to_sky(context)
         pipeline = FramePipeline[SkyShot, JudgedSkyFlat](
             self._delivered, partial(self.frames.judge, schedule), self.frames.keep
@@ -101,7 +102,8 @@ class SkyShooting:
     async def _take_over(self, flat: ShootStep, settings: ReadoutSettings) -> None:
         """Count the flats of one filter that an earlier run of the night shot, regardless of their exposures."""
         accepted = self.frames.sets[flat.filter].accepted
-        wanted = Wanted.of(flat, self._context.rig.camera.name, None)
+        context = self._context
+        wanted = Wanted.of(flat, context.rig.camera.name, None, context.settings.rotator_tolerance_deg)
         await take_over(
             self._context,
             wanted,

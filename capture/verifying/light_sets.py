@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from coldframe.calibration.frames.rules import Tolerances
 from coldframe.calibration.frames.setup import FrameSetup
-from coldframe.config.angles import within_a_turn
+from coldframe.config.angles import AngleGroups
 
 MOST_LIGHTS = 12
 """Largest number of lights of a set that are diagnosed; more would hardly make the diagnosis more sensitive."""
@@ -24,7 +25,7 @@ class LightSet:
     paths
         The lights to be diagnosed, in the order in which they were shot.
     rotator_deg
-        Rotator angle of the lights, in whole degrees; None if it is unknown, or if all lights have the same angle.
+        Rotator angle of the first light; None if it is unknown, or if one flat fits all lights.
     """
 
     setup: FrameSetup
@@ -41,11 +42,13 @@ def light_sets(setups: Mapping[Path, FrameSetup]) -> tuple[LightSet, ...]:
         Setups of all lights by path, in the order in which they were shot.
     """
     alike: dict[object, list[Path]] = {}
+    angles = AngleGroups(Tolerances().rotation_deg)
     for path, setup in setups.items():
-        alike.setdefault(_key(setup), []).append(path)
-    has_turned = len({angle for setup in setups.values() if (angle := _whole_angle_deg(setup)) is not None}) > 1
+        alike.setdefault(_key(setup, angles), []).append(path)
     sets = (LightSet(setups[paths[0]], evenly_spread(paths)) for paths in alike.values())
-    return tuple(replace(each, rotator_deg=_whole_angle_deg(each.setup)) if has_turned else each for each in sets)
+    return tuple(
+        replace(each, rotator_deg=_angle_deg(each.setup, angles)) if len(angles) > 1 else each for each in sets
+    )
 
 
 def evenly_spread(paths: Sequence[Path]) -> tuple[Path, ...]:
@@ -56,14 +59,14 @@ def evenly_spread(paths: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(paths[round(place * (len(paths) - 1) / (count - 1))] for place in range(count))
 
 
-def _key(setup: FrameSetup) -> object:
+def _key(setup: FrameSetup, angles: AngleGroups) -> object:
     exposure = None if setup.exposure_s is None else f"{setup.exposure_s:.{_EXPOSURE_DIGITS}g}"
     size = setup.width, setup.height
-    optics = setup.filter_name, setup.mosaic, _whole_angle_deg(setup)
+    optics = setup.filter_name, setup.mosaic, _angle_deg(setup, angles)
     return setup.camera, size, setup.readout, exposure, setup.setpoint_c, optics
 
 
-def _whole_angle_deg(setup: FrameSetup) -> float | None:
-    """Return the rotator angle in whole degrees, because a flat fits lights within a degree."""
+def _angle_deg(setup: FrameSetup, angles: AngleGroups) -> float | None:
+    """Return the rotator angle of the group that one flat fits."""
     angle_deg = setup.train.rotation_deg
-    return None if angle_deg is None else within_a_turn(angle_deg, digits=0)
+    return None if angle_deg is None else angles.of(angle_deg)

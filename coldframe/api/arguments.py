@@ -1,4 +1,4 @@
-"""The arguments of the API's functions, checked before any work."""
+"""The arguments of the API's functions, checked before any work begins."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -57,7 +57,7 @@ def one_of(name: str, value: str | None, allowed: Sequence[str], *, is_optional:
 
 
 def words_of(name: str, words: Sequence[str]) -> tuple[str, ...]:
-    """Return an argument that is a sequence of words.
+    """Return an argument that is a sequence of strings.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def words_of(name: str, words: Sequence[str]) -> tuple[str, ...]:
         If it is a string, or contains anything but strings.
     """
     if isinstance(words, str) or not all(isinstance(word, str) for word in words):
-        raise TypeError(f"{name} = {words!r}: expected a sequence of words, such as {name}=['flats:Ha']")
+        raise TypeError(f"{name} = {words!r}: expected a sequence of strings, such as {name}=['flats:Ha']")
     return tuple(words)
 
 

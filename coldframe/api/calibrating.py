@@ -80,7 +80,7 @@ def calibrate(
 ) -> Calibrated:
     """Calibrate lights with the best-matching masters of a library, as ``coldframe calibrate`` does.
 
-    Each result is a new file, (light - dark) / flat. Lights that were calibrated before with the same masters and
+    Each result is a new file, (light - dark) / flat. Lights that are already calibrated with the same masters and
     options are skipped. Unless `again` is True, no file is overwritten.
 
     Parameters
@@ -92,7 +92,8 @@ def calibrate(
     library : str or path-like, optional
         Folder of the masters; by default, the library of your configuration.
     subtract : {"dark", "scaled-dark", "bias"}
-        Dark of the light's exposure; or else a dark scaled to it, with a bias; or the bias alone.
+        What to subtract: a dark with the light's exposure; or, if there is none, a bias and a dark scaled to that
+        exposure; or the bias alone.
     scale_dark : bool
         Scale a dark even if its amplifier glow may not scale.
     flat : bool
@@ -113,7 +114,7 @@ def calibrate(
     quick_look : bool
         Look for offsets, hot pixels and banding in the results.
     again : bool
-        Calibrate lights that were calibrated before, and replace the earlier results of the same lights.
+        Calibrate lights that are already calibrated, and replace their earlier results.
     extension : int or "mosaic", optional
         Which image to take from files with several images; see `coldframe.read_frame`.
 

@@ -100,7 +100,7 @@ def combine(
     Returns
     -------
     Combined
-        The master, whose values equal those in the file bit by bit.
+        The master, whose values are bit-for-bit identical to those in the file.
 
     Raises
     ------

@@ -70,7 +70,7 @@ class Diagnosis:
     left_out : tuple of LeftOut
         Lights that could not be diagnosed, each with the reason.
     messages : tuple of str
-        Further lines that ``coldframe diagnose`` prints on standard error.
+        Further lines that ``coldframe diagnose`` prints to standard error.
     """
 
     verdict: str

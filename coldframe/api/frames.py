@@ -20,7 +20,7 @@ from coldframe.calibration.masters import reading
 class Setup:
     """The settings of a frame, as its header states them; None for values that the header lacks.
 
-    coldframe reads the spellings of many programs, so these values are the same whichever program wrote the file.
+    coldframe understands the keywords of many programs, so these values are the same whichever program wrote the file.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Setup:
     binning : int
         Pixels binned along each axis.
     readout_mode : str or None
-        The driver's name of the readout mode.
+        The driver's name for the readout mode.
     exposure_s : float or None
         Exposure, seconds.
     temperature_c : float or None
@@ -111,7 +111,7 @@ class Master:
 
 
 def read_frame(path: AnyPath, *, extension: int | Literal["mosaic"] | None = None) -> Frame:
-    """Read a frame of any camera and program: FITS, compressed FITS, XISF or a camera raw.
+    """Read a frame from any camera and program: FITS, compressed FITS, XISF or a camera raw.
 
     Parameters
     ----------

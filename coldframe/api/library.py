@@ -48,16 +48,16 @@ class LibraryMaster:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The master of one kind that fits a light best.
+    """The master of one kind that best matches a light.
 
     Attributes
     ----------
     path : pathlib.Path or None
-        The master; None if no master fits.
+        The master; None if no master matches.
     differences : tuple of str
         Tolerated differences, and values that could not be compared.
     refusal : str
-        The nearest master and the reasons why it does not fit; empty if a master fits.
+        The nearest master and the reasons why it does not match; empty if a master matches.
     """
 
     path: Path | None
@@ -136,7 +136,7 @@ class Library:
     def match(
         self, light: AnyPath, *, extension: int | Literal["mosaic"] | None = None
     ) -> dict[Literal["bias", "dark", "flat"], Match]:
-        """Return the masters that fit a light best, as ``coldframe library match`` does.
+        """Return the masters that best match a light, as ``coldframe library match`` does.
 
         Parameters
         ----------
@@ -172,7 +172,7 @@ class Library:
         full_range: float | None = None,
         with_bias: bool | None = None,
     ) -> Path:
-        """Add a master of coldframe or of a different program, as ``coldframe library add`` does.
+        """Add a master from coldframe or a different program, as ``coldframe library add`` does.
 
         Parameters
         ----------

@@ -23,7 +23,7 @@ from coldframe.operations.nights.request import NightRequest
 from coldframe.operations.nights.running import NightRun, RigNotSafeError, run_requested, until_signalled
 
 OnEvent: TypeAlias = Callable[[Mapping[str, Any]], None]
-"""Receives each event as the object that ``coldframe run --json`` prints, by name."""
+"""Receives each event as a mapping: the object that ``coldframe run --json`` prints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def run_night(
     """Run a night to its end, as ``coldframe run`` does, and leave the rig in the safe state.
 
     Call it from the main thread of a script: Ctrl-C, SIGTERM and SIGHUP then end the night in the safe state, and a
-    second one skips the warm-up, which leaves the cooler on. In a notebook, await `run_night_async` instead.
+    second signal skips the warm-up, which leaves the cooler on. In a notebook, await `run_night_async` instead.
 
     Parameters
     ----------
@@ -105,7 +105,8 @@ def run_night(
     Raises
     ------
     ColdframeError
-        If the night could not begin: the configuration is invalid, devices are missing, the rig is in use.
+        If the night could not begin, for example because the configuration is invalid, devices are missing, or the rig
+        is in use.
     RigNotSafeError
         If the rig is not in the safe state, and the night was interrupted or did not begin: the warm-up was skipped, or
         a rig that a crashed run left behind could not be made safe.
@@ -287,7 +288,7 @@ def _is_loop_running() -> bool:
 
 @contextmanager
 def _signal_handlers_kept() -> Iterator[None]:
-    """Restore the handlers of the signals that end a night, which an event loop replaces by the default ones."""
+    """Restore the handlers of the signals that end a night, which an event loop replaces with the default ones."""
     before = {number: signal.getsignal(number) for number in END_SIGNALS}
     try:
         yield

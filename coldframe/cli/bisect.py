@@ -89,7 +89,7 @@ def bisect_lights(names: Sequence[str], request: Request) -> ExitCode:
     Returns
     -------
     ExitCode
-        DONE if the best combination leaves nothing, INCOMPLETE if it leaves an artifact or lights could not be read,
+        DONE if the best combination leaves no artifact, INCOMPLETE if it leaves one or lights could not be read,
         BAD_INPUT if nothing could be compared, or the exit code of a night that shot nothing.
     """
     if request.page is not None and request.page.exists():
@@ -168,7 +168,7 @@ def _sources(paths: Sequence[Path], extension: Extension | None) -> list[LightSo
     Raises
     ------
     FrameFileError
-        If a light cannot be read, or if it is calibrated already.
+        If a light cannot be read, or if it is already calibrated.
     UnsuitableLightsError
         If the lights belong to several sets.
     """

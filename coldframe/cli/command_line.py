@@ -32,7 +32,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     diagnosis.diagnose: "Find out whether lights calibrate clean.",
     diagnosis.bisect: "Find the master that introduces an artifact.",
     frames.verify: "Check a night's masters against its raw frames.",
-    frames.combine: "Make masters from raw frames from any program.",
+    frames.combine: "Make masters from the raw frames of any program.",
     frames.defects: "Map the sensor's defects from masters.",
     interchange.export: "Export masters and frames for other programs.",
     interchange.lint: "Show what other programs would make of files.",

@@ -24,7 +24,7 @@ from coldframe.visible import visible
 
 WIDTH = 80
 _FILES_SHOWN = 3
-_RECOMMENDED_KEYWORDS = {"wbpp": ("GAIN", "OFFSET", "TEMP", "READOUTM")}
+_RECOMMENDED_KEYWORDS = {"wbpp": ("GAIN", "OFFSET", "TEMP", "READOUTM", "ROTATION")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Request:
     program
         Name of the program.
     version
-        Its version; None for the newest that is known.
+        Version of the program; None for the newest known.
     keywords, tolerance_s
         Grouping keywords and exposure tolerance of WBPP; None for its default.
     as_json

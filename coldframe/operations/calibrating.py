@@ -39,7 +39,8 @@ from coldframe.operations.light_groups import FAULTS, Light, LightGroup, grouped
 from coldframe.operations.reports import Reports
 
 THREADS = 2
-"""Number of lights to calibrate at once, so that reading and computing overlap. Each needs as much memory as four."""
+"""Number of lights to calibrate at once, so that reading and computing overlap. Each needs the memory of four
+lights."""
 
 CALIBRATED = "calibrated"
 
@@ -47,7 +48,7 @@ _COMPRESSED = frozenset({".fz", ".gz"})
 
 
 class CalibratedBeforeError(ColdframeError):
-    """A light was calibrated before with different masters or options; the message names the result."""
+    """A light is already calibrated, with different masters or options; the message names the result."""
 
     def __init__(self, earlier: Path) -> None:
         super().__init__(

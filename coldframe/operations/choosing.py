@@ -102,7 +102,7 @@ class MasterChoice:
         NoLibraryError
             If a raw light needs the library, and there is none.
         NoMasterError
-            If no masters fit a raw light.
+            If no masters match a raw light.
         MismatchError
             If the pixels of a named master do not match those of the light.
         """
@@ -112,9 +112,9 @@ class MasterChoice:
             return Chosen(self._with_bias(light, recorded), _missing(recorded, "no {kind} was applied"))
         if light.stage is Stage.RAW:
             return self._from_library(light)
-        reason = "the masters that calibrated the lights are unknown: name them with --dark and --flat"
+        reason = "the masters used to calibrate the lights are unknown: name them with --dark and --flat"
         if light.made_with is not None:
-            reason = f"the library lacks masters that calibrated the lights ({', '.join(light.made_with.all)})"
+            reason = f"the library lacks masters used to calibrate the lights ({', '.join(light.made_with.all)})"
         return Chosen(LightRecipe(None, None, None), dict.fromkeys((*NEED_DARK, *NEED_FLAT, Kind.OFFSET), reason))
 
     def _recorded(self, light: LightSource) -> LightRecipe | None:

@@ -49,7 +49,7 @@ class Choice(NamedTuple):
 
 
 def chosen_method(choice: Choice) -> Method | None:
-    """Return the method that the options select; None if they leave it to the number of frames."""
+    """Return the method that the options select; None if it depends on the number of frames."""
     sigma = DEFAULT_SIGMA if choice.sigma is None else choice.sigma
     match choice.method:
         case "mean":
@@ -123,7 +123,7 @@ def combine_into(names: Sequence[str], output: Path, request: Request, reports: 
     Raises
     ------
     ColdframeError
-        If there is no master.
+        If no master can be made.
     OSError
         If a folder cannot be read, or temporary files cannot be written.
     """
@@ -197,7 +197,7 @@ def _check_request(names: Sequence[str], output: Path, request: Request) -> None
 def _overscan(request: Request, subtracted: Subtracted | None) -> OverscanChoice | None:
     """Return the treatment of the overscan: the given one, or that of the subtracted master.
 
-    Given sections demand a subtraction, which the subtracted master must then have as well.
+    If the user states sections, the overscan is subtracted, as it must then be in the subtracted master.
     """
     choice = request.treatment.overscan or overscan_as_in(subtracted)
     are_given = request.sections != GivenSections()
@@ -207,7 +207,7 @@ def _overscan(request: Request, subtracted: Subtracted | None) -> OverscanChoice
 def _check_output(output: Path) -> None:
     """Raise an error before any work if the master could not be written at the end."""
     if output.is_dir():
-        raise RefusedError(f"{output}: is a folder: name a file in it, such as {output / 'MasterDark.fits'}")
+        raise RefusedError(f"{output}: this is a folder; name a file in it, such as {output / 'MasterDark.fits'}")
     if output.suffix.lower() not in PLAIN_SUFFIXES:
         raise RefusedError(f"{output}: masters are written as FITS; name a file that ends in .fits")
     if output.exists():

@@ -1,4 +1,4 @@
-"""Check the darks of lights without cooling by the hot pixels, for `calibrate` and `library match`."""
+"""Use hot pixels to check the darks of uncooled lights, for `calibrate` and `library match`."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ Refuse = Callable[[Sequence[Path], Exception], None]
 """Reports lights that cannot be calibrated, and the reason."""
 
 RecipeWith = Callable[[FrameSetup, Mapping[Path, FrameSetup]], LightRecipe]
-"""Chooses the recipe of a light among the given masters."""
+"""Chooses the recipe of a light from the given masters."""
 
 
 def checked_groups(
@@ -24,7 +24,7 @@ def checked_groups(
     refuse: Refuse,
     tell: Callable[[Sequence[Path], str], None],
 ) -> list[LightGroup]:
-    """Return the groups with the darks that their hot pixels choose. Lights without cooling may change their group.
+    """Return the groups with the darks that the hot pixels select. Uncooled lights may move to a different group.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def _with_dark(light: Light, choice: DarkChoice, masters: Mapping[Path, FrameSet
     if choice.dark != recipe.dark:
         others = darks_at_any_temperature(light.setup, masters).keys() - {choice.dark}
         left = {path: setup for path, setup in masters.items() if path not in others}
-        # The hot pixels have decided, whatever the header states.
+        # The hot pixels override the temperature in the header.
         seen = replace(light.setup, temperature_c=masters[choice.dark].temperature_c)
         recipe = recipe_with(seen, left)
     if measured is not None and measured.is_noticeable:

@@ -104,7 +104,7 @@ def checked_masters(
     masters: Mapping[Path, FrameSetup],
     thermometer: DarkThermometer,
 ) -> Iterator[MatchedMaster]:
-    """Yield the masters of lights of one temperature, after the hot pixels have checked a dark without cooling.
+    """Yield the masters for lights of one temperature, after checking an uncooled dark by its hot pixels.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def filed_master(library: Library, master: Path, stated: Stated) -> Path:
     Raises
     ------
     FrameFileError
-        If the file cannot be read, or its unit cannot be found out.
+        If the file cannot be read, or its unit cannot be determined.
     NotAMasterError
         If it is not a master, or `calibrate` could not use it.
     NotDurableError
@@ -182,7 +182,7 @@ def filed_master(library: Library, master: Path, stated: Stated) -> Path:
 
 
 def previous_master(library: Library, master: Path) -> Path | None:
-    """Return the newest earlier master in the library with the settings of a master; None if there is none."""
+    """Return the newest earlier master in the library with the same settings as a master; None if there is none."""
     setups = library.catalogue().setups
     earlier = predecessors(master, setups)
     return earlier[-1] if earlier else None

@@ -48,7 +48,7 @@ class Grouping:
     groups
         Groups of lights, in the order of their first lights.
     without_master
-        Lights without a fitting master, by the error's text: the error, the setup of the first of them, and all paths.
+        Lights without a matching master, by the error's text: the error, the setup of the first of them, and all paths.
     faults
         Lights that cannot be read, each with the error.
     """

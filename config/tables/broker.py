@@ -46,7 +46,8 @@ class BrokerSettings(Section):
         default=None, description="With TLS: certificate with which coldframe identifies itself to the broker, PEM."
     )
     client_key: AbsolutePath | None = Field(
-        default=None, description="Key of the client certificate, PEM without a password; it may be in the same file."
+        default=None,
+        description="Key of the client certificate, PEM without a password; it may be in the file of the certificate.",
     )
 
     @model_validator(mode="after")

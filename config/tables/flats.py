@@ -43,7 +43,7 @@ class FlatSettings(Section):
     band: Fractions = Field(
         default=(0.30, 0.50),
         description="Lowest and highest level of an acceptable flat, as fractions of the same range. For a colour "
-        "camera, no colour may exceed the band, and the faintest may fall to half of its lower end.",
+        "camera, no colour may exceed the band, and the faintest may fall to half of the band's lower end.",
     )
     preferred_exposure_s: Exposures = Field(
         default=(0.5, 3.0),

@@ -21,7 +21,7 @@ class NotifySettings(Section):
 
     urls_file: AbsolutePath | None = Field(
         default=None,
-        description="File with an Apprise address in each line (for ntfy, Gotify, mail and 100 other services); "
+        description="File with an Apprise address on each line (for ntfy, Gotify, mail and 100 other services); "
         "make it readable only by you (chmod 600).",
     )
     urls_from: Variables = Field(

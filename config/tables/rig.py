@@ -68,8 +68,9 @@ class CameraSettings(Section):
     )
     file_format: Literal["fits", "raw"] = Field(
         default="fits",
-        description='Files of a DSLR: "fits" if the driver offers FITS, which every program reads; "raw" keeps the '
-        "camera's own raws, such as CR2 or NEF, and needs the package rawpy. Drivers of other cameras send only FITS.",
+        description='File format of a DSLR: "fits" if the driver offers FITS, which every program reads; "raw" keeps '
+        "the camera's own raws, such as CR2 or NEF, and needs the package rawpy. Drivers of other cameras send only "
+        "FITS.",
     )
     overscan: Literal["none", "row", "smooth"] = Field(
         default="smooth",

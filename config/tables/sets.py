@@ -59,7 +59,7 @@ class LightsSettings(Section):
         ge=1,
         le=600,
         description="With `--watch`, the lights count as finished if none has arrived for this many minutes. Choose "
-        "more than the longest exposure and the longest pause for focusing or a meridian flip.",
+        "a time longer than the longest exposure and the longest pause for focusing or a meridian flip.",
     )
     dawn_deg: float = Field(
         default=-12.0,

@@ -86,7 +86,7 @@ class IndiAuxiliary(IndiDevice):
     async def _order(self, prop: Property, values: Mapping[str, Value]) -> None:
         """Command values. Send the other numbers of the property unchanged, because INDI expects the whole vector."""
         others = prop.values if prop.kind == "number" else {}
-        await self.link.set(self.name, prop.name, {**others, **values}, good_states=TAKEN)
+        await self.command(prop.name, {**others, **values}, good_states=TAKEN)
 
     async def restore(self) -> None:
         """Restore the state that the control had before it was first switched off.

@@ -118,7 +118,8 @@ class IndiCamera(IndiDevice):
         self._found.remember()
         await self._demands.ask()
         if self.has(dialects.POLLING_PERIOD):
-            await self.set(dialects.POLLING_PERIOD, POLLING_PERIOD_MS)
+            prop, element = self.control(dialects.POLLING_PERIOD)
+            await self.link.set(self.name, prop.name, {element: POLLING_PERIOD_MS})  # the camera does not need it
         await self._open_channel()
         await self._readout.apply()
         if self._readout.sensor_shape is None:

@@ -93,13 +93,14 @@ class IndiCooler:
     async def _order(self, setpoint_c: float) -> None:
         device = self._device
         if not device.has(dialects.TEMPERATURE):
-            device.link.mirror.expect_lasting(device.name, dialects.TEMPERATURE[0].property)
+            device.expect_lasting(dialects.TEMPERATURE[0].property, dialects.COOLER_OFF[0].property)
             raise NotSupportedError(device.name, "has no cooler that can be controlled")
         if device.has(dialects.COOLER_ON) and device.value(dialects.COOLER_ON) is False:
             on = dialects.COOLER_ON[0]
             # Drivers show the cooler as Busy while it cools.
-            await device.link.set(device.name, on.property, {on.element: True}, good_states=ANY_BUT_ALERT)
+            await device.command(on.property, {on.element: True}, good_states=ANY_BUT_ALERT)
         spelling = dialects.TEMPERATURE[0]
+        device.need(spelling.property)
         sent = device.link.send(device.name, spelling.property, {spelling.element: setpoint_c})
 
         def accepted() -> Property | None:
@@ -123,8 +124,8 @@ class IndiCooler:
         DeviceError
             If the driver does not obey.
         """
-        limits = self.setpoint_limits_c
-        if self._device.has(dialects.COOLER_OFF) or limits is None:
+        if self._device.has(dialects.COOLER_OFF):
             await self._device.set(dialects.COOLER_OFF, value=True)
         else:
+            limits = self.setpoint_limits_c or SENSIBLE_C
             await self._order(min(limits.maximum, NO_COOLING_C))

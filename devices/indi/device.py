@@ -1,6 +1,7 @@
 """The base class of all INDI devices, which connects the driver and finds controls in the dialect table."""
 
 import logging
+from collections.abc import Mapping
 from functools import partial
 from typing import ClassVar
 
@@ -14,7 +15,7 @@ from coldframe.devices.errors import (
 )
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.dialects import Spelling
-from coldframe.devices.indi.link import IndiLink
+from coldframe.devices.indi.link import TAKEN, IndiLink
 from coldframe.devices.indi.mirror import Property, State, Value, finite
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,9 @@ CONNECT_DEADLINE_S = 60.0
 ANY_BUT_ALERT: frozenset[State] = frozenset({"ok", "busy", "idle"})
 QUIET_S = 1.0
 """Drivers query their hardware while they define properties. A property that takes longer counts as missing."""
+TIMEOUTS_UNTIL_RECONNECTED = 3
+"""Number of consecutive timeouts, each of `DEFINE_DEADLINE_S`, after which a driver that has removed a property is
+reconnected. A driver that only redefines the property needs less time."""
 
 
 class IndiDevice:
@@ -39,6 +43,8 @@ class IndiDevice:
         self._connected_in: tuple[int, ...] | None = None
         self._set_up_in: tuple[int, ...] | None = None
         self._is_stuck = False
+        self._needed: set[str] = set()
+        self._timeouts_of_removed = 0
 
     @property
     def name(self) -> str:
@@ -69,6 +75,9 @@ class IndiDevice:
         if self._is_stuck:
             await self.disconnect_driver()
         await self.connect_driver()
+        for name in self._removed():
+            await self._wait_defined(name)
+        self._timeouts_of_removed = 0
         life = self._life
         await self.set_up()
         self._set_up_in = life
@@ -110,11 +119,40 @@ class IndiDevice:
     @property
     def is_ready(self) -> bool:
         """True while the last set-up is valid, and the driver has not removed a property that the device needs."""
-        is_whole = not self.link.missing(self._name) and all(map(self._finds, self.awaited))
+        is_whole = not self._removed() and all(map(self._finds, self.awaited))
         return self._set_up_in == self._life and not self._is_stuck and self.has_connected_driver() and is_whole
 
     def _finds(self, name: str) -> bool:
         return self.link.mirror.find(self._name, name) is not None
+
+    def need(self, *names: str) -> None:
+        """Count these properties as needed: while its driver has removed one of them, the device is not ready."""
+        self._needed.update(names)
+
+    def expect_lasting(self, *names: str) -> None:
+        """Raise an error if one of these missing properties, which the device now needs, may come back.
+
+        Raises
+        ------
+        DeviceLostError
+            See `Mirror.expect_lasting`.
+        """
+        self.need(*names)
+        self.link.mirror.expect_lasting(self._name, *names)
+
+    def _removed(self) -> list[str]:
+        return [name for name in self._needed if self.link.mirror.is_removed(self._name, name)]
+
+    async def _wait_defined(self, name: str) -> None:
+        """Wait until a property is defined. If its driver has removed it and does not define it again, reconnect."""
+        try:
+            await self.link.wait_property(self._name, name, self.define_deadline_s)
+        except DeviceTimeoutError:
+            self._timeouts_of_removed += self.link.mirror.is_removed(self._name, name)
+            if self._timeouts_of_removed >= TIMEOUTS_UNTIL_RECONNECTED:
+                self._timeouts_of_removed = 0
+                self.give_up_connection()
+            raise
 
     def give_up_connection(self) -> None:
         """Mark the driver as stuck, so that it is reconnected to its hardware before its next use."""
@@ -169,7 +207,8 @@ class IndiDevice:
         try:
             await self.link.wait_property(self._name, "CONNECTION", DEFINE_DEADLINE_S)
         except DeviceTimeoutError:
-            self.link.mirror.expect_lasting(self._name, "CONNECTION")
+            if self.link.mirror.is_removed(self._name, "CONNECTION"):
+                self.link.mirror.expect_lasting(self._name, "CONNECTION")
             known = ", ".join(self.link.mirror.devices) or "no device"
             raise DeviceTimeoutError(
                 self._name,
@@ -178,8 +217,8 @@ class IndiDevice:
             ) from None
         if not self.has_connected_driver():
             await self._connect_hardware()
-        for name in (*self.awaited, *self.link.missing(self._name)):
-            await self.link.wait_property(self._name, name, self.define_deadline_s)
+        for name in self.awaited:
+            await self._wait_defined(name)
         await self.settle()
         self._connected_in = self._life
 
@@ -246,19 +285,18 @@ class IndiDevice:
         Raises
         ------
         DeviceLostError
-            If the driver has removed the control, or is disconnected.
+            If the driver is missing, is disconnected or has removed the control.
         NotSupportedError
             If the device has no such control.
         """
         found = dialects.find(self.link.mirror, self._name, spellings)
         if found is None:
-            for spelling in spellings:
-                self.link.mirror.expect_lasting(self._name, spelling.property)
+            self.expect_lasting(*(spelling.property for spelling in spellings))
             raise NotSupportedError(self._name, f"has no {spellings[0].property}")
         return found
 
     async def set(self, spellings: tuple[Spelling, ...], value: Value, deadline_s: float = 10.0) -> Property:
-        """Set a control, and wait until the driver shows the new value.
+        """Set a control, and wait until the driver shows the new value. From now on, the device needs the control.
 
         Raises
         ------
@@ -268,4 +306,21 @@ class IndiDevice:
             See `control` and `IndiLink.set`.
         """
         prop, element = self.control(spellings)
-        return await self.link.set(self._name, prop.name, {element: value}, deadline_s)
+        return await self.command(prop.name, {element: value}, deadline_s)
+
+    async def command(
+        self,
+        name: str,
+        values: Mapping[str, Value],
+        deadline_s: float = 10.0,
+        good_states: frozenset[State] = TAKEN,
+    ) -> Property:
+        """Command new values of a property that the device needs from now on, as `IndiLink.set` does.
+
+        Raises
+        ------
+        DeviceError
+            See `IndiLink.set`.
+        """
+        self.need(name)
+        return await self.link.set(self._name, name, values, deadline_s, good_states)

@@ -62,7 +62,6 @@ class IndiLink:
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._last_pong_s: float | None = None
-        self._ordered: set[tuple[str, str]] = set()
         self._refusal = ""  # why the process closed the present connection, if it did
 
     @property
@@ -234,7 +233,7 @@ class IndiLink:
         Raises
         ------
         DeviceLostError
-            If the server is not connected, or the driver is disconnected or has removed the property.
+            If the server is not connected, or the driver is missing, is disconnected or has removed the property.
         NotSupportedError
             If the device does not have the property, or the property is read-only.
         SettingRefusedError
@@ -251,14 +250,8 @@ class IndiLink:
         for element, value in values.items():
             self._check(prop, element, value)
         serial = self.mirror.serial
-        self._ordered.add((device, name))
         self._order({"order": "send", "device": device, "name": name, "kind": prop.kind, "values": dict(values)})
         return serial
-
-    def missing(self, device: str) -> tuple[str, ...]:
-        """Return the properties of a device that were commanded, and that its driver has since removed."""
-        ordered = (name for each, name in self._ordered if each == device)
-        return tuple(name for name in ordered if self.mirror.is_removed(device, name))
 
     @staticmethod
     def _check(prop: Property, element: str, value: Value) -> None:

@@ -103,6 +103,7 @@ class Mirror:
                     properties[event["name"]] = self._snapshot(event, now_s)
             case "removed" if event["name"] is None:
                 self._devices.pop(event["device"], None)
+                self._forget_removed(event["device"])
                 self._removals[event["device"]] = self.removals(event["device"]) + 1
             case "removed":
                 if self._devices.get(event["device"], {}).pop(event["name"], None) is not None:
@@ -119,7 +120,10 @@ class Mirror:
             self._disconnections[device] = self.disconnections(device) + 1
         if not was_connected and is_connected is True:
             # A driver defines its properties when it is connected. Those that it now lacks, it lacks for good.
-            self._removed = {each for each in self._removed if each[0] != device}
+            self._forget_removed(device)
+
+    def _forget_removed(self, device: str) -> None:
+        self._removed = {each for each in self._removed if each[0] != device}
 
     def _has_room(self, device: str) -> bool:
         """Return True if the device is already known or can still be added."""
@@ -179,22 +183,26 @@ class Mirror:
         """Return True if the driver has removed the property since it was connected, and has not defined it again."""
         return (device, name) in self._removed
 
-    def expect_lasting(self, device: str, name: str) -> None:
-        """Raise an error if a missing property may come back, so that the device does not lack it for good.
+    def expect_lasting(self, device: str, *names: str) -> None:
+        """Raise an error if one of these missing properties may come back, so that the device may not lack it for good.
 
         Drivers remove all properties when they are disconnected from their hardware, some before they report it. They
-        also remove a property to define it again, for example with other limits.
+        also remove a property to define it again, for example with other limits. All properties are missing after a
+        crash of the driver or of the server.
 
         Raises
         ------
         DeviceLostError
-            If the driver reports that it is disconnected, or has removed the property.
+            If the driver is missing, reports that it is disconnected, or has removed one of the properties.
         """
         prop = self.find(device, "CONNECTION")
         if prop is not None and prop.values.get("CONNECT") is False:
             raise DeviceLostError(device, "another client or the driver disconnected it", DISCONNECTED_ADVICE)
-        if self.is_removed(device, name):
-            raise DeviceLostError(device, f"its driver has removed {name}", DISCONNECTED_ADVICE)
+        for name in names:
+            if self.is_removed(device, name):
+                raise DeviceLostError(device, f"its driver has removed {name}", "Restart its driver.")
+        if prop is None:
+            raise DeviceLostError(device, "its driver is missing", "Did the driver or the server crash?")
 
     def disconnections(self, device: str) -> int:
         """Return the number of times that the device's driver was disconnected from its hardware, by any client."""

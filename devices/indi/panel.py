@@ -70,9 +70,11 @@ class IndiFlatPanel(IndiDevice):
         return shown is not None and abs(shown - wanted) <= max(1.0, rounding)
 
     def _reported(self) -> PanelFeatures:
+        """Return the abilities. A lamp or cover without its control remains, so that failures to control it show."""
+        known = self._known
         return PanelFeatures(
-            has_light=self.has(dialects.LIGHT_ON),
-            has_cover=self.has(dialects.COVER_CLOSE),
+            has_light=self.has(dialects.LIGHT_ON) or (known is not None and known.has_light),
+            has_cover=self.has(dialects.COVER_CLOSE) or (known is not None and known.has_cover),
             brightness_limits=self.limits(dialects.LIGHT_BRIGHTNESS),
         )
 

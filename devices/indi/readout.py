@@ -29,13 +29,13 @@ def camera_property(device: IndiDevice, name: str) -> Property:
     Raises
     ------
     DeviceLostError
-        If the driver is disconnected or has removed the property.
+        If the driver is missing, is disconnected or has removed the property.
     NotSupportedError
         If the device does not have the property.
     """
     prop = device.link.mirror.find(device.name, name)
     if prop is None:
-        device.link.mirror.expect_lasting(device.name, name)
+        device.expect_lasting(name)
         raise NotSupportedError(device.name, f"has no property {name}; it is not a camera, or it is not connected")
     return prop
 
@@ -132,8 +132,9 @@ class IndiReadout:
         if wanted.binning != 1 and sends_raws(device):
             raise NotSupportedError(device.name, "cannot bin camera raws", "Set binning = 1.")
         if binning is not None and binning.writable:
-            await device.link.set(device.name, binning.name, {"HOR_BIN": wanted.binning, "VER_BIN": wanted.binning})
+            await device.command(binning.name, {"HOR_BIN": wanted.binning, "VER_BIN": wanted.binning})
         elif wanted.binning != 1:
+            device.expect_lasting("CCD_BINNING")
             raise NotSupportedError(device.name, "cannot bin")
         await self._reset_region()
         self._applied = self.read_back()
@@ -143,13 +144,15 @@ class IndiReadout:
         device = self._device
         iso = _iso_values(device)
         if wanted is None or not iso or device.number(dialects.GAIN) is not None:
+            if wanted is not None and device.value(dialects.GAIN) is None:
+                device.expect_lasting(dialects.ISO)
             await self._order("gain", dialects.GAIN, wanted)
             return
         element = next((name for name, value in iso.items() if value == wanted), None)
         if element is None:
             known = ", ".join(f"{value:g}" for value in sorted(set(iso.values())))
             raise NotSupportedError(device.name, f"has no ISO {wanted:g} (it has {known})")
-        await device.link.choose(device.name, dialects.ISO, element)
+        await device.command(dialects.ISO, {element: True})
 
     async def _order(self, what: str, control: tuple[dialects.Spelling, ...], wanted: float | None) -> None:
         """Set a control if a value is wanted. A read-only control must already have this value."""
@@ -249,11 +252,12 @@ class IndiReadout:
         for prop in self._mode_switches():
             for element, label in prop.labels.items():
                 if mode in (label, element):
-                    await device.link.choose(device.name, prop.name, element)
+                    await device.command(prop.name, {element: True})
                     return
         if mode.isdecimal() and device.has(dialects.READOUT_MODE_NUMBER):
             await device.set(dialects.READOUT_MODE_NUMBER, float(mode))
             return
+        device.expect_lasting(*dialects.READOUT_MODE_SWITCHES)
         known = ", ".join(self.modes()) or "none"
         raise NotSupportedError(device.name, f"has no readout mode {mode!r} (it has {known})")
 

@@ -117,7 +117,7 @@ class MqttPanel:
 
     @property
     def _epoch(self) -> tuple[int, int]:
-        """A value that changes whenever the broker or the light was lost. The light's state may then be different."""
+        """A value that changes whenever the broker or the light is lost. The light's state may then be different."""
         return self._session.generation, self._departures
 
     @property

@@ -1,7 +1,7 @@
 """A DSLR as INDI's driver for gphoto shows it (indi-gphoto, gphoto_ccd.cpp and gphoto_driver.cpp).
 
-The driver differs from other cameras: the size of the sensor is 0 x 0 until the first frame, an ISO value replaces the
-gain, the camera has a list of shutter times, and a BLOB can be the camera's own file.
+The driver differs from those of other cameras: the size of the sensor is 0 x 0 until the first frame, an ISO value
+replaces the gain, the camera has a list of shutter times, and a BLOB can be the camera's own file.
 """
 
 import asyncio
@@ -177,7 +177,7 @@ class IndiDslr(IndiCamera):
         self.report(self._region, State.OK)
 
     def _learn(self, pixels: NDArray[np.uint16]) -> None:
-        """Learn the size of the sensor, which the driver does not know of files that it passes on."""
+        """Learn the size of the sensor, which the driver does not learn from files that it passes on unread."""
         height, width = pixels.shape
         binning = int(self._binning.number("HOR_BIN"))
         self._info.set({"CCD_MAX_X": width * binning, "CCD_MAX_Y": height * binning, "CCD_BITSPERPIXEL": 16})

@@ -44,7 +44,7 @@ def test_a_wrong_argument_is_a_value_error(call: Callable[[], object], message: 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: coldframe.run_night(simulate="small", only="flats"), "only = 'flats': expected a sequence of words"),
+        (lambda: coldframe.run_night(simulate="small", only="flats"), "only = 'flats': expected a sequence of strings"),
         (lambda: coldframe.run_night(simulate="small", skip=[3]), r"skip = \[3\]: expected a sequence"),  # type: ignore[list-item]
         (lambda: coldframe.calibrate("x", pedestal="5"), "pedestal = '5': expected a number"),  # type: ignore[arg-type]
         (lambda: coldframe.combine("x", sigma=True), "sigma = True: expected a number"),

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from coldframe.calibration.threads import parallel_map
 from coldframe.capture import threads
 from coldframe.capture.threads import DaemonThreads, DiskHangsError, in_thread, in_thread_within, to_its_end
-from tests.patience import PATIENCE_S, until
+from tests.patience import PATIENCE_S, block_until, until
 
 
 @pytest.fixture
@@ -18,6 +19,7 @@ def answers() -> Iterator[threading.Event]:
     event = threading.Event()
     yield event
     event.set()
+    block_until(lambda: not threads._under_way)
 
 
 async def test_the_result_of_a_thread_comes_back() -> None:
@@ -192,6 +194,55 @@ async def test_long_work_that_uses_cpu_time_does_not_wait_for_the_disk(
     await until(lambda: next(ticks) > 20)
     answers.set()
     assert await working
+
+
+async def test_long_work_is_checked_while_it_goes_on_although_nothing_else_asks(
+    answers: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Work that stops just after a check is noticed one `SAMPLE_S` later than `DISK_DEADLINE_S`, not twice as late."""
+    seen = list[int | None]()
+
+    def ticks(thread: int | None) -> int:
+        seen.append(thread)
+        return 0
+
+    monkeypatch.setattr(threads, "SAMPLE_S", 0.01)
+    monkeypatch.setattr(threads, "_cpu_ticks", ticks)
+    monkeypatch.setattr(threads, "pixel_threads", list)
+    working = asyncio.create_task(in_thread_within(2 * threads.DISK_DEADLINE_S, answers.wait, PATIENCE_S))
+    await until(lambda: len(seen) > 5)
+    answers.set()
+    assert await working
+
+
+async def test_long_work_that_reaches_its_deadline_while_computing_is_not_called_a_disk_that_is_silent(
+    answers: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = iter(range(1 << 30))
+    monkeypatch.setattr(threads, "DISK_DEADLINE_S", 0.1)
+    monkeypatch.setattr(threads, "SAMPLE_S", 0.01)
+    monkeypatch.setattr(threads, "_cpu_ticks", lambda _: next(ticks))
+    with pytest.raises(DiskHangsError, match=r"^work on the disk did not end within 0 min; check its cable"):
+        await in_thread_within(0.5, answers.wait, PATIENCE_S)
+    with pytest.raises(DiskHangsError, match=r"^work on the disk did not end within 0 min; check its cable"):
+        await in_thread(divmod, 7, 2)
+    answers.set()
+    await until(lambda: threads.waiting_for_disk_s() == 0.0)
+
+
+async def test_work_that_waits_for_the_threads_of_the_pixels_does_not_wait_for_the_disk(
+    answers: threading.Event,
+) -> None:
+    def compute(_part: int) -> None:
+        while not answers.is_set():
+            pass
+
+    working = asyncio.create_task(in_thread_within(threads.LONG_WORK_S, lambda: list(parallel_map(compute, range(1)))))
+    await until(lambda: threads._under_way)
+    for _ in range(3):
+        await until(lambda: threads.waiting_for_disk_s() == 0.0)
+    answers.set()
+    await working
 
 
 def test_the_cpu_time_of_a_thread_is_known() -> None:

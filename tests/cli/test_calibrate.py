@@ -322,7 +322,7 @@ def test_a_temperature_difference_is_reported_once_with_its_cost(
     assert line.startswith(
         f"{folder / '0.fits'} and 2 others: dark: its temperature differs by +0.6 to +1.0 C: it has up to 12 % more"
     )
-    assert re.search(r"may leave [\d,.]+ ADU in one of 1,000 pixels and \d+ ADU of glow at the right edge", line)
+    assert re.search(r"may leave [\d,.]+ ADU in one pixel in 1,000 and \d+ ADU of glow at the right edge", line)
     for number, differing in enumerate(("+0.6", "+0.8", "+1.0")):
         header = fits.getheader(folder / "calibrated" / f"{number}_calibrated.fits")
         assert f"differs by {differing} C: it has up to" in header["CFNOTE01"]

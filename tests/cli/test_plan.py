@@ -158,7 +158,7 @@ def test_redo_shoots_what_the_library_has(config: Path, tmp_path: Path) -> None:
     for path in observatory.masters(tmp_path / "masters"):
         Library(tmp_path / "storage" / "library").file(path)
     there = run("plan", "--config", config, "--lights", folder, "--only", "flats:L").stdout
-    assert "the option --redo shoots it again" in there
+    assert "use --redo to shoot it again" in there
     assert [line.split(":")[1] for line in there.splitlines() if line.startswith("in the library")] == [" flat L"]
     again = run("plan", "--config", config, "--lights", folder, "--only", "flats:L", "--redo", "--json").stdout
     steps = [step["title"] for step in json.loads(again)["steps"] if "kind" in step]

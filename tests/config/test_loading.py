@@ -70,7 +70,7 @@ count = 3
     assert complaints(folder, text) == [
         ":2: server.port: found 70000; allowed: a whole number from 1 up to 65535",
         ':3: server.hosst: found an unknown key; did you mean "host"?',
-        ":4: camera.device: missing; allowed: a text in quotes, 1 to 63 characters",
+        ":4: camera.device: missing; allowed: a string in quotes, 1 to 63 characters",
         ':5: camera.gain: found "100"; allowed: a number from -1000 up to 1000000',
         ':8: panel.cover_for_flats: found "shut"; allowed: "closed" or "open"',
         ":10: flats.band: found [0.5, 0.3]; allowed: two numbers, the smaller first",
@@ -100,12 +100,12 @@ host.x = 1
         ':2: sets[2].kind: found "flat" without a panel; allowed: with a [panel] table that names its device',
         ":5: camera.binning: found 0; allowed: a whole number from 1 up to 16",
         ":7: server.port: found 0; allowed: a whole number from 1 up to 65535",
-        ":8: server.host: found a table; allowed: a text in quotes, 1 to 63 characters",
+        ":8: server.host: found a table; allowed: a string in quotes, 1 to 63 characters",
     ]
 
 
 BAND = "two numbers [low, high], each a number above 0 and below 1"
-NAME = "a text in quotes, 1 to 63 characters"
+NAME = "a string in quotes, 1 to 63 characters"
 PRINTABLE = "printable characters, not only spaces"
 
 
@@ -121,7 +121,7 @@ PRINTABLE = "printable characters, not only spaces"
         ('[flats.filters.""]', ':1: flats.filters."": found ""; allowed: a name of 1 to 63 printable characters'),
         ("[flats]\nband = [1]", f":2: flats.band: found [1]; allowed: {BAND}"),
         ("[wheel]\nnames = []", ":2: wheel.names: found []; allowed: one or more different names"),
-        ("[wheel]\nnames = [\n1]", ":2: wheel.names: found 1; allowed: a list of different texts in quotes"),
+        ("[wheel]\nnames = [\n1]", ":2: wheel.names: found 1; allowed: a list of different strings in quotes"),
         ("[camera]\ndevice = 2024-01-01", f":2: camera.device: found 2024-01-01; allowed: {NAME}"),
         ("[camera]\ngain = nan", ":2: camera.gain: found nan; allowed: a number from -1000 up to 1000000"),
         ('[camera]\ndevice = "\\u001b[2J"', f':2: camera.device: found "\\x1b[2J"; allowed: {PRINTABLE}'),

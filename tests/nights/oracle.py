@@ -348,8 +348,9 @@ class Oracle:
             return
         if "stuck-wheel" not in self.run.faults:
             yield f"flats of other filters than they say: {wrong}"
-        elif self.spoilt or "unsteady-light" in self.run.met():
-            # Filters are identified by their light, which spoilt test frames and an unsteady lamp make impossible.
+        elif self.spoilt or self.run.met().keys() & {"unsteady-light", "ignored-brightness"}:
+            # Filters are identified by their light at a known brightness. Spoilt test frames, an unsteady lamp, and a
+            # lamp that ignores its brightness make this impossible.
             self.verdict.limits[OTHER_FILTER] += 1
         elif len(set(used.values())) < len(used) and self._remembers:
             yield f"a stuck wheel was not found, though the filters are known: {used}"

@@ -263,6 +263,14 @@ async def test_a_resumed_night_keeps_the_flats_of_each_angle_and_the_angle_befor
     assert meddling.angle_deg == FOUND_DEG
 
 
+async def test_a_slightly_different_angle_keeps_the_flats_and_the_tuning_of_the_earlier_run(tmp_path: Path) -> None:
+    await ended_run(two_angles(), TURNING, tmp_path, nth(FrameKind.FLAT, 8))
+    night = await run_night(two_angles(100.1), TURNING, tmp_path)
+    assert night.outcome is NightOutcome.COMPLETE, night.events[-1]
+    assert {angle: len(flats(night, angle)) for angle in ("_100deg_", "_100.1deg_")} == {"_100deg_": 6, "_100.1deg_": 0}
+    assert len(master_flats(night)) == 2
+
+
 async def test_a_night_without_the_table_leaves_the_rotator_alone(tmp_path: Path) -> None:
     settings = short()
     sets = tuple(each for each in settings.sets if each.filter in {None, "L"})
@@ -271,8 +279,11 @@ async def test_a_night_without_the_table_leaves_the_rotator_alone(tmp_path: Path
     assert night.outcome is NightOutcome.COMPLETE, night.events[-1]
     assert not night.of(RotatorTurned)
     assert meddling.angle_deg == FOUND_DEG
-    # The camera's driver states the angle nevertheless, and the name of the master contains it.
-    assert [path.name.split("_")[-2] for path in master_flats(night)] == ["30deg"]
+    # The camera's driver states the angle nevertheless, but the names of the set and its master do not contain it.
+    (path, setup), *others = master_flats(night).items()
+    assert (setup.train.rotation_deg, others) == (FOUND_DEG, [])
+    assert "deg" not in path.name
+    assert not files_in(night.folder, "flats/*deg*")
 
 
 def notices(night: NightRun) -> list[str]:

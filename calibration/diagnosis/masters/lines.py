@@ -270,7 +270,7 @@ def _alternation(name: str, lines: Lines, before: Lines | None) -> Finding:
     known = (
         "the previous flat has the same difference, so it is a property of the sensor"
         if same
-        else "a sensor that reads odd and even lines differently looks alike: compare a flat of a different exposure"
+        else "a sensor that reads odd and even lines differently looks the same: compare a flat of a different exposure"
     )
     return master_finding(
         f"odd and even {name} of the flat differ by {percent(abs(difference.value))}: "

@@ -24,15 +24,21 @@ def diagnose(
     _config: UsedConfigOption = None,
     dark: Annotated[
         Path | None,
-        typer.Option(metavar="MASTER", parser=home_path, help="Master dark of the lights, instead of the library's."),
+        typer.Option(
+            metavar="MASTER", parser=home_path, help="Master dark for the lights, instead of one from the library."
+        ),
     ] = None,
     flat: Annotated[
         Path | None,
-        typer.Option(metavar="MASTER", parser=home_path, help="Master flat of the lights, instead of the library's."),
+        typer.Option(
+            metavar="MASTER", parser=home_path, help="Master flat for the lights, instead of one from the library."
+        ),
     ] = None,
     bias: Annotated[
         Path | None,
-        typer.Option(metavar="MASTER", parser=home_path, help="Master bias of the lights, instead of the library's."),
+        typer.Option(
+            metavar="MASTER", parser=home_path, help="Master bias for the lights, instead of one from the library."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for programs.")] = False,
     html: Annotated[
@@ -43,7 +49,7 @@ def diagnose(
         bool | None,
         typer.Option(
             "--calibrated/--raw",
-            help="Whether the lights are calibrated already. Default: as their headers or names state.",
+            help="Whether the lights are already calibrated. Default: as their headers or names state.",
         ),
     ] = None,
     e_per_adu: Annotated[
@@ -58,8 +64,8 @@ def diagnose(
 
     Name raw lights, or lights that any program has calibrated; they must not be registered or stacked. coldframe
     measures residual dust, over-correction, banding, amplifier glow, colours, gradients, offsets and temperature
-    differences, and states the size, the cause and the remedy of each. A set of twelve lights shows most of them;
-    a single light shows only offsets and temperature differences. Masters that you name may differ from the lights in
+    differences, and states the size, the cause and the remedy for each. A set of twelve lights shows most of them; a
+    single light shows only offsets and temperature differences. Masters that you name may differ from the lights in
     exposure, temperature, gain or filter.
 
     The exit code is 0 if the lights calibrate clean, 1 if a finding matters or a light could not be read, and 2 if the
@@ -128,8 +134,8 @@ def bisect(
     significances of all artifacts that remain in the lights. Scores that differ by less than 5 are a tie. With --shoot,
     the rig first shoots new darks or flats if none of the masters is good enough.
 
-    The exit code is 0 if the best combination leaves nothing, 1 if it leaves an artifact or a light could not be read,
-    and 2 if the input is invalid.
+    The exit code is 0 if the best combination leaves no artifact, 1 if it leaves one or a light could not be read, and
+    2 if the input is invalid.
     """
     from coldframe.cli.bisect import Request, bisect_lights
     from coldframe.cli.bisecting.candidates import NamedMasters

@@ -289,18 +289,20 @@ def defects(
     dark: Annotated[
         Path | None,
         typer.Option(
-            metavar="MASTER", parser=home_path, help="Master dark, of the longest exposure: hot and unstable pixels."
+            metavar="MASTER",
+            parser=home_path,
+            help="Master dark with the longest exposure; shows hot and unstable pixels.",
         ),
     ] = None,
     flat: Annotated[
         Path | None,
         typer.Option(
-            metavar="MASTER", parser=home_path, help="Master flat: pixels with too low or too high a response."
+            metavar="MASTER", parser=home_path, help="Master flat; shows pixels with too low or too high a response."
         ),
     ] = None,
     bias: Annotated[
         Path | None,
-        typer.Option(metavar="MASTER", parser=home_path, help="Master bias: pixels with a wrong bias level."),
+        typer.Option(metavar="MASTER", parser=home_path, help="Master bias; shows pixels with a wrong bias level."),
     ] = None,
     siril_list: Annotated[
         Path | None,

@@ -31,7 +31,7 @@ def export(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Export masters, and raw frames if you wish, in folders that another program groups rightly.
+    """Export masters, and raw frames if you wish, so that another program groups them correctly.
 
     The files are hard links where the file system allows it, otherwise copies; nothing is overwritten. Masters are
     converted where the program cannot read masters of 32-bit floats: to XISF for WBPP, to 16 bits for DeepSkyStacker.
@@ -59,9 +59,12 @@ def lint(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", parser=folder_path, help="Folder that you would give to the program.")
     ],
-    program: Annotated[Literal["siril", "wbpp", "dss", "app"], typer.Option("--for", help="Program to judge for.")],
+    program: Annotated[
+        Literal["siril", "wbpp", "dss", "app"], typer.Option("--for", help="Program whose rules apply.")
+    ],
     version: Annotated[
-        str | None, typer.Option("--for-version", metavar="N.N", help="Its version; default: the newest known.")
+        str | None,
+        typer.Option("--for-version", metavar="N.N", help="Version of the program; default: the newest known."),
     ] = None,
     keyword: Annotated[
         list[str] | None,
@@ -75,10 +78,10 @@ def lint(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a program will group, merge or ignore, and every trap, before it happens.
+    """Show in advance what a program will group, merge or ignore, and every trap.
 
-    coldframe reads the headers in the folder and its subfolders by the published rules of the program. Frames may come
-    from any camera program. Nothing is changed.
+    coldframe reads the headers in the folder and its subfolders according to the published rules of the program. Frames
+    may come from any camera program. Nothing is changed.
 
     The exit code is 0 if there is nothing to report, 1 if there are traps or unreadable files, and 2 if the input is
     invalid.

@@ -132,15 +132,16 @@ def serve(
         bool,
         typer.Option(
             "--commands",
-            help="Let browsers with the token pause, skip and abort. The first use makes the file of the token, "
+            help="Let browsers with the token pause, skip and abort. The first use creates the token file, "
             "~/.config/coldframe/web-token.",
         ),
     ] = False,
 ) -> None:
     """Show the run that uses the configured folder, or the last night if nothing is running, in a browser.
 
-    The page suits a phone in the dark. It loads nothing from other servers, and attaches to the next run automatically.
-    It is read-only unless --commands is given and the run's configuration has allow_commands = true in [watch].
+    The page is designed for a phone in the dark. It loads nothing from other servers, and attaches to the next run
+    automatically. It is read-only unless --commands is given and the run's configuration has allow_commands = true in
+    [watch].
     """
     from coldframe.cli.serve import serve_night
 

@@ -39,7 +39,7 @@ def simulate(
     lights: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", parser=folder_path, help="Write a few lights of this rig into a folder, and exit."
+            metavar="FOLDER", parser=folder_path, help="Write a few lights from this rig to a folder, and exit."
         ),
     ] = None,
     until_stdin_closes: Annotated[
@@ -115,7 +115,7 @@ def safe(
     override: Annotated[
         bool,
         typer.Option(
-            "--override", help="Do so even if a run is using the rig, for example because that run no longer responds."
+            "--override", help="Make the rig safe even if a run is using it, for example one that no longer responds."
         ),
     ] = False,
 ) -> None:

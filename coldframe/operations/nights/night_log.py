@@ -14,7 +14,7 @@ from coldframe.capture.monitoring.progress.narrator import Narrator
 from coldframe.visible import visible, visible_lines
 
 MOST_LINES = 10_000
-"""Lines that wait for the disk. Further lines are lost; the journal has their events."""
+"""Largest number of lines that wait for the disk. Further lines are lost; the journal has their events."""
 
 CLOSE_DEADLINE_S = 10.0
 """Longest wait for the disk at the end of the night."""
@@ -83,7 +83,7 @@ class NightLog(logging.Handler):
         root.setLevel(self._level_before)  # for programs that continue after the night
         if self._lines.full():
             with suppress(queue.Empty):
-                self._lines.get_nowait()  # no line arrives any more, so this makes room for the end
+                self._lines.get_nowait()  # no more lines arrive, so this makes room for the end marker
         self._lines.put(None)
         if self._writer is not None:
             self._writer.join(self._close_deadline_s)

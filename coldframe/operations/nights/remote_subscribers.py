@@ -46,7 +46,7 @@ def open_secrets(settings: Settings) -> tuple[Path, ...]:
 
 
 def _is_open(path: Path) -> bool:
-    with suppress(OSError):  # whoever reads the file reports the error
+    with suppress(OSError):  # the code that reads the file reports the error
         return bool(path.stat().st_mode & stat.S_IROTH)
     return False
 

@@ -20,9 +20,7 @@ from coldframe.config.settings import Settings
 
 UNCOOLED = "the cooler is off, and flats need no cooling: they are shot at the present temperature of the sensor"
 
-NOTHING_TO_SHOOT = (
-    "nothing to shoot: the library has everything that these lights need; the option --redo shoots it again"
-)
+NOTHING_TO_SHOOT = "nothing to shoot: the library has everything that these lights need; use --redo to shoot it again"
 
 SIMULATED_NIGHTS = Path("~/coldframe-simulated")
 """Default folder of simulated nights, so that simulated frames never end up among real ones."""
@@ -45,7 +43,7 @@ class NightRequest:
     until
         Local time of day by which the last frame must be complete; None means sunrise if a site is configured.
     only, skip
-        Sets to shoot and to leave out, as in `parsed_choices`; empty for all sets and for none.
+        Sets to shoot and to leave out, as in `parsed_choices`; if empty, all sets are shot and none is left out.
     redo
         Shoot sets even if the library has fresh masters for them, or an earlier run has shot their frames.
     """

@@ -19,7 +19,7 @@ from coldframe.capture.host.systemd import ServiceWatch
 from coldframe.capture.monitoring.watching.server import WatchServer
 from coldframe.capture.night.assembly import AssembledNight, NightFiles, assembled_night, open_night_files
 from coldframe.capture.night.end_of_night import end_of_night
-from coldframe.capture.night.resuming import later_nights, unfinished_night
+from coldframe.capture.night.resuming import angle_before_night, later_nights, unfinished_night
 from coldframe.capture.planning.disk_space import free_bytes, require_room, require_writable
 from coldframe.capture.planning.lights_for_rig import RigSnapshot
 from coldframe.capture.planning.night_plan import plan_night
@@ -58,7 +58,7 @@ LATER_NIGHT = (
 
 
 class RigNotSafeError(ColdframeError):
-    """The rig is not in the safe state, and no night is running: run ``coldframe safe``, or look after it."""
+    """The rig is not in the safe state, and no night is running: run ``coldframe safe``, or check the rig yourself."""
 
 
 OPEN_SERVER = (
@@ -227,27 +227,30 @@ class _Run:
     ) -> AssembledNight | None:
         """Connect the rig, and assemble the night; return None if there is nothing to shoot."""
         await rig.connect()
-        plan = await in_thread_within(LONG_WORK_S, plan_for, settings, self.request, rig_now(rig))
+        unfinished = None if fresh or self.request.redo else await self._unfinished(settings, rig)
+        snapshot = await rig_before_night(rig, unfinished)
+        plan = await in_thread_within(LONG_WORK_S, plan_for, settings, self.request, snapshot)
         _report_plan(plan, self.request, settings, self.audience)
         if not plan.settings.sets:
             return None
         asks = self.request.simulate is None and must_be_covered(plan.settings, rig)
         if asks and not await self.audience.is_covered():
             raise NotCoveredError("cover the telescope, then start the night again")
-        files = await self._files(plan.settings, rig, fresh=fresh or self.request.redo)
+        files = await self._files(plan.settings, rig, unfinished)
         return await self._assemble(resources, plan, rig, files, strays)
 
-    async def _files(self, settings: Settings, rig: Rig, *, fresh: bool) -> NightFiles:
+    async def _unfinished(self, settings: Settings, rig: Rig) -> NightFolder | None:
+        """Return the folder of the night that this run resumes."""
+        storage, now, origin = settings.storage.folder, self.clock.now(), self._origin(settings, rig)
+        return await in_thread_within(LONG_WORK_S, unfinished_night, storage, now, rig.camera.name, origin)
+
+    async def _files(self, settings: Settings, rig: Rig, unfinished: NightFolder | None) -> NightFiles:
         """Check that the plan suits the rig and the disk, and only then open the night's folder."""
         steps, storage, started = plan_night(settings), settings.storage.folder, self.clock.now()
         rotator_deg = rig.rotator.limits_deg if rig.rotator else None
         require_fit(steps, rig.camera.features, rig.wheel.filters if rig.wheel else None, rotator_deg)
         await in_thread_within(LONG_WORK_S, require_writable, storage)
         origin = self._origin(settings, rig)
-        unfinished = None
-        if not fresh:
-            found = in_thread_within(LONG_WORK_S, unfinished_night, storage, started, rig.camera.name, origin)
-            unfinished = await found
         there_bytes = await in_thread(free_bytes, storage)
         if unfinished is not None:
             there_bytes += await in_thread_within(LONG_WORK_S, unfinished.raw_bytes)
@@ -346,8 +349,17 @@ async def _watched(
     return None
 
 
+async def rig_before_night(rig: Rig, unfinished: NightFolder | None) -> RigSnapshot:
+    """Return the state of a connected rig, with the rotator angle before the first run of the night that is resumed."""
+    if rig.rotator is not None and unfinished is not None:
+        found_deg = await in_thread_within(LONG_WORK_S, angle_before_night, unfinished)
+        if found_deg is not None:
+            rig.rotator.found_at(found_deg)
+    return rig_now(rig)
+
+
 def rig_now(rig: Rig) -> RigSnapshot:
-    """Return the filters, readout modes, temperature, cooler and rotator angle that a connected rig reports."""
+    """Return the state of a connected rig, with the rotator angle before the night."""
     thermals, limits_deg = rig.camera.thermals(), rig.rotator.limits_deg if rig.rotator else None
     return RigSnapshot(
         filters=rig.wheel.filters if rig.wheel else None,
@@ -355,9 +367,15 @@ def rig_now(rig: Rig) -> RigSnapshot:
         readout_modes=rig.camera.features.readout_modes,
         sensor_c=thermals.sensor_c,
         cooler_on=thermals.cooler_on,
-        rotator_deg=rig.rotator.angle_deg if rig.rotator else None,
+        rotator_deg=_angle_before_night(rig),
         rotator_limits_deg=None if limits_deg is None else (limits_deg.minimum, limits_deg.maximum),
     )
+
+
+def _angle_before_night(rig: Rig) -> float | None:
+    if rig.rotator is None:
+        return None
+    return rig.rotator.angle_deg if rig.rotator.found_deg is None else rig.rotator.found_deg
 
 
 def _report_plan(plan: NightPlan, request: NightRequest, configured: Settings, audience: Audience) -> None:

@@ -28,6 +28,7 @@ async def choose_format(device: IndiDevice, wanted: FileFormat) -> None:
     demand = dialects.SENDS_RAW if wanted == "raw" else dialects.SENDS_FITS
     prop = device.link.mirror.find(device.name, demand.property)
     if wanted == "raw" and (prop is None or demand.element not in prop.values):
+        device.expect_lasting(demand.property)
         advice = 'Set camera.file_format = "fits" in the configuration.'
         raise NotSupportedError(device.name, "its driver does not offer camera raws (FORMAT_NATIVE)", advice)
     if prop is not None and prop.writable and prop.values.get(demand.element) is False:

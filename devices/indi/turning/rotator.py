@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from coldframe.config.angles import degrees_apart
+from coldframe.config.angles import degrees_apart, within_limits
 from coldframe.devices.camera import Limits
 from coldframe.devices.errors import DeviceTimeoutError, SettingRefusedError
 from coldframe.devices.indi import dialects
@@ -91,18 +91,19 @@ class IndiRotator(IndiDevice):
         # As for the wheel, only an angle that was reached is restored.
         self._commanded_deg = angle_deg
 
-    async def restore(self) -> None:
-        """Turn the rotator back to the angle before the first command. Do nothing if there was no command.
+    async def restore(self) -> bool:
+        """Turn the rotator back to the angle before the first command. Return False if there was no command.
 
         Raises
         ------
         DeviceError
             If the rotator does not reach the angle in time.
         """
-        if not self._was_commanded or self._found_deg is None:
-            return
-        await self.turn_to(self._found_deg)
+        goal_deg = self._found_deg if self._was_commanded else None
+        if goal_deg is not None:
+            await self.turn_to(goal_deg)
         self._commanded_deg, self._found_deg, self._was_commanded = None, None, False
+        return goal_deg is not None
 
     def _is_at(self, angle_deg: float) -> bool:
         return self.angle_deg is not None and degrees_apart(self.angle_deg, angle_deg) <= self._tolerance_deg
@@ -113,7 +114,11 @@ class IndiRotator(IndiDevice):
         prop, element = self.control(dialects.ROTATOR_ANGLE)
         if self._found_deg is None:
             self._found_deg = finite(prop.values[element])
-        sent = self.link.send(self.name, prop.name, {element: angle_deg})
+        limits = self.limits_deg
+        accepted_deg = within_limits(angle_deg, None if limits is None else (limits.minimum, limits.maximum))
+        # The link refuses an angle that the driver does not accept.
+        wanted_deg = angle_deg if accepted_deg is None else accepted_deg
+        sent = self.link.send(self.name, prop.name, {element: wanted_deg})
         self._was_commanded = True
 
         def arrived() -> Property | None:

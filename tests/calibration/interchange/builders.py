@@ -41,7 +41,7 @@ def write(
         inputs=(),
         first_at=taken_at,
         last_at=taken_at,
-        header={} if rotator_deg is None else {"ROTATANG": rotator_deg},
+        header={} if rotator_deg is None else {"ROTATANG": rotator_deg, "CFROTANG": rotator_deg},
     )
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / master_name(master)

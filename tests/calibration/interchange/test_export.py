@@ -12,9 +12,12 @@ from coldframe.calibration.files.image_file import read_image_header
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.interchange.export import Exported, export
 from coldframe.calibration.interchange.layouts import LAYOUTS, arrange
+from coldframe.calibration.interchange.linting import candidates_of, lint
 from coldframe.calibration.interchange.notes import NOTES, note
+from coldframe.calibration.interchange.programs.wbpp import WBPP
 from coldframe.calibration.interchange.raw_sets import RawFrame, raw_sets
 from coldframe.calibration.interchange.xisf import xisf_content
+from coldframe.cli.lint import keywords_of
 from coldframe.config.frames import FrameKind
 from tests.calibration.interchange.builders import SHAPE, raw, setups, tree, write
 
@@ -102,7 +105,7 @@ def test_flats_of_another_rotator_angle_have_a_place_of_their_own(program: str, 
     raws = [
         raw(tmp_path / "n" / f"f{number}_{deg:g}.fits", "flat", EXPTIME=2.0, FILTER="L", ROTATANG=deg)
         for number in (1, 2)
-        for deg in (30.0, 120.2)
+        for deg in (30.0 + 0.1 * number, 120.4 + 0.1 * number)  # around .5, where whole degrees would differ
     ]
     raws.append(raw(tmp_path / "n" / "d.fits", "dark"))
     plan = arrange(program, setups(dark, *flats), raw_sets(setups(*raws)))
@@ -112,6 +115,56 @@ def test_flats_of_another_rotator_angle_have_a_place_of_their_own(program: str, 
     if program != "asiair":  # it has one folder for all flats
         assert folders[flats[0]] != folders[flats[1]]
         assert folders[raws[0]] == folders[raws[2]] != folders[raws[1]] == folders[raws[3]]
+
+
+def flats_of_two_angles(folder: Path) -> list[Path]:
+    """Write raw flats of one filter at two rotator angles, with their dark flats, a dark and lights without flaws."""
+    flats = [
+        raw(folder / f"f{number}_{deg:g}.fits", "flat", EXPTIME=2.0, FILTER="L", ROTATANG=deg + 0.02 * number)
+        for number in (1, 2)
+        for deg in (30.0, 120.0)
+    ]
+    # INDI writes the angle into darks, too.
+    dark_flats = [
+        raw(folder / f"df{n}.fits", "dark", EXPTIME=2.0, FILTER="L", CFROLE="DARKFLAT", ROTATANG=30.0) for n in (1, 2)
+    ]
+    return [*flats, *dark_flats, raw(folder / "d.fits", "dark", ROTATANG=120.0)]
+
+
+def test_dss_gets_the_dark_flats_in_the_group_of_each_angle(tmp_path: Path) -> None:
+    raws = flats_of_two_angles(tmp_path / "n")
+    plan = arrange("dss", {}, raw_sets(setups(*raws)))
+    assert plan.left_out == []
+    placed = {placed.target.as_posix() for placed in plan.files}
+    group = "ASI2600MM_G100_O50_-10C_1x1_raw/group_L"
+    for angle in ("30deg", "120deg"):
+        assert f"{group}-{angle}/darkflats/df1.fits" in placed
+        assert f"{group}-{angle}/darkflats/df2.fits" in placed
+
+
+def test_wbpp_keeps_flats_of_two_angles_apart_by_a_keyword_of_the_path(tmp_path: Path) -> None:
+    raws = flats_of_two_angles(tmp_path / "n")
+    exported("wbpp", tmp_path / "out", [], raws)
+    for deg in (30, 120):
+        light = tmp_path / f"out/lights/GAIN_100_OFFSET_50_TEMP_-10/ROTATION_{deg}/l.fits"
+        raw(light, "light", FILTER="L", ROTATANG=float(deg), EXPTIME=300.0)
+    files, _ = candidates_of(tmp_path / "out")
+    result = lint(WBPP, files, keywords_of("wbpp"))
+    flats = [group for group in result.groups if group.kind is FrameKind.FLAT]
+    assert [len(group.frames) for group in flats] == [2, 2]
+    for group in (group for group in result.groups if group.kind is FrameKind.LIGHT):
+        taken = group.takes[FrameKind.FLAT]
+        assert taken is not None
+        assert taken.first.keywords[-1] == group.first.keywords[-1]
+    assert not [trap for trap in result.traps if "rotator angle" in trap.says]
+
+
+def test_the_lint_names_merged_flats_of_two_angles(tmp_path: Path) -> None:
+    flats_of_two_angles(tmp_path / "n")
+    files, _ = candidates_of(tmp_path / "n")
+    (trap,) = [trap for trap in lint(WBPP, files).traps if "rotator angle" in trap.says]
+    assert trap.says.startswith("4 flats become one stack, although they differ in rotator angle: ")
+    assert "ROTATION (in the path)" in trap.remedy
 
 
 def test_an_outdated_readme_is_kept_and_named(masters: list[Path], tmp_path: Path) -> None:

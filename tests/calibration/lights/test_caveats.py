@@ -42,9 +42,9 @@ def test_the_cost_of_a_warm_dark_is_half_its_hot_pixels_and_glow() -> None:
     dark = np.random.default_rng(1).normal(500, 0.1, SHAPE).astype(np.float32)
     dark[3::9, 3::9] += 1000  # more than one in 1,000
     plain = planes(dark, noise_adu=7.0)
-    assert temperature_cost(6.0, plain) == ("this may leave 500 ADU in one of 1,000 pixels (readout noise 7.0 ADU)")
-    assert temperature_cost(-6.0, planes(dark)) == "this may leave 1,000 ADU in one of 1,000 pixels"
-    assert temperature_cost(-6.0, planes(dark), dark > 1000) == "this may leave 0.3 ADU in one of 1,000 pixels"
+    assert temperature_cost(6.0, plain) == ("this may leave 500 ADU in one pixel in 1,000 (readout noise 7.0 ADU)")
+    assert temperature_cost(-6.0, planes(dark)) == "this may leave 1,000 ADU in one pixel in 1,000"
+    assert temperature_cost(-6.0, planes(dark), dark > 1000) == "this may leave 0.3 ADU in one pixel in 1,000"
     dark[:, -8:] += 40
     assert "and 20 ADU of glow at the right edge" in temperature_cost(6.0, planes(dark))
 

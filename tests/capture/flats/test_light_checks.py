@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from coldframe.calibration.measuring.frame_shape import Bands
 from coldframe.capture.flats.light_checks import (
     LEAST_BANDS,
+    doubtful_pairs,
     exposures_without_bands,
     filters_of_equal_light,
     find_shadow,
@@ -89,3 +90,12 @@ def test_a_panel_in_another_position_is_no_shadow(down: float, across: float, ro
 def test_flats_that_cannot_be_compared_pass() -> None:
     assert find_shadow(USUAL[:3], USUAL[:3]) is None
     assert find_shadow(USUAL, USUAL - 1) is None
+
+
+def test_filters_that_prove_equal_only_later_are_doubtful() -> None:
+    earlier = {"L": 1000.0, "Ha": 40.0, "R": 330.0, "G": 340.0}
+    tonight = {"L": 500.0, "Ha": 505.0, "R": 160.0}
+    assert doubtful_pairs("R", tonight, earlier) == [("Ha", "L")]
+    assert doubtful_pairs("Ha", tonight, earlier) == [], "a pair with the selected filter is judged at once"
+    assert doubtful_pairs("R", tonight, {}) == []
+    assert doubtful_pairs("L", {"L": 1000.0, "R": 340.0, "G": 341.0}, earlier) == [], "they were equal before"

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from coldframe.capture.events.kinds import Event, NightEnded, NightStarted
+from coldframe.capture.events.rotator import RotatorTurned
 from coldframe.capture.events.values import UNKNOWN_ORIGIN, NightOutcome, Origin
-from coldframe.capture.night.resuming import later_nights, unfinished_night
+from coldframe.capture.night.resuming import angle_before_night, later_nights, unfinished_night
 from coldframe.capture.storage.journal import Journal, encode_event
 from coldframe.capture.storage.night_folder import NightFolder
 
@@ -119,3 +120,13 @@ def test_a_run_of_chosen_sets_does_not_complete_the_night(tmp_path: Path) -> Non
 def test_an_unfinished_run_of_chosen_sets_is_resumed(tmp_path: Path) -> None:
     mine = night(tmp_path, "mine", NightOutcome.INTERRUPTED, CHOSEN)
     assert found(tmp_path) == mine.path
+
+
+@pytest.mark.parametrize(("turns", "found_deg"), [([], None), ([30.0, 30.0], 30.0), ([30.0, None], None)])
+def test_the_angle_before_the_night_is_that_of_the_last_turn(
+    tmp_path: Path, turns: list[float | None], found_deg: float | None
+) -> None:
+    folder = night(tmp_path, "mine")
+    with (folder.path / "journal.jsonl").open("a") as journal:
+        journal.writelines(encode_event(RotatorTurned(NOW, 120.0, each)) + "\n" for each in turns)
+    assert angle_before_night(folder) == found_deg

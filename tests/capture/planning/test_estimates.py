@@ -1,5 +1,7 @@
 """The estimated durations of the steps of a night."""
 
+from dataclasses import replace
+
 import pytest
 
 from coldframe.capture.planning.estimates import Pace, estimate_s
@@ -38,3 +40,17 @@ def test_measured_times_replace_the_guesses() -> None:
     flat = next(step for step in plan_night(night) if isinstance(step, ShootStep) and step.kind is FrameKind.FLAT)
     pace = Pace(readout_s=0.5, flats_s={flat.tuning: 2.0})
     assert estimate_s([flat], night, pace) == pytest.approx((flat.count * 2.5,))
+
+
+def test_turns_of_the_rotator_take_time() -> None:
+    night = load_settings(example_night("rotator"))
+    tunings = [step for step in plan_night(night) if isinstance(step, TuneStep)]
+    assert len({step.rotator_deg for step in tunings}) > 1
+    turned = estimate_s(tunings, night)
+    still = estimate_s([replace(step, rotator_deg=None) for step in tunings], night)
+    first_s, *_ = (one - other for one, other in zip(turned, still, strict=True))
+    assert first_s > 0
+    again = estimate_s([tunings[0], tunings[0]], night)
+    assert again[0] - again[1] == pytest.approx(first_s)
+    flat = next(step for step in plan_night(night) if isinstance(step, ShootStep) and step.kind is FrameKind.FLAT)
+    assert estimate_s([flat], night) == estimate_s([replace(flat, rotator_deg=None)], night)

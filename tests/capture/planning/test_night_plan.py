@@ -56,6 +56,17 @@ def test_twilight_shoots_all_filters_in_one_step_and_dark_flats_without_filter()
     assert all(seconds > 0 for seconds in estimate_s(steps, settings(BIAS)))
 
 
+def test_twilight_flats_of_all_angles_come_before_dark_flats() -> None:
+    sky = {"flats": {"source": "sky"}, "site": {"latitude_deg": 48.0, "longitude_deg": 11.0}, "panel": None}
+    sets = [each | {"rotator_deg": deg} for deg in (30.0, 120.0) for each in (L_FLAT, L_DARK_FLAT)]
+    planned = settings(BIAS).model_dump() | {"sets": [BIAS, *sets], "rotator": {"device": "R"}}
+    steps = plan_night(Settings.model_validate({**planned, **sky}))
+    assert titles(steps) == [
+        "cool to -10 C", "bias", "sky flats L at 30 deg", "sky flats L at 120 deg", "dark flat at 30 deg",
+        "combine flat L at 30 deg", "dark flat at 120 deg", "combine flat L at 120 deg", "warm up",
+    ]  # fmt: skip
+
+
 def test_sets_of_one_setpoint_stay_together() -> None:
     steps = plan_night(settings(dark(60.0), dark(60.0, setpoint_c=0.0), dark(120.0)))
     assert titles(steps) == ["cool to -10 C", "dark 60 s", "dark 120 s", "cool to 0 C", "dark 60 s", "warm up"]

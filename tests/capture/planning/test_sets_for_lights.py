@@ -276,7 +276,7 @@ def test_an_undated_master_is_not_fresh_for_ever() -> None:
     undated = master(FrameKind.FLAT, taken_at=None)
     plan = with_library(undated)
     assert "flat L" in titles(plan)
-    assert plan.notes == ("flat0.fits is not used, because it is undated: lights.trust_undated = true uses it",)
+    assert plan.notes == ("flat0.fits is not used, because it is undated; to use it, set lights.trust_undated = true",)
     trusting = with_library(undated, given=settings(lights={"trust_undated": True}))
     assert "flat L" not in titles(trusting)
     assert trusting.notes == ()
@@ -292,7 +292,9 @@ def test_undated_lights_do_not_make_an_old_master_fresh() -> None:
     undated = {keyword: value for keyword, value in light().items() if keyword != "DATE-OBS"}
     plan = plan_for_lights(shot(undated), {Path("flat.fits"): master(FrameKind.FLAT, 900)}, settings())
     assert "flat L" in titles(plan)
-    assert plan.notes == ("flat.fits is not used, because the lights are undated: lights.trust_undated = true uses it",)
+    assert plan.notes == (
+        "flat.fits is not used, because the lights are undated; to use it, set lights.trust_undated = true",
+    )
 
 
 def test_filters_of_masters_match_the_wheel_by_their_normalised_names() -> None:
@@ -382,11 +384,12 @@ def test_each_angle_gets_its_flats_and_the_rotator_turns_to_each_angle_once() ->
     lights = shot(at_angle("R", 100), at_angle("L", 355), at_angle("R", 355), at_angle("L", 100), at_angle("L", 5))
     plan = planned(lights, with_rotator(), RigSnapshot(filters=FILTERS, in_beam="L", rotator_deg=350.0))
     assert plan.notes == ()
-    expected = [("L", 355.0), ("R", 355.0), ("L", 5.0), ("L", 100.0), ("R", 100.0)]
+    # In ascending order, because a turn from 355 to 5 degrees would cross the end of the range.
+    expected = [("L", 5.0), ("L", 100.0), ("R", 100.0), ("L", 355.0), ("R", 355.0)]
     assert angles(plan) == angles(plan, FrameKind.DARK_FLAT) == expected
     steps = steps_for(plan, with_rotator())
     assert [step.title for step in steps if isinstance(step, TuneStep)][:2] == [
-        "tune flat L at 355 deg", "tune flat R at 355 deg",
+        "tune flat L at 5 deg", "tune flat L at 100 deg",
     ]  # fmt: skip
     Settings.model_validate(with_rotator().model_dump() | {"sets": [each.model_dump() for each in plan.sets]})
 
@@ -435,6 +438,62 @@ def test_the_library_is_searched_for_each_angle() -> None:
     plan = plan_for_lights(lights, {Path("MasterFlat.fits"): flat}, with_rotator())
     assert angles(plan) == [("L", 100.0)]
     assert [need.frame_set.rotator_deg for need in plan.from_library] == [12.0]
+
+
+def flat_of(lights: Lights, angle_deg: float | None, name: str = "MasterFlat.fits") -> dict[Path, FrameSetup]:
+    """Return a fresh master flat for the newest light, at a rotator angle of its own."""
+    newest = list(lights.setups.values())[-1]
+    return {Path(name): replace(newest, kind=FrameKind.FLAT, train=replace(newest.train, rotation_deg=angle_deg))}
+
+
+@pytest.mark.parametrize(("flat_deg", "shot_deg"), [(120.0, [("L", 30.0)]), (30.1, [])])
+def test_the_flat_of_a_light_without_an_angle_must_have_the_assumed_angle(
+    flat_deg: float, shot_deg: list[tuple[str, float]]
+) -> None:
+    lights = shot(without_angle("L"))
+    rig = RigSnapshot(filters=FILTERS, rotator_deg=30.0)
+    plan = plan_for_lights(lights, flat_of(lights, flat_deg), with_rotator(), rig)
+    assert angles(plan) == shot_deg
+
+
+def test_with_a_rotator_flats_without_an_angle_do_not_count() -> None:
+    lights = shot(at_angle("L", 120), at_angle("L", 30))
+    without = flat_of(lights, None)
+    plan = plan_for_lights(lights, without, with_rotator())
+    assert angles(plan) == [("L", 30.0), ("L", 120.0)]
+    assert plan.notes == ("MasterFlat.fits is not used, because it does not state the rotator angle",)
+    # A flat that states its angle counts, even if another value is unknown and it is older.
+    (dated,) = flat_of(lights, 30.0).values()
+    assert dated.taken_at is not None
+    unfocused = replace(dated.train, focus_steps=None)
+    older = {Path("Older.fits"): replace(dated, train=unfocused, taken_at=dated.taken_at - timedelta(hours=2))}
+    plan = plan_for_lights(lights, without | older, with_rotator())
+    assert [need.master for need in plan.from_library] == [Path("Older.fits")]
+
+
+def test_without_a_rotator_a_flat_without_an_angle_fits_only_lights_of_one_angle_and_is_noted() -> None:
+    lights = shot(at_angle("L", 30), at_angle("L", 30))
+    plan = plan_for_lights(lights, flat_of(lights, None), settings())
+    assert angles(plan) == []
+    assert plan.notes == ("MasterFlat.fits does not state the rotator angle: it is assumed to be that of the lights",)
+    turned = shot(at_angle("L", 120), at_angle("L", 30))
+    plan = plan_for_lights(turned, flat_of(turned, None), settings())
+    assert angles(plan) == [("L", None)]
+    assert plan.notes[0] == "MasterFlat.fits is not used, because it does not state the rotator angle"
+    assert plan.notes[1].startswith("no flats for 1 light through L at rotator angle 120 deg")
+
+
+def test_a_flat_of_the_library_must_fit_all_lights_of_its_angle() -> None:
+    lights = shot(at_angle("L", 30.7), at_angle("L", 30.0))
+    assert angles(plan_for_lights(lights, flat_of(lights, 29.5), with_rotator())) == [("L", 30.0)]
+    assert angles(plan_for_lights(lights, flat_of(lights, 30.2), with_rotator())) == []
+
+
+def test_a_rotator_that_counts_from_minus_180_accepts_all_angles_and_turns_in_its_own_order() -> None:
+    rig = RigSnapshot(filters=FILTERS, rotator_deg=0.0, rotator_limits_deg=(-180.0, 180.0))
+    plan = planned(shot(at_angle("L", 200), at_angle("L", 20), at_angle("L", 350)), with_rotator(), rig)
+    assert angles(plan) == [("L", 200.0), ("L", 350.0), ("L", 20.0)]
+    assert plan.notes == ()
 
 
 def test_a_moved_focuser_is_reported_but_does_not_prevent_flats() -> None:

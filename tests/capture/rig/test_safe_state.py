@@ -9,11 +9,18 @@ from typing import Any
 import pytest
 
 from coldframe.capture.events.kinds import Notice
+from coldframe.capture.events.rotator import RotatorTurned
 from coldframe.capture.events.values import Topic
-from coldframe.capture.rig.safe_state import ABORT_DEADLINE_S, LAMP_DEADLINE_S, PATIENCE_S, SafeState
+from coldframe.capture.rig.safe_state import (
+    ABORT_DEADLINE_S,
+    LAMP_DEADLINE_S,
+    PATIENCE_S,
+    ROTATOR_PATIENCE_S,
+    SafeState,
+)
 from coldframe.capture.rig.temperature import cool
 from coldframe.config.settings import Settings
-from coldframe.config.tables.rig import CoverSettings
+from coldframe.config.tables.rig import CoverSettings, RotatorSettings
 from coldframe.devices.camera import Thermals
 from coldframe.devices.errors import DeviceError, DeviceLostError
 from coldframe.devices.flat_panel import CoverState
@@ -202,3 +209,100 @@ async def test_a_step_that_fails_unexpectedly_once_is_done_again(tmp_path: Path)
     seen, safe, _ = await night(tmp_path, OFF, light_off=stumble_once)
     assert await safe.reach() == ()
     assert not seen.panel.state().lit
+
+
+# ---- the rotator ----
+
+
+class Turned:
+    """A rotator that was found at 30 degrees and takes `turn_s` to turn back."""
+
+    name = "rotator"
+    found_deg: float | None = 30.0
+    angle_deg = 30.0
+
+    def __init__(self, turn_s: float, *, was_commanded: bool = True) -> None:
+        self._turn_s, self._was_commanded = turn_s, was_commanded
+        self.restored_at_s: float | None = None
+
+    async def connect(self) -> None:
+        pass
+
+    async def restore(self) -> bool:
+        if self._was_commanded:
+            await asyncio.sleep(self._turn_s)
+            self.restored_at_s = asyncio.get_running_loop().time()
+        self.found_deg = None
+        return self._was_commanded
+
+
+async def night_with(
+    folder: Path, rotator: Turned, settings: Settings = WARM, turn_deadline_s: float = 180.0
+) -> tuple[Scene, SafeState]:
+    turning = RotatorSettings(device="rotator", turn_deadline_s=turn_deadline_s)
+    settings = settings.model_copy(update={"rotator": turning})
+    found: Any = rotator
+    seen = await scene(folder, settings, lambda rig: replace(rig, rotator=found))
+    await cool(seen.context, -10.0)
+    return seen, SafeState(settings, seen.context.rig, seen.context.events, seen.context.clock)
+
+
+def now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def test_the_rotator_turns_back_during_the_warm_up(tmp_path: Path) -> None:
+    began_s = now_s()
+    _, without = await night_with(tmp_path / "without", Turned(0.0))
+    assert await without.reach() == ()
+    expected_s = now_s() - began_s
+    rotator = Turned(4.0)
+    began_s = now_s()
+    seen, safe = await night_with(tmp_path / "with", rotator)
+    assert await safe.reach() == ()
+    assert now_s() - began_s == pytest.approx(expected_s, abs=0.5)
+    assert is_off(seen)
+    assert [event.found_deg for event in seen.of(RotatorTurned)] == [None]
+
+
+async def test_a_stuck_rotator_does_not_delay_the_cooler_and_is_not_awaited_for_long(tmp_path: Path) -> None:
+    rotator = Turned(1e6)
+    seen, safe = await night_with(tmp_path, rotator, OFF, turn_deadline_s=1800.0)
+    reaching = asyncio.create_task(safe.reach())
+    await asyncio.sleep(COOLER_S)
+    assert is_off(seen)
+    began_s = now_s()
+    assert await reaching == ()
+    assert now_s() - began_s <= ROTATOR_PATIENCE_S
+    assert any("not turned back to 30 deg" in notice.text for notice in seen.of(Notice))
+
+
+async def test_a_hurried_safe_state_does_not_wait_for_the_rotator(tmp_path: Path) -> None:
+    rotator = Turned(100.0)
+    seen, safe = await night_with(tmp_path, rotator, HOLD)
+    reaching = asyncio.create_task(safe.reach())
+    await asyncio.sleep(30)
+    assert not reaching.done()
+    began_s = now_s()
+    safe.cut_warm_up_short()
+    assert await reaching == ()
+    assert now_s() - began_s < 5
+    assert rotator.restored_at_s is None
+    assert any("the wait for it was cut short" in notice.text for notice in seen.of(Notice))
+
+
+async def test_a_safe_state_that_is_hurried_from_the_start_reports_that_the_rotator_stayed(tmp_path: Path) -> None:
+    seen, safe = await night_with(tmp_path, Turned(100.0), HOLD)
+    safe.cut_warm_up_short()
+    assert await safe.reach() == ()
+    assert any("the wait for it was cut short" in notice.text for notice in seen.of(Notice))
+
+
+async def test_a_rotator_that_was_not_turned_leaves_no_event(tmp_path: Path) -> None:
+    seen, safe = await night_with(tmp_path, Turned(1.0, was_commanded=False), HOLD)
+    assert await safe.reach() == ()
+    assert not seen.of(RotatorTurned)
+
+
+COOLER_S = 130.0
+"""Enough for the camera, the panel and the cooler of these nights."""

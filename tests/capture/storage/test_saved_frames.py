@@ -101,3 +101,13 @@ def test_released_frames_are_not_returned(folder: NightFolder) -> None:
     taken = frames.take(DARKS, SETTINGS)
     assert taken is not None
     assert taken.path == paths[1]
+
+
+@pytest.mark.parametrize(("planned_deg", "is_counted"), [(30.04, True), (30.3, False), (None, False)])
+def test_flats_of_an_angle_within_the_tolerance_count(
+    folder: NightFolder, planned_deg: float | None, *, is_counted: bool
+) -> None:
+    flat = replace(DARK, kind=FrameKind.FLAT, header={"CFROTANG": 30.02, "ROTATANG": 30.2})
+    folder.save_frame(flat, "Ha", 1)
+    wanted = replace(DARKS, kind=FrameKind.FLAT, rotator_deg=planned_deg, tolerance_deg=0.2)
+    assert saved(folder).count(wanted) == is_counted

@@ -41,9 +41,9 @@ def test_lights_of_another_rotator_angle_are_other_sets_with_their_angle() -> No
     def at(angle_deg: float | None) -> FrameSetup:
         return replace(LIGHT, train=OpticalTrain(rotation_deg=angle_deg))
 
-    setups = {Path("a"): at(12.2), Path("b"): at(100.0), Path("c"): at(11.9)}
+    setups = {Path("a"): at(12.6), Path("b"): at(100.0), Path("c"): at(12.4)}
     assert [(each.paths, each.rotator_deg) for each in light_sets(setups)] == [
-        ((Path("a"), Path("c")), 12.0),
+        ((Path("a"), Path("c")), 12.6),
         ((Path("b"),), 100.0),
     ]
     alike = {Path("a"): at(359.8), Path("b"): at(0.1)}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coldframe.devices.camera import Limits
-from coldframe.devices.errors import DeviceError
+from coldframe.devices.errors import DeviceError, DeviceLostError
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.dialects import Spelling
 from coldframe.devices.indi.link import _shows
@@ -83,6 +83,26 @@ def test_properties_and_devices_are_removed() -> None:
     mirror.apply(removed(None, "Stranger"), 6)
     mirror.clear()
     assert mirror.serial == 8
+
+
+def test_what_a_driver_removed_before_its_crash_is_not_awaited_afterwards() -> None:
+    mirror = mirror_of(event("GAIN", {"G": 1.0}), event("A", {"x": 1.0}, device="Wheel"))
+    mirror.apply(removed("GAIN"), 2)
+    mirror.apply(removed("A", "Wheel"), 3)
+    mirror.apply(removed(None), 4)
+    with pytest.raises(DeviceLostError, match="its driver is missing"):
+        mirror.expect_lasting("Camera", "GAIN")
+    mirror.apply(event("CONNECTION", {"CONNECT": True}, kind="switch"), 5)
+    mirror.expect_lasting("Camera", "GAIN")
+    assert mirror.is_removed("Wheel", "A")
+
+
+def test_all_properties_may_come_back_after_the_connection_is_lost() -> None:
+    mirror = mirror_of(event("CONNECTION", {"CONNECT": True}, kind="switch"))
+    mirror.expect_lasting("Camera", "GAIN")
+    mirror.clear()
+    with pytest.raises(DeviceLostError, match="its driver is missing"):
+        mirror.expect_lasting("Camera", "GAIN")
 
 
 def test_a_property_whose_kind_changed_is_refused_even_after_its_removal(caplog: pytest.LogCaptureFixture) -> None:

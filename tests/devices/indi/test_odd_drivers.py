@@ -4,13 +4,14 @@ import pytest
 
 from coldframe.config.frames import ReadoutSettings
 from coldframe.devices.camera import Limits
-from coldframe.devices.errors import DeviceTimeoutError, NotSupportedError, SettingRefusedError
+from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError, NotSupportedError, SettingRefusedError
 from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
 from coldframe.devices.indi.survey import Role, SurveyedDevice, surveyed_server
 from coldframe.devices.indi.turning.wheel import IndiFilterWheel
 from tests.devices.indi.fake_server import CAMERA, FakeServer, define_number, define_text, number, switch
+from tests.devices.test_rig_ready import seen
 
 SLOTS = {"FILTER_SLOT_VALUE": (1.0, 4.0, 1.0)}
 
@@ -52,6 +53,26 @@ async def test_a_cooler_without_a_switch_is_switched_off_by_its_setpoint(
     await stranger.cooler_off()
     assert server.ordered("CCD_TEMPERATURE") == [{"CCD_TEMPERATURE_VALUE": "-10"}, {"CCD_TEMPERATURE_VALUE": "45"}]
     assert stranger.thermals().setpoint_c is None
+
+
+async def test_a_cooler_without_a_switch_whose_setpoint_is_removed_is_a_loss_that_is_retried(
+    server: FakeServer, stranger: IndiCamera
+) -> None:
+    """Otherwise, the night would end with the cooler on."""
+    definition = {"CCD_TEMPERATURE_VALUE": (-55.0, 45.0, 20.0)}
+    server.numbers["CCD_TEMPERATURE"] = definition
+    await stranger.set_setpoint(-10.0)
+    await seen(stranger.link, server, f'<delProperty device="{CAMERA}" name="CCD_TEMPERATURE"/>')
+    with pytest.raises(DeviceLostError, match="has removed CCD_TEMPERATURE"):
+        await stranger.cooler_off()
+    await seen(stranger.link, server, define_number("CCD_TEMPERATURE", definition))
+    await stranger.cooler_off()
+    assert server.ordered("CCD_TEMPERATURE")[-1] == {"CCD_TEMPERATURE_VALUE": "45"}
+
+
+async def test_an_uncooled_camera_has_no_cooler_to_switch_off(stranger: IndiCamera) -> None:
+    with pytest.raises(NotSupportedError, match="has no cooler"):
+        await stranger.cooler_off()
 
 
 async def test_a_cooler_without_a_switch_is_on_while_it_draws_power(server: FakeServer, stranger: IndiCamera) -> None:

@@ -8,15 +8,18 @@ import pytest
 from coldframe.calibration.files.cards import Card
 from coldframe.calibration.files.frame_file import FrameEncoder
 from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.config.tables.rig import AuxiliarySettings
 from coldframe.devices.errors import (
     DeviceError,
     DeviceLostError,
+    DeviceTimeoutError,
     FrameDamagedError,
     NotSupportedError,
     SettingRefusedError,
 )
 from coldframe.devices.indi import device, dialects
 from coldframe.devices.indi import link as link_module
+from coldframe.devices.indi.auxiliary import IndiAuxiliary
 from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.readout import camera_property
 from tests.devices.indi.fake_server import (
@@ -175,7 +178,7 @@ async def test_a_removed_property_is_awaited(server: FakeServer, camera: IndiCam
     await camera.apply(ReadoutSettings(gain=30.0))
     await seen(camera.link, server, f'<delProperty device="{CAMERA}" name="CCD_GAIN"/>')
     assert not camera.is_ready
-    with pytest.raises(DeviceLostError, match="has removed CCD_GAIN"):
+    with pytest.raises(DeviceLostError, match=r"has removed CCD_GAIN\. Restart its driver\."):
         camera.link.send(CAMERA, "CCD_GAIN", {"GAIN": 30.0})
     with pytest.raises(DeviceLostError, match="has removed CCD_GAIN"):
         await camera.set(dialects.GAIN, 30.0)
@@ -196,6 +199,94 @@ async def test_a_property_that_a_driver_lacks_after_it_was_connected_again_is_no
         await seen(camera.link, server, switch("CONNECTION", "Ok", CONNECT=is_on, DISCONNECT=not is_on))
     with pytest.raises(NotSupportedError, match="has no property CCD_GAIN"):
         camera.link.send(CAMERA, "CCD_GAIN", {"GAIN": 30.0})
+
+
+async def test_a_driver_that_does_not_define_a_removed_property_again_is_reconnected(
+    server: FakeServer, camera: IndiCamera
+) -> None:
+    await camera.apply(ReadoutSettings(gain=30.0))
+    await seen(camera.link, server, f'<delProperty device="{CAMERA}" name="CCD_GAIN"/>')
+
+    async def connect(values: dict[str, str]) -> None:
+        is_on = "CONNECT" in values
+        server.send(switch("CONNECTION", "Ok", CONNECT=is_on, DISCONNECT=not is_on))
+        server.send(define_number("CCD_GAIN", {"GAIN": (0.0, 50.0, 10.0)}) if is_on else "")
+
+    server.answers["CONNECTION"] = connect
+    camera.define_deadline_s = 0.1
+    for _ in range(device.TIMEOUTS_UNTIL_RECONNECTED):
+        assert server.ordered("CONNECTION") == []
+        with pytest.raises(DeviceTimeoutError, match="property CCD_GAIN"):
+            await camera.ensure_ready()
+    camera.define_deadline_s = PATIENCE_S
+    await camera.ensure_ready()
+    assert camera.is_ready
+    assert server.ordered("CONNECTION") == [{"DISCONNECT": "On"}, {"CONNECT": "On"}]
+    assert server.ordered("CCD_GAIN") == [{"GAIN": "30"}] * 2
+
+
+@pytest.mark.parametrize("name", ["POLLING_PERIOD", "UPLOAD_MODE", "CCD_ABORT_EXPOSURE"])
+async def test_a_removed_property_that_the_camera_can_do_without_is_not_awaited(
+    server: FakeServer, stranger: IndiCamera, name: str
+) -> None:
+    server.numbers["POLLING_PERIOD"] = {"PERIOD_MS": (10, 5000, 1000)}
+    server.switches["UPLOAD_MODE"] = {"UPLOAD_CLIENT": False, "UPLOAD_LOCAL": True}
+    await stranger.connect()
+    server.send(exposure("Busy"))  # of another client
+    await until(lambda: camera_property(stranger, "CCD_EXPOSURE").state == "busy")
+    assert await dark(stranger, 0.0) == SHAPE
+    assert server.ordered(name)
+    await seen(stranger.link, server, f'<delProperty device="{CAMERA}" name="{name}"/>')
+    assert stranger.is_ready
+    assert await dark(stranger, 0.0) == SHAPE
+
+
+async def test_a_removed_property_of_an_auxiliary_leaves_the_camera_on_its_driver_ready(
+    server: FakeServer, stranger: IndiCamera
+) -> None:
+    server.numbers["DEW"] = {"A": (0, 100, 40)}
+    heater = IndiAuxiliary(stranger.link, AuxiliarySettings(device=CAMERA, property="DEW", element="A", off=0.0))
+    await stranger.connect()
+    await heater.connect()
+    await heater.switch_off()
+    await seen(stranger.link, server, f'<delProperty device="{CAMERA}" name="DEW"/>')
+    assert not heater.is_ready
+    assert stranger.is_ready
+
+
+async def test_a_crash_of_the_driver_between_two_commands_is_a_loss_that_is_retried(
+    server: FakeServer, camera: IndiCamera
+) -> None:
+    await seen(camera.link, server, f'<delProperty device="{CAMERA}"/>')
+    with pytest.raises(DeviceLostError, match=r"its driver is missing\. Did the driver or the server crash\?"):
+        camera_property(camera, "CCD_FRAME")
+    with pytest.raises(DeviceLostError, match="its driver is missing"):
+        await camera.set(dialects.GAIN, 30.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("CCD_BINNING", ReadoutSettings(binning=2)),
+        ("CCD_ISO", ReadoutSettings(gain=800)),
+        ("READ_MODE", ReadoutSettings(readout_mode="Fast")),
+    ],
+)
+async def test_a_removed_setting_is_awaited(
+    server: FakeServer, stranger: IndiCamera, monkeypatch: pytest.MonkeyPatch, name: str, settings: ReadoutSettings
+) -> None:
+    """A driver may redefine one of its settings because another was changed."""
+    del server.numbers["CCD_GAIN"]
+    server.numbers["CCD_BINNING"] = {"HOR_BIN": (1, 4, 1), "VER_BIN": (1, 4, 1)}
+    server.switches["CCD_ISO"] = {"ISO 100": True, "ISO 800": False}
+    server.switches["READ_MODE"] = {"SLOW": True, "FAST": False}
+    await stranger.connect()
+    await seen(stranger.link, server, f'<delProperty device="{CAMERA}" name="{name}"/>')
+    with monkeypatch.context() as patched:
+        patched.setattr(IndiCamera, "is_ready", True)  # as it was just before the removal
+        with pytest.raises(DeviceLostError, match=f"has removed {name}"):
+            await stranger.apply(settings)
+    assert not stranger.is_ready
 
 
 async def test_a_driver_that_removes_its_connection_is_not_unknown(

@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from coldframe.devices.camera import Limits
-from coldframe.devices.errors import SettingRefusedError
+from coldframe.devices.errors import DeviceLostError, NotSupportedError, SettingRefusedError
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
 from coldframe.devices.indi.turning.wheel import IndiFilterWheel
 from tests.devices.indi.fake_server import CAMERA, FakeServer, define_text, switch
+from tests.devices.test_rig_ready import seen
 from tests.patience import until
 
 
@@ -65,6 +66,19 @@ async def test_a_refused_order_to_a_lamp_that_is_off_is_no_error(server: FakeSer
     server.answers["FLAT_LIGHT_CONTROL"] = refused(server, lit=False)
     await panel.light_off()
     assert server.ordered("FLAT_LIGHT_CONTROL") == [{"FLAT_LIGHT_OFF": "On"}]
+
+
+async def test_a_lamp_whose_control_is_gone_is_not_off(server: FakeServer, link: IndiLink) -> None:
+    panel = IndiFlatPanel(link, CAMERA)
+    await panel.light_on()
+    await seen(link, server, f'<delProperty device="{CAMERA}" name="FLAT_LIGHT_CONTROL"/>')
+    with pytest.raises(DeviceLostError, match="has removed FLAT_LIGHT_CONTROL"):
+        await panel.light_off()
+    for is_on in (False, True):
+        await seen(link, server, switch("CONNECTION", "Ok", CONNECT=is_on, DISCONNECT=not is_on))
+    for order in (panel.ensure_ready, panel.light_off):
+        with pytest.raises(NotSupportedError, match="has no FLAT_LIGHT_CONTROL"):
+            await order()
 
 
 async def test_a_lamp_that_stays_on_is_reported(server: FakeServer, link: IndiLink) -> None:

@@ -57,14 +57,24 @@ async def test_a_turn_ends_within_the_tolerance_and_is_undone(driver: FakeServer
 async def test_a_rotator_that_was_not_turned_is_not_restored(driver: FakeServer, rotator: IndiRotator) -> None:
     driver.send(angle("Ok", 77))
     await until(lambda: rotator.angle_deg == 77)
-    await rotator.restore()
+    assert await rotator.restore() is False
     assert commands(driver) == []
+    assert rotator.found_deg is None
 
 
 async def test_an_earlier_runs_angle_is_restored(driver: FakeServer, rotator: IndiRotator) -> None:
     rotator.found_at(250)
-    await rotator.restore()
+    assert await rotator.restore() is True
     assert commands(driver) == [250]
+
+
+async def test_a_driver_that_counts_from_minus_180_gets_angles_in_its_range(driver: FakeServer, link: IndiLink) -> None:
+    driver.numbers["ABS_ROTATOR_ANGLE"] = {"ANGLE": (-180.0, 180.0, FOUND_DEG)}
+    rotator = IndiRotator(link, CAMERA, turn_deadline_s=PATIENCE_S)
+    await rotator.turn_to(200)
+    await rotator.turn_to(100)
+    assert commands(driver) == [-160, 100]
+    assert rotator.is_ready
 
 
 async def test_359_9_and_0_are_the_same_angle(driver: FakeServer, rotator: IndiRotator) -> None:
