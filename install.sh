@@ -14,6 +14,10 @@
 # PYTHON=/path/to/python3.12 ./install.sh uses that Python.
 set -eu
 
+# Settings for other installations would hide packages from this one, or put its packages elsewhere.
+unset PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_NO_BINARY PIP_CONSTRAINT PIP_REQUIRE_HASHES
+export PIP_USER=0
+
 source=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 share=${XDG_DATA_HOME:-$HOME/.local/share}
 bin=$HOME/.local/bin
@@ -45,6 +49,8 @@ check_arguments() {
 }
 
 check_machine() {
+    [ "$(id -u)" != 0 ] || [ -z "${SUDO_USER:-}" ] || fail "run ./install.sh without sudo, to install coldframe for the" \
+        "user $SUDO_USER. To install it for root: env -u SUDO_USER ./install.sh"
     [ "$(uname -s)" = Linux ] || fail "coldframe runs on Linux, and this is $(uname -s)"
     case $(uname -m) in
         x86_64 | aarch64 | arm64) ;;
@@ -83,13 +89,24 @@ check_not_running() {
     [ -z "$running" ] || fail "coldframe is running (process ${running% }); end it first, then run ./install.sh again"
 }
 
+version_of() {
+    "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'
+}
+
 # An environment breaks when a new release of the system replaces its Python.
 create_environment() {
-    if ! "$venv/bin/python" -m pip --version > /dev/null 2>&1; then
+    if ! "$venv/bin/python" -m pip --version > /dev/null 2>&1 ||
+        { [ -n "${PYTHON:-}" ] && [ "$(version_of "$venv/bin/python")" != "$(version_of "$python")" ]; }; then
         rm -rf "$venv"
         mkdir -p "$base"
         "$python" -m venv "$venv"
     fi
+}
+
+run_pip() {
+    "$venv/bin/python" -m pip install --disable-pip-version-check --quiet --only-binary :all: "$@" ||
+        fail "pip could not install the packages, for the reason above. Check the network connection and the free space," \
+            "then run ./install.sh again"
 }
 
 install_packages() {
@@ -98,10 +115,9 @@ install_packages() {
     tar -C "$source" --exclude=__pycache__ -cf - \
         pyproject.toml README.md LICENSE coldframe calibration capture config devices simulators |
         tar -C "$work/source" -xf -
-    pip="$venv/bin/python -m pip install --disable-pip-version-check --quiet --only-binary :all:"
     # The list is complete. Dependencies are not resolved, because pyindi-client requires packages that need a compiler.
-    $pip --no-deps --requirement "$source/requirements/run.txt"
-    $pip --no-warn-conflicts --constraint "$source/requirements/dev.txt" \
+    run_pip --no-deps --requirement "$source/requirements/run.txt"
+    run_pip --no-warn-conflicts --constraint "$source/requirements/dev.txt" \
         "$work/source${extras:+[$(echo "$extras" | tr ' ' ,)]}"
     echo "$extras" > "$base/extras"
 }
@@ -123,7 +139,8 @@ try_out() {
     "$venv/bin/coldframe" run --no-dashboard --folder "$work/night" \
         --simulate "$source/config/trial/rig.toml" --config "$source/config/trial/night.toml" > "$work/log" 2>&1 || {
         tail -n 15 "$work/log" >&2
-        fail "coldframe is installed, but the simulated frames above failed; please report these lines"
+        fail "coldframe is installed, but the simulated frames above failed. An interrupted installation may have damaged" \
+            "it: run ./install.sh --uninstall, then ./install.sh. If the frames fail again, please report these lines"
     }
 }
 
@@ -165,6 +182,10 @@ echo "Trying it with a few simulated frames, and compiling for this processor (a
 try_out
 echo "Installed: $("$venv/bin/coldframe" --version)${extras:+ with $extras}. Next: coldframe run --simulate"
 case :$PATH: in
-    *":$bin:"*) ;;
+    *":$bin:"*)
+        first=$(command -v coldframe)
+        [ "$first" = "$bin/coldframe" ] ||
+            echo "In this shell, coldframe is $first, because its folder comes before $bin in your PATH"
+        ;;
     *) echo "$bin is not in your PATH yet. Log in again, or run: export PATH=\"$bin:\$PATH\"" ;;
 esac

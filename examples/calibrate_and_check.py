@@ -28,6 +28,10 @@ def main(lights: str, library: str, output: str) -> bool:
 
 if __name__ == "__main__":
     try:
-        sys.exit(0 if main(*sys.argv[1:]) else 1)
+        match sys.argv[1:]:
+            case lights, library, output:
+                sys.exit(0 if main(lights, library, output) else 1)
+            case _:
+                sys.exit(__doc__)
     except coldframe.ColdframeError as error:
         sys.exit(str(error))

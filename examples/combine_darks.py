@@ -27,6 +27,10 @@ def main(folder: str, output: str) -> None:
 
 if __name__ == "__main__":
     try:
-        main(*sys.argv[1:])
+        match sys.argv[1:]:
+            case folder, output:
+                main(folder, output)
+            case _:
+                sys.exit(__doc__)
     except coldframe.ColdframeError as error:
         sys.exit(str(error))

@@ -27,6 +27,8 @@ def main(folder: str, config: str | None = None) -> bool:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) not in {2, 3}:
+        sys.exit(__doc__)
     try:
         sys.exit(0 if main(*sys.argv[1:]) else 1)
     except coldframe.ColdframeError as error:

@@ -86,6 +86,55 @@ def test_a_python_without_venv_is_refused_with_the_package_to_install(home: Path
     assert refusal(home).endswith("sudo apt install python3-venv")
 
 
+def test_sudo_is_refused(home: Path) -> None:
+    program(home, "id", "echo 0")
+    line = refusal(home, SUDO_USER="astro")
+    assert "without sudo" in line
+    assert "user astro" in line
+
+
+def environment_with_pip(home: Path, pip: str) -> Path:
+    """Return an installed environment whose Python runs `pip`, a shell script, instead of pip."""
+    (venv_bin := home / "my data" / "coldframe" / "venv" / "bin").mkdir(parents=True)
+    python = venv_bin / "python"
+    python.write_text(f"#!/bin/sh\n{pip}\n", "utf-8")
+    python.chmod(0o755)
+    return python
+
+
+def test_a_failure_of_pip_is_explained_in_a_folder_with_spaces(home: Path) -> None:
+    environment_with_pip(home, '[ "$3" = --version ] || { echo "pip says: $3" >&2; exit 1; }')
+    ended = install(home, XDG_DATA_HOME=f"{home}/my data")
+    assert ended.returncode == 2
+    said, explained = ended.stderr.splitlines()
+    assert said == "pip says: install"
+    assert "Check the network connection" in explained
+
+
+def test_an_environment_with_a_different_python_than_the_chosen_one_is_replaced(home: Path) -> None:
+    old = environment_with_pip(home, '[ "$1" != -c ] || echo 3.11')
+    chosen = home / "programs" / "chosen"
+    is_venv = '[ "$2" != venv ] || { echo "creates $3" >&2; exit 1; }'
+    program(home, "chosen", f"{is_venv}\ncase $2 in *%d.%d*) echo 3.14 ;; esac")
+    ended = install(home, PYTHON=str(chosen), XDG_DATA_HOME=f"{home}/my data")
+    assert ended.stderr == f"creates {old.parent.parent}\n"
+    assert not old.exists()
+
+
+def test_settings_for_other_installations_do_not_reach_pip(home: Path) -> None:
+    environment_with_pip(home, '[ "$3" = --version ] || { env | grep -E "^(PIP_|PYTHONPATH)" | sort >&2; exit 1; }')
+    ended = install(
+        home,
+        XDG_DATA_HOME=f"{home}/my data",
+        PYTHONPATH="/opt/other",
+        PIP_USER="1",
+        PIP_TARGET="/opt/other",
+        PIP_NO_BINARY=":all:",
+        PIP_INDEX_URL="file:///opt/mirror",
+    )
+    assert ended.stderr.splitlines()[:-1] == ["PIP_INDEX_URL=file:///opt/mirror", "PIP_USER=0"]
+
+
 def test_uninstalling_removes_only_what_was_installed(home: Path) -> None:
     share, bin_folder = home / ".local" / "share", home / ".local" / "bin"
     venv = share / "coldframe" / "venv"

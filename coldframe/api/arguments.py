@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,8 +16,17 @@ Files: TypeAlias = AnyPath | Iterable[AnyPath]
 
 
 def path_of(path: AnyPath) -> Path:
-    """Return a path with ``~`` expanded."""
-    return Path(path).expanduser()
+    """Return a path with ``~`` expanded.
+
+    Raises
+    ------
+    ValueError
+        If it begins with the name of a user who has no home folder here.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path}: no user of this name has a home folder here") from error
 
 
 def optional_path(path: AnyPath | None) -> Path | None:
@@ -39,16 +49,43 @@ def names_of(files: Files) -> list[str]:
     return names
 
 
-def one_of(name: str, value: str | None, allowed: Sequence[str]) -> None:
-    """Raise `ValueError` if an argument is neither None nor one of the allowed words."""
-    if value is not None and value not in allowed:
-        raise ValueError(f"{name} = {value!r}: expected one of {', '.join(map(repr, allowed))}, or None")
+def one_of(name: str, value: str | None, allowed: Sequence[str], *, is_optional: bool = True) -> None:
+    """Raise `ValueError` if an argument is not one of the allowed words, nor None if it is optional."""
+    if value not in allowed and not (is_optional and value is None):
+        more = ", or None" if is_optional else ""
+        raise ValueError(f"{name} = {value!r}: expected one of {', '.join(map(repr, allowed))}{more}")
+
+
+def words_of(name: str, words: Sequence[str]) -> tuple[str, ...]:
+    """Return an argument that is a sequence of strings.
+
+    Raises
+    ------
+    TypeError
+        If it is a string, or contains anything but strings.
+    """
+    if isinstance(words, str) or not all(isinstance(word, str) for word in words):
+        raise TypeError(f"{name} = {words!r}: expected a sequence of strings, such as {name}=['flats:Ha']")
+    return tuple(words)
 
 
 def within(name: str, value: float | None, lowest: float, highest: float) -> None:
-    """Raise `ValueError` if an argument is a number outside its range, or not a number."""
-    if value is not None and not lowest <= value <= highest:
-        raise ValueError(f"{name} = {value!r}: expected a number from {lowest:g} to {highest:g}")
+    """Raise an error unless an argument is None or a number in its range.
+
+    Raises
+    ------
+    TypeError
+        If it is not a number.
+    ValueError
+        If it is outside the range, or NaN.
+    """
+    if value is None:
+        return
+    expected = f"{name} = {value!r}: expected a number from {lowest:g} to {highest:g}"
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(expected)
+    if not lowest <= value <= highest:
+        raise ValueError(expected)
 
 
 def image_choice(extension: int | str | None) -> Extension | None:

@@ -136,7 +136,7 @@ def calibrate(
     >>> len(done.lights), [each.reason for each in done.left_out]
     (42, [])
     """
-    one_of("subtract", subtract, ("dark", "scaled-dark", "bias"))
+    one_of("subtract", subtract, ("dark", "scaled-dark", "bias"), is_optional=False)
     within("pedestal", pedestal, 0, 30_000)
     within("e_per_adu", e_per_adu, 1e-6, 1e6)
     if blank and not floating:

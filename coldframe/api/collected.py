@@ -6,6 +6,7 @@ from pathlib import Path
 
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.errors import ColdframeError
+from coldframe.operations.reports import reason_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,5 +67,5 @@ class Collected:
 
     def refused(self, paths: Sequence[Path], error: Exception, more: str = "") -> None:
         """Collect files that cannot be used because of the same error."""
-        reason = (str(error) or type(error).__name__) + more
+        reason = reason_of(error) + more
         self.files += [LeftOut(path, reason) for path in paths]

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Literal
 
 from coldframe.api.arguments import AnyPath, Files, image_choice, names_of, one_of, optional_path, path_of, within
-from coldframe.api.collected import Collected, LeftOut
+from coldframe.api.collected import Collected, LeftOut, NothingDoneError
 from coldframe.api.frames import Master, read_master
 from coldframe.calibration.combining.given_sections import GivenSections
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.config.frames import FrameKind
 from coldframe.operations.combining import Choice, Request, chosen_method, combine_into
-from coldframe.operations.set_master import Treatment
+from coldframe.operations.set_master import NothingLeftError, Treatment
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +106,8 @@ def combine(
     ------
     ColdframeError
         If the frames belong to several sets, do not match the subtracted master, or are too few; or if `output` exists
-        or cannot be written. The message states the reason.
+        or cannot be written. The message states the reason. If no file could be read, a `NothingDoneError`, which lists
+        the files.
     OSError
         If a folder cannot be read, or temporary files cannot be written.
     ValueError
@@ -139,6 +140,9 @@ def combine(
     path = None if output is None else path_of(output)
     with scratch_folder() if path is None else nullcontext(path.parent) as folder:
         target = folder / "master.fits" if path is None else path
-        made = combine_into(names_of(files), target, request, reports)
+        try:
+            made = combine_into(names_of(files), target, request, reports)
+        except NothingLeftError as error:
+            raise NothingDoneError(reports.files) from error
         master = read_master(target)
     return Combined(master, path, made.master.stack.frames, tuple(reports.files), tuple(reports.messages))

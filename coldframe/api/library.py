@@ -73,7 +73,7 @@ class Library:
     Parameters
     ----------
     folder : str or path-like, optional
-        The folder, which is created when the first master is added; by default, the library of your configuration.
+        The folder, which `add` creates; by default, the library of your configuration.
 
     Attributes
     ----------
@@ -96,6 +96,10 @@ class Library:
         self._library = find_library(None) if folder is None else stored.Library(path_of(folder))
         self.folder = self._library.folder
 
+    def _existing(self) -> stored.Library:
+        """Return the library; raise an error if its folder does not exist, which may be a typing error."""
+        return find_library(self.folder)
+
     def masters(self) -> tuple[LibraryMaster, ...]:
         """Return all masters, sorted by path.
 
@@ -103,10 +107,15 @@ class Library:
         -------
         tuple of LibraryMaster
             Files that are not masters or cannot be read are left out; see `unreadable`.
+
+        Raises
+        ------
+        ColdframeError
+            If the folder does not exist.
         """
         return tuple(
             LibraryMaster(path, public_setup(setup_of(header)), _frames(header))
-            for path, header in self._library.catalogue().headers.items()
+            for path, header in self._existing().catalogue().headers.items()
         )
 
     def unreadable(self) -> tuple[LeftOut, ...]:
@@ -116,8 +125,13 @@ class Library:
         -------
         tuple of LeftOut
             Empty if all files are masters.
+
+        Raises
+        ------
+        ColdframeError
+            If the folder does not exist.
         """
-        return tuple(LeftOut(path, reason) for path, reason in self._library.catalogue().faults.items())
+        return tuple(LeftOut(path, reason) for path, reason in self._existing().catalogue().faults.items())
 
     def match(
         self, light: AnyPath, *, extension: int | Literal["mosaic"] | None = None
@@ -139,9 +153,9 @@ class Library:
         Raises
         ------
         ColdframeError
-            If the file cannot be read, or is not a raw light.
+            If the file cannot be read or is not a raw light, or the folder of the library does not exist.
         """
-        catalogue, path = self._library.catalogue(), path_of(light)
+        catalogue, path = self._existing().catalogue(), path_of(light)
         chosen = image_choice(extension)
         setup = under_one_name(light_setup(path, chosen), configured_camera_names())
         masters = masters_of(catalogue)
@@ -196,8 +210,13 @@ class Library:
         -------
         tuple of LeftOut
             The damaged masters, each with its fault; empty if all are intact.
+
+        Raises
+        ------
+        ColdframeError
+            If the folder does not exist.
         """
-        return tuple(LeftOut(path, fault) for path, fault in self._library.verify() if fault is not None)
+        return tuple(LeftOut(path, fault) for path, fault in self._existing().verify() if fault is not None)
 
 
 def _match(found: MatchedMaster) -> Match:

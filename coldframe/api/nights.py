@@ -11,7 +11,7 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from coldframe.api.arguments import AnyPath, optional_path
+from coldframe.api.arguments import AnyPath, optional_path, words_of
 from coldframe.capture.events.kinds import Event
 from coldframe.capture.events.stream import EventStream, Subscriber
 from coldframe.capture.events.values import NightOutcome
@@ -57,7 +57,7 @@ class NightResult:
 def run_night(
     config: AnyPath | None = None,
     *,
-    simulate: str | None = None,
+    simulate: AnyPath | None = None,
     folder: AnyPath | None = None,
     lights: AnyPath | None = None,
     until: time | None = None,
@@ -77,7 +77,7 @@ def run_night(
     ----------
     config : str or path-like, optional
         Configuration file; by default, ``~/.config/coldframe/coldframe.toml``.
-    simulate : str, optional
+    simulate : str or path-like, optional
         Name or file of a simulated rig to use instead of the real rig, such as ``"small"``.
     folder : str or path-like, optional
         Folder to store nights in; by default, the configured one.
@@ -115,7 +115,7 @@ def run_night(
     TypeError
         If `only` or `skip` is a string instead of a sequence of strings.
     ValueError
-        If `watch` is True without `lights`.
+        If `watch` is True without `lights`, or `until` has a time zone.
     RuntimeError
         If an event loop is running in this thread, as in notebooks.
 
@@ -144,7 +144,7 @@ def run_night(
 async def run_night_async(
     config: AnyPath | None = None,
     *,
-    simulate: str | None = None,
+    simulate: AnyPath | None = None,
     folder: AnyPath | None = None,
     lights: AnyPath | None = None,
     until: time | None = None,
@@ -182,7 +182,7 @@ async def run_night_async(
     TypeError
         If `only` or `skip` is a string instead of a sequence of strings.
     ValueError
-        If `watch` is True without `lights`.
+        If `watch` is True without `lights`, or `until` has a time zone.
 
     Examples
     --------
@@ -232,7 +232,7 @@ class _Program:
 
 def _request(
     config: AnyPath | None,
-    simulate: str | None,
+    simulate: AnyPath | None,
     folder: AnyPath | None,
     lights: AnyPath | None,
     until: time | None,
@@ -244,18 +244,19 @@ def _request(
 ) -> NightRequest:
     if watch and lights is None:
         raise ValueError("watch = True needs lights, the folder to watch")
-    if isinstance(only, str) or isinstance(skip, str):
-        raise TypeError("only and skip must be sequences of strings, such as only=['flats:Ha']")
+    if until is not None and until.tzinfo is not None:
+        raise ValueError(f"until = {until!r}: expected a local time of day, without a time zone")
     # Only the time of day counts; see `NightRequest.deadline`.
     moment = None if until is None else datetime.combine(datetime(1900, 1, 1, tzinfo=UTC), until)
+    rig = optional_path(simulate)
     return NightRequest(
         optional_path(config),
-        simulate,
+        None if rig is None else str(rig),
         optional_path(folder),
         optional_path(lights),
         moment,
-        tuple(only),
-        tuple(skip),
+        words_of("only", only),
+        words_of("skip", skip),
         redo,
     )
 

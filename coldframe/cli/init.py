@@ -1,6 +1,7 @@
 """`coldframe init`: write a configuration for the devices of a server."""
 
 import asyncio
+import shlex
 import sys
 from pathlib import Path
 
@@ -28,23 +29,27 @@ def write_config(config: Path | None, host: str, port: int, camera: str | None, 
         return ExitCode.BAD_INPUT
     try:
         survey = asyncio.run(survey_rig(host, port, camera))
+        text = full_config(survey) if full else starter_config(survey)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
-            file.write(full_config(survey) if full else starter_config(survey))
+            file.write(text)
     except DeviceError as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     except OSError as error:
-        print(f"{path}: cannot be written: {error.strerror}", file=sys.stderr)
+        place = f" ({error.filename})" if error.filename and error.filename != str(path) else ""
+        print(f"{path}: cannot be written: {error.strerror}{place}", file=sys.stderr)
         return ExitCode.BAD_INPUT
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     found = ", ".join(name for name in (survey.camera, survey.panel, survey.cover, survey.wheel) if name)
     if survey.rotator:
         found += f"; the rotator {survey.rotator} is not turned until you enable its table [rotator]"
-    print(f"{path}: written for {found}. Review it, then try: coldframe run --dry-run --config {path}")
+    print(
+        f"{path}: written for {found}. Review it, then try: coldframe run --dry-run --config {shlex.quote(str(path))}"
+    )
     for other in survey.other_cameras:
-        print(f"{other} is also a camera. To use it, delete the file and add --camera {other!r}")
+        print(f"{other} is also a camera. To use it, delete the file and add --camera {shlex.quote(other)}")
     return ExitCode.DONE
 
 

@@ -62,7 +62,9 @@ def _folder(night: Path | None, config: Path | None) -> Path:
             return night
         return _found(newest_night(night) if night.is_dir() else night, night)
     storage = load_settings(find_config() if config is None else config).storage.folder
-    return _found(newest_night(storage) if night is None else storage / night, storage)
+    if night is not None:
+        return _found(storage / night, storage)
+    return _found(newest_night(storage) if storage.is_dir() else None, storage)
 
 
 def _found(night: Path | None, searched: Path) -> Path:

@@ -40,7 +40,7 @@ def make_safe(config: Path | None, patience_s: float, *, overrides: bool = False
     Returns
     -------
     ExitCode
-        INCOMPLETE if a step failed; the failures are printed.
+        NOT_SAFE if a step failed; the failures are printed.
     """
     try:
         settings = load_for_safe_state(config or find_config())
@@ -81,6 +81,6 @@ async def _make_safe(settings: Settings, patience_s: float) -> ExitCode:
         failures = await SafeState(settings, rig, events, clock, patience_s=patience_s).reach()
     if failures:
         print("the rig is NOT in the safe state: see above", file=sys.stderr)
-        return ExitCode.INCOMPLETE
+        return ExitCode.NOT_SAFE
     print("the rig is in the safe state")
     return ExitCode.DONE

@@ -26,7 +26,8 @@ class VisibleStream:
 
     def write(self, text: str) -> int:
         """Write text, and return its length."""
-        self.stream.write(visible_lines(text))
+        # The option parser indents lists of choices with tabs.
+        self.stream.write(visible_lines(text.replace("\n\t", "\n    ")))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:

@@ -1,5 +1,6 @@
 """The combination of raw frames from any camera and program into a master."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -19,6 +20,7 @@ from coldframe.operations.master_findings import findings_of_new, report_finding
 from coldframe.operations.reports import Reports
 from coldframe.operations.set_master import (
     FEWEST_FRAMES,
+    NothingLeftError,
     RefusedError,
     Subtracted,
     Treatment,
@@ -212,6 +214,8 @@ def _check_output(output: Path) -> None:
         raise RefusedError(f"{output}: exists, and files are never overwritten: choose a different name")
     if not output.parent.is_dir():
         raise RefusedError(f"{output.parent}: this folder does not exist: create it, or choose a different folder")
+    if not os.access(output.parent, os.W_OK | os.X_OK, effective_ids=True):
+        raise RefusedError(f"{output.parent}: files cannot be created in this folder: choose a different folder")
 
 
 def _check_set(frames: Sequence[RawFrame], reports: Reports, *, force: bool) -> None:
@@ -220,7 +224,7 @@ def _check_set(frames: Sequence[RawFrame], reports: Reports, *, force: bool) -> 
     for one in sets:
         report_set(one, reports)
     if not frames:
-        raise RefusedError("nothing is left to combine")
+        raise NothingLeftError
     if len(sets) > 1 and not force:
         raise RefusedError(
             f"the files belong to {len(sets)} sets: use --all -o FOLDER to make a master of each, or name the files of "

@@ -11,7 +11,7 @@ from coldframe.calibration.files.image_file import without_packed_copies
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.lights.arithmetic import MismatchError
 from coldframe.calibration.lights.recipe import LightRecipe, NoMasterError
-from coldframe.operations.reports import Reports
+from coldframe.operations.reports import Reports, reason_of
 
 FAULTS = (FrameFileError, NotDurableError, MismatchError, NoMasterError, OSError, MemoryError)
 """Errors of an individual light, or of its masters."""
@@ -124,5 +124,5 @@ def named(lights: Sequence[Path]) -> str:
 
 def fault_text(lights: Sequence[Path], error: Exception, more: str = "") -> str:
     """Return an error of some lights as a line that names them."""
-    text = (str(error) or type(error).__name__) + more
+    text = reason_of(error) + more
     return text if str(lights[0]) in text else f"{named(lights)}: {text}"

@@ -7,6 +7,13 @@ from typing import Protocol
 from coldframe.calibration.files.frame_file import FrameFileError
 
 
+def reason_of(error: Exception) -> str:
+    """Return an error as a text, without the number of an error of the system."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
 class Reports(Protocol):
     """Receives the messages of an operation."""
 

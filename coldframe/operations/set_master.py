@@ -35,6 +35,13 @@ class RefusedError(ColdframeError):
     """No master can be made from the files with these options; the message gives the reason."""
 
 
+class NothingLeftError(RefusedError):
+    """None of the files can be used; each was reported."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing is left to combine")
+
+
 class Treatment(NamedTuple):
     """How to treat the frames of a set.
 
@@ -164,7 +171,7 @@ def combined(
             left = others
             if len(left) < FEWEST_FRAMES:
                 reports.left_out(faults)
-                raise RefusedError("nothing is left to combine") from error
+                raise (RefusedError("too few frames are left to combine") if left else NothingLeftError()) from error
         else:
             reports.left_out(faults)
             if len(left) > 1 and (text := weakness(len(left), method, is_chosen=treatment.method is not None)):

@@ -187,6 +187,31 @@ def test_the_library_lists_matches_adds_and_verifies(observatory: Observatory, l
     assert {each.path.name for each in masters.verify()} == {"odd.fits", dark.name}
 
 
+def test_a_library_that_does_not_exist_is_not_an_empty_one(observatory: Observatory, tmp_path: Path) -> None:
+    masters = coldframe.Library(tmp_path / "typing-error")
+    light = observatory.light(tmp_path / "l.fits")
+    for use in (masters.masters, masters.unreadable, masters.verify, lambda: masters.match(light)):
+        with pytest.raises(coldframe.ColdframeError, match="typing-error: there is no library here yet"):
+            use()
+
+
+def test_the_reasons_are_kept_if_nothing_can_be_combined(tmp_path: Path) -> None:
+    darks = shoot(tmp_path / "darks", 3)
+    with pytest.raises(coldframe.NothingDoneError, match="HDU 3 is not an image") as raised:
+        coldframe.combine(darks, extension=3)
+    assert len(raised.value.left_out) == 3
+
+
+def test_an_error_of_the_system_is_shown_without_its_number(
+    observatory: Observatory, library: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    light = observatory.light(tmp_path / "l.fits")
+    with pytest.raises(coldframe.NothingDoneError) as raised:
+        coldframe.calibrate(light, tmp_path / "file", library=library)
+    assert raised.value.left_out[0].reason == f"{tmp_path / 'file'}: File exists"
+
+
 def test_a_frame_is_read_with_its_settings(observatory: Observatory, tmp_path: Path) -> None:
     path = observatory.light(tmp_path / "l.fits")
     frame = coldframe.read_frame(path)

@@ -20,6 +20,7 @@ from coldframe.cli.exit_codes import ExitCode
 from coldframe.operations.combining import Choice, Request, chosen_method
 from coldframe.operations.set_master import Treatment
 from tests.patience import PATIENCE_S
+from tests.permissions import permissions_apply
 
 SHAPE = (40, 60)
 
@@ -152,6 +153,16 @@ def test_bad_input_is_one_clear_line(
     last = capsys.readouterr().err.splitlines()[-1]
     assert message in last
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = shoot(tmp_path, 4)
+    (folder := tmp_path / "locked").mkdir(mode=0o500)
+    with permissions_apply():
+        assert combine(names, folder / "master.fits") == ExitCode.BAD_INPUT
+    assert capsys.readouterr().err == f"{folder}: files cannot be created in this folder: choose a different folder\n"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

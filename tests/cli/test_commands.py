@@ -132,6 +132,7 @@ def test_the_safe_state_needs_only_its_own_part_of_a_configuration(tmp_path: Pat
     path = tmp_path / "coldframe.toml"
     path.write_text('[server]\nport = 1\n[camera]\ndevice = "C"\n[flats]\ntarget = 7\n', "utf-8")
     ended = coldframe("safe", "--patience", "0", "--config", str(path))
+    assert ended.returncode == 4
     assert "flats" not in ended.stderr
     assert "INDI server 127.0.0.1:1" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -37,3 +37,5 @@ def test_an_unknown_setting_is_answered_with_the_nearest_names(capsys: pytest.Ca
     assert explain_setting("wombat") == ExitCode.BAD_INPUT
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "wombat: is not a setting; coldframe explain lists all tables"
+    assert explain_setting("") == ExitCode.BAD_INPUT
+    assert capsys.readouterr().err.startswith("'': is not a setting")

@@ -223,3 +223,8 @@ def test_nothing_else_prints() -> None:
         ("capture/monitoring/dashboard/terminal.py", "Console"),
         ("capture/monitoring/dashboard/layout.py", "Console"),
     }
+
+
+def test_a_list_of_choices_is_indented(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "lint", ".") == 2
+    assert "\n    siril,\n" in capsys.readouterr().err

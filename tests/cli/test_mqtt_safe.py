@@ -65,7 +65,7 @@ async def test_light_is_switched_off_without_the_indi_server(tmp_path: Path) -> 
             await light.switch(lit=True)
             nowhere = ServerSettings(port=1, unix_socket="/coldframe-nowhere")
             code, output = await run_safe(tmp_path, nowhere, broker, 0.0)
-            assert (code, lamp.lit) == (1, False), output
+            assert (code, lamp.lit) == (4, False), output
             assert "NOT in the safe state" in output
 
 
@@ -74,7 +74,7 @@ async def test_missing_broker_is_reported_and_the_rest_made_safe(tmp_path: Path)
     nowhere = Mosquitto(tmp_path)
     async with simulated_server("small") as server:
         code, output = await run_safe(tmp_path, server, nowhere, 0.0)
-    assert code == 1
+    assert code == 4
     assert "the light did not switch its lamp off: MQTT broker 127.0.0.1" in output
     assert "Check it by hand" in output
     assert "cooler" not in output

@@ -77,6 +77,14 @@ def test_other_folders_are_refused_in_one_line(tmp_path: Path, named: str, capsy
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_a_storage_folder_that_does_not_exist_yet_has_no_nights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (path := tmp_path / "coldframe.toml").write_text(CONFIG.format(folder=tmp_path / "nights"), "utf-8")
+    assert report_night(None, path) is ExitCode.BAD_INPUT
+    assert capsys.readouterr().err == f"{tmp_path}/nights: no such night; {tmp_path} contains no nights\n"
+
+
 def test_missing_configuration_is_reported_with_advice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert report_night(None, tmp_path / "missing.toml") is ExitCode.BAD_INPUT
     assert "coldframe report FOLDER" in capsys.readouterr().err

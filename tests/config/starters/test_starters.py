@@ -146,6 +146,7 @@ def test_a_wheel_without_names_gets_numbers_to_replace(path: Path) -> None:
     assert wheel is not None
     assert wheel.names == ("Filter 1", "Filter 2", "Filter 3")
     assert "replace the numbers by your filters" in starter_config(unnamed)
+    assert "names" not in starter_config(COMPLETE).partition("[wheel]")[2].partition("[")[0]
     assert "Replace the numbered names by your own" in " ".join(full_config(unnamed).replace("\n#", "").split())
 
 
