@@ -54,7 +54,7 @@ class CalibratedBeforeError(ColdframeError):
     def __init__(self, earlier: Path) -> None:
         super().__init__(
             f"{earlier}: was calibrated before with different masters or options; use --again to replace it, "
-            "or --out FOLDER to keep both"
+            "or --output FOLDER to keep both"
         )
 
 

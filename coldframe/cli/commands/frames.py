@@ -42,6 +42,9 @@ def calibrate(
     out: Annotated[
         Path | None,
         typer.Option(
+            "--output",
+            "-o",
+            "--out",
             metavar="FOLDER",
             parser=folder_path,
             help="Folder for the results; default: calibrated/ next to each light.",
