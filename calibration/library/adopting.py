@@ -127,7 +127,7 @@ def adopted(path: Path, unpacked_in: Path, stated: Stated) -> Adopted | None:
     image = open_image(path, unpacked_in)
     kind = _kind(image, stated)
     is_plain = path.suffix.lower() in PLAIN_SUFFIXES
-    if kind is None or (is_plain and "CFROLE" in image.header):
+    if kind is None or (is_plain and _is_own_in_adu(image, kind)):
         return None
     own = image.header.get("IMAGETYP")
     notes = [] if kind is setup_of(image.header).kind else [f"the user states that it is a master {kind}"]
@@ -168,6 +168,14 @@ def _relative_flat(path: Path, mean: F32) -> tuple[F32, list[str]]:
     if not level > 0:
         raise FrameFileError(path, f"is not a flat: its mean is {level:.4g}")
     return mean / np.float32(level), [f"its mean of {level:.6g} became 1; its bias or dark flat was subtracted before"]
+
+
+def _is_own_in_adu(image: ImageFile, kind: FrameKind) -> bool:
+    """Return whether coldframe made a master, from frames that were not fractions."""
+    if "CFROLE" not in image.header:
+        return False
+    around_zero = "OVERSCAN" in image.header or "CALSTAT" in image.header
+    return kind is FrameKind.FLAT or around_zero or float(image.pixels().max()) > HIGHEST_OF_FRACTIONS
 
 
 def _in_adu(image: ImageFile, mean: F32, full_range_adu: float | None) -> tuple[F32, list[str]]:

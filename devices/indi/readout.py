@@ -200,7 +200,12 @@ class IndiReadout:
         return changes
 
     def _is_whole(self, region: Property) -> bool:
-        """Return True if a region is the whole sensor, as far as drivers round regions."""
+        """Return True if a region is the whole sensor, as far as drivers round regions.
+
+        A driver of a DSLR that does not know the size of the sensor shows a region of 0 x 0 pixels.
+        """
+        if not all(_numbers(region, "WIDTH", "HEIGHT")):
+            return True
         rounding = LARGEST_ROUNDING_PIXELS * self.wanted.binning
         differences = zip(_numbers(region, *REGION), (0, 0, *reversed(self._sensor)), strict=True)
         return all(abs(found - whole) <= rounding for found, whole in differences)

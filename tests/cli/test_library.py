@@ -204,6 +204,23 @@ def test_a_dark_in_fractions_of_the_range_is_converted(tmp_path: Path) -> None:
     assert len(Library(tmp_path / "new").catalogue().headers) == 1
 
 
+def test_a_master_that_combine_made_of_fractions_is_converted(tmp_path: Path) -> None:
+    levels = np.random.default_rng(2).normal(500, 5, (5, 32, 48)).astype(np.float32)
+    for number, frame in enumerate(levels):
+        cards = {"IMAGETYP": "Dark Frame", "EXPTIME": 60.0, "INSTRUME": "Cam"}
+        fits.writeto(tmp_path / f"{number}.fits", frame / np.float32(65535), fits.Header(cards))
+    made = tmp_path / "master" / "MasterDark.fits"
+    made.parent.mkdir()
+    combined = CliRunner().invoke(app, ["combine", str(tmp_path), "-o", str(made)], catch_exceptions=False)
+    assert combined.exit_code == ExitCode.DONE, combined.output
+    library = Library(tmp_path / "new")
+    result = run(library, "add", made)
+    assert result.exit_code == ExitCode.DONE, result.stderr
+    assert "1.0 is 65,535 ADU, because values do not exceed 1" in result.stdout
+    (filed,) = library.catalogue().headers
+    assert read_master(filed).mean.mean() == pytest.approx(500, abs=1)
+
+
 @pytest.mark.parametrize("level", [0.38, 0.55, 24_000.0])
 def test_a_flat_becomes_relative(tmp_path: Path, level: float) -> None:
     shade = np.linspace(0.9, 1.1, 48, dtype=np.float32)[None].repeat(32, 0)

@@ -96,6 +96,17 @@ async def test_a_first_frame_shows_the_size_and_is_kept(dslr: FakeServer, link: 
     await camera.close()
 
 
+async def test_a_driver_that_shows_no_region_is_not_blamed_on_another_client(dslr: FakeServer, link: IndiLink) -> None:
+    dslr.numbers["CCD_FRAME"] = dict.fromkeys(("X", "Y", "WIDTH", "HEIGHT"), (0, 0, 0))
+    camera = camera_of(dslr, link)
+    await camera.connect()
+    await camera.apply(ReadoutSettings(gain=100))
+    frame = await camera.expose(FrameKind.BIAS, 1 / 4000)
+    assert frame.pixels.shape == SHAPE
+    assert frame.remarks == ()
+    await camera.close()
+
+
 async def test_a_driver_that_waits_for_the_size_of_the_pixels_is_explained(dslr: FakeServer, link: IndiLink) -> None:
     sizes = dict.fromkeys(("CCD_PIXEL_SIZE", "CCD_PIXEL_SIZE_X", "CCD_PIXEL_SIZE_Y"), (0.0, 40.0, 0.0))
     dslr.numbers["CCD_INFO"] = UNKNOWN | sizes
