@@ -97,7 +97,13 @@ async def test_a_first_frame_shows_the_size_and_is_kept(dslr: FakeServer, link: 
 
 
 async def test_a_driver_that_shows_no_region_is_not_blamed_on_another_client(dslr: FakeServer, link: IndiLink) -> None:
+    async def deliver(values: dict[str, str]) -> None:
+        await exposed(values)
+        dslr.send_pixels(blob(fits_bytes()))
+        dslr.send(exposure("Busy"), exposure("Ok"))
+
     dslr.numbers["CCD_FRAME"] = dict.fromkeys(("X", "Y", "WIDTH", "HEIGHT"), (0, 0, 0))
+    dslr.answers["CCD_EXPOSURE"] = deliver  # and never learn the size
     camera = camera_of(dslr, link)
     await camera.connect()
     await camera.apply(ReadoutSettings(gain=100))
