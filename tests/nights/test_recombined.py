@@ -101,7 +101,7 @@ async def test_what_is_not_what_its_frames_give_is_told(tmp_path: Path, capsys: 
     assert f"{len(masters) - 2} of {len(masters)}" in said.out
 
 
-@pytest.mark.parametrize(("folder", "said"), [("nowhere", "No such file"), ("empty", "no masters")])
+@pytest.mark.parametrize(("folder", "said"), [("nowhere", "no such night"), ("empty", "no masters")])
 def test_a_folder_without_a_night_is_told(
     folder: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
