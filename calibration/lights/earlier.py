@@ -3,13 +3,14 @@
 import os
 from collections.abc import Iterator
 from enum import Enum, auto
-from hashlib import blake2b
+from hashlib import blake2b, file_digest
 from pathlib import Path
 
 import numpy as np
 
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import read_image_header
+from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.lights.files import CALIBRATION, Output
 from coldframe.calibration.lights.recipe import LightRecipe
@@ -26,7 +27,7 @@ class Earlier(Enum):
     SAME = auto()
     """The result of the same light, masters and options."""
     DIFFERENT = auto()
-    """A result of the same light with different masters or options."""
+    """A result of a light with the same name and time, from different pixels, masters or options."""
     OTHER_FILE = auto()
     """Any other file, which is never replaced."""
 
@@ -34,8 +35,8 @@ class Earlier(Enum):
 def group_digest(recipe: LightRecipe, output: Output, *options: object) -> str:
     """Return a digest of the masters and options that lights of one recipe share.
 
-    Masters are identified by name, size and checksum of their pixels, so that a master which was built again under its
-    name counts as different.
+    Masters are identified by name and checksum of their pixels, so that a master which was built again under its name
+    counts as different.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ def group_digest(recipe: LightRecipe, output: Output, *options: object) -> str:
     return _digest(*_masters(recipe), recipe.dark_scale, recipe.overscan, *_output(output), *options)
 
 
-def light_digest(group: str, light: Path, setup: FrameSetup) -> str:
+def light_digest(group: str, light: Path) -> str:
     """Return the digest of a light's calibration, for the card `CALIBRATION`.
 
     Parameters
@@ -62,16 +63,14 @@ def light_digest(group: str, light: Path, setup: FrameSetup) -> str:
     group
         Digest of the masters and options; see `group_digest`.
     light
-        The light, identified by its name, size and time, because copies of a night have new dates of change.
-    setup
-        Its setup.
+        The light, identified by its name and its bytes: a damaged copy that was replaced has the same size and time.
 
     Raises
     ------
     OSError
         If the file is not accessible.
     """
-    return _digest(group, light.name, light.stat().st_size, setup.taken_at)
+    return _digest(group, light.name, _content(light))
 
 
 def earlier_result(target: Path, light: Path, setup: FrameSetup, digest: str) -> Earlier:
@@ -107,13 +106,18 @@ def _masters(recipe: LightRecipe) -> Iterator[object]:
         if master is None:
             yield None
         else:
-            yield from (master.name, master.stat().st_size, read_image_header(master).get("DATASUM"))
+            yield from (master.name, read_image_header(master).get("DATASUM") or _content(master))
 
 
 def _output(output: Output) -> Iterator[object]:
     yield from (output.floating, output.pedestal_adu, output.e_per_adu, output.blank, output.extension)
     if output.defects is not None:
         yield from (output.defects.path.name, _digest(np.packbits(output.defects.bad).tobytes()))
+
+
+def _content(file: Path) -> str:
+    with open_regular(file) as opened:
+        return file_digest(opened, blake2b).hexdigest()
 
 
 def _digest(*parts: object) -> str:

@@ -49,11 +49,11 @@ _COMPRESSED = frozenset({".fz", ".gz"})
 
 
 class CalibratedBeforeError(ColdframeError):
-    """A light is already calibrated, with different masters or options; the message names the result."""
+    """A light is already calibrated, from different pixels, masters or options; the message names the result."""
 
     def __init__(self, earlier: Path) -> None:
         super().__init__(
-            f"{earlier}: was calibrated before with different masters or options; use --again to replace it, "
+            f"{earlier}: was calibrated before from different pixels, masters or options; use --again to replace it, "
             "or --output FOLDER to keep both"
         )
 
@@ -269,7 +269,7 @@ def _recipe_as_before(
         recipe = None if dark is None else recipe_with(dark)
         if recipe is None:
             return None
-        expected = light_digest(digest(recipe), light.path, light.setup)
+        expected = light_digest(digest(recipe), light.path)
         earlier = earlier_result(target, light.path, light.setup, expected)
     except FAULTS:
         return None
@@ -352,7 +352,7 @@ def _jobs(group: LightGroup, request: Request, tally: Tally) -> Iterator[_Job]:
     for light in group.lights:
         target = _target(light.path, request.target)
         try:
-            digest = light_digest(shared, light.path, light.setup)
+            digest = light_digest(shared, light.path)
             earlier = earlier_result(target, light.path, light.setup, digest)
         except OSError as error:
             tally.report(light.path, error)

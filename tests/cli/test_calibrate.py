@@ -445,6 +445,19 @@ def test_lights_that_are_calibrated_already_are_skipped(
     assert result.stdout.startswith("0 of 2 lights calibrated; 2 skipped")
 
 
+def test_a_damaged_light_that_was_copied_again_is_not_skipped(
+    observatory: Observatory, library: Library, tmp_path: Path
+) -> None:
+    light = observatory.light(tmp_path / "l.fits")
+    good = light.read_bytes()
+    light.write_bytes(good[:-5760] + bytes(5760))
+    calibrate(library, light)
+    light.write_bytes(good)
+    result = calibrate(library, light)
+    assert result.exit_code == ExitCode.BAD_INPUT
+    assert "use --again to replace it" in result.stderr
+
+
 @pytest.mark.parametrize("options", [("--float",), ("--no-flat",), ("--no-mend",), ("--pedestal", "200")])
 def test_an_earlier_result_with_other_options_is_kept_until_asked(
     observatory: Observatory, library: Library, tmp_path: Path, options: tuple[str, ...]
@@ -454,7 +467,7 @@ def test_an_earlier_result_with_other_options_is_kept_until_asked(
     before = _calibrated(light).read_bytes()
     result = calibrate(library, light, *options)
     assert result.exit_code == ExitCode.BAD_INPUT
-    assert "was calibrated before with different masters or options; use --again to replace it" in result.stderr
+    assert "was calibrated before from different pixels, masters or options; use --again to replace it" in result.stderr
     assert _calibrated(light).read_bytes() == before
     assert calibrate(library, light, *options, "--again").exit_code == ExitCode.DONE
     assert _calibrated(light).read_bytes() != before
@@ -472,7 +485,7 @@ def test_a_master_built_again_under_its_name_is_not_the_same_master(
         file.writeto(tmp_path / "dark.fits", checksum=True)
     dark.unlink()
     shutil.move(tmp_path / "dark.fits", dark)
-    assert "different masters or options" in calibrate(library, light).stderr
+    assert "was calibrated before from different pixels, masters or options" in calibrate(library, light).stderr
 
 
 def test_again_replaces_only_results_of_the_same_light(
