@@ -126,8 +126,9 @@ class SafeState:
         except asyncio.CancelledError:
             self._warn(f"{failed}: the wait for it was cut short")
             raise
-        except Exception:
+        except Exception as error:  # a bug must not hide the state of the other devices
             log.exception("safe state: the rotator was not turned back")
+            self._warn(f"{failed}: {error!r}")
         else:
             if has_turned:  # the event states where a resumed run must turn the rotator back to
                 self._events.publish(RotatorTurned(self._clock.now(), rotator.angle_deg, rotator.found_deg))
