@@ -52,9 +52,9 @@ def test_a_server_that_is_silent_between_elements_is_no_fault() -> None:
 
 def test_each_element_of_a_busy_server_has_its_own_time() -> None:
     """The chunks of a busy connection always end within an element."""
-    with patch.object(relay_module, "LONGEST_ELEMENT_S", 2.0), relayed() as (server, library, refusals):
+    with patch.object(relay_module, "LONGEST_ELEMENT_S", 5.0), relayed() as (server, library, refusals):
         server.sendall(b"<mess")
-        for _ in range(12):
+        for _ in range(20):
             time.sleep(0.3)
             server.sendall(COMPLETE[5:] + b"<mess")
             assert library.recv(1000)
