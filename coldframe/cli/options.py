@@ -1,6 +1,8 @@
 """Options and arguments that several commands share."""
 
 import os
+import sys
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -52,6 +54,23 @@ def _found_by_command(context: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
+def _checked_by_command(context: typer.Context, path: Path | None) -> None:
+    """Refuse a configuration that the user named and that cannot be used.
+
+    The command itself may need none, so it ignores faults of the default configuration.
+    """
+    if path is None and not os.environ.get(CONFIG_VARIABLE):
+        return
+    from coldframe.config.loading import ConfigError, find_config, load_settings  # noqa: PLC0415 - slow to import
+
+    try:
+        load_settings(path or find_config())
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(2) from error
+    _found_by_command(context, path)
+
+
 def _restore(before: str | None) -> None:
     if before is None:
         del os.environ[CONFIG_VARIABLE]
@@ -59,21 +78,21 @@ def _restore(before: str | None) -> None:
         os.environ[CONFIG_VARIABLE] = before
 
 
-def _config_option(*, is_argument: bool) -> OptionInfo:
+def _config_option(callback: Callable[[typer.Context, Path | None], Path | None], *, is_argument: bool) -> OptionInfo:
     option: OptionInfo = typer.Option(
         "--config",
         "-c",
         metavar="FILE",
         parser=home_path,
-        callback=_found_by_command,
+        callback=callback,
         expose_value=is_argument,
         help="Configuration file; default: $COLDFRAME_CONFIG, or ~/.config/coldframe/coldframe.toml.",
     )
     return option
 
 
-ConfigOption = Annotated[Path | None, _config_option(is_argument=True)]
-UsedConfigOption = Annotated[Path | None, _config_option(is_argument=False)]
+ConfigOption = Annotated[Path | None, _config_option(_found_by_command, is_argument=True)]
+UsedConfigOption = Annotated[Path | None, _config_option(_checked_by_command, is_argument=False)]
 """For commands that only look up the library or the camera's names in the configuration."""
 
 FolderOption = Annotated[

@@ -113,6 +113,23 @@ def test_the_library_of_a_different_configuration(
     assert os.environ.get("COLDFRAME_CONFIG") == (str(config) if way == "variable" else None)
 
 
+@pytest.mark.parametrize(
+    "command", ["library list", "library match l.fits", "calibrate l.fits", "export out --for siril"]
+)
+@pytest.mark.parametrize("way", ["option", "variable"])
+def test_a_named_configuration_that_cannot_be_used_is_refused(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, way: str
+) -> None:
+    config = tmp_path / "typo.toml"
+    if way == "variable":
+        monkeypatch.setenv("COLDFRAME_CONFIG", str(config))
+    options = ["-c", str(config)] if way == "option" else []
+    result = CliRunner().invoke(app, [*command.split(), "--library", str(library.folder), *options])
+    assert result.exit_code == ExitCode.BAD_INPUT
+    assert str(config) in result.stderr
+    assert os.environ.get("COLDFRAME_CONFIG") == (str(config) if way == "variable" else None)
+
+
 def test_match(observatory: Observatory, library: Library, tmp_path: Path) -> None:
     light = observatory.light(tmp_path / "light.fits")
     result = run(library, "match", light)
