@@ -137,7 +137,7 @@ def siril(arguments: str) -> Callable[[Path, list[Path]], list[str]]:
     def command(output: Path, files: list[Path]) -> list[str]:
         script = output.with_suffix(".ssf")
         # Without 32-bit output, Siril would round the mean to whole ADU.
-        script.write_text(f"requires 1.0.0\nset32bits\nstack dark_ {arguments} -out={output}\n")
+        script.write_text(f"requires 1.0.0\nsetext fits\nset32bits\nstack dark_ {arguments} -out={output}\n")
         return [shutil.which("siril-cli") or "siril-cli", "-d", str(files[0].parent), "-s", str(script)]
 
     return command
