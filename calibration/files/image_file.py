@@ -3,7 +3,6 @@
 Headers are not trusted: the sizes in a header are checked against the length of the file before memory is allocated.
 """
 
-import gzip
 import mmap
 import os
 import re
@@ -19,7 +18,8 @@ from coldframe.calibration.files import raw_file, xisf_file
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.damage import damage_reported
 from coldframe.calibration.files.extensions import chosen_header, require_one_image, without_pixel_cards
-from coldframe.calibration.files.frame_file import BZERO, LONGEST_HEADER, FrameFileError, memory_mapped, parse_header
+from coldframe.calibration.files.frame_file import BZERO, FrameFileError, memory_mapped
+from coldframe.calibration.files.headers.hdus import Hdu, read_hdus, read_second_header
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.unpacking import (
     GZIP_MAGIC,
@@ -42,9 +42,6 @@ UNREAD_FORMATS = dict.fromkeys((".tif", ".tiff"), "TIFF")
 
 UINT16_STORAGES = frozenset({(8, 0, 1), (16, 0, 1), (16, BZERO, 1)})
 """Values of `ImageFile.storage` for images whose pixels are whole numbers from 0 to 65,535."""
-
-_USUAL_HEADER = 1 << 16
-"""Number of bytes within which most headers end; for most files, no more bytes are read."""
 
 _PAGES_OF_A_SEEK = 32
 """Number of pages that a memory card reads in sequence in about the time of one random read."""
@@ -243,10 +240,10 @@ def _require_no_extension(path: Path, extension: Extension | None) -> None:
 
 def _opened(path: Path, unpacked_in: Path) -> ImageFile:
     with open_regular(path) as file:
-        start, size = file.read(LONGEST_HEADER), os.fstat(file.fileno()).st_size
-    if start.startswith(GZIP_MAGIC):
+        is_packed, size = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC, os.fstat(file.fileno()).st_size
+    if is_packed:
         return _unpacked_gzip(path, size, unpacked_in)
-    header, data_start = _image_header(start, path)
+    header, data_start = _image_header(path)
     if header.get("ZIMAGE") is True:
         return _unpacked_tiles(path, header, size, unpacked_in)
     return _image(path, header, data_start, size)
@@ -293,40 +290,24 @@ def read_image_header(path: Path, extension: Extension | None = None) -> dict[st
             return xisf_file.read_xisf(path).header if is_xisf else raw_file.read_raw_header(path)
         if extension is not None:
             return chosen_header(path, extension)
-        try:
-            return _header_within(_USUAL_HEADER, path)
-        except FrameFileError:
-            return _header_within(LONGEST_HEADER, path)
+        header, _ = _image_header(path)
+        height, width = _shape(header, "Z" if header.get("ZIMAGE") is True else "", path)
+        return {**header, "NAXIS1": width, "NAXIS2": height}
 
 
-def _header_within(length: int, path: Path) -> dict[str, HeaderValue]:
-    with open_regular(path) as file:
-        start = file.read(length)
-        if start.startswith(GZIP_MAGIC):
-            file.seek(0)
-            with gzip.open(file) as packed:
-                start = packed.read(length)
-    header, _ = _image_header(start, path)
-    height, width = _shape(header, "Z" if header.get("ZIMAGE") is True else "", path)
-    return {**header, "NAXIS1": width, "NAXIS2": height}
-
-
-def _image_header(start: bytes, path: Path) -> tuple[dict[str, HeaderValue], int]:
+def _image_header(path: Path) -> Hdu:
     """Return the header of the first HDU with data, merged with the cards of the first HDU, and the data's offset."""
-    if not start:
-        raise FrameFileError(path, "the file is empty")
-    header, data_start = parse_header(memoryview(start), path)
-    if header.get("SIMPLE") is not True:
-        raise FrameFileError(path, "not a standard FITS file: SIMPLE is not T")
-    require_one_image(path)
+    hdus = read_hdus(path)
+    require_one_image(hdus, path)
+    header, data_start = hdus[0]
     if header.get("NAXIS") != 0:
         if header.get("ZIMAGE") is True:
             raise FrameFileError(path, "damaged: the first HDU of a file cannot be compressed in tiles (ZIMAGE)")
-        return header, data_start
-    extension, length = parse_header(memoryview(start)[data_start:], path, "XTENSION=")
+        return hdus[0]
+    extension, data_start = hdus[1] if len(hdus) > 1 else read_second_header(path, data_start)
     if extension.get("XTENSION") != "IMAGE" and extension.get("ZIMAGE") is not True:
         raise FrameFileError(path, "neither the first nor the second HDU holds an image")
-    return {**without_pixel_cards(header), **extension}, data_start + length
+    return Hdu({**without_pixel_cards(header), **extension}, data_start)
 
 
 def _image(path: Path, header: Mapping[str, HeaderValue], data_start: int, size: int) -> ImageFile:
@@ -406,8 +387,7 @@ def _length(header: Mapping[str, HeaderValue], axis: int, path: Path) -> int:
 
 def _unpacked_gzip(path: Path, size: int, folder: Path) -> ImageFile:
     """Unpack the image in a gzip file, but no more bytes than its header announces."""
-    with open_regular(path) as file, gzip.open(file) as packed:
-        header, data_start = _image_header(packed.read(LONGEST_HEADER), path)
+    header, data_start = _image_header(path)
     if header.get("ZIMAGE") is True:
         raise FrameFileError(path, "compressed twice, in tiles and with gzip: unpack it once")
     require_possible_size(_shape(header, "", path), size, path)
