@@ -1,6 +1,5 @@
 """Provide UTC during a night, counted on the event loop's clock, and local time for messages."""
 
-import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -24,6 +23,8 @@ class NightClock:
 
     def __init__(self, start: datetime | None = None) -> None:
         self._start = start or datetime.now(UTC)
+        import asyncio  # noqa: PLC0415 - commands that only print a time save the import
+
         self._loop = asyncio.get_running_loop()
         self._start_s = self._loop.time()
         self._wall_ahead_s = _wall_ahead_s()

@@ -7,6 +7,7 @@ import mmap
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from coldframe.calibration.files.damage import damage_reported
 from coldframe.calibration.files.extensions import chosen_header, require_one_image, without_pixel_cards
 from coldframe.calibration.files.frame_file import BZERO, FrameFileError, memory_mapped
 from coldframe.calibration.files.headers.hdus import Hdu, read_hdus, read_second_header
+from coldframe.calibration.files.headers.index import HeaderIndex, opened_index
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.unpacking import (
     GZIP_MAGIC,
@@ -293,6 +295,11 @@ def read_image_header(path: Path, extension: Extension | None = None) -> dict[st
         header, _ = _image_header(path)
         height, width = _shape(header, "Z" if header.get("ZIMAGE") is True else "", path)
         return {**header, "NAXIS1": width, "NAXIS2": height}
+
+
+def image_headers() -> AbstractContextManager[HeaderIndex]:
+    """Open the index through which commands that look at many files read headers, as `read_image_header` does."""
+    return opened_index(read_image_header, raw_file.SUFFIXES)
 
 
 def _image_header(path: Path) -> Hdu:

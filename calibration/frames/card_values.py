@@ -38,6 +38,8 @@ _NO_VALUE = frozenset(
 )
 """Words that programs write for unknown values, in upper case; 1.#IND and its like are NaN in Microsoft's C library."""
 
+_NO_NAME = _NO_VALUE - {"NA"}
+
 _NO_TEMPERATURES_C = frozenset({999.0, 999.9, 9999.0, 99999.0})
 """High values that drivers write without a temperature sensor."""
 
@@ -61,7 +63,7 @@ _SECONDS = {
     "us": 1e-6,
     "min": 60.0,
 }
-_CELSIUS = frozenset({"", "c", "degc", "deg", "deg c", "celsius", "\u00b0", "\u00b0c", "oc"})
+_CELSIUS = dict.fromkeys(("", "c", "degc", "deg", "deg c", "celsius", "\u00b0", "\u00b0c", "oc"), 1.0)
 _MILLIMETRES = {"": 1.0, "mm": 1.0, "cm": 10.0, "m": 1000.0}
 _DAY_FIRST = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})")
 _YEAR_FIRST = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?!\d)")
@@ -112,15 +114,16 @@ class CardReader:
     def text(self, *keywords: str) -> str | None:
         """Return the first text that is present, without surrounding blanks; numbers are returned as text."""
         for keyword in keywords:
-            text = str(self._header.get(keyword, "")).strip()
-            if text.upper() not in _NO_VALUE:
-                return text
+            if keyword in self._header:
+                text = str(self._header[keyword]).strip()
+                if text.upper() not in _NO_VALUE:
+                    return text
         return None
 
     def name(self, *keywords: str) -> str | None:
         """Return the first name that is present; "Na" is a name, because sodium filters have it."""
-        values = (str(self._header.get(keyword, "")).strip() for keyword in keywords)
-        return next((value for value in values if value.upper() not in _NO_VALUE - {"NA"}), None)
+        values = (str(self._header[keyword]).strip() for keyword in keywords if keyword in self._header)
+        return next((value for value in values if value.upper() not in _NO_NAME), None)
 
     def number(self, *keywords: str) -> float | None:
         """Return a number without a unit."""
@@ -174,6 +177,8 @@ class CardReader:
 
     def require_agreement(self, read: Callable[[str], float | None], keywords: tuple[str, ...], slack: float) -> None:
         """Collect the cards whose values differ by more than `slack` from that of the first keyword with a value."""
+        if sum(keyword in self._header for keyword in keywords) < 2:  # noqa: PLR2004 - one card agrees with itself
+            return
         before = list(self.unreadable)  # a card that `read` cannot interpret was judged with its property
         stated = {keyword: value for keyword in keywords if (value := read(keyword)) is not None}
         self.unreadable = before
@@ -262,7 +267,7 @@ def _celsius(value: HeaderValue) -> float | None:
     if isinstance(value, str) and value.strip().upper().endswith("K"):
         kelvin = _number(value.strip()[:-1], {"": 1.0})
         return None if not kelvin else kelvin - _KELVIN_C
-    number = _number(value, dict.fromkeys(_CELSIUS, 1.0))
+    number = _number(value, _CELSIUS)
     if number is None or number in _NO_TEMPERATURES_C or number <= _COLDEST_C:
         return None
     if number > _HOTTEST_C:

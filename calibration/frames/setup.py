@@ -129,9 +129,7 @@ class FrameSetup:
     @property
     def is_at_setpoint(self) -> bool:
         """True if the frame has a setpoint, and the sensor had reached it as far as the header shows."""
-        if self.setpoint_c is None:
-            return False
-        return self.sensor_c is None or abs(self.sensor_c - self.setpoint_c) <= REACHED_C
+        return _is_reached(self.setpoint_c, self.sensor_c)
 
     def without(self, overscan: Overscan) -> "FrameSetup":
         """Return the setup of the frame after its overscan is subtracted."""
@@ -160,7 +158,7 @@ def setup_of(header: Header) -> FrameSetup:
     cards.require_agreement(cards.celsius, spellings.SETPOINT_C, REACHED_C)
     cards.require_agreement(cards.number, spellings.OFFSET, 0)
     cards.require_agreement(lambda keyword: cards.binning((keyword,), ()), spellings.BINNING, 0)
-    setup = FrameSetup(
+    return FrameSetup(
         kind=kind,
         camera=cards.text(*spellings.CAMERA),
         width=int(cards.number("NAXIS1") or 0),
@@ -173,7 +171,7 @@ def setup_of(header: Header) -> FrameSetup:
         ),
         exposure_s=_exposure_s(cards),
         temperature_c=setpoint_c if sensor_c is None else sensor_c,
-        cooled=False,
+        cooled=_is_reached(setpoint_c, sensor_c),
         filter_name=_filter_name(cards),
         mosaic=_mosaic(cards),
         row_order=cards.text(*spellings.ROW_ORDER),
@@ -191,10 +189,18 @@ def setup_of(header: Header) -> FrameSetup:
         sensor_c=sensor_c,
         origin=_origin(cards),
         kind_word=kind_word,
+        unreadable=_unreadable(cards, train_cards, kind),  # last, after all cards have been read
     )
-    # Darks and bias frames do not depend on the optical train.
+
+
+def _is_reached(setpoint_c: float | None, sensor_c: float | None) -> bool:
+    return setpoint_c is not None and (sensor_c is None or abs(sensor_c - setpoint_c) <= REACHED_C)
+
+
+def _unreadable(cards: CardReader, train_cards: CardReader, kind: FrameKind | None) -> tuple[UnreadableCard, ...]:
+    """Return the unreadable cards; darks and bias frames do not depend on the optical train."""
     unreadable = cards.unreadable + ([] if kind in _WITHOUT_LIGHT else train_cards.unreadable)
-    return replace(setup, cooled=setup.is_at_setpoint, unreadable=tuple(dict.fromkeys(unreadable)))
+    return tuple(dict.fromkeys(unreadable))
 
 
 def fault_of_raw_frame(header: Header) -> str | None:

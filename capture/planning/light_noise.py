@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from coldframe.calibration.camera.record import CAMERAS, CameraRecords
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import open_image, uint16_pixels
 from coldframe.calibration.files.scratch import scratch_folder
@@ -14,6 +14,9 @@ from coldframe.capture.planning.read_lights import Lights
 from coldframe.config.counts import LightNoise, NoiseGoal
 from coldframe.config.settings import Settings
 from coldframe.errors import MissingPackageError
+
+if TYPE_CHECKING:
+    from coldframe.calibration.camera.record import CameraRecords
 
 
 def light_noises(lights: Lights, settings: Settings) -> Mapping[Path, LightNoise]:
@@ -30,6 +33,8 @@ def light_noises(lights: Lights, settings: Settings) -> Mapping[Path, LightNoise
     own = settings.lights
     if not any(isinstance(count, NoiseGoal) for count in (own.bias, own.dark, own.flat, own.dark_flat)):
         return {}
+    from coldframe.calibration.camera.record import CAMERAS, CameraRecords  # noqa: PLC0415 - only percentages need it
+
     sorts: dict[object, list[Path]] = defaultdict(list)
     for path, setup in lights.setups.items():
         sorts[setup.filter_name, setup.exposure_s, setup.setpoint_c, setup.readout].append(path)
@@ -53,6 +58,6 @@ def _statistics(path: Path) -> FrameStatistics | None:
         return None
 
 
-def _bias_adu(setup: FrameSetup, records: CameraRecords) -> float | None:
+def _bias_adu(setup: FrameSetup, records: "CameraRecords") -> float | None:
     known = None if setup.camera is None else records.known(setup.camera, setup.readout)
     return None if known is None else known.bias_adu

@@ -87,12 +87,10 @@ def lights_in_rig_terms(
             foreign[label] += 1
         readout = _readout(setup.readout, known, settings)
         setpoint_c = reached_c[_stated_setpoint_c(setup, settings)]
-        known_setup = replace(setup, readout=readout, setpoint_c=setpoint_c, cooled=setpoint_c is not None)
-        name = name_in_wheel(setup.filter_name, rig.filters)
+        name, is_cooled = name_in_wheel(setup.filter_name, rig.filters), setpoint_c is not None
+        known_setup = replace(setup, readout=readout, setpoint_c=setpoint_c, cooled=is_cooled, filter_name=name)
         assert setup.exposure_s is not None
-        lights.append(
-            ShotLight(replace(known_setup, filter_name=name), readout, setpoint_c, setup.exposure_s, name, setup.train)
-        )
+        lights.append(ShotLight(known_setup, readout, setpoint_c, setup.exposure_s, name, setup.train))
     for label, count in foreign.items():
         own = settings.camera.readout_mode or "the current mode"
         used = f'{lights_text(count)} used readout mode "{label}", which the camera does not have'

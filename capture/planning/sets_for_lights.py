@@ -115,12 +115,9 @@ def plan_for_lights(
     """
     notes: list[str] = []
     known = with_configured_filters(rig or RigSnapshot(), settings)
-    shot = [
-        replace(light, noise=lights.noises.get(path))
-        for path, light in zip(
-            lights.setups, lights_in_rig_terms(lights.setups.values(), settings, known, notes), strict=True
-        )
-    ]
+    shot = lights_in_rig_terms(lights.setups.values(), settings, known, notes)
+    if lights.noises:
+        shot = [replace(light, noise=lights.noises.get(path)) for path, light in zip(lights.setups, shot, strict=True)]
     shot = with_flat_angles(shot, settings, known, notes)
     newest = shot[-1]
     needs_angle = settings.rotator is not None or has_turned(shot)
