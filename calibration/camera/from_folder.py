@@ -11,7 +11,8 @@ from coldframe.calibration.camera.photon_transfer import TILE_PIXELS, Measured, 
 from coldframe.calibration.camera.record import CameraRecord
 from coldframe.calibration.camera.study import StudiedSet, study
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import SUFFIXES, open_image, read_image_header, uint16_pixels
+from coldframe.calibration.files.headers.image_header import SUFFIXES, read_image_header
+from coldframe.calibration.files.image_file import open_image, uint16_pixels
 from coldframe.calibration.files.keywords import ROLES, in_drivers_words
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, require_readable, setup_of

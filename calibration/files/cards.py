@@ -16,6 +16,14 @@ HeaderValue = str | int | float | bool
 CARD_LENGTH = 80
 BLOCK_LENGTH = 2880
 
+STRUCTURAL = frozenset(
+    {
+        "SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "EXTEND", "PCOUNT", "GCOUNT",
+        "BZERO", "BSCALE", "CHECKSUM", "DATASUM", "END", "CONTINUE", "COMMENT", "HISTORY", "LONGSTRN",
+    }
+)  # fmt: skip
+"""Keywords that describe the structure of the file and not the frame."""
+
 _KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
 _VALUE = re.compile(r"\s*(?:'((?:[^']|'')*)'|([^/]*))")
 _INTEGER = re.compile(r"[+-]?\d{1,40}")
@@ -118,6 +126,8 @@ def ascii_text(text: str) -> str:
     Accents are removed, and Greek letters are spelt out (Halpha). Other characters become their code, such as U7EA2,
     so that different names remain different.
     """
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(map(_ascii_character, unicodedata.normalize("NFKD", text)))
 
 

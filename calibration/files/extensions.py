@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.damage import damage_reported
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.headers.hdus import Hdu, read_hdus, whole_number
+from coldframe.calibration.files.headers.hdus import read_hdus, whole_number
+from coldframe.calibration.files.headers.image_header import is_image, without_pixel_cards
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.unpacking import MOST_PIXELS, Extension, require_possible_size
 
@@ -23,30 +24,6 @@ _BINNING = re.compile(r"\s*([1-9]\d?)\s+([1-9]\d?)\s*")
 _PLACES = ("DETSEC", "CCDSEC")
 _IMAGE_SECTIONS = ("DATASEC", "TRIMSEC")
 _OF_ONE_AMPLIFIER = frozenset({"DETSEC", "CCDSEC", "AMPSEC", "DATASEC", "TRIMSEC", "BIASSEC", "EXTNAME", "EXTVER"})
-_OF_THE_PIXELS = frozenset({"BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "BZERO", "BSCALE", "BLANK", "DATAMIN", "DATAMAX"})
-_COMPANIONS = frozenset(
-    {"UNCERT", "COUNTS", "MASK", "ERR", "ERROR", "ERRORS", "SIGMA", "VAR", "VARIANCE", "DQ", "BPM", "WHT", "WEIGHT"}
-    | {"THUMBNAIL", "PREVIEW", "CONFIDENCE", "EXPOSUREMAP"}
-)
-"""Names of extensions that describe the pixels of an image."""
-
-
-def require_one_image(hdus: list[Hdu], path: Path) -> None:
-    """Raise if a file holds several images; extensions with the uncertainty or the mask of an image do not count.
-
-    Raises
-    ------
-    FrameFileError
-        Stating the number of images and how to choose one.
-    """
-    images = [number for number, (header, _) in enumerate(hdus) if _is_image(header) and not _is_companion(header)]
-    if len(images) > 1:
-        numbers = ", ".join(map(str, images))
-        raise FrameFileError(
-            path,
-            f"holds {len(images)} images (HDU {numbers}): combine, calibrate and inspect take one with --extension N, "
-            "or assemble those of one detector with --extension mosaic",
-        )
 
 
 def chosen_header(path: Path, extension: Extension) -> dict[str, HeaderValue]:
@@ -62,7 +39,7 @@ def chosen_header(path: Path, extension: Extension) -> dict[str, HeaderValue]:
 
 
 def _chosen(headers: list[dict[str, HeaderValue]], extension: Extension, path: Path) -> dict[str, HeaderValue]:
-    images = [number for number, header in enumerate(headers) if _is_image(header)]
+    images = [number for number, header in enumerate(headers) if is_image(header)]
     if extension == "mosaic":
         chosen = [headers[number] for number in images if number]
         if not chosen:
@@ -113,13 +90,13 @@ def chosen_image(path: Path, extension: Extension) -> tuple[dict[str, HeaderValu
 def _require_possible(header: Mapping[str, HeaderValue], path: Path) -> None:
     """Raise if the file is too short for the image that a header announces."""
     prefix = "Z" if header.get("ZIMAGE") is True else ""
-    if _is_image(header):
+    if is_image(header):
         shape = whole_number(header, f"{prefix}NAXIS2", 0), whole_number(header, f"{prefix}NAXIS1", 0)
         require_possible_size(shape, path.stat().st_size, path)
 
 
 def _assembled(units: "HDUList", headers: list[dict[str, HeaderValue]], path: Path) -> NDArray[Any]:
-    numbers = [number for number, header in enumerate(headers) if number and _is_image(header)]
+    numbers = [number for number, header in enumerate(headers) if number and is_image(header)]
     planes = {number: _plane(np.asarray(units[number].data), path) for number in numbers}
     if len({plane.dtype for plane in planes.values()}) > 1:
         raise FrameFileError(path, "its images have pixels of different types, so they give no mosaic")
@@ -211,23 +188,3 @@ def _common(first: dict[str, HeaderValue], images: list[dict[str, HeaderValue]])
         if keyword not in _OF_ONE_AMPLIFIER and all(image.get(keyword) == value for image in images)
     }
     return {**without_pixel_cards(first), **shared}
-
-
-def without_pixel_cards(first: Mapping[str, HeaderValue]) -> dict[str, HeaderValue]:
-    """Return the cards of a first HDU that also apply to the image in an extension, which has pixels of its own."""
-    return {keyword: value for keyword, value in first.items() if keyword not in _OF_THE_PIXELS}
-
-
-def _is_companion(header: Mapping[str, HeaderValue]) -> bool:
-    return "XTENSION" in header and str(header.get("EXTNAME", "")).strip().upper() in _COMPANIONS
-
-
-def _is_image(header: Mapping[str, HeaderValue]) -> bool:
-    if header.get("ZIMAGE") is True:
-        return True
-    is_plane = isinstance(axes := header.get("NAXIS"), int) and axes >= 2  # noqa: PLR2004 - two axes
-    return (
-        is_plane
-        and header.get("XTENSION", "IMAGE") == "IMAGE"
-        and all(header.get(f"NAXIS{axis}") != 0 for axis in (1, 2))
-    )

@@ -5,8 +5,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from coldframe.calibration.files.cards import Card, GarbledValue, HeaderValue, ascii_text
-from coldframe.calibration.files.frame_file import STRUCTURAL
+from coldframe.calibration.files.cards import STRUCTURAL, Card, GarbledValue, HeaderValue, ascii_text
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 RAW_TYPES = {

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from coldframe.calibration.files.cards import ascii_text
 from coldframe.calibration.frames.setup import FrameSetup
@@ -13,6 +14,7 @@ _GENERIC_WORDS = frozenset({"CAMERA", "CCD", "CMOS", "ZWO", "QHY", "QHYCCD", "PL
 """Words in camera names that do not distinguish models, and that only some programs write."""
 
 
+@lru_cache
 def comparable(name: str) -> str:
     """Return the form of a name by which names are compared: ASCII, one case, single blanks.
 

@@ -4,13 +4,16 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.frames import spellings
 from coldframe.calibration.frames.card_values import CardReader, Header, UnreadableCard
-from coldframe.calibration.frames.overscan import Overscan, OverscanError, Sections, sections_of, subtracted_of
-from coldframe.calibration.measuring.statistics import BAYER_PATTERNS
+from coldframe.calibration.measuring.bayer import BAYER_PATTERNS
 from coldframe.config.frames import FrameKind, ReadoutSettings
+
+if TYPE_CHECKING:  # most headers have no overscan, and its arithmetic needs NumPy
+    from coldframe.calibration.frames.overscan import Overscan, Sections
 
 BIAS_TAKEN_OUT = "B"
 """CALSTAT of a dark whose bias was subtracted."""
@@ -118,8 +121,8 @@ class FrameSetup:
     train: OpticalTrain
     taken_at: datetime | None
     setpoint_c: float | None = None
-    sections: Sections | None = None
-    overscan: Overscan | None = None
+    sections: "Sections | None" = None
+    overscan: "Overscan | None" = None
     bias_subtracted: bool = False
     sensor_c: float | None = None
     origin: tuple[int, int] | None = None
@@ -131,7 +134,7 @@ class FrameSetup:
         """True if the frame has a setpoint, and the sensor had reached it as far as the header shows."""
         return _is_reached(self.setpoint_c, self.sensor_c)
 
-    def without(self, overscan: Overscan) -> "FrameSetup":
+    def without(self, overscan: "Overscan") -> "FrameSetup":
         """Return the setup of the frame after its overscan is subtracted."""
         kept = overscan.sections.kept
         height, width = kept.shape
@@ -184,7 +187,7 @@ def setup_of(header: Header) -> FrameSetup:
         taken_at=_taken_at(cards),
         setpoint_c=setpoint_c,
         sections=_sections(header, cards),
-        overscan=subtracted_of(header),
+        overscan=_overscan(header),
         bias_subtracted=kind in (FrameKind.DARK, FrameKind.DARK_FLAT) and header.get("CALSTAT") == BIAS_TAKEN_OUT,
         sensor_c=sensor_c,
         origin=_origin(cards),
@@ -322,7 +325,19 @@ def _shifted(pattern: str, right: int, down: int) -> str:
     return pattern + (f"+{right}+{down}" if right or down else "")
 
 
-def _sections(header: Header, cards: CardReader) -> Sections | None:
+def _overscan(header: Header) -> "Overscan | None":
+    if "OVERSCAN" not in header:
+        return None
+    from coldframe.calibration.frames.overscan import subtracted_of  # noqa: PLC0415 - needs NumPy
+
+    return subtracted_of(header)
+
+
+def _sections(header: Header, cards: CardReader) -> "Sections | None":
+    if "BIASSEC" not in header:
+        return None
+    from coldframe.calibration.frames.overscan import OverscanError, sections_of  # noqa: PLC0415 - needs NumPy
+
     shape = int(cards.number("NAXIS2") or 0), int(cards.number("NAXIS1") or 0)
     try:
         return sections_of(header, shape)

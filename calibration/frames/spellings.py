@@ -1,6 +1,7 @@
 """The keywords and words by which different programs describe a frame."""
 
 import re
+from functools import lru_cache
 
 from coldframe.config.frames import FrameKind
 
@@ -62,6 +63,7 @@ _NOT_LETTERS = re.compile(r"[^A-Z]")
 _MASTER_WORDS = ("MASTER", "STACK", "INTEGRATION", "SUPERBIAS", "SUPERDARK", "SUPERFLAT")
 
 
+@lru_cache
 def kind_of_word(word: str) -> FrameKind | None:
     """Return the kind that a word such as "Flat-Field" or "Master Dark" names; None if the word is unknown."""
     letters = _NOT_LETTERS.sub("", word.upper()).removeprefix("MASTER").removeprefix("SUPER")
@@ -69,6 +71,7 @@ def kind_of_word(word: str) -> FrameKind | None:
     return _KIND_OF_WORD.get(letters) or _KIND_OF_WORD.get(letters.removesuffix("S"))
 
 
+@lru_cache
 def names_a_master(word: str) -> bool:
     """Return True if the word for the kind of a frame belongs to a combined frame, such as "Master Dark"."""
     letters = _NOT_LETTERS.sub("", word.upper())

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from coldframe.calibration.files.image_file import PLAIN_SUFFIXES
+from coldframe.calibration.files.headers.image_header import PLAIN_SUFFIXES
 from coldframe.calibration.files.naming import name_part
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.config.angles import AngleGroups, within_a_turn

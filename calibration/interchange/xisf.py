@@ -14,8 +14,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.cards import HeaderValue, ascii_text
-from coldframe.calibration.files.frame_file import STRUCTURAL
+from coldframe.calibration.files.cards import STRUCTURAL, HeaderValue, ascii_text
 
 SUFFIX = ".xisf"
 

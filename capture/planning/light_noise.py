@@ -5,18 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import open_image, uint16_pixels
-from coldframe.calibration.files.scratch import scratch_folder
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.frames.setup import FrameSetup
-from coldframe.calibration.measuring.statistics import FrameStatistics, measure
 from coldframe.capture.planning.read_lights import Lights
 from coldframe.config.counts import LightNoise, NoiseGoal
 from coldframe.config.settings import Settings
 from coldframe.errors import MissingPackageError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # only percentages need pixels and NumPy, whose import would delay all other plans
     from coldframe.calibration.camera.record import CameraRecords
+    from coldframe.calibration.measuring.statistics import FrameStatistics
 
 
 def light_noises(lights: Lights, settings: Settings) -> Mapping[Path, LightNoise]:
@@ -33,7 +31,7 @@ def light_noises(lights: Lights, settings: Settings) -> Mapping[Path, LightNoise
     own = settings.lights
     if not any(isinstance(count, NoiseGoal) for count in (own.bias, own.dark, own.flat, own.dark_flat)):
         return {}
-    from coldframe.calibration.camera.record import CAMERAS, CameraRecords  # noqa: PLC0415 - only percentages need it
+    from coldframe.calibration.camera.record import CAMERAS, CameraRecords  # noqa: PLC0415 - see the top
 
     sorts: dict[object, list[Path]] = defaultdict(list)
     for path, setup in lights.setups.items():
@@ -50,7 +48,11 @@ def light_noises(lights: Lights, settings: Settings) -> Mapping[Path, LightNoise
     return found
 
 
-def _statistics(path: Path) -> FrameStatistics | None:
+def _statistics(path: Path) -> "FrameStatistics | None":
+    from coldframe.calibration.files.image_file import open_image, uint16_pixels  # noqa: PLC0415 - see the top
+    from coldframe.calibration.files.scratch import scratch_folder  # noqa: PLC0415
+    from coldframe.calibration.measuring.statistics import measure  # noqa: PLC0415
+
     try:
         with scratch_folder() as folder:
             return measure(uint16_pixels(open_image(path, folder))).statistics

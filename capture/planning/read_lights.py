@@ -10,8 +10,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from coldframe.calibration.files.cards import HeaderValue
-from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import SUFFIXES, UNREAD_FORMATS, image_headers, without_packed_copies
+from coldframe.calibration.files.headers.file_error import FrameFileError
+from coldframe.calibration.files.headers.image_header import (
+    SUFFIXES,
+    UNREAD_FORMATS,
+    image_headers,
+    without_packed_copies,
+)
 from coldframe.calibration.frames.names import is_same_camera
 from coldframe.calibration.frames.setup import FrameSetup, fault_of_raw_frame, require_readable, setup_of
 from coldframe.config.counts import LightNoise
@@ -76,8 +81,10 @@ def _images_in(folder: Path) -> Iterator[Path]:
     """Yield the visible images in and below a folder; folders that cannot be read are skipped."""
     for inside, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        paths = (Path(inside, name) for name in names if not name.startswith("."))
-        yield from (path for path in paths if path.suffix.lower() in _IMAGES and path.is_file())
+        for name in names:
+            is_image = os.path.splitext(name)[1].lower() in _IMAGES  # noqa: PTH122 - a path for each file takes longer
+            if is_image and not name.startswith(".") and (path := Path(inside, name)).is_file():
+                yield path
 
 
 def read_lights(folder: Path, camera_names: Iterable[str]) -> Lights:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import SUFFIXES, read_image_header
+from coldframe.calibration.files.headers.image_header import SUFFIXES, read_image_header
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup, fault_of_raw_frame, setup_of
 from coldframe.calibration.interchange.export import export

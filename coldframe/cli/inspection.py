@@ -17,12 +17,14 @@ from coldframe.calibration.diagnosis.findings import Finding
 from coldframe.calibration.files import xisf_file
 from coldframe.calibration.files.durable import NotDurableError, write_durably
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import PLAIN_SUFFIXES, UINT16_STORAGES, ImageFile, open_image, uint16_pixels
+from coldframe.calibration.files.headers.image_header import PLAIN_SUFFIXES
+from coldframe.calibration.files.image_file import UINT16_STORAGES, ImageFile, open_image, uint16_pixels
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.files.unpacking import Extension
 from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setup_of
 from coldframe.calibration.masters.reading import MasterPlanes, read_master
-from coldframe.calibration.measuring.statistics import BAYER_PATTERNS, FrameStatistics, measure
+from coldframe.calibration.measuring.bayer import BAYER_PATTERNS
+from coldframe.calibration.measuring.statistics import FrameStatistics, measure
 from coldframe.capture.monitoring.dashboard.drawing import ASCII, NOTE, UNICODE, Glyphs, Picture, histogram, shrink
 from coldframe.capture.monitoring.progress.quantities import exposure_text, printable
 from coldframe.capture.monitoring.report.contents import PixelStatistics

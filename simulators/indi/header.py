@@ -3,8 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from coldframe.calibration.files.cards import HeaderValue
-from coldframe.calibration.files.frame_file import STRUCTURAL
+from coldframe.calibration.files.cards import STRUCTURAL, HeaderValue
 from coldframe.simulators.indi.properties import RefusedError, Text, Value
 
 CLEAR = "INDI_CLEAR"

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from coldframe.calibration.files.cards import BLOCK_LENGTH, CARD_LENGTH, HeaderValue, parse_cards
-from coldframe.calibration.files.frame_file import LONGEST_HEADER, FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.regular import open_regular
-from coldframe.calibration.files.unpacking import GZIP_MAGIC
 
 FitsFile = BufferedReader | gzip.GzipFile
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+LONGEST_HEADER = 200 * BLOCK_LENGTH
+"""Length of the longest header, 7,200 cards; a file whose header does not end within it is not FITS."""
 
 _MOST_HDUS = 1000
 """Most HDUs of a file; a mosaic camera has a few hundred."""
@@ -67,14 +71,14 @@ def read_hdus(path: Path) -> list[Hdu]:
         If the file cannot be read.
     """
     with opened_fits(path) as file:
-        header = _required_header(file, path, _PRIMARY)
-        if header.get("SIMPLE") is not True:
+        first = _required_header(file, path, _PRIMARY)
+        if first.get("SIMPLE") is not True:
             raise FrameFileError(path, "not a standard FITS file: SIMPLE is not T")
-        hdus = []
-        while header is not None:
+        hdus = [Hdu(first, file.tell())]
+        _skip_data(file, first, 0, path)
+        while (header := _next_header(file)) is not None:
             hdus.append(Hdu(header, file.tell()))
             _skip_data(file, header, len(hdus) - 1, path)
-            header = _next_header(file)
         return hdus
 
 

@@ -55,7 +55,7 @@ class Stamp(NamedTuple):
     def of(cls, path: Path) -> "Stamp | None":
         """Return the stamp of a file; None if the path does not lead to a regular file."""
         try:
-            status = path.stat()
+            status = os.stat(path)  # noqa: PTH116 - twice as fast as Path.stat
         except (OSError, ValueError):
             return None
         if not stat.S_ISREG(status.st_mode):
@@ -105,17 +105,18 @@ class HeaderIndex:
     def header(self, path: Path) -> Header:
         """Return the header of a file; raise as `read` does."""
         now_ns = time.time_ns()
-        is_kept = self._location is not None and path.suffix.lower() not in self._not_kept
+        parent, name = os.path.split(path)  # pathlib takes longer than the rest of this function
+        is_kept = self._location is not None and os.path.splitext(name)[1].lower() not in self._not_kept  # noqa: PTH122
         stamp = Stamp.of(path) if is_kept else None
         if stamp is None:
             return self._read(path)
-        folder = self._folder(path)
-        known = folder.headers.get(path.name)
+        folder = self._folder(parent)
+        known = folder.headers.get(name)
         if known is not None and known[0] == stamp:
             return dict(known[1])
         header = self._read(path)
         if stamp.is_settled(now_ns) and Stamp.of(path) == stamp:
-            folder.headers[path.name] = stamp, dict(header)
+            folder.headers[name] = stamp, dict(header)
             folder.new += 1
         return header
 
@@ -130,12 +131,12 @@ class HeaderIndex:
             if changed:
                 _remove_oldest(self._location)
 
-    def _folder(self, path: Path) -> _Folder:
-        name = os.path.abspath(path.parent)  # noqa: PTH100 - Path.absolute() keeps ".."
-        if name not in self._folders:
+    def _folder(self, parent: str) -> _Folder:
+        if parent not in self._folders:
             assert self._location is not None
-            self._folders[name] = _Folder(Path(name), _load(_file_of(name, self._location), name))
-        return self._folders[name]
+            path = os.path.abspath(parent)  # noqa: PTH100 - Path.absolute() keeps ".."
+            self._folders[parent] = _Folder(Path(path), _load(_file_of(path, self._location), path))
+        return self._folders[parent]
 
 
 @contextmanager

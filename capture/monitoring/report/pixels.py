@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from coldframe.calibration.files.image_file import ImageFile, open_image
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import setup_of
-from coldframe.calibration.measuring.statistics import BAYER_PATTERNS, SIGMA_PER_MAD, central_region
+from coldframe.calibration.measuring.bayer import BAYER_PATTERNS
+from coldframe.calibration.measuring.statistics import SIGMA_PER_MAD, central_region
 from coldframe.capture.monitoring.report.contents import Histogram, PixelStatistics, Stretch
 
 BINS = 96

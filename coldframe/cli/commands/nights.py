@@ -1,5 +1,6 @@
 """Commands that plan, shoot, watch, start and report nights."""
 
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -84,6 +85,8 @@ def plan(
     them. If time is short, sets get fewer frames, and the plan lists the sets that do not fit. The command uses no
     device and writes no file.
     """
+    # What a plan builds lives until the command ends, so collecting garbage would find none, and take 0.1 s.
+    gc.disable()
     from coldframe.cli.plan import show_plan
     from coldframe.operations.nights.request import NightRequest
 

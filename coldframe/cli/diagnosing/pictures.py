@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.thinned_masters import line_residuals
-from coldframe.calibration.measuring.statistics import BAYER_PATTERNS
+from coldframe.calibration.measuring.bayer import BAYER_PATTERNS
 from coldframe.capture.monitoring.report.contents import Stretch
 from coldframe.capture.monitoring.report.pixels import stretched
 

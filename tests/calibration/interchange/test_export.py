@@ -8,7 +8,7 @@ from astropy.io import fits
 
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import read_image_header
+from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.interchange.export import Exported, export
 from coldframe.calibration.interchange.layouts import LAYOUTS, arrange
