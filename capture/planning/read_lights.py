@@ -72,7 +72,7 @@ def light_files(folder: Path) -> list[Path]:
     try:
         if not folder.is_dir():
             raise NoLightsError(f"{folder}: no such folder")
-        return sorted(_images_in(folder))
+        return sorted(_images_in(folder), key=lambda path: path.parts)
     except OSError as error:
         raise NoLightsError(f"{folder}: {error.strerror or error}") from error
 

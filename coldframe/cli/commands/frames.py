@@ -263,16 +263,19 @@ def combine(
     from the same frames. With --center median or --method winsorized, values are rejected as in Siril.
     """
     from coldframe.calibration.combining.given_sections import GivenSections
-    from coldframe.cli.combine import combine_files
+    from coldframe.cli.combine import combine_files, option_without_effect
     from coldframe.cli.combine_all import combine_all
+    from coldframe.cli.exit_codes import ExitCode
     from coldframe.config.frames import FrameKind
     from coldframe.operations.combining import Choice, Request, chosen_method
     from coldframe.operations.set_master import Treatment
 
+    choice = Choice(method, center, start, sigma)
+    if (ignored := option_without_effect(choice)) is not None:
+        typer.echo(ignored, err=True)
+        raise typer.Exit(ExitCode.BAD_INPUT)
     request = Request(
-        treatment=Treatment(
-            chosen_method(Choice(method, center, start, sigma)), overscan, force=force, reject_doubtful=reject_doubtful
-        ),
+        treatment=Treatment(chosen_method(choice), overscan, force=force, reject_doubtful=reject_doubtful),
         kind=None if kind is None else FrameKind(kind),
         dark=dark,
         bias=bias,
