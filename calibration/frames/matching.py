@@ -7,6 +7,7 @@ from pathlib import Path
 from coldframe.calibration.frames import rules
 from coldframe.calibration.frames.rules import READOUT, RULES_OF, Rule, Tolerances
 from coldframe.calibration.frames.setup import FrameSetup
+from coldframe.config.angles import AngleGroups
 from coldframe.config.frames import FrameKind
 
 DARK_FLAT_EXPOSURE = 0.1
@@ -28,12 +29,16 @@ class Match:
         Values that could not be compared.
     refusal
         The nearest master and the reasons why it does not fit; empty if a master was chosen.
+    guess
+        The caveat about a flat that was chosen among flats of several rotator angles for a light without an angle;
+        empty otherwise.
     """
 
     kind: FrameKind
     path: Path | None
     caveats: tuple[str, ...] = ()
     refusal: str = ""
+    guess: str = ""
 
 
 def best_master(
@@ -162,10 +167,29 @@ def _best(
             fitting.append(((len(caveats), *_distance(light, master)), path, caveats))
     if fitting:
         _, path, caveats = min(fitting)
-        return Match(kind, path, caveats)
+        guess = _guessed_angle(light, path, {each: masters[each] for _, each, _ in fitting})
+        return Match(kind, path, (*caveats, guess) if guess else caveats, guess=guess)
     if refused:
         return Match(kind, None, refusal=f"no {kind} fits: {min(refused)[1]}")
     return Match(kind, None, refusal=f"no {kind} fits: there is no master {kind}")
+
+
+def _guessed_angle(light: FrameSetup, chosen: Path, fitting: Mapping[Path, FrameSetup]) -> str:
+    """Return the caveat about a flat of one of several rotator angles, none of which the light confirms."""
+    if light.train.rotation_deg is not None or fitting[chosen].kind is not FrameKind.FLAT:
+        return ""
+    groups = AngleGroups(Tolerances().rotation_deg)
+    angles_deg = {groups.of(deg) for flat in fitting.values() if (deg := flat.train.rotation_deg) is not None}
+    if len(angles_deg) < 2:  # noqa: PLR2004 - one angle leaves no choice
+        return ""
+    found = ", ".join(f"{angle_deg:g}" for angle_deg in sorted(angles_deg))
+    own_deg = fitting[chosen].train.rotation_deg
+    own = "of an unknown angle" if own_deg is None else f"of {own_deg:g} deg"
+    return (
+        f"{chosen.name} {own} was chosen from flats at the rotator angles {found} deg, but the light does not "
+        "state its angle; a flat of a different angle leaves dust and vignetting: to choose one, name a folder that "
+        "has only this flat with --library"
+    )
 
 
 def darks_at_any_temperature(light: FrameSetup, masters: Mapping[Path, FrameSetup]) -> dict[Path, FrameSetup]:

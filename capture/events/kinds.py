@@ -101,6 +101,8 @@ class NightEnded(Event):
         One sentence for each device that could not be brought to the safe state.
     aborted_by
         Cause of an abort; None for any other outcome.
+    still_cold_c
+        Sensor temperature, degrees Celsius, if the cooler is off and the sensor has not warmed up yet; otherwise None.
     """
 
     outcome: NightOutcome
@@ -109,6 +111,7 @@ class NightEnded(Event):
     result: str = ""
     not_safe: tuple[str, ...] = ()
     aborted_by: AbortedBy | None = None
+    still_cold_c: float | None = None
 
 
 @on_the_wire("night-paused")

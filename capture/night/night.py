@@ -259,12 +259,14 @@ class Night:
         with suppress(asyncio.CancelledError):
             if self._verification is not None:
                 await self._verification.close()
+        still_cold_c = self._safe_state.still_cold_c
         context.publish(
             NightEnded(
                 at=context.clock.now(),
                 outcome=outcome,
-                summary="; ".join((result, *(failures or ("the rig is safe",)))),
+                summary="; ".join((result, *(failures or (_safe_text(still_cold_c),)))),
                 rig_is_safe=not failures,
+                still_cold_c=still_cold_c,
                 result=result,
                 not_safe=failures,
                 aborted_by=aborted_by,
@@ -312,3 +314,11 @@ def needed_devices(step: Step, rig: Rig) -> set[str]:
         unused = set() if rig.rotator is None or step.rotator_deg is not None else {rig.rotator.name}
         return {device.name for device in rig.devices} - lamps - unused
     return {rig.camera.name} | lamps
+
+
+def _safe_text(still_cold_c: float | None) -> str:
+    """Return the sentence about a safe rig, which states whether the sensor is still cold."""
+    warming = (
+        "" if still_cold_c is None else f": cooler off, sensor at {still_cold_c:.0f} C, still warming up by itself"
+    )
+    return f"the rig is safe{warming}"

@@ -194,6 +194,8 @@ class _LibraryMasters:
                 self._note(f"{match.path.name} is not used, because it does not state the rotator angle")
                 stated = {path: each for path, each in self.masters.items() if each.train.rotation_deg is not None}
                 match = best_master(light, stated, kind, self._fresh)
+        if match.guess:
+            self._note(match.guess)
         return self._if_dated(match.path, light)
 
     def _lacks_angle(self, match: Match, light: FrameSetup) -> bool:

@@ -48,6 +48,10 @@ WARMED_C = 0.3
 ROTATOR_PATIENCE_S = 240.0
 """Longest wait for the rotator after all other steps. Without this limit, the service manager might kill the run."""
 
+STILL_COLD_C = 1.0
+"""Difference from `warm_to_c` from which a sensor counts as still cold after its warm-up. A sensor that lags behind the
+ramp, while the cooler draws no power, warms up by itself; switching the cooler off does not change that."""
+
 WARM_MARGIN_S = 300.0
 """Time allowed after the warm-up ramp. Then the cooler is switched off, even if the sensor is still cold."""
 
@@ -81,6 +85,8 @@ class SafeState:
         self._patience_s = patience_s
         self._patient_until_s = 0.0
         self._is_waiting = False
+        self.still_cold_c: float | None = None
+        """Temperature of the sensor if the cooler is off and the sensor has not warmed up yet, degrees Celsius."""
 
     async def reach(self) -> tuple[str, ...]:
         """Bring the rig to the safe state. Return one sentence for each step that failed."""
@@ -244,13 +250,18 @@ class SafeState:
                     f"{camera.name} was not warmed up: its cooler was left as it is. Check it by hand.", Topic.COOLER
                 )
         else:
-            await self._try(
-                camera.name,
-                "switch its cooler off",
-                self._cooler_off,
-                COOLER_DEADLINE_S + 2 * OFF_CHECK_S,
-                Topic.COOLER,
-            )
+            deadline_s = COOLER_DEADLINE_S + 2 * OFF_CHECK_S
+            if await self._try(camera.name, "switch its cooler off", self._cooler_off, deadline_s, Topic.COOLER):
+                self._note_cold_sensor()
+
+    def _note_cold_sensor(self) -> None:
+        """State that the sensor is still cold, if it is; a camera in this state should not be moved into warm air."""
+        thermals, warm_to_c = self._thermals(), self._settings.cooling.warm_to_c
+        sensor_c = None if thermals is None else plausible_c(thermals.sensor_c)
+        self.still_cold_c = sensor_c if sensor_c is not None and sensor_c < warm_to_c - STILL_COLD_C else None
+        if self.still_cold_c is not None:
+            text = f"the cooler is off; the sensor is at {self.still_cold_c:.0f} C and still warms up by itself"
+            self._events.publish(Notice(self._clock.now(), Severity.INFO, text))
 
     async def _cooler_off(self) -> None:
         """Switch the cooler off, and again if it still cools."""

@@ -9,6 +9,9 @@ from coldframe.config.toml_values import toml_value
 _HEAD = """\
 # The configuration of coldframe for one rig. Check each value that has a comment. All other settings have their
 # defaults: `coldframe explain` describes them, and `coldframe init --full` writes them all."""
+MOST_FILTER_LINES = 8
+"""Most filters that have a line each; of more filters, two share a line."""
+
 _BIASES = '    { kind = "bias", count = 100 },'
 _DARKS = '    { kind = "dark", count = 30, exposure_s = 300.0 },  # one line for each exposure of your lights'
 
@@ -23,12 +26,14 @@ def starter_config(survey: RigSurvey) -> str:
 
 def _sets(survey: RigSurvey) -> str:
     flats = [_flats(name) for name in survey.flat_filters()]
-    return "\n".join(["sets = [", _BIASES, _DARKS, *flats, "]"])
+    in_a_line = 1 if len(flats) <= MOST_FILTER_LINES else 2  # so that the file still fits on a screen
+    lines = ["    " + " ".join(flats[first : first + in_a_line]) for first in range(0, len(flats), in_a_line)]
+    return "\n".join(["sets = [", _BIASES, _DARKS, *lines, "]"])
 
 
 def _flats(filter_name: str | None) -> str:
     own = "" if filter_name is None else f", filter = {toml_value(filter_name)}"
-    return f'    {{ kind = "flat"{own}, count = 25 }}, {{ kind = "dark-flat"{own}, count = 25 }},'
+    return f'{{ kind = "flat"{own}, count = 25 }}, {{ kind = "dark-flat"{own}, count = 25 }},'
 
 
 def _places(survey: RigSurvey) -> str:

@@ -83,7 +83,7 @@ def plan(
 
     With --lights, the sets are derived from the headers of the night's lights, regardless of the program that wrote
     them. If time is short, sets get fewer frames, and the plan lists the sets that do not fit. The command uses no
-    device and writes no file.
+    device, and writes only an index of headers to the cache folder.
     """
     # What a plan builds lives until the command ends, so collecting garbage would find none, and take 0.1 s.
     gc.disable()

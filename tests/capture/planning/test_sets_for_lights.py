@@ -483,6 +483,13 @@ def test_without_a_rotator_a_flat_without_an_angle_fits_only_lights_of_one_angle
     assert plan.notes[1].startswith("no flats for 1 light through L at rotator angle 120 deg")
 
 
+def test_without_a_rotator_a_flat_that_was_guessed_among_several_angles_is_noted() -> None:
+    lights = shot(without_angle("L"))
+    masters = flat_of(lights, 30.0, "A.fits") | flat_of(lights, 120.0, "B.fits")
+    (note,) = (each for each in plan_for_lights(lights, masters, settings()).notes if "angle" in each)
+    assert note.startswith("A.fits of 30 deg was chosen from flats at the rotator angles 30, 120 deg")
+
+
 def test_a_flat_of_the_library_must_fit_all_lights_of_its_angle() -> None:
     lights = shot(at_angle("L", 30.7), at_angle("L", 30.0))
     assert angles(plan_for_lights(lights, flat_of(lights, 29.5), with_rotator())) == [("L", 30.0)]

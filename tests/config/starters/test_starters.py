@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings
 from coldframe.config.section import Section
 from coldframe.config.settings import Settings
@@ -92,6 +93,15 @@ def test_the_starter_has_the_surveyed_devices_and_good_practice(path: Path) -> N
         ("flat", "Ha", 25, None),
         ("dark-flat", "Ha", 25, None),
     ]
+
+
+@pytest.mark.parametrize("count", [8, 9, 12])
+def test_a_wheel_with_many_filters_still_gives_a_short_configuration(tmp_path: Path, count: int) -> None:
+    names = tuple(f"Band {number}" for number in range(1, count + 1))
+    survey = replace(COMPLETE, filters=names)
+    assert len(starter_config(survey).splitlines()) <= MOST_LINES
+    flats = [each.filter for each in loaded(tmp_path / "config.toml", survey).sets if each.kind is FrameKind.FLAT]
+    assert flats == list(names)
 
 
 @pytest.mark.parametrize(("limits_c", "wanted"), [((-40, 30), (-5, 0, 5, 10)), ((-20, 5), (-5, 0, 5)), (None, ())])
