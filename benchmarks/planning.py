@@ -27,7 +27,10 @@ SIDE = 16
 """Width and height of the lights; larger images would not be read either."""
 
 AGE_S = 3600
-"""Age of the files; files younger than a few seconds are not kept in the index."""
+"""Age that the files pretend to have."""
+
+SETTLED_S = 2.5
+"""Time after which the index trusts the files."""
 
 CONFIG = """
 [server]
@@ -46,7 +49,6 @@ folder = "{folder}/nights"
 """
 
 _BEGIN = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
-_EMPTY_CARD = " " * 80
 
 
 def write_lights(folder: Path, count: int) -> None:
@@ -172,6 +174,7 @@ def measure(folder: Path) -> None:
     lights, config = folder / "lights", folder / "coldframe.toml"
     write_lights(lights, LIGHTS)
     config.write_text(CONFIG.format(folder=folder))
+    time.sleep(SETTLED_S)
     coldframe = [sys.executable, "-m", "coldframe"]
     plan = [*coldframe, "plan", "--config", str(config), "--lights", str(lights)]
     seconds_of(plan, {"XDG_CACHE_HOME": str(folder / "first")})  # fill the page cache, and let Python compile its files
