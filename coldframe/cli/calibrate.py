@@ -14,7 +14,7 @@ from coldframe.operations.library import NoLibraryError
 from coldframe.operations.light_groups import find_lights
 
 _MOST_NAMES = 3
-"""Largest number of arguments that a message repeats."""
+"""Maximum number of arguments that a message repeats."""
 
 
 def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
@@ -59,7 +59,7 @@ def _result_text(tally: Tally, count: int) -> str:
     if not tally.done_before:
         return text
     skipped = len(tally.done_before)
-    return f"{text}; {skipped} skipped, calibrated before with the same masters and options (see --again)"
+    return f"{text}; {skipped} skipped: already calibrated with the same masters and options (see --again)"
 
 
 def _look_text(tally: Tally, names: Sequence[str]) -> str:

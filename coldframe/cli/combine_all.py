@@ -139,14 +139,14 @@ class _Masters:
         return _Made(master, kept, subtracted)
 
     def _bias_of(self, darks: Sequence[RawFrame]) -> Subtracted | None:
-        """Return the master bias of this run that suits darks; None if there is none."""
+        """Return the master bias from this run that fits the darks; None if there is none."""
         for path, setup in self._available.items():
             if setup.kind is FrameKind.BIAS and not any(subtraction_faults(dark.setup, setup) for dark in darks):
                 return Subtracted.read(path)
         return None
 
     def _for_flats(self, flats: Sequence[RawFrame]) -> Subtracted | None:
-        """Return the master of this run to subtract from flats; print a line if it is a bias or missing."""
+        """Return this run's master to subtract from flats; print a line if it is a bias, or if there is none."""
         first = flats[0].setup
         fitting = [
             (_SUBTRACTED.index(setup.kind), setup.filter_name != first.filter_name, _gap_s(first, setup), path)

@@ -34,11 +34,11 @@ from coldframe.cli.printed import Printed
 from coldframe.operations.master_findings import findings_of_file, report_findings
 
 PICTURE_WIDTH = 1600
-"""Largest width of a PNG, pixels."""
+"""Maximum width of a PNG, pixels."""
 
 HISTOGRAM_ROWS, WIDEST_HISTOGRAM = 6, 96
 PICTURE_ROWS = 24
-"""Lines of a picture if the output is not a terminal; in a terminal, the minimum number of lines."""
+"""Height of a picture in lines if the output is not a terminal; in a terminal, the minimum height."""
 
 
 def inspect_file(path: Path, output: Path | None, extension: Extension | None = None) -> ExitCode:
@@ -234,7 +234,7 @@ class ColourPicture:
     pixels
         uint8, ``(height, width, 3)``.
     rows
-        Largest number of lines.
+        Maximum number of lines.
     """
 
     def __init__(self, pixels: NDArray[np.uint8], rows: int) -> None:

@@ -51,7 +51,7 @@ class Request:
 
 
 def lint_folder(folder: Path, request: Request) -> ExitCode:
-    """Print what a program would make of a folder; return 1 if there are traps or unreadable files."""
+    """Print how a program would treat the files in a folder; return 1 if there are traps or unreadable files."""
     try:
         program = rules_of(request.program, request.version, request.tolerance_s)
     except UnknownVersionError as error:

@@ -437,7 +437,7 @@ def test_lights_that_are_calibrated_already_are_skipped(
     result = calibrate(library, folder)
     assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
     assert "1 of 2 lights calibrated" in result.stdout
-    assert "1 skipped, calibrated before with the same masters and options (see --again)" in result.stdout
+    assert "1 skipped: already calibrated with the same masters and options (see --again)" in result.stdout
     assert _calibrated(first).stat().st_mtime_ns == written
     assert _calibrated(second).exists()
     result = calibrate(library, folder)

@@ -49,7 +49,7 @@ def diagnose(
         bool | None,
         typer.Option(
             "--calibrated/--raw",
-            help="Whether the lights are already calibrated. Default: as their headers or names state.",
+            help="Whether the lights are already calibrated. Default: according to their headers or names.",
         ),
     ] = None,
     e_per_adu: Annotated[
@@ -120,7 +120,7 @@ def bisect(
     extension: ExtensionOption = None,
     shoot: Annotated[
         bool,
-        typer.Option("--shoot", help="Shoot what is missing on the rig first, then compare with the new masters."),
+        typer.Option("--shoot", help="First shoot the missing frames on the rig, then compare with the new masters."),
     ] = False,
     config: ConfigOption = None,
     simulate: SimulateOption = None,
@@ -128,9 +128,9 @@ def bisect(
 ) -> None:
     """Find out which master introduces an artifact: calibrate the same lights with every sensible combination.
 
-    Name up to a dozen raw lights of one set. coldframe compares all masters in the library that fit, of any age, or
-    those that you name: each dark, darks with different exposures also scaled, the bias alone, each flat, flats with a
-    different dark flat or bias subtracted, and no flat. The score of a combination is the sum of the squared
+    Name up to a dozen raw lights of one set. coldframe compares all masters in the library that fit, whatever their
+    age, or those that you name. It tries each dark, darks scaled from other exposures, the bias alone, each flat, each
+    flat with a different dark flat or bias subtracted, and no flat. A combination's score is the sum of the squared
     significances of all artifacts that remain in the lights. Scores that differ by less than 5 are a tie. With --shoot,
     the rig first shoots new darks or flats if none of the masters is good enough.
 
@@ -149,7 +149,7 @@ def bisect(
         from coldframe.operations.nights.request import NightRequest
 
         if as_json or library is not None or named.by_path:
-            text = "files the new masters in the rig's library, and prints text: drop --json, --library and the masters"
+            text = "files the new masters in the rig's library, and prints text: omit --json, --library and the masters"
             raise typer.BadParameter(text, param_hint="--shoot")
         rig = NightRequest(config, simulate, folder)
     elif config is not None or simulate is not None or folder is not None:

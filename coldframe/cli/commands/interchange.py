@@ -27,7 +27,7 @@ def export(
     library: LibraryOption = None,
     _config: UsedConfigOption = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; show what the program would make of the export.")
+        bool, typer.Option("--check", help="Write nothing; show how the program would treat the export.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -37,8 +37,8 @@ def export(
     converted where the program cannot read masters of 32-bit floats: to XISF for WBPP, to 16 bits for DeepSkyStacker.
     README.txt lists the switches to set.
 
-    The exit code is 1 if files exist with a different content, such as a master that has been replaced, or if masters
-    cannot be read; they are named.
+    The exit code is 1 if existing files have different contents, such as a master that has since been replaced, or if
+    masters cannot be read; these files are named.
 
     With --check, the exit code is 0 if there is nothing to report, 1 if there are traps or unreadable files, and 2 if
     there is nothing to export; see `coldframe lint`.

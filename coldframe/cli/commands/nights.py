@@ -40,7 +40,7 @@ def run(
             "--fresh", help="Start a new night instead of resuming an unfinished night; existing files are kept."
         ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan with its times.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan, with times.")] = False,
     dashboard: Annotated[
         bool, typer.Option("--dashboard/--no-dashboard", help="Show a dashboard, or print one line per event.")
     ] = True,

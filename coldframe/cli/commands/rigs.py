@@ -19,7 +19,7 @@ KindPattern = Annotated[
     str | None,
     typer.Option(
         metavar="PATTERN",
-        help="With --measure: pattern or subfolder of the frames of this kind, if their headers lack the kind.",
+        help="With --measure: pattern or subfolder of the frames of this kind, if their headers do not state it.",
     ),
 ]
 
@@ -100,7 +100,7 @@ def explain(
         typer.Argument(metavar="SETTING", help="A setting such as flats.target, or a table such as flats."),
     ] = None,
 ) -> None:
-    """Explain a setting of the configuration, the settings of a table, or list all tables."""
+    """Explain a configuration setting or the settings in a table, or list all tables."""
     from coldframe.cli.explain import explain_setting
 
     raise typer.Exit(explain_setting(setting))
@@ -110,7 +110,7 @@ def safe(
     config: ConfigOption = None,
     patience: Annotated[
         float,
-        typer.Option("--patience", metavar="SECONDS", min=0.0, max=86400.0, help="Longest wait for a missing server."),
+        typer.Option("--patience", metavar="SECONDS", min=0.0, max=86400.0, help="Maximum wait for a missing server."),
     ] = 60.0,
     override: Annotated[
         bool,
@@ -121,9 +121,9 @@ def safe(
 ) -> None:
     """Bring the hardware to the safe state: exposure aborted, lamp off, cover and cooler as configured.
 
-    The command needs only the INDI server and, with an MQTT panel, the broker. It needs no disk and no running night.
-    If a run is using the rig, the command asks first, or refuses if there is no terminal.
-    Use it in systemd's ExecStopPost, or after a crash.
+    The command needs only the INDI server and, with an MQTT panel, the broker. It needs neither a disk nor a running
+    night. If a run is using the rig, the command asks first, or refuses if there is no terminal. Use it in systemd's
+    ExecStopPost, or after a crash.
     """
     from coldframe.cli.safe import make_safe
 

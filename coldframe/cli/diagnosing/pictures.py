@@ -16,7 +16,7 @@ F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
 
 WIDTH = 480
-"""Largest width of a picture, in blocks."""
+"""Maximum width of a picture, in blocks."""
 
 MOST_LIGHTS = 24
 """Number of lights from which the background is made."""
