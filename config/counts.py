@@ -67,7 +67,7 @@ class NoiseGoal:
 
     @property
     def largest_ratio(self) -> float:
-        """Largest ratio of the master's noise to that of a light; the two add in quadrature."""
+        """Maximum ratio of the master's noise to that of a light; the two add in quadrature."""
         return sqrt((1 + self.added) ** 2 - 1)
 
     @property

@@ -79,14 +79,14 @@ class Settings(Section):
 
     @property
     def cover_deadline_s(self) -> float:
-        """Longest time for the cover to open or close."""
+        """Maximum time for the cover to open or close."""
         if self.cover is not None:
             return self.cover.deadline_s
         return self.panel.cover_deadline_s if self.panel is not None else 0.0
 
     @property
     def rotator_tolerance_deg(self) -> float:
-        """Largest difference between the angle of the rotator and the angle of a set; 0 without a rotator."""
+        """Maximum difference between the angle of the rotator and the angle of a set; 0 without a rotator."""
         return 0.0 if self.rotator is None else self.rotator.tolerance_deg
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ class CoolingSettings(Section):
         default=0.3,
         ge=0.05,
         le=5,
-        description="Largest deviation from the setpoint, above or below, at which frames are shot. Dark current "
+        description="Maximum deviation from the setpoint, above or below, at which frames are shot. Dark current "
         "doubles about every 6 C, so 0.3 C changes it by about 3 %.",
     )
     dwell_s: float = Field(
@@ -28,7 +28,7 @@ class CoolingSettings(Section):
         default=1200.0,
         ge=1,
         le=14400,
-        description="Longest time to reach the setpoint and hold it; after that, the setpoint counts as out of reach.",
+        description="Maximum time to reach the setpoint and hold it; after that, the setpoint counts as out of reach.",
     )
     fallback_c: Setpoints = Field(
         default=(),

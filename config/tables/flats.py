@@ -54,9 +54,9 @@ class FlatSettings(Section):
         default=(0.01, 60.0),
         description="Shortest and longest exposure to try if changing the brightness is not enough.",
     )
-    maximum_tests: int = Field(default=12, ge=2, le=100, description="Largest number of test frames per set.")
+    maximum_tests: int = Field(default=12, ge=2, le=100, description="Maximum number of test frames per set.")
     tuning_deadline_s: float = Field(
-        default=600.0, ge=1, le=14400, description="Longest time to find the exposure of one set."
+        default=600.0, ge=1, le=14400, description="Maximum time to find the exposure of one set."
     )
     saturation_adu: int | None = Field(
         default=None,
@@ -68,7 +68,7 @@ class FlatSettings(Section):
         default=0.001,
         ge=0,
         le=0.5,
-        description="Largest fraction of clipped pixels in the central region of an acceptable flat; hot pixels "
+        description="Maximum fraction of clipped pixels in the central region of an acceptable flat; hot pixels "
         "need some margin.",
     )
     pedestal: Literal["auto", "dark-flat", "bias"] = Field(

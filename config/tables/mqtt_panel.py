@@ -54,7 +54,7 @@ class MqttPanelSettings(BrokerSettings):
         default=12.0,
         ge=1,
         le=120,
-        description="Longest time for the lamp to confirm a command; the command is repeated until then.",
+        description="Maximum time for the lamp to confirm a command; the command is repeated until then.",
     )
 
     @property

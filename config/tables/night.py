@@ -56,7 +56,7 @@ class HookSettings(Section):
         default=120.0,
         ge=1,
         le=3600,
-        description="Longest time for each command; after that, the command is terminated.",
+        description="Maximum time for each command; after that, the command is terminated.",
     )
 
 

@@ -63,7 +63,7 @@ class CameraSettings(Section):
         default=60.0,
         ge=1,
         le=600,
-        description="Longest time from the end of an exposure to the complete frame; after that, the camera counts "
+        description="Maximum time from the end of an exposure to the complete frame; after that, the camera counts "
         "as stuck.",
     )
     file_format: Literal["fits", "raw"] = Field(
@@ -97,7 +97,7 @@ class PanelSettings(Section):
         default=None, description='Broker and topic of the lamp, as a table [panel.mqtt], if `kind` is "mqtt".'
     )
     manual_deadline_s: float = Field(
-        default=1800.0, ge=1, le=43200, description="Longest wait for you to switch the lamp by hand."
+        default=1800.0, ge=1, le=43200, description="Maximum wait for you to switch the lamp by hand."
     )
     cover_for_flats: Literal["closed", "open"] = Field(
         default="closed",
@@ -111,7 +111,7 @@ class PanelSettings(Section):
         default=2.0, ge=0, le=120, description="Pause after switching the lamp or changing its brightness."
     )
     cover_deadline_s: float = Field(
-        default=60.0, ge=1, le=600, description="Longest time for the cover to open or close."
+        default=60.0, ge=1, le=600, description="Maximum time for the cover to open or close."
     )
 
     @model_validator(mode="after")
@@ -132,7 +132,7 @@ class CoverSettings(Section):
     at_end: Literal["closed", "open"] = Field(
         default="closed", description='Position at the end of the night; "closed" keeps dust and dew away.'
     )
-    deadline_s: float = Field(default=60.0, ge=1, le=600, description="Longest time for the cover to open or close.")
+    deadline_s: float = Field(default=60.0, ge=1, le=600, description="Maximum time for the cover to open or close.")
 
 
 class WheelSettings(Section):
@@ -143,7 +143,7 @@ class WheelSettings(Section):
         default=None, description="Filter names in slot order, instead of the driver's names."
     )
     settle_s: float = Field(default=1.0, ge=0, le=120, description="Pause after a filter change.")
-    turn_deadline_s: float = Field(default=60.0, ge=1, le=600, description="Longest time for a filter change.")
+    turn_deadline_s: float = Field(default=60.0, ge=1, le=600, description="Maximum time for a filter change.")
 
 
 class RotatorSettings(Section):
@@ -154,10 +154,10 @@ class RotatorSettings(Section):
         default=0.2,
         ge=0.01,
         le=0.5,
-        description="Largest difference between the angle of the rotator and the angle of a set, in degrees.",
+        description="Maximum difference between the angle of the rotator and the angle of a set, in degrees.",
     )
     settle_s: float = Field(default=1.0, ge=0, le=120, description="Pause after a turn.")
-    turn_deadline_s: float = Field(default=180.0, ge=1, le=1800, description="Longest time for a turn.")
+    turn_deadline_s: float = Field(default=180.0, ge=1, le=1800, description="Maximum time for a turn.")
 
 
 class AuxiliarySettings(Section):

@@ -88,11 +88,11 @@ class FrameSet(Section):
     )
     at_least: FrameBound | None = Field(
         default=None,
-        description="Smallest number of frames if `count` is a percentage; replaces the lower limit of good practice.",
+        description="Minimum number of frames if `count` is a percentage; replaces the lower limit of good practice.",
     )
     at_most: FrameBound | None = Field(
         default=None,
-        description="Largest number of frames if `count` is a percentage; replaces the upper limit of good practice.",
+        description="Maximum number of frames if `count` is a percentage; replaces the upper limit of good practice.",
     )
     exposure_s: Exposure | None = Field(
         default=None,
