@@ -18,10 +18,10 @@ GOOD_PRACTICE = {
     FrameKind.FLAT: (20, 40),
     FrameKind.DARK_FLAT: (20, 40),
 }
-"""Smallest and largest number of frames of a set whose size is a noise goal."""
+"""Minimum and maximum number of frames in a set whose size is a noise goal."""
 
 WITH_GLOW = (40, 60)
-"""Smallest and largest number of darks of a sensor with amplifier glow."""
+"""Minimum and maximum number of darks for a sensor with amplifier glow."""
 
 LOWEST_PERCENT, HIGHEST_PERCENT = 0.1, 50.0
 

@@ -25,7 +25,7 @@ class Setting:
     Attributes
     ----------
     path
-        Its name with that of its table, such as "flats.target".
+        Its name with its table's name, such as "flats.target".
     description
         Its meaning, as sentences.
     allowed

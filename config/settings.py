@@ -49,7 +49,7 @@ class Settings(Section):
     auxiliaries: tuple[AuxiliarySettings, ...] = Field(
         default=(),
         strict=False,
-        description="Other devices to switch off while it must be dark, as tables [[auxiliaries]].",
+        description="Other devices to switch off for frames that need darkness, as tables [[auxiliaries]].",
     )
     hooks: HookSettings = Field(default_factory=HookSettings, description="Commands before and after the night.")
     watch: WatchSettings = Field(default_factory=WatchSettings, description="What attached dashboards may do.")
@@ -86,7 +86,7 @@ class Settings(Section):
 
     @property
     def rotator_tolerance_deg(self) -> float:
-        """Maximum difference between the angle of the rotator and the angle of a set; 0 without a rotator."""
+        """Maximum difference between the rotator's angle and a set's angle; 0 without a rotator."""
         return 0.0 if self.rotator is None else self.rotator.tolerance_deg
 
     @model_validator(mode="after")

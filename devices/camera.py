@@ -32,10 +32,11 @@ class Limits:
 
 
 BULB_FROM_S = 1.0
-"""Shortest exposure that a driver can time itself well enough; the commands to the camera take some hundredths."""
+"""Shortest exposure that a driver can time accurately enough; commands to the camera take some hundredths of a
+second."""
 
 SAME_EXPOSURE = 0.01
-"""Largest relative difference between a requested exposure and a time of the shutter that counts as equal."""
+"""Maximum relative difference between a requested exposure and a shutter time that count as equal."""
 
 
 @dataclass(frozen=True, slots=True)

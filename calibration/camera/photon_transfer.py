@@ -22,7 +22,7 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 TILES = 16
-"""Largest number of tiles per axis; the 262,144 pixels of 256 tiles give the variance of one pair to 0.3 %."""
+"""Maximum number of tiles per axis; the 262,144 pixels of 256 tiles give the variance of one pair to 0.3 %."""
 
 TILE_PIXELS = 32
 """Height and width of a tile."""

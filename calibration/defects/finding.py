@@ -22,7 +22,7 @@ F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 FEWEST_FRAMES = 10
-"""Smallest number of frames for finding unstable pixels; with fewer frames, the scatter is too uncertain."""
+"""Minimum number of frames for finding unstable pixels; with fewer frames, the scatter is too uncertain."""
 
 _ROWS_AT_ONCE = 256
 _FEWEST_FOR_SLOPE = 30
@@ -94,7 +94,7 @@ class Limits:
     line_pixels
         Number of defects that make a column or row bad; on small sensors, a quarter of the line is enough.
     line_gap
-        Largest number of good pixels between two defects of a bad column or row.
+        Maximum number of good pixels between two defects of a bad column or row.
     line_density
         Density of defects in a bad column or row, relative to the density in the whole frame.
     """

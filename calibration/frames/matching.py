@@ -56,7 +56,7 @@ def best_master(
     kind
         Kind of the master: bias, dark or flat.
     tolerances
-        Largest differences; None uses the defaults.
+        Maximum differences; None uses the defaults.
     """
     return _best(light, masters, kind, RULES_OF[kind], tolerances or Tolerances())
 

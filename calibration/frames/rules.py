@@ -14,7 +14,7 @@ DAY_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Tolerances:
-    """Largest differences between a light and its masters.
+    """Maximum differences between a light and its masters.
 
     Attributes
     ----------
@@ -30,10 +30,10 @@ class Tolerances:
     longest_stretch
         Largest factor by which a dark is scaled up; its noise grows by the same factor.
     bias_days, dark_days
-        Longest time between master and light, in either direction; sensors gain hot pixels, and drivers change their
+        Maximum time between master and light, in either direction; sensors gain hot pixels, and drivers change their
         offsets.
     flat_days
-        Longest time between flat and light, in either direction; dust moves even in a telescope that is not touched.
+        Maximum time between flat and light, in either direction; dust moves even in a telescope that is not touched.
     focus_steps, rotation_deg
         Differences in the positions of focuser and rotator, beyond which dust shadows no longer fall on the same
         pixels.

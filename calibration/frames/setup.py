@@ -16,7 +16,7 @@ BIAS_TAKEN_OUT = "B"
 """CALSTAT of a dark whose bias was subtracted."""
 
 REACHED_C = 1.0
-"""Largest difference between sensor and setpoint of a cooled frame; see `Tolerances.cooled_c`. A cooler that is still
+"""Maximum difference between sensor and setpoint of a cooled frame; see `Tolerances.cooled_c`. A cooler that is still
 working, or a setpoint that a program writes although the camera has no cooler, exceeds it."""
 
 SAME_EXPOSURE = 0.01

@@ -14,7 +14,7 @@ KINDS = frozenset({FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT, FrameKind.DAR
 """Kinds of frames that are exported."""
 
 SAME_SET_DEG = 0.4
-"""Largest difference between the rotator angles of two frames of a set: twice the default of rotator.tolerance_deg."""
+"""Maximum difference between the rotator angles of two frames of a set: twice the default of rotator.tolerance_deg."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ FULL_RANGE_ADU = 65_535.0
 """Level of 1.0 in a stack of frames of 16 bits, and of frames of fewer bits that are stored in 16 bits."""
 
 LARGEST_MEAN_ERROR = 0.01
-"""Largest difference of the mean of a relative flat from 1; masked pixels shift it."""
+"""Maximum difference of the mean of a relative flat from 1; masked pixels shift it."""
 
 _MOST_OF_FRACTIONS = 0.999
 """Part of the pixels that do not exceed 1 in a master of fractions; a few hot pixels may."""

@@ -70,7 +70,7 @@ class NightStarted(Event):
     width, height
         Size of a full frame in pixels, without binning.
     is_resumed, origin
-        True if the run resumes a night that an earlier run did not complete, and the rig and the choice of its sets.
+        True if the run resumes a night that an earlier run did not complete; the rig, and the choice of sets.
     """
 
     folder: str
@@ -153,7 +153,7 @@ class StepEnded(Event):
 @on_the_wire("set-resized")
 @dataclass(frozen=True, slots=True)
 class SetResized(Event):
-    """The number of frames of a set changed to fit the remaining time, to meet the noise goal, or on request.
+    """The number of frames in a set changed to fit the remaining time, to meet the noise goal, or on request.
 
     Attributes
     ----------

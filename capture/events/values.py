@@ -46,7 +46,7 @@ class ExposurePurpose(StrEnum):
     CAMERA = "camera"
     """Measurement of saturation and linearity."""
     GAIN = "gain"
-    """Check whether the camera obeys a change of its gain."""
+    """Check of whether the camera obeys a change in gain."""
 
 
 class StepOutcome(StrEnum):
@@ -100,7 +100,7 @@ class Origin:
     serial
         Serial number of the camera; empty if the driver does not report it.
     is_partial
-        True if the user chose some of the sets, so that the night is not whole after the run.
+        True if the user chose only some of the sets, so that the run does not complete the night.
     """
 
     server: str = ""
@@ -108,7 +108,7 @@ class Origin:
     is_partial: bool = False
 
     def is_same_rig(self, other: "Origin") -> bool:
-        """Return whether two cameras with the same name may be the same camera. Unknown values do not count."""
+        """Return whether two cameras with the same name may be the same camera. Unknown values are ignored."""
         if self.serial and other.serial:
             return self.serial == other.serial
         return not self.server or not other.server or self.server == other.server

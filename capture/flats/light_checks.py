@@ -60,7 +60,7 @@ FLICKER_RETRIES = 2
 """Number of retunings for longer exposures before bands are accepted with a warning."""
 
 SAME_LIGHT = 0.03
-"""Largest difference between the logarithms of light rates that count as equal.
+"""Maximum difference between the logarithms of light rates that count as equal.
 
 A lamp drifts by a few percent in an hour.
 """

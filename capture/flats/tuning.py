@@ -234,7 +234,7 @@ class FlatTuning:
         """Turn the wheel to a filter that is neither selected nor, judging by the light, in the beam."""
         wheel, name = self.context.rig.wheel, self.step.filter
         assert wheel is not None
-        text = f"{self.step.title}: the light is that of filter {other}; turning the wheel away and back"
+        text = f"{self.step.title}: the light matches filter {other}; turning the wheel away and back"
         self.context.notice(Severity.WARNING, text)
         away = [each for each in wheel.filters if each not in {name, other}] or [other]
         await select_filter(self.context, away[0])
@@ -245,11 +245,11 @@ class FlatTuning:
         Raises
         ------
         StepFailedError
-            If the light is that of a different filter.
+            If the light matches a different filter.
         """
         if other := self._other_filter(tuned, curve):
             raise StepFailedError(
-                f"the light is that of filter {other}, not of {self.step.filter}: the wheel seems to be stuck; check "
+                f"the light matches filter {other}, not {self.step.filter}: the wheel seems to be stuck; check "
                 "it, then shoot these flats again"
             )
         if (lights := self._filter_light(tuned, curve)) is None:

@@ -37,7 +37,7 @@ class FlatBand:
     low_adu, high_adu
         Allowed levels of the brightest channel, including bias.
     saturated_fraction
-        Largest fraction of saturated pixels.
+        Maximum fraction of saturated pixels.
     faintest_adu
         Lowest level of the faintest channel, including bias.
     bias_adu

@@ -23,8 +23,8 @@ class NightDigests:
 class SetDigests:
     """The digests for one attempt at a set.
 
-    A frame repeats another if this attempt or another set has seen its pixels. The frames of an earlier attempt at the
-    same set are no repeats, because the frames on the disk are judged again.
+    A frame repeats another if this attempt or another set has seen its pixels. Frames from an earlier attempt at the
+    same set are not repeats, because the frames on the disk are judged again.
     """
 
     def __init__(self, sets: dict[bytes, Hashable], owner: Hashable) -> None:

@@ -47,7 +47,8 @@ from coldframe.devices.rig import Rig
 log = logging.getLogger(__name__)
 
 STOP_DEADLINE_S = 30.0
-"""Time for the steps to end after a cancellation. Then the rig is made safe while they end, because a disk may hang."""
+"""Time for the steps to end after a cancellation. After that, the rig is made safe while they are still ending, because
+a disk may hang."""
 
 
 class Night:
@@ -64,7 +65,7 @@ class Night:
     earlier
         Results of an unfinished run of this night; None for a new night.
     origin
-        The rig and the choice of its sets, by which a later run recognises this night.
+        The rig and the choice of sets, by which a later run recognises this night.
     verification
         Diagnoses the night's lights; None if there are none.
     """
@@ -115,7 +116,7 @@ class Night:
             result, aborted_by = str(error), AbortedBy.DISK
         except ContestedError as error:
             result, aborted_by = str(error), AbortedBy.OTHER_PROGRAM
-        except Exception as error:  # whatever went wrong, the rig must still be made safe
+        except Exception as error:  # the rig must be made safe after any error
             log.exception("the night failed")
             result, aborted_by = f"internal error: {error!r}; see the log for details", AbortedBy.INTERNAL_ERROR
         outcome = await self._end(steps, outcome, result, aborted_by)
@@ -135,7 +136,9 @@ class Night:
             except asyncio.CancelledError:
                 self._safe_state.cut_warm_up_short()
         if not ended:
-            self._context.notice(Severity.WARNING, "a step of the night does not end; making the rig safe meanwhile")
+            self._context.notice(
+                Severity.WARNING, "a step of the night is not ending; making the rig safe in the meantime"
+            )
 
     async def _run_steps(self) -> None:
         """Run all steps except the warm-up, which belongs to the safe state."""

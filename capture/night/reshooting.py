@@ -34,10 +34,10 @@ from coldframe.config.frames import FrameKind
 from coldframe.config.settings import Settings
 
 MOST_WAIT = 0.02
-"""Longest wait for the diagnosis of the last lights, relative to the time of the night so far."""
+"""Maximum wait for the diagnosis of the last lights, as a fraction of the duration of the night so far."""
 
 MOST_FRAMES = 3
-"""Largest size to which a set grows, relative to its planned size."""
+"""Largest size to which a set may grow, relative to its planned size."""
 
 CARRIED_OUT = (Remedy.DARK_FLATS, Remedy.LONGER_FLATS, Remedy.MORE_FLATS, Remedy.MORE_DARKS)
 """The remedies that the night carries out. For the others, the optical train or the settings must change first."""
@@ -135,12 +135,12 @@ class Reshooting:
         match artifact.remedy:
             case Remedy.DARK_FLATS:
                 if not self.progress.products.has_bias_subtracted(step):
-                    raise _HinderedError("its flats were combined with dark flats already")
+                    raise _HinderedError("its flats were already combined with dark flats")
                 steps = [self._dark_flats_of(step)[1]]
             case Remedy.LONGER_FLATS:
                 panel = self.context.rig.panel
                 if was_reshot(step, self.reshot):
-                    raise _HinderedError("its flats were exposed longer already")
+                    raise _HinderedError("its flats were already exposed longer")
                 if panel is None or panel.brightness_limits is None:
                     raise _HinderedError("the panel cannot be dimmed")
                 steps = [step.tuning, step]
@@ -185,7 +185,7 @@ class Reshooting:
     async def _flats(
         self, context: NightContext, number: int, step: ShootStep, tuned: Tuned, *, by_dark_flats: bool
     ) -> None:
-        """Make the master to be subtracted, then the master flat, each from the frames on disk and new frames."""
+        """Make the master that is subtracted, then the master flat, each from the frames on disk and new frames."""
         inputs: SetInputs
         if by_dark_flats:
             place, dark = self._dark_flats_of(step)
@@ -208,7 +208,7 @@ class Reshooting:
                 self.verification.masters.add(path, number)
             raise
         finally:
-            # The set has a master in any case; a failure is a notice.
+            # The set already has a master, so a failure is only a notice.
             context.publish(StepEnded(context.clock.now(), number, StepOutcome.DONE))
         if shot.shortfall is not None:
             raise StepFailedError(shot.shortfall)

@@ -1,4 +1,4 @@
-"""Find the files of an earlier run of the same night, tidy them up, and pass them to the run that resumes the night.
+"""Find the files from an earlier run of the same night, tidy them up, and pass them to the run that resumes the night.
 
 A run that crashed, lost power or was ended leaves frames, masters, a journal, and perhaps a half-written file. Frames
 are counted again from their files (`SavedFrames`). The journal supplies only data that no other file contains: the
@@ -49,7 +49,7 @@ class EarlierRun:
     reshot
         Filters and rotator angles of the flats that were exposed longer because of an artifact.
     notes
-        Notices about the frames found and the files quarantined.
+        Notices about the frames found and the quarantined files.
     rotator_found_deg
         Angle of the rotator before the night, degrees, if the run has not turned it back; otherwise None.
     """
@@ -103,9 +103,9 @@ def later_nights(storage: Path, now: datetime, camera: str, origin: Origin = UNK
 
 
 class _Progress(Enum):
-    """How far a night is.
+    """How much of a night is complete.
 
-    PARTIAL is a whole night of chosen sets: the other sets of the evening may be in an earlier, unfinished night.
+    PARTIAL is a complete night of chosen sets; the evening's other sets may be in an earlier, unfinished night.
     """
 
     UNFINISHED = "unfinished"
@@ -122,7 +122,7 @@ def _nights(storage: Path, is_wanted: Callable[[str], bool]) -> Iterator[NightFo
 
 
 def _progress(folder: NightFolder, camera: str, origin: Origin) -> _Progress:
-    """Return how far a night of the given rig is. A run of chosen sets does not complete a night of all sets."""
+    """Return how much of the rig's night is complete. A run of chosen sets does not complete a full night."""
     if is_being_written(folder.path / "journal.jsonl"):
         return _Progress.OF_ANOTHER_RUN
     runs = list(_starts_and_ends(folder))
@@ -187,7 +187,7 @@ def earlier_run(folder: NightFolder, planned: Sequence[PlannedStep]) -> EarlierR
         notes=(
             *([f"{found}; run with --fresh to start a new night instead"] if paths else []),
             *(f"{path.name} was half-written when that run ended; it was quarantined" for path in torn),
-            *(f"{name} was accepted but is gone: it will be shot again" for name in gone),
+            *(f"{name} was accepted but no longer exists: it will be shot again" for name in gone),
         ),
     )
 

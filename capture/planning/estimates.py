@@ -68,7 +68,7 @@ def estimate_s(steps: Iterable[Step], settings: Settings, pace: Pace | None = No
                 estimates.append(step.flat.count * known.readout_s)
         wanted_deg = _angle_deg(step)
         if wanted_deg is not None and wanted_deg != angle_deg:
-            # If a set comes first, its tuning has turned the rotator already.
+            # If a set comes first, its tuning has already turned the rotator.
             if angle_deg is not None or not isinstance(step, ShootStep):
                 estimates[-1] += _turn_s(angle_deg, wanted_deg, settings)
             angle_deg = wanted_deg

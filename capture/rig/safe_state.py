@@ -40,13 +40,13 @@ OFF_CHECK_S = 60.0
 """Time for which a cooler is monitored after it is switched off."""
 
 OFF_PERCENT = 5.0
-"""Power below which a cooler counts as off."""
+"""Power below which a cooler is considered off."""
 
 WARMED_C = 0.3
 """Smallest temperature rise within `OFF_CHECK_S` of a sensor that was colder than the air, even if it warms slowly."""
 
 ROTATOR_PATIENCE_S = 240.0
-"""Longest wait for the rotator after all other steps. Without this limit, the service manager might kill the run."""
+"""Maximum wait for the rotator after all other steps. Without this limit, the service manager might kill the run."""
 
 WARM_MARGIN_S = 300.0
 """Time allowed after the warm-up ramp. Then the cooler is switched off, even if the sensor is still cold."""
@@ -126,7 +126,7 @@ class SafeState:
         except asyncio.CancelledError:
             self._warn(f"{failed}: the wait for it was cut short")
             raise
-        except Exception as error:  # a bug must not hide the state of the other devices
+        except Exception as error:  # an unexpected error must not hide the state of the other devices
             log.exception("safe state: the rotator was not turned back")
             self._warn(f"{failed}: {error!r}")
         else:
@@ -137,7 +137,7 @@ class SafeState:
         self._events.publish(Notice(self._clock.now(), Severity.WARNING, text))
 
     async def reach_but_cooler(self) -> tuple[str, ...]:
-        """Do all steps except that of the cooler, before a night is resumed. Return one sentence per failed step."""
+        """Do all steps except the cooler's, before a night is resumed. Return one sentence per failed step."""
         await self._reach_but_cooler()
         return tuple(self._failures)
 

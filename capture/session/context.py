@@ -84,7 +84,7 @@ class NightContext:
     deadline
         Time by which the last frame must be complete; None if there is no deadline.
     words
-        Words of the lights' headers that the frames take over.
+        Names from the lights' headers for the frames.
     is_for_lights
         True if the sets were planned for lights, so that darks must have the temperature of the lights.
     lamp, readings, announced

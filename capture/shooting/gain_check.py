@@ -26,13 +26,13 @@ FRAMES = 2
 """Number of bias frames in a fingerprint. Their difference gives the noise to 1 %."""
 
 MOST_FRAMES = 4
-"""Largest number of bias frames to shoot for a fingerprint, because some may be repeated or have other settings."""
+"""Maximum number of bias frames to shoot for a fingerprint, because some may be repeated or have other settings."""
 
 SAME_NOISE = 0.05
 """Largest logarithm of the ratio of two noises that count as equal. Two frames give each noise to 1 %."""
 
 SAME_LEVEL = 0.5
-"""Largest difference between two levels that count as equal, in units of one pixel's noise."""
+"""Maximum difference between two levels that count as equal, in units of one pixel's noise."""
 
 OWN_NOISE, OWN_LEVEL, OWN_LEVEL_ADU = 0.2, 3.0, 20.0
 """The same limits for earlier nights, and a minimum in ADU, because temperature and age shift noise and level."""

@@ -30,7 +30,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LEAST_FRAMES = 5
-"""Smallest number of frames for a master of a failed set, because outliers cannot be clipped from fewer frames."""
+"""Minimum number of frames for a master of a failed set, because outliers cannot be clipped from fewer frames."""
 
 
 class SetShooting:

@@ -31,7 +31,7 @@ MARGIN = 0.2
 """Distance from the edges of the band that a frame's expected level must keep, as a fraction of the band's width."""
 
 LONG_WAIT_S = 240.0
-"""Longest wait based on a presumed pace of the sky. A test frame interrupts a longer wait and measures the pace."""
+"""Maximum wait based on a presumed pace of the sky. A test frame interrupts a longer wait and measures the pace."""
 
 LOOK_PART = 0.8
 """Fraction of a long wait after which the test frame is shot."""

@@ -25,7 +25,7 @@ WINDOW_S = 300.0
 """Largest age of a measurement in the fit. The slope changes only slowly within this time."""
 
 LARGEST_FACTOR = 3.0
-"""Largest ratio of the slope to that expected from the sun's pace, because passing clouds can mimic any slope."""
+"""Maximum ratio of the slope to that expected from the sun's pace, because passing clouds can mimic any slope."""
 
 LEAST_MEASUREMENTS = 3
 """Number of newest measurements that enter the fit regardless of their age."""

@@ -163,7 +163,7 @@ class LightsVerification:
                     await self._verify_flats(step, flats)
                 for lights in self._sets:
                     await self._verify_lights(lights)
-        except Exception as error:  # the night must not notice
+        except Exception as error:  # an error here must not affect the night
             log.exception("the verification of the lights failed")
             self._notice(f"the lights are not verified: internal error {error!r}; see the log")
 

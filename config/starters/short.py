@@ -71,7 +71,7 @@ def _panel(survey: RigSurvey) -> Iterator[str]:
 
 def _wheel(survey: RigSurvey) -> Iterator[str]:
     if settings := survey.wheel_settings():
-        notes = {"names": "replace the numbers by your filters, here and in the sets"} if "names" in settings else {}
+        notes = {"names": "replace the numbers with your filters, here and in the sets"} if "names" in settings else {}
         yield _table("wheel", settings, notes)
     elif survey.wheel is not None:
         yield "# The filter wheel reports neither slots nor names. To use it: `coldframe explain wheel`."

@@ -32,8 +32,8 @@ class CoolingSettings(Section):
     )
     fallback_c: Setpoints = Field(
         default=(),
-        description="Warmer setpoints to use if a setpoint is out of reach, for example on a summer night. Sets "
-        "with that setpoint are then shot at the nearest of these setpoints that is reached. If none is reached, "
+        description="Warmer setpoints to use if a setpoint is out of reach, for example on a summer night. Sets with "
+        "that setpoint are then shot at the nearest of these setpoints that can be reached. If none is reached, "
         "they are shot at the nearest multiple of 5 C within reach, and otherwise without cooling. Darks that "
         "are planned for lights, or that would be shot without cooling, are skipped.",
     )
@@ -41,7 +41,7 @@ class CoolingSettings(Section):
         default=5.0,
         gt=0,
         le=1000,
-        description="Fastest cooling, in degrees per minute. With a high value, the camera determines the rate.",
+        description="Maximum cooling rate, in degrees per minute. With a high value, the camera determines the rate.",
     )
     at_end: Literal["warm", "hold", "off"] = Field(
         default="warm",
@@ -52,7 +52,7 @@ class CoolingSettings(Section):
         default=3.0,
         gt=0,
         le=1000,
-        description="Fastest warming, in degrees per minute. Slow warming protects the sensor window from dew and "
+        description="Maximum warming rate, in degrees per minute. Slow warming protects the sensor window from dew and "
         "stress.",
     )
     warm_to_c: Setpoint = Field(

@@ -16,13 +16,13 @@ from coldframe.config.tables.values import (
 class FilterFlatSettings(Section):
     """Settings for the flats of one filter; settings that are left out are taken from [flats]."""
 
-    target: Fraction | None = Field(default=None, description="As `flats.target`, for this filter.")
-    band: Fractions | None = Field(default=None, description="As `flats.band`, for this filter.")
+    target: Fraction | None = Field(default=None, description="Like `flats.target`, for this filter.")
+    band: Fractions | None = Field(default=None, description="Like `flats.band`, for this filter.")
     preferred_exposure_s: Exposures | None = Field(
-        default=None, description="As `flats.preferred_exposure_s`, for this filter."
+        default=None, description="Like `flats.preferred_exposure_s`, for this filter."
     )
     exposure_limits_s: Exposures | None = Field(
-        default=None, description="As `flats.exposure_limits_s`, for this filter."
+        default=None, description="Like `flats.exposure_limits_s`, for this filter."
     )
 
 
@@ -31,7 +31,7 @@ class FlatSettings(Section):
 
     source: Literal["panel", "sky"] = Field(
         default="panel",
-        description='Light source of flats: "panel", or "sky" for the twilight sky, which needs a [site]. With '
+        description='Light source for flats: "panel", or "sky" for the twilight sky, which needs a [site]. With '
         '"sky", the cover is open and the lamp is off.',
     )
     target: Fraction = Field(
@@ -47,7 +47,8 @@ class FlatSettings(Section):
     )
     preferred_exposure_s: Exposures = Field(
         default=(0.5, 3.0),
-        description="Exposures for which the panel's brightness is chosen: long enough to avoid flicker and shutter "
+        description="Preferred exposures, for which coldframe adjusts the panel's brightness: long enough to avoid "
+        "flicker and shutter "
         "marks, but short enough to avoid dark current.",
     )
     exposure_limits_s: Exposures = Field(

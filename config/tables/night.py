@@ -61,11 +61,11 @@ class HookSettings(Section):
 
 
 class WatchSettings(Section):
-    """The actions allowed to dashboards attached by `coldframe watch`."""
+    """The actions that dashboards attached with `coldframe watch` may take."""
 
     allow_commands: bool = Field(
         default=False,
-        description="Whether attached dashboards may pause the night, skip sets and abort it. The run's own "
+        description="Whether attached dashboards may pause or abort the night, and skip sets. The run's own "
         "dashboard may always do so.",
     )
 

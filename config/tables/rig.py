@@ -56,8 +56,8 @@ class CameraSettings(Section):
     )
     setpoint_c: Setpoint | None = Field(
         default=None,
-        description="Sensor temperature in degrees Celsius, as for the lights. If not set, the cooler is not changed "
-        "(uncooled cameras).",
+        description="Sensor temperature in degrees Celsius, as for the lights. If not set, the cooler is left "
+        "unchanged (uncooled cameras).",
     )
     readout_deadline_s: float = Field(
         default=60.0,
@@ -126,7 +126,7 @@ class PanelSettings(Section):
 
 
 class CoverSettings(Section):
-    """A dust cap or a different cover that is not part of the panel. It is closed for darks and open for flats."""
+    """A dust cap or another cover that is not part of the panel. It is closed for darks and open for flats."""
 
     device: Name = Field(description="Name of the cover in INDI.")
     at_end: Literal["closed", "open"] = Field(
@@ -154,7 +154,7 @@ class RotatorSettings(Section):
         default=0.2,
         ge=0.01,
         le=0.5,
-        description="Maximum difference between the angle of the rotator and the angle of a set, in degrees.",
+        description="Maximum difference between the rotator's angle and a set's angle, in degrees.",
     )
     settle_s: float = Field(default=1.0, ge=0, le=120, description="Pause after a turn.")
     turn_deadline_s: float = Field(default=180.0, ge=1, le=1800, description="Maximum time for a turn.")
@@ -173,6 +173,6 @@ class AuxiliarySettings(Section):
         default=0.0,
         ge=-1e6,
         le=1e6,
-        description="Value during bias, darks and dark flats; for a switch, 0 means off and 1 means on. At the end "
-        "of the night, the old value is restored.",
+        description="Value during bias, darks and dark flats; for a switch, 0 means off and 1 means on. At the end of "
+        "the night, the previous value is restored.",
     )

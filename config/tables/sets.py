@@ -27,12 +27,12 @@ FrameBound = Annotated[int, Field(ge=1, le=MOST_FRAMES)]
 class LightsSettings(Section):
     """The frames to shoot for a folder of lights (`--lights`), instead of [[sets]]."""
 
-    bias: LightsCount = Field(default=100, description="Frames of each bias set; 0 for none.")
-    dark: LightsCount = Field(default=30, description="Frames of each dark set; 0 for none.")
-    flat: LightsCount = Field(default=25, description="Frames of each flat set; 0 for none.")
+    bias: LightsCount = Field(default=100, description="Frames in each bias set; 0 for none.")
+    dark: LightsCount = Field(default=30, description="Frames in each dark set; 0 for none.")
+    flat: LightsCount = Field(default=25, description="Frames in each flat set; 0 for none.")
     dark_flat: LightsCount = Field(
         default=25,
-        description="Frames of each dark-flat set; 0 for none, so that the bias is subtracted from flats.",
+        description="Frames in each dark-flat set; 0 for none, so that the bias is subtracted from flats.",
     )
     first: Literal["flats", "darks"] = Field(
         default="flats",

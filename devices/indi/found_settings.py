@@ -1,4 +1,4 @@
-"""The settings of a camera's driver that coldframe changes for its own purposes, to be restored when it is done."""
+"""The settings of a camera's driver that coldframe changes for its own purposes, and restores when it is done."""
 
 import logging
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ class FoundSettings:
         self._found: Mapping[str, Mapping[str, Value]] | None = None
 
     def remember(self) -> None:
-        """Store the present values, unless values are stored. A driver that restarts has lost them."""
+        """Store the current values, unless values are already stored. A driver that has restarted has lost them."""
         if self._found is None:
             find = self._device.link.mirror.find
             properties = [find(self._device.name, name) for name in RESTORED]

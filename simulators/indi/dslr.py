@@ -1,4 +1,4 @@
-"""A DSLR as INDI's driver for gphoto shows it (indi-gphoto, gphoto_ccd.cpp and gphoto_driver.cpp).
+"""A DSLR as INDI's driver for gphoto presents it (indi-gphoto, gphoto_ccd.cpp and gphoto_driver.cpp).
 
 The driver differs from those of other cameras: the size of the sensor is 0 x 0 until the first frame, an ISO value
 replaces the gain, the camera has a list of shutter times, and a BLOB can be the camera's own file.
@@ -29,7 +29,7 @@ from coldframe.simulators.optics import Telescope
 from coldframe.simulators.sensor import Exposure
 
 SAME_S = 1e-5
-"""Largest difference at which the driver finds an exposure in the camera's list (find_exposure_setting)."""
+"""Maximum difference at which the driver finds an exposure in the camera's list (find_exposure_setting)."""
 
 _LARGEST_PX = 20_000
 _FRACTION = re.compile(r"(\d+)/(\d+)")

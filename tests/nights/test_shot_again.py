@@ -237,7 +237,7 @@ async def test_a_resumed_night_verifies_its_lights(
     assert_whole(run)
     assert len(script.asked) == 1, "the set was exposed again before"
     (event,) = [each for each in run.of(LightsVerified) if each.hindrance]
-    assert event.hindrance == "its flats were exposed longer already"
+    assert event.hindrance == "its flats were already exposed longer"
     assert not [each for each in run.of(FrameAccepted) if not each.is_taken_over]
 
 

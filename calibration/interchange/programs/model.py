@@ -73,9 +73,9 @@ class Tolerance:
     Attributes
     ----------
     seconds
-        Largest difference.
+        Maximum difference.
     relative
-        Largest difference between exposures of at least 1 s, relative to the longer one.
+        Maximum difference between exposures of at least 1 s, relative to the longer one.
     reciprocal
         Between exposures below 1 s: the difference of their reciprocals must be smaller than this, 1/s.
     """
@@ -187,7 +187,7 @@ class Choice:
     prefers
         Properties of which as many as possible, in this order, are equal or nearest.
     within_s
-        Largest difference of the exposures, if there is a bias group; None without a limit.
+        Maximum difference of the exposures, if there is a bias group; None without a limit.
     """
 
     calibrated: FrameKind

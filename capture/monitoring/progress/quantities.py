@@ -7,7 +7,7 @@ from coldframe.capture.events.kinds import PanelChanged, TemperatureRead
 MINUTE_S, HOUR_S = 60, 3600
 
 ON_SETPOINT_C = 0.5
-"""Largest difference from the setpoint at which the sensor counts as being at the setpoint, for display."""
+"""Maximum difference from the setpoint at which the sensor counts as being at the setpoint, for display."""
 
 
 def printable(text: str) -> str:

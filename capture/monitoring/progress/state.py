@@ -43,10 +43,10 @@ HISTORY_INTERVAL = timedelta(seconds=5)
 """Shortest time between two readings in the history."""
 
 LATEST = 60
-"""Largest number of lines kept for the latest events."""
+"""Maximum number of lines kept for the latest events."""
 
 READING_STAYS = timedelta(minutes=1)
-"""Age at which a temperature reading is no longer current. A run publishes one every second, even if it is empty."""
+"""Age at which a temperature reading is no longer current. A run publishes one every second, even an empty one."""
 
 SHOWN_ELSEWHERE = (TemperatureRead, CoolingProgress, ExposureStarted)
 """Events that the dashboard shows in a separate section, and not among the latest events."""
@@ -143,12 +143,12 @@ class DashboardState:
             self.lost_at = self.last_event_at
 
     def fall_silent(self) -> None:
-        """Record that the night sends no more events, although it is attached. The next event ends this."""
+        """Record that the night no longer sends events, although it is attached. The next event clears this."""
         self.silent_since = self.last_event_at
 
     @property
     def stopped_at(self) -> datetime | None:
-        """Time of the last event if it is unknown what the night does now; None otherwise."""
+        """Time of the last event if the current activity of the night is unknown; None otherwise."""
         return self.lost_at or self.silent_since
 
     @property

@@ -7,7 +7,7 @@ from coldframe.capture.events.verification import Artifact, Cleanness, LightsVer
 from coldframe.capture.monitoring.progress.quantities import exposure_text
 
 MOST_FAULTS = 2
-"""Largest number of faulty sets in a sentence about the night."""
+"""Maximum number of faulty sets in a sentence about the night."""
 
 CLEAN = "Your lights calibrate clean"
 

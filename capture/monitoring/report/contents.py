@@ -171,7 +171,7 @@ class MasterReport:
     judgement
         What its noise adds to a light, in words; empty if unknown.
     change
-        How it differs from the last master of the same setting from an earlier night; empty if there is none.
+        How it differs from the last master with the same setting from an earlier night; empty if there is none.
     """
 
     path: str

@@ -14,10 +14,10 @@ from coldframe.capture.monitoring.progress.narrator import Narrator
 from coldframe.visible import visible, visible_lines
 
 MOST_LINES = 10_000
-"""Largest number of lines that wait for the disk. Further lines are lost; the journal has their events."""
+"""Maximum number of lines that wait for the disk. Further lines are lost; the journal has their events."""
 
 CLOSE_DEADLINE_S = 10.0
-"""Longest wait for the disk at the end of the night."""
+"""Maximum wait for the disk at the end of the night."""
 
 
 _ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]

@@ -49,7 +49,7 @@ class NotCoveredError(ColdframeError):
 
 
 QUIET_PATIENCE_S = 10.0
-"""Longest wait for a lost device before the run begins; during the run, the wait is longer."""
+"""Maximum wait for a lost device before the run begins; during the run, the wait is longer."""
 
 LATER_NIGHT = (
     "{} is unfinished and has a later date, because the clock was wrong then or is wrong now: it is not resumed. To "
