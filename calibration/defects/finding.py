@@ -1,4 +1,4 @@
-"""The search for defective pixels of a sensor in its master dark, flat and bias.
+"""The search for a sensor's defective pixels in its master dark, flat and bias.
 
 docs/defects.md explains the thresholds and their sources.
 """
@@ -53,11 +53,11 @@ class Defect(IntFlag):
 
 
 _MEANINGS = {
-    Defect.HOT: "dark current far above its neighbours'",
-    Defect.COLD: "response to light far below its neighbours'",
-    Defect.BRIGHT: "response to light far above its neighbours'",
+    Defect.HOT: "dark current far above the neighbours'",
+    Defect.COLD: "response to light far below the neighbours'",
+    Defect.BRIGHT: "response to light far above the neighbours'",
     Defect.UNSTABLE: "scatters too much from frame to frame",
-    Defect.BIAS: "bias level far from its neighbours'",
+    Defect.BIAS: "bias level far from the neighbours'",
     Defect.COLUMN: "within a bad column",
     Defect.ROW: "within a bad row",
 }
@@ -263,7 +263,7 @@ def merged(parts: Iterable[Defects], limits: Limits) -> Defects:
 
 
 def _bad_lines(bad: Mask, limits: Limits) -> Iterator[tuple[int, int, int]]:
-    """Yield the row number, the first column, and the column after the last of each bad stretch of a row."""
+    """Yield each bad stretch of a row: the row number, the first column, and the column after the last."""
     line, place = np.nonzero(bad)
     if not line.size:
         return
@@ -312,8 +312,8 @@ def _threshold(ordinary: LocalLevels, scatter: _Scatter | None, rows: slice, lim
 def _shot_noise_slope(scatter: _Scatter, excess: F32, hot: Mask) -> float | None:
     """Return the variance per ADU of dark current, as the median over hot pixels; None with too few hot pixels.
 
-    The slope is measured and not derived from EGAIN, because some drivers report EGAIN for a different scale than that
-    of the file.
+    The slope is measured and not derived from EGAIN, because some drivers report EGAIN for a scale that differs from
+    the file's.
     """
     if np.count_nonzero(hot) < _FEWEST_FOR_SLOPE:
         return None

@@ -36,13 +36,14 @@ _NO_VALUE = frozenset(
         "-NAN",
     }
 )
-"""Words that programs write for unknown values, in upper case; 1.#IND and its like are NaN in Microsoft's C library."""
+"""Words that programs write for unknown values, in upper case; 1.#IND and similar words are NaN in Microsoft's C
+library."""
 
 _NO_TEMPERATURES_C = frozenset({999.0, 999.9, 9999.0, 99999.0})
 """High values that drivers write without a temperature sensor."""
 
 _HOTTEST_C, _COLDEST_C = 100.0, -200.0
-"""Temperatures of sensors; values below, such as -273.15 and -999, are written without a sensor."""
+"""Range of sensor temperatures; programs write values below it, such as -273.15 and -999, if there is no sensor."""
 
 _KELVIN_C = 273.15
 _MOST_BINNING = 16
@@ -82,7 +83,7 @@ class UnreadableCard(NamedTuple):
     value
         The value as text.
     contradicted
-        A card with which the value cannot agree; empty if the value itself cannot be interpreted.
+        A card that the value contradicts; empty if the value itself cannot be interpreted.
     """
 
     keyword: str
@@ -157,9 +158,9 @@ class CardReader:
     def moment(self, date_keywords: tuple[str, ...], clock_keywords: tuple[str, ...]) -> datetime | None:
         """Return a time in UTC from one card with date and time, or from a card with the date and one with the time.
 
-        ISO 8601 is understood, also with blanks instead of the T, and dd/mm/yy, which FITS used before 1999. A date
-        before `OLDEST_YEAR` is absent. A date that cannot be interpreted is absent, too, because no frames are told
-        apart by their dates.
+        The method understands ISO 8601, even with blanks instead of the T, and dd/mm/yy, which FITS used before 1999. A
+        date before `OLDEST_YEAR` counts as absent. So does a date that cannot be interpreted, because frames are not
+        distinguished by their dates.
         """
         clock = self.text(*clock_keywords)
         for keyword in date_keywords:
@@ -174,7 +175,7 @@ class CardReader:
 
     def require_agreement(self, read: Callable[[str], float | None], keywords: tuple[str, ...], slack: float) -> None:
         """Collect the cards whose values differ by more than `slack` from that of the first keyword with a value."""
-        before = list(self.unreadable)  # a card that `read` cannot interpret was judged with its property
+        before = list(self.unreadable)  # a card that `read` cannot interpret was already collected with its property
         stated = {keyword: value for keyword in keywords if (value := read(keyword)) is not None}
         self.unreadable = before
         first = next(iter(stated), "")
@@ -185,7 +186,7 @@ class CardReader:
         ]
 
     def joined(self, *keywords: str) -> str | None:
-        """Return the texts of all keywords that are present, joined, so that a difference in any of them shows."""
+        """Return the texts of all keywords that are present, joined, so that a difference in any of them is visible."""
         texts = (self.text(keyword) for keyword in keywords)
         return " + ".join(dict.fromkeys(text for text in texts if text is not None)) or None
 

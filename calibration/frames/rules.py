@@ -1,4 +1,4 @@
-"""The rules by which a light and a master are compared, one for each property. Pure."""
+"""The rules for comparing a light with a master, one for each property. Pure."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Tolerances:
         Maximum time between master and light, in either direction; sensors gain hot pixels, and drivers change their
         offsets.
     flat_days
-        Maximum time between flat and light, in either direction; dust moves even in a telescope that is not touched.
+        Maximum time between flat and light, in either direction; dust moves even in an untouched telescope.
     focus_steps, rotation_deg
         Differences in the positions of focuser and rotator, beyond which dust shadows no longer fall on the same
         pixels.
@@ -178,7 +178,7 @@ def overscan(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> 
 
 
 def trim(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
-    """Compare the trimmed areas; the method of subtraction does not matter, because a flat is relative."""
+    """Compare the trimmed areas; the method of subtraction does not matter, because flats are relative."""
     if light.overscan is not None and master.overscan is not None:
         return _same("trimmed area", str(light.overscan.sections.kept), str(master.overscan.sections.kept))
     return overscan(light, master, tolerances)

@@ -1,4 +1,4 @@
-"""The setup of a frame, from its header: the values that decide which masters may calibrate which frames."""
+"""The setup of a frame, from its header: the values that decide which masters may calibrate it."""
 
 import re
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ exposure."""
 _WITHOUT_LIGHT = (FrameKind.BIAS, FrameKind.DARK, FrameKind.DARK_FLAT)
 _NO_FILTER = frozenset({"", "none", "nofilter", "no filter", "clear (none)", "air", "open", "empty"})
 _NO_MOSAIC = frozenset({"NONE", "MONO", "MONOCHROME", "0", "1", "FALSE", "TRUE", "F", "T"})
-"""Values that name no array; a flag alone does not tell which array it is."""
+"""Values that name no array; a flag alone does not identify the array."""
 
 _DETECTOR_SECTION = re.compile(r"\s*\[\s*(\d{1,6})\s*:\s*\d{1,6}\s*,\s*(\d{1,6})\s*:\s*\d{1,6}\s*\]\s*")
 
@@ -101,7 +101,7 @@ class FrameSetup:
     kind_word
         The word in the header that names the kind.
     unreadable
-        Cards that decide about the setup, but whose values could not be interpreted.
+        Cards that affect the setup, but whose values could not be interpreted.
     """
 
     kind: FrameKind | None
@@ -211,7 +211,7 @@ def fault_of_raw_frame(header: Header) -> str | None:
     if cards.unreadable:
         return f"may be a master: {cards.unreadable[0]} is not a number of frames"
     calibrated = cards.text("CALSTAT")
-    return None if calibrated is None else f"was calibrated before (CALSTAT {calibrated})"
+    return None if calibrated is None else f"is already calibrated (CALSTAT {calibrated})"
 
 
 def is_single_frame(header: Header) -> bool:
@@ -230,7 +230,7 @@ def is_combined(header: Header) -> bool:
 
 
 def require_readable(setup: FrameSetup, path: Path) -> None:
-    """Raise if cards that decide about the setup could not be interpreted.
+    """Raise an error if cards that affect the setup could not be interpreted.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Plans of folders and names for other programs; nothing is written here.
+"""Plans of folders and names for other programs; this module writes nothing.
 
 Each program has a layout, a function that arranges masters, and one that arranges sets of raw frames.
 """
@@ -77,7 +77,7 @@ _SIRIL_UNUSED_MASTERS = {
     FrameKind.BIAS: "no master dark has its settings, and a working folder needs darks",
     FrameKind.DARK: "no master flat fits it, or other darks fit them better",
     FrameKind.FLAT: "no master dark has its settings, and a working folder needs darks",
-    FrameKind.DARK_FLAT: "Siril does not need it, because the master flats are calibrated already",
+    FrameKind.DARK_FLAT: "Siril does not need it, because the master flats are already calibrated",
 }
 _SIRIL_UNUSED = {
     FrameKind.BIAS: "no raw darks have its settings, and a working folder needs darks",
@@ -128,7 +128,7 @@ def arrange(program: str, masters: Mapping[Path, FrameSetup], raws: Sets) -> Pla
 
 
 def parts(plan: Plan, program: str) -> list[Plan]:
-    """Return the parts of an export that are given to a program at one time, as its note says."""
+    """Return the parts of an export, each of which is loaded into the program at one time, as its README describes."""
     found: dict[object, Plan] = {}
     for placed in plan.files:
         first = placed.target.parts[0]
@@ -162,7 +162,7 @@ def _siril(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
 
 
 def _siril_raw(plan: Plan, raws: Sets) -> None:
-    """Arrange the raw frames of each working folder, and leave out those that are in none."""
+    """Arrange the raw frames for each working folder, and leave out frames that fit none."""
     firsts = {path: each.setup for path, each in raws.items()}
     used: set[Path] = set()
     for folder, recipe in _sessions(firsts):
@@ -181,7 +181,7 @@ def _siril_raw(plan: Plan, raws: Sets) -> None:
 
 
 def _dark_flats_of(flat: FrameSetup, sets: Mapping[Path, FrameSetup]) -> list[Path]:
-    """Return the set of dark flats whose exposure is that of the flats."""
+    """Return the set of dark flats with the exposure of the flats."""
     fitting = [
         path
         for path, each in sorted(sets.items())
@@ -195,12 +195,12 @@ def _wbpp(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
     for path, master in masters.items():
         if master.overscan is not None:
             plan.leave_out(path, "its overscan was subtracted, and XISF images must not be negative")
-        elif master.kind is not FrameKind.DARK_FLAT:  # the master flats are calibrated already
+        elif master.kind is not FrameKind.DARK_FLAT:  # the master flats are already calibrated
             target = Path(_wbpp_setting(master), _wbpp_folder(master), f"{path.stem}.xisf")
             plan.place(path, target, Form.XISF)
     for each in raws.values():
         for frame in each.frames:
-            # Without "master" in the path, which would make WBPP refuse the raw frames.
+            # The path must not contain "master", because WBPP would refuse the raw frames.
             plan.place(frame.path, Path(_wbpp_setting(each.setup), "raw", _wbpp_folder(each.setup), frame.name))
 
 

@@ -1,4 +1,4 @@
-"""The judgement of files for a program, and the files of a folder or of a planned export."""
+"""Judge files for a program; list the files in a folder or in a planned export."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _SAMPLED_ROWS = 16
 
 @dataclass(frozen=True, slots=True)
 class Lint:
-    """What a program would make of files.
+    """How a program would treat files.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Lint:
     groups
         The groups that it makes.
     traps
-        What its user should know before.
+        What the user should know in advance.
     """
 
     program: Program
@@ -86,7 +86,7 @@ def candidate_of(path: Path) -> Candidate:
 
 
 def _highest(path: Path, bits: object) -> float | None:
-    """Return the highest value of the middle rows of an image of floats, which tells fractions from ADU."""
+    """Return the highest value in the middle rows of an image of floats, which distinguishes fractions from ADU."""
     if path.suffix.lower() not in PLAIN_SUFFIXES or not isinstance(bits, int) or bits > 0:
         return None
     with scratch_folder() as folder:  # a file may be compressed whatever its suffix

@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS masters (
 """
 
 _READER = 2
-"""Version of the reader of cards; headers that an earlier version read are read again."""
+"""Version of the card reader; headers that an earlier version read are read again."""
 
 _REMEMBER = """
 INSERT INTO masters (name, bytes, modified_ns, header) VALUES (?, ?, ?, ?)

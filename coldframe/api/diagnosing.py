@@ -34,7 +34,7 @@ class Finding:
     matters : bool
         True if the artifact is visible in a stack of these lights.
     evidence : str
-        The measurements from which the cause follows.
+        The measurements that indicate the cause.
     fix : str
         What to do about it.
     lights : str
@@ -115,9 +115,9 @@ def diagnose(
     dark, flat, bias : str or path-like, optional
         Masters to use instead of those in the library.
     calibrated : bool, optional
-        Whether another program has calibrated the lights; by default as the headers and names show.
+        Whether another program has calibrated the lights; by default, according to the headers and names.
     e_per_adu : float, optional
-        Electrons per ADU; by default from the flats, or EGAIN of the lights.
+        Electrons per ADU; by default, derived from the flats, or EGAIN from the lights' headers.
     extension : int, optional
         Which image to take from files with several images; see `coldframe.read_frame`.
 

@@ -184,7 +184,7 @@ class Library:
         full_range : float, optional
             ADU that the value 1 stands for, if the master contains fractions of the full range.
         with_bias : bool, optional
-            Whether a dark contains its bias; by default as its level shows.
+            Whether a dark still contains the bias; by default, judged by its level.
 
         Returns
         -------

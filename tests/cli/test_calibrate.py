@@ -148,7 +148,7 @@ def test_nothing_is_overwritten_or_calibrated_twice(observatory: Observatory, li
     before = done.read_bytes()
     assert calibrate(library, light).exit_code == ExitCode.DONE
     assert done.read_bytes() == before
-    assert "was calibrated before (CALSTAT BDF)" in calibrate(library, done).stderr
+    assert "is already calibrated (CALSTAT BDF)" in calibrate(library, done).stderr
 
 
 def test_patterns_select_lights(observatory: Observatory, library: Library, tmp_path: Path) -> None:

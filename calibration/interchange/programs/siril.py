@@ -21,18 +21,18 @@ def _rules(version: str, full_range_above: float, gain_place: str) -> tuple[Rule
         ),
         Rule(
             "grouping",
-            "All files of a folder become one sequence, whatever their gain, exposure, temperature, filter or offset.",
+            "All files in a folder become one sequence, regardless of gain, exposure, temperature, filter and offset.",
             _code("scripts/OSC_Preprocessing.ssf", "convert", version),
         ),
         Rule(
             "bias-from-flats",
-            "The scripts subtract the biases from the flats; they know no dark flats.",
+            "The scripts subtract the biases from the flats; they do not support dark flats.",
             _code("scripts/OSC_Preprocessing.ssf", "calibrate flat -bias", version),
         ),
         Rule(
             "float-range",
             f"Images of 32-bit floats whose highest value exceeds {full_range_above:g} are divided by 65,535; others "
-            "are taken as fractions.",
+            "are treated as fractions.",
             _code("src/io/image_format_fits.c", "data_max", version),
         ),
         Rule(

@@ -145,9 +145,9 @@ def test_a_wheel_without_names_gets_numbers_to_replace(path: Path) -> None:
     wheel = loaded(path, unnamed).wheel
     assert wheel is not None
     assert wheel.names == ("Filter 1", "Filter 2", "Filter 3")
-    assert "replace the numbers by your filters" in starter_config(unnamed)
+    assert "replace the numbers with your filters" in starter_config(unnamed)
     assert "names" not in starter_config(COMPLETE).partition("[wheel]")[2].partition("[")[0]
-    assert "Replace the numbered names by your own" in " ".join(full_config(unnamed).replace("\n#", "").split())
+    assert "Replace the numbered names with your own" in " ".join(full_config(unnamed).replace("\n#", "").split())
 
 
 def test_a_fixed_gain_is_explained_and_not_set(path: Path) -> None:
