@@ -1,4 +1,4 @@
-"""Define the event that states whether lights, or flats held out of their set, calibrate clean."""
+"""Define the event that states whether lights, or flats held out of their set, calibrate cleanly."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -103,7 +103,7 @@ def diagnose(
     e_per_adu: float | None = None,
     extension: int | None = None,
 ) -> Diagnosis:
-    """Find out whether lights calibrate clean and, if they do not, why, as ``coldframe diagnose`` does.
+    """Find out whether lights calibrate cleanly and, if they do not, why, as ``coldframe diagnose`` does.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def diagnose(
     --------
     >>> found = coldframe.diagnose("lights/", library="~/coldframe/library")
     >>> found.verdict
-    'Your lights calibrate clean.'
+    'Your lights calibrate cleanly.'
     """
     within("e_per_adu", e_per_adu, 1e-6, 1e6)
     given = GivenMasters(optional_path(dark), optional_path(bias), optional_path(flat))

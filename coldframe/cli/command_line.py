@@ -29,7 +29,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     rigs.notify: "Send a message to your phone.",
     rigs.camera: "Show the measured properties of the cameras.",
     frames.calibrate: "Calibrate lights with matching masters.",
-    diagnosis.diagnose: "Find out whether lights calibrate clean.",
+    diagnosis.diagnose: "Find out whether lights calibrate cleanly.",
     diagnosis.bisect: "Find the master that introduces an artifact.",
     frames.verify: "Check a night's masters against its raw frames.",
     frames.combine: "Make masters from any program's raw frames.",

@@ -76,6 +76,7 @@ class VerifySettings(Section):
     lights: bool = Field(
         default=True,
         description="With `--lights`, calibrate up to twelve lights of each set, and two flats of each flat set, with "
-        "tonight's masters as soon as these exist, and report whether they calibrate clean. A set whose master is the "
+        "tonight's masters as soon as these exist, and report whether they calibrate cleanly. A set whose master is "
+        "the "
         "cause is shot again if this helps and time allows.",
     )

@@ -109,7 +109,8 @@ async def test_more_darks_are_added_to_those_on_the_disk(
     assert len(files_in(run.folder, "darks/*/*.fits")) == 10
     assert script.asked[0]["dark"] != script.asked[1]["dark"]
     assert len(files_in(tmp_path / "nights" / "library", "*/darks/*.fits")) == 1, "the first master is superseded"
-    assert gather(read_journal(run.folder / "journal.jsonl")).verdict.sentence.startswith("Your lights calibrate clean")
+    sentence = gather(read_journal(run.folder / "journal.jsonl")).verdict.sentence
+    assert sentence.startswith("Your lights calibrate cleanly")
 
 
 async def test_more_flats_are_added_at_most_once(

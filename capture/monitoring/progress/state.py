@@ -178,7 +178,7 @@ class DashboardState:
 
     @property
     def lights_sentence(self) -> str:
-        """Whether the lights calibrate clean, in a sentence; empty if unknown."""
+        """Whether the lights calibrate cleanly, in a sentence; empty if unknown."""
         return night_sentences(self.verified.values())
 
     @property

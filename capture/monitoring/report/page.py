@@ -180,7 +180,7 @@ def next_steps(report: NightReport) -> list[tuple[str, str]]:
         return steps
     lights = [each for each in report.lights if each.frames == Verified.LIGHTS]
     if not lights or any(each.cleanness != Cleanness.CLEAN for each in lights):
-        steps.append(("coldframe diagnose LIGHTS --html diagnosis.html", "see whether the lights calibrate clean"))
+        steps.append(("coldframe diagnose LIGHTS --html diagnosis.html", "see whether the lights calibrate cleanly"))
     return [
         *steps,
         ("coldframe calibrate LIGHTS", "calibrate the lights with the matching masters"),

@@ -34,7 +34,7 @@ def verdict_of(
     sets
         The sets of the plan.
     lights
-        Whether the lights calibrate clean, which comes first; empty if unknown.
+        Whether the lights calibrate cleanly, which comes first; empty if unknown.
     zone
         Time zone of the clock times; None for the local time zone.
     is_running

@@ -136,7 +136,7 @@ def picture_document(shown: FrameShown) -> bytes:
 
 
 def _lights(state: DashboardState) -> dict[str, object] | None:
-    """Return whether the lights calibrate clean; None before the first diagnosis."""
+    """Return whether the lights calibrate cleanly; None before the first diagnosis."""
     verified = latest_of(state.verified.values())
     if not verified:
         return None

@@ -1,4 +1,4 @@
-"""Commands that find out why lights do not calibrate clean."""
+"""Commands that find out why lights do not calibrate cleanly."""
 
 from pathlib import Path
 from typing import Annotated
@@ -60,7 +60,7 @@ def diagnose(
     ] = None,
     extension: ExtensionOption = None,
 ) -> None:
-    """Find out whether lights calibrate clean and, if they do not, which master is the cause.
+    """Find out whether lights calibrate cleanly and, if they do not, which master is the cause.
 
     Name raw lights, or lights that any program has calibrated; they must not be registered or stacked. coldframe
     measures residual dust, over-correction, banding, amplifier glow, colours, gradients, offsets and temperature
@@ -68,8 +68,8 @@ def diagnose(
     single light shows only offsets and temperature differences. Masters that you name may differ from the lights in
     exposure, temperature, gain or filter.
 
-    The exit code is 0 if the lights calibrate clean, 1 if a finding matters or a light could not be read, and 2 if the
-    input is invalid.
+    The exit code is 0 if the lights calibrate cleanly, 1 if a finding matters or a light could not be read, and 2 if
+    the input is invalid.
     """
     from coldframe.calibration.diagnosis.files import Stage
     from coldframe.cli.diagnose import diagnose_lights
