@@ -1,7 +1,7 @@
 """The values of a header's cards, each of which may be present, absent or unreadable.
 
 A value that a program writes for an unknown quantity (an empty string, NaN, -273.15 C) counts as absent. A value that
-no rule can interpret counts as unreadable, never as absent: frames with unreadable values may differ.
+no rule can interpret counts as unreadable, never as absent, because frames with unreadable values may differ.
 """
 
 import math
@@ -301,14 +301,14 @@ def _moment(text: str, clock: str | None) -> datetime | None:
 
 
 def _full_year(year: int) -> int:
-    """Return the year for two digits; some programs still write them."""
+    """Return the year that two digits stand for; some programs still write them."""
     if year >= 100:  # noqa: PLR2004 - all digits are present
         return year
     return year + (1900 if year + 1900 >= OLDEST_YEAR else 2000)
 
 
 def _time_of_day(text: str) -> timedelta:
-    """Return the time since midnight UTC; the second may be 60, which programs write by rounding."""
+    """Return the time since midnight UTC; the second may be 60, because some programs round up."""
     match = _CLOCK.match(text)
     if match is None:
         raise ValueError("not a time of day")

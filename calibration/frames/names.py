@@ -31,9 +31,9 @@ def is_same_name(one: str, other: str) -> bool:
 def is_same_camera(one: str, other: str) -> bool:
     """Return True if two camera names from different programs refer to the same model.
 
-    Words that only some programs write do not count: "ZWO CCD ASI2600MM Pro" (INDI) is "ZWO ASI2600MM Pro" (ASCOM). All
-    other words count, because "ASI183MM" and "ASI183MM Pro" are different cameras. Serial numbers, which INDI appends
-    for some makers, must not differ, but one of them may be missing.
+    Words that only some programs write do not count: "ZWO CCD ASI2600MM Pro" (INDI) means "ZWO ASI2600MM Pro" (ASCOM).
+    All other words count, because "ASI183MM" and "ASI183MM Pro" are different cameras. Serial numbers, which INDI
+    appends for some makers, must not differ, but one of them may be missing.
     """
     if is_same_name(one, other):
         return True

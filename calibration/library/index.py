@@ -161,7 +161,9 @@ class OpenIndex:
 
 
 def _key(name: str) -> str | bytes:
-    """Return a file's name as the index stores it: as bytes if it is not valid UTF-8, which SQLite's texts must be."""
+    """Return a file's name as the index stores it: as bytes if it is not valid UTF-8, because SQLite requires UTF-8 for
+    text.
+    """
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -206,7 +206,7 @@ def library_flat_shape(library: Path, flat: Path) -> FrameShape | None:
     FrameFileError, OSError
         If a file cannot be read.
     """
-    # In the rig's own words, because lights from other programs may have named the rig differently on earlier nights.
+    # Use the rig's own names, because lights from other programs may have named the rig differently on earlier nights.
     headers = Library(library).catalogue().headers
     masters = {path: setup_of(in_drivers_words(header)) for path, header in headers.items()}
     shot = setup_of(in_drivers_words(read_night_header(flat)))

@@ -1,4 +1,4 @@
-"""Tune the flats of one filter on the rig: shoot the requested tests, then check the lamp, shadows and filter.
+"""Tune the flats for one filter on the rig: shoot the requested tests, then check the lamp, shadows and filter.
 
 `coldframe.capture.tuner` and `light_checks` make the decisions; this module exposes, moves and reports.
 """
@@ -42,7 +42,7 @@ from coldframe.devices.flat_panel import FlatPanel
 
 @dataclass(frozen=True, slots=True)
 class FlatTuning:
-    """Tunes the flats of one filter.
+    """Tunes the flats for one filter.
 
     Attributes
     ----------
@@ -225,7 +225,7 @@ class FlatTuning:
         try:
             return library_flat_shape(folder.path.parent / LIBRARY, tests[-1]) if tests else None
         except (FrameFileError, OSError) as error:
-            self.context.notice(Severity.WARNING, f"flats are not compared with those of earlier nights: {error}")
+            self.context.notice(Severity.WARNING, f"flats are not compared with those from earlier nights: {error}")
             return None
 
     # ---- the filter, identified by its light ----

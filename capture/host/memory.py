@@ -36,8 +36,8 @@ class MemoryWatch:
 
         Call this between two sets, when restarting the link interrupts no exposure.
         """
-        # The objects of a set refer to each other, so only the collector frees them. It counts objects instead of
-        # bytes, and would leave the arrays of many sets in memory.
+        # The objects of a set refer to each other, so only the garbage collector frees them. It counts objects instead
+        # of bytes, and would leave the arrays of many sets in memory.
         gc.collect()
         connection = self._context.rig.connection
         if connection is None:

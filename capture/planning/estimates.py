@@ -16,7 +16,7 @@ TURN_DEG_PER_S = 2.0
 """Speed of a slow rotator; faster ones leave time to spare."""
 
 FIRST_TURN_GUESS_DEG = 90.0
-"""Size of the first turn, because the angle before it is not known here: the mean for all angles."""
+"""Assumed size of the first turn, whose start is unknown here: the mean over all angles."""
 
 TESTS_GUESS = 2
 AMBIENT_GUESS_C = 15.0

@@ -24,7 +24,7 @@ RAMP_STEP_S = 5.0
 """Time between two setpoints of a ramp. Coolers settle within tens of seconds, so finer steps change nothing."""
 
 LEAST_STEPS = 8
-"""Minimum number of steps of a ramp, however short, because a single jump would defeat its purpose."""
+"""Minimum number of steps in a ramp, however short, because a single jump would defeat its purpose."""
 
 SILENCE_S = 60.0
 """Silence after which a thermometer is polled. It may be dead (indi#837), or its driver may report only changes."""
@@ -262,7 +262,8 @@ def _astray(thermals: Thermals, setpoint_c: float, tolerance_c: float) -> str | 
     if abs(sensor_c - setpoint_c) > tolerance_c:
         return f"has drifted to {sensor_c:.1f} C"
     if thermals.setpoint_c != setpoint_c:
-        # The sensor only passes the setpoint, because a ramp's last command was lost or another program sent a command.
+        # The sensor is only passing through the setpoint, because a ramp's last command was lost or another program
+        # sent a command.
         ordered = "off" if thermals.setpoint_c is None else f"set to {thermals.setpoint_c:g} C"
         return f"is {sensor_c:.1f} C and the cooler {ordered}"
     return None

@@ -117,7 +117,7 @@ def diagnose(
     calibrated : bool, optional
         Whether another program has calibrated the lights; by default, according to the headers and names.
     e_per_adu : float, optional
-        Electrons per ADU; by default, derived from the flats, or EGAIN from the lights' headers.
+        Electrons per ADU; by default, EGAIN from the lights' headers, or else measured with the flats.
     extension : int, optional
         Which image to take from files with several images; see `coldframe.read_frame`.
 

@@ -85,7 +85,7 @@ class FramePoint:
 
     @classmethod
     def of(cls, event: FrameAccepted, path: str) -> Self:
-        """Return the point of an accepted frame."""
+        """Return the report's entry for an accepted frame."""
         figures = event.statistics
         return cls(
             at=event.at,

@@ -1,4 +1,4 @@
-"""The requests that the page answers, by the host name, the origin of a command, and the token. Pure."""
+"""Decide which requests the page answers, from the host name, the origin of a command, and the token. Pure."""
 
 import hmac
 import ipaddress

@@ -55,7 +55,9 @@ def diagnose(
     e_per_adu: Annotated[
         float | None,
         typer.Option(
-            metavar="E", min=1e-6, help="Electrons per ADU; default: EGAIN of the lights, or the gain from the flats."
+            metavar="E",
+            min=1e-6,
+            help="Electrons per ADU; default: EGAIN in the lights' headers, or else measured with the flats.",
         ),
     ] = None,
     extension: ExtensionOption = None,
@@ -115,7 +117,11 @@ def bisect(
     ] = None,
     e_per_adu: Annotated[
         float | None,
-        typer.Option(metavar="E", min=1e-6, help="Electrons per ADU; default: from the flats, or EGAIN of the lights."),
+        typer.Option(
+            metavar="E",
+            min=1e-6,
+            help="Electrons per ADU; default: EGAIN in the lights' headers, or else measured with the flats.",
+        ),
     ] = None,
     extension: ExtensionOption = None,
     shoot: Annotated[
@@ -131,8 +137,8 @@ def bisect(
     Name up to a dozen raw lights of one set. coldframe compares all masters in the library that fit, whatever their
     age, or those that you name. It tries each dark, darks scaled from other exposures, the bias alone, each flat, each
     flat with a different dark flat or bias subtracted, and no flat. A combination's score is the sum of the squared
-    significances of all artifacts that remain in the lights. Scores that differ by less than 5 are a tie. With --shoot,
-    the rig first shoots new darks or flats if none of the masters is good enough.
+    significances of all artifacts that remain in the lights. Scores that differ by less than 5 count as a tie. With
+    --shoot, the rig first shoots new darks or flats if none of the masters is good enough.
 
     The exit code is 0 if the best combination leaves no artifact, 1 if it leaves one or a light could not be read, and
     2 if the input is invalid.

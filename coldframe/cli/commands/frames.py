@@ -78,7 +78,7 @@ def calibrate(
     e_per_adu: Annotated[
         float | None,
         typer.Option(
-            metavar="E", min=1e-6, help="Electrons per ADU, for the photon noise; default: EGAIN of the light."
+            metavar="E", min=1e-6, help="Electrons per ADU, for the photon noise; default: EGAIN in the light's header."
         ),
     ] = None,
     defects: Annotated[
@@ -140,7 +140,7 @@ def verify(
         ),
     ],
 ) -> None:
-    """Combine the raw frames of each of a night's masters again, and compare the results bit by bit.
+    """Combine the raw frames again for each master of a night, and compare the results bit by bit.
 
     During the night, coldframe updated its masters incrementally. As an independent check, this command reads all saved
     frames and sorts the values of each pixel. Mean, uncertainty, counts and mask must be equal. To check the files in
@@ -250,7 +250,9 @@ def combine(
     scheduler: Annotated[
         str | None,
         typer.Option(
-            "--dask", metavar="SCHEDULER", help="Use a Dask cluster that sees the same files, such as tcp://host:8786."
+            "--dask",
+            metavar="SCHEDULER",
+            help="Use a Dask cluster that can read the same files, such as tcp://host:8786.",
         ),
     ] = None,
     extension: ExtensionOption = None,
@@ -259,7 +261,7 @@ def combine(
 
     Frames are grouped by their headers. If they belong to several sets, the command lists the sets and refuses to
     combine them, unless --all is given. Bad files are listed and left out. The pixels are judged as during a night:
-    frames that differ from the others are named, and with --reject-doubtful left out. With five or more frames, the
+    frames that differ from the others are listed and, with --reject-doubtful, left out. With five or more frames, the
     result is bit-for-bit identical to the master that a night makes from the same frames. With --center median or
     --method winsorized, values are rejected as in Siril.
     """
@@ -295,18 +297,18 @@ def defects(
         typer.Option(
             metavar="MASTER",
             parser=home_path,
-            help="Master dark with the longest exposure; shows hot and unstable pixels.",
+            help="Master dark with the longest exposure; reveals hot and unstable pixels.",
         ),
     ] = None,
     flat: Annotated[
         Path | None,
         typer.Option(
-            metavar="MASTER", parser=home_path, help="Master flat; shows pixels with too low or too high a response."
+            metavar="MASTER", parser=home_path, help="Master flat; reveals pixels with too low or too high a response."
         ),
     ] = None,
     bias: Annotated[
         Path | None,
-        typer.Option(metavar="MASTER", parser=home_path, help="Master bias; shows pixels with a wrong bias level."),
+        typer.Option(metavar="MASTER", parser=home_path, help="Master bias; reveals pixels with a wrong bias level."),
     ] = None,
     siril_list: Annotated[
         Path | None,
@@ -324,7 +326,9 @@ def defects(
     ] = None,
     e_per_adu: Annotated[
         float | None,
-        typer.Option(metavar="E", min=1e-6, help="Electrons per ADU, for --hot; default: EGAIN of the master dark."),
+        typer.Option(
+            metavar="E", min=1e-6, help="Electrons per ADU, for --hot; default: EGAIN in the master dark's header."
+        ),
     ] = None,
     cold: Annotated[
         float,

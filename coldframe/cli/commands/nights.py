@@ -32,7 +32,7 @@ def run(
     skip: SkipOption = None,
     redo: RedoOption = False,
     watch: Annotated[
-        bool, typer.Option("--watch", help="With --lights: wait until the lights are finished before starting.")
+        bool, typer.Option("--watch", help="With --lights: before starting, wait until all lights have been shot.")
     ] = False,
     fresh: Annotated[
         bool,
@@ -78,7 +78,7 @@ def plan(
     redo: RedoOption = False,
     json: Annotated[bool, typer.Option("--json", help="Print the plan as one JSON object.")] = False,
 ) -> None:
-    """Show the sets to shoot in order, with their frames and times, and the masters that the library already has.
+    """List the sets to shoot in order, with their frames and times, and the masters that the library already has.
 
     With --lights, the sets are derived from the headers of the night's lights, regardless of the program that wrote
     them. If time is short, sets get fewer frames, and the plan lists the sets that do not fit. The command uses no
@@ -137,7 +137,7 @@ def serve(
         ),
     ] = False,
 ) -> None:
-    """Show the run that uses the configured folder, or the last night if nothing is running, in a browser.
+    """Show in a browser the run that uses the configured folder, or the last night if nothing is running.
 
     The page is designed for a phone in the dark. It loads nothing from other servers, and attaches to the next run
     automatically. It is read-only unless --commands is given and the run's configuration has allow_commands = true in
@@ -152,7 +152,8 @@ def listen(config: ConfigOption = None) -> None:
     """Wait for the command "run" from the MQTT broker in [mqtt], and start "coldframe run" when it arrives.
 
     This needs commands = true in [mqtt]. A running night answers all other commands itself. On Ctrl-C or SIGTERM, the
-    listener first ends the night that it started, in the safe state. If the listener is killed, the night continues.
+    listener first ends the night that it started, and leaves the rig in the safe state. If the listener is killed, the
+    night continues.
     """
     from coldframe.cli.listen import listen as listen_for_run
 

@@ -19,7 +19,7 @@ KindPattern = Annotated[
     str | None,
     typer.Option(
         metavar="PATTERN",
-        help="With --measure: pattern or subfolder of the frames of this kind, if their headers do not state it.",
+        help="With --measure: pattern or subfolder of the frames of this kind, if their headers do not state the kind.",
     ),
 ]
 
@@ -62,8 +62,8 @@ def simulate(
 def devices(host: HostOption = "127.0.0.1", port: PortOption = 7624, json: JsonOption = False) -> None:
     """List the devices of an INDI server, with the controls that coldframe can use and those that are missing.
 
-    The command connects all drivers, because drivers define their controls only when connected, and then disconnects
-    those that it connected.
+    The command connects all drivers, because drivers define their controls only when connected. Afterwards, it
+    disconnects those that it connected.
     """
     from coldframe.cli.devices import list_devices
 
@@ -77,7 +77,8 @@ def init(
     camera: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Camera to use if the server has several; default: a cooled one, then the largest."
+            metavar="NAME",
+            help="Camera to use if the server has several; default: the largest cooled camera, or else the largest.",
         ),
     ] = None,
     full: Annotated[
@@ -137,7 +138,8 @@ def notify(
         bool,
         typer.Option(
             "--alarm",
-            help="For systemd's OnFailure: add how the run ended; send nothing if the run has reported its end.",
+            help="For systemd's OnFailure: state how the run ended; send nothing if the run has already reported its "
+            "end.",
         ),
     ] = False,
 ) -> None:
@@ -148,7 +150,9 @@ def notify(
 
 
 def camera(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Part of the camera's name; default: all.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Part of the camera's name; default: all cameras.")
+    ] = None,
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -166,7 +170,7 @@ def camera(
         typer.Option(
             metavar="NIGHT",
             parser=home_path,
-            help="First measure from the frames in this folder, compressed or not, and save the result.",
+            help="First measure the camera from the frames in this folder, compressed or not, and save the result.",
         ),
     ] = None,
     bias: KindPattern = None,
