@@ -28,7 +28,7 @@ _FLAT_LEVEL = 0.5
 """Mean of a converted master flat, as a fraction of the range; programs divide by the mean."""
 
 _OUTLIERS = 0.001
-"""Fraction of a flat's pixels that may be clipped."""
+"""Maximum fraction of a flat's pixels to clip."""
 
 _IMAGE_TYPES = {
     FrameKind.BIAS: "MasterBias",
@@ -61,7 +61,7 @@ class Exported:
 
 
 def export(plan: Plan, program: str, folder: Path) -> Exported:
-    """Write the files of a plan, and a README with the switches to set; existing files are never overwritten.
+    """Write the files of a plan, and a README with the settings to change; existing files are never overwritten.
 
     Raises
     ------

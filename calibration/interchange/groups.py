@@ -36,7 +36,7 @@ def groups_of(program: Program, files: Iterable[Seen]) -> list[Group]:
     """Return the groups in which a program stacks files, with the groups that calibrate them.
 
     Files that the program ignores or refuses are in no group. As in the programs, each file joins the first group whose
-    first file has its values.
+    first file has the same values.
     """
     groups: list[Group] = []
     for seen in files:

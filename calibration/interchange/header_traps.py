@@ -83,7 +83,7 @@ def missing(judged: Judged) -> Iterator[Trap]:
 
 
 def row_order(judged: Judged) -> Iterator[Trap]:
-    """Yield files without ROWORDER if they have colours, or if others have it."""
+    """Yield files without ROWORDER if they have colours, or if other files have a ROWORDER."""
     without = [each for each in judged.seen if each.setup.row_order is None]
     colours = [each for each in without if each.setup.mosaic is not None]
     others = [each for each in judged.seen if each.setup.row_order is not None]
@@ -108,7 +108,7 @@ def mosaic(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "no-bayerpat",
-            f"{count(flats)} without BAYERPAT, which the lights have",
+            f"{count(flats)} without BAYERPAT, although the lights have it",
             "write BAYERPAT in both or in neither",
             flats,
             rule_of_matching(judged),
@@ -163,7 +163,7 @@ def floats(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "float-range",
-            f"{count(between)} with values up to {above:g} are taken for fractions of the range",
+            f"{count(between)} with values up to {above:g} are treated as fractions of the range",
             "use masters that contain the bias",
             between,
             "float-range",
@@ -225,7 +225,7 @@ def _is_cut(seen: Seen) -> bool:
 
 
 def bias_subtracted(judged: Judged) -> Iterator[Trap]:
-    """Yield darks without their bias."""
+    """Yield darks whose bias was subtracted."""
     without = [each for each in judged.seen if each.setup.bias_subtracted]
     if without:
         yield trap_of(

@@ -1,4 +1,4 @@
-"""The input of a check, and the form of a trap."""
+"""The input of a check, and its result, the traps."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

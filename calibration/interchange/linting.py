@@ -43,14 +43,14 @@ class Lint:
 
 
 def lint(program: Program, files: Iterable[Candidate], keywords: tuple[str, ...] = ()) -> Lint:
-    """Judge files by the rules of a program.
+    """Judge files according to the rules of a program.
 
     Parameters
     ----------
     program
         The rules.
     files
-        The files that the program would be given.
+        The files that the user would load into the program.
     keywords
         Grouping keywords that are set in WBPP.
     """
@@ -89,7 +89,7 @@ def _highest(path: Path, bits: object) -> float | None:
     """Return the highest value in the middle rows of an image of floats, which distinguishes fractions from ADU."""
     if path.suffix.lower() not in PLAIN_SUFFIXES or not isinstance(bits, int) or bits > 0:
         return None
-    with scratch_folder() as folder:  # a file may be compressed whatever its suffix
+    with scratch_folder() as folder:  # a file may be compressed regardless of its suffix
         image = open_image(path, folder)
         middle = image.shape[0] // 2
         highest = float(np.max(image.rows(middle, min(middle + _SAMPLED_ROWS, image.shape[0]))))

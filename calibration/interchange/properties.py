@@ -80,7 +80,7 @@ PROPERTIES = (
         _EXPOSED,
         lambda setup: setup.exposure_s,
         _number(" s"),
-        # Tighter than for sets of one camera, because 0.05 s may separate the dark flats of two filters.
+        # Tighter than for sets from one camera, because 0.05 s may separate the dark flats of two filters.
         _within(SAME_EXPOSURE, 0.001),
     ),
     Property("temperature", _WITHOUT_LIGHT, lambda setup: setup.temperature_c, _number(" C"), _within(0, REACHED_C)),

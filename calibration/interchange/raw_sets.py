@@ -81,7 +81,7 @@ def raw_sets(frames: Mapping[Path, FrameSetup], nights: Mapping[Path, str] | Non
 
 
 def with_angles(masters: Mapping[Path, FrameSetup], raws: Sets) -> tuple[Mapping[Path, FrameSetup], Sets]:
-    """Return the masters and raw frames with the rotator angle of their set, if there are flats of several angles.
+    """Return the masters and raw frames with the rotator angle of their set, if the flats have several angles.
 
     No program compares angles, so flats of each angle need a separate folder. All other frames, and flats that all have
     the same angle, are returned without an angle.

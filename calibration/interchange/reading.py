@@ -19,7 +19,7 @@ _MICROSECONDS = "EXPOINUS"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file that a program would be given.
+    """A file that the user would load into a program.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Seen:
     folder
         The folder that represents a sequence or a group tab.
     depth
-        Bits of a pixel.
+        Bits per pixel.
     keywords
         Values of the grouping keywords that the file has.
     """

@@ -26,7 +26,7 @@ _DARKS = frozenset({FrameKind.DARK, FrameKind.DARK_FLAT})
 
 
 def traps_of(judged: Judged) -> list[Trap]:
-    """Return all traps in the files of one program."""
+    """Return all traps in the files for one program."""
     return [trap for check in CHECKS for trap in check(judged)]
 
 
@@ -108,7 +108,7 @@ def _merged(judged: Judged) -> Iterator[Trap]:
                 judged,
                 "masters-together",
                 f"{what} of {_plural(group.kind)} are in one group",
-                "give the program either one master or the raw frames",
+                "load either one master or the raw frames",
                 group.frames,
                 "grouping",
             )
@@ -161,7 +161,7 @@ def _differences(group: Group, dark: Group) -> Iterator[str]:
 
 
 def _without(judged: Judged) -> Iterator[Trap]:
-    """Yield lights for which the program finds no dark or flat, although there are some."""
+    """Yield lights for which the program finds no dark or flat, although darks or flats exist."""
     for group in judged.groups:
         for choice in judged.program.choices:
             kind = choice.with_kind

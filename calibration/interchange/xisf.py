@@ -22,7 +22,7 @@ SUFFIX = ".xisf"
 _SIGNATURE = b"XISF0100"
 _PREAMBLE = struct.Struct("<8sI4x")
 _BLOCK = 4096
-"""The pixels begin at a multiple of this offset, as in the files that PixInsight writes."""
+"""The offset of the pixels is a multiple of this number, as in the files that PixInsight writes."""
 
 _LONGEST_HEADER = 1 << 24
 _NAMESPACE = "{http://www.pixinsight.com/xisf}"
@@ -43,7 +43,7 @@ def xisf_content(
     header
         Values that become FITS keywords; values that describe the structure of the FITS file are left out.
     image_type
-        Kind of the image in the words of the specification, such as "MasterDark".
+        Kind of the image, as spelled in the specification, such as "MasterDark".
     """
     data = np.ascontiguousarray(pixels, "<f4")
     begin = _BLOCK

@@ -161,9 +161,7 @@ class OpenIndex:
 
 
 def _key(name: str) -> str | bytes:
-    """Return a file's name as the index stores it: as bytes if it is not valid UTF-8, because SQLite requires UTF-8 for
-    text.
-    """
+    """Return a file's name as the index stores it: as bytes if it is not UTF-8, which SQLite requires for text."""
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -59,7 +59,7 @@ DSS = Program(
     rules=(
         Rule(
             "kind",
-            "The kind is chosen when the files are added, and never read from IMAGETYP; here, folders stand for it.",
+            "The kind is chosen when the files are added, and never read from IMAGETYP; here, folders represent it.",
             _code("FrameInfo.cpp", "InitFromFile"),
         ),
         Rule(
@@ -82,14 +82,14 @@ DSS = Program(
         ),
         Rule(
             "compatible",
-            "Frames must have the size, the colour depth and the colour filter array of the lights; FITS files never "
-            "count as masters, which would be exempt.",
+            "Frames must have the size, the colour depth and the colour filter array of the lights; masters are "
+            "exempt, but FITS files never count as masters.",
             _code("FrameInfo.cpp", "IsCompatible; FITSUtil.h, IsMaster"),
         ),
         Rule(
             "single-dark",
-            "A single dark is used unchanged as the master dark; the offset is subtracted only from several darks. The "
-            "master offset, then the master dark are subtracted from lights.",
+            "A single dark is used unchanged as the master dark; the offset is subtracted only from several darks. "
+            "First the master offset and then the master dark are subtracted from lights.",
             _code("StackingTasks.cpp", "DoDarkTask; MasterFrames.cpp, ApplyAllMasters"),
         ),
         Rule(

@@ -103,11 +103,12 @@ class Reading:
     Attributes
     ----------
     kind_words
-        Values of IMAGETYP in lower case without blanks, and the kinds that they mean; empty if it does not read them.
+        Values of IMAGETYP in lower case without blanks, and the kinds that they stand for; empty if the program does
+        not read them.
     kind_folders
-        Names of folders that decide the kind, for programs that do not read IMAGETYP.
+        Names of folders that determine the kind, for programs that do not read IMAGETYP.
     unknown_kind
-        The kind that a file without a known kind gets; None if it is ignored.
+        The kind assigned to a file without a known kind; None if the file is ignored.
     exposure, filter_name, binning, gain, mosaic
         Keywords in the order of their preference; empty if the program does not read the value.
     takes_last
@@ -129,9 +130,9 @@ class Reading:
     whole_gain
         True if GAIN is read as a whole number.
     kind_names
-        Names of files, without suffix, that decide the kind.
+        Names of files, without suffix, that determine the kind.
     tab_folders
-        Beginning of the names of folders that stand for the group tabs of the program; empty if it has no tabs.
+        Prefix of folder names that represent the group tabs of the program; empty if it has no tabs.
     """
 
     kind_words: Mapping[str, FrameKind]
@@ -166,7 +167,7 @@ class Grouping:
     tolerance
         Exposures that count as equal.
     master_tolerance
-        The same for masters.
+        Exposures of masters that count as equal.
     """
 
     compared: frozenset[Compared]
@@ -210,7 +211,7 @@ class Program:
     since
         First version for which the rules hold.
     verified
-        Versions whose source or documentation was read; other versions are assumed to be the same.
+        Versions whose source or documentation was read; other versions are assumed to have the same rules.
     reading, grouping, choices
         The rules as data.
     rules

@@ -15,7 +15,7 @@ def _rules(version: str, full_range_above: float, gain_place: str) -> tuple[Rule
     return (
         Rule(
             "kind",
-            "The scripts take the kind from the folders biases, darks, flats and lights, and write "
+            "The scripts derive the kind from the folders biases, darks, flats and lights, and write "
             "masters/bias_stacked, dark_stacked and pp_flat_stacked; other files are ignored.",
             _code("scripts/OSC_Preprocessing.ssf, Mono_Preprocessing.ssf", "cd, convert, stack", version),
         ),
@@ -37,7 +37,7 @@ def _rules(version: str, full_range_above: float, gain_place: str) -> tuple[Rule
         ),
         Rule(
             "row-order",
-            "Files without ROWORDER are demosaiced from top to bottom, which is a preference.",
+            "Files without ROWORDER are demosaiced from top to bottom, unless a preference is changed.",
             _code("src/algos/demosaicing.c; src/core/settings.c", "top_down, orientation", version),
         ),
         Rule(
