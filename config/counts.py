@@ -86,7 +86,7 @@ def _written(count: int | NoiseGoal) -> int | str:
 
 @dataclass(frozen=True, slots=True)
 class CountFrom:
-    """A validator of counts: a number of frames, `least` or more, or a percentage, which becomes a `NoiseGoal`."""
+    """A validator for counts: a number of frames, `least` or more, or a percentage, which becomes a `NoiseGoal`."""
 
     least: int
 

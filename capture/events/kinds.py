@@ -375,7 +375,7 @@ class FrameAccepted(Event):
 @on_the_wire("frame-rejected")
 @dataclass(frozen=True, slots=True)
 class FrameRejected(Event):
-    """A frame was moved to quarantine, where `path` is its new path. The night shoots a replacement."""
+    """A frame was moved to quarantine; `path` is its new path. The night shoots a replacement."""
 
     step: int
     path: str

@@ -72,7 +72,7 @@ class FrameGate:
     ceiling_adu
         Highest possible level of frames without light; None if unknown.
     digests
-        Pixels of the night's frames; None if there is no other set.
+        Digests of the night's frames; None if there is no other set.
     """
 
     def __init__(

@@ -116,7 +116,7 @@ def calibrate(
     again : bool
         Calibrate lights that are already calibrated, and replace their earlier results.
     extension : int or "mosaic", optional
-        Which image to take from files with several images; see `coldframe.read_frame`.
+        Which image to read from files with several images; see `coldframe.read_frame`.
 
     Returns
     -------

@@ -95,7 +95,7 @@ def combine(
     dask : str, optional
         Address of a Dask cluster that can read the same files.
     extension : int or "mosaic", optional
-        Which image to take from files with several images; see `coldframe.read_frame`.
+        Which image to read from files with several images; see `coldframe.read_frame`.
 
     Returns
     -------

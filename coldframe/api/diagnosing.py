@@ -119,7 +119,7 @@ def diagnose(
     e_per_adu : float, optional
         Electrons per ADU; by default, EGAIN from the lights' headers, or else measured with the flats.
     extension : int, optional
-        Which image to take from files with several images; see `coldframe.read_frame`.
+        Which image to read from files with several images; see `coldframe.read_frame`.
 
     Returns
     -------

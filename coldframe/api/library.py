@@ -143,7 +143,7 @@ class Library:
         light : str or path-like
             A raw light.
         extension : int or "mosaic", optional
-            Which image to take from a file with several images; see `coldframe.read_frame`.
+            Which image to read from a file with several images; see `coldframe.read_frame`.
 
         Returns
         -------

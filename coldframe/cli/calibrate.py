@@ -63,7 +63,7 @@ def _result_text(tally: Tally, count: int) -> str:
 
 
 def _look_text(tally: Tally, names: Sequence[str]) -> str:
-    """Return the result of the quick look at all lights as a line."""
+    """Return the result of the quick look at all lights, as one line."""
     findings = sorted((each for found in tally.looked for each in found), key=lambda each: each.harm, reverse=True)
     if not findings:
         return "a quick look finds no fault; `coldframe diagnose` also tests for dust, glow, colours and gradients"

@@ -90,7 +90,7 @@ def measure_camera(night: Path, folder: Path | None, kinds: Mapping[FrameKind, s
         print(problem, file=sys.stderr)
     if not records:
         print(
-            f"{night}: not enough frames; two or more bias frames and flats of one setting are needed", file=sys.stderr
+            f"{night}: not enough frames; two or more bias frames and flats at one setting are needed", file=sys.stderr
         )
         return ExitCode.BAD_INPUT
     try:

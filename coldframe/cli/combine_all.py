@@ -155,14 +155,15 @@ class _Masters:
         ]
         if not fitting:
             print(
-                "no dark flat and no bias of this run fits: bias and dark current remain in the flats and distort the "
+                "no dark flat and no bias from this run fits: bias and dark current remain in the flats and distort "
+                "the "
                 "master",
                 file=sys.stderr,
             )
             return None
         path = min(fitting)[-1]
         if self._available[path].kind is FrameKind.BIAS:
-            print(f"no dark flat of this run fits: {path.name} is subtracted instead", file=sys.stderr)
+            print(f"no dark flat from this run fits: {path.name} is subtracted instead", file=sys.stderr)
         return Subtracted.read(path)
 
     def _write(self, master: MasterFrame) -> Path:

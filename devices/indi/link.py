@@ -176,7 +176,7 @@ class IndiLink:
     async def wait_answer(
         self, device: str, name: str, taken: Callable[[], T | None], deadline_s: float, waiting_for: str
     ) -> T:
-        """Wait like `wait` for the driver's answer to a command of property `name` that was sent just now.
+        """Wait like `wait` for the driver's answer to a command for property `name` that has just been sent.
 
         Until the driver reads the command, it may repeat the state in which an earlier command, perhaps from another
         client, left the property. An error that `taken` raises therefore counts only after the property has shown a

@@ -24,7 +24,7 @@ MOST_PROPERTIES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """A snapshot of a property that the server last sent.
+    """A snapshot of a property, as the server last sent it.
 
     Attributes
     ----------

@@ -70,7 +70,7 @@ class IndiFlatPanel(IndiDevice):
         return shown is not None and abs(shown - wanted) <= max(1.0, rounding)
 
     def _reported(self) -> PanelFeatures:
-        """Return the abilities. A lamp or cover without its control remains, so that failures to control it show."""
+        """Return the abilities. Include a lamp or cover whose control is missing, so that its failures show."""
         known = self._known
         return PanelFeatures(
             has_light=self.has(dialects.LIGHT_ON) or (known is not None and known.has_light),

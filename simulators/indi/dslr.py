@@ -81,7 +81,7 @@ class IndiDslr(IndiCamera):
         native = Switch("FORMAT_NATIVE", "On" if is_native else "Off", "Native")
         as_fits = Switch("FORMAT_FITS", "Off" if is_native else "On", "FITS")
         encodings = (as_fits, native) if self._model.offers_fits else (native,)
-        # The vector of the base class, which supports only FITS, is replaced.
+        # Replace the base class's vector, which supports only FITS.
         self._connected.remove(next(each for each in self._connected if each.name == "CCD_TRANSFER_FORMAT"))
         self._encoding = self.add(Vector("CCD_TRANSFER_FORMAT", "Encode", IMAGE_GROUP, *encodings, state=State.OK))
         self._handlers["CCD_TRANSFER_FORMAT"] = self._choose_encoding
@@ -180,10 +180,10 @@ class IndiDslr(IndiCamera):
         self.report(self._temperature, State.OK)
 
     def _refresh_temperature(self) -> None:
-        """Do nothing: the driver knows only the temperature that the last frame states, and 0 C before it."""
+        """Do nothing: the driver knows only the temperature in the last frame, and 0 C before the first frame."""
 
     def _learn(self) -> None:
-        """Learn the size of the sensor, which the driver does not learn from files that it passes on unread."""
+        """Learn the size of the sensor from a frame, except from files that the driver forwards unread."""
         sensor = self._telescope.rig.sensor
         self._info.set({"CCD_MAX_X": sensor.width, "CCD_MAX_Y": sensor.height, "CCD_BITSPERPIXEL": 16})
         if not self._region.number("WIDTH"):

@@ -48,7 +48,7 @@ def line_of(event: LightsVerified) -> str:
 
 
 def fault_of(event: LightsVerified) -> str:
-    """Return the worst artifact of frames, and the action that the night or the user takes."""
+    """Return the worst artifact in the frames, and the action that the night or the user takes."""
     if not event.artifacts:  # a damaged journal
         return f"{set_text(event)}: artifacts were found"
     worst, *others = event.artifacts

@@ -174,7 +174,7 @@ def commands(text: str) -> Markup:
 
 
 def next_steps(report: NightReport) -> list[tuple[str, str]]:
-    """Return the commands that follow a night, each with its purpose."""
+    """Return the commands to run after a night, each with its purpose."""
     steps = [("coldframe run", "shoot the missing sets")] if report.masters_made < report.masters_planned else []
     if not report.masters_made:
         return steps

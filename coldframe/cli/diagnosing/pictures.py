@@ -26,7 +26,7 @@ BACKGROUND_PERCENT = 0.5, 99.0
 
 GREYS = 128
 FIXED_SIGMA = 4.0
-"""Range of the map of the sensor, in standard deviations."""
+"""Range of the sensor map, in standard deviations."""
 
 
 class SetPictures:
