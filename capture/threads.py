@@ -81,7 +81,7 @@ class DaemonThreads(ThreadPoolExecutor):
                 self._idle.append(calls)
                 future.set_exception(error)
             else:
-                # Whoever waits for the result and then submits more work finds this thread idle.
+                # A caller that waits for the result and then submits more work finds this thread idle.
                 self._idle.append(calls)
                 future.set_result(result)
 
@@ -104,7 +104,7 @@ def _call_each(calls: "SimpleQueue[Callable[[], None] | None]") -> None:
 
 @dataclass(slots=True, eq=False)
 class _Work:
-    """A piece of work that a thread is doing. Times are those of the event loop.
+    """A piece of work that a thread is doing. Times are on the event loop's clock.
 
     Attributes
     ----------

@@ -50,7 +50,7 @@ def on_the_wire(name: str) -> Callable[[type[E]], type[E]]:
     """Return a decorator that registers a kind of event under its wire name."""
 
     def register(kind: type[E]) -> type[E]:
-        assert name not in EVENT_KINDS, f"two kinds of event are called {name!r}"
+        assert name not in EVENT_KINDS, f"two kinds of event have the name {name!r}"
         kind.wire_name = name
         EVENT_KINDS[name] = kind
         return kind
@@ -87,7 +87,7 @@ class NightStarted(Event):
 @on_the_wire("night-ended")
 @dataclass(frozen=True, slots=True)
 class NightEnded(Event):
-    """The night has ended. Only events of hooks may follow.
+    """The night has ended. Only hook events may follow.
 
     Attributes
     ----------
@@ -183,7 +183,7 @@ class HookEnded(Event):
     fault
         Text for display: why the command failed; empty if it succeeded.
     output
-        Last part of the output of the command.
+        End of the command's output.
     """
 
     command: str
@@ -246,7 +246,7 @@ class FlatTested(Event):
     Attributes
     ----------
     level_adu, bias_adu
-        Median of the central region (in the brightest channel of a colour camera), and the bias level in this median.
+        Median of the central region (in the brightest channel of a colour camera), and the bias level that it includes.
     target_adu, low_adu, high_adu
         Target level and limits of the allowed band, including the bias level.
     verdict
@@ -322,7 +322,7 @@ class PedestalDecided(Event):
 @on_the_wire("camera-measured")
 @dataclass(frozen=True, slots=True)
 class CameraMeasured(Event):
-    """The characteristics of the camera at one setting were measured, using frames of this night and of earlier nights.
+    """The characteristics of the camera at one setting were measured, using frames from this night and earlier nights.
 
     Attributes
     ----------

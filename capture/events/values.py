@@ -35,14 +35,14 @@ class StepType(StrEnum):
 
 
 class ExposurePurpose(StrEnum):
-    """What an exposure is for."""
+    """Purpose of an exposure."""
 
     FRAME = "frame"
     """A frame of the set."""
     TUNING = "tuning"
     """A test of the flat exposure."""
     BIAS_LEVEL = "bias-level"
-    """The bias level in the flats' tests."""
+    """Measurement of the bias level for flat tests."""
     CAMERA = "camera"
     """Measurement of saturation and linearity."""
     GAIN = "gain"
@@ -96,7 +96,7 @@ class Origin:
     Attributes
     ----------
     server
-        INDI server, with the name of its machine; empty if unknown, as in journals of earlier versions.
+        INDI server, with the name of its machine; empty if unknown, as in journals from earlier versions.
     serial
         Serial number of the camera; empty if the driver does not report it.
     is_partial
@@ -115,7 +115,7 @@ class Origin:
 
 
 UNKNOWN_ORIGIN = Origin()
-"""The origin of nights in journals of earlier versions."""
+"""The origin of nights in journals from earlier versions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,7 @@ def doubtful_pairs(name: str, tonight: Mapping[str, float], earlier: Mapping[str
     """Return pairs of filters tuned before the selected one with the same light tonight, but not on earlier nights.
 
     The tuning of the selected filter may have shown how the lamp responds. If the lamp ignores its brightness, filters
-    that seemed to pass different light passed the same.
+    that seemed to pass different amounts of light may have passed the same amount.
 
     Parameters
     ----------

@@ -55,7 +55,7 @@ class FlatBand:
 
     @classmethod
     def around(cls, target: FlatTarget, saturated_fraction: float) -> Self:
-        """Return the limits that belong to a flat target."""
+        """Return the limits for a flat target."""
         low_adu, high_adu = target.levels_adu
         return cls(low_adu, high_adu, saturated_fraction, target.faintest_level_adu, target.bias_adu)
 

@@ -36,7 +36,7 @@ LEARNED_FLATS = "learned-flats.json"
 
 @dataclass(frozen=True, slots=True)
 class NightFiles:
-    """The folder of a night, the results of an earlier run of the same night (None for a new night), and the rig."""
+    """The folder of a night, the results from an earlier run of the same night (None for a new night), and the rig."""
 
     folder: NightFolder
     earlier: EarlierRun | None = None

@@ -59,11 +59,11 @@ class Night:
     context
         The context that all parts of the night share.
     learned
-        Flat exposures of earlier nights. The night adds the exposures that it finds.
+        Flat exposures from earlier nights. The night adds the exposures that it finds.
     safe_state
         Makes the rig safe at the end.
     earlier
-        Results of an unfinished run of this night; None for a new night.
+        Results from an unfinished run of this night; None for a new night.
     origin
         The rig and the choice of sets, by which a later run recognises this night.
     verification
@@ -99,7 +99,7 @@ class Night:
 
         Failures are published as events and never raised. A cancelled night makes the rig safe before it raises the
         cancellation; a second cancellation cuts the warm-up short. If the night has ended for another reason, the first
-        cancellation during its warm-up changes nothing except that the next one cuts the warm-up short.
+        cancellation during its warm-up has no effect, but the next one cuts the warm-up short.
         """
         outcome, result, aborted_by = NightOutcome.ABORTED, "", None
         steps = asyncio.create_task(self._run_steps(), name="steps")

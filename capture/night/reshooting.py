@@ -1,4 +1,4 @@
-"""Reshoot the sets whose masters leave artifacts in the lights, once each, with the change that the cause calls for."""
+"""Reshoot the sets whose masters leave artifacts in the lights, once each, with the change that the cause requires."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -51,7 +51,7 @@ class _HinderedError(StepFailedError):
 
 @dataclass(slots=True)
 class Reshooting:
-    """Waits for the diagnoses at the end of a night, and reshoots the sets for which this helps.
+    """Waits for the diagnoses at the end of a night, and reshoots the sets for which reshooting helps.
 
     Attributes
     ----------
@@ -244,7 +244,7 @@ class Reshooting:
 def was_reshot(flat: ShootStep, reshot: Iterable[tuple[str | None, float | None]]) -> bool:
     """Return whether a flat set is among those that were exposed longer, given by filter and rotator angle.
 
-    The angle is that of the lights that showed the artifact; None if all lights have one angle.
+    The angle belongs to the lights that showed the artifact; None if all lights have one angle.
     """
     limit_deg = Tolerances().rotation_deg
     return any(
@@ -254,7 +254,7 @@ def was_reshot(flat: ShootStep, reshot: Iterable[tuple[str | None, float | None]
 
 
 def with_longer_flats(settings: Settings, filter_name: str | None, exposure_s: float) -> Settings:
-    """Return settings by which the tuner dims the panel, so that flats take two to four times the given exposure."""
+    """Return settings that make the tuner dim the panel, so that flats take two to four times the given exposure."""
     flats = settings.flats
     own = flats.for_filter(filter_name)
     longest_s = own.exposure_limits_s[1]

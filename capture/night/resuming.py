@@ -34,7 +34,7 @@ from coldframe.capture.tuner.tuner import Tuned
 
 @dataclass(frozen=True, slots=True)
 class EarlierRun:
-    """The results of an unfinished run of a night.
+    """The results from an unfinished run of a night.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ def unfinished_night(storage: Path, now: datetime, camera: str, origin: Origin =
 def later_nights(storage: Path, now: datetime, camera: str, origin: Origin = UNKNOWN_ORIGIN) -> tuple[NightFolder, ...]:
     """Return the unfinished nights of the rig with a date after this evening, which only a wrong clock can cause.
 
-    The parameters and errors are those of `unfinished_night`.
+    The parameters and errors are the same as for `unfinished_night`.
     """
     later = _nights(storage, lambda evening: evening > evening_of(now))
     return tuple(folder for folder in later if _progress(folder, camera, origin) is _Progress.UNFINISHED)
@@ -115,7 +115,7 @@ class _Progress(Enum):
 
 
 def _nights(storage: Path, is_wanted: Callable[[str], bool]) -> Iterator[NightFolder]:
-    """Yield the folders of the nights with a wanted date, latest first."""
+    """Yield the folders of the nights with one of the given dates, latest first."""
     for path in nights_from_newest(storage) if storage.is_dir() else ():
         if is_wanted(path.name[: len("2026-11-22")]):
             yield NightFolder(path)

@@ -1,7 +1,7 @@
 """Names from the lights' headers for the night's frames, so that every program matches the frames to the lights.
 
-Capture programs name the telescope, the camera and the filters themselves, and their lights have these names. The
-frames of a night have the driver's header, in which the same rig may have other names. Pure.
+Capture programs write their own names of the telescope, the camera and the filters into lights. A night's frames have
+the driver's header, in which the same rig may have different names. Pure.
 """
 
 from collections import defaultdict

@@ -101,7 +101,7 @@ def lights_in_rig_terms(
 
 
 def _own_mode(label: str | None, settings: Settings, rig: RigSnapshot) -> str | None:
-    """Return the camera's spelling of a readout mode, or None if the camera is not known to have that mode."""
+    """Return the camera's spelling of a readout mode, or None if it is not known that the camera has this mode."""
     own = rig.readout_modes or tuple(filter(None, [settings.camera.readout_mode]))
     return next((mode for mode in own if label is not None and mode.casefold() == label.casefold()), None)
 

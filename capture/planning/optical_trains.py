@@ -96,7 +96,7 @@ def _note_unknown_angles(
     if not unknown or (rotator is None and not known):
         return
     if rotator is None:
-        assumed = "that of the newest light that states one"
+        assumed = "that of the newest light with a known angle"
     else:
         present = "" if rig.rotator_deg is None else f", {rig.rotator_deg:g} deg"
         assumed = f"that of the rotator before the night{present}"

@@ -35,7 +35,7 @@ class SetChoice:
     name: str | None = None
 
     def __str__(self) -> str:
-        """Return the choice as the user writes it."""
+        """Return the choice in the form in which the user writes it."""
         return PLURALS[self.kind] + ("" if self.name is None else f":{self.name}")
 
     def includes(self, frame_set: FrameSet) -> bool:
@@ -55,7 +55,7 @@ class SetChoices:
     only
         The sets to shoot; empty for all sets.
     skip
-        The sets to leave out of them.
+        The sets to leave out.
     """
 
     only: tuple[SetChoice, ...] = ()

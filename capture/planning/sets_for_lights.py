@@ -4,8 +4,8 @@ A light needs:
 
 - a dark with the light's readout settings, setpoint and exposure;
 - a flat with the light's filter, gain, binning and readout mode, shot through the current optical train, and dark flats
-  for this flat. Flats and their dark flats need the same temperature. Any temperature is suitable, so both are shot at
-  the first setpoint of the night;
+  for this flat. Flats and their dark flats need the same temperature, but any temperature is suitable, so both are shot
+  at the first setpoint of the night;
 - a bias with the light's readout settings, at any temperature.
 
 The order minimises moves and ramps (docs/planning.md describes the model). The night visits the setpoints in the order

@@ -82,7 +82,7 @@ async def expose_once(
     filter_name
         Filter in the light path, if the frame's header should contain the name that the lights use for it.
     purpose
-        What the exposure is for, for events.
+        Purpose of the exposure, for events.
 
     Returns
     -------

@@ -107,7 +107,7 @@ class SafeState:
         if answers or thermals is None or thermals.sensor_c is not None:
             await self._cooler(thermals)
         else:
-            self._fail(f"{camera.name} does not answer: its cooler was left as it is. Check it by hand.", Topic.COOLER)
+            self._fail(f"{camera.name} does not answer: its cooler was left unchanged. Check it by hand.", Topic.COOLER)
 
     async def _restore_rotator(self) -> None:
         """Turn the rotator back to the angle before the night.
@@ -130,7 +130,7 @@ class SafeState:
             log.exception("safe state: the rotator was not turned back")
             self._warn(f"{failed}: {error!r}")
         else:
-            if has_turned:  # the event states where a resumed run must turn the rotator back to
+            if has_turned:  # the event states the angle to which a resumed run must turn the rotator back
                 self._events.publish(RotatorTurned(self._clock.now(), rotator.angle_deg, rotator.found_deg))
 
     def _warn(self, text: str) -> None:
@@ -188,7 +188,7 @@ class SafeState:
     async def _persistently(self, step: Callable[[], Awaitable[None]]) -> None:
         """Do the given step. Repeat it while its device is lost, for at most the remaining patience.
 
-        Also repeat it once after an unexpected exception, which may have come from a passing state of the driver.
+        Also repeat it once after an unexpected exception, which may have come from a temporary state of the driver.
         """
         is_first_bug = True
         while True:
@@ -208,7 +208,7 @@ class SafeState:
                 if not is_first_bug:
                     raise
                 is_first_bug = False
-                log.exception("safe state: a step failed and is tried once more")
+                log.exception("safe state: a step failed and is retried once")
 
     def _fail(self, sentence: str, topic: Topic) -> None:
         self._failures.append(sentence)
@@ -241,7 +241,7 @@ class SafeState:
         if cooling.at_end == "warm" and self._hurried:
             if sensor_c is None:
                 self._fail(
-                    f"{camera.name} was not warmed up: its cooler was left as it is. Check it by hand.", Topic.COOLER
+                    f"{camera.name} was not warmed up: its cooler was left unchanged. Check it by hand.", Topic.COOLER
                 )
         else:
             await self._try(

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 SAMPLE_S = 1.0
 RAMP_STEP_S = 5.0
-"""Time between two setpoints of a ramp. Coolers settle within tens of seconds, so finer steps change nothing."""
+"""Time between two setpoints of a ramp. Coolers settle within tens of seconds, so finer steps have no benefit."""
 
 LEAST_STEPS = 8
 """Minimum number of steps in a ramp, however short, because a single jump would defeat its purpose."""
@@ -30,7 +30,8 @@ SILENCE_S = 60.0
 """Silence after which a thermometer is polled. It may be dead (indi#837), or its driver may report only changes."""
 
 DECIMALS_ADVICE = (
-    "the reading may lack its decimals: start the INDI server with LC_NUMERIC=C, because INDI knows no decimal commas"
+    "the reading may lack its decimals: start the INDI server with LC_NUMERIC=C, because INDI does not support decimal "
+    "commas"
 )
 
 

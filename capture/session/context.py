@@ -90,7 +90,7 @@ class NightContext:
     lamp, readings, announced
         Shared state of the panel's lamp, the thermometer, and announcements.
     digests
-        Pixels of the frames that this run has judged, so that no frame is counted in two sets.
+        Digests of the frames that this run has judged, so that no frame is counted in two sets.
     """
 
     settings: Settings

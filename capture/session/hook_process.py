@@ -62,7 +62,7 @@ def failure_of(command: list[str]) -> str:
 def end_descendants(grace_s: float) -> None:
     """Send SIGTERM to all descendants, and after the grace time SIGKILL to those that remain or were started meanwhile.
 
-    Processes that were started after SIGTERM clean up, so they get the grace time, too. A process that waits for a disk
+    Processes that were started after SIGTERM clean up, so they also get the grace time. A process that waits for a disk
     does not end on SIGKILL; therefore the wait for it is bounded as well.
     """
     # SIGCHLD stays pending while it is blocked, so that the end of a child between the check and the wait is not

@@ -276,7 +276,7 @@ class NightFolder:
         return sorted(frame_files(self.path / TUNING), key=lambda path: path.stat().st_mtime_ns)
 
     def kept_names(self) -> set[str]:
-        """Return the names of all frames and masters in the folder, quarantine included."""
+        """Return the names of all frames and masters in the folder, including quarantine."""
         return {path.name for path in frame_files(self.path, "**/*")}
 
     def raw_bytes(self) -> int:

@@ -187,7 +187,8 @@ class SkyFrames:
         flats = self._context.settings.flats.for_filter(name)
         band = FlatBand.around(target, max(flats.maximum_saturated_fraction, LARGEST_STARS))
         faintest_adu = target.bias_adu + COLOUR_DRIFT * (band.faintest_adu - target.bias_adu)
-        # The check for bands detects a flickering lamp. The sky does not flicker, and bright stars look like bands.
+        # Skip the check for bands, which detects a flickering lamp: the sky does not flicker, and stars look like
+        # bands.
         return replace(band, faintest_adu=faintest_adu, largest_bands=inf)
 
     def _publish_test(self, flat: JudgedSkyFlat) -> None:

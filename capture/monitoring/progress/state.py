@@ -317,8 +317,8 @@ class DashboardState:
         self.frame = event
         if step := self.steps.get(event.step):
             step.accept(event)
-            # Saving overlaps with the next exposure, so the last frame of a set may arrive during the next step.
-            # Frames of an earlier run do not count, because reading them from the disk is faster than shooting them.
+            # Saving overlaps with the next exposure, so the last frame of a set may arrive during the next step. Frames
+            # from an earlier run do not count, because reading them from the disk is faster than shooting them.
             if event.step == self.running and not event.is_taken_over:
                 self.pace.frame_accepted(step.planned, event.at)
 

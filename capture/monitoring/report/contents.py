@@ -300,11 +300,11 @@ class LightsReport:
     Attributes
     ----------
     title
-        The frames for display.
+        Display name of the frames.
     sentence
-        The result, and what to do.
+        The result, and the recommended action.
     frames, filter, exposure_s, count, cleanness, masters, sky_adu, noise_adu
-        As in `LightsVerified`.
+        Same as in `LightsVerified`.
     artifacts
         The artifacts, the most harmful first.
     """

@@ -53,7 +53,7 @@ class StartedNight(Protocol):
 
     @property
     def holds_rig(self) -> bool:
-        """True while the process holds the lock of the rig."""
+        """True while the process holds the rig's lock."""
 
     @property
     def ending(self) -> str:

@@ -1,4 +1,4 @@
-"""The addresses of the page: where the server listens, the names of this machine, and what to enter on a phone."""
+"""The addresses of the page: where the server listens, the names of this machine, and the address for a phone."""
 
 import fcntl
 import ipaddress

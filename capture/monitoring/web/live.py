@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 REFRESH_S = 1.0
-"""Time between two looks at the night."""
+"""Time between two checks of the night."""
 
 LARGEST_SHARE = 0.02
 """Maximum fraction of a core used for writing the sections. Slow machines write them less often."""
@@ -40,7 +40,7 @@ class LivePage:
         self.is_closed = False
 
     def close(self) -> None:
-        """Release all browsers, because the server ends."""
+        """Release all browsers, because the server is ending."""
         self.is_closed = True
         self._news.set()
 
@@ -51,7 +51,7 @@ class LivePage:
 
     @property
     def is_full(self) -> bool:
-        """True if no further browser may follow the page."""
+        """True if no more browsers may follow the page."""
         return self._viewers >= MOST_VIEWERS
 
     @contextmanager

@@ -68,7 +68,7 @@ class Report:
 
 
 class NightFiles:
-    """Reads files of the night that is shown. Only files in the storage folder are read.
+    """Reads files from the night that is shown. Only files in the storage folder are read.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class NightFiles:
         title = title_of(newest, state)
         began_s = time.monotonic()
         png = await read_in_thread(_drawn, self._storage, state, newest.path)
-        if self._night.state.night != night:  # the next night began meanwhile
+        if self._night.state.night != night:  # the next night has begun in the meantime
             return
         self._source = newest
         ended_s = time.monotonic()
@@ -165,7 +165,7 @@ def facts_of(image: FrameAccepted | MasterWritten) -> str:
 def night_folder(storage: Path, state: DashboardState) -> Path | None:
     """Return the folder of the night that is shown; None if the storage folder does not contain it.
 
-    Only the name is taken from the event, because a journal that was tampered with may name any folder.
+    Only the name is taken from the event, because a manipulated journal may name any folder.
     """
     if state.night is None:
         return None

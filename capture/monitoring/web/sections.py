@@ -56,7 +56,7 @@ class Sight:
     note
         A line for the user; empty while a run is attached.
     refusal
-        Why commands are not possible; None if they are.
+        Why commands are not possible; None if they are possible.
     night_id
         See `commands.night_id`; empty if there is no night.
     picture, picture_title, picture_facts

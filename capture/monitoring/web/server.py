@@ -61,7 +61,8 @@ REPORT = (
 
 
 CANNOT_WRITE = (
-    '<div class="verdict bad"><h1>✘ This page cannot be written</h1><p>The log of coldframe serve states why.</p></div>'
+    '<div class="verdict bad"><h1>✘ This page cannot be written</h1>'
+    "<p>The log of coldframe serve states the reason.</p></div>"
 )
 
 
@@ -79,7 +80,7 @@ class WebNight:
     storage
         The folder that contains the folders of the nights.
     access
-        Requests to answer.
+        Decides which requests are answered.
     now
         Returns the wall-clock time in the time zone to show.
     """
@@ -118,7 +119,7 @@ class WebNight:
         return written
 
     def sight(self) -> Sight:
-        """Return what the page shows now."""
+        """Return the current input of the page."""
         night, files = self.night, self.files
         picture = files.picture
         return Sight(

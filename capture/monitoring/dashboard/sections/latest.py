@@ -13,7 +13,7 @@ SEVERITY_STYLE = {Severity.INFO: PLAIN, Severity.WARNING: WARN, Severity.ERROR: 
 
 
 INDENT = 11
-"""Columns of the time and the sign before the text of an event."""
+"""Width of the time and the sign before the text of an event, in columns."""
 
 LEAST_WRAPPED = 8
 """Minimum height of a pane, in rows, in which long lines are wrapped instead of cut."""
