@@ -76,7 +76,7 @@ class NoiseGoal:
         return ceil(1 / self.largest_ratio**2)
 
     def __str__(self) -> str:
-        """Return the goal as it is written in a configuration."""
+        """Return the goal as written in a configuration."""
         return f"{100 * self.added:g} %"
 
 

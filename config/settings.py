@@ -52,7 +52,9 @@ class Settings(Section):
         description="Other devices to switch off for frames that need darkness, as tables [[auxiliaries]].",
     )
     hooks: HookSettings = Field(default_factory=HookSettings, description="Commands before and after the night.")
-    watch: WatchSettings = Field(default_factory=WatchSettings, description="What attached dashboards may do.")
+    watch: WatchSettings = Field(
+        default_factory=WatchSettings, description="The actions that attached dashboards may take."
+    )
     verify: VerifySettings = Field(default_factory=VerifySettings, description="Diagnosis of the night's lights.")
     mqtt: MqttSettings | None = Field(default=None, description="Telemetry over MQTT, if configured.")
     notify: NotifySettings | None = Field(default=None, description="Messages about a night, if configured.")

@@ -181,7 +181,7 @@ class CoolerModel(RigPart):
 
 
 class MqttLampModel(RigPart):
-    """The panel as a lamp on an MQTT broker of this machine, instead of an INDI device.
+    """The panel as a lamp on an MQTT broker on this machine, instead of an INDI device.
 
     Attributes
     ----------

@@ -30,7 +30,7 @@ TILE_PIXELS = 32
 PIXELS_PER_POINT = TILE_PIXELS * TILE_PIXELS // 4
 
 CLIP_SIGMA = 5.0
-"""Deviations beyond this many sigma are outliers; one in 1.7 million normally distributed values is beyond it."""
+"""Deviations beyond this many sigma are outliers; one in 1.7 million normally distributed values exceeds this limit."""
 
 FIT_ROUNDS = 4
 """Number of rounds of the fit; each round uses the weights and exclusions that result from the previous round."""

@@ -107,8 +107,8 @@ _OF_PIXELS = (rules.camera, rules.size, rules.place, rules.binning, rules.row_or
 def pixel_faults(light: FrameSetup, master: FrameSetup, kind: FrameKind) -> tuple[str, ...]:
     """Return the reasons why the pixels of a master do not correspond to those of a light; empty if they do.
 
-    Camera, size, position on the sensor, binning and row order must be equal, for flats also the colour filter array. A
-    value that is missing in one of the headers is assumed to agree.
+    Camera, size, position on the sensor, binning and row order must be equal; for flats, also the colour filter array.
+    A value that is missing in one of the headers is assumed to agree.
 
     Parameters
     ----------
@@ -262,7 +262,7 @@ def predecessors(master: Path, masters: Mapping[Path, FrameSetup]) -> tuple[Path
 
 
 _EQUAL = Tolerances(
-    # Tight, because darks of an uncooled camera are useful at every temperature.
+    # Tight, because darks from an uncooled camera are useful at every temperature.
     cooled_c=0.5,
     uncooled_c=0.5,
     bias_c=2.0,

@@ -114,7 +114,7 @@ class Corrected(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Overscan:
-    """The method of subtracting the overscan of a frame.
+    """The method for subtracting the overscan of a frame.
 
     The level of a line is the mean of the line's pixels in the strip, without values more than `KAPPA` sigma from their
     median; sigma is derived from the median absolute deviation of the whole strip. The method "row" subtracts this

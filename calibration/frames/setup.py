@@ -144,7 +144,8 @@ class FrameSetup:
 def setup_of(header: Header) -> FrameSetup:
     """Return the setup of a raw frame, or of the frames of a master, from the header.
 
-    The keywords and words of `spellings` are understood; `CardReader` decides which values are absent or unreadable.
+    The function understands the keywords and words in `spellings`; `CardReader` decides which values are absent or
+    unreadable.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ MEASURED_TWICE = ("CCD-TEMP", "CCD_TEMP", "CCDTEMP", "CCDATEMP")
 """Keywords that always refer to the sensor; the others in `SENSOR_C` may refer to the air or the housing."""
 
 SENSOR_C = ("CCD-TEMP", "CCD_TEMP", "CCDTEMP", "CCDATEMP", "TEMPERAT", "CAMTCCD", "DET-TEMP")
-"""CCDSTEMP and CCDATEMP are the set and the actual temperature at Las Cumbres Observatory."""
+"""CCDSTEMP and CCDATEMP are the setpoint and the actual temperature at Las Cumbres Observatory."""
 
 FILTER = ("FILTER", "FILT-1", "INSFLNAM")
 FILTERS_OF_WHEELS = ("FILTER1", "FILTER2", "FILTER3")

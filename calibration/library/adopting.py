@@ -168,7 +168,7 @@ def _relative_flat(path: Path, mean: F32) -> tuple[F32, list[str]]:
         return mean, []
     if not level > 0:
         raise FrameFileError(path, f"is not a flat: its mean is {level:.4g}")
-    return mean / np.float32(level), [f"its mean of {level:.6g} became 1; its bias or dark flat was subtracted before"]
+    return mean / np.float32(level), [f"its mean of {level:.6g} became 1; its bias or dark flat was already subtracted"]
 
 
 def _is_own_in_adu(image: ImageFile, kind: FrameKind) -> bool:

@@ -36,7 +36,7 @@ class Finding:
     evidence : str
         The measurements that indicate the cause.
     fix : str
-        What to do about it.
+        The recommended remedy.
     lights : str
         The settings of the lights that show it.
     """

@@ -97,7 +97,7 @@ class Library:
         self.folder = self._library.folder
 
     def _existing(self) -> stored.Library:
-        """Return the library; raise an error if its folder does not exist, which may be a typing error."""
+        """Return the library; raise an error if its folder does not exist, because its path may be mistyped."""
         return find_library(self.folder)
 
     def masters(self) -> tuple[LibraryMaster, ...]:

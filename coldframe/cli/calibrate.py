@@ -66,7 +66,7 @@ def _look_text(tally: Tally, names: Sequence[str]) -> str:
     """Return the result of the quick look at all lights, as one line."""
     findings = sorted((each for found in tally.looked for each in found), key=lambda each: each.harm, reverse=True)
     if not findings:
-        return "a quick look finds no fault; `coldframe diagnose` also tests for dust, glow, colours and gradients"
+        return "a quick look found no fault; `coldframe diagnose` also tests for dust, glow, colours and gradients"
     more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
     shown = " ".join(map(quote, names)) if len(names) <= _MOST_NAMES else f"{quote(names[0])} ..."
-    return f"a quick look finds: {findings[0].cause}{more}; for the evidence, run: coldframe diagnose {shown}"
+    return f"a quick look found: {findings[0].cause}{more}; for the evidence, run: coldframe diagnose {shown}"

@@ -42,7 +42,7 @@ _PRINTED = Printed()
 
 
 def combine_all(names: Sequence[str], folder: Path, request: Request) -> ExitCode:
-    """Make a master of every set; return 1 if a set or a file was left out, 2 if there is no master.
+    """Make a master from every set; return 1 if a set or a file was left out, 2 if there is no master.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def combine_all(names: Sequence[str], folder: Path, request: Request) -> ExitCod
 
 
 class _Made(NamedTuple):
-    """A master, its frames without overscan, and the master that was subtracted from them or suits them."""
+    """A master, its frames without overscan, and the master that was subtracted from them or fits them."""
 
     master: MasterFrame
     frames: Sequence[RawFrame]

@@ -32,7 +32,7 @@ class NoNightError(ColdframeError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to export.
+    """The options of `coldframe export`.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Request:
     library
         Folder of the library; None for the configured one.
     raw
-        Nights whose raw frames are exported, too.
+        Nights whose raw frames are also exported.
     """
 
     program: str
@@ -79,7 +79,7 @@ def export_files(folder: Path, request: Request) -> ExitCode:
 def check_export(folder: Path, request: Request, *, as_json: bool) -> ExitCode:
     """Print how the program would treat an export, without writing it; return 1 if there are traps.
 
-    Assume that the program has the recommended settings. Judge the files together that its user loads together.
+    Assume that the program has the recommended settings. Judge together the files that its user loads together.
     """
     try:
         plan, unreadable = planned(request)
@@ -93,7 +93,7 @@ def check_export(folder: Path, request: Request, *, as_json: bool) -> ExitCode:
         results.append(lint(rules_of(request.program, recommended=True), files, keywords_of(request.program)))
     _print_left_out(dict.fromkeys([*plan.left_out, *unreadable]))
     if not plan.files:
-        print(f"{folder}: there is nothing to export to {request.program}", file=sys.stderr)
+        print(f"{folder}: there is nothing to export for {request.program}", file=sys.stderr)
         return ExitCode.BAD_INPUT
     print_lints(results, folder, as_json=as_json)
     return ExitCode.INCOMPLETE if unreadable or any(each.traps for each in results) else ExitCode.DONE

@@ -1,4 +1,4 @@
-"""`coldframe lint`: what another program would group, merge or ignore, and every trap."""
+"""`coldframe lint`: show what another program would group, merge or ignore, and every trap."""
 
 import json
 import sys
@@ -29,7 +29,7 @@ _RECOMMENDED_KEYWORDS = {"wbpp": ("GAIN", "OFFSET", "TEMP", "READOUTM", "ROTATIO
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """How to judge.
+    """The options of `coldframe lint`.
 
     Attributes
     ----------

@@ -67,7 +67,7 @@ def _camera(survey: RigSurvey) -> str:
     notes: dict[str, str] = {}
     if survey.other_cameras:
         others = toml_value(survey.other_cameras)
-        notes["device"] = f"The server has other cameras, too: {others}. For one of them, use coldframe init --camera."
+        notes["device"] = f"The server has other cameras: {others}. To use one of them, run coldframe init --camera."
     for name, limits in (("gain", survey.gain), ("offset", survey.offset)):
         if limits is None:
             notes[name] = f"This camera has no {name} control."

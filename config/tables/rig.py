@@ -27,7 +27,8 @@ class ServerSettings(Section):
     unix_socket: Annotated[Name | None, BeforeValidator(_empty_is_none)] = Field(
         default="/tmp/indiserver",  # noqa: S108  indiserver's own default, an abstract name
         description="Local socket of the INDI server (its option -u). If the server runs on this machine, this socket "
-        "and those in its command line are tried before TCP: frames arrive several times faster. A socket of a "
+        "and those in the server's command line are tried before TCP, because frames arrive several times faster. A "
+        "socket of a "
         'different server is not used. "" disables local sockets.',
     )
 

@@ -101,12 +101,12 @@ class FrameSet(Section):
     )
     filter: Name | None = Field(
         default=None,
-        description="Filter of flats and their dark flats: required with a filter wheel, and a label without one.",
+        description="Filter of flats and their dark flats: required with a filter wheel; without one, only a label.",
     )
     rotator_deg: RotatorAngle | None = Field(
         default=None,
-        description="Rotator angle of flats and their dark flats, in degrees, as the driver of the rotator counts it; "
-        "only with a [rotator].",
+        description="Rotator angle of flats and their dark flats, in degrees, as the rotator's driver counts it; only "
+        "with a [rotator].",
     )
     gain: Gain | None = Field(default=None, description="Overrides `camera.gain` for this set.")
     offset: Gain | None = Field(default=None, description="Overrides `camera.offset` for this set.")
@@ -129,7 +129,7 @@ class FrameSet(Section):
 
     @property
     def bounds(self) -> tuple[int, int]:
-        """Smallest and largest number of frames if the count is a noise goal."""
+        """Minimum and maximum number of frames if the count is a noise goal."""
         least, most = GOOD_PRACTICE[self.kind]
         least = self.at_least or min(least, self.at_most or least)
         return least, self.at_most or max(most, least)

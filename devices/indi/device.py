@@ -54,7 +54,7 @@ class IndiDevice:
     async def connect(self) -> None:
         """Connect the driver and set the device up. If the driver is stuck, disconnect it first.
 
-        If the connection to the server breaks meanwhile, start again once on the new connection.
+        If the connection to the server breaks in the meantime, start again once on the new connection.
 
         Raises
         ------

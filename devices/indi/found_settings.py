@@ -21,7 +21,7 @@ RESTORED = tuple(
         )
     )
 )
-"""Properties to restore. The readout settings stay, because they are those of the user's configuration."""
+"""Properties to restore. The readout settings are kept, because they come from the user's configuration."""
 
 RESTORE_DEADLINE_S = 5.0
 
@@ -57,7 +57,7 @@ class FoundSettings:
             try:
                 await device.link.set(device.name, name, values, RESTORE_DEADLINE_S)
             except DeviceError as error:
-                log.warning("%s; it is not as it was before the night", error)
+                log.warning("%s; it differs from its state before the night", error)
 
 
 def _values(prop: Property) -> Mapping[str, Value]:

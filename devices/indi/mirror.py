@@ -220,7 +220,7 @@ def finite(value: Value | None) -> float | None:
 
 
 def _known(limits: Limits) -> Limits:
-    """Return the limits, or 0 to 0, with which drivers announce an unknown range, if they are not finite."""
+    """Return the limits or, if they are not finite, 0 to 0, with which drivers announce an unknown range."""
     return limits if math.isfinite(limits.minimum) and math.isfinite(limits.maximum) else Limits(0.0, 0.0)
 
 

@@ -1,4 +1,4 @@
-"""A survey of the devices of an INDI server, based on the same classes that a night uses.
+"""A survey of an INDI server's devices, based on the same classes that a night uses.
 
 `devices` prints it, and `init` writes a configuration from it.
 """
@@ -137,7 +137,7 @@ async def _survey(device: IndiDevice) -> SurveyedDevice:
 
 
 def _reason(error: DeviceError) -> str:
-    """Return the text of an error without the device's name, which the survey shows beside it."""
+    """Return the text of an error without the device's name, which the survey shows next to it."""
     return ". ".join(part.rstrip(".") for part in (error.what, error.advice) if part)
 
 

@@ -27,7 +27,7 @@ library_log = logging.getLogger(f"{__name__}.library")
 library_log.setLevel(logging.CRITICAL)  # the library also raises the errors that it logs
 
 ANSWER_S = 5.0
-"""Deadline for each answer of the broker."""
+"""Deadline for each answer from the broker."""
 
 HANG_UP_S = 1.0
 """Deadline for disconnecting. Only a broker that no longer reads can cause a delay of this length."""

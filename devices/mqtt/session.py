@@ -48,7 +48,7 @@ class MqttSession:
     on_message
         Function to call with each message, on the event loop.
     answer_s
-        Deadline for each answer of the broker.
+        Deadline for each answer from the broker.
     """
 
     def __init__(

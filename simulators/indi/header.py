@@ -11,7 +11,7 @@ CLEAR = "INDI_CLEAR"
 """Name that removes all cards from clients."""
 
 LONGEST_VALUE = 66
-"""Number of characters of the longest text in one card."""
+"""Number of characters in the longest text that fits in one card."""
 
 _KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
 

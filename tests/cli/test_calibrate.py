@@ -54,7 +54,7 @@ def test_a_folder_of_lights_is_calibrated(observatory: Observatory, library: Lib
     assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
     line, summary, look = result.stdout.splitlines()
     assert summary == f"3 of 3 lights calibrated, in {tmp_path / 'lights' / 'calibrated'}"
-    assert look.startswith("a quick look finds no fault")
+    assert look.startswith("a quick look found no fault")
     found = re.fullmatch(
         r"3 lights: dark MasterDark_\S+, flat MasterFlat_\S+; (\d+) defective pixels replaced in each", line
     )

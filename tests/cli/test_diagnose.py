@@ -249,7 +249,7 @@ def calibrated(shoot: Shoot, tmp_path: Path) -> Files:
     folder = tmp_path / "night"
     result = CliRunner().invoke(app, ["calibrate", str(folder / "lights"), "--library", str(folder / "masters")])
     assert result.exit_code == ExitCode.DONE
-    assert "a quick look finds: the dark has a different temperature" in result.stdout.splitlines()[-1]
+    assert "a quick look found: the dark has a different temperature" in result.stdout.splitlines()[-1]
     return replace(night, folder=folder, lights=sorted((folder / "lights" / "calibrated").iterdir()))
 
 
@@ -504,6 +504,6 @@ def test_calibrate_need_not_look(shoot: Shoot, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [*arguments, "--no-diagnose"])
     assert "quick look" not in result.stdout
     result = CliRunner().invoke(app, [*arguments[:-1], str(tmp_path / "looked")])
-    assert result.stdout.splitlines()[-1].startswith("a quick look finds no fault")
+    assert result.stdout.splitlines()[-1].startswith("a quick look found no fault")
     pairs = [(tmp_path / f"light_{n:04d}_calibrated.fits", tmp_path / "looked" / f"light_{n:04d}_calibrated.fits") for n in range(LIGHTS)]  # fmt: skip  # noqa: E501
     assert all(np.array_equal(fits.getdata(one), fits.getdata(other)) for one, other in pairs)

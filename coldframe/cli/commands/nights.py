@@ -171,8 +171,8 @@ def report(
 ) -> None:
     """Write report.html and report.json into a night's folder, from its journal and masters.
 
-    coldframe also writes them at the end of every night. They show the masters with pictures, what is missing and why,
-    and how the time was spent. The page is a single file that opens in any browser without a network
+    coldframe also writes them at the end of every night. They show the masters with pictures, the missing masters with
+    reasons, and how the time was spent. The page is a single file that opens in any browser without a network
     connection.
     """
     from coldframe.cli.report import report_night

@@ -19,7 +19,7 @@ WIDTH = 480
 """Maximum width of a picture, in blocks."""
 
 MOST_LIGHTS = 24
-"""Number of lights from which the background is made."""
+"""Number of lights from which the background is computed."""
 
 BACKGROUND_PERCENT = 0.5, 99.0
 """Percentiles of the background that are shown as black and white; brighter blocks contain stars."""

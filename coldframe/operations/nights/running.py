@@ -185,7 +185,7 @@ class _Run:
         except Exception as error:
             if ended is None:
                 raise
-            # The night has ended, and its result must say whether the rig is safe.
+            # The night has ended, and its result must state whether the rig is safe.
             self.audience.notice(f"after the night: {error!r}")
         return ended
 
@@ -212,7 +212,7 @@ class _Run:
         return SafeState(settings, rig, events, self.clock, patience_s=QUIET_PATIENCE_S)
 
     async def _made_safe(self, settings: Settings, rig: Rig) -> None:
-        """Make safe a rig that a crashed run left behind, cooler included, because this run does not begin.
+        """Make a rig that a crashed run left behind safe, including its cooler, because this run does not begin.
 
         Raises
         ------
@@ -267,7 +267,7 @@ class _Run:
     async def _assemble(
         self, resources: AsyncExitStack, plan: NightPlan, rig: Rig, files: NightFiles, strays: StrayFrames
     ) -> AssembledNight:
-        """Assemble the night and open its observers; `resources` closes them in the opposite order."""
+        """Assemble the night and open its observers; `resources` closes them in reverse order."""
         settings, folder, clock = plan.settings, files.folder, self.clock
         events = EventStream()
         events.subscribe(self.service.observe)
@@ -287,7 +287,7 @@ class _Run:
         if unwatched is not None:
             events.publish(Notice(clock.now(), Severity.WARNING, unwatched))
         await self.remote.start(resources, events, clock, assembled.steering)
-        # The hooks after the night run while all observers are open, because their results are events, too.
+        # The hooks after the night run while all observers are open, because their results are also events.
         resources.push_async_callback(self._after, events)
         # Stray frames are quarantined until the end of the night; this resource is closed first.
         await resources.enter_async_context(strays.kept_in(folder, events))

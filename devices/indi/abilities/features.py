@@ -49,7 +49,7 @@ def driver_cfa_pattern(device: IndiDevice) -> str | None:
 def notes_on(device: IndiDevice, wanted: FileFormat) -> tuple[str, ...]:
     """Return notes for the user before the night.
 
-    The notes say which files a DSLR sends and for whom they are best, and which shutter times are not understood.
+    The notes state which files a DSLR sends and for whom they are best, and which shutter times are not understood.
     """
     if not is_dslr(device):
         return ()
