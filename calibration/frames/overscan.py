@@ -244,7 +244,7 @@ def sections_of(header: Header, shape: tuple[int, int]) -> Sections | None:
 
 
 def subtracted_of(header: Header) -> Overscan | None:
-    """Return the overscan subtraction that the header of a master by coldframe declares, or None."""
+    """Return the overscan subtraction that the header of a coldframe master declares, or None."""
     method, _, strip = str(header.get("OVERSCAN", "")).partition(" ")
     where = _SECTION.fullmatch(strip), _SECTION.fullmatch(str(header.get("TRIM", "")))
     for known in _METHODS:

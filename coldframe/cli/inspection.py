@@ -222,7 +222,7 @@ class GreyPicture:
         self._picture, self._rows = Picture(pixels), rows
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw within the size that the options give."""
+        """Draw within the size given by the options."""
         yield from self._picture.__rich_console__(console, options.update(height=self._rows))
 
 
@@ -241,7 +241,7 @@ class ColourPicture:
         self._pixels, self._rows = pixels, rows
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw within the size that the options give."""
+        """Draw within the size given by the options."""
         planes = [shrink(self._pixels[..., colour], options.max_width, 2 * self._rows) for colour in range(3)]
         pixels = np.stack(planes, axis=-1).tolist()
         for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):

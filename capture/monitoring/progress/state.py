@@ -46,7 +46,7 @@ LATEST = 60
 """Maximum number of lines kept for the latest events."""
 
 READING_STAYS = timedelta(minutes=1)
-"""Age at which a temperature reading is no longer current. A run publishes one every second, even an empty one."""
+"""Age at which a temperature reading is no longer current. A run publishes one every second, even if it is empty."""
 
 SHOWN_ELSEWHERE = (TemperatureRead, CoolingProgress, ExposureStarted)
 """Events that the dashboard shows in a separate section, and not among the latest events."""
@@ -126,7 +126,7 @@ class DashboardState:
     _pauses: timedelta = timedelta()
 
     def __post_init__(self) -> None:
-        # The log, the plan and the headline show the same expectation.
+        # The log, the plan and the headline show the same expected duration.
         self.narrator = Narrator(self.pace.expected_s)
 
     def apply(self, event: Event) -> None:
