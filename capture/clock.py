@@ -1,4 +1,4 @@
-"""Provide UTC during a night, counted on the event loop's clock, and local time for messages."""
+"""Provide UTC during a night, measured with the event loop's clock, and local time for messages."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ def clock_text(moment: datetime) -> str:
 
 
 class NightClock:
-    """A UTC clock that reads the system clock only once, so that setting the system clock changes no date.
+    """A UTC clock that reads the system clock only once, so that a change to the system clock affects no date.
 
     Under virtual time, this clock follows the event loop, so two simulated nights with the same start have equal dates.
     Any thread may read the clock.

@@ -49,7 +49,7 @@ def best_master(
     Bias and darks must agree with the light in camera, size, gain, offset, binning, readout mode and temperature; darks
     must also agree in exposure. Flats must agree in camera, size, gain, binning, readout mode, colour filter array,
     filter and optical train; offset, temperature and exposure do not matter, because the dark flats have removed their
-    effects. Of the masters that fit, the one with the fewest unknown values is chosen. If several have equally few, the
+    effects. Of the masters that fit, the one with the fewest unknown values is chosen. Among several of these, the
     nearest in temperature (in half degrees), then in exposure, then in time is chosen.
 
     Parameters
@@ -61,7 +61,7 @@ def best_master(
     kind
         Kind of the master: bias, dark or flat.
     tolerances
-        Largest differences; None uses the defaults.
+        Maximum differences; None uses the defaults.
     """
     return _best(light, masters, kind, RULES_OF[kind], tolerances or Tolerances())
 
@@ -90,7 +90,7 @@ def subtraction_faults(frame: FrameSetup, master: FrameSetup) -> tuple[str, ...]
     findings = [rule(frame, master, tolerances) for rule in compared]
     faults = [found.text for found in findings if found is not None and found.excess is not None]
     if master.bias_subtracted:
-        faults.append("its own bias was subtracted, so the bias would remain in the result")
+        faults.append("its bias was already subtracted, so the bias would remain in the result")
     return tuple(faults)
 
 
@@ -104,23 +104,23 @@ SENSITIVE = Tolerances(
     rotation_deg=0.1,
     focal_length=0.002,
 )
-"""Differences that can explain an artifact, although they may be small enough to use a master."""
+"""Properties whose differences can explain an artifact, even if they are small enough for the master to be used."""
 
 _OF_PIXELS = (rules.camera, rules.size, rules.place, rules.binning, rules.row_order)
 
 
 def pixel_faults(light: FrameSetup, master: FrameSetup, kind: FrameKind) -> tuple[str, ...]:
-    """Return the reasons why the pixels of a master are not those of a light; empty if they are.
+    """Return the reasons why the pixels of a master do not correspond to those of a light; empty if they do.
 
-    Camera, size, position on the sensor, binning and row order must be equal, for flats also the colour filter array. A
-    value that is missing in one of the headers is assumed to agree.
+    Camera, size, position on the sensor, binning and row order must be equal; for flats, also the colour filter array.
+    A value that is missing in one of the headers is assumed to agree.
 
     Parameters
     ----------
     light, master
         The setups.
     kind
-        Kind for which the master is used; it must be that of its header.
+        Kind for which the master is used; it must be the kind in the master's header.
     """
     wanted = {kind, FrameKind.DARK_FLAT} if kind is FrameKind.DARK else {kind}
     if master.kind is not None and master.kind not in wanted:
@@ -193,7 +193,7 @@ def _guessed_angle(light: FrameSetup, chosen: Path, fitting: Mapping[Path, Frame
 
 
 def darks_at_any_temperature(light: FrameSetup, masters: Mapping[Path, FrameSetup]) -> dict[Path, FrameSetup]:
-    """Return the darks without cooling that fit a light without cooling in everything but the temperature.
+    """Return the uncooled darks that fit an uncooled light in everything but the temperature.
 
     Parameters
     ----------
@@ -286,7 +286,7 @@ def predecessors(master: Path, masters: Mapping[Path, FrameSetup]) -> tuple[Path
 
 
 _EQUAL = Tolerances(
-    # Tight, because darks of an uncooled camera are useful at every temperature.
+    # Tight, because darks from an uncooled camera are useful at every temperature.
     cooled_c=0.5,
     uncooled_c=0.5,
     bias_c=2.0,
@@ -305,7 +305,7 @@ def _replaces(newer: FrameSetup, older: FrameSetup) -> bool:
 
 
 def _follows(newer: FrameSetup, older: FrameSetup) -> bool:
-    """Return whether a master is newer than another one of the same settings."""
+    """Return whether a master is newer than another one with the same settings."""
     if newer.taken_at is None or older.taken_at is None or newer.taken_at <= older.taken_at:
         return False
     if newer.kind is not older.kind or older.kind is None:

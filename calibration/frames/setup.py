@@ -1,4 +1,4 @@
-"""The setup of a frame, from its header: the values that decide which masters may calibrate which frames."""
+"""The setup of a frame, from its header: the values that decide which masters may calibrate it."""
 
 import re
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ BIAS_TAKEN_OUT = "B"
 """CALSTAT of a dark whose bias was subtracted."""
 
 REACHED_C = 1.0
-"""Largest difference between sensor and setpoint of a cooled frame; see `Tolerances.cooled_c`. A cooler that is still
+"""Maximum difference between sensor and setpoint of a cooled frame; see `Tolerances.cooled_c`. A cooler that is still
 working, or a setpoint that a program writes although the camera has no cooler, exceeds it."""
 
 SAME_EXPOSURE = 0.01
@@ -30,7 +30,7 @@ exposure."""
 _WITHOUT_LIGHT = (FrameKind.BIAS, FrameKind.DARK, FrameKind.DARK_FLAT)
 _NO_FILTER = frozenset({"", "none", "nofilter", "no filter", "clear (none)", "air", "open", "empty"})
 _NO_MOSAIC = frozenset({"NONE", "MONO", "MONOCHROME", "0", "1", "FALSE", "TRUE", "F", "T"})
-"""Values that name no array; a flag alone does not tell which array it is."""
+"""Values that name no array; a flag alone does not identify the array."""
 
 _DETECTOR_SECTION = re.compile(r"\s*\[\s*(\d{1,6})\s*:\s*\d{1,6}\s*,\s*(\d{1,6})\s*:\s*\d{1,6}\s*\]\s*")
 
@@ -104,7 +104,7 @@ class FrameSetup:
     kind_word
         The word in the header that names the kind.
     unreadable
-        Cards that decide about the setup, but whose values could not be interpreted.
+        Cards that affect the setup, but whose values could not be interpreted.
     """
 
     kind: FrameKind | None
@@ -145,7 +145,8 @@ class FrameSetup:
 def setup_of(header: Header) -> FrameSetup:
     """Return the setup of a raw frame, or of the frames of a master, from the header.
 
-    The keywords and words of `spellings` are understood; `CardReader` decides which values are absent or unreadable.
+    The function understands the keywords and words in `spellings`; `CardReader` decides which values are absent or
+    unreadable.
 
     Parameters
     ----------
@@ -220,7 +221,7 @@ def fault_of_raw_frame(header: Header) -> str | None:
     if cards.unreadable:
         return f"may be a master: {cards.unreadable[0]} is not a number of frames"
     calibrated = cards.text("CALSTAT")
-    return None if calibrated is None else f"was calibrated before (CALSTAT {calibrated})"
+    return None if calibrated is None else f"is already calibrated (CALSTAT {calibrated})"
 
 
 def is_single_frame(header: Header) -> bool:
@@ -239,7 +240,7 @@ def is_combined(header: Header) -> bool:
 
 
 def require_readable(setup: FrameSetup, path: Path) -> None:
-    """Raise if cards that decide about the setup could not be interpreted.
+    """Raise an error if cards that affect the setup could not be interpreted.
 
     Raises
     ------

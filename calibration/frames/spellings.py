@@ -7,7 +7,7 @@ from coldframe.config.frames import FrameKind
 
 CAMERA = ("INSTRUME", "CAMERA", "DETECTOR")
 GAIN = ("ISOSPEED", "ISO", "ISOSPEEDRATING", "GAIN")
-"""The ISO value of a DSLR is its gain; GAIN beside it is in electrons per ADU."""
+"""The ISO value of a DSLR is its gain; a GAIN card next to it is in electrons per ADU."""
 
 OFFSET = ("OFFSET", "BLKLEVEL")
 BINNING = ("XBINNING", "BINX", "BINNING", "CCDSUM")
@@ -19,14 +19,14 @@ EXPOSURE_US = ("EXPOINUS",)
 
 SETPOINT_C = ("SET-TEMP", "SETTEMP", "CCDSTEMP")
 MEASURED_TWICE = ("CCD-TEMP", "CCD_TEMP", "CCDTEMP", "CCDATEMP")
-"""Keywords that always mean the sensor; the others of `SENSOR_C` may be those of the air or of the housing."""
+"""Keywords that always refer to the sensor; the others in `SENSOR_C` may refer to the air or the housing."""
 
 SENSOR_C = ("CCD-TEMP", "CCD_TEMP", "CCDTEMP", "CCDATEMP", "TEMPERAT", "CAMTCCD", "DET-TEMP")
-"""CCDSTEMP and CCDATEMP are the set and the actual temperature at Las Cumbres Observatory."""
+"""CCDSTEMP and CCDATEMP are the setpoint and the actual temperature at Las Cumbres Observatory."""
 
 FILTER = ("FILTER", "FILT-1", "INSFLNAM")
 FILTERS_OF_WHEELS = ("FILTER1", "FILTER2", "FILTER3")
-"""Filters of several wheels in one light path."""
+"""Filters in several wheels in one light path."""
 
 MOSAIC = ("BAYERPAT", "COLORTYP")
 ROW_ORDER = ("ROWORDER",)

@@ -153,8 +153,8 @@ class Library:
     def verify(self) -> Iterator[tuple[Path, str | None]]:
         """Read every byte of every master; yield each with its fault, or None if it is intact.
 
-        The checksums in the file must be correct, and its SHA-256 must equal the SHA-256 of the file when it was filed
-        or first found intact.
+        The checksums in the file must be correct, and its SHA-256 must be the one that it had when it was filed or
+        first found intact.
         """
         from coldframe.calibration.masters.reading import integrity_fault  # noqa: PLC0415 - needs NumPy
 

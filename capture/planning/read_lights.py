@@ -124,7 +124,7 @@ def read_lights(folder: Path, camera_names: Iterable[str]) -> Lights:
             except FrameFileError as error:
                 faults.append(error)
                 continue
-            except MissingPackageError as error:  # the night goes on with the lights that can be read
+            except MissingPackageError as error:  # the night continues with the lights that can be read
                 set_aside[f"not readable, because {error}"] += 1
                 continue
             if reason is None:

@@ -1,4 +1,4 @@
-"""The configuration that `coldframe init` writes: the devices found, and the settings that a person must decide."""
+"""The configuration that `coldframe init` writes: the devices found, and the settings that the user must choose."""
 
 from collections.abc import Iterator, Mapping
 
@@ -76,7 +76,7 @@ def _panel(survey: RigSurvey) -> Iterator[str]:
 
 def _wheel(survey: RigSurvey) -> Iterator[str]:
     if settings := survey.wheel_settings():
-        notes = {"names": "replace the numbers by your filters, here and in the sets"} if "names" in settings else {}
+        notes = {"names": "replace the numbers with your filters, here and in the sets"} if "names" in settings else {}
         yield _table("wheel", settings, notes)
     elif survey.wheel is not None:
         yield "# The filter wheel reports neither slots nor names. To use it: `coldframe explain wheel`."
@@ -92,7 +92,7 @@ def _rotator(survey: RigSurvey) -> Iterator[str]:
 
 
 def _table(name: str, settings: Mapping[str, object], notes: Mapping[str, str]) -> str:
-    """Return a table with a comment behind each setting, and settings without a value as comments."""
+    """Return a table with a comment after each setting, and with settings without a value as comments."""
     lines = [f"[{name}]"]
     for key in dict.fromkeys([*settings, *notes]):
         setting = f"{key} = {toml_value(settings[key])}" if key in settings else f"# {key} ="

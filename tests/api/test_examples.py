@@ -41,7 +41,7 @@ def test_calibrate_and_check(tmp_path: Path) -> None:
     assert (shown.returncode, shown.stderr) == (0, "")
     assert f"{len(masters)} masters in {library.folder}" in shown.stdout
     assert shown.stdout.count("_calibrated.fits: mean ") == len(lights)
-    assert "Your lights calibrate clean." in shown.stdout
+    assert "Your lights calibrate cleanly." in shown.stdout
 
 
 def test_simulated_night(tmp_path: Path) -> None:

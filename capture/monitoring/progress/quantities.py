@@ -9,7 +9,7 @@ if TYPE_CHECKING:  # importing the events takes 0.1 s, and commands without a ni
 MINUTE_S, HOUR_S = 60, 3600
 
 ON_SETPOINT_C = 0.5
-"""Largest difference from the setpoint at which the sensor counts as being at the setpoint, for display."""
+"""Maximum difference from the setpoint at which the sensor counts as being at the setpoint, for display."""
 
 
 def printable(text: str) -> str:

@@ -91,7 +91,7 @@ def test_siril_leaves_out_masters_that_no_working_folder_needs(masters: list[Pat
         return dict(arrange("siril", setups(*chosen), {}).left_out)
 
     bias, dark, _, flat, _, dark_flat = masters
-    assert reasons(*masters) == {dark_flat: "Siril does not need it, because the master flats are calibrated already"}
+    assert reasons(*masters) == {dark_flat: "Siril does not need it, because the master flats are already calibrated"}
     needs_dark = "no master dark has its settings, and a working folder needs darks"
     assert reasons(bias, flat) == {bias: needs_dark, flat: needs_dark}
     assert reasons(bias, dark, flat) == {}

@@ -67,7 +67,7 @@ def test_lights_of_five_programs_need_the_smallest_list_of_sets(tmp_path: Path) 
     assert plan.notes == (
         (
             "the headers of 32 lights do not state the rotator angle: it is assumed to be that of the newest light "
-            "that states one"
+            "with a known angle"
         ),
     )
     sets = {(each.kind, each.filter, each.exposure_s, each.setpoint_c) for each in plan.sets}
@@ -418,8 +418,8 @@ def test_a_newest_light_without_an_angle_does_not_hide_the_angles_of_the_others(
     plan = planned(shot(at_angle("R", 100), at_angle("L", 12), without_angle("L")))
     assert angles(plan) == [("L", None)]
     assert plan.notes[0] == (
-        "the header of 1 light does not state the rotator angle: it is assumed to be that of the newest light that "
-        "states one"
+        "the header of 1 light does not state the rotator angle: it is assumed to be that of the newest light "
+        "with a known angle"
     )
     assert "1 light through R at rotator angle 100 deg" in plan.notes[1]
 

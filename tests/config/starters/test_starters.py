@@ -155,9 +155,9 @@ def test_a_wheel_without_names_gets_numbers_to_replace(path: Path) -> None:
     wheel = loaded(path, unnamed).wheel
     assert wheel is not None
     assert wheel.names == ("Filter 1", "Filter 2", "Filter 3")
-    assert "replace the numbers by your filters" in starter_config(unnamed)
+    assert "replace the numbers with your filters" in starter_config(unnamed)
     assert "names" not in starter_config(COMPLETE).partition("[wheel]")[2].partition("[")[0]
-    assert "Replace the numbered names by your own" in " ".join(full_config(unnamed).replace("\n#", "").split())
+    assert "Replace the numbered names with your own" in " ".join(full_config(unnamed).replace("\n#", "").split())
 
 
 def test_a_fixed_gain_is_explained_and_not_set(path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_fixed_gain_is_explained_and_not_set(path: Path) -> None:
 
 def test_other_cameras_are_named_with_the_option_that_chooses_them() -> None:
     text = " ".join(full_config(replace(COMPLETE, other_cameras=("Guider",))).replace("\n#", "").split())
-    assert 'other cameras, too: ["Guider"]' in text
+    assert 'other cameras: ["Guider"]' in text
     assert "coldframe init --camera" in text
     assert "# or Guider" in starter_config(replace(COMPLETE, other_cameras=("Guider",)))
 

@@ -34,7 +34,7 @@ def verdict(*sets: SetReport, ended: NightEnded | None = ENDED, is_running: bool
         (True, (), "The rig is safe."),
         (False, ("The lamp is on.", "The cover is open."), "The rig is NOT safe: The lamp is on. The cover is open."),
         (False, (), "The rig is NOT safe."),
-        (None, (), "It is not known whether the rig is safe: run “coldframe safe”."),
+        (None, (), "It is unknown whether the rig is safe: run “coldframe safe”."),
     ],
 )
 def test_the_last_sentence_is_about_the_rig(
