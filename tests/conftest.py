@@ -2,7 +2,9 @@
 
 import asyncio
 import gc
+import os
 import shutil
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,7 +18,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(missing)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    # No test, and no process that a test starts, may write to the user's cache folder.
+    caches = TemporaryDirectory(prefix="coldframe-test-caches-")
+    config.add_cleanup(caches.cleanup)
+    os.environ["XDG_CACHE_HOME"] = caches.name
     # pytest-asyncio requests the current event loop. Python 3.11 then creates a loop, which is never closed, unless
     # the current loop has been set to None.
     asyncio.set_event_loop(None)

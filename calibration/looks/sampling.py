@@ -6,7 +6,8 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.frame_file import FrameFileError, memory_mapped
+from coldframe.calibration.files.frame_file import memory_mapped
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import UINT16_STORAGES, ImageFile
 from coldframe.calibration.files.unpacking import STORED_AS
 from coldframe.calibration.frames.setup import FrameSetup
