@@ -135,7 +135,7 @@ def combine_into(names: Sequence[str], output: Path, request: Request, reports: 
         made = _master(names, request, stacking, unpacked, reports)
         write_master(output, made.master)
         reports.line(f"{output}: {description_of(made.master)}")
-        report_findings(findings_of_new(output, made.frames, made.subtracted), reports, figures=True)
+        report_findings(findings_of_new(output, made.master, made.frames, made.subtracted), reports, figures=True)
     return made
 
 
