@@ -183,8 +183,10 @@ def read_adu_master(path: Path) -> MasterPlanes:
     return master
 
 
-def planes_of_new(path: Path, stack: Stack, masked: NDArray[np.bool_] | None) -> MasterPlanes:
-    """Return the planes of a master that was just written, without the time and memory to read its pixels again.
+def planes_of_new(
+    path: Path, stack: Stack, masked: NDArray[np.bool_] | None, header: dict[str, HeaderValue]
+) -> MasterPlanes:
+    """Return the planes of a master that was just made, without the time and memory to read it from its file.
 
     They are those of `read_master`, except that the counts are omitted, and that `frame_variance` has the same value in
     all pixels: its median over every third row and column, which suffices to judge a master.
@@ -192,16 +194,15 @@ def planes_of_new(path: Path, stack: Stack, masked: NDArray[np.bool_] | None) ->
     Parameters
     ----------
     path
-        The file, whose header is read.
-    stack, masked
-        What was written to it.
+        The file of the master, for messages.
+    stack, masked, header
+        The content of the file.
 
     Raises
     ------
     FrameFileError
         As for `read_master`.
     """
-    header = read_master_header(path)
     require_finite(stack.mean, path)
     uncertainty = stack.uncertainty
     if np.isnan(uncertainty.min()):

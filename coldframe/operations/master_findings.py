@@ -13,7 +13,7 @@ from coldframe.calibration.diagnosis.masters.looking import look_at_master
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import UINT16_STORAGES, uint16_pixels
 from coldframe.calibration.masters.flat_recipe import on_pedestal
-from coldframe.calibration.masters.master_frame import MasterFrame
+from coldframe.calibration.masters.master_frame import MasterFrame, master_header
 from coldframe.calibration.masters.reading import MasterPlanes, planes_of_new, read_master
 from coldframe.config.frames import FrameKind
 from coldframe.operations.reports import Reports
@@ -56,7 +56,7 @@ def findings_of_new(
     Parameters
     ----------
     path
-        The file to which the master was written.
+        The file of the master, for messages.
     master
         The master.
     frames
@@ -72,7 +72,7 @@ def findings_of_new(
         # Flats without overscan lie on a pedestal; other masters are stored without it.
         level = on_pedestal(plane, first.overscan) if first.kind is FrameKind.FLAT else plane
         bias = replace(subtracted.planes, mean=level)
-    planes = planes_of_new(path, master.stack, master.masked)
+    planes = planes_of_new(path, master.stack, master.masked, master_header(master))
     try:
         return look_at_master(planes, frames=raws, are_combined=True, bias=bias)
     except FrameFileError:

@@ -183,10 +183,12 @@ def find_hot(dark: MasterPlanes, period: int) -> HotPixels:
     least = max(HOT_SIGMA * error, ROUGH_SIGMA * _roughness(dark.mean, period))
 
     def in_rows(first: int) -> NDArray[np.int64]:
-        rows = dark.mean[max(first - period, 0) : first + _ROWS_AT_ONCE + period]
+        top = max(first - period, 0)
+        rows = dark.mean[top : first + _ROWS_AT_ONCE + period]
         found = np.zeros(rows.shape, np.bool_)
         kernels.find_hot_pixels(rows, period, least, found)
-        return np.array(np.nonzero(found), np.int64) + [[max(first - period, 0)], [0]]
+        down, across = np.nonzero(found)
+        return np.array([down + top, across], np.int64)
 
     places = np.concatenate(list(parallel_map(in_rows, range(0, dark.mean.shape[0], _ROWS_AT_ONCE))), axis=1)
     excess = np.empty(places.shape[1], np.float32)
