@@ -160,6 +160,14 @@ def _master_planes(path: Path) -> MasterPlanes:
     return MasterPlanes(mean, uncertainty, variance, masked, header, counts)
 
 
+def typical_variance(master: MasterPlanes) -> np.float32:
+    """Return the median of `frame_variance` over every third row and column."""
+    sampled = master.frame_variance[::TYPICAL_STEP, ::TYPICAL_STEP]
+    if not any(sampled.strides):  # all pixels share one value; see `planes_of_new`
+        return np.float32(sampled[0, 0])
+    return np.float32(np.median(sampled))
+
+
 def require_finite(plane: F32, path: Path, which: str = "pixels of the master") -> None:
     """Raise `FrameFileError` unless all values of a plane of this file are finite."""
     # The extremes are NaN if any value is; unlike a mask, they need no memory.
