@@ -204,10 +204,11 @@ def _clean(values: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 
 def _medians(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return the median of each row, shape (rows, 1). NumPy sorts short rows ten times as fast as it partitions them."""
+    """Return the median of each row, shape (rows, 1). NumPy sorts short rows faster than it partitions them."""
     size = values.shape[1]
-    middle: NDArray[np.floating] = np.sort(values, axis=1)[:, (size - 1) // 2 : size // 2 + 1]
-    return middle.mean(axis=1, keepdims=True)
+    middle = np.sort(values, axis=1)[:, (size - 1) // 2 : size // 2 + 1]
+    medians: NDArray[np.floating] = middle.mean(axis=1, keepdims=True)
+    return medians
 
 
 def _step(deviations: NDArray[np.floating]) -> float:

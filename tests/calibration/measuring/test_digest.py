@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from coldframe.calibration.measuring.digest import frame_digest
 from coldframe.calibration.measuring.statistics import measure
-from tests.calibration.conftest import U16
 
+U16 = NDArray[np.uint16]
 SHAPE = (61, 40)
 
 
