@@ -109,17 +109,6 @@ class NoDisk(NightFolder):
         return path
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryImage:
-    """The pixels of a frame in memory, in place of its file."""
-
-    pixels: NDArray[np.uint16]
-
-    def values(self, places: NDArray[np.intp]) -> NDArray[np.uint16]:
-        """Return the pixels at the given positions."""
-        return self.pixels[places]
-
-
 def memory_night(camera: MemoryCamera, count: int, folder: NoDisk) -> tuple[NightContext, ShootStep]:
     settings = Settings(camera=CameraSettings(device=NAME), sets=(FrameSet(kind=FrameKind.BIAS, count=count),))
     rig = Rig(camera)  # type: ignore[arg-type] # all that a bias set needs from a camera
@@ -132,10 +121,10 @@ async def shoot(camera: MemoryCamera, count: int) -> tuple[NoDisk, Path]:
     folder = NoDisk(Path())
     context, step = memory_night(camera, count, folder)
 
-    def image(path: Path, _folder: Path) -> MemoryImage:
-        return MemoryImage(camera.pixels(int(path.stem) - 1))
+    def values_at(path: Path, places: NDArray[np.intp]) -> NDArray[np.uint16]:
+        return camera.pixels(int(path.stem) - 1)[places]
 
-    with patch("coldframe.capture.pipeline.frame_stack.open_image", image):
+    with patch("coldframe.capture.pipeline.frame_stack.values_at", values_at):
         made = await SetShooting(context, 1, step, BIAS).run()
     return folder, Path(made.master.name)
 
