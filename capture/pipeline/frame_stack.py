@@ -46,6 +46,8 @@ class FrameStack(Protocol):
     def fold(self, pixels: NDArray[np.uint16], exposure_s: float, digest: bytes) -> NDArray[np.uint16]:
         """Add a frame, and return its pixels as they are stacked, in a buffer that the next frame may reuse.
 
+        The caller must not change the given pixels afterwards, because the stack may hold them; see `Accumulator.hold`.
+
         Raises
         ------
         NoSignalError
