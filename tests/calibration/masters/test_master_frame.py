@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+
 from coldframe.calibration.files.cards import STRUCTURAL, Card
-from coldframe.calibration.files.cards import Card
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameFileError, read_header
 from coldframe.calibration.masters.master_frame import MasterFrame, master_header, master_name, write_master
