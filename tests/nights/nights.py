@@ -28,7 +28,7 @@ P = ParamSpec("P")
 START = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # asyncio.Runner formats the result with the handler of Ctrl-C, events included
 class NightRun:
     """The outcome, events and folder of a night."""
 
