@@ -72,8 +72,7 @@ OURS = Bench(
     (OUR_DRIVER,),
     STOCK.night.replace("CCD Simulator", "Coldframe Camera")
     .replace("Light Panel Simulator", "Coldframe Flat Panel")
-    .replace("Filter Simulator", "Coldframe Filter Wheel")
-    .replace("setpoint_c = -2.0", "setpoint_c = 14.0"),
+    .replace("Filter Simulator", "Coldframe Filter Wheel"),
     SETS.format(filter="L"),
     "indi_coldframe_rig",
     "Coldframe Flat Panel",
