@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.measuring.bayer import BAYER_PATTERNS
 from coldframe.calibration.measuring.histogram import LEVELS, LevelHistogram, histogram_of
 from coldframe.calibration.threads import parallel_map, thread_count
 
@@ -31,9 +32,6 @@ STEP_LEVELS = 16
 
 DIFFERENCE_ROWS = 256
 """Number of rows sampled for the noise: on 26 MP they give 800,000 differences, and the noise scatters by 0.1 %."""
-
-BAYER_PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")
-"""Colour filter arrays whose channels are separated."""
 
 SIGMA_PER_MAD = 1.4826
 """Standard deviation of a normal distribution divided by its median absolute deviation."""

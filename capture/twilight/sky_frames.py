@@ -32,7 +32,7 @@ from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame
 
 COLOUR_DRIFT = 0.5
-"""Required fraction of the faintest channel's allowance; below 1 because the colour of twilight changes."""
+"""Factor that reduces the faintest channel's lower limit, because the colour of twilight changes."""
 
 LARGEST_STARS = 0.01
 """Fraction of the pixels that stars may saturate. Clipping removes these pixels."""
@@ -106,7 +106,7 @@ class SkyFrames:
         self._delivered = delivered
         self._gates: dict[str | None, FrameGate] = {}
         self.sets = {flat.filter: SkySet(flat, full_scale_adu) for flat in step.flats}
-        # The flats of an earlier run and the new ones share these, so that no frame counts twice.
+        # Flats from an earlier run and new flats share these digests, so that no frame counts twice.
         self._digests = {flat.filter: context.digests.of_set(flat.without_count) for flat in step.flats}
         self.cfa_pattern = cfa_pattern_of_frames(context, step.readout, FrameKind.FLAT)
 
@@ -187,7 +187,8 @@ class SkyFrames:
         flats = self._context.settings.flats.for_filter(name)
         band = FlatBand.around(target, max(flats.maximum_saturated_fraction, LARGEST_STARS))
         faintest_adu = target.bias_adu + COLOUR_DRIFT * (band.faintest_adu - target.bias_adu)
-        # The check for bands detects a flickering lamp. The sky does not flicker, and bright stars look like bands.
+        # Skip the check for bands, which detects a flickering lamp: the sky does not flicker, and stars look like
+        # bands.
         return replace(band, faintest_adu=faintest_adu, largest_bands=inf)
 
     def _publish_test(self, flat: JudgedSkyFlat) -> None:

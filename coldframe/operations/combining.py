@@ -9,7 +9,7 @@ from coldframe.calibration.combining.combine import Stacking
 from coldframe.calibration.combining.finding import find_files
 from coldframe.calibration.combining.frame_sets import RawFrame, open_frames, sets_of, without_overscan
 from coldframe.calibration.combining.given_sections import GivenSections
-from coldframe.calibration.files.image_file import PLAIN_SUFFIXES
+from coldframe.calibration.files.headers.image_header import PLAIN_SUFFIXES
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.files.unpacking import Extension
 from coldframe.calibration.frames.overscan import OverscanChoice

@@ -29,7 +29,7 @@ from coldframe.calibration.diagnosis.masters.structure import (
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.lights.caveats import flat_level_adu
 from coldframe.calibration.masters.reading import MasterPlanes
-from coldframe.calibration.measuring.statistics import BAYER_PATTERNS
+from coldframe.calibration.measuring.bayer import BAYER_PATTERNS
 from coldframe.config.frames import FrameKind
 
 F32 = NDArray[np.float32]
