@@ -23,7 +23,7 @@ from coldframe.calibration.diagnosis.estimating.motes import (
     turned,
 )
 from coldframe.calibration.diagnosis.estimating.registration import fast_size
-from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPattern
+from coldframe.calibration.diagnosis.estimating.sensor_pattern import REACH, SensorPattern
 from coldframe.calibration.diagnosis.estimating.smoothing import smoothed, without_specks
 from coldframe.calibration.threads import parallel_map
 
@@ -87,6 +87,12 @@ _EDGE = 3
 _MOST_NEW = 20
 
 _PROBABLE = 9.0
+
+_EDGE_REACH = round(REACH)
+"""Distance from the edge, in bins, within which the errors follow from the bins at the same distance."""
+
+_MOST_SQUARE = 36.0
+"""Largest square of a significance that counts as scatter of the edges."""
 
 
 class Change(Enum):
@@ -196,6 +202,7 @@ def find_dust(pattern: SensorPattern, motes: Motes) -> DustResult:
     left = _Seen((seen.residual - model).astype(np.float32), seen.weight) if is_common else seen
     discs = _discs(left)
     gone = _gone_shadows(left, motes, discs)
+    parts = _gone_parts(left, motes, discs, gone)
     new = _new_shadows(_discs(_without_gone(left, motes, gone)) if gone else discs)
     if not is_common:
         # The shadows of a different filter are in different places, so that no change is common to them.
@@ -203,7 +210,7 @@ def find_dust(pattern: SensorPattern, motes: Motes) -> DustResult:
         best = DustResult(Change.OTHER if is_other else Change.NONE, best.gain)
     known = seen.weight > 0
     noise = float(np.median(1 / np.sqrt(seen.weight[known]))) if known.any() else 0.0
-    return replace(best, new=new, gone=tuple(shadow for _, shadow in gone), noise=noise)
+    return replace(best, new=new, gone=(*(shadow for _, shadow in gone), *parts), noise=noise)
 
 
 def _is_shared(seen: _Seen, motes: Motes, best: DustResult, model: F32) -> bool:
@@ -243,9 +250,21 @@ def _weighted(pattern: SensorPattern, motes: Motes) -> _Seen:
     residual = np.where(known, pattern.relative, 0).astype(np.float32)
     error = np.where(known, pattern.error, 1).astype(np.float32)
     plain = known & ~motes.mask
-    scatter = smoothed(np.minimum(np.square(residual / error), _PROBABLE), plain, LOCAL)
-    error = error * np.sqrt(np.maximum(scatter, 1))
+    squares = np.square(residual / error)
+    scatter = smoothed(np.minimum(squares, _PROBABLE), plain, LOCAL)
+    error = error * np.sqrt(np.maximum(np.maximum(scatter, _edge_scatter(squares, plain)), 1))
     return _Seen(residual, np.where(known, 1 / np.square(error), 0).astype(np.float32))
+
+
+def _edge_scatter(squares: F32, plain: Mask) -> F32:
+    """Return the mean square of the bins at the same distance from the edge: their surroundings are one-sided."""
+    down, across = (np.minimum(np.arange(size), np.arange(size)[::-1]) for size in squares.shape)
+    distance = np.minimum(np.minimum(down[:, None], across), _EDGE_REACH)
+    counts = np.bincount(distance[plain], minlength=_EDGE_REACH + 1)
+    limited = np.minimum(squares[plain], _MOST_SQUARE).astype(np.float64)
+    means = np.bincount(distance[plain], limited, _EDGE_REACH + 1) / np.maximum(counts, 1)
+    means[_EDGE_REACH] = 0
+    return means.astype(np.float32)[distance]
 
 
 def _best_change(seen: _Seen, motes: Motes) -> tuple[DustResult, F32]:
@@ -390,6 +409,18 @@ def _gone_shadows(left: _Seen, motes: Motes, discs: Discs) -> list[tuple[int, Sh
     return found
 
 
+def _gone_parts(left: _Seen, motes: Motes, discs: Discs, gone: Sequence[tuple[int, Shadow]]) -> list[Shadow]:
+    """Return shadows within larger shadows of the flat that the lights lack: bright discs where the flat has dark ones.
+
+    The disc must be as deep in the flat as it is bright in the lights, because nebulae do not depend on the flat.
+    """
+    relief = compared_discs(motes.template, np.ones_like(motes.template), tuple(NEW_SIGMA), _EDGE).depth
+    alike = np.abs(discs.depth + relief) < _MOST_BESIDE * relief
+    lacking = np.isin(motes.owners, [number for number, _ in gone])
+    within = alike & (motes.owners >= 0) & ~lacking & (left.weight > 0)
+    return list(_most_significant(discs, np.where(within, -discs.significance, 0)))
+
+
 def _without_gone(left: _Seen, motes: Motes, gone: Sequence[tuple[int, Shadow]]) -> _Seen:
     """Return the remainder without that of the shadows that are gone, which may hide new ones."""
     if not gone:
@@ -400,15 +431,20 @@ def _without_gone(left: _Seen, motes: Motes, gone: Sequence[tuple[int, Shadow]])
 
 def _new_shadows(discs: Discs) -> tuple[Shadow, ...]:
     """Return shadows that only the lights have: discs that are darker than the rings around them."""
+    return _most_significant(discs, discs.significance)
+
+
+def _most_significant(discs: Discs, significance: F32) -> tuple[Shadow, ...]:
+    """Return the discs with a sufficient significance: float32, shape (radii, rows, columns)."""
     found: list[Shadow] = []
     radii = tuple(NEW_SIGMA)
-    relative = discs.significance / np.array(tuple(NEW_SIGMA.values()), np.float32)[:, None, None]
+    relative = significance / np.array(tuple(NEW_SIGMA.values()), np.float32)[:, None, None]
     for _ in range(_MOST_NEW):
         place = np.unravel_index(int(np.argmax(relative)), relative.shape)
         if relative[place] < 1:
             break
         size, down, across = (int(each) for each in place)
-        found.append(Shadow(down, across, radii[size], float(discs.depth[place]), float(discs.significance[place])))
+        found.append(Shadow(down, across, radii[size], float(discs.depth[place]), float(significance[place])))
         # Other discs must not find the shadow again.
         reach = 2 * radii[size] + 2
         relative[:, max(down - reach, 0) : down + reach + 1, max(across - reach, 0) : across + reach + 1] = 0

@@ -120,9 +120,11 @@ def find_motes(flat_bins: F32) -> Motes:
 def _disc_weights(shadows: F32) -> tuple[F64, NDArray[np.int64]]:
     """Return the largest weight of a disc around each bin, and its radius.
 
-    The weight is the sum of the shadow divided by the square root of the area of the disc.
+    The weight is the sum of the shadow divided by the square root of the area of the disc within the plane, so that a
+    shadow that an edge cuts is one disc as well.
     """
-    weights = np.array([-disc_sums(shadows, radius) / disc_area(radius) ** 0.5 for radius in _RADII])
+    within = np.ones_like(shadows)
+    weights = np.array([-disc_sums(shadows, radius) / np.sqrt(disc_sums(within, radius)) for radius in _RADII])
     best = np.argmax(weights, axis=0)
     return np.take_along_axis(weights, best[None], 0)[0], np.array(_RADII)[best]
 

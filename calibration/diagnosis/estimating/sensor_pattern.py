@@ -24,7 +24,11 @@ _SAMPLED = 50
 _REACH_SIGMA = 6.0
 _ROUNDS = 8
 _STAR_SIGMA = 3.5
-_LEAST_DITHER = 2
+_LEAST_DITHER = 1.0
+"""Smallest scatter of the dithers along an axis in bins. Smaller dithers weaken what they cannot separate, but leave
+nothing of the sky: the first estimate of the sky contains all structures that both could have."""
+
+_FEWEST_COMMON = 3
 LEAST_OWN_STARS = 0.3
 """Smallest fraction of the light of stars that dithered lights do not share; undithered lights share almost all."""
 
@@ -46,7 +50,7 @@ class SensorPattern:
     places
         The places of the lights.
     is_dithered
-        True if structures of the sky were distinguished from those of the sensor.
+        True if structures of the sky were distinguished from all those of the sensor.
     """
 
     relative: F32
@@ -112,21 +116,31 @@ def find_sensor_pattern(lights: Sequence[LightMeasures]) -> SensorPattern:
         masked = np.where(stars | ~np.isfinite(light.bins), np.nan, light.bins / light.sky_adu)
         residuals.append(high_pass(masked.astype(np.float32)))
     is_dithered = _is_dithered(places)
-    mean, error = _separated(residuals, places if is_dithered else [None] * len(places))
+    mean, error = _separated(residuals, places if is_dithered or _is_turned(places) else [None] * len(places))
     return SensorPattern(mean, error, tuple(places), is_dithered)
 
 
 def _common(scaled: Sequence[F32]) -> F32:
     """Return the structures that most lights share; zeros if there are too few lights."""
-    if len(scaled) <= _LEAST_DITHER:
+    if len(scaled) < _FEWEST_COMMON:
         return np.zeros_like(scaled[0])
     return np.asarray(np.median(np.nan_to_num(scaled), axis=0), np.float32)
 
 
 def _is_dithered(places: Sequence[Place | None]) -> bool:
-    shifts = [(place.down, place.across) for place in places if place is not None]
-    turned = {place.is_turned for place in places if place is not None}
-    return len(shifts) > 2 and (len(turned) > 1 or float(np.std(shifts, axis=0).max()) >= _LEAST_DITHER)  # noqa: PLR2004
+    """Return whether the lights of one side of the pier are dithered.
+
+    A turn alone is not enough: each structure of the sensor would leave its negative at the opposite place.
+    """
+    found = [place for place in places if place is not None]
+    sides = [[(each.down, each.across) for each in found if each.is_turned is turned] for turned in (False, True)]
+    variances = [np.var(side, axis=0) * len(side) for side in sides if side]
+    return len(found) > _FITTED and float(np.sqrt(np.sum(variances, axis=0) / len(found)).max()) >= _LEAST_DITHER
+
+
+def _is_turned(places: Sequence[Place | None]) -> bool:
+    found = [place.is_turned for place in places if place is not None]
+    return len(found) > _FITTED and len(set(found)) > 1
 
 
 def _separated(residuals: list[F32], places: Sequence[Place | None]) -> tuple[F32, F32]:
@@ -137,9 +151,10 @@ def _separated(residuals: list[F32], places: Sequence[Place | None]) -> tuple[F3
     remaining = list(residuals)
     for _ in range(_ROUNDS if known else 0):
         seen = [place.on_sky(residuals[number] - fixed) for number, place in known]
-        sky = _mean(seen, [weights[number] for number, _ in known], 2 * _FEWEST_VALUES)[0]
+        sky = _mean(seen, [weights[number] for number, _ in known], min(2 * _FEWEST_VALUES, len(known)))[0]
         for number, place in known:
-            remaining[number] = residuals[number] - np.nan_to_num(place.on_sensor(sky))
+            # Where the sky is unknown, its structures would remain: few lights show what lies beyond the edges.
+            remaining[number] = residuals[number] - place.on_sensor(sky)
         fixed = np.nan_to_num(_mean(remaining, weights, _FEWEST_VALUES)[0])
     if len(known) > _FITTED:
         # Nebulae, which the sky contains, are not noise of the sensor's pattern.
