@@ -414,6 +414,8 @@ def _gone_parts(left: _Seen, motes: Motes, discs: Discs, gone: Sequence[tuple[in
 
     The disc must be as deep in the flat as it is bright in the lights, because nebulae do not depend on the flat.
     """
+    if not (-discs.significance > min(NEW_SIGMA.values())).any():
+        return []
     relief = compared_discs(motes.template, np.ones_like(motes.template), tuple(NEW_SIGMA), _EDGE).depth
     alike = np.abs(discs.depth + relief) < _MOST_BESIDE * relief
     lacking = np.isin(motes.owners, [number for number, _ in gone])
