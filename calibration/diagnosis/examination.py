@@ -181,7 +181,7 @@ def _measured(meter: LightMeter, signals: Iterable[F32]) -> list[LightMeasures]:
 def without_maps(light: LightMeasures) -> LightMeasures:
     """Return the measurements of a light without its bins and pixels, which need most of the memory."""
     nothing = np.zeros((0, 0), np.float32)
-    return replace(light, bins=nothing, middle=nothing)
+    return replace(light, bins=nothing, middle=nothing, levels=None)
 
 
 def binned_flat(response: F32, masked: Mask | None, period: int) -> F32:

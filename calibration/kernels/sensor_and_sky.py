@@ -75,13 +75,15 @@ def mean_on_sensor(
     """
     width = sky.shape[1]
     count = np.empty(width, np.int64)
+    of_sky = np.empty(width, np.float32)
     for y in range(first, last):
         mean[y] = 0
         weight[y] = 0
         count[:] = 0
         for i in range(lights.shape[0]):
+            take_row_of_sky(sky, places, i, y, of_sky)
             for x in range(width):
-                value = lights[i, y, x] - of_sky(sky, places, i, y, x)
+                value = lights[i, y, x] - of_sky[x]
                 if np.isfinite(value):
                     mean[y, x] += value * weights[i]
                     weight[y, x] += weights[i]
@@ -96,28 +98,34 @@ def mean_on_sensor(
 @kernel
 def scatter_on_sensor(lights: F32, sky: F32, fixed: F32, places: I64, first: int, last: int, sums: F64) -> None:
     """Add up what remains of each light without sky and sensor: number, sum and sum of squares; shape (lights, 3)."""
+    of_sky = np.empty(sky.shape[1], np.float32)
     for i in range(lights.shape[0]):
+        number, total, squares = 0, 0.0, 0.0
         for y in range(first, last):
-            for x in range(sky.shape[1]):
-                value = lights[i, y, x] - of_sky(sky, places, i, y, x) - fixed[y, x]
+            take_row_of_sky(sky, places, i, y, of_sky)
+            for x in range(of_sky.size):
+                value = lights[i, y, x] - of_sky[x] - fixed[y, x]
                 if np.isfinite(value):
-                    sums[i, 0] += 1
-                    sums[i, 1] += value
-                    sums[i, 2] += value * value
+                    number += 1
+                    total += value
+                    squares += value * value
+        sums[i, 0], sums[i, 1], sums[i, 2] = number, total, squares
 
 
 @kernel
-def of_sky(sky: F32, places: I64, light: int, y: int, x: int) -> np.float32:
-    """Return the sky at a bin of a light: NaN where it is unknown, 0 if the shift of the light is unknown."""
+def take_row_of_sky(sky: F32, places: I64, light: int, y: int, of_sky: F32) -> None:
+    """Write the sky in a row of a light: NaN where it is unknown, 0 if the shift of the light is unknown."""
     if places[light, 3] == 0:
-        return np.float32(0)
+        of_sky[:] = 0
+        return
+    of_sky[:] = np.float32(np.nan)
     height, width = sky.shape
-    if places[light, 2]:
-        y, x = height - 1 - y, width - 1 - x
-    row, column = y - places[light, 0], x - places[light, 1]
-    if row < 0 or row >= height or column < 0 or column >= width:
-        return np.float32(np.nan)
-    return np.float32(sky[row, column])
+    across, is_turned = places[light, 1], places[light, 2]
+    row = (height - 1 - y if is_turned else y) - places[light, 0]
+    if row < 0 or row >= height:
+        return
+    for column in range(max(0, -across), min(width, width - across)):
+        of_sky[width - 1 - column - across if is_turned else column + across] = sky[row, column]
 
 
 @kernel

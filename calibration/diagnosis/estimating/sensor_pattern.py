@@ -12,7 +12,7 @@ from coldframe.calibration.diagnosis.estimating.estimates import spread
 from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures
 from coldframe.calibration.diagnosis.estimating.registration import Place, places_of, star_light
 from coldframe.calibration.diagnosis.estimating.smoothing import smoothed
-from coldframe.calibration.diagnosis.estimating.stars import background_and_spread, widened
+from coldframe.calibration.diagnosis.estimating.stars import widened
 from coldframe.calibration.threads import parallel_map, thread_count
 
 F32 = NDArray[np.float32]
@@ -103,7 +103,7 @@ def find_sensor_pattern(lights: Sequence[LightMeasures]) -> SensorPattern:
     """Return the pattern that is fixed on the sensor."""
     scaled = []
     for light in lights:
-        level, noise = background_and_spread(light.bins)
+        level, noise = light.background_and_spread
         scaled.append(((light.bins - level) / np.maximum(noise, np.float32(1e-6))).astype(np.float32))
     # Residuals of dust are bright on one side; as part of every light, they would be masked as stars.
     common = _common(scaled)

@@ -283,7 +283,8 @@ def _flat_pedestal(examined: Examination, response: Estimate, noise: Estimate) -
 
 def _leak(examined: Examination, response: Estimate, slope: Estimate) -> Finding:
     assert examined.pedestals is not None
-    is_even = slope.significance < GRADIENT_SIGMA
+    # Light through a gap falls from twice its mean to nothing; a slope below the mean is nearer to an even one.
+    is_even = slope.significance < GRADIENT_SIGMA and abs(slope.value) < abs(response.value)
     size = Estimate(-response.value, response.error) if is_even else Estimate(abs(slope.value), slope.error)
     direction = "from left to right" if slope is examined.pedestals.across_adu else "from top to bottom"
     return Finding(
