@@ -30,6 +30,9 @@ _LEAST_DITHER = 1.0
 """Smallest scatter of the dithers along an axis in bins. Smaller dithers weaken what they cannot separate, but leave
 nothing of the sky: the first estimate of the sky contains all structures that both could have."""
 
+_LEAST_MOVED = 2.0
+"""Smallest scatter of the dithers in bins after which the wings of stars do not lie on the same pixels either."""
+
 _FEWEST_COMMON = 3
 LEAST_OWN_STARS = 0.3
 """Smallest fraction of the light of stars that dithered lights do not share; undithered lights share almost all."""
@@ -65,7 +68,7 @@ class SensorPattern:
     def moves_stars(self) -> bool:
         """True if no star lies on the same pixels in more than a third of the lights, so that their median has none."""
         counts = Counter(self.places)
-        return self.is_dithered and 3 * max(counts.values()) <= len(self.places)
+        return _dither(self.places) >= _LEAST_MOVED and 3 * max(counts.values()) <= len(self.places)
 
 
 def high_pass(plane: F32) -> F32:
@@ -143,10 +146,17 @@ def _is_dithered(places: Sequence[Place | None]) -> bool:
 
     A turn alone is not enough: each structure of the sensor would leave its negative at the opposite place.
     """
+    return _dither(places) >= _LEAST_DITHER
+
+
+def _dither(places: Sequence[Place | None]) -> float:
+    """Return the scatter of the shifts on each side of the pier along one axis, the larger one; 0 with too few."""
     found = [place for place in places if place is not None]
+    if len(found) <= _FITTED:
+        return 0.0
     sides = [[(each.down, each.across) for each in found if each.is_turned is turned] for turned in (False, True)]
     variances = [np.var(side, axis=0) * len(side) for side in sides if side]
-    return len(found) > _FITTED and float(np.sqrt(np.sum(variances, axis=0) / len(found)).max()) >= _LEAST_DITHER
+    return float(np.sqrt(np.sum(variances, axis=0) / len(found)).max())
 
 
 def _is_turned(places: Sequence[Place | None]) -> bool:
