@@ -359,10 +359,14 @@ def _gone_parts(left: Remainder, motes: Motes, discs: Discs, gone: Sequence[tupl
     if not (-discs.significance > min(NEW_SIGMA.values())).any():
         return []
     relief = compared_discs(motes.template, np.ones_like(motes.template), tuple(NEW_SIGMA), _EDGE).depth
-    alike = np.abs(discs.depth + relief) < _MOST_BESIDE * relief
     lacking = np.isin(motes.owners, [number for number, _ in gone])
-    within = alike & (motes.owners >= 0) & ~lacking & (left.weight > 0)
-    return list(_most_significant(discs, np.where(within, -discs.significance, 0)))
+    within = (motes.owners >= 0) & ~lacking & (left.weight > 0)
+    radii = tuple(NEW_SIGMA)
+    return [
+        each
+        for each in _most_significant(discs, np.where(within, -discs.significance, 0))
+        if abs(each.depth + (own := relief[radii.index(each.radius), each.down, each.across])) < _MOST_BESIDE * own
+    ]
 
 
 def _without_gone(left: Remainder, motes: Motes, gone: Sequence[tuple[int, Shadow]]) -> Remainder:

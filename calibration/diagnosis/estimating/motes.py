@@ -104,8 +104,9 @@ def find_motes(flat_bins: F32) -> Motes:
         radius = int(sizes[down, across])
         centres.append((down, across))
         radii.append(radius)
-        _fill_disc(shadows, down, across, radius + 1, 0)
-        _renew_weights(shadows, weights, sizes, (down, across), radius + 1 + _RADII[-1])
+        margin = _margin(down, across, radius, shadows.shape)
+        _fill_disc(shadows, down, across, radius + margin, 0)
+        _renew_weights(shadows, weights, sizes, (down, across), radius + margin + _RADII[-1])
     mask = np.zeros_like(dark)
     for (down, across), radius in zip(centres, radii, strict=True):
         _fill_disc(mask, down, across, radius + 2, 1)
@@ -115,6 +116,12 @@ def find_motes(flat_bins: F32) -> Motes:
         np.array(centres, np.float64).reshape(-1, 2),
         np.array(radii, np.float64),
     )
+
+
+def _margin(down: int, across: int, radius: int, shape: tuple[int, ...]) -> int:
+    """Return the margin of a shadow in bins: the centre of one that an edge cuts may be outside, so it is uncertain."""
+    is_cut = min(down, across, shape[0] - 1 - down, shape[1] - 1 - across) < radius
+    return 2 if is_cut else 1
 
 
 def _disc_weights(shadows: F32) -> tuple[F64, NDArray[np.int64]]:
