@@ -104,16 +104,17 @@ def _match(reference: Spectrum, stars: F32, shape: tuple[int, ...]) -> Place | N
         correlation = np.fft.irfft2(seen * reference, shape)
         peak = np.unravel_index(int(np.argmax(correlation)), shape)
         highest = float(correlation[peak])
-        height = (highest - np.median(correlation[::_STEP, ::_STEP])) / max(float(correlation.std()), 1e-12)
+        usual = float(np.median(correlation[::_STEP, ::_STEP]))
+        height = (highest - usual) / max(float(correlation.std()), 1e-12)
         places = ((int(at) + first) % size for at, first, size in zip(peak, origin, shape, strict=True))
         down, across = (place - size if place > size // 2 else place for place, size in zip(places, shape, strict=True))
-        found.append((float(height), highest, Place(down, across, is_turned)))
+        found.append((height, highest, Place(down, across, is_turned)))
         steps = np.arange(-_BESIDE, _BESIDE + 1)
         correlation[np.ix_(*((int(at) + steps) % size for at, size in zip(peak, shape, strict=True)))] = -np.inf
         others.append(float(correlation.max()))
     found.sort(key=lambda each: each[0], reverse=True)
-    (height, highest, place), (_, second, _) = found
-    return place if height > LEAST_PEAK and highest > LEAST_LEAD * max(second, *others) else None
+    (best, highest, place), (_, second, _) = found
+    return place if best > LEAST_PEAK and highest > LEAST_LEAD * max(second, *others) else None
 
 
 def _shifted(plane: F32, down: int, across: int) -> F32:

@@ -29,7 +29,7 @@ _FEWEST_TURNED = 3
 
 _PLANES = ("from left to right", "from top to bottom")
 
-LEAST_SKY = 0.15
+LEAST_SKY = 0.2
 """Smallest fraction of the field without nebulae at which colours are compared."""
 
 _SHARED_TILES = 4.0
@@ -87,10 +87,13 @@ def colour_shape(
         return None
     total = np.sum([light.tiles for light in lights], axis=0)
     levels, known = _colours_of(total)
-    sky = _empty_in_all(levels, known)
-    if np.count_nonzero(sky) < max(_FEWEST_TILES, LEAST_SKY * np.count_nonzero(known)):
-        return None
     blocks = total[..., BLOCKS]
+    noise_of_tile = noise_adu / float(np.sqrt(PIXELS * np.median(blocks[known]))) if known.any() else 0.0
+    empty = _empty_in_each(levels, known, noise_of_tile)
+    sky = np.all(empty, axis=0)
+    fewest = min(np.count_nonzero(each) for each in empty)
+    if np.count_nonzero(sky) < _FEWEST_TILES or fewest < LEAST_SKY * np.count_nonzero(known):
+        return None
     expected = noise_adu / float(np.median(levels[sky][..., 1]) * np.sqrt(PIXELS * np.median(blocks[sky])))
     found = []
     for name, ratio, noise in (
@@ -101,7 +104,7 @@ def colour_shape(
         if place.endswith(_PLANES):
             changed = _turned([ratio(light.tiles, sky) for light in lights], sky)
             shape = Estimate(shape.value, float(np.hypot(shape.error, changed)))
-            opposite = _unturned(lights, turned, ratio)
+            opposite = _unturned(lights, turned, ratio, noise_of_tile)
             if opposite is not None and opposite[0].error < shape.error:
                 shape, place = opposite[0], f"{name} {opposite[1]}"
         found.append((shape, place))
@@ -109,7 +112,10 @@ def colour_shape(
 
 
 def _unturned(
-    lights: Sequence[LightMeasures], turned: Sequence[bool | None], ratio: Callable[[F64, Mask], F64]
+    lights: Sequence[LightMeasures],
+    turned: Sequence[bool | None],
+    ratio: Callable[[F64, Mask], F64],
+    noise_of_tile: float,
 ) -> tuple[Estimate, str] | None:
     """Return the gradient of a colour that a meridian flip does not turn, and its direction; None with too few lights.
 
@@ -121,7 +127,9 @@ def _unturned(
     colours = [_colours_of(np.sum([light.tiles for light in side], axis=0)) for side in sides]
     (total, known), (total_after, known_after) = colours
     both = known & known_after[::-1, ::-1]
-    sky = _empty_in_all(total + total_after[::-1, ::-1], both)
+    sky = np.all(_empty_in_each(total + total_after[::-1, ::-1], both, 2 * noise_of_tile), axis=0)
+    if np.count_nonzero(sky) < _FEWEST_TILES:
+        return None
     gradients, times, signs = [], [], []
     for number, (light, side) in enumerate(zip(lights, turned, strict=True)):
         if side is not None:
@@ -150,12 +158,9 @@ def _colours_of(tiles: F64) -> tuple[F64, Mask]:
     return np.stack([means[..., 0], (means[..., 1] + means[..., 2]) / 2, means[..., 3]], axis=-1), known
 
 
-def _empty_in_all(levels: F64, known: Mask) -> Mask:
-    """Return the tiles without nebulae in any colour: a red nebula hardly brightens green."""
-    empty = known
-    for colour in range(levels.shape[-1]):
-        empty = empty & _empty_sky(levels[..., colour], known)
-    return empty
+def _empty_in_each(levels: F64, known: Mask, noise: float) -> list[Mask]:
+    """Return the tiles without nebulae in each colour: a red nebula hardly brightens green."""
+    return [_empty_sky(levels[..., colour], known, noise) for colour in range(levels.shape[-1])]
 
 
 def _first_to_last(tiles: F64, sky: Mask) -> F64:
@@ -193,8 +198,11 @@ def _turned(ratios: Sequence[F64], sky: Mask) -> float:
     return float(np.hypot(significant[0], significant[1]))
 
 
-def _empty_sky(level: F64, known: Mask) -> Mask:
-    """Return the tiles without nebulae: a smooth surface is fitted, and what is above it is left out, several times."""
+def _empty_sky(level: F64, known: Mask, noise: float) -> Mask:
+    """Return the tiles without nebulae: a smooth surface is fitted, and what is above it is left out, several times.
+
+    What noise alone explains stays, because each round would otherwise leave out a part of an empty sky.
+    """
     y, x = _places(level.shape)
     design = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
     kept = known
@@ -205,7 +213,7 @@ def _empty_sky(level: F64, known: Mask) -> Mask:
         residual = level - design @ fit
         # Below the surface lies noise alone.
         sigma = float(np.sqrt(np.mean(np.square(np.minimum(residual[kept], 0))) * 2))
-        kept = known & (residual < sigma)
+        kept = known & (residual < max(sigma, _NOISE_ALONE * noise))
     return kept
 
 
