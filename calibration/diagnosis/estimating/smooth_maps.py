@@ -154,7 +154,7 @@ def _colours_of(tiles: F64) -> tuple[F64, Mask]:
     """Return the levels of first colour, green and last colour of each tile, and whether all are known."""
     blocks = tiles[..., BLOCKS]
     means = tiles[..., SIGNAL] / np.maximum(blocks, 1)
-    known = (blocks >= _FEWEST_BLOCKS).all(axis=2) & (means > 0).all(axis=2)
+    known = np.asarray((blocks >= _FEWEST_BLOCKS).all(axis=2) & (means > 0).all(axis=2))
     return np.stack([means[..., 0], (means[..., 1] + means[..., 2]) / 2, means[..., 3]], axis=-1), known
 
 
