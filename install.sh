@@ -1,17 +1,17 @@
 #!/bin/sh
-# Install coldframe for the current user, or upgrade it. See docs/getting-started.md.
+# Install or upgrade coldframe for the current user. See docs/getting-started.md.
 #
-#   ./install.sh                          install, or upgrade
+#   ./install.sh                          install or upgrade
 #   ./install.sh raw xisf                 also install optional packages, which later upgrades keep: raw (camera raws),
 #                                         xisf (compressed XISF), notify (messages), web (pages for browsers), dask
-#   ./install.sh --uninstall              remove what this script installed; frames and configuration stay
+#   ./install.sh --uninstall              remove coldframe, but keep frames and configuration
 #
-# It writes only to these places, and needs neither root nor a compiler:
-#   ~/.local/share/coldframe/                                        a virtual environment, and the list of extras
-#   ~/.local/bin/coldframe, ~/.local/bin/indi_coldframe_rig          links to the commands in it
-#   ~/.local/share/man/man1/coldframe.1                              the manual: man coldframe
+# It writes only to these places and needs neither root nor a compiler:
+#   ~/.local/share/coldframe/                                        a virtual environment and the list of extras
+#   ~/.local/bin/coldframe, ~/.local/bin/indi_coldframe_rig          links to its commands
+#   ~/.local/share/man/man1/coldframe.1                              the manual page: man coldframe
 #   ~/.local/share/bash-completion/, ~/.local/share/fish/            completion of commands and options
-# PYTHON=/path/to/python3.12 ./install.sh uses that Python.
+# To use a different Python, run PYTHON=/path/to/python3.12 ./install.sh.
 set -eu
 
 # Settings for other installations would hide packages from this one, or put its packages elsewhere.
@@ -49,12 +49,12 @@ check_arguments() {
 }
 
 check_machine() {
-    [ "$(id -u)" != 0 ] || [ -z "${SUDO_USER:-}" ] || fail "run ./install.sh without sudo, to install coldframe for the" \
-        "user $SUDO_USER. To install it for root: env -u SUDO_USER ./install.sh"
-    [ "$(uname -s)" = Linux ] || fail "coldframe runs on Linux, and this is $(uname -s)"
+    [ "$(id -u)" != 0 ] || [ -z "${SUDO_USER:-}" ] || fail "run ./install.sh without sudo to install coldframe for the" \
+        "user $SUDO_USER. To install it for root, run: env -u SUDO_USER ./install.sh"
+    [ "$(uname -s)" = Linux ] || fail "coldframe needs Linux, but this is $(uname -s)"
     case $(uname -m) in
         x86_64 | aarch64 | arm64) ;;
-        *) fail "coldframe needs a 64-bit PC or a 64-bit ARM board, and this machine is $(uname -m)" ;;
+        *) fail "coldframe needs a 64-bit PC or a 64-bit ARM board, but this machine is $(uname -m)" ;;
     esac
 }
 
@@ -67,12 +67,12 @@ find_python() {
         done
         found=$(python3 --version 2>&1) || found="no Python 3"
         [ -n "$python" ] || fail "coldframe needs Python 3.11 or newer, and this system has $found." \
-            "Debian 12, Ubuntu 24.04 and newer have it: sudo apt install python3 python3-venv." \
-            "On an older system: PYTHON=/path/to/python3.11 ./install.sh"
+            "On Debian 12, Ubuntu 24.04 or newer, run: sudo apt install python3 python3-venv." \
+            "On an older system, run: PYTHON=/path/to/python3.11 ./install.sh"
     fi
     # A Raspberry Pi may run 32-bit programs on a 64-bit kernel.
     "$python" -c 'import sys; sys.exit(sys.maxsize < 2**32)' ||
-        fail "$python is a 32-bit program; coldframe needs a 64-bit system, such as the 64-bit Raspberry Pi OS"
+        fail "$python is a 32-bit program, but coldframe needs a 64-bit system, such as the 64-bit Raspberry Pi OS"
     # Debian ships the module venv without ensurepip, which puts pip into a new environment.
     if ! "$python" -c 'import ensurepip, venv' 2> /dev/null; then
         versioned=$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
@@ -86,7 +86,7 @@ find_python() {
 check_not_running() {
     # The path is not an argument of grep, because grep would then find itself.
     running=$(echo "$venv/bin/" | grep -lsF -f - /proc/[0-9]*/cmdline | sed 's|/proc/\(.*\)/cmdline|\1|' | tr '\n' ' ') || true
-    [ -z "$running" ] || fail "coldframe is running (process ${running% }); end it first, then run ./install.sh again"
+    [ -z "$running" ] || fail "coldframe is running (process ${running% }). End it first, then run ./install.sh again"
 }
 
 version_of() {
@@ -105,8 +105,8 @@ create_environment() {
 
 run_pip() {
     "$venv/bin/python" -m pip install --disable-pip-version-check --quiet --only-binary :all: "$@" ||
-        fail "pip could not install the packages, for the reason above. Check the network connection and the free space," \
-            "then run ./install.sh again"
+        fail "pip could not install the packages. The lines above state the reason. Check the network connection and the" \
+            "free disk space, then run ./install.sh again"
 }
 
 install_packages() {
@@ -125,7 +125,7 @@ install_packages() {
 link_commands() {
     mkdir -p "$bin"
     for name in $commands; do
-        [ -L "$bin/$name" ] || [ ! -e "$bin/$name" ] || fail "$bin/$name is not a link; move it away and run ./install.sh again"
+        [ -L "$bin/$name" ] || [ ! -e "$bin/$name" ] || fail "$bin/$name is not a link. Move it elsewhere, then run ./install.sh again"
         ln -sf "$venv/bin/$name" "$bin/$name"
     done
     mkdir -p "$(dirname "$manual")" "$(dirname "$bash_completion")" "$(dirname "$fish_completion")"
@@ -134,10 +134,15 @@ link_commands() {
     _COLDFRAME_COMPLETE=source_fish "$venv/bin/coldframe" > "$fish_completion"
 }
 
-# A few simulated frames exercise the INDI library, and leave compiled kernels in the environment for the first night.
+# A few simulated frames exercise the INDI library, and leave compiled kernels in the environment for the first night and
+# for the first masters from files.
 try_out() {
-    "$venv/bin/coldframe" run --no-dashboard --folder "$work/night" \
-        --simulate "$source/config/trial/rig.toml" --config "$source/config/trial/night.toml" > "$work/log" 2>&1 || {
+    {
+        "$venv/bin/coldframe" run --no-dashboard --folder "$work/night" \
+            --simulate "$source/config/trial/rig.toml" --config "$source/config/trial/night.toml" &&
+            "$venv/bin/coldframe" combine "$work"/night/*/darks/* -o "$work/mean.fits" &&
+            "$venv/bin/coldframe" combine --method winsorized "$work"/night/*/darks/* -o "$work/median.fits"
+    } > "$work/log" 2>&1 || {
         tail -n 15 "$work/log" >&2
         fail "coldframe is installed, but the simulated frames above failed. An interrupted installation may have damaged" \
             "it: run ./install.sh --uninstall, then ./install.sh. If the frames fail again, please report these lines"
@@ -151,7 +156,7 @@ uninstall() {
     done
     rm -rf "$venv" "$base/extras" "$manual" "$bash_completion" "$fish_completion"
     rmdir "$base" 2> /dev/null || true
-    echo "coldframe is uninstalled. The frames and ~/.config/coldframe are still there."
+    echo "coldframe has been uninstalled. Your frames and ~/.config/coldframe are unchanged."
 }
 
 case ${1:-} in
@@ -178,14 +183,14 @@ echo "Installing coldframe into $venv (about 100 MB to download; a few minutes o
 create_environment
 install_packages
 link_commands
-echo "Trying it with a few simulated frames, and compiling for this processor (about a minute, longer on a Raspberry Pi) ..."
+echo "Checking the installation with a few simulated frames, and compiling for this processor (about two minutes, longer on a Raspberry Pi) ..."
 try_out
 echo "Installed: $("$venv/bin/coldframe" --version)${extras:+ with $extras}. Next: coldframe run --simulate"
 case :$PATH: in
     *":$bin:"*)
         first=$(command -v coldframe)
         [ "$first" = "$bin/coldframe" ] ||
-            echo "In this shell, coldframe is $first, because its folder comes before $bin in your PATH"
+            echo "In this shell, the command coldframe runs $first, because its folder comes before $bin in your PATH"
         ;;
     *) echo "$bin is not in your PATH yet. Log in again, or run: export PATH=\"$bin:\$PATH\"" ;;
 esac

@@ -5,5 +5,5 @@ Start with `night`: `night.assembly` assembles a night, and `night.night` runs i
 and `pipeline`, which takes each frame from the camera to the disk. `rig` sets light and temperature, `host` watches the
 computer, `recovery` exposes and retries, and `session` holds shared state. `planning` decides what to shoot, `storage`
 writes files, `judging` accepts or rejects frames, `events` reports the progress, `tuner` finds exposures, and
-`monitoring` shows a night. Each imports only packages after it.
+`monitoring` shows a night. Each package imports only those that follow it in this list.
 """

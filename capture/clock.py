@@ -1,6 +1,5 @@
-"""Provide UTC during a night, counted on the event loop's clock, and local time for messages."""
+"""Provide UTC during a night, measured with the event loop's clock, and local time for messages."""
 
-import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +10,7 @@ def clock_text(moment: datetime) -> str:
 
 
 class NightClock:
-    """A UTC clock that reads the system clock only once, so that setting the system clock changes no date.
+    """A UTC clock that reads the system clock only once, so that a change to the system clock affects no date.
 
     Under virtual time, this clock follows the event loop, so two simulated nights with the same start have equal dates.
     Any thread may read the clock.
@@ -24,6 +23,8 @@ class NightClock:
 
     def __init__(self, start: datetime | None = None) -> None:
         self._start = start or datetime.now(UTC)
+        import asyncio  # noqa: PLC0415 - commands that only print a time save the import
+
         self._loop = asyncio.get_running_loop()
         self._start_s = self._loop.time()
         self._wall_ahead_s = _wall_ahead_s()

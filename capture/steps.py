@@ -176,7 +176,7 @@ Step = CoolStep | TuneStep | ShootStep | SkyStep | SkyMasterStep | WarmStep
 
 
 def angle_words(rotator_deg: float | None) -> list[str]:
-    """Return the words of a title for the rotator angle; empty without an angle."""
+    """Return the part of a title that states the rotator angle; empty without an angle."""
     return [] if rotator_deg is None else [f"at {rotator_deg:g} deg"]
 
 

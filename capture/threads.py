@@ -23,13 +23,12 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 DISK_DEADLINE_S = 180.0
-"""Longest time for work that reads or writes a few files. Linux resets a stalled disk within 30 s, several times."""
+"""Maximum time for work that reads or writes a few files. Linux resets a stalled disk within 30 s, several times."""
 
 LONG_WORK_S = 3600.0
-"""Longest time for work that reads many frames, such as combining a large set on a Raspberry Pi.
-
-It counts as waiting for the disk while neither its thread nor those of `calibration.threads` use any CPU time, so that
-`DISK_DEADLINE_S` applies to it as well.
+"""Maximum time for work that reads many frames, such as combining a large set on a Raspberry Pi. The work counts as
+waiting for the disk while neither its thread nor those of `calibration.threads` use any CPU time. `DISK_DEADLINE_S`
+then applies to it as well.
 """
 
 SAMPLE_S = 10.0
@@ -54,7 +53,7 @@ class DiskHangsError(NotDurableError):
 
 
 class DaemonThreads(ThreadPoolExecutor):
-    """Runs work in daemon threads, one more whenever none is idle.
+    """Runs work in daemon threads, and starts another thread whenever none is idle.
 
     Work that never ends therefore blocks neither other work nor the exit.
     """
@@ -82,7 +81,7 @@ class DaemonThreads(ThreadPoolExecutor):
                 self._idle.append(calls)
                 future.set_exception(error)
             else:
-                # Whoever waits for the result and then submits more work finds this thread idle.
+                # A caller that waits for the result and then submits more work finds this thread idle.
                 self._idle.append(calls)
                 future.set_result(result)
 
@@ -105,7 +104,7 @@ def _call_each(calls: "SimpleQueue[Callable[[], None] | None]") -> None:
 
 @dataclass(slots=True, eq=False)
 class _Work:
-    """A piece of work that a thread is doing. Times are those of the event loop.
+    """A piece of work that a thread is doing. Times are on the event loop's clock.
 
     Attributes
     ----------
@@ -146,7 +145,7 @@ class _Work:
         return self.deadline_s > DISK_DEADLINE_S
 
     def left_s(self, now_s: float) -> float:
-        """Return the seconds until the work is overdue, unless it goes on meanwhile."""
+        """Return the seconds until the work is overdue if it makes no progress until then."""
         left_s = self.began_s + self.deadline_s - now_s
         return min(left_s, DISK_DEADLINE_S - self.waiting_s(now_s)) if self._is_long else left_s
 
@@ -179,7 +178,7 @@ def waiting_for_disk_s() -> float:
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do blocking work in a thread. If the caller is cancelled, it still waits until the work is done.
+    """Do blocking work in a thread. A cancelled caller still waits until the work is done.
 
     A thread cannot be stopped. If the caller did not wait, the next step could find the work incomplete.
 
@@ -192,7 +191,7 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
 
 
 async def in_thread_within(deadline_s: float, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do blocking work in a thread, as `in_thread` does, with another deadline.
+    """Do blocking work in a thread, as `in_thread` does, with a different deadline.
 
     Raises
     ------
@@ -245,7 +244,7 @@ def _begun(deadline_s: float, work: Callable[[], T]) -> "tuple[_Work, asyncio.Fu
 
 
 def _abandon(mine: _Work, task: "asyncio.Future[Any]") -> None:
-    """Leave work that is not done to its thread."""
+    """Leave unfinished work to its thread."""
     if not task.done():
         mine.is_overdue = True
         task.add_done_callback(_log_late_failure)
@@ -257,7 +256,7 @@ def _log_late_failure(task: "asyncio.Future[Any]") -> None:
 
 
 async def to_its_end(work: Coroutine[Any, Any, T], name: str) -> T:
-    """Run a coroutine in a task with the given name. If the caller is cancelled, it still waits until the task ends."""
+    """Run a coroutine in a task with the given name. A cancelled caller still waits until the task ends."""
     return await _finished(asyncio.create_task(work, name=name))
 
 

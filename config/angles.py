@@ -37,7 +37,7 @@ def within_limits(angle_deg: float, limits_deg: tuple[float, float] | None) -> f
 
 @dataclass(frozen=True, slots=True)
 class AngleGroups:
-    """Groups of angles. The first angle of a group stands for all angles within `within_deg` of it."""
+    """Groups of angles. The first angle of a group represents all angles within `within_deg` of it."""
 
     within_deg: float
     _firsts_deg: list[float] = field(default_factory=list)
@@ -47,7 +47,7 @@ class AngleGroups:
         return len(self._firsts_deg)
 
     def of(self, angle_deg: float) -> float:
-        """Return the angle that stands for the group of an angle; begin a new group if no group is near enough."""
+        """Return the angle that represents an angle's group; start a new group if none is near enough."""
         near = (first for first in self._firsts_deg if degrees_apart(first, angle_deg) <= self.within_deg)
         first_deg = next(near, None)
         if first_deg is None:

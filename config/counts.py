@@ -18,10 +18,10 @@ GOOD_PRACTICE = {
     FrameKind.FLAT: (20, 40),
     FrameKind.DARK_FLAT: (20, 40),
 }
-"""Smallest and largest number of frames of a set whose size is a noise goal."""
+"""Minimum and maximum number of frames in a set whose size is a noise goal."""
 
 WITH_GLOW = (40, 60)
-"""Smallest and largest number of darks of a sensor with amplifier glow."""
+"""Minimum and maximum number of darks for a sensor with amplifier glow."""
 
 LOWEST_PERCENT, HIGHEST_PERCENT = 0.1, 50.0
 
@@ -67,7 +67,7 @@ class NoiseGoal:
 
     @property
     def largest_ratio(self) -> float:
-        """Largest ratio of the master's noise to that of a light; the two add in quadrature."""
+        """Maximum ratio of the master's noise to that of a light; the two add in quadrature."""
         return sqrt((1 + self.added) ** 2 - 1)
 
     @property
@@ -76,7 +76,7 @@ class NoiseGoal:
         return ceil(1 / self.largest_ratio**2)
 
     def __str__(self) -> str:
-        """Return the goal as it is written in a configuration."""
+        """Return the goal as written in a configuration."""
         return f"{100 * self.added:g} %"
 
 
@@ -86,7 +86,7 @@ def _written(count: int | NoiseGoal) -> int | str:
 
 @dataclass(frozen=True, slots=True)
 class CountFrom:
-    """A validator of counts: a number of frames, `least` or more, or a percentage, which becomes a `NoiseGoal`."""
+    """A validator for counts: a number of frames, `least` or more, or a percentage, which becomes a `NoiseGoal`."""
 
     least: int
 

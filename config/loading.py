@@ -1,4 +1,4 @@
-"""Reading of a configuration file, with a report of all its mistakes."""
+"""Read a configuration file, and report all its mistakes."""
 
 import os
 import re

@@ -25,7 +25,7 @@ class Setting:
     Attributes
     ----------
     path
-        Its name with that of its table, such as "flats.target".
+        Its name with its table's name, such as "flats.target".
     description
         Its meaning, as sentences.
     allowed
@@ -102,7 +102,7 @@ def find(name: str) -> Table | Setting | None:
     table, _, key = path.rpartition(".")
     if table in known and key in known[table].settings():
         return known[table].settings()[key]
-    # Tables of filters have names of their own.
+    # The user chooses the names of the filters' tables.
     parent = table.rpartition(".")[0]
     for named in (table, parent):
         if named in known and known[named].header.endswith(".NAME]"):

@@ -49,10 +49,12 @@ class Settings(Section):
     auxiliaries: tuple[AuxiliarySettings, ...] = Field(
         default=(),
         strict=False,
-        description="Other devices to switch off while it must be dark, as tables [[auxiliaries]].",
+        description="Other devices to switch off for frames that need darkness, as tables [[auxiliaries]].",
     )
     hooks: HookSettings = Field(default_factory=HookSettings, description="Commands before and after the night.")
-    watch: WatchSettings = Field(default_factory=WatchSettings, description="What attached dashboards may do.")
+    watch: WatchSettings = Field(
+        default_factory=WatchSettings, description="The actions that attached dashboards may take."
+    )
     verify: VerifySettings = Field(default_factory=VerifySettings, description="Diagnosis of the night's lights.")
     mqtt: MqttSettings | None = Field(default=None, description="Telemetry over MQTT, if configured.")
     notify: NotifySettings | None = Field(default=None, description="Messages about a night, if configured.")
@@ -79,14 +81,14 @@ class Settings(Section):
 
     @property
     def cover_deadline_s(self) -> float:
-        """Longest time for the cover to open or close."""
+        """Maximum time for the cover to open or close."""
         if self.cover is not None:
             return self.cover.deadline_s
         return self.panel.cover_deadline_s if self.panel is not None else 0.0
 
     @property
     def rotator_tolerance_deg(self) -> float:
-        """Largest difference between the angle of the rotator and the angle of a set; 0 without a rotator."""
+        """Maximum difference between the rotator's angle and a set's angle; 0 without a rotator."""
         return 0.0 if self.rotator is None else self.rotator.tolerance_deg
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ class DslrModel(RigPart):
     Attributes
     ----------
     model
-        Model in the camera's raw files. The device in INDI has the name of every simulated camera.
+        Model in the camera's raw files. In INDI, the device has the same name as every simulated camera.
     iso
         The ISO values. The first is that of `SensorModel.e_per_adu`.
     shutter
@@ -31,7 +31,7 @@ class DslrModel(RigPart):
     has_thermometer
         True if the driver shows the temperature of the sensor.
     masked_px
-        Width of the masked border at the left and top, which a raw contains and a FITS file of the driver does not.
+        Width of the masked border at the left and top, which is in a raw but not in the driver's FITS files.
     """
 
     model: str = "Coldframe D1"

@@ -167,7 +167,7 @@ class CoolerModel(RigPart):
     maximum_delta_c
         Steady difference from the ambient temperature at full power.
     time_constant_s
-        Time in which the sensor covers 63 % of the way to the steady temperature at the present power.
+        Time in which the sensor covers 63 % of the way to the steady temperature at the current power.
     minimum_setpoint_c
         Lowest setpoint that the driver accepts.
     reading_noise_c
@@ -181,7 +181,7 @@ class CoolerModel(RigPart):
 
 
 class MqttLampModel(RigPart):
-    """The panel as a lamp on an MQTT broker of this machine, instead of an INDI device.
+    """The panel as a lamp on an MQTT broker on this machine, instead of an INDI device.
 
     Attributes
     ----------
@@ -378,7 +378,7 @@ class SimulatedRig(RigPart):
 def switched_on_now(rig: SimulatedRig) -> SimulatedRig:
     """Return the rig as if it were switched on now, so that its frames differ from those of every earlier run.
 
-    Unless the rig file sets `frames_before`, it becomes the present time in milliseconds, which grows faster than the
+    Unless the rig file sets `frames_before`, it becomes the current time in milliseconds, which grows faster than the
     number of frames from any camera.
     """
     return rig.model_copy(update={"frames_before": rig.frames_before or time.time_ns() // 1_000_000})

@@ -1,4 +1,4 @@
-"""Line numbers of the keys of a TOML text, because tomllib returns values without line numbers."""
+"""Line numbers of the keys in a TOML text, because tomllib returns values without line numbers."""
 
 import re
 import tomllib

@@ -32,10 +32,11 @@ class Limits:
 
 
 BULB_FROM_S = 1.0
-"""Shortest exposure that a driver can time itself well enough; the commands to the camera take some hundredths."""
+"""Shortest exposure that a driver can time accurately enough; commands to the camera take a few hundredths of a
+second."""
 
 SAME_EXPOSURE = 0.01
-"""Largest relative difference between a requested exposure and a time of the shutter that counts as equal."""
+"""Maximum relative difference between a requested exposure and a shutter time that count as equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class RawFile:
     Attributes
     ----------
     suffix
-        Suffix of the file, such as ".cr2"; one of those that coldframe reads.
+        Suffix of the file, such as ".cr2"; one of the suffixes that coldframe reads.
     content
         All bytes of the file.
     """
@@ -110,7 +111,7 @@ class CameraFeatures:
     shutter
         The shutter times of a DSLR; None if every exposure in `exposure_s` is possible.
     notes
-        What the user should know about the camera before the night, each as a clause.
+        Facts about the camera that the user should know before the night, each as a clause.
     """
 
     width: int
@@ -179,7 +180,7 @@ class Frame:
     header
         FITS cards that the driver wrote, without the structural cards.
     remarks
-        What the user should know about the camera, such as changes by another client that were undone.
+        Facts about the camera that the user should know, such as undone changes by another client.
     raw
         The camera raw from which `pixels` and `header` were read; None if the driver delivered FITS.
     """

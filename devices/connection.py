@@ -1,4 +1,4 @@
-"""The protocol of a rig's connection to its server. Its process may leak memory and can be restarted."""
+"""The protocol of a rig's connection to its server. The connection's process may leak memory and can be restarted."""
 
 from collections.abc import Mapping
 from typing import Protocol

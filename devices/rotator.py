@@ -15,7 +15,7 @@ class Rotator(Protocol):
 
     @property
     def angle_deg(self) -> float | None:
-        """The present angle; None while the rotator turns or if its angle is unknown."""
+        """The current angle; None while the rotator turns or if its angle is unknown."""
         ...
 
     @property
@@ -30,7 +30,7 @@ class Rotator(Protocol):
 
     @property
     def found_deg(self) -> float | None:
-        """The angle before the first command; None if it is unknown, or if the rotator is back there."""
+        """The angle before the first command; None if it is unknown, or if the rotator has returned to it."""
         ...
 
     @property
@@ -39,7 +39,7 @@ class Rotator(Protocol):
         ...
 
     def found_at(self, angle_deg: float) -> None:
-        """Replace the angle to which `restore` turns back, if an earlier run has turned the rotator already."""
+        """Replace the angle to which `restore` turns back, if an earlier run has already turned the rotator."""
         ...
 
     async def ensure_ready(self) -> None:

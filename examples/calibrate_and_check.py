@@ -1,4 +1,4 @@
-"""Calibrate the lights in a folder, and exit with code 1 unless all of them calibrate clean.
+"""Calibrate the lights in a folder, and exit with code 1 unless all of them calibrate cleanly.
 
 Usage: python examples/calibrate_and_check.py LIGHTS LIBRARY OUTPUT
 """
@@ -9,7 +9,7 @@ import coldframe
 
 
 def main(lights: str, library: str, output: str) -> bool:
-    """Print the masters and the findings; return True if all lights calibrate clean."""
+    """Print the masters and the findings; return True if all lights calibrate cleanly."""
     masters = coldframe.Library(library)
     print(f"{len(masters.masters())} masters in {masters.folder}")
     done = coldframe.calibrate(lights, output, library=library, floating=True)

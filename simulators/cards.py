@@ -28,7 +28,7 @@ def driver_cards(
     """Return the cards of a full frame, without the structural cards.
 
     Like the base class, this function writes neither OFFSET nor SET-TEMP nor the readout mode. The observer and the
-    object are unknown until a client names them.
+    object are unknown until a client sets them.
     """
     sensor = rig.sensor
     cards: dict[str, HeaderValue] = {

@@ -400,7 +400,7 @@ class SimulatedRotator:
 
     @property
     def angle_deg(self) -> float | None:
-        """The present angle; None while the rotator turns."""
+        """The current angle; None while the rotator turns."""
         return None if self._rotator.is_turning(_time_s()) else self._rotator.target_deg
 
     def found_at(self, angle_deg: float) -> None:

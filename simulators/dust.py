@@ -46,7 +46,7 @@ def _soft_disc(distance: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def turned_about(middle: tuple[float, float], place: tuple[float, float], angle_deg: float) -> tuple[float, float]:
-    """Return a place (row, column) after a turn about the middle, clockwise as displayed with the first row on top."""
+    """Return a position (row, column) rotated about the centre, clockwise as displayed with the first row on top."""
     rows, columns = place[0] - middle[0], place[1] - middle[1]
     sine, cosine = np.sin(np.deg2rad(angle_deg)), np.cos(np.deg2rad(angle_deg))
     return float(middle[0] + cosine * rows + sine * columns), float(middle[1] - sine * rows + cosine * columns)

@@ -14,7 +14,7 @@ class Rotator:
 
     @property
     def target_deg(self) -> float:
-        """Angle at which the rotator is, or to which it turns."""
+        """Angle at which the rotator is, or to which it is turning."""
         return self._target_deg
 
     def turn_to(self, angle_deg: float, now_s: float) -> float:
@@ -23,11 +23,11 @@ class Rotator:
         return self._arrives_s
 
     def stop(self, now_s: float) -> None:
-        """Stop at the present angle."""
+        """Stop at the current angle."""
         self._from_deg = self._target_deg = self.angle_deg(now_s)
 
     def is_turning(self, now_s: float) -> bool:
-        """Return whether the rotator turns."""
+        """Return whether the rotator is turning."""
         return now_s < self._arrives_s
 
     def angle_deg(self, now_s: float) -> float:

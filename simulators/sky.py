@@ -26,7 +26,7 @@ def twilight_e_per_s(model: TwilightModel, elapsed_s: float, exposure_s: float) 
     Parameters
     ----------
     elapsed_s
-        Time from the switching on of the rig to the start of the exposure.
+        Time from when the rig is switched on to the start of the exposure.
     exposure_s
         Length of the exposure. Its mean light is computed by Simpson's rule.
     """

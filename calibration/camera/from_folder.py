@@ -11,7 +11,8 @@ from coldframe.calibration.camera.photon_transfer import TILE_PIXELS, Measured, 
 from coldframe.calibration.camera.record import CameraRecord
 from coldframe.calibration.camera.study import StudiedSet, study
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import SUFFIXES, open_image, read_image_header, uint16_pixels
+from coldframe.calibration.files.headers.image_header import SUFFIXES, read_image_header
+from coldframe.calibration.files.image_file import open_image, uint16_pixels
 from coldframe.calibration.files.keywords import ROLES, in_drivers_words
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, require_readable, setup_of
@@ -49,12 +50,12 @@ def measure_night(
     Parameters
     ----------
     folder
-        Folder of a night, or of frames of any program, with its subfolders.
+        Folder of a night, or of frames from any program, with its subfolders.
     known
         Gain in electrons per ADU from another source, for a night without flats.
     kinds
-        Patterns of the frames whose headers lack their kind, by kind. A pattern applies to the path below `folder`, and
-        may name a subfolder.
+        Patterns for the frames whose headers do not state their kind, by kind. A pattern applies to the path below
+        `folder`, and may name a subfolder.
 
     Returns
     -------
@@ -118,14 +119,14 @@ def _left_out(paths: list[Path], value: str) -> str:
 
 
 def _is_named(below: Path, pattern: str) -> bool:
-    """Return whether a path below the measured folder matches a pattern, or is in the subfolder that it names."""
+    """Return whether a path below the measured folder matches a pattern, or is in the subfolder named by it."""
     name = below.as_posix()
     return fnmatch(name, pattern) or fnmatch(name, f"{pattern.rstrip('/')}/*")
 
 
 def _shot_alike(path: Path, setup: FrameSetup) -> tuple[object, ...]:
     """Return the properties that the frames of a group share."""
-    # The darks of one set are shot through two filters, to distinguish a light leak from dark current.
+    # The darks in one set are shot through two filters, to distinguish a light leak from dark current.
     filter_name = None if setup.kind is FrameKind.DARK else setup.filter_name
     shot = (setup.camera, setup.readout, setup.kind, setup.exposure_s, filter_name, setup.setpoint_c)
     return (path.parent, *shot, setup.width, setup.height)

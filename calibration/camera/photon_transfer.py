@@ -1,4 +1,4 @@
-"""Photon transfer: measurement of the camera with the frames of a calibration night.
+"""Photon transfer: measurement of the camera with the frames from a calibration night.
 
 Two equally exposed frames differ only in their temporal noise, because fixed patterns, dust and vignetting cancel. The
 variance of their difference is twice the variance of the noise (J. Janesick, "Photon Transfer", SPIE Press 2007,
@@ -22,7 +22,7 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 TILES = 16
-"""Largest number of tiles per axis; the 262,144 pixels of 256 tiles give the variance of one pair to 0.3 %."""
+"""Maximum number of tiles per axis; the 262,144 pixels of 256 tiles give the variance of one pair to 0.3 %."""
 
 TILE_PIXELS = 32
 """Height and width of a tile."""
@@ -30,7 +30,7 @@ TILE_PIXELS = 32
 PIXELS_PER_POINT = TILE_PIXELS * TILE_PIXELS // 4
 
 CLIP_SIGMA = 5.0
-"""Deviations of more than this many sigma are outliers; one in 1.7 million normally distributed values is beyond it."""
+"""Deviations beyond this many sigma are outliers; one in 1.7 million normally distributed values exceeds this limit."""
 
 FIT_ROUNDS = 4
 """Number of rounds of the fit; each round uses the weights and exclusions that result from the previous round."""
@@ -46,7 +46,7 @@ LEAST_LIT = 0.1
 """Tiles with less than this fraction of the median tile's signal are overscan or outside the image circle."""
 
 LEAST_NOISE_STEPS = 0.5
-"""Lowest noise, in steps of the converter, that its rounding does not hide."""
+"""Lowest noise, in steps of the converter, that the converter's rounding does not hide."""
 
 LINEAR_RANGE = (0.05, 0.95)
 """Range of signals in which linearity is measured, relative to saturation (EMVA 1288, 4.0 linear, section 6.7)."""
@@ -88,7 +88,7 @@ class TileNoise:
 
 
 class TileSeries:
-    """The tiles of the frames of one set, accumulated in memory that does not grow with the number of frames.
+    """The tiles from the frames of one set, accumulated in memory that does not grow with the number of frames.
 
     Each frame is subtracted from the next one. Successive differences share a frame, so n frames determine the variance
     as well as 2 (n - 1)^2 / (3 n - 4) independent pairs of values (J. von Neumann et al. 1941, Ann. Math. Stat. 12,
@@ -196,11 +196,19 @@ def _tile_positions(size: int) -> NDArray[np.intp]:
 
 def _clean(values: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Return a mask of the values within `CLIP_SIGMA` of their row's median, with sigma from absolute deviations."""
-    deviations = np.abs(values - np.median(values, axis=1, keepdims=True))
+    deviations = np.abs(values - _medians(values))
     # If most values are equal (noise below the step between values), a value one step away is not an outlier.
-    sigma = np.maximum(SIGMA_PER_MAD * np.median(deviations, axis=1, keepdims=True), _step(deviations) / CLIP_SIGMA * 2)
+    sigma = np.maximum(SIGMA_PER_MAD * _medians(deviations), _step(deviations) / CLIP_SIGMA * 2)
     clean: NDArray[np.bool_] = deviations <= CLIP_SIGMA * sigma
     return clean
+
+
+def _medians(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the median of each row, shape (rows, 1). NumPy sorts short rows faster than it partitions them."""
+    size = values.shape[1]
+    middle = np.sort(values, axis=1)[:, (size - 1) // 2 : size // 2 + 1]
+    medians: NDArray[np.floating] = middle.mean(axis=1, keepdims=True)
+    return medians
 
 
 def _step(deviations: NDArray[np.floating]) -> float:
@@ -393,8 +401,8 @@ def nonlinearity(exposures_s: Sequence[float], signals_adu: Sequence[float], sat
 def ladder_error(signals_adu: Sequence[tuple[float, float]]) -> float:
     """Return the relative error of the mean signals of a ladder of exposures, which is climbed up and then down.
 
-    The mean of both ways cancels a light that drifts evenly. What differs otherwise is the error: the relative
-    differences between the two ways, minus the part that is proportional to the time between them.
+    The mean of the two directions cancels an evenly drifting light. The error comes from the remaining relative
+    differences between the two directions, without the part that is proportional to the time between them.
 
     Parameters
     ----------
@@ -404,7 +412,7 @@ def ladder_error(signals_adu: Sequence[tuple[float, float]]) -> float:
     """
     up, down = np.asarray(signals_adu, np.float64).T
     differences = 2 * (down - up) / (down + up)
-    # The frames of the brightest rung follow each other, those of the next rung have two frames between them.
+    # The frames of the brightest rung are consecutive; those of the next rung have two frames between them.
     apart = 2.0 * np.arange(differences.size)[::-1] + 1
     rest = differences - apart * (apart @ differences) / (apart @ apart)
     return float(sqrt(rest @ rest / (differences.size - 1)) / 2)

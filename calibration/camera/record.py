@@ -72,7 +72,7 @@ class DarkCurrent(RecordPart):
 
 
 class CameraRecord(RecordPart):
-    """Figures that were measured in one night for one camera setting; figures that were not measured are None or empty.
+    """Figures measured in one night for one camera setting; figures that were not measured are None or empty.
 
     Attributes
     ----------
@@ -189,7 +189,7 @@ class CameraRecords:
 
 
 def merged(records: Sequence[CameraRecord]) -> CameraRecord:
-    """Merge records of the same camera and settings, which are ordered from the oldest to the newest.
+    """Merge records with the same camera and settings, ordered from the oldest to the newest.
 
     The newest value of each figure is used. For dark currents, the newest value for each temperature and exposure is
     used.

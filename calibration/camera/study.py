@@ -1,4 +1,4 @@
-"""Pure functions that derive a camera record from the measured sets of a night."""
+"""Pure functions that derive a camera record from a night's measured sets."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from coldframe.calibration.files.image_file import SUFFIXES, UNREAD_FORMATS
+from coldframe.calibration.files.headers.image_header import SUFFIXES, UNREAD_FORMATS
 from coldframe.errors import ColdframeError
 
 

@@ -1,4 +1,4 @@
-"""Reading and writing of defect maps: FITS bit masks, and lists for Siril."""
+"""Read and write defect maps: FITS bit masks, and lists for Siril."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The search for defective pixels of a sensor in its master dark, flat and bias.
+"""The search for a sensor's defective pixels in its master dark, flat and bias.
 
 docs/defects.md explains the thresholds and their sources.
 """
@@ -22,7 +22,7 @@ F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 FEWEST_FRAMES = 10
-"""Smallest number of frames for finding unstable pixels; with fewer frames, the scatter is too uncertain."""
+"""Minimum number of frames for finding unstable pixels; with fewer frames, the scatter is too uncertain."""
 
 _ROWS_AT_ONCE = 256
 _FEWEST_FOR_SLOPE = 30
@@ -53,11 +53,11 @@ class Defect(IntFlag):
 
 
 _MEANINGS = {
-    Defect.HOT: "dark current far above its neighbours'",
-    Defect.COLD: "response to light far below its neighbours'",
-    Defect.BRIGHT: "response to light far above its neighbours'",
+    Defect.HOT: "dark current far above the neighbours'",
+    Defect.COLD: "response to light far below the neighbours'",
+    Defect.BRIGHT: "response to light far above the neighbours'",
     Defect.UNSTABLE: "scatters too much from frame to frame",
-    Defect.BIAS: "bias level far from its neighbours'",
+    Defect.BIAS: "bias level far from the neighbours'",
     Defect.COLUMN: "within a bad column",
     Defect.ROW: "within a bad row",
 }
@@ -94,7 +94,7 @@ class Limits:
     line_pixels
         Number of defects that make a column or row bad; on small sensors, a quarter of the line is enough.
     line_gap
-        Largest number of good pixels between two defects of a bad column or row.
+        Maximum number of good pixels between two defects of a bad column or row.
     line_density
         Density of defects in a bad column or row, relative to the density in the whole frame.
     """
@@ -263,7 +263,7 @@ def merged(parts: Iterable[Defects], limits: Limits) -> Defects:
 
 
 def _bad_lines(bad: Mask, limits: Limits) -> Iterator[tuple[int, int, int]]:
-    """Yield the row number, the first column, and the column after the last of each bad stretch of a row."""
+    """Yield each bad stretch of a row: the row number, the first column, and the column after the last."""
     line, place = np.nonzero(bad)
     if not line.size:
         return
@@ -312,8 +312,8 @@ def _threshold(ordinary: LocalLevels, scatter: _Scatter | None, rows: slice, lim
 def _shot_noise_slope(scatter: _Scatter, excess: F32, hot: Mask) -> float | None:
     """Return the variance per ADU of dark current, as the median over hot pixels; None with too few hot pixels.
 
-    The slope is measured and not derived from EGAIN, because some drivers report EGAIN for a different scale than that
-    of the file.
+    The slope is measured and not derived from EGAIN, because some drivers report EGAIN for a scale that differs from
+    the file's.
     """
     if np.count_nonzero(hot) < _FEWEST_FOR_SLOPE:
         return None

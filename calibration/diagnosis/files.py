@@ -38,7 +38,8 @@ from coldframe.calibration.diagnosis.untestable import (
 )
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import open_image, read_image_header
+from coldframe.calibration.files.headers.image_header import read_image_header
+from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.files.unpacking import Extension
 from coldframe.calibration.frames.setup import FrameSetup, is_combined, require_readable, setup_of

@@ -120,7 +120,7 @@ class Diagnosis:
         """The result in a sentence."""
         harmful = [finding for finding in self.findings if finding.matters]
         if not harmful:
-            return "The lights calibrate clean."
+            return "The lights calibrate cleanly."
         others = len(harmful) - 1
         more = "" if not others else f" (and {others} more {'finding' if others == 1 else 'findings'})"
-        return f"The lights do not calibrate clean: {harmful[0].cause}{more}."
+        return f"The lights do not calibrate cleanly: {harmful[0].cause}{more}."

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.errors import MissingPackageError
 
 _LONGEST_REASON = 200
@@ -29,7 +27,7 @@ def damage_reported(path: Path) -> Iterator[None]:
         If the block raises it.
     """
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     except (FrameFileError, MissingPackageError):

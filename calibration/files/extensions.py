@@ -1,22 +1,20 @@
 """FITS files with several images, such as one per amplifier: the choice of one image, and the assembly of a mosaic."""
 
-import gzip
-import os
 import re
 from collections.abc import Mapping
-from contextlib import nullcontext
-from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.cards import BLOCK_LENGTH, CARD_LENGTH, HeaderValue, parse_cards
+from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.damage import damage_reported
-from coldframe.calibration.files.frame_file import LONGEST_HEADER, FrameFileError
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.hdus import read_hdus, whole_number
+from coldframe.calibration.files.headers.image_header import is_image, without_pixel_cards
 from coldframe.calibration.files.regular import open_regular
-from coldframe.calibration.files.unpacking import GZIP_MAGIC, MOST_PIXELS, Extension, require_possible_size
+from coldframe.calibration.files.unpacking import MOST_PIXELS, Extension, require_possible_size
 
 if TYPE_CHECKING:
     from astropy.io.fits import HDUList
@@ -26,40 +24,6 @@ _BINNING = re.compile(r"\s*([1-9]\d?)\s+([1-9]\d?)\s*")
 _PLACES = ("DETSEC", "CCDSEC")
 _IMAGE_SECTIONS = ("DATASEC", "TRIMSEC")
 _OF_ONE_AMPLIFIER = frozenset({"DETSEC", "CCDSEC", "AMPSEC", "DATASEC", "TRIMSEC", "BIASSEC", "EXTNAME", "EXTVER"})
-_OF_THE_PIXELS = frozenset({"BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "BZERO", "BSCALE", "BLANK", "DATAMIN", "DATAMAX"})
-_COMPANIONS = frozenset(
-    {"UNCERT", "COUNTS", "MASK", "ERR", "ERROR", "ERRORS", "SIGMA", "VAR", "VARIANCE", "DQ", "BPM", "WHT", "WEIGHT"}
-    | {"THUMBNAIL", "PREVIEW", "CONFIDENCE", "EXPOSUREMAP"}
-)
-"""Names of extensions that describe the pixels of an image."""
-
-
-_MOST_HDUS = 1000
-"""Most HDUs of a file; a mosaic camera has a few hundred."""
-
-_MOST_AXES = 999
-"""Most axes of an image and most columns of a table (FITS standard 4.0, sections 4.4.1.1 and 7.3.1)."""
-
-_MOST_UNPACKED_BYTES = 1 << 32
-"""Most bytes of a gzip file that are unpacked in search of HDUs."""
-
-
-def require_one_image(path: Path) -> None:
-    """Raise if a file holds several images; extensions with the uncertainty or the mask of an image do not count.
-
-    Raises
-    ------
-    FrameFileError
-        Stating the number of images and how to choose one.
-    """
-    images = [number for number, header in enumerate(_headers(path)) if _is_image(header) and not _is_companion(header)]
-    if len(images) > 1:
-        numbers = ", ".join(map(str, images))
-        raise FrameFileError(
-            path,
-            f"holds {len(images)} images (HDU {numbers}): combine, calibrate and inspect take one with --extension N, "
-            "or assemble those of one detector with --extension mosaic",
-        )
 
 
 def chosen_header(path: Path, extension: Extension) -> dict[str, HeaderValue]:
@@ -70,8 +34,12 @@ def chosen_header(path: Path, extension: Extension) -> dict[str, HeaderValue]:
     FrameFileError
         If the file has no such image, or the images give no mosaic.
     """
-    headers = _headers(path)
-    images = [number for number, header in enumerate(headers) if _is_image(header)]
+    headers = [hdu.header for hdu in read_hdus(path)]
+    return _chosen(headers, extension, path)
+
+
+def _chosen(headers: list[dict[str, HeaderValue]], extension: Extension, path: Path) -> dict[str, HeaderValue]:
+    images = [number for number, header in enumerate(headers) if is_image(header)]
     if extension == "mosaic":
         chosen = [headers[number] for number in images if number]
         if not chosen:
@@ -109,7 +77,8 @@ def chosen_image(path: Path, extension: Extension) -> tuple[dict[str, HeaderValu
     from astropy.io import fits  # noqa: PLC0415 - importing it takes 0.3 s, and few files have several images
 
     with damage_reported(path):
-        header, headers = chosen_header(path, extension), _headers(path)
+        headers = [hdu.header for hdu in read_hdus(path)]
+        header = _chosen(headers, extension, path)
         for each in headers if extension == "mosaic" else [headers[extension]]:
             _require_possible(each, path)
         with open_regular(path) as file, fits.open(file, memmap=False) as units:
@@ -121,13 +90,13 @@ def chosen_image(path: Path, extension: Extension) -> tuple[dict[str, HeaderValu
 def _require_possible(header: Mapping[str, HeaderValue], path: Path) -> None:
     """Raise if the file is too short for the image that a header announces."""
     prefix = "Z" if header.get("ZIMAGE") is True else ""
-    if _is_image(header):
-        shape = _whole(header, f"{prefix}NAXIS2", 0), _whole(header, f"{prefix}NAXIS1", 0)
+    if is_image(header):
+        shape = whole_number(header, f"{prefix}NAXIS2", 0), whole_number(header, f"{prefix}NAXIS1", 0)
         require_possible_size(shape, path.stat().st_size, path)
 
 
 def _assembled(units: "HDUList", headers: list[dict[str, HeaderValue]], path: Path) -> NDArray[Any]:
-    numbers = [number for number, header in enumerate(headers) if number and _is_image(header)]
+    numbers = [number for number, header in enumerate(headers) if number and is_image(header)]
     planes = {number: _plane(np.asarray(units[number].data), path) for number in numbers}
     if len({plane.dtype for plane in planes.values()}) > 1:
         raise FrameFileError(path, "its images have pixels of different types, so they give no mosaic")
@@ -219,76 +188,3 @@ def _common(first: dict[str, HeaderValue], images: list[dict[str, HeaderValue]])
         if keyword not in _OF_ONE_AMPLIFIER and all(image.get(keyword) == value for image in images)
     }
     return {**without_pixel_cards(first), **shared}
-
-
-def without_pixel_cards(first: Mapping[str, HeaderValue]) -> dict[str, HeaderValue]:
-    """Return the cards of a first HDU that also apply to the image in an extension, which has pixels of its own."""
-    return {keyword: value for keyword, value in first.items() if keyword not in _OF_THE_PIXELS}
-
-
-def _is_companion(header: Mapping[str, HeaderValue]) -> bool:
-    return "XTENSION" in header and str(header.get("EXTNAME", "")).strip().upper() in _COMPANIONS
-
-
-def _is_image(header: Mapping[str, HeaderValue]) -> bool:
-    if header.get("ZIMAGE") is True:
-        return True
-    is_plane = isinstance(axes := header.get("NAXIS"), int) and axes >= 2  # noqa: PLR2004 - two axes
-    return (
-        is_plane
-        and header.get("XTENSION", "IMAGE") == "IMAGE"
-        and all(header.get(f"NAXIS{axis}") != 0 for axis in (1, 2))
-    )
-
-
-def _headers(path: Path) -> list[dict[str, HeaderValue]]:
-    """Return the headers of all HDUs; a damaged end of the file ends them."""
-    headers = []
-    with damage_reported(path), open_regular(path) as file:
-        is_packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-        file.seek(0)
-        with gzip.open(file) if is_packed else nullcontext(file) as unpacked:
-            while (header := _next_header(unpacked)) is not None:
-                headers.append(header)
-                length = _data_length(header)
-                if length < 0 or len(headers) > _MOST_HDUS or not _has_possible_counts(header):
-                    raise FrameFileError(path, f"damaged: the header of HDU {len(headers) - 1} is not possible in FITS")
-                if is_packed and unpacked.tell() + length > _MOST_UNPACKED_BYTES:
-                    raise FrameFileError(path, f"announces {length} bytes of data: unpack it with gunzip first")
-                unpacked.seek(length, os.SEEK_CUR)
-    return headers
-
-
-def _has_possible_counts(header: Mapping[str, HeaderValue]) -> bool:
-    """Return False if a header announces more axes or columns than FITS allows, for which Astropy would loop long."""
-    counts = ["NAXIS", "TFIELDS"] if header.get("XTENSION") in {"BINTABLE", "TABLE"} else ["NAXIS"]
-    return all(0 <= _whole(header, keyword, -1) <= _MOST_AXES for keyword in counts)
-
-
-def _next_header(file: gzip.GzipFile | BufferedReader) -> dict[str, HeaderValue] | None:
-    cards: list[str] = []
-    for _ in range(LONGEST_HEADER // BLOCK_LENGTH):
-        block = file.read(BLOCK_LENGTH).decode("latin-1")
-        if len(block) < BLOCK_LENGTH or (not cards and not block.startswith(("SIMPLE  =", "XTENSION="))):
-            return None
-        for start in range(0, BLOCK_LENGTH, CARD_LENGTH):
-            card = block[start : start + CARD_LENGTH]
-            if card.rstrip() == "END":
-                return parse_cards(cards)
-            cards.append(card)
-    return None
-
-
-def _data_length(header: Mapping[str, HeaderValue]) -> int:
-    """Return the length of the data after a header, bytes, in whole blocks (FITS standard 4.0, equation 2)."""
-    axes = [_whole(header, f"NAXIS{axis}", 0) for axis in range(1, min(_whole(header, "NAXIS", 0), 9) + 1)]
-    pixels = int(np.prod(axes, dtype=object)) if axes else 0
-    length = (
-        abs(_whole(header, "BITPIX", 8)) // 8 * _whole(header, "GCOUNT", 1) * (_whole(header, "PCOUNT", 0) + pixels)
-    )
-    return -(-length // BLOCK_LENGTH) * BLOCK_LENGTH if axes else 0
-
-
-def _whole(header: Mapping[str, HeaderValue], keyword: str, default: int) -> int:
-    value = header.get(keyword, default)
-    return value if isinstance(value, int) else default

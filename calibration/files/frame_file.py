@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from coldframe.calibration.files.cards import (
     BLOCK_LENGTH,
     CARD_LENGTH,
+    STRUCTURAL,
     Card,
     HeaderValue,
     add_ones_complement,
@@ -17,52 +18,21 @@ from coldframe.calibration.files.cards import (
     format_card,
     parse_cards,
 )
+from coldframe.calibration.files.headers import file_error
+from coldframe.calibration.files.headers.hdus import LONGEST_HEADER
 from coldframe.calibration.files.regular import open_regular
-from coldframe.errors import ColdframeError
-from coldframe.visible import visible
+
+FrameFileError = file_error.FrameFileError
 
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 
-LONGEST_HEADER = 200 * BLOCK_LENGTH
-"""Length of the longest header, 7,200 cards; a file whose header does not end within it is not FITS."""
-
 BZERO = 32768
 """The offset by which FITS stores unsigned values in signed 16-bit words (FITS standard 4.0, table 11)."""
-
-STRUCTURAL = frozenset(
-    {
-        "SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "EXTEND", "PCOUNT", "GCOUNT",
-        "BZERO", "BSCALE", "CHECKSUM", "DATASUM", "END", "CONTINUE", "COMMENT", "HISTORY", "LONGSTRN",
-    }
-)  # fmt: skip
-"""Keywords that describe the structure of the file and not the frame."""
 
 _NO_CHECKSUM = "0" * 16
 
 _PIECE = 360 * BLOCK_LENGTH
 """Number of values to encode at once; they fill a whole number of blocks for every type."""
-
-
-class FrameFileError(ColdframeError):
-    """A file, or a frame in memory, is not a readable FITS image.
-
-    Attributes
-    ----------
-    path
-        The file, or a name for the bytes.
-    what
-        The fault.
-    """
-
-    def __init__(self, path: Path | str, what: str) -> None:
-        super().__init__(visible(f"{path}: {what}"))
-        self.path = path
-        self.what = visible(what)
-
-    def __reduce__(self) -> tuple[type["FrameFileError"], tuple[Path | str, str]]:
-        # By default, pickle rebuilds an exception from its message alone, which fails because __init__ takes two
-        # arguments.
-        return type(self), (self.path, self.what)
 
 
 class FrameEncoder:

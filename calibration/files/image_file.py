@@ -3,11 +3,10 @@
 Headers are not trusted: the sizes in a header are checked against the length of the file before memory is allocated.
 """
 
-import gzip
 import mmap
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,19 @@ from numpy.typing import NDArray
 from coldframe.calibration.files import raw_file, xisf_file
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.damage import damage_reported
-from coldframe.calibration.files.extensions import chosen_header, require_one_image, without_pixel_cards
-from coldframe.calibration.files.frame_file import BZERO, LONGEST_HEADER, FrameFileError, memory_mapped, parse_header
+from coldframe.calibration.files.extensions import chosen_header
+from coldframe.calibration.files.frame_file import BZERO, FrameFileError, memory_mapped
+from coldframe.calibration.files.headers.hdus import GZIP_MAGIC
+from coldframe.calibration.files.headers.image_header import (
+    is_fits,
+    merged_header,
+    number_of,
+    plane_shape,
+    require_known_format,
+    require_no_extension,
+)
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.unpacking import (
-    GZIP_MAGIC,
     MOST_COMPRESSED,
     STORED_AS,
     Extension,
@@ -32,19 +39,8 @@ from coldframe.calibration.files.unpacking import (
     unpack_tiles,
 )
 
-PLAIN_SUFFIXES = frozenset({".fits", ".fit", ".fts"})
-_PACKED_SUFFIXES = frozenset({".fz", ".gz"})
-SUFFIXES = PLAIN_SUFFIXES | _PACKED_SUFFIXES | {xisf_file.SUFFIX} | raw_file.SUFFIXES
-"""Suffixes of the files that are read from a folder."""
-
-UNREAD_FORMATS = dict.fromkeys((".tif", ".tiff"), "TIFF")
-"""Formats of frames that coldframe does not read, by the suffix of the file."""
-
 UINT16_STORAGES = frozenset({(8, 0, 1), (16, 0, 1), (16, BZERO, 1)})
 """Values of `ImageFile.storage` for images whose pixels are whole numbers from 0 to 65,535."""
-
-_USUAL_HEADER = 1 << 16
-"""Number of bytes within which most headers end; for most files, no more bytes are read."""
 
 _PAGES_OF_A_SEEK = 32
 """Number of pages that a memory card reads in sequence in about the time of one random read."""
@@ -209,7 +205,7 @@ def open_image(path: Path, unpacked_in: Path, extension: Extension | None = None
     """
     require_known_format(path)
     with damage_reported(path):
-        if not _is_fits(path):
+        if not is_fits(path):
             image = _converted(path, unpacked_in, extension)
             _check_values(image)
             return image
@@ -218,14 +214,9 @@ def open_image(path: Path, unpacked_in: Path, extension: Extension | None = None
         return image
 
 
-def _is_fits(path: Path) -> bool:
-    """Return False for files whose suffix belongs to a different format."""
-    return path.suffix.lower() not in raw_file.SUFFIXES | {xisf_file.SUFFIX}
-
-
 def _converted(path: Path, folder: Path, extension: Extension | None) -> ImageFile:
     """Open the image of a file that is not FITS."""
-    _require_no_extension(path, extension)
+    require_no_extension(path, extension)
     if path.suffix.lower() == xisf_file.SUFFIX:
         image, stored, bits, zero, scale = xisf_file.unpack_xisf(path, folder)
         converted = ImageFile(path, stored, 0, image.shape, bits, zero, scale, image.header)
@@ -236,104 +227,22 @@ def _converted(path: Path, folder: Path, extension: Extension | None) -> ImageFi
     return ImageFile(path, stored, 0, (_length(header, 2, path), _length(header, 1, path)), bits, zero, 1, header)
 
 
-def _require_no_extension(path: Path, extension: Extension | None) -> None:
-    if extension is not None:
-        raise FrameFileError(path, "only FITS files have extensions: leave out --extension")
-
-
 def _opened(path: Path, unpacked_in: Path) -> ImageFile:
     with open_regular(path) as file:
-        start, size = file.read(LONGEST_HEADER), os.fstat(file.fileno()).st_size
-    if start.startswith(GZIP_MAGIC):
+        is_packed, size = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC, os.fstat(file.fileno()).st_size
+    if is_packed:
         return _unpacked_gzip(path, size, unpacked_in)
-    header, data_start = _image_header(start, path)
+    header, data_start = merged_header(path)
     if header.get("ZIMAGE") is True:
         return _unpacked_tiles(path, header, size, unpacked_in)
     return _image(path, header, data_start, size)
 
 
-def without_packed_copies(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
-    """Return files in their order, and apart from them the compressed copies that gzip and fpack leave beside a file.
-
-    A copy is recognised by its name, such as light.fits.fz beside light.fits.
-    """
-    every = dict.fromkeys(paths)
-    copies = [path for path in every if path.suffix.lower() in _PACKED_SUFFIXES and path.with_suffix("") in every]
-    return [path for path in every if path not in copies], copies
-
-
-def require_known_format(path: Path) -> None:
-    """Raise if the suffix of a file belongs to a format that coldframe does not read.
-
-    Raises
-    ------
-    FrameFileError
-        Naming the format.
-    """
-    format_name = UNREAD_FORMATS.get(path.suffix.lower())
-    if format_name is not None:
-        raise FrameFileError(path, f"{format_name} files are not read: name the camera raw, or convert it to FITS")
-
-
-def read_image_header(path: Path, extension: Extension | None = None) -> dict[str, HeaderValue]:
-    """Return the header of the image that `open_image` opens, with its size in NAXIS1 and NAXIS2; read no pixels.
-
-    Raises
-    ------
-    FrameFileError
-        If the file cannot be read, or contains no plane image, or several of them and `extension` is None.
-    MissingPackageError
-        If the format needs a package that is not installed.
-    """
-    require_known_format(path)
-    with damage_reported(path):
-        if not _is_fits(path):
-            _require_no_extension(path, extension)
-            is_xisf = path.suffix.lower() == xisf_file.SUFFIX
-            return xisf_file.read_xisf(path).header if is_xisf else raw_file.read_raw_header(path)
-        if extension is not None:
-            return chosen_header(path, extension)
-        try:
-            return _header_within(_USUAL_HEADER, path)
-        except FrameFileError:
-            return _header_within(LONGEST_HEADER, path)
-
-
-def _header_within(length: int, path: Path) -> dict[str, HeaderValue]:
-    with open_regular(path) as file:
-        start = file.read(length)
-        if start.startswith(GZIP_MAGIC):
-            file.seek(0)
-            with gzip.open(file) as packed:
-                start = packed.read(length)
-    header, _ = _image_header(start, path)
-    height, width = _shape(header, "Z" if header.get("ZIMAGE") is True else "", path)
-    return {**header, "NAXIS1": width, "NAXIS2": height}
-
-
-def _image_header(start: bytes, path: Path) -> tuple[dict[str, HeaderValue], int]:
-    """Return the header of the first HDU with data, merged with the cards of the first HDU, and the data's offset."""
-    if not start:
-        raise FrameFileError(path, "the file is empty")
-    header, data_start = parse_header(memoryview(start), path)
-    if header.get("SIMPLE") is not True:
-        raise FrameFileError(path, "not a standard FITS file: SIMPLE is not T")
-    require_one_image(path)
-    if header.get("NAXIS") != 0:
-        if header.get("ZIMAGE") is True:
-            raise FrameFileError(path, "damaged: the first HDU of a file cannot be compressed in tiles (ZIMAGE)")
-        return header, data_start
-    extension, length = parse_header(memoryview(start)[data_start:], path, "XTENSION=")
-    if extension.get("XTENSION") != "IMAGE" and extension.get("ZIMAGE") is not True:
-        raise FrameFileError(path, "neither the first nor the second HDU holds an image")
-    return {**without_pixel_cards(header), **extension}, data_start + length
-
-
 def _image(path: Path, header: Mapping[str, HeaderValue], data_start: int, size: int) -> ImageFile:
     """Return the image whose pixels begin at offset `data_start` of a file of `size` bytes."""
-    height, width = _shape(header, "", path)
+    height, width = plane_shape(header, "", path)
     bits, zero, scale = (
-        _number(header, keyword, default, path) for keyword, default in (("BITPIX", 0), ("BZERO", 0), ("BSCALE", 1))
+        number_of(header, keyword, default, path) for keyword, default in (("BITPIX", 0), ("BZERO", 0), ("BSCALE", 1))
     )
     if bits not in STORED_AS or scale == 0:
         raise FrameFileError(path, f"BITPIX {bits}, BSCALE {scale}: not pixels that can be combined")
@@ -342,24 +251,6 @@ def _image(path: Path, header: Mapping[str, HeaderValue], data_start: int, size:
     if needed > present:
         raise FrameFileError(path, f"truncated: {width} x {height} pixels need {needed} bytes, the file has {present}")
     return image
-
-
-def _shape(header: Mapping[str, HeaderValue], prefix: str, path: Path) -> tuple[int, int]:
-    count = int(_number(header, f"{prefix}NAXIS", -1, path))
-    lengths = [_number(header, f"{prefix}NAXIS{axis}", 0, path) for axis in range(1, min(count, 9) + 1)]
-    axes = [int(length) for length in lengths]
-    if not all(length == int(length) for length in lengths):
-        raise FrameFileError(path, f"not a plane image: lengths {lengths}")
-    if count < 2 or min(axes) < 1 or any(length > 1 for length in axes[2:]):  # noqa: PLR2004 - a plane
-        raise FrameFileError(path, f"not a plane image: NAXIS {count}, lengths {axes}")
-    return axes[1], axes[0]
-
-
-def _number(header: Mapping[str, HeaderValue], keyword: str, default: float, path: Path) -> float:
-    value = header.get(keyword, default)
-    if isinstance(value, str | bool):
-        raise FrameFileError(path, f"{keyword} = {value!r} is not a number, so the pixels cannot be read")
-    return value
 
 
 def _require_bounds(image: ImageFile) -> None:
@@ -401,16 +292,15 @@ def _chosen_image(path: Path, extension: Extension, folder: Path) -> ImageFile:
 
 def _length(header: Mapping[str, HeaderValue], axis: int, path: Path) -> int:
     """Return the length of an axis."""
-    return int(_number(header, f"NAXIS{axis}", 0, path))
+    return int(number_of(header, f"NAXIS{axis}", 0, path))
 
 
 def _unpacked_gzip(path: Path, size: int, folder: Path) -> ImageFile:
     """Unpack the image in a gzip file, but no more bytes than its header announces."""
-    with open_regular(path) as file, gzip.open(file) as packed:
-        header, data_start = _image_header(packed.read(LONGEST_HEADER), path)
+    header, data_start = merged_header(path)
     if header.get("ZIMAGE") is True:
         raise FrameFileError(path, "compressed twice, in tiles and with gzip: unpack it once")
-    require_possible_size(_shape(header, "", path), size, path)
+    require_possible_size(plane_shape(header, "", path), size, path)
     image = _image(path, header, data_start, MOST_COMPRESSED * size)
     stored = unpack_gzip(path, data_start, image.shape[0] * image.shape[1] * image.pixel_bytes, folder)
     return replace(image, stored=stored, data_start=0)
@@ -418,7 +308,7 @@ def _unpacked_gzip(path: Path, size: int, folder: Path) -> ImageFile:
 
 def _unpacked_tiles(path: Path, header: Mapping[str, HeaderValue], size: int, folder: Path) -> ImageFile:
     """Unpack an image that is compressed in tiles."""
-    height, width = shape = _shape(header, "Z", path)
+    height, width = shape = plane_shape(header, "Z", path)
     require_possible_size(shape, size, path)
     stored, bits, zero = unpack_tiles(path, header, shape, folder)
     frame = {keyword: value for keyword, value in header.items() if not _OF_TABLES.fullmatch(keyword)}

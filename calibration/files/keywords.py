@@ -5,10 +5,8 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from coldframe.calibration.files.cards import Card, GarbledValue, HeaderValue, ascii_text
-from coldframe.calibration.files.frame_file import STRUCTURAL
+from coldframe.calibration.files.cards import STRUCTURAL, Card, GarbledValue, HeaderValue, ascii_text
 from coldframe.config.frames import FrameKind, ReadoutSettings
-from coldframe.version import __version__
 
 RAW_TYPES = {
     FrameKind.BIAS: "Bias Frame",
@@ -187,4 +185,6 @@ def utc_text(moment: datetime) -> str:
 
 def software_card() -> Card:
     """Return the card that names coldframe and its version."""
+    from coldframe.version import __version__  # noqa: PLC0415 - reading the metadata of the installation takes 10 ms
+
     return Card("SWCREATE", f"coldframe {__version__}", "software that wrote this file")

@@ -26,6 +26,7 @@ from coldframe.calibration.files.exif import (
     read_exif,
 )
 from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.image_header import RAW_SUFFIXES
 from coldframe.calibration.files.raws.sidecar import read_sidecar
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.scratch import require_room
@@ -40,7 +41,7 @@ from coldframe.calibration.files.unpacking import (
     stored_form,
 )
 
-SUFFIXES = frozenset({".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".dng", ".rw2", ".pef"})
+SUFFIXES = RAW_SUFFIXES
 
 _BAND_ROWS = 256
 _WORKING_FRAMES = 3

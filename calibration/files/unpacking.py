@@ -40,8 +40,6 @@ class Reader(StrEnum):
 Extension = int | Literal["mosaic"]
 """The number of an HDU, counted from 0 as in CFITSIO; "mosaic" assembles all images by DETSEC or CCDSEC."""
 
-GZIP_MAGIC = b"\x1f\x8b"
-
 MOST_COMPRESSED = 4000
 """Largest number of pixels that one byte of a compressed file can represent.
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from coldframe.calibration.files.cards import HeaderValue, parse_cards
 from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.image_header import XISF_SUFFIX
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.scratch import require_room
 from coldframe.calibration.files.unpacking import (
@@ -27,7 +28,7 @@ from coldframe.calibration.files.unpacking import (
     require_possible_size,
 )
 
-SUFFIX = ".xisf"
+SUFFIX = XISF_SUFFIX
 
 _SIGNATURE = b"XISF0100"
 _START_BYTES = 16

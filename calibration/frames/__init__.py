@@ -1,7 +1,7 @@
 """The setup of a frame, the choice of the masters that fit it, and its overscan.
 
 Start with `setup.FrameSetup`, which contains the camera setting, filter and optical train from a header. `spellings`
-lists the keywords and words of all programs, and `card_values` tells present, absent and unreadable values apart.
+lists the keywords and words of all programs, and `card_values` distinguishes present, absent and unreadable values.
 `matching` finds the master that fits a light, by the `rules`, and explains why other masters do not fit. `overscan`
 reads the sections of a header, and subtracts and trims the overscan. This package must not combine frames.
 """

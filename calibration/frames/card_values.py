@@ -1,7 +1,7 @@
 """The values of a header's cards, each of which may be present, absent or unreadable.
 
 A value that a program writes for an unknown quantity (an empty string, NaN, -273.15 C) counts as absent. A value that
-no rule can interpret counts as unreadable, never as absent: frames with unreadable values may differ.
+no rule can interpret counts as unreadable, never as absent, because frames with unreadable values may differ.
 """
 
 import math
@@ -36,13 +36,16 @@ _NO_VALUE = frozenset(
         "-NAN",
     }
 )
-"""Words that programs write for unknown values, in upper case; 1.#IND and its like are NaN in Microsoft's C library."""
+"""Words that programs write for unknown values, in upper case; 1.#IND and similar words are NaN in Microsoft's C
+library."""
+
+_NO_NAME = _NO_VALUE - {"NA"}
 
 _NO_TEMPERATURES_C = frozenset({999.0, 999.9, 9999.0, 99999.0})
 """High values that drivers write without a temperature sensor."""
 
 _HOTTEST_C, _COLDEST_C = 100.0, -200.0
-"""Temperatures of sensors; values below, such as -273.15 and -999, are written without a sensor."""
+"""Range of sensor temperatures; programs write values below it, such as -273.15 and -999, if there is no sensor."""
 
 _KELVIN_C = 273.15
 _MOST_BINNING = 16
@@ -61,7 +64,7 @@ _SECONDS = {
     "us": 1e-6,
     "min": 60.0,
 }
-_CELSIUS = frozenset({"", "c", "degc", "deg", "deg c", "celsius", "\u00b0", "\u00b0c", "oc"})
+_CELSIUS = dict.fromkeys(("", "c", "degc", "deg", "deg c", "celsius", "\u00b0", "\u00b0c", "oc"), 1.0)
 _MILLIMETRES = {"": 1.0, "mm": 1.0, "cm": 10.0, "m": 1000.0}
 _DAY_FIRST = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})")
 _YEAR_FIRST = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?!\d)")
@@ -82,7 +85,7 @@ class UnreadableCard(NamedTuple):
     value
         The value as text.
     contradicted
-        A card with which the value cannot agree; empty if the value itself cannot be interpreted.
+        A card that the value contradicts; empty if the value itself cannot be interpreted.
     """
 
     keyword: str
@@ -112,15 +115,16 @@ class CardReader:
     def text(self, *keywords: str) -> str | None:
         """Return the first text that is present, without surrounding blanks; numbers are returned as text."""
         for keyword in keywords:
-            text = str(self._header.get(keyword, "")).strip()
-            if text.upper() not in _NO_VALUE:
-                return text
+            if keyword in self._header:
+                text = str(self._header[keyword]).strip()
+                if text.upper() not in _NO_VALUE:
+                    return text
         return None
 
     def name(self, *keywords: str) -> str | None:
         """Return the first name that is present; "Na" is a name, because sodium filters have it."""
-        values = (str(self._header.get(keyword, "")).strip() for keyword in keywords)
-        return next((value for value in values if value.upper() not in _NO_VALUE - {"NA"}), None)
+        values = (str(self._header[keyword]).strip() for keyword in keywords if keyword in self._header)
+        return next((value for value in values if value.upper() not in _NO_NAME), None)
 
     def number(self, *keywords: str) -> float | None:
         """Return a number without a unit."""
@@ -157,9 +161,9 @@ class CardReader:
     def moment(self, date_keywords: tuple[str, ...], clock_keywords: tuple[str, ...]) -> datetime | None:
         """Return a time in UTC from one card with date and time, or from a card with the date and one with the time.
 
-        ISO 8601 is understood, also with blanks instead of the T, and dd/mm/yy, which FITS used before 1999. A date
-        before `OLDEST_YEAR` is absent. A date that cannot be interpreted is absent, too, because no frames are told
-        apart by their dates.
+        The method understands ISO 8601, even with blanks instead of the T, and dd/mm/yy, which FITS used before 1999. A
+        date before `OLDEST_YEAR` counts as absent. So does a date that cannot be interpreted, because frames are not
+        distinguished by their dates.
         """
         clock = self.text(*clock_keywords)
         for keyword in date_keywords:
@@ -174,7 +178,9 @@ class CardReader:
 
     def require_agreement(self, read: Callable[[str], float | None], keywords: tuple[str, ...], slack: float) -> None:
         """Collect the cards whose values differ by more than `slack` from that of the first keyword with a value."""
-        before = list(self.unreadable)  # a card that `read` cannot interpret was judged with its property
+        if sum(keyword in self._header for keyword in keywords) < 2:  # noqa: PLR2004 - one card agrees with itself
+            return
+        before = list(self.unreadable)  # a card that `read` cannot interpret was already collected with its property
         stated = {keyword: value for keyword in keywords if (value := read(keyword)) is not None}
         self.unreadable = before
         first = next(iter(stated), "")
@@ -185,7 +191,7 @@ class CardReader:
         ]
 
     def joined(self, *keywords: str) -> str | None:
-        """Return the texts of all keywords that are present, joined, so that a difference in any of them shows."""
+        """Return the texts of all keywords that are present, joined, so that a difference in any of them is visible."""
         texts = (self.text(keyword) for keyword in keywords)
         return " + ".join(dict.fromkeys(text for text in texts if text is not None)) or None
 
@@ -262,7 +268,7 @@ def _celsius(value: HeaderValue) -> float | None:
     if isinstance(value, str) and value.strip().upper().endswith("K"):
         kelvin = _number(value.strip()[:-1], {"": 1.0})
         return None if not kelvin else kelvin - _KELVIN_C
-    number = _number(value, dict.fromkeys(_CELSIUS, 1.0))
+    number = _number(value, _CELSIUS)
     if number is None or number in _NO_TEMPERATURES_C or number <= _COLDEST_C:
         return None
     if number > _HOTTEST_C:
@@ -300,14 +306,14 @@ def _moment(text: str, clock: str | None) -> datetime | None:
 
 
 def _full_year(year: int) -> int:
-    """Return the year for two digits; some programs still write them."""
+    """Return the year that two digits stand for; some programs still write them."""
     if year >= 100:  # noqa: PLR2004 - all digits are present
         return year
     return year + (1900 if year + 1900 >= OLDEST_YEAR else 2000)
 
 
 def _time_of_day(text: str) -> timedelta:
-    """Return the time since midnight UTC; the second may be 60, which programs write by rounding."""
+    """Return the time since midnight UTC; the second may be 60, because some programs round up."""
     match = _CLOCK.match(text)
     if match is None:
         raise ValueError("not a time of day")

@@ -7,6 +7,7 @@ from pathlib import Path
 from coldframe.calibration.frames import rules
 from coldframe.calibration.frames.rules import READOUT, RULES_OF, Rule, Tolerances
 from coldframe.calibration.frames.setup import FrameSetup
+from coldframe.config.angles import AngleGroups
 from coldframe.config.frames import FrameKind
 
 DARK_FLAT_EXPOSURE = 0.1
@@ -28,12 +29,16 @@ class Match:
         Values that could not be compared.
     refusal
         The nearest master and the reasons why it does not fit; empty if a master was chosen.
+    guess
+        The caveat about a flat that was chosen among flats of several rotator angles for a light without an angle;
+        empty otherwise.
     """
 
     kind: FrameKind
     path: Path | None
     caveats: tuple[str, ...] = ()
     refusal: str = ""
+    guess: str = ""
 
 
 def best_master(
@@ -44,7 +49,7 @@ def best_master(
     Bias and darks must agree with the light in camera, size, gain, offset, binning, readout mode and temperature; darks
     must also agree in exposure. Flats must agree in camera, size, gain, binning, readout mode, colour filter array,
     filter and optical train; offset, temperature and exposure do not matter, because the dark flats have removed their
-    effects. Of the masters that fit, the one with the fewest unknown values is chosen. If several have equally few, the
+    effects. Of the masters that fit, the one with the fewest unknown values is chosen. Among several of these, the
     nearest in temperature (in half degrees), then in exposure, then in time is chosen.
 
     Parameters
@@ -56,7 +61,7 @@ def best_master(
     kind
         Kind of the master: bias, dark or flat.
     tolerances
-        Largest differences; None uses the defaults.
+        Maximum differences; None uses the defaults.
     """
     return _best(light, masters, kind, RULES_OF[kind], tolerances or Tolerances())
 
@@ -85,7 +90,7 @@ def subtraction_faults(frame: FrameSetup, master: FrameSetup) -> tuple[str, ...]
     findings = [rule(frame, master, tolerances) for rule in compared]
     faults = [found.text for found in findings if found is not None and found.excess is not None]
     if master.bias_subtracted:
-        faults.append("its own bias was subtracted, so the bias would remain in the result")
+        faults.append("its bias was already subtracted, so the bias would remain in the result")
     return tuple(faults)
 
 
@@ -99,23 +104,23 @@ SENSITIVE = Tolerances(
     rotation_deg=0.1,
     focal_length=0.002,
 )
-"""Differences that can explain an artifact, although they may be small enough to use a master."""
+"""Properties whose differences can explain an artifact, even if they are small enough for the master to be used."""
 
 _OF_PIXELS = (rules.camera, rules.size, rules.place, rules.binning, rules.row_order)
 
 
 def pixel_faults(light: FrameSetup, master: FrameSetup, kind: FrameKind) -> tuple[str, ...]:
-    """Return the reasons why the pixels of a master are not those of a light; empty if they are.
+    """Return the reasons why the pixels of a master do not correspond to those of a light; empty if they do.
 
-    Camera, size, position on the sensor, binning and row order must be equal, for flats also the colour filter array. A
-    value that is missing in one of the headers is assumed to agree.
+    Camera, size, position on the sensor, binning and row order must be equal; for flats, also the colour filter array.
+    A value that is missing in one of the headers is assumed to agree.
 
     Parameters
     ----------
     light, master
         The setups.
     kind
-        Kind for which the master is used; it must be that of its header.
+        Kind for which the master is used; it must be the kind in the master's header.
     """
     wanted = {kind, FrameKind.DARK_FLAT} if kind is FrameKind.DARK else {kind}
     if master.kind is not None and master.kind not in wanted:
@@ -162,14 +167,33 @@ def _best(
             fitting.append(((len(caveats), *_distance(light, master)), path, caveats))
     if fitting:
         _, path, caveats = min(fitting)
-        return Match(kind, path, caveats)
+        guess = _guessed_angle(light, path, {each: masters[each] for _, each, _ in fitting})
+        return Match(kind, path, (*caveats, guess) if guess else caveats, guess=guess)
     if refused:
         return Match(kind, None, refusal=f"no {kind} fits: {min(refused)[1]}")
     return Match(kind, None, refusal=f"no {kind} fits: there is no master {kind}")
 
 
+def _guessed_angle(light: FrameSetup, chosen: Path, fitting: Mapping[Path, FrameSetup]) -> str:
+    """Return the caveat about a flat of one of several rotator angles, none of which the light confirms."""
+    if light.train.rotation_deg is not None or fitting[chosen].kind is not FrameKind.FLAT:
+        return ""
+    groups = AngleGroups(Tolerances().rotation_deg)
+    angles_deg = {groups.of(deg) for flat in fitting.values() if (deg := flat.train.rotation_deg) is not None}
+    if len(angles_deg) < 2:  # noqa: PLR2004 - one angle leaves no choice
+        return ""
+    found = ", ".join(f"{angle_deg:g}" for angle_deg in sorted(angles_deg))
+    own_deg = fitting[chosen].train.rotation_deg
+    own = "of an unknown angle" if own_deg is None else f"of {own_deg:g} deg"
+    return (
+        f"{chosen.name} {own} was chosen from flats at the rotator angles {found} deg, but the light does not "
+        "state its angle; a flat of a different angle leaves dust and vignetting: to choose one, name a folder that "
+        "has only this flat with --library"
+    )
+
+
 def darks_at_any_temperature(light: FrameSetup, masters: Mapping[Path, FrameSetup]) -> dict[Path, FrameSetup]:
-    """Return the darks without cooling that fit a light without cooling in everything but the temperature.
+    """Return the uncooled darks that fit an uncooled light in everything but the temperature.
 
     Parameters
     ----------
@@ -262,7 +286,7 @@ def predecessors(master: Path, masters: Mapping[Path, FrameSetup]) -> tuple[Path
 
 
 _EQUAL = Tolerances(
-    # Tight, because darks of an uncooled camera are useful at every temperature.
+    # Tight, because darks from an uncooled camera are useful at every temperature.
     cooled_c=0.5,
     uncooled_c=0.5,
     bias_c=2.0,
@@ -281,7 +305,7 @@ def _replaces(newer: FrameSetup, older: FrameSetup) -> bool:
 
 
 def _follows(newer: FrameSetup, older: FrameSetup) -> bool:
-    """Return whether a master is newer than another one of the same settings."""
+    """Return whether a master is newer than another one with the same settings."""
     if newer.taken_at is None or older.taken_at is None or newer.taken_at <= older.taken_at:
         return False
     if newer.kind is not older.kind or older.kind is None:

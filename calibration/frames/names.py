@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from coldframe.calibration.files.cards import ascii_text
 from coldframe.calibration.frames.setup import FrameSetup
@@ -13,8 +14,9 @@ _GENERIC_WORDS = frozenset({"CAMERA", "CCD", "CMOS", "ZWO", "QHY", "QHYCCD", "PL
 """Words in camera names that do not distinguish models, and that only some programs write."""
 
 
+@lru_cache
 def comparable(name: str) -> str:
-    """Return the form of a name by which names are compared: ASCII, one case, single blanks.
+    """Return the form in which names are compared: ASCII, one case, single blanks.
 
     Some programs write "H\u03b1" and others "Halpha", because FITS allows only ASCII. The case of a single letter is
     kept, because Sloan's r and Johnson's R are different filters.
@@ -24,16 +26,16 @@ def comparable(name: str) -> str:
 
 
 def is_same_name(one: str, other: str) -> bool:
-    """Return True if two names are equal but for accents, Greek letters, case and blanks."""
+    """Return True if two names are equal, apart from accents, Greek letters, case and blanks."""
     return comparable(one) == comparable(other)
 
 
 def is_same_camera(one: str, other: str) -> bool:
-    """Return True if two camera names from different programs name the same model.
+    """Return True if two camera names from different programs refer to the same model.
 
-    Words that only some programs write do not count: "ZWO CCD ASI2600MM Pro" (INDI) is "ZWO ASI2600MM Pro" (ASCOM).
-    All other words do, because "ASI183MM" and "ASI183MM Pro" are different cameras. Serial numbers, which INDI appends
-    for some makers, must not differ, but one of them may be missing.
+    Words that only some programs write do not count: "ZWO CCD ASI2600MM Pro" (INDI) means "ZWO ASI2600MM Pro" (ASCOM).
+    All other words count, because "ASI183MM" and "ASI183MM Pro" are different cameras. Serial numbers, which INDI
+    appends for some makers, must not differ, but one of them may be missing.
     """
     if is_same_name(one, other):
         return True

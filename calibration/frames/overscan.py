@@ -33,13 +33,13 @@ STEPS_PER_ADU = 1024
 """Number of steps in one ADU; levels are whole numbers of steps, so that sums do not depend on the frames' order."""
 
 KAPPA = 4.0
-"""Values further than this number of sigma from the median of their line are cosmic rays or charge from the image."""
+"""Values more than this many sigma from the median of their line are cosmic rays or charge from the image."""
 
 SMOOTHED_LINES = 101
 """Number of lines to which the parabola is fitted."""
 
 STRAY_SIGMA = 5.0
-"""A line whose level is further than this number of sigma from the running median is replaced by the running median."""
+"""A line whose level is more than this many sigma from the running median is replaced by the running median."""
 
 _NEIGHBOURS = 51
 _SECTION = re.compile(r"\[(\d{1,6}):(\d{1,6}),(\d{1,6}):(\d{1,6})\]")
@@ -114,15 +114,15 @@ class Corrected(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Overscan:
-    """The method of subtracting the overscan of a frame.
+    """The method for subtracting the overscan of a frame.
 
-    The level of a line is the mean of the line's pixels in the strip, without values further than `KAPPA` sigma from
-    their median; sigma is derived from the median absolute deviation of the whole strip. The method "row" subtracts
-    this level. Its error, the read noise divided by the square root of the strip's width, then appears as a stripe
-    along the line. The method "smooth" first replaces lines that deviate by 5 sigma from the running median of 51
-    lines. It then subtracts a parabola fitted to the levels of the 101 surrounding lines or, at the ends, of the
-    outermost 101 lines (A. Savitzky and M. Golay 1964, Analytical Chemistry 36, 1627). The error of the parabola is
-    0.15 times that of a single line.
+    The level of a line is the mean of the line's pixels in the strip, without values more than `KAPPA` sigma from their
+    median; sigma is derived from the median absolute deviation of the whole strip. The method "row" subtracts this
+    level. Its error, the read noise divided by the square root of the strip's width, then appears as a stripe along the
+    line. The method "smooth" first replaces lines that deviate by 5 sigma from the running median of 51 lines. It then
+    subtracts a parabola fitted to the levels of the 101 surrounding lines or, at the ends, of the outermost 101 lines
+    (A. Savitzky and M. Golay 1964, Analytical Chemistry 36, 1627). The error of the parabola is 0.15 times that of a
+    single line.
 
     Attributes
     ----------
@@ -244,7 +244,7 @@ def sections_of(header: Header, shape: tuple[int, int]) -> Sections | None:
 
 
 def subtracted_of(header: Header) -> Overscan | None:
-    """Return the overscan subtraction that the header of one of our masters declares, or None."""
+    """Return the overscan subtraction that the header of a coldframe master declares, or None."""
     method, _, strip = str(header.get("OVERSCAN", "")).partition(" ")
     where = _SECTION.fullmatch(strip), _SECTION.fullmatch(str(header.get("TRIM", "")))
     for known in _METHODS:

@@ -1,4 +1,4 @@
-"""The rules by which a light and a master are compared, one for each property. Pure."""
+"""The rules for comparing a light with a master, one for each property. Pure."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ DAY_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Tolerances:
-    """Largest differences between a light and its masters.
+    """Maximum differences between a light and its masters.
 
     Attributes
     ----------
@@ -30,10 +30,10 @@ class Tolerances:
     longest_stretch
         Largest factor by which a dark is scaled up; its noise grows by the same factor.
     bias_days, dark_days
-        Longest time between master and light, in either direction; sensors gain hot pixels, and drivers change their
+        Maximum time between master and light, in either direction; sensors gain hot pixels, and drivers change their
         offsets.
     flat_days
-        Longest time between flat and light, in either direction; dust moves even in a telescope that is not touched.
+        Maximum time between flat and light, in either direction; dust moves even in an untouched telescope.
     focus_steps, rotation_deg
         Differences in the positions of focuser and rotator, beyond which dust shadows no longer fall on the same
         pixels.
@@ -178,7 +178,7 @@ def overscan(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> 
 
 
 def trim(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
-    """Compare the trimmed areas; the method of subtraction does not matter, because a flat is relative."""
+    """Compare the trimmed areas; the method of subtraction does not matter, because flats are relative."""
     if light.overscan is not None and master.overscan is not None:
         return _same("trimmed area", str(light.overscan.sections.kept), str(master.overscan.sections.kept))
     return overscan(light, master, tolerances)

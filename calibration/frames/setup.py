@@ -1,22 +1,25 @@
-"""The setup of a frame, from its header: the values that decide which masters may calibrate which frames."""
+"""The setup of a frame, from its header: the values that decide which masters may calibrate it."""
 
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.frames import spellings
 from coldframe.calibration.frames.card_values import CardReader, Header, UnreadableCard
-from coldframe.calibration.frames.overscan import Overscan, OverscanError, Sections, sections_of, subtracted_of
-from coldframe.calibration.measuring.statistics import BAYER_PATTERNS
+from coldframe.calibration.measuring.bayer import BAYER_PATTERNS
 from coldframe.config.frames import FrameKind, ReadoutSettings
+
+if TYPE_CHECKING:  # most headers have no overscan, and its arithmetic needs NumPy
+    from coldframe.calibration.frames.overscan import Overscan, Sections
 
 BIAS_TAKEN_OUT = "B"
 """CALSTAT of a dark whose bias was subtracted."""
 
 REACHED_C = 1.0
-"""Largest difference between sensor and setpoint of a cooled frame; see `Tolerances.cooled_c`. A cooler that is still
+"""Maximum difference between sensor and setpoint of a cooled frame; see `Tolerances.cooled_c`. A cooler that is still
 working, or a setpoint that a program writes although the camera has no cooler, exceeds it."""
 
 SAME_EXPOSURE = 0.01
@@ -27,7 +30,7 @@ exposure."""
 _WITHOUT_LIGHT = (FrameKind.BIAS, FrameKind.DARK, FrameKind.DARK_FLAT)
 _NO_FILTER = frozenset({"", "none", "nofilter", "no filter", "clear (none)", "air", "open", "empty"})
 _NO_MOSAIC = frozenset({"NONE", "MONO", "MONOCHROME", "0", "1", "FALSE", "TRUE", "F", "T"})
-"""Values that name no array; a flag alone does not tell which array it is."""
+"""Values that name no array; a flag alone does not identify the array."""
 
 _DETECTOR_SECTION = re.compile(r"\s*\[\s*(\d{1,6})\s*:\s*\d{1,6}\s*,\s*(\d{1,6})\s*:\s*\d{1,6}\s*\]\s*")
 
@@ -101,7 +104,7 @@ class FrameSetup:
     kind_word
         The word in the header that names the kind.
     unreadable
-        Cards that decide about the setup, but whose values could not be interpreted.
+        Cards that affect the setup, but whose values could not be interpreted.
     """
 
     kind: FrameKind | None
@@ -118,8 +121,8 @@ class FrameSetup:
     train: OpticalTrain
     taken_at: datetime | None
     setpoint_c: float | None = None
-    sections: Sections | None = None
-    overscan: Overscan | None = None
+    sections: "Sections | None" = None
+    overscan: "Overscan | None" = None
     bias_subtracted: bool = False
     sensor_c: float | None = None
     origin: tuple[int, int] | None = None
@@ -129,11 +132,9 @@ class FrameSetup:
     @property
     def is_at_setpoint(self) -> bool:
         """True if the frame has a setpoint, and the sensor had reached it as far as the header shows."""
-        if self.setpoint_c is None:
-            return False
-        return self.sensor_c is None or abs(self.sensor_c - self.setpoint_c) <= REACHED_C
+        return _is_reached(self.setpoint_c, self.sensor_c)
 
-    def without(self, overscan: Overscan) -> "FrameSetup":
+    def without(self, overscan: "Overscan") -> "FrameSetup":
         """Return the setup of the frame after its overscan is subtracted."""
         kept = overscan.sections.kept
         height, width = kept.shape
@@ -144,7 +145,8 @@ class FrameSetup:
 def setup_of(header: Header) -> FrameSetup:
     """Return the setup of a raw frame, or of the frames of a master, from the header.
 
-    The keywords and words of `spellings` are understood; `CardReader` decides which values are absent or unreadable.
+    The function understands the keywords and words in `spellings`; `CardReader` decides which values are absent or
+    unreadable.
 
     Parameters
     ----------
@@ -160,7 +162,7 @@ def setup_of(header: Header) -> FrameSetup:
     cards.require_agreement(cards.celsius, spellings.SETPOINT_C, REACHED_C)
     cards.require_agreement(cards.number, spellings.OFFSET, 0)
     cards.require_agreement(lambda keyword: cards.binning((keyword,), ()), spellings.BINNING, 0)
-    setup = FrameSetup(
+    return FrameSetup(
         kind=kind,
         camera=cards.text(*spellings.CAMERA),
         width=int(cards.number("NAXIS1") or 0),
@@ -173,7 +175,7 @@ def setup_of(header: Header) -> FrameSetup:
         ),
         exposure_s=_exposure_s(cards),
         temperature_c=setpoint_c if sensor_c is None else sensor_c,
-        cooled=False,
+        cooled=_is_reached(setpoint_c, sensor_c),
         filter_name=_filter_name(cards),
         mosaic=_mosaic(cards),
         row_order=cards.text(*spellings.ROW_ORDER),
@@ -186,15 +188,23 @@ def setup_of(header: Header) -> FrameSetup:
         taken_at=_taken_at(cards),
         setpoint_c=setpoint_c,
         sections=_sections(header, cards),
-        overscan=subtracted_of(header),
+        overscan=_overscan(header),
         bias_subtracted=kind in (FrameKind.DARK, FrameKind.DARK_FLAT) and header.get("CALSTAT") == BIAS_TAKEN_OUT,
         sensor_c=sensor_c,
         origin=_origin(cards),
         kind_word=kind_word,
+        unreadable=_unreadable(cards, train_cards, kind),  # last, after all cards have been read
     )
-    # Darks and bias frames do not depend on the optical train.
+
+
+def _is_reached(setpoint_c: float | None, sensor_c: float | None) -> bool:
+    return setpoint_c is not None and (sensor_c is None or abs(sensor_c - setpoint_c) <= REACHED_C)
+
+
+def _unreadable(cards: CardReader, train_cards: CardReader, kind: FrameKind | None) -> tuple[UnreadableCard, ...]:
+    """Return the unreadable cards; darks and bias frames do not depend on the optical train."""
     unreadable = cards.unreadable + ([] if kind in _WITHOUT_LIGHT else train_cards.unreadable)
-    return replace(setup, cooled=setup.is_at_setpoint, unreadable=tuple(dict.fromkeys(unreadable)))
+    return tuple(dict.fromkeys(unreadable))
 
 
 def fault_of_raw_frame(header: Header) -> str | None:
@@ -211,7 +221,7 @@ def fault_of_raw_frame(header: Header) -> str | None:
     if cards.unreadable:
         return f"may be a master: {cards.unreadable[0]} is not a number of frames"
     calibrated = cards.text("CALSTAT")
-    return None if calibrated is None else f"was calibrated before (CALSTAT {calibrated})"
+    return None if calibrated is None else f"is already calibrated (CALSTAT {calibrated})"
 
 
 def is_single_frame(header: Header) -> bool:
@@ -230,7 +240,7 @@ def is_combined(header: Header) -> bool:
 
 
 def require_readable(setup: FrameSetup, path: Path) -> None:
-    """Raise if cards that decide about the setup could not be interpreted.
+    """Raise an error if cards that affect the setup could not be interpreted.
 
     Raises
     ------
@@ -316,7 +326,19 @@ def _shifted(pattern: str, right: int, down: int) -> str:
     return pattern + (f"+{right}+{down}" if right or down else "")
 
 
-def _sections(header: Header, cards: CardReader) -> Sections | None:
+def _overscan(header: Header) -> "Overscan | None":
+    if "OVERSCAN" not in header:
+        return None
+    from coldframe.calibration.frames.overscan import subtracted_of  # noqa: PLC0415 - needs NumPy
+
+    return subtracted_of(header)
+
+
+def _sections(header: Header, cards: CardReader) -> "Sections | None":
+    if "BIASSEC" not in header:
+        return None
+    from coldframe.calibration.frames.overscan import OverscanError, sections_of  # noqa: PLC0415 - needs NumPy
+
     shape = int(cards.number("NAXIS2") or 0), int(cards.number("NAXIS1") or 0)
     try:
         return sections_of(header, shape)

@@ -1,12 +1,13 @@
 """The keywords and words by which different programs describe a frame."""
 
 import re
+from functools import lru_cache
 
 from coldframe.config.frames import FrameKind
 
 CAMERA = ("INSTRUME", "CAMERA", "DETECTOR")
 GAIN = ("ISOSPEED", "ISO", "ISOSPEEDRATING", "GAIN")
-"""The ISO value of a DSLR is its gain; GAIN beside it is in electrons per ADU."""
+"""The ISO value of a DSLR is its gain; a GAIN card next to it is in electrons per ADU."""
 
 OFFSET = ("OFFSET", "BLKLEVEL")
 BINNING = ("XBINNING", "BINX", "BINNING", "CCDSUM")
@@ -18,14 +19,14 @@ EXPOSURE_US = ("EXPOINUS",)
 
 SETPOINT_C = ("SET-TEMP", "SETTEMP", "CCDSTEMP")
 MEASURED_TWICE = ("CCD-TEMP", "CCD_TEMP", "CCDTEMP", "CCDATEMP")
-"""Keywords that always mean the sensor; the others of `SENSOR_C` may be those of the air or of the housing."""
+"""Keywords that always refer to the sensor; the others in `SENSOR_C` may refer to the air or the housing."""
 
 SENSOR_C = ("CCD-TEMP", "CCD_TEMP", "CCDTEMP", "CCDATEMP", "TEMPERAT", "CAMTCCD", "DET-TEMP")
-"""CCDSTEMP and CCDATEMP are the set and the actual temperature at Las Cumbres Observatory."""
+"""CCDSTEMP and CCDATEMP are the setpoint and the actual temperature at Las Cumbres Observatory."""
 
 FILTER = ("FILTER", "FILT-1", "INSFLNAM")
 FILTERS_OF_WHEELS = ("FILTER1", "FILTER2", "FILTER3")
-"""Filters of several wheels in one light path."""
+"""Filters in several wheels in one light path."""
 
 MOSAIC = ("BAYERPAT", "COLORTYP")
 ROW_ORDER = ("ROWORDER",)
@@ -62,6 +63,7 @@ _NOT_LETTERS = re.compile(r"[^A-Z]")
 _MASTER_WORDS = ("MASTER", "STACK", "INTEGRATION", "SUPERBIAS", "SUPERDARK", "SUPERFLAT")
 
 
+@lru_cache
 def kind_of_word(word: str) -> FrameKind | None:
     """Return the kind that a word such as "Flat-Field" or "Master Dark" names; None if the word is unknown."""
     letters = _NOT_LETTERS.sub("", word.upper()).removeprefix("MASTER").removeprefix("SUPER")
@@ -69,6 +71,7 @@ def kind_of_word(word: str) -> FrameKind | None:
     return _KIND_OF_WORD.get(letters) or _KIND_OF_WORD.get(letters.removesuffix("S"))
 
 
+@lru_cache
 def names_a_master(word: str) -> bool:
     """Return True if the word for the kind of a frame belongs to a combined frame, such as "Master Dark"."""
     letters = _NOT_LETTERS.sub("", word.upper())

@@ -1,4 +1,4 @@
-"""Files for other programs: how each program groups them, what it would get wrong, and folders that it groups rightly.
+"""Files for other programs: how each program groups them, where it goes wrong, and folders that it groups correctly.
 
 Start with `linting.lint`, which judges files, or `export.export`, which arranges masters and raw frames. `programs/`
 holds the published reading rules of each program as data; `reading`, `groups` and `traps` interpret them. `layouts`

@@ -28,7 +28,7 @@ _FLAT_LEVEL = 0.5
 """Mean of a converted master flat, as a fraction of the range; programs divide by the mean."""
 
 _OUTLIERS = 0.001
-"""Fraction of a flat's pixels that may be clipped."""
+"""Maximum fraction of a flat's pixels to clip."""
 
 _IMAGE_TYPES = {
     FrameKind.BIAS: "MasterBias",
@@ -40,18 +40,18 @@ _IMAGE_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What became of a plan.
+    """The result of carrying out a plan.
 
     Attributes
     ----------
     made
-        The new files; without those that existed, and without the README.
+        The new files, excluding the README.
     differing
-        Files that existed with a different content, and were kept, with the file that would be written there.
+        Existing files with different contents, which were kept, each with the file that would have been written there.
     left_out
         Masters and raw frames that cannot be read, with the reason.
     outdated_readme
-        The README of an earlier export with a different text, which was kept; None if there is none.
+        The README from an earlier export with a different text, which was kept; None if there is none.
     """
 
     made: list[Path] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Exported:
 
 
 def export(plan: Plan, program: str, folder: Path) -> Exported:
-    """Write the files of a plan, and a README with the switches to set; existing files are never overwritten.
+    """Write the files of a plan, and a README with the settings to change; existing files are never overwritten.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def export(plan: Plan, program: str, folder: Path) -> Exported:
 
 
 def _exists(path: Path) -> bool:
-    """Return whether a file or a broken link has a name; other errors than its absence, such as a long name, remain."""
+    """Return whether a file or a broken link has this name; raise other errors, such as a long name."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -113,7 +113,7 @@ def _write(placed: Placed, path: Path) -> None:
 
 
 def _converted(placed: Placed) -> Sequence[Buffer]:
-    """Return the content of a converted file, which depends on nothing but its source."""
+    """Return the contents of a converted file, which depend only on its source."""
     pixels, header = _fractions(placed.source)
     if placed.form is Form.XISF:
         kind = setup_of(header).kind
@@ -123,7 +123,7 @@ def _converted(placed: Placed) -> Sequence[Buffer]:
 
 
 def _has_content(placed: Placed, path: Path) -> bool:
-    """Return whether an existing file is what would be written; one that cannot be read is not."""
+    """Return whether an existing file has the contents that would be written; False for an unreadable file."""
     if placed.form is not Form.AS_IT_IS:
         return _consists_of(path, _converted(placed))
     try:
@@ -159,7 +159,7 @@ def _flat_fractions(flat: NDArray[np.float32]) -> NDArray[np.float32]:
     The limit is twice the mean, unless more than a few pixels exceed it, as in strongly vignetted flats.
     """
     usual = float(np.quantile(flat, 1 - _OUTLIERS, method="lower"))
-    # An outlier counts in the mean, too, but hardly any more once it has been clipped.
+    # An outlier also affects the mean, but hardly any more once it has been clipped.
     limit = max(float(flat.mean(dtype=np.float64)) / _FLAT_LEVEL, usual)
     limit = max(float(np.minimum(flat, np.float32(limit)).mean(dtype=np.float64)) / _FLAT_LEVEL, usual)
     # The flat has no unit; a dark flat must not be subtracted from it again.
@@ -167,6 +167,6 @@ def _flat_fractions(flat: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _cards(header: Mapping[str, HeaderValue]) -> list[Card]:
-    """Return the cards of a master that hold for the converted image."""
+    """Return the cards of a master that are valid for the converted image."""
     described = {keyword: value for keyword, value in header.items() if keyword not in {"BUNIT", "CHECKSUM", "DATASUM"}}
     return other_cards([], described)

@@ -1,4 +1,4 @@
-"""The groups that a program makes of files, and which group it takes to calibrate which."""
+"""The groups into which a program sorts files, and the groups with which it calibrates each group."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ class Group:
     frames
         The files; the first decides what further files must share.
     takes
-        For each kind, the group that calibrates this group; None if the program finds none.
+        The group of each kind that calibrates this group; None if the program finds none.
     """
 
     kind: FrameKind
@@ -36,7 +36,7 @@ def groups_of(program: Program, files: Iterable[Seen]) -> list[Group]:
     """Return the groups in which a program stacks files, with the groups that calibrate them.
 
     Files that the program ignores or refuses are in no group. As in the programs, each file joins the first group whose
-    first file has its values.
+    first file has the same values.
     """
     groups: list[Group] = []
     for seen in files:
@@ -111,7 +111,7 @@ def _may_calibrate(program: Program, choice: Choice, group: Group, other: Group)
     wanted = dict(group.first.keywords)
     if any(wanted.get(keyword) != value for keyword, value in other.first.keywords):
         return False
-    # Frames of the main group serve every tab.
+    # The program uses frames in the main group for every tab.
     if program.reading.tab_folders and other.first.folder not in {"", group.first.folder}:
         return False
     return all(_shares(compared, group.first, other.first, Tolerance()) for compared in choice.must_share)

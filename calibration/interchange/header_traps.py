@@ -16,7 +16,7 @@ _WITHOUT_LIGHT = _DARKS | {FrameKind.BIAS}
 
 
 def filters(judged: Judged) -> Iterator[Trap]:
-    """Yield filters that are spelled differently in lights and flats, and flats without FILTER."""
+    """Yield filters spelled differently in lights and flats, and flats without FILTER."""
     lights = _names(judged, FrameKind.LIGHT)
     for flat, seen in _names(judged, FrameKind.FLAT).items():
         for light, seen_lights in lights.items():
@@ -35,8 +35,8 @@ def filters(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "no-filter",
-            f"{count(nameless)} without FILTER, beside frames with a filter",
-            "write FILTER, in flats as in lights",
+            f"{count(nameless)} without FILTER, next to frames with a filter",
+            "write FILTER in flats as well as in lights",
             nameless,
             "filters" if judged.has_rule("filters") else None,
         )
@@ -59,14 +59,14 @@ _NEEDED: tuple[_Needed, ...] = (
 
 
 def missing(judged: Judged) -> Iterator[Trap]:
-    """Yield files without the values that tell settings apart, and with values that cannot be interpreted."""
+    """Yield files that lack values which distinguish settings, and files with values that cannot be interpreted."""
     for name, kinds, value, keywords in _NEEDED:
         without = [each for each in judged.seen if each.setup.kind in kinds and value(each.setup) is None]
         if without:
             yield trap_of(
                 judged,
                 f"no-{name}",
-                f"{count(without)} without {name}, so that nobody can tell settings apart",
+                f"{count(without)} without {name}, so that different settings cannot be distinguished",
                 f"write {keywords}",
                 without,
             )
@@ -83,7 +83,7 @@ def missing(judged: Judged) -> Iterator[Trap]:
 
 
 def row_order(judged: Judged) -> Iterator[Trap]:
-    """Yield files without ROWORDER if they have colours, or if others have it."""
+    """Yield files without ROWORDER if they have colours, or if other files have a ROWORDER."""
     without = [each for each in judged.seen if each.setup.row_order is None]
     colours = [each for each in without if each.setup.mosaic is not None]
     others = [each for each in judged.seen if each.setup.row_order is not None]
@@ -101,14 +101,14 @@ def row_order(judged: Judged) -> Iterator[Trap]:
 
 
 def mosaic(judged: Judged) -> Iterator[Trap]:
-    """Yield flats without BAYERPAT beside lights that have it."""
+    """Yield flats without BAYERPAT if lights have it."""
     lights = [each for each in judged.seen if each.setup.kind is FrameKind.LIGHT and each.setup.mosaic is not None]
     flats = [each for each in judged.seen if each.setup.kind is FrameKind.FLAT and each.setup.mosaic is None]
     if lights and flats:
         yield trap_of(
             judged,
             "no-bayerpat",
-            f"{count(flats)} without BAYERPAT, which the lights have",
+            f"{count(flats)} without BAYERPAT, although the lights have it",
             "write BAYERPAT in both or in neither",
             flats,
             rule_of_matching(judged),
@@ -116,7 +116,7 @@ def mosaic(judged: Judged) -> Iterator[Trap]:
 
 
 def sizes(judged: Judged) -> Iterator[Trap]:
-    """Yield files of a size that no light has."""
+    """Yield files with a size that no light has."""
     lights = [each for each in judged.seen if each.setup.kind is FrameKind.LIGHT]
     wanted = {(each.setup.width, each.setup.height) for each in lights}
     odd = [each for each in judged.seen if lights and (each.setup.width, each.setup.height) not in wanted]
@@ -125,14 +125,14 @@ def sizes(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "size",
-            f"{count(odd)} of a size that no light has, such as {setup.width} x {setup.height}",
-            "leave them out, or use frames of the same binning and region",
+            f"{count(odd)} with a size that no light has, such as {setup.width} x {setup.height}",
+            "leave them out, or use frames with the same binning and region",
             odd,
         )
 
 
 def floats(judged: Judged) -> Iterator[Trap]:
-    """Yield images of 32-bit floats whose range the program misreads, or that differ in range."""
+    """Yield images of 32-bit floats whose range the program misreads, or whose ranges differ."""
     reading = judged.program.reading
     images = [each for each in judged.seen if number(each.file.header.get("BITPIX")) < 0]
     fits = [each for each in images if each.file.path.suffix.lower() != ".xisf"]
@@ -141,8 +141,9 @@ def floats(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "float-range",
-            f"{count(blind)} of 32-bit floats without DATAMIN and DATAMAX are read as 0 to 1, so that ADU are white",
-            "use masters of 16 bits (`coldframe export --for dss`)",
+            f"{count(blind)} of 32-bit floats without DATAMIN and DATAMAX are read as 0 to 1, so that values in ADU "
+            "become white",
+            "use 16-bit masters (`coldframe export --for dss`)",
             blind,
             "float-range",
         )
@@ -152,8 +153,8 @@ def floats(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "mixed-ranges",
-            f"{count(fractions)} with values from 0 to 1, beside masters in ADU",
-            "use masters of one program",
+            f"{count(fractions)} with values from 0 to 1, next to masters in ADU",
+            "use masters from one program",
             fractions,
         )
     above = reading.full_range_above
@@ -162,7 +163,7 @@ def floats(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "float-range",
-            f"{count(between)} with values up to {above:g} are taken for fractions of the range",
+            f"{count(between)} with values up to {above:g} are treated as fractions of the range",
             "use masters that contain the bias",
             between,
             "float-range",
@@ -180,21 +181,21 @@ def depths(judged: Judged) -> Iterator[Trap]:
             judged,
             "depth",
             f"{count(odd)} of {odd[0].depth} bits are incompatible with lights of {min(lights)} bits",
-            "use masters of 16 bits (`coldframe export --for dss`)",
+            "use 16-bit masters (`coldframe export --for dss`)",
             odd,
             "compatible",
         )
 
 
 def names_of_exposures(judged: Judged) -> Iterator[Trap]:
-    """Yield file names, of these files or of the program's masters, that cut exposures to whole seconds."""
+    """Yield file names, of these files or of the program's masters, that truncate exposures to whole seconds."""
     cut = [each for each in judged.seen if _is_cut(each)]
     if cut:
         yield trap_of(
             judged,
             "truncated-exposure",
-            f"{count(cut)} with an exposure that the file name cuts to whole seconds",
-            "rename them, because names of different exposures may be the same",
+            f"{count(cut)} with an exposure that the file name truncates to whole seconds",
+            "rename them, because different exposures may get the same name",
             cut,
         )
     if not judged.has_rule("truncated-names"):
@@ -224,20 +225,20 @@ def _is_cut(seen: Seen) -> bool:
 
 
 def bias_subtracted(judged: Judged) -> Iterator[Trap]:
-    """Yield darks without their bias."""
+    """Yield darks whose bias was subtracted."""
     without = [each for each in judged.seen if each.setup.bias_subtracted]
     if without:
         yield trap_of(
             judged,
             "bias-subtracted",
             f"{count(without)} without their bias, which would remain in the lights",
-            "use darks that contain the bias, or subtract a bias from the lights, too",
+            "use darks that contain the bias, or also subtract a bias from the lights",
             without,
         )
 
 
 def bias_twice(judged: Judged) -> Iterator[Trap]:
-    """Yield biases beside single darks that contain the bias, for programs that subtract both."""
+    """Yield biases given together with single darks that contain the bias, for programs that subtract both."""
     if not judged.has_rule("single-dark"):
         return
     biases = [each for group in judged.groups if group.kind is FrameKind.BIAS for each in group.frames]
@@ -255,7 +256,7 @@ def bias_twice(judged: Judged) -> Iterator[Trap]:
 
 
 def whole_gain(judged: Judged) -> Iterator[Trap]:
-    """Yield gains that the program reads as whole numbers, but are not."""
+    """Yield fractional gains, for programs that read gains as whole numbers."""
     if not judged.program.reading.whole_gain:
         return
     odd = [each for each in judged.seen if number(each.file.header.get("GAIN")) % 1]
@@ -271,14 +272,14 @@ def whole_gain(judged: Judged) -> Iterator[Trap]:
 
 
 def scripts_without_dark_flats(judged: Judged) -> Iterator[Trap]:
-    """Yield dark flats that Siril's scripts take for darks of the lights or ignore."""
+    """Yield dark flats, which Siril's scripts ignore or mistake for darks for the lights."""
     dark_flats = [each for each in judged.seen if each.setup.kind is FrameKind.DARK_FLAT]
     if dark_flats and judged.has_rule("bias-from-flats"):
         yield trap_of(
             judged,
             "dark-flats",
-            f"{count(dark_flats)}: the scripts subtract biases from flats, and know no dark flats",
-            "put dark flats into biases/ in the place of the biases, or use a script that knows them",
+            f"{count(dark_flats)}: the scripts subtract biases from flats, and do not support dark flats",
+            "put the dark flats into biases/ instead of the biases, or use a script that supports dark flats",
             dark_flats,
             "bias-from-flats",
         )

@@ -1,4 +1,4 @@
-"""What a check has to go on, and the form of a trap."""
+"""The input of a check, and its result, the traps."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from coldframe.calibration.interchange.reading import Seen
 
 @dataclass(frozen=True, slots=True)
 class Trap:
-    """Something that a program would do, or a value that it needs and does not find.
+    """An unexpected action of a program, or a value that it needs but does not find.
 
     Attributes
     ----------
     name
         Name of the check.
     says
-        What happens, and why it matters.
+        The consequence, and why it matters.
     remedy
-        What to do.
+        The action that avoids the trap.
     files
         The files concerned.
     rule
-        The rule of the program; None if the files are at fault whatever the program does.
+        The program's rule; None if the files are at fault regardless of the program.
     """
 
     name: str
@@ -36,14 +36,14 @@ class Trap:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a program sees in all files, and the groups that it makes of them."""
+    """All files as a program sees them, and the groups into which it sorts them."""
 
     program: Program
     seen: Sequence[Seen]
     groups: Sequence[Group]
 
     def has_rule(self, name: str) -> bool:
-        """Return whether the program has a rule of this name."""
+        """Return whether the program has a rule with this name."""
         return any(rule.name == name for rule in self.program.rules)
 
 
@@ -56,7 +56,7 @@ def trap_of(  # noqa: PLR0917 - a row of the table
 
 
 def rule_of_matching(judged: Judged) -> str:
-    """Return the name of the rule by which the program finds masters for lights."""
+    """Return the name of the rule that the program uses to find masters for lights."""
     return next(name for name in ("filters", "compatible", "grouping") if judged.has_rule(name))
 
 

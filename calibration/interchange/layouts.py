@@ -1,4 +1,4 @@
-"""Plans of folders and names for other programs; nothing is written here.
+"""Plans of folders and names for other programs; this module writes nothing.
 
 Each program has a layout, a function that arranges masters, and one that arranges sets of raw frames.
 """
@@ -18,7 +18,7 @@ from coldframe.config.frames import FrameKind
 
 
 class Form(StrEnum):
-    """How a file is given to another program."""
+    """The form in which another program gets a file."""
 
     AS_IT_IS = "as it is"
     XISF = "XISF"
@@ -36,7 +36,7 @@ class Placed:
     target
         Its new path, relative to the folder of the export.
     form
-        Whether the file is linked, or converted.
+        Whether the file is linked or converted.
     """
 
     source: Path
@@ -52,10 +52,10 @@ class Plan:
     left_out: list[tuple[Path, str]] = field(default_factory=list)
 
     def place(self, source: Path, target: Path, form: Form = Form.AS_IT_IS) -> None:
-        """Add a file, or leave it out if another file has its place."""
+        """Add a file, or leave it out if another file has the same target."""
         other = self.placed.setdefault(target, Placed(source, target, form))
         if other.source != source:
-            self.leave_out(source, f"{other.source} has its place, {target}")
+            self.leave_out(source, f"{other.source} is exported as {target} instead")
 
     def leave_out(self, source: Path, reason: str) -> None:
         """Leave out a file."""
@@ -77,13 +77,13 @@ _SIRIL_UNUSED_MASTERS = {
     FrameKind.BIAS: "no master dark has its settings, and a working folder needs darks",
     FrameKind.DARK: "no master flat fits it, or other darks fit them better",
     FrameKind.FLAT: "no master dark has its settings, and a working folder needs darks",
-    FrameKind.DARK_FLAT: "Siril does not need it, because the master flats are calibrated already",
+    FrameKind.DARK_FLAT: "Siril does not need it, because the master flats are already calibrated",
 }
 _SIRIL_UNUSED = {
     FrameKind.BIAS: "no raw darks have its settings, and a working folder needs darks",
     FrameKind.DARK: "no raw flats fit it, or other darks fit them better",
     FrameKind.FLAT: "no raw darks have its settings, and a working folder needs darks",
-    FrameKind.DARK_FLAT: "no raw flats have its exposure, or other dark flats have it, too",
+    FrameKind.DARK_FLAT: "no raw flats have its exposure, or other dark flats have it as well",
 }
 _FOLDERS = {
     FrameKind.BIAS: "biases",
@@ -128,7 +128,7 @@ def arrange(program: str, masters: Mapping[Path, FrameSetup], raws: Sets) -> Pla
 
 
 def parts(plan: Plan, program: str) -> list[Plan]:
-    """Return the parts of an export that are given to a program at one time, as its note says."""
+    """Return the parts of an export that the user loads into the program separately, as the README describes."""
     found: dict[object, Plan] = {}
     for placed in plan.files:
         first = placed.target.parts[0]
@@ -146,7 +146,7 @@ def _unwanted(master: FrameSetup) -> str:
 def _siril(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
     """Arrange a working folder for each setting, dark exposure and filter; see Siril's scripts.
 
-    Raw frames get working folders of their own, because the scripts write to `masters/`.
+    Raw frames get separate working folders, because the scripts write to `masters/`.
     """
     used: set[Path] = set()
     for folder, recipe in _sessions(masters):
@@ -162,7 +162,7 @@ def _siril(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
 
 
 def _siril_raw(plan: Plan, raws: Sets) -> None:
-    """Arrange the raw frames of each working folder, and leave out those that are in none."""
+    """Arrange the raw frames for each working folder, and leave out frames that fit none."""
     firsts = {path: each.setup for path, each in raws.items()}
     used: set[Path] = set()
     for folder, recipe in _sessions(firsts):
@@ -181,7 +181,7 @@ def _siril_raw(plan: Plan, raws: Sets) -> None:
 
 
 def _dark_flats_of(flat: FrameSetup, sets: Mapping[Path, FrameSetup]) -> list[Path]:
-    """Return the set of dark flats whose exposure is that of the flats."""
+    """Return the set of dark flats with the exposure of the flats."""
     fitting = [
         path
         for path, each in sorted(sets.items())
@@ -191,16 +191,16 @@ def _dark_flats_of(flat: FrameSetup, sets: Mapping[Path, FrameSetup]) -> list[Pa
 
 
 def _wbpp(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
-    """Arrange folders whose names WBPP reads as keywords, and masters as XISF, the only format of masters it takes."""
+    """Arrange folders with names that WBPP reads as keywords, and masters as XISF, the only format that it accepts."""
     for path, master in masters.items():
         if master.overscan is not None:
             plan.leave_out(path, "its overscan was subtracted, and XISF images must not be negative")
-        elif master.kind is not FrameKind.DARK_FLAT:  # the master flats are calibrated already
+        elif master.kind is not FrameKind.DARK_FLAT:  # the master flats are already calibrated
             target = Path(_wbpp_setting(master), _wbpp_folder(master), f"{path.stem}.xisf")
             plan.place(path, target, Form.XISF)
     for each in raws.values():
         for frame in each.frames:
-            # Without "master" in the path, which would make WBPP refuse the raw frames.
+            # The path must not contain "master", because WBPP would refuse the raw frames.
             plan.place(frame.path, Path(_wbpp_setting(each.setup), "raw", _wbpp_folder(each.setup), frame.name))
 
 
@@ -248,7 +248,7 @@ def _dss(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
 
 
 def _dss_raw_folders(frame: FrameSetup, raws: Sets) -> list[Path]:
-    """Return the folders of a set of raw frames: dark flats are in the group of each rotator angle of their flats."""
+    """Return the folders for a set of raw frames; dark flats go into the group of each rotator angle of their flats."""
     if frame.kind is not FrameKind.DARK_FLAT:
         return [_dss_folder(frame)]
     setups = [each.setup for each in raws.values() if each.setup.kind is FrameKind.FLAT]
@@ -258,7 +258,7 @@ def _dss_raw_folders(frame: FrameSetup, raws: Sets) -> list[Path]:
 
 
 def _dss_folder(frame: FrameSetup) -> Path:
-    """Return the folder of a frame; each exposure has its own: DSS gives the masters of 0.2 and 0.5 s one name."""
+    """Return the folder of a frame; each exposure gets one, because DSS names masters of 0.2 s and 0.5 s alike."""
     name = _FOLDERS[_kind(frame)]
     if frame.kind in {FrameKind.FLAT, FrameKind.DARK_FLAT}:
         return Path(f"group_{_light_path(frame) or 'no-filter'}", name)
@@ -286,8 +286,8 @@ def _plain_folder(frame: FrameSetup) -> Path:
 def _asiair(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
     """Arrange raw frames in the folders, and under the names, that an ASIAIR writes.
 
-    The time in a name is that of the first frame of the set in the night, so that several nights have different names
-    whether they are exported together or one after the other.
+    A name contains the time of the set's first frame in the night, so that names from several nights differ, whether
+    the nights are exported together or one by one.
     """
     for path, master in masters.items():
         plan.place(path, Path("masters", _FOLDERS[_kind(master)], path.name))
@@ -349,7 +349,7 @@ def _light(dark: FrameSetup, flat: FrameSetup) -> FrameSetup:
 
 
 def _light_path(frame: FrameSetup) -> str | None:
-    """Return the filter and the rotator angle of a frame as part of a name, such as L-30deg; None without both."""
+    """Return a frame's filter and rotator angle as part of a name, such as L-30deg; None if both are missing."""
     angle_deg = frame.train.rotation_deg
     parts = [frame.filter_name, None if angle_deg is None else angle_text(angle_deg)]
     return "-".join(name_part(part) for part in parts if part) or None

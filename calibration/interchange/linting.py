@@ -1,4 +1,4 @@
-"""The judgement of files for a program, and the files of a folder or of a planned export."""
+"""Judge files for a program; list the files in a folder or in a planned export."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import PLAIN_SUFFIXES, SUFFIXES, open_image, read_image_header
+from coldframe.calibration.files.headers.image_header import PLAIN_SUFFIXES, SUFFIXES, read_image_header
+from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.interchange.groups import Group, groups_of
 from coldframe.calibration.interchange.judged import Judged, Trap
@@ -22,7 +23,7 @@ _SAMPLED_ROWS = 16
 
 @dataclass(frozen=True, slots=True)
 class Lint:
-    """What a program would make of files.
+    """How a program would treat files.
 
     Attributes
     ----------
@@ -33,7 +34,7 @@ class Lint:
     groups
         The groups that it makes.
     traps
-        What its user should know before.
+        What the user should know in advance.
     """
 
     program: Program
@@ -43,14 +44,14 @@ class Lint:
 
 
 def lint(program: Program, files: Iterable[Candidate], keywords: tuple[str, ...] = ()) -> Lint:
-    """Judge files by the rules of a program.
+    """Judge files according to the rules of a program.
 
     Parameters
     ----------
     program
         The rules.
     files
-        The files that the program would be given.
+        The files that the user would load into the program.
     keywords
         Grouping keywords that are set in WBPP.
     """
@@ -86,10 +87,10 @@ def candidate_of(path: Path) -> Candidate:
 
 
 def _highest(path: Path, bits: object) -> float | None:
-    """Return the highest value of the middle rows of an image of floats, which tells fractions from ADU."""
+    """Return the highest value in the middle rows of an image of floats, which distinguishes fractions from ADU."""
     if path.suffix.lower() not in PLAIN_SUFFIXES or not isinstance(bits, int) or bits > 0:
         return None
-    with scratch_folder() as folder:  # a file may be compressed whatever its suffix
+    with scratch_folder() as folder:  # a file may be compressed regardless of its suffix
         image = open_image(path, folder)
         middle = image.shape[0] // 2
         highest = float(np.max(image.rows(middle, min(middle + _SAMPLED_ROWS, image.shape[0]))))

@@ -1,4 +1,4 @@
-"""The README of an export: which switches to set in the program."""
+"""The README of an export, which lists the settings to change in the program."""
 
 _COMMON = """\
 Written by coldframe. Files that need no conversion are hard links to the library where the file system allows it:
@@ -16,14 +16,14 @@ Folders with masters/ hold finished masters. Put the lights into lights/, and ru
     calibrate light -dark=../masters/dark_stacked -flat=../masters/pp_flat_stacked
 For colour cameras, add: -cfa -equalize_cfa -debayer
 The scripts that Siril ships stack biases/, darks/ and flats/ themselves and write to masters/: run them in the folders
-that end in _raw. They subtract the biases from the flats. To subtract dark flats instead, put the files of darkflats/
-in the place of those of biases/.
-Siril compares neither gain, exposure, temperature nor filter: keep one folder for each.
+that end in _raw. They subtract the biases from the flats. To subtract dark flats instead, replace
+the files in biases/ with those in darkflats/.
+Siril compares neither gain, exposure, temperature nor filter: keep a separate folder for each combination.
 """,
     "wbpp": """\
 WBPP (PixInsight): add the folder of your camera with "Directory". The masters are XISF, because WBPP refuses masters in
 FITS files. Put the lights into a folder with the same GAIN_..., OFFSET_... and TEMP_..., or WBPP takes no dark. If
-there are folders ROTATION_..., put the lights of each rotator angle into a folder of this name, or they get no flat.
+there are folders ROTATION_..., put the lights of each rotator angle into a folder with this name, or they get no flat.
 
 1. Grouping keywords, all "pre": GAIN, OFFSET, TEMP, and READOUTM and ROTATION if the folders have them.
 2. Darks: Exposure tolerance 0 (the default, 10 s, merges raw darks of different exposures).
@@ -32,30 +32,30 @@ there are folders ROTATION_..., put the lights of each rotator angle into a fold
 5. "CFA images" is set by BAYERPAT: lights and flats must both have it, or neither.
 """,
     "dss": """\
-DeepSkyStacker: DSS does not compare filters, temperatures or offsets. Files are told apart by group tabs only.
+DeepSkyStacker: DSS does not compare filters, temperatures or offsets. Only group tabs separate files.
 
-1. Main Group: add the darks of main_group/darks_... that have the exposure of the lights. Files in the Main Group are
-   used for every group. From the folders that end in _raw, add the offset/bias files of main_group/biases, too. Add
-   none beside a master dark: it contains the bias, which DSS would subtract twice.
+1. Main Group: add the darks in main_group/darks_... that have the exposure of the lights. Files in the Main Group are
+   used for every group. From the folders that end in _raw, also add the offset/bias files in main_group/biases. Do
+   not add them next to a master dark: it contains the bias, which DSS would subtract twice.
 2. One group tab for each folder group_FILTER or group_FILTER-ANGLE: add the lights of this filter and rotator angle,
-   and the flats and dark flats of the folder.
+   and the flats and dark flats in the folder.
 3. Add either the masters or the folders that end in _raw. Masters are rounded to whole ADU, because DSS rejects frames
    whose colour depth differs from that of the lights.
 4. Use one folder of settings (gain, offset, temperature) at a time. Dark optimisation: off if the sensor glows.
 """,
     "app": """\
-Astro Pixel Processor: load bias, darks, dark flats and flats on tab 1 from the folders of these names.
+Astro Pixel Processor: on tab 1, load bias, darks, dark flats and flats from the folders with these names.
 
-1. Tick "Multi-Session" and load each night as a session of its own. Tick "Multi-Filter" for more than one filter, and
+1. Tick "Multi-Session" and load each night as a separate session. Tick "Multi-Filter" for more than one filter, and
    choose the filter of flats by their folder.
-2. Use one folder of settings (gain, offset, temperature) at a time, and the darks of the lights' exposure.
+2. Use one folder of settings (gain, offset, temperature) at a time, and the darks with the lights' exposure.
 3. Add either the masters, or the folders that end in _raw.
-coldframe knows no published description of the rules by which APP groups files; check its list of files.
+No published description of APP's grouping rules was found; check APP's list of files.
 """,
     "asiair": """\
-ASIAIR: raw frames have the folders (Autorun/Bias, Dark, Flat) and the names that an ASIAIR writes, for programs that
-read its folders, and for copying them to its disk. Dark flats are darks, as on the ASIAIR.
-masters/ holds coldframe's masters for the program in which you stack; whether an ASIAIR stacks with them is not known.
+ASIAIR: raw frames are in the folders (Autorun/Bias, Dark, Flat) and have the names that an ASIAIR writes, for programs
+that read its folders, and for copying them to its disk. Dark flats are darks, as on the ASIAIR.
+masters/ holds coldframe's masters for the program in which you stack; it is unknown whether an ASIAIR stacks with them.
 """,
 }
 """Text for each program; see the pages in docs/programs/ for the sources."""

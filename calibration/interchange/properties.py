@@ -1,4 +1,4 @@
-"""The properties in which frames that are stacked together must not differ, as a table."""
+"""The properties that must be equal in frames that are stacked together, as a table."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ class Property:
     Attributes
     ----------
     name
-        Name for people.
+        Display name.
     kinds
-        Kinds of frames for which it matters.
+        Kinds of frames for which the property matters.
     value
-        The value of a setup; None if it is missing.
+        Function that returns the value in a setup, or None if it is missing.
     text
-        A value as text.
+        Function that returns a value as text.
     equal
-        Whether two values are equal.
+        Function that returns whether two values are equal.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Property:
     equal: Callable[[object, object], bool] = lambda one, other: one == other
 
     def distinct(self, setups: Iterable[FrameSetup]) -> list[str]:
-        """Return the different values among setups, as text, without missing ones."""
+        """Return the distinct values among setups, as text, without missing ones."""
         found: list[object] = []
         for setup in setups:
             value = self.value(setup)
@@ -80,7 +80,7 @@ PROPERTIES = (
         _EXPOSED,
         lambda setup: setup.exposure_s,
         _number(" s"),
-        # Tighter than for sets of one camera, because 0.05 s may separate the dark flats of two filters.
+        # Tighter than for sets from one camera, because 0.05 s may separate the dark flats of two filters.
         _within(SAME_EXPOSURE, 0.001),
     ),
     Property("temperature", _WITHOUT_LIGHT, lambda setup: setup.temperature_c, _number(" C"), _within(0, REACHED_C)),

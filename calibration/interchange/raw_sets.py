@@ -1,10 +1,10 @@
-"""Sets of raw frames of an export, by the settings that programs must keep apart."""
+"""Sets of raw frames for an export, by the settings that programs must not mix."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from coldframe.calibration.files.image_file import PLAIN_SUFFIXES
+from coldframe.calibration.files.headers.image_header import PLAIN_SUFFIXES
 from coldframe.calibration.files.naming import name_part
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.config.angles import AngleGroups, within_a_turn
@@ -14,7 +14,7 @@ KINDS = frozenset({FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT, FrameKind.DAR
 """Kinds of frames that are exported."""
 
 SAME_SET_DEG = 0.4
-"""Largest difference between the rotator angles of two frames of a set: twice the default of rotator.tolerance_deg."""
+"""Maximum difference between the rotator angles of two frames of a set: twice the default of rotator.tolerance_deg."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +81,10 @@ def raw_sets(frames: Mapping[Path, FrameSetup], nights: Mapping[Path, str] | Non
 
 
 def with_angles(masters: Mapping[Path, FrameSetup], raws: Sets) -> tuple[Mapping[Path, FrameSetup], Sets]:
-    """Return the masters and raw frames with the rotator angle of their set, if there are flats of several angles.
+    """Return the masters and raw frames with the rotator angle of their set, if the flats have several angles.
 
-    No program compares the angle, so flats of each angle need a place of their own. All other frames, and flats that
-    all have the same angle, are returned without an angle.
+    No program compares angles, so flats of each angle need a separate folder. All other frames, and flats that all have
+    the same angle, are returned without an angle.
     """
     angles = AngleGroups(SAME_SET_DEG)
     for setup in (*masters.values(), *(each.setup for each in raws.values())):
@@ -102,13 +102,13 @@ def with_angles(masters: Mapping[Path, FrameSetup], raws: Sets) -> tuple[Mapping
 
 
 def _angle_deg(setup: FrameSetup, angles: AngleGroups) -> float | None:
-    """Return the rotator angle of the set of a flat, in tenths of a degree as in names; None for other frames."""
+    """Return the rotator angle of a flat's set, in tenths of a degree as in names; None for other frames."""
     angle_deg = setup.train.rotation_deg if setup.kind is FrameKind.FLAT else None
     return None if angle_deg is None else within_a_turn(angles.of(angle_deg), digits=1)
 
 
 def degrees(frame: FrameSetup) -> float | None:
-    """Return the temperature rounded to whole degrees, so that frames of one setpoint share a folder."""
+    """Return the temperature rounded to whole degrees, so that frames with one setpoint share a folder."""
     celsius = frame.temperature_c if frame.setpoint_c is None else frame.setpoint_c
     return None if celsius is None else round(celsius) + 0.0
 

@@ -1,4 +1,4 @@
-"""What a program sees in a file: an interpreter of `programs.model.Reading`."""
+"""A file as a program sees it: the interpreter of `programs.model.Reading`."""
 
 import math
 import re
@@ -19,7 +19,7 @@ _MICROSECONDS = "EXPOINUS"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file that a program would be given.
+    """A file that the user would load into a program.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Candidate:
     header
         Values of the header's cards, with NAXIS1, NAXIS2 and BITPIX.
     highest
-        A high value of an image of floats; None if it is not known.
+        A high value in an image of floats; None if it is unknown.
     """
 
     path: Path
@@ -52,9 +52,9 @@ class Seen:
     setup
         The setup as coldframe reads it.
     kind
-        The kind that the program takes it for; None if it ignores the file.
+        The kind that the program assigns to it; None if it ignores the file.
     is_master
-        True if the program takes it for a master.
+        True if the program treats it as a master.
     refused
         True if the program refuses the file.
     exposure_s, filter_name, binning, gain
@@ -62,9 +62,9 @@ class Seen:
     mosaic
         Colour filter array.
     folder
-        The folder that stands for a sequence or for a group tab.
+        The folder that represents a sequence or a group tab.
     depth
-        Bits of a pixel.
+        Bits per pixel.
     keywords
         Values of the grouping keywords that the file has.
     """
@@ -134,7 +134,7 @@ def _kind(reading: Reading, word: str, path: Path) -> FrameKind | None:
     known = reading.kind_words.get(word.replace(" ", ""))
     if known is not None:
         return known
-    if reading.path_keywords:  # any word in the path counts, the last most
+    if reading.path_keywords:  # any word in the path counts, and the last one wins
         words = [each for each in _NOT_WORDS.split(str(path).lower()) if each in reading.kind_folders]
         return reading.kind_folders[words[-1]] if words else reading.unknown_kind
     named = reading.kind_names.get(path.name.split(".")[0])
@@ -148,7 +148,7 @@ def _kind(reading: Reading, word: str, path: Path) -> FrameKind | None:
 
 
 def _folder(reading: Reading, path: Path) -> str:
-    """Return the folder of a file or, for group tabs, the folder that stands for its tab; "" is the main group."""
+    """Return the folder of a file or, for group tabs, the folder that represents its tab; "" is the main group."""
     if not reading.tab_folders:
         return str(path.parent)
     return next((part for part in reversed(path.parts[:-1]) if part.lower().startswith(reading.tab_folders)), "")

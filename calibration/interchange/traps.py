@@ -1,7 +1,7 @@
-"""Traps: what a program would do with files that their owner does not expect.
+"""Traps: actions of a program that the owner of the files does not expect.
 
-`CHECKS` is the table of all checks. Each trap refers to the program's rule that springs it, or to none if the files are
-at fault whatever the program does.
+`CHECKS` is the table of all checks. Each trap refers to the program's rule that triggers it, or to no rule if the files
+are at fault regardless of the program.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +26,7 @@ _DARKS = frozenset({FrameKind.DARK, FrameKind.DARK_FLAT})
 
 
 def traps_of(judged: Judged) -> list[Trap]:
-    """Return all traps in the files of one program."""
+    """Return all traps in the files for one program."""
     return [trap for check in CHECKS for trap in check(judged)]
 
 
@@ -36,7 +36,7 @@ def _refused(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "refused",
-            f"{count(refused)} refused, because the program takes them for masters, which must be XISF files",
+            f"{count(refused)} refused, because the program treats them as masters, which must be XISF files",
             'export masters with `coldframe export --for wbpp`; keep "master" out of the paths of raw frames',
             refused,
             "masters",
@@ -49,7 +49,7 @@ def _unknown_kind(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "ignored",
-            f"{count(ignored)} ignored: no folder says what they are",
+            f"{count(ignored)} ignored: no folder states their kind",
             f"put them into one of {', '.join(sorted(judged.program.reading.kind_folders))}",
             ignored,
             "kind",
@@ -65,8 +65,9 @@ def _different_kind(judged: Judged) -> Iterator[Trap]:
             yield trap_of(
                 judged,
                 "kind",
-                f"{count(wrong)} taken for {_plural(taken)}, but the header says {meant}",
-                "use frames of the right kind; a bias is no dark flat if the sensor has dark current or glow",
+                f"{count(wrong)} treated as {_plural(taken)}, but the header states {meant}",
+                "use frames of the right kind; a bias cannot replace a dark flat if the sensor has dark current or "
+                "glow",
                 wrong,
                 "kind",
             )
@@ -75,7 +76,7 @@ def _different_kind(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "no-kind",
-            f"{count(unknown)} without a kind that is understood, and taken for {_plural(unknown[0].kind)}",
+            f"{count(unknown)} without a known kind, and treated as {_plural(unknown[0].kind)}",
             "write IMAGETYP: Bias Frame, Dark Frame, Flat Frame or Light Frame",
             unknown,
             "kind",
@@ -107,14 +108,14 @@ def _merged(judged: Judged) -> Iterator[Trap]:
                 judged,
                 "masters-together",
                 f"{what} of {_plural(group.kind)} are in one group",
-                "give the program either one master or the raw frames",
+                "load either one master or the raw frames",
                 group.frames,
                 "grouping",
             )
 
 
 def _apart(program: Program, name: str) -> str:
-    """Return how to keep frames apart that differ in a property."""
+    """Return how to separate frames that differ in a property."""
     match program.name:
         case "wbpp":
             if name == "exposure":
@@ -140,7 +141,7 @@ def _nearest_dark(judged: Judged) -> Iterator[Trap]:
                     judged,
                     "wrong-dark",
                     f"{len(group.frames)} {_plural(group.kind)} get darks that differ in {', '.join(differences)}",
-                    "add darks of this setting, or leave out these darks",
+                    "add darks with this setting, or leave out these darks",
                     dark.frames,
                     name if judged.has_rule(name) else "nearest-dark",
                 )
@@ -160,7 +161,7 @@ def _differences(group: Group, dark: Group) -> Iterator[str]:
 
 
 def _without(judged: Judged) -> Iterator[Trap]:
-    """Yield lights for which the program finds no dark or flat, although there are some."""
+    """Yield lights for which the program finds no dark or flat, although darks or flats exist."""
     for group in judged.groups:
         for choice in judged.program.choices:
             kind = choice.with_kind

@@ -14,15 +14,14 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.cards import HeaderValue, ascii_text
-from coldframe.calibration.files.frame_file import STRUCTURAL
+from coldframe.calibration.files.cards import STRUCTURAL, HeaderValue, ascii_text
 
 SUFFIX = ".xisf"
 
 _SIGNATURE = b"XISF0100"
 _PREAMBLE = struct.Struct("<8sI4x")
 _BLOCK = 4096
-"""The pixels begin at a multiple of this offset, as in the files that PixInsight writes."""
+"""The offset of the pixels is a multiple of this number, as in the files that PixInsight writes."""
 
 _LONGEST_HEADER = 1 << 24
 _NAMESPACE = "{http://www.pixinsight.com/xisf}"
@@ -34,16 +33,16 @@ _WHOLE = re.compile(r"[+-]?\d{1,18}")
 def xisf_content(
     pixels: NDArray[np.float32], header: Mapping[str, HeaderValue], image_type: str
 ) -> tuple[bytes, memoryview]:
-    """Return the content of a file, which is the same whenever, and by whatever version, the image is written.
+    """Return the contents of a file, which do not depend on the time or on coldframe's version.
 
     Parameters
     ----------
     pixels
         Values from 0 to 1, first row at the top.
     header
-        Values that become FITS keywords; those about the structure of the FITS file are left out.
+        Values that become FITS keywords; values that describe the structure of the FITS file are left out.
     image_type
-        Kind of the image in the words of the specification, such as "MasterDark".
+        Kind of the image, as spelled in the specification, such as "MasterDark".
     """
     data = np.ascontiguousarray(pixels, "<f4")
     begin = _BLOCK
@@ -75,7 +74,7 @@ def _header(pixels: NDArray[np.float32], header: Mapping[str, HeaderValue], imag
 
 
 def _created_at(header: Mapping[str, HeaderValue]) -> datetime:
-    """Return the time of the image, UTC, which takes the place of the time of writing."""
+    """Return the time of the image in UTC, which replaces the time of writing."""
     for keyword in ("DATE", "DATE-END", "DATE-OBS"):
         with contextlib.suppress(ValueError, OverflowError):
             found = datetime.fromisoformat(str(header.get(keyword)))

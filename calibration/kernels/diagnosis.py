@@ -264,11 +264,15 @@ def find_hot_pixels(dark: F32, period: int, least: float, found: Mask) -> None:
     around = np.empty(8, np.float32)
     bound = np.float32(least)
     for y in range(period, height - period):
+        row, above, below, marks = dark[y], dark[y - period], dark[y + period], found[y]
+        # Vector code marks the few pixels for which a median is worth its time.
         for x in range(period, width - period):
-            beside = (dark[y, x - period] + dark[y, x + period]) / np.float32(2)
-            above = (dark[y - period, x] + dark[y + period, x]) / np.float32(2)
-            if dark[y, x] - min(beside, above) > bound:
-                found[y, x] = dark[y, x] - median_around(dark, y, x, period, around) > bound
+            across = (row[x - period] + row[x + period]) / np.float32(2)
+            down = (above[x] + below[x]) / np.float32(2)
+            marks[x] = row[x] - min(across, down) > bound
+        for x in range(period, width - period):
+            if marks[x]:
+                marks[x] = row[x] - median_around(dark, y, x, period, around) > bound
 
 
 @kernel

@@ -1,6 +1,6 @@
 """Masters from other programs, converted so that `calibrate` can use them: darks to ADU, flats to a mean of 1.
 
-Siril and PixInsight write stacks as fractions of the full range. Their files stay as they are; the library receives a
+Siril and PixInsight write stacks as fractions of the full range. Their files are left unchanged; the library receives a
 converted copy, whose header states each assumption.
 """
 
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.durable import write_durably
 from coldframe.calibration.files.frame_file import FrameFileError, primary_pieces
-from coldframe.calibration.files.image_file import PLAIN_SUFFIXES, ImageFile, open_image
+from coldframe.calibration.files.headers.image_header import PLAIN_SUFFIXES
+from coldframe.calibration.files.image_file import ImageFile, open_image
 from coldframe.calibration.files.keywords import ROLES, other_cards
 from coldframe.calibration.files.xisf_file import SUFFIX as XISF
 from coldframe.calibration.frames.setup import BIAS_TAKEN_OUT, setup_of
@@ -26,16 +27,17 @@ F32 = NDArray[np.float32]
 Header = Mapping[str, HeaderValue]
 
 FULL_RANGE_ADU = 65_535.0
-"""Level of 1.0 in a stack of frames of 16 bits, and of frames of fewer bits that are stored in 16 bits."""
+"""Level of 1.0 in a stack of 16-bit frames, or of frames with fewer bits that are stored in 16 bits."""
 
 LARGEST_MEAN_ERROR = 0.01
-"""Largest difference of the mean of a relative flat from 1; masked pixels shift it."""
+"""Maximum difference between the mean of a relative flat and 1; masked pixels shift the mean."""
 
 _MOST_OF_FRACTIONS = 0.999
-"""Part of the pixels that do not exceed 1 in a master of fractions; a few hot pixels may."""
+"""Fraction of the pixels that must not exceed 1 in a master of fractions; a few hot pixels may exceed it."""
 
 LEAST_BIAS_ADU = 150.0
-"""Lowest level of a dark that certainly contains its bias, ADU; offsets of cameras are higher, dark currents lower."""
+"""Lowest level of a dark that certainly contains its bias, ADU; cameras' offsets are higher, and dark currents
+lower."""
 
 ZERO_SIGMA = 3.0
 """Largest level of a dark without its bias, in standard deviations of its pixels."""
@@ -53,9 +55,9 @@ class Stated:
     kind
         Their kind; None if their headers state it.
     full_range_adu
-        Level that the value 1.0 stands for, ADU; None if coldframe is to find it out.
+        Level that the value 1.0 stands for, ADU; None if coldframe should determine it.
     has_bias
-        Whether darks contain their bias; None if coldframe is to find it out.
+        Whether darks contain their bias; None if coldframe should determine it.
     """
 
     kind: FrameKind | None = None
@@ -78,7 +80,7 @@ class Adopted:
     has_bias
         False for darks whose bias was subtracted.
     assumptions
-        What was assumed and changed, as text.
+        The assumptions and changes, as text.
     """
 
     mean: F32
@@ -130,9 +132,9 @@ def adopted(path: Path, unpacked_in: Path, stated: Stated) -> Adopted | None:
     if kind is None or (is_plain and _is_own_in_adu(image, kind)):
         return None
     own = image.header.get("IMAGETYP")
-    notes = [] if kind is setup_of(image.header).kind else [f"the user states that it is a master {kind}"]
+    notes = [] if kind is setup_of(image.header).kind else [f"the user stated that it is a master {kind}"]
     if stated.kind is not None and own is None:
-        notes.append("its header does not show that it is a combination")
+        notes.append("its header does not show that frames were combined")
     mean = image.pixels().astype(np.float32, copy=False)
     if float(mean.min()) == float(mean.max()):
         raise FrameFileError(path, f"all its pixels have the same value, {float(mean.min()):g}")
@@ -167,7 +169,7 @@ def _relative_flat(path: Path, mean: F32) -> tuple[F32, list[str]]:
         return mean, []
     if not level > 0:
         raise FrameFileError(path, f"is not a flat: its mean is {level:.4g}")
-    return mean / np.float32(level), [f"its mean of {level:.6g} became 1; its bias or dark flat was subtracted before"]
+    return mean / np.float32(level), [f"its mean of {level:.6g} became 1; its bias or dark flat was already subtracted"]
 
 
 def _is_own_in_adu(image: ImageFile, kind: FrameKind) -> bool:
@@ -187,13 +189,13 @@ def _in_adu(image: ImageFile, mean: F32, full_range_adu: float | None) -> tuple[
         changed = mean * np.float32(full_range_adu / unit)
         if float(np.median(changed[::_STEP, ::_STEP])) > FULL_RANGE_ADU:
             raise FrameFileError(path, f"most of its values exceed 16 bits if 1.0 is {full_range_adu:g} ADU")
-        return changed, [f"the user states that 1.0 is {full_range_adu:g} ADU"]
+        return changed, [f"the user stated that 1.0 is {full_range_adu:g} ADU"]
     if unit != 1:
         return mean, [f"1.0 is {unit:,.0f} ADU, as in other XISF files"]
     if str(image.header.get("BUNIT", "")).strip().casefold() in _ELECTRONS:
         raise FrameFileError(path, "its unit is electrons (BUNIT): state the ADU of one electron with --range")
     if most <= HIGHEST_OF_FRACTIONS and image.bits < 0:
-        return mean * np.float32(FULL_RANGE_ADU), [f"1.0 is {FULL_RANGE_ADU:,.0f} ADU, because values do not exceed 1"]
+        return mean * np.float32(FULL_RANGE_ADU), [f"1.0 is {FULL_RANGE_ADU:,.0f} ADU, because no value exceeds 1"]
     if high > FULL_RANGE_ADU * 1.01:
         raise FrameFileError(
             path, f"its values, from {low:.4g} to {high:.4g}, exceed 16 bits: state the ADU of the value 1 with --range"
@@ -210,7 +212,7 @@ def _bias_in(image: ImageFile, mean: F32, kind: FrameKind, stated: Stated) -> tu
     if BIAS_TAKEN_OUT in calibration:
         return False, [] if calibration == BIAS_TAKEN_OUT else ["its bias was subtracted, as its header states"]
     if stated.has_bias is not None:
-        return stated.has_bias, [f"the user states that its bias was {'not ' if stated.has_bias else ''}subtracted"]
+        return stated.has_bias, [f"the user stated that its bias was {'not ' if stated.has_bias else ''}subtracted"]
     sampled = mean[::_STEP, ::_STEP]
     level = float(np.median(sampled))
     scatter = 1.4826 * float(np.median(np.abs(sampled - level)))
@@ -220,7 +222,7 @@ def _bias_in(image: ImageFile, mean: F32, kind: FrameKind, stated: Stated) -> tu
         return False, [f"its bias was subtracted, because its level is {level:.1f} ADU"]
     raise FrameFileError(
         path,
-        f"its level of {level:.1f} ADU does not show whether its bias was subtracted: "
+        f"its level of {level:.1f} ADU does not reveal whether its bias was subtracted: "
         "state --with-bias or --bias-subtracted",
     )
 

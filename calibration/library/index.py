@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS masters (
 """
 
 _READER = 2
-"""Version of the reader of cards; headers that an earlier version read are read again."""
+"""Version of the card reader; headers that an earlier version read are read again."""
 
 _REMEMBER = """
 INSERT INTO masters (name, bytes, modified_ns, header) VALUES (?, ?, ?, ?)
@@ -161,7 +161,7 @@ class OpenIndex:
 
 
 def _key(name: str) -> str | bytes:
-    """Return a file's name as the index stores it: as bytes if it is not valid UTF-8, which SQLite's texts must be."""
+    """Return a file's name as the index stores it: as bytes if it is not UTF-8, which SQLite requires for text."""
     try:
         name.encode()
     except UnicodeEncodeError:

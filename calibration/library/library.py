@@ -15,23 +15,21 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from coldframe.calibration.files import xisf_file
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.durable import NotDurableError, link_durably, make_folder_durably
-from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import PLAIN_SUFFIXES
+from coldframe.calibration.files.headers.file_error import FrameFileError
+from coldframe.calibration.files.headers.image_header import PLAIN_SUFFIXES, XISF_SUFFIX
 from coldframe.calibration.files.keywords import in_drivers_words
 from coldframe.calibration.files.naming import name_part
 from coldframe.calibration.frames.matching import superseded
 from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setup_of
 from coldframe.calibration.library.index import LibraryIndex, OpenIndex, Stamp
-from coldframe.calibration.masters.reading import file_digest, integrity_fault, read_master_header
 from coldframe.config.frames import FrameKind
 from coldframe.errors import ColdframeError, MissingPackageError
 
 INDEX = "index.sqlite"
 
-_SUFFIXES = PLAIN_SUFFIXES | {xisf_file.SUFFIX}
+_SUFFIXES = PLAIN_SUFFIXES | {XISF_SUFFIX}
 
 LIBRARY = "library"
 """Name of the library's folder in the storage folder."""
@@ -104,6 +102,8 @@ class Library:
         NotDurableError
             If the master could not be written to disk.
         """
+        from coldframe.calibration.masters.reading import file_digest, read_master_header  # noqa: PLC0415 - needs NumPy
+
         header = read_master_header(master)
         fault = not_a_master(header)
         if fault is not None:
@@ -153,9 +153,11 @@ class Library:
     def verify(self) -> Iterator[tuple[Path, str | None]]:
         """Read every byte of every master; yield each with its fault, or None if it is intact.
 
-        The checksums in the file must be correct, and its SHA-256 must equal the SHA-256 of the file when it was filed
-        or first found intact.
+        The checksums in the file must be correct, and its SHA-256 must be the one that it had when it was filed or
+        first found intact.
         """
+        from coldframe.calibration.masters.reading import integrity_fault  # noqa: PLC0415 - needs NumPy
+
         catalogue = self.catalogue()
         yield from catalogue.faults.items()
         for path in catalogue.headers:
@@ -205,6 +207,8 @@ class Library:
         )
 
     def _header(self, path: Path, index: OpenIndex) -> Header:
+        from coldframe.calibration.masters.reading import read_master_header  # noqa: PLC0415 - needs NumPy
+
         name, stamp = self._name(path), Stamp.of(path)
         header = index.header(name, stamp)
         if header is None:
@@ -213,6 +217,8 @@ class Library:
         return header
 
     def _digest_fault(self, path: Path) -> str | None:
+        from coldframe.calibration.masters.reading import file_digest  # noqa: PLC0415 - needs NumPy
+
         digest = file_digest(path)
         with self._index.opened() as index:
             known = index.digest(self._name(path))
@@ -224,7 +230,7 @@ class Library:
         setup = setup_of(in_drivers_words(header))  # so that one camera has one folder
         assert setup.kind is not None
         date = "" if setup.taken_at is None else f"_{setup.taken_at.date().isoformat()}"
-        suffix = xisf_file.SUFFIX if master.suffix.lower() == xisf_file.SUFFIX else ".fits"
+        suffix = XISF_SUFFIX if master.suffix.lower() == XISF_SUFFIX else ".fits"
         stem = master.stem if master.stem.endswith(date) else master.stem + date
         return self.folder / name_part(setup.camera or "camera") / _FOLDERS[setup.kind] / f"{stem}{suffix}"
 

@@ -8,8 +8,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.measuring.bayer import BAYER_PATTERNS
 from coldframe.calibration.measuring.histogram import LEVELS
-from coldframe.calibration.measuring.statistics import BAYER_PATTERNS, central_region, median_of_counts
+from coldframe.calibration.measuring.statistics import central_region, median_of_counts
 from coldframe.calibration.stacking.stack import Stack
 from coldframe.errors import ColdframeError
 

@@ -9,7 +9,8 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.measuring.statistics import BAYER_PATTERNS, central_region
+from coldframe.calibration.measuring.bayer import BAYER_PATTERNS
+from coldframe.calibration.measuring.statistics import central_region
 
 SAMPLED_CELL_ROWS = 128
 """Number of rows of 2x2 cells that are sampled."""

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.measuring.bayer import BAYER_PATTERNS
 from coldframe.calibration.measuring.histogram import LEVELS, LevelHistogram, histogram_of
-from coldframe.calibration.threads import parallel_map, thread_count
+from coldframe.calibration.threads import parallel_map, parts_of
 
 FULL_SCALE_ADU = LEVELS - 1
 
@@ -31,9 +32,6 @@ STEP_LEVELS = 16
 
 DIFFERENCE_ROWS = 256
 """Number of rows sampled for the noise: on 26 MP they give 800,000 differences, and the noise scatters by 0.1 %."""
-
-BAYER_PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")
-"""Colour filter arrays whose channels are separated."""
 
 SIGMA_PER_MAD = 1.4826
 """Standard deviation of a normal distribution divided by its median absolute deviation."""
@@ -149,7 +147,7 @@ def measure(
     if pixels.ndim != 2 or pixels.size == 0:  # noqa: PLR2004 - two-dimensional
         raise ValueError(f"a frame needs two dimensions and at least one pixel, not the shape {pixels.shape}")
     rows, columns = central_region(pixels.shape)
-    edges = np.linspace(0, len(pixels), thread_count() + 1).astype(int).tolist()
+    edges = np.linspace(0, len(pixels), parts_of(pixels.size) + 1).astype(int).tolist()
 
     def count(top: int, bottom: int) -> NDArray[np.int64]:
         counts = np.zeros((2, 2, LEVELS), np.uint32)

@@ -50,7 +50,7 @@ def on_the_wire(name: str) -> Callable[[type[E]], type[E]]:
     """Return a decorator that registers a kind of event under its wire name."""
 
     def register(kind: type[E]) -> type[E]:
-        assert name not in EVENT_KINDS, f"two kinds of event are called {name!r}"
+        assert name not in EVENT_KINDS, f"two kinds of event have the name {name!r}"
         kind.wire_name = name
         EVENT_KINDS[name] = kind
         return kind
@@ -70,7 +70,7 @@ class NightStarted(Event):
     width, height
         Size of a full frame in pixels, without binning.
     is_resumed, origin
-        True if the run resumes a night that an earlier run did not complete, and the rig and the choice of its sets.
+        True if the run resumes a night that an earlier run did not complete; the rig, and the choice of sets.
     """
 
     folder: str
@@ -87,7 +87,7 @@ class NightStarted(Event):
 @on_the_wire("night-ended")
 @dataclass(frozen=True, slots=True)
 class NightEnded(Event):
-    """The night has ended. Only events of hooks may follow.
+    """The night has ended. Only hook events may follow.
 
     Attributes
     ----------
@@ -101,6 +101,8 @@ class NightEnded(Event):
         One sentence for each device that could not be brought to the safe state.
     aborted_by
         Cause of an abort; None for any other outcome.
+    still_cold_c
+        Sensor temperature, degrees Celsius, if the cooler is off and the sensor has not warmed up yet; otherwise None.
     """
 
     outcome: NightOutcome
@@ -109,6 +111,7 @@ class NightEnded(Event):
     result: str = ""
     not_safe: tuple[str, ...] = ()
     aborted_by: AbortedBy | None = None
+    still_cold_c: float | None = None
 
 
 @on_the_wire("night-paused")
@@ -153,7 +156,7 @@ class StepEnded(Event):
 @on_the_wire("set-resized")
 @dataclass(frozen=True, slots=True)
 class SetResized(Event):
-    """The number of frames of a set changed to fit the remaining time, to meet the noise goal, or on request.
+    """The number of frames in a set changed to fit the remaining time, to meet the noise goal, or on request.
 
     Attributes
     ----------
@@ -183,7 +186,7 @@ class HookEnded(Event):
     fault
         Text for display: why the command failed; empty if it succeeded.
     output
-        Last part of the output of the command.
+        End of the command's output.
     """
 
     command: str
@@ -246,7 +249,7 @@ class FlatTested(Event):
     Attributes
     ----------
     level_adu, bias_adu
-        Median of the central region (in the brightest channel of a colour camera), and the bias level in this median.
+        Median of the central region (in the brightest channel of a colour camera), and the bias level that it includes.
     target_adu, low_adu, high_adu
         Target level and limits of the allowed band, including the bias level.
     verdict
@@ -322,7 +325,7 @@ class PedestalDecided(Event):
 @on_the_wire("camera-measured")
 @dataclass(frozen=True, slots=True)
 class CameraMeasured(Event):
-    """The characteristics of the camera at one setting were measured, using frames of this night and of earlier nights.
+    """The characteristics of the camera at one setting were measured, using frames from this night and earlier nights.
 
     Attributes
     ----------
@@ -375,7 +378,7 @@ class FrameAccepted(Event):
 @on_the_wire("frame-rejected")
 @dataclass(frozen=True, slots=True)
 class FrameRejected(Event):
-    """A frame was moved to quarantine, where `path` is its new path. The night shoots a replacement."""
+    """A frame was moved to quarantine; `path` is its new path. The night shoots a replacement."""
 
     step: int
     path: str

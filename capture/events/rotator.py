@@ -8,7 +8,7 @@ from coldframe.capture.events.kinds import Event, on_the_wire
 @on_the_wire("rotator-turned")
 @dataclass(frozen=True, slots=True)
 class RotatorTurned(Event):
-    """The rotator reached an angle, or begins to turn for the first time.
+    """The rotator reached an angle, or is about to turn for the first time.
 
     The event is published before each turn, and after it with the new angle. A run that resumes the night thereby knows
     where the rotator was, even if the earlier run ended during the first turn.
@@ -18,8 +18,8 @@ class RotatorTurned(Event):
     angle_deg
         Angle of the rotator; None while it turns.
     found_deg
-        Angle before the night, to which the rotator turns back at the end; None once it is back there, or if the angle
-        is unknown.
+        Angle before the night, to which the rotator turns back at the end; None once it has returned to it, or if the
+        angle is unknown.
     """
 
     angle_deg: float | None

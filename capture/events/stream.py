@@ -62,7 +62,7 @@ class EventStream:
 
     @contextmanager
     def _guarding(self, subscriber: Callable[..., object]) -> Iterator[None]:
-        """Stop the exceptions of a subscriber, which must neither end a night nor keep a lamp lit. Log the first."""
+        """Catch a subscriber's exceptions, which must neither end a night nor keep a lamp lit. Log the first one."""
         try:
             yield
         except Exception as error:

@@ -35,18 +35,18 @@ class StepType(StrEnum):
 
 
 class ExposurePurpose(StrEnum):
-    """What an exposure is for."""
+    """Purpose of an exposure."""
 
     FRAME = "frame"
     """A frame of the set."""
     TUNING = "tuning"
     """A test of the flat exposure."""
     BIAS_LEVEL = "bias-level"
-    """The bias level in the flats' tests."""
+    """Measurement of the bias level for flat tests."""
     CAMERA = "camera"
     """Measurement of saturation and linearity."""
     GAIN = "gain"
-    """Check whether the camera obeys a change of its gain."""
+    """Check of whether the camera obeys a change in gain."""
 
 
 class StepOutcome(StrEnum):
@@ -96,11 +96,11 @@ class Origin:
     Attributes
     ----------
     server
-        INDI server, with the name of its machine; empty if unknown, as in journals of earlier versions.
+        INDI server, with the name of its machine; empty if unknown, as in journals from earlier versions.
     serial
         Serial number of the camera; empty if the driver does not report it.
     is_partial
-        True if the user chose some of the sets, so that the night is not whole after the run.
+        True if the user chose only some of the sets, so that the run does not complete the night.
     """
 
     server: str = ""
@@ -108,14 +108,14 @@ class Origin:
     is_partial: bool = False
 
     def is_same_rig(self, other: "Origin") -> bool:
-        """Return whether two cameras with the same name may be the same camera. Unknown values do not count."""
+        """Return whether two cameras with the same name may be the same camera. Unknown values are ignored."""
         if self.serial and other.serial:
             return self.serial == other.serial
         return not self.server or not other.server or self.server == other.server
 
 
 UNKNOWN_ORIGIN = Origin()
-"""The origin of nights in journals of earlier versions."""
+"""The origin of nights in journals from earlier versions."""
 
 
 @dataclass(frozen=True, slots=True)

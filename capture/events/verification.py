@@ -1,4 +1,4 @@
-"""Define the event that states whether lights, or flats held out of their set, calibrate clean."""
+"""Define the event that states whether lights, or flats held out of their set, calibrate cleanly."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,9 +30,9 @@ class Artifact:
     Attributes
     ----------
     kind, cause, size, unit, error, significance, evidence, fix
-        As in the finding.
+        Same as in the finding.
     remedy
-        What helps against it.
+        Action that removes the artifact.
     frames
         Number of frames that the master needs; None if more frames do not help.
     """
@@ -74,9 +74,9 @@ class LightsVerified(Event):
     masters
         Names of the masters.
     reshoots
-        The remedy that the night now carries out; None if it carries out none.
+        The remedy that the night is carrying out; None if there is none.
     hindrance
-        Text for display: why the night does not carry out the remedy; empty if it does, or if there is none.
+        Text for display: why the night does not carry out the remedy; empty if it does, or if there is no remedy.
     sky_adu, noise_adu
         Mean level of the calibrated lights, and the noise of a pixel in one of them, ADU; None for flats.
     """

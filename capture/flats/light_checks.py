@@ -60,7 +60,7 @@ FLICKER_RETRIES = 2
 """Number of retunings for longer exposures before bands are accepted with a warning."""
 
 SAME_LIGHT = 0.03
-"""Largest difference between the logarithms of light rates that count as equal.
+"""Maximum difference between the logarithms of light rates that count as equal.
 
 A lamp drifts by a few percent in an hour.
 """
@@ -146,7 +146,7 @@ def doubtful_pairs(name: str, tonight: Mapping[str, float], earlier: Mapping[str
     """Return pairs of filters tuned before the selected one with the same light tonight, but not on earlier nights.
 
     The tuning of the selected filter may have shown how the lamp responds. If the lamp ignores its brightness, filters
-    that seemed to pass different light passed the same.
+    that seemed to pass different amounts of light may have passed the same amount.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def library_flat_shape(library: Path, flat: Path) -> FrameShape | None:
     FrameFileError, OSError
         If a file cannot be read.
     """
-    # In the rig's own words, because lights from other programs may have named the rig differently on earlier nights.
+    # Use the rig's own names, because lights from other programs may have named the rig differently on earlier nights.
     headers = Library(library).catalogue().headers
     masters = {path: setup_of(in_drivers_words(header)) for path, header in headers.items()}
     shot = setup_of(in_drivers_words(read_night_header(flat)))

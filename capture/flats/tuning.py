@@ -1,4 +1,4 @@
-"""Tune the flats of one filter on the rig: shoot the requested tests, then check the lamp, shadows and filter.
+"""Tune the flats for one filter on the rig: shoot the requested tests, then check the lamp, shadows and filter.
 
 `coldframe.capture.tuner` and `light_checks` make the decisions; this module exposes, moves and reports.
 """
@@ -42,7 +42,7 @@ from coldframe.devices.flat_panel import FlatPanel
 
 @dataclass(frozen=True, slots=True)
 class FlatTuning:
-    """Tunes the flats of one filter.
+    """Tunes the flats for one filter.
 
     Attributes
     ----------
@@ -225,7 +225,7 @@ class FlatTuning:
         try:
             return library_flat_shape(folder.path.parent / LIBRARY, tests[-1]) if tests else None
         except (FrameFileError, OSError) as error:
-            self.context.notice(Severity.WARNING, f"flats are not compared with those of earlier nights: {error}")
+            self.context.notice(Severity.WARNING, f"flats are not compared with those from earlier nights: {error}")
             return None
 
     # ---- the filter, identified by its light ----
@@ -234,7 +234,7 @@ class FlatTuning:
         """Turn the wheel to a filter that is neither selected nor, judging by the light, in the beam."""
         wheel, name = self.context.rig.wheel, self.step.filter
         assert wheel is not None
-        text = f"{self.step.title}: the light is that of filter {other}; turning the wheel away and back"
+        text = f"{self.step.title}: the light matches filter {other}; turning the wheel away and back"
         self.context.notice(Severity.WARNING, text)
         away = [each for each in wheel.filters if each not in {name, other}] or [other]
         await select_filter(self.context, away[0])
@@ -245,11 +245,11 @@ class FlatTuning:
         Raises
         ------
         StepFailedError
-            If the light is that of a different filter.
+            If the light matches a different filter.
         """
         if other := self._other_filter(tuned, curve):
             raise StepFailedError(
-                f"the light is that of filter {other}, not of {self.step.filter}: the wheel seems to be stuck; check "
+                f"the light matches filter {other}, not {self.step.filter}: the wheel seems to be stuck; check "
                 "it, then shoot these flats again"
             )
         if (lights := self._filter_light(tuned, curve)) is None:

@@ -11,8 +11,8 @@ def share_one_heap() -> None:
     """Have all threads allocate from one heap. Call this before a second thread starts.
 
     By default, glibc makes up to eight heaps for each core, and each call of `in_thread` may use another one. Every
-    heap keeps the memory of the largest frames that it ever held, so a run grew by several hundred megabytes. A C
-    library other than glibc is left as it is.
+    heap keeps the memory of the largest frames that it ever held, so a run would grow by several hundred megabytes.
+    Other C libraries are left unchanged.
     """
     with suppress(AttributeError):
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)

@@ -1,6 +1,7 @@
-"""Check memory use between sets. Free the last set, restart the link if it has grown, and report drivers that have.
+"""Check the memory use of the link and of the drivers between sets.
 
-INDI drivers and the client library may leak memory (indi#1528).
+Free the memory of the last set, restart the link if it has grown, and report drivers that have grown. INDI drivers and
+the client library may leak memory (indi#1528).
 """
 
 import gc
@@ -31,12 +32,12 @@ class MemoryWatch:
         self._announced: set[str] = set()
 
     async def check(self) -> None:
-        """Free the memory of the last set, and check the memory of others.
+        """Free the memory of the last set, and check the memory of the link and the drivers.
 
         Call this between two sets, when restarting the link interrupts no exposure.
         """
-        # The objects of a set refer to each other, so only the collector frees them. It counts objects instead of
-        # bytes, and would leave the arrays of many sets in memory.
+        # The objects of a set refer to each other, so only the garbage collector frees them. It counts objects instead
+        # of bytes, and would leave the arrays of many sets in memory.
         gc.collect()
         connection = self._context.rig.connection
         if connection is None:
@@ -49,16 +50,16 @@ class MemoryWatch:
                 self._context.notice(Severity.INFO, text)
                 await connection.recycle()
                 await ensure_ready(self._context)
-        except DeviceError as error:  # the next step waits for the link
+        except DeviceError as error:  # the next step waits until the link is back
             self._context.notice(Severity.WARNING, str(error))
         except OSError as error:
-            log.info("the memory of drivers is unknown: %s", error)
+            log.info("the memory use of the drivers is unknown: %s", error)
 
     def _report_drivers(self, taken: Mapping[str, int]) -> None:
         for program, now in taken.items():
             grown = now - self._first.setdefault(program, now)
             if grown > MOST_DRIVER_GROWTH_BYTES and program not in self._announced:
                 self._announced.add(program)
-                text = f"{program} takes {now / 1e9:.1f} GB of memory, {grown / 1e9:.1f} GB more than at the start: "
+                text = f"{program} uses {now / 1e9:.1f} GB of memory, {grown / 1e9:.1f} GB more than at the start: "
                 text += "restart the INDI server before the next night"
                 self._context.notice(Severity.WARNING, text)

@@ -20,7 +20,7 @@ READOUT_S = 300.0
 
 
 class Progress:
-    """Decides from the events of a night whether the night makes progress. Pure.
+    """Decides from a night's events whether the night is making progress. Pure.
 
     Progress is required only between the first event and the last event. Before the first event, the process may wait
     for hours until the end of the night.
@@ -73,7 +73,7 @@ class ServiceWatch:
         self._progress = Progress()
 
     def observe(self, event: Event) -> None:
-        """Count the event of the night as a sign of progress."""
+        """Count an event of the night as a sign of progress."""
         self._progress.observe(event, asyncio.get_running_loop().time())
 
     def beat(self) -> None:

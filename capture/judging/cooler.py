@@ -33,16 +33,16 @@ SILENCE_S = 60.0
 
 
 GRID_C = 5.0
-"""Spacing of the setpoints that replace one out of reach. Darks on a grid fit the lights of other warm nights."""
+"""Spacing of the setpoints that may replace an unreachable one. Darks on a grid fit lights from other warm nights."""
 
 RESERVE_C = 1.0
-"""Smallest distance between such a setpoint and the limit of the cooler, because the air may become warmer."""
+"""Minimum distance between such a setpoint and the limit of the cooler, because the air may become warmer."""
 
 GRID_STEPS = 2
-"""Number of setpoints to try. A cooler that reaches neither does not work, and each attempt costs minutes."""
+"""Number of setpoints to try. A cooler that reaches neither is broken, and each attempt costs minutes."""
 
 WARMEST_GRID_C = 20.0
-"""Largest setpoint to try, because a sensor as warm as the air needs no cooler."""
+"""Warmest setpoint to try, because a sensor as warm as the air needs no cooler."""
 
 
 class CoolingState(StrEnum):

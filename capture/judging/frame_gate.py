@@ -37,7 +37,7 @@ class FlatBand:
     low_adu, high_adu
         Allowed levels of the brightest channel, including bias.
     saturated_fraction
-        Largest fraction of saturated pixels.
+        Maximum fraction of saturated pixels.
     faintest_adu
         Lowest level of the faintest channel, including bias.
     bias_adu
@@ -55,7 +55,7 @@ class FlatBand:
 
     @classmethod
     def around(cls, target: FlatTarget, saturated_fraction: float) -> Self:
-        """Return the limits that belong to a flat target."""
+        """Return the limits for a flat target."""
         low_adu, high_adu = target.levels_adu
         return cls(low_adu, high_adu, saturated_fraction, target.faintest_level_adu, target.bias_adu)
 
@@ -72,7 +72,7 @@ class FrameGate:
     ceiling_adu
         Highest possible level of frames without light; None if unknown.
     digests
-        Pixels of the night's frames; None if there is no other set.
+        Digests of the night's frames; None if there is no other set.
     """
 
     def __init__(

@@ -28,10 +28,10 @@ from coldframe.calibration.measuring.frame_shape import (
 )
 
 HALVES_FROM = 6
-"""With at least this many frames, also compare the newer half with the older half, because means have less noise."""
+"""With at least this many frames, also compare the newer half with the older half, because means are less noisy."""
 
 MOST_SHAPES = 64
-"""Largest number of shapes in memory: 41 kB each for 640 rows, ten times as much for the largest sensors."""
+"""Maximum number of shapes in memory: 41 kB each for 640 rows, ten times as much for the largest sensors."""
 
 PRIOR_COMPARISONS = 3.0
 """Number of comparisons without excess scatter that are assumed in advance to stabilise the first estimates."""

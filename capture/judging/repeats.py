@@ -10,7 +10,7 @@ class NightDigests:
         self._sets: dict[bytes, Hashable] = {}
 
     def of_set(self, owner: Hashable) -> "SetDigests":
-        """Return the digests as one set sees them.
+        """Return the digests for use by one set.
 
         Parameters
         ----------
@@ -23,8 +23,8 @@ class NightDigests:
 class SetDigests:
     """The digests for one attempt at a set.
 
-    A frame repeats another if this attempt or another set has seen its pixels. The frames of an earlier attempt at the
-    same set are no repeats, because the frames on the disk are judged again.
+    A frame is a repeat if its pixels were already seen in this attempt or in another set. Frames from an earlier
+    attempt at the same set are not repeats, because the frames on the disk are judged again.
     """
 
     def __init__(self, sets: dict[bytes, Hashable], owner: Hashable) -> None:
@@ -36,7 +36,7 @@ class SetDigests:
         return digest in self._own or self.is_of_other_set(digest)
 
     def is_of_other_set(self, digest: bytes) -> bool:
-        """Return whether another set has seen these pixels first."""
+        """Return whether these pixels were first seen in another set."""
         return self._sets.get(digest, self._owner) != self._owner
 
     def add(self, digest: bytes) -> None:

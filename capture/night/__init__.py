@@ -2,6 +2,7 @@
 
 Start with `assembly`, which assembles a night, and `night`, which runs the steps in order and handles failures.
 `step_runner` does the work of one step, `cooling` keeps the setpoint, `plan_progress` tracks the remaining steps, and
-`products` keeps the masters so far. `resuming` finds the files of an earlier run of the same night, and `end_of_night`
-waits until the night's lights are shot. This package uses all other packages of capture except `monitoring`.
+`products` keeps the masters so far. `resuming` finds the files from an earlier run of the same night, and
+`end_of_night` waits until the night's lights are shot. This package uses all other packages of capture except
+`monitoring`.
 """

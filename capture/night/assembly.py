@@ -36,7 +36,7 @@ LEARNED_FLATS = "learned-flats.json"
 
 @dataclass(frozen=True, slots=True)
 class NightFiles:
-    """The folder of a night, the results of an earlier run of the same night (None for a new night), and the rig."""
+    """The folder of a night, the results from an earlier run of the same night (None for a new night), and the rig."""
 
     folder: NightFolder
     earlier: EarlierRun | None = None
@@ -110,7 +110,7 @@ async def assembled_night(
     deadline
         Time by which the last frame must be complete; None for no deadline. The warm-up may end later.
     words
-        Words of the lights that the night's frames take over; None if the sets were not planned for lights.
+        Words from the lights' headers for the night's frames; None if the sets were not planned for lights.
     lights
         Setups of the lights that the night verifies, by path, in the order in which they were shot; None for none.
     safe_state

@@ -110,7 +110,7 @@ class Cooling:
         return sentence
 
     def _sets_after(self, number: int, setpoint_c: float) -> tuple[bool, bool]:
-        """Return whether darks and whether other sets with the given setpoint follow the given step."""
+        """Return whether darks with the given setpoint follow the given step, and whether other sets with it do."""
         steps = [
             step
             for step in self._progress.steps[number:]

@@ -1,4 +1,4 @@
-"""Wait for the end of the night, when no more lights arrive or the sun rises."""
+"""Wait for the end of the night, which comes when no more lights arrive or the sun rises."""
 
 import asyncio
 import logging

@@ -47,7 +47,8 @@ from coldframe.devices.rig import Rig
 log = logging.getLogger(__name__)
 
 STOP_DEADLINE_S = 30.0
-"""Time for the steps to end after a cancellation. Then the rig is made safe while they end, because a disk may hang."""
+"""Time for the steps to end after a cancellation. After that, the rig is made safe while they are still ending, because
+a disk may hang."""
 
 
 class Night:
@@ -58,13 +59,13 @@ class Night:
     context
         The context that all parts of the night share.
     learned
-        Flat exposures of earlier nights. The night adds the exposures that it finds.
+        Flat exposures from earlier nights. The night adds the exposures that it finds.
     safe_state
         Makes the rig safe at the end.
     earlier
-        Results of an unfinished run of this night; None for a new night.
+        Results from an unfinished run of this night; None for a new night.
     origin
-        The rig and the choice of its sets, by which a later run recognises this night.
+        The rig and the choice of sets, by which a later run recognises this night.
     verification
         Diagnoses the night's lights; None if there are none.
     """
@@ -98,7 +99,7 @@ class Night:
 
         Failures are published as events and never raised. A cancelled night makes the rig safe before it raises the
         cancellation; a second cancellation cuts the warm-up short. If the night has ended for another reason, the first
-        cancellation during its warm-up changes nothing except that the next one cuts the warm-up short.
+        cancellation during its warm-up has no effect, but the next one cuts the warm-up short.
         """
         outcome, result, aborted_by = NightOutcome.ABORTED, "", None
         steps = asyncio.create_task(self._run_steps(), name="steps")
@@ -115,7 +116,7 @@ class Night:
             result, aborted_by = str(error), AbortedBy.DISK
         except ContestedError as error:
             result, aborted_by = str(error), AbortedBy.OTHER_PROGRAM
-        except Exception as error:  # whatever went wrong, the rig must still be made safe
+        except Exception as error:  # the rig must be made safe after any error
             log.exception("the night failed")
             result, aborted_by = f"internal error: {error!r}; see the log for details", AbortedBy.INTERNAL_ERROR
         outcome = await self._end(steps, outcome, result, aborted_by)
@@ -135,7 +136,9 @@ class Night:
             except asyncio.CancelledError:
                 self._safe_state.cut_warm_up_short()
         if not ended:
-            self._context.notice(Severity.WARNING, "a step of the night does not end; making the rig safe meanwhile")
+            self._context.notice(
+                Severity.WARNING, "a step of the night is not ending; making the rig safe in the meantime"
+            )
 
     async def _run_steps(self) -> None:
         """Run all steps except the warm-up, which belongs to the safe state."""
@@ -259,12 +262,14 @@ class Night:
         with suppress(asyncio.CancelledError):
             if self._verification is not None:
                 await self._verification.close()
+        still_cold_c = self._safe_state.still_cold_c
         context.publish(
             NightEnded(
                 at=context.clock.now(),
                 outcome=outcome,
-                summary="; ".join((result, *(failures or ("the rig is safe",)))),
+                summary="; ".join((result, *(failures or (_safe_text(still_cold_c),)))),
                 rig_is_safe=not failures,
+                still_cold_c=still_cold_c,
                 result=result,
                 not_safe=failures,
                 aborted_by=aborted_by,
@@ -312,3 +317,11 @@ def needed_devices(step: Step, rig: Rig) -> set[str]:
         unused = set() if rig.rotator is None or step.rotator_deg is not None else {rig.rotator.name}
         return {device.name for device in rig.devices} - lamps - unused
     return {rig.camera.name} | lamps
+
+
+def _safe_text(still_cold_c: float | None) -> str:
+    """Return the sentence about a safe rig, which states whether the sensor is still cold."""
+    warming = (
+        "" if still_cold_c is None else f": cooler off, sensor at {still_cold_c:.0f} C, still warming up by itself"
+    )
+    return f"the rig is safe{warming}"

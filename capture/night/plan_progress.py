@@ -32,7 +32,7 @@ class PlanProgress:
     context
         The night.
     earlier
-        Results of an unfinished run of this night; None for a new night.
+        Results from an unfinished run of this night; None for a new night.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Reshoot the sets whose masters leave artifacts in the lights, once each, with the change that the cause calls for."""
+"""Reshoot the sets whose masters leave artifacts in the lights, once each, with the change that the cause requires."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -34,10 +34,10 @@ from coldframe.config.frames import FrameKind
 from coldframe.config.settings import Settings
 
 MOST_WAIT = 0.02
-"""Longest wait for the diagnosis of the last lights, relative to the time of the night so far."""
+"""Maximum wait for the diagnosis of the last lights, as a fraction of the duration of the night so far."""
 
 MOST_FRAMES = 3
-"""Largest size to which a set grows, relative to its planned size."""
+"""Largest size to which a set may grow, relative to its planned size."""
 
 CARRIED_OUT = (Remedy.DARK_FLATS, Remedy.LONGER_FLATS, Remedy.MORE_FLATS, Remedy.MORE_DARKS)
 """The remedies that the night carries out. For the others, the optical train or the settings must change first."""
@@ -51,7 +51,7 @@ class _HinderedError(StepFailedError):
 
 @dataclass(slots=True)
 class Reshooting:
-    """Waits for the diagnoses at the end of a night, and reshoots the sets for which this helps.
+    """Waits for the diagnoses at the end of a night, and reshoots the sets for which reshooting helps.
 
     Attributes
     ----------
@@ -135,12 +135,12 @@ class Reshooting:
         match artifact.remedy:
             case Remedy.DARK_FLATS:
                 if not self.progress.products.has_bias_subtracted(step):
-                    raise _HinderedError("its flats were combined with dark flats already")
+                    raise _HinderedError("its flats were already combined with dark flats")
                 steps = [self._dark_flats_of(step)[1]]
             case Remedy.LONGER_FLATS:
                 panel = self.context.rig.panel
                 if was_reshot(step, self.reshot):
-                    raise _HinderedError("its flats were exposed longer already")
+                    raise _HinderedError("its flats were already exposed longer")
                 if panel is None or panel.brightness_limits is None:
                     raise _HinderedError("the panel cannot be dimmed")
                 steps = [step.tuning, step]
@@ -185,7 +185,7 @@ class Reshooting:
     async def _flats(
         self, context: NightContext, number: int, step: ShootStep, tuned: Tuned, *, by_dark_flats: bool
     ) -> None:
-        """Make the master to be subtracted, then the master flat, each from the frames on disk and new frames."""
+        """Make the master that is subtracted, then the master flat, each from the frames on disk and new frames."""
         inputs: SetInputs
         if by_dark_flats:
             place, dark = self._dark_flats_of(step)
@@ -208,7 +208,7 @@ class Reshooting:
                 self.verification.masters.add(path, number)
             raise
         finally:
-            # The set has a master in any case; a failure is a notice.
+            # The set already has a master, so a failure is only a notice.
             context.publish(StepEnded(context.clock.now(), number, StepOutcome.DONE))
         if shot.shortfall is not None:
             raise StepFailedError(shot.shortfall)
@@ -244,7 +244,7 @@ class Reshooting:
 def was_reshot(flat: ShootStep, reshot: Iterable[tuple[str | None, float | None]]) -> bool:
     """Return whether a flat set is among those that were exposed longer, given by filter and rotator angle.
 
-    The angle is that of the lights that showed the artifact; None if all lights have one angle.
+    The angle belongs to the lights that showed the artifact; None if all lights have one angle.
     """
     limit_deg = Tolerances().rotation_deg
     return any(
@@ -254,7 +254,7 @@ def was_reshot(flat: ShootStep, reshot: Iterable[tuple[str | None, float | None]
 
 
 def with_longer_flats(settings: Settings, filter_name: str | None, exposure_s: float) -> Settings:
-    """Return settings by which the tuner dims the panel, so that flats take two to four times the given exposure."""
+    """Return settings that make the tuner dim the panel, so that flats take two to four times the given exposure."""
     flats = settings.flats
     own = flats.for_filter(filter_name)
     longest_s = own.exposure_limits_s[1]

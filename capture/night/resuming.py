@@ -1,4 +1,4 @@
-"""Find the files of an earlier run of the same night, tidy them up, and pass them to the run that resumes the night.
+"""Find the files from an earlier run of the same night, tidy them up, and pass them to the run that resumes the night.
 
 A run that crashed, lost power or was ended leaves frames, masters, a journal, and perhaps a half-written file. Frames
 are counted again from their files (`SavedFrames`). The journal supplies only data that no other file contains: the
@@ -34,7 +34,7 @@ from coldframe.capture.tuner.tuner import Tuned
 
 @dataclass(frozen=True, slots=True)
 class EarlierRun:
-    """The results of an unfinished run of a night.
+    """The results from an unfinished run of a night.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class EarlierRun:
     reshot
         Filters and rotator angles of the flats that were exposed longer because of an artifact.
     notes
-        Notices about the frames found and the files quarantined.
+        Notices about the frames found and the quarantined files.
     rotator_found_deg
         Angle of the rotator before the night, degrees, if the run has not turned it back; otherwise None.
     """
@@ -96,16 +96,16 @@ def unfinished_night(storage: Path, now: datetime, camera: str, origin: Origin =
 def later_nights(storage: Path, now: datetime, camera: str, origin: Origin = UNKNOWN_ORIGIN) -> tuple[NightFolder, ...]:
     """Return the unfinished nights of the rig with a date after this evening, which only a wrong clock can cause.
 
-    The parameters and errors are those of `unfinished_night`.
+    The parameters and errors are the same as for `unfinished_night`.
     """
     later = _nights(storage, lambda evening: evening > evening_of(now))
     return tuple(folder for folder in later if _progress(folder, camera, origin) is _Progress.UNFINISHED)
 
 
 class _Progress(Enum):
-    """How far a night is.
+    """How much of a night is complete.
 
-    PARTIAL is a whole night of chosen sets: the other sets of the evening may be in an earlier, unfinished night.
+    PARTIAL is a complete night of chosen sets; the evening's other sets may be in an earlier, unfinished night.
     """
 
     UNFINISHED = "unfinished"
@@ -115,14 +115,14 @@ class _Progress(Enum):
 
 
 def _nights(storage: Path, is_wanted: Callable[[str], bool]) -> Iterator[NightFolder]:
-    """Yield the folders of the nights with a wanted date, latest first."""
+    """Yield the folders of the nights with one of the given dates, latest first."""
     for path in nights_from_newest(storage) if storage.is_dir() else ():
         if is_wanted(path.name[: len("2026-11-22")]):
             yield NightFolder(path)
 
 
 def _progress(folder: NightFolder, camera: str, origin: Origin) -> _Progress:
-    """Return how far a night of the given rig is. A run of chosen sets does not complete a night of all sets."""
+    """Return how much of the rig's night is complete. A run of chosen sets does not complete a full night."""
     if is_being_written(folder.path / "journal.jsonl"):
         return _Progress.OF_ANOTHER_RUN
     runs = list(_starts_and_ends(folder))
@@ -187,7 +187,7 @@ def earlier_run(folder: NightFolder, planned: Sequence[PlannedStep]) -> EarlierR
         notes=(
             *([f"{found}; run with --fresh to start a new night instead"] if paths else []),
             *(f"{path.name} was half-written when that run ended; it was quarantined" for path in torn),
-            *(f"{name} was accepted but is gone: it will be shot again" for name in gone),
+            *(f"{name} was accepted but no longer exists: it will be shot again" for name in gone),
         ),
     )
 

@@ -34,7 +34,7 @@ class StepRunner:
     context
         The night.
     learned
-        Flat exposures of earlier nights. The night adds the exposures that it finds.
+        Flat exposures from earlier nights. The night adds the exposures that it finds.
     progress
         The plan, and the products so far.
     """

@@ -1,7 +1,4 @@
-"""Which lights without cooling have a dark near their temperature, and which of the others tonight's darks would serve.
-
-Pure.
-"""
+"""Find the uncooled lights without a dark near their temperature, and those that tonight's darks would fit. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,17 +13,17 @@ from coldframe.config.frames import FrameKind
 
 @dataclass(frozen=True, slots=True)
 class AmbientCover:
-    """The lights of one exposure and one set of readout settings, without cooling.
+    """Uncooled lights with the same exposure and readout settings.
 
     Attributes
     ----------
     uncovered_c
         Temperatures of the lights without a dark in the library, degrees Celsius; None for an unknown temperature.
     now_c
-        Temperature of the sensor tonight, degrees Celsius; that of the newest light if it was not read, and None if
-        both are unknown.
+        Temperature of the sensor tonight, degrees Celsius. If it was not read, the temperature of the newest light;
+        None if both are unknown.
     limit_c
-        Largest difference between the temperatures of a light and its dark, C.
+        Maximum difference between the temperatures of a light and its dark, C.
     is_newest_covered
         True if the newest light has a dark.
     """
@@ -38,11 +35,11 @@ class AmbientCover:
 
     @property
     def served(self) -> int:
-        """Number of lights without a dark that darks of tonight's temperature fit, as far as it is known."""
+        """Number of lights without a dark that tonight's darks would fit; an unknown temperature counts as fitting."""
         return sum(map(self._is_served, self.uncovered_c))
 
     def note(self, exposure_s: float) -> str | None:
-        """Return a sentence about the temperatures without a dark; None if darks are shot that fit all of them."""
+        """Return a sentence about the temperatures without a dark; None if tonight's darks fit all of them."""
         known = [each for each in self.uncovered_c if each is not None]
         served = sum(map(self._is_served, known))
         if not known or (served == len(known) and not self.is_newest_covered):
@@ -65,7 +62,7 @@ class AmbientCover:
 def ambient_cover(
     group: Sequence[ShotLight], masters: Mapping[Path, FrameSetup], fresh: Tolerances, now_c: float | None
 ) -> AmbientCover | None:
-    """Return how the library covers the temperatures of lights; None for lights with cooling.
+    """Return how well the library covers the temperatures of lights; None for cooled lights.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ TURN_DEG_PER_S = 2.0
 """Speed of a slow rotator; faster ones leave time to spare."""
 
 FIRST_TURN_GUESS_DEG = 90.0
-"""Size of the first turn, because the angle before it is not known here: the mean for all angles."""
+"""Assumed size of the first turn, whose start is unknown here: the mean over all angles."""
 
 TESTS_GUESS = 2
 AMBIENT_GUESS_C = 15.0
@@ -68,7 +68,7 @@ def estimate_s(steps: Iterable[Step], settings: Settings, pace: Pace | None = No
                 estimates.append(step.flat.count * known.readout_s)
         wanted_deg = _angle_deg(step)
         if wanted_deg is not None and wanted_deg != angle_deg:
-            # If a set comes first, its tuning has turned the rotator already.
+            # If a set comes first, its tuning has already turned the rotator.
             if angle_deg is not None or not isinstance(step, ShootStep):
                 estimates[-1] += _turn_s(angle_deg, wanted_deg, settings)
             angle_deg = wanted_deg

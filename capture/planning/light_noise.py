@@ -3,17 +3,18 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from coldframe.calibration.camera.record import CAMERAS, CameraRecords
-from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import open_image, uint16_pixels
-from coldframe.calibration.files.scratch import scratch_folder
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.frames.setup import FrameSetup
-from coldframe.calibration.measuring.statistics import FrameStatistics, measure
 from coldframe.capture.planning.read_lights import Lights
 from coldframe.config.counts import LightNoise, NoiseGoal
 from coldframe.config.settings import Settings
 from coldframe.errors import MissingPackageError
+
+if TYPE_CHECKING:  # only percentages need pixels and NumPy, whose import would delay all other plans
+    from coldframe.calibration.camera.record import CameraRecords
+    from coldframe.calibration.measuring.statistics import FrameStatistics
 
 
 def light_noises(lights: Lights, settings: Settings) -> Mapping[Path, LightNoise]:
@@ -30,6 +31,8 @@ def light_noises(lights: Lights, settings: Settings) -> Mapping[Path, LightNoise
     own = settings.lights
     if not any(isinstance(count, NoiseGoal) for count in (own.bias, own.dark, own.flat, own.dark_flat)):
         return {}
+    from coldframe.calibration.camera.record import CAMERAS, CameraRecords  # noqa: PLC0415 - see the top
+
     sorts: dict[object, list[Path]] = defaultdict(list)
     for path, setup in lights.setups.items():
         sorts[setup.filter_name, setup.exposure_s, setup.setpoint_c, setup.readout].append(path)
@@ -45,7 +48,11 @@ def light_noises(lights: Lights, settings: Settings) -> Mapping[Path, LightNoise
     return found
 
 
-def _statistics(path: Path) -> FrameStatistics | None:
+def _statistics(path: Path) -> "FrameStatistics | None":
+    from coldframe.calibration.files.image_file import open_image, uint16_pixels  # noqa: PLC0415 - see the top
+    from coldframe.calibration.files.scratch import scratch_folder  # noqa: PLC0415
+    from coldframe.calibration.measuring.statistics import measure  # noqa: PLC0415
+
     try:
         with scratch_folder() as folder:
             return measure(uint16_pixels(open_image(path, folder))).statistics
@@ -53,6 +60,6 @@ def _statistics(path: Path) -> FrameStatistics | None:
         return None
 
 
-def _bias_adu(setup: FrameSetup, records: CameraRecords) -> float | None:
+def _bias_adu(setup: FrameSetup, records: "CameraRecords") -> float | None:
     known = None if setup.camera is None else records.known(setup.camera, setup.readout)
     return None if known is None else known.bias_adu

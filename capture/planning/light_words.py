@@ -1,7 +1,7 @@
-"""Words of the lights' headers that the night's frames take over, so that every program matches them to the lights.
+"""Names from the lights' headers for the night's frames, so that every program matches the frames to the lights.
 
-Capture programs name the telescope, the camera and the filters themselves, and their lights have these names. The
-frames of a night have the driver's header, in which the same rig may have other names. Pure.
+Capture programs write their own names of the telescope, the camera and the filters into lights. A night's frames have
+the driver's header, in which the same rig may have different names. Pure.
 """
 
 from collections import defaultdict
@@ -44,7 +44,7 @@ class MosaicWords:
 
 @dataclass(frozen=True, slots=True)
 class LightWords:
-    """The words to take over; empty without lights.
+    """The names to use; empty without lights.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class LightWords:
     mosaic
         Colour filter array if the driver states none; None for mono lights.
     notes
-        Sentences for the user about words on which the lights differ, and which are not taken over.
+        Sentences for the user about names on which the lights differ, and which are not used.
     """
 
     train: Mapping[str, HeaderValue] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class LightWords:
     def added_to(
         self, header: Mapping[str, HeaderValue], *, camera: str, filter_name: str | None, shape: tuple[int, ...]
     ) -> dict[str, HeaderValue]:
-        """Return the header of a frame with the lights' words; the keywords of `DRIVERS_WORDS` keep the rig's own.
+        """Return the header of a frame with the lights' names; the keywords in `DRIVERS_WORDS` contain the rig's own.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class LightWords:
 
 
 def light_words(lights: Lights, filters: tuple[str, ...] | None) -> LightWords:
-    """Return the words that all lights share; a word that only some lights state counts as shared.
+    """Return the names that all lights share; a name that only some lights state counts as shared.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def _filters(setups: Iterable[FrameSetup], filters: tuple[str, ...] | None, note
 
 
 def _mosaics(lights: Lights) -> Iterable[MosaicWords]:
-    """Yield the arrays of the unbinned lights; the binned pixels of most cameras mix the colours."""
+    """Yield the arrays of the unbinned lights; with most cameras, binned pixels mix the colours."""
     for path, setup in lights.setups.items():
         # INDI's drivers write the top row first. In lights with the opposite order, the array begins elsewhere.
         is_from_top = setup.row_order in {None, "TOP-DOWN"}
@@ -182,7 +182,7 @@ def _is_same_text(one: str, other: str) -> bool:
 
 
 def _is_same_spelling(one: str, other: str) -> bool:
-    """Return whether a header stores two names alike."""
+    """Return whether a header stores two names in the same way."""
     return ascii_text(one).rstrip() == ascii_text(other).rstrip()
 
 

@@ -87,12 +87,10 @@ def lights_in_rig_terms(
             foreign[label] += 1
         readout = _readout(setup.readout, known, settings)
         setpoint_c = reached_c[_stated_setpoint_c(setup, settings)]
-        known_setup = replace(setup, readout=readout, setpoint_c=setpoint_c, cooled=setpoint_c is not None)
-        name = name_in_wheel(setup.filter_name, rig.filters)
+        name, is_cooled = name_in_wheel(setup.filter_name, rig.filters), setpoint_c is not None
+        known_setup = replace(setup, readout=readout, setpoint_c=setpoint_c, cooled=is_cooled, filter_name=name)
         assert setup.exposure_s is not None
-        lights.append(
-            ShotLight(replace(known_setup, filter_name=name), readout, setpoint_c, setup.exposure_s, name, setup.train)
-        )
+        lights.append(ShotLight(known_setup, readout, setpoint_c, setup.exposure_s, name, setup.train))
     for label, count in foreign.items():
         own = settings.camera.readout_mode or "the current mode"
         used = f'{lights_text(count)} used readout mode "{label}", which the camera does not have'
@@ -101,7 +99,7 @@ def lights_in_rig_terms(
 
 
 def _own_mode(label: str | None, settings: Settings, rig: RigSnapshot) -> str | None:
-    """Return the camera's spelling of a readout mode, or None if the camera is not known to have that mode."""
+    """Return the camera's spelling of a readout mode, or None if it is not known that the camera has this mode."""
     own = rig.readout_modes or tuple(filter(None, [settings.camera.readout_mode]))
     return next((mode for mode in own if label is not None and mode.casefold() == label.casefold()), None)
 
@@ -151,8 +149,9 @@ def _reached_setpoints_c(
 def name_in_wheel(name: str | None, filters: tuple[str, ...] | None) -> str | None:
     """Return the wheel's spelling of a filter, or the name in the header if the wheel has no such filter.
 
-    Accents and case do not count, and Greek letters may be spelt out. A different case of a single letter counts only
-    if the wheel has no other filter of this letter, because r and R are different filters.
+    Accents and case are ignored, and Greek letters may be spelt out. For a filter named by a single letter, a
+    difference in case is ignored only if the wheel has no other filter with this letter, because r and R are different
+    filters.
     """
     if name is None or filters is None or name in filters:
         return name

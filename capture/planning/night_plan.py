@@ -109,5 +109,5 @@ def _of(conditions: _TwilightConditions, sets: list[ShootStep]) -> tuple[ShootSt
 
 
 def _twilight_conditions(step: ShootStep) -> _TwilightConditions:
-    """Return what all twilight flats of a step share, apart from their setpoint."""
+    """Return the properties that all twilight flats of a step share, apart from their setpoint."""
     return step.readout, step.rotator_deg

@@ -1,4 +1,4 @@
-"""Decide from the measured noise of its master whether a set has enough frames. Pure."""
+"""Decide whether a set has enough frames, from the measured noise of its master. Pure."""
 
 from dataclasses import dataclass
 from math import ceil, sqrt

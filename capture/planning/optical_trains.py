@@ -16,7 +16,7 @@ from coldframe.config.tables.rig import RotatorSettings
 
 
 def train_now(lights: Sequence[ShotLight]) -> OpticalTrain:
-    """Return the current optical train: each value is that of the newest light whose header states it."""
+    """Return the current optical train: each value comes from the newest light whose header states it."""
     trains = [light.train for light in reversed(lights)]
     return OpticalTrain(
         telescope=next((train.telescope for train in trains if train.telescope), None),
@@ -79,7 +79,7 @@ def with_flat_angles(
     _note_unknown_angles(lights, settings.rotator, rig, notes)
     if settings.rotator is None:
         return list(lights)
-    # The flats themselves may miss their angle by the tolerance.
+    # The flats themselves may deviate from their angle by the tolerance.
     angles = AngleGroups(Tolerances().rotation_deg - settings.rotator.tolerance_deg)
     newest_first = []
     for light in reversed(lights):
@@ -96,7 +96,7 @@ def _note_unknown_angles(
     if not unknown or (rotator is None and not known):
         return
     if rotator is None:
-        assumed = "that of the newest light that states one"
+        assumed = "that of the newest light with a known angle"
     else:
         present = "" if rig.rotator_deg is None else f", {rig.rotator_deg:g} deg"
         assumed = f"that of the rotator before the night{present}"

@@ -30,7 +30,7 @@ def require_fit(
     filters
         Names of the wheel's filters; None without a wheel.
     rotator_deg
-        Range of the angles that the rotator accepts; None if it is unknown.
+        Range of angles that the rotator accepts; None if it is unknown.
 
     Raises
     ------

@@ -1,19 +1,26 @@
 """Read the settings of the night's lights from the headers of files, which any program may have written."""
 
+import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from coldframe.calibration.files.cards import HeaderValue
-from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import SUFFIXES, UNREAD_FORMATS, read_image_header, without_packed_copies
+from coldframe.calibration.files.headers.file_error import FrameFileError
+from coldframe.calibration.files.headers.image_header import (
+    SUFFIXES,
+    UNREAD_FORMATS,
+    image_headers,
+    without_packed_copies,
+)
 from coldframe.calibration.frames.names import is_same_camera
 from coldframe.calibration.frames.setup import FrameSetup, fault_of_raw_frame, require_readable, setup_of
 from coldframe.config.counts import LightNoise
-from coldframe.config.frames import FrameKind
+from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.tables.sets import FrameSet
 from coldframe.errors import ColdframeError, MissingPackageError
 
@@ -65,10 +72,19 @@ def light_files(folder: Path) -> list[Path]:
     try:
         if not folder.is_dir():
             raise NoLightsError(f"{folder}: no such folder")
-        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _IMAGES and path.is_file())
+        return sorted(_images_in(folder), key=lambda path: path.parts)
     except OSError as error:
         raise NoLightsError(f"{folder}: {error.strerror or error}") from error
-    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+
+
+def _images_in(folder: Path) -> Iterator[Path]:
+    """Yield the visible images in and below a folder; folders that cannot be read are skipped."""
+    for inside, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            is_image = os.path.splitext(name)[1].lower() in _IMAGES  # noqa: PTH122 - a path for each file takes longer
+            if is_image and not name.startswith(".") and (path := Path(inside, name)).is_file():
+                yield path
 
 
 def read_lights(folder: Path, camera_names: Iterable[str]) -> Lights:
@@ -94,27 +110,28 @@ def read_lights(folder: Path, camera_names: Iterable[str]) -> Lights:
     files, copies = without_packed_copies(light_files(folder))
     if copies:
         set_aside["as compressed copies of other files"] = len(copies)
-    for path in files:
-        if path.suffix.lower() in UNREAD_FORMATS:
-            set_aside[f"in the format {UNREAD_FORMATS[path.suffix.lower()]}, which is not read"] += 1
-            continue
-        try:
-            header = read_image_header(path)
-            setup = setup_of(header)
-            reason = "already stacked or calibrated" if fault_of_raw_frame(header) else _unfit(setup, names)
+    with image_headers() as index:
+        for path in files:
+            if path.suffix.lower() in UNREAD_FORMATS:
+                set_aside[f"in the format {UNREAD_FORMATS[path.suffix.lower()]}, which is not read"] += 1
+                continue
+            try:
+                header = index.header(path)
+                setup = setup_of(header)
+                reason = "already stacked or calibrated" if fault_of_raw_frame(header) else _unfit(setup, names)
+                if reason is None:
+                    require_readable(setup, path)
+            except FrameFileError as error:
+                faults.append(error)
+                continue
+            except MissingPackageError as error:  # the night continues with the lights that can be read
+                set_aside[f"not readable, because {error}"] += 1
+                continue
             if reason is None:
-                require_readable(setup, path)
-        except FrameFileError as error:
-            faults.append(error)
-            continue
-        except MissingPackageError as error:  # the night goes on with the lights that can be read
-            set_aside[f"not readable, because {error}"] += 1
-            continue
-        if reason is None:
-            setups[path] = replace(setup, camera=names[0])
-            words[path] = _words(setup, header)
-        else:
-            set_aside[reason] += 1
+                setups[path] = setup if setup.camera == names[0] else replace(setup, camera=names[0])
+                words[path] = _words(setup, header)
+            else:
+                set_aside[reason] += 1
     if not setups:
         raise NoLightsError(_no_lights_text(folder, set_aside, faults))
     in_order = sorted(setups.items(), key=lambda item: item[1].taken_at.timestamp() if item[1].taken_at else 0.0)
@@ -135,18 +152,20 @@ def _unfit(setup: FrameSetup, camera_names: tuple[str, ...]) -> str | None:
         return f"from a different camera ({setup.camera})"
     if not setup.exposure_s or setup.exposure_s <= 0:
         return "without an exposure in the header"
-    return _impossible(setup)
+    return _impossible(setup.readout, setup.exposure_s, setup.setpoint_c, setup.filter_name)
 
 
-def _impossible(setup: FrameSetup) -> str | None:
+@lru_cache
+def _impossible(
+    readout: ReadoutSettings, exposure_s: float, setpoint_c: float | None, filter_name: str | None
+) -> str | None:
     """Return the reason why no set can be shot with a header value, or None if all values are usable."""
-    readout = setup.readout
-    dark = {"kind": FrameKind.DARK, "exposure_s": setup.exposure_s, "setpoint_c": setup.setpoint_c}
+    dark = {"kind": FrameKind.DARK, "exposure_s": exposure_s, "setpoint_c": setpoint_c}
     try:
         FrameSet.model_validate(
             {"count": 1, **dark, "gain": readout.gain, "offset": readout.offset, "binning": readout.binning}
         )
-        FrameSet.model_validate({"count": 1, "kind": FrameKind.FLAT, "filter": setup.filter_name})
+        FrameSet.model_validate({"count": 1, "kind": FrameKind.FLAT, "filter": filter_name})
     except ValidationError as error:
         wrong = error.errors(include_url=False)[0]
         return f"with an invalid {wrong['loc'][0]} in the header ({wrong['input']})"

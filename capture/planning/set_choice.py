@@ -35,7 +35,7 @@ class SetChoice:
     name: str | None = None
 
     def __str__(self) -> str:
-        """Return the choice as the user writes it."""
+        """Return the choice in the form in which the user writes it."""
         return PLURALS[self.kind] + ("" if self.name is None else f":{self.name}")
 
     def includes(self, frame_set: FrameSet) -> bool:
@@ -55,7 +55,7 @@ class SetChoices:
     only
         The sets to shoot; empty for all sets.
     skip
-        The sets to leave out of them.
+        The sets to leave out.
     """
 
     only: tuple[SetChoice, ...] = ()
@@ -80,7 +80,7 @@ class SetChoices:
         settings
             Settings of the rig.
         made
-            The sets among them for which the library has masters, so that their frames need nothing else.
+            Those of the sets for which the library has masters, so that they need no other sets.
 
         Raises
         ------
@@ -114,7 +114,7 @@ def parsed_choices(option: str, texts: Sequence[str]) -> tuple[SetChoice, ...]:
     option
         Name of the option, for messages.
     texts
-        Kinds, each with filters or exposures if wanted, separated by commas: ``flats:Ha,OIII,darks:300,bias``.
+        Kinds, each optionally with filters or exposures, separated by commas: ``flats:Ha,OIII,darks:300,bias``.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def is_cold(rig: RigSnapshot, settings: Settings) -> bool:
 
 
 def without_setpoints(settings: Settings) -> Settings:
-    """Return the settings with all sets at the present temperature of the sensor, so that the cooler stays as it is."""
+    """Return the settings with all sets at the sensor's current temperature, so that the cooler is left unchanged."""
     sets = tuple(each.model_copy(update={"setpoint_c": None}) for each in settings.sets)
     camera = settings.camera.model_copy(update={"setpoint_c": None})
     return settings.model_copy(update={"sets": sets, "camera": camera})

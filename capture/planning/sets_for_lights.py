@@ -4,8 +4,8 @@ A light needs:
 
 - a dark with the light's readout settings, setpoint and exposure;
 - a flat with the light's filter, gain, binning and readout mode, shot through the current optical train, and dark flats
-  for this flat. Flats and their dark flats need the same temperature. Any temperature is suitable, so both are shot at
-  the first setpoint of the night;
+  for this flat. Flats and their dark flats need the same temperature, but any temperature is suitable, so both are shot
+  at the first setpoint of the night;
 - a bias with the light's readout settings, at any temperature.
 
 The order minimises moves and ramps (docs/planning.md describes the model). The night visits the setpoints in the order
@@ -49,7 +49,7 @@ from coldframe.config.tables.cooling import CoolingSettings
 from coldframe.config.tables.sets import FrameSet, LightsSettings
 
 MAX_PERMUTED_SETPOINTS = 6
-"""Largest number of setpoints for which all orders are compared, not only the rising and the falling order."""
+"""Maximum number of setpoints for which all orders are compared, not only the rising and the falling order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +115,9 @@ def plan_for_lights(
     """
     notes: list[str] = []
     known = with_configured_filters(rig or RigSnapshot(), settings)
-    shot = [
-        replace(light, noise=lights.noises.get(path))
-        for path, light in zip(
-            lights.setups, lights_in_rig_terms(lights.setups.values(), settings, known, notes), strict=True
-        )
-    ]
+    shot = lights_in_rig_terms(lights.setups.values(), settings, known, notes)
+    if lights.noises:
+        shot = [replace(light, noise=lights.noises.get(path)) for path, light in zip(lights.setups, shot, strict=True)]
     shot = with_flat_angles(shot, settings, known, notes)
     newest = shot[-1]
     needs_angle = settings.rotator is not None or has_turned(shot)
@@ -197,6 +194,8 @@ class _LibraryMasters:
                 self._note(f"{match.path.name} is not used, because it does not state the rotator angle")
                 stated = {path: each for path, each in self.masters.items() if each.train.rotation_deg is not None}
                 match = best_master(light, stated, kind, self._fresh)
+        if match.guess:
+            self._note(match.guess)
         return self._if_dated(match.path, light)
 
     def _lacks_angle(self, match: Match, light: FrameSetup) -> bool:
@@ -209,7 +208,7 @@ class _LibraryMasters:
             self.notes.append(text)
 
     def _if_dated(self, master: Path | None, light: FrameSetup) -> Path | None:
-        """Return a matching master, or None if its age is unknown: it would count as fresh for ever."""
+        """Return a matching master, or None if its age is unknown, because it would count as fresh forever."""
         if master is None or self.settings.trust_undated:
             return master
         dated = self.masters[master].taken_at is not None
@@ -401,7 +400,7 @@ def _by_angle(flats: list[NeededMaster], limits_deg: tuple[float, float] | None)
     """Return the flats by ascending rotator angle, as the rotator counts it; flats of any angle come first.
 
     The rotator then never needs to cross the ends of its range, so that cables do not wind up from night to night. The
-    order does not depend on the present angle, so a run that resumes a night has the same order.
+    order does not depend on the current angle, so a run that resumes a night uses the same order.
     """
 
     def commanded_deg(need: NeededMaster) -> float:

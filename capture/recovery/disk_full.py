@@ -40,7 +40,7 @@ async def wait_for_room(context: NightContext) -> None:
             is_announced = True
             text = f"less than {size_text(needed)} are free at {folder}: exposing pauses for up to {PAUSE_S / 60:g} min"
             context.notice(Severity.ERROR, text)
-        context.steering.count_pause(CHECK_PERIOD_S)  # the tuner's time limit does not run meanwhile
+        context.steering.count_pause(CHECK_PERIOD_S)  # the tuner's time limit does not run during this wait
         await asyncio.sleep(CHECK_PERIOD_S)
 
 

@@ -80,9 +80,9 @@ async def expose_once(
     kind, exposure_s
         Frame to expose.
     filter_name
-        Filter in the light path, if the frame's header is to contain the name that the lights use for it.
+        Filter in the light path, if the frame's header should contain the name that the lights use for it.
     purpose
-        What the exposure is for, for events.
+        Purpose of the exposure, for events.
 
     Returns
     -------
@@ -118,7 +118,7 @@ async def expose_once(
 
 
 def _rotator_cards(context: NightContext, kind: FrameKind) -> dict[str, HeaderValue]:
-    """Return the angle of the rotator, and that of the set of a flat. No other set depends on the angle."""
+    """Return the angle of the rotator and, for a flat, the angle of its set. No other set depends on the angle."""
     rotator, cards = context.rig.rotator, dict[str, HeaderValue]()
     if rotator is not None and rotator.angle_deg is not None:
         cards[ROTATOR_ANGLE] = round(rotator.angle_deg, 3)

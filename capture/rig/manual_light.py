@@ -11,9 +11,7 @@ from coldframe.config.frames import FrameKind
 from coldframe.devices.manual_panel import ManualPanel
 
 TEST_S = 1.0
-"""Test exposure to compare with the camera's shortest exposure.
-
-It reveals even a dim lamp with which flats take a minute.
+"""Test exposure to compare with the camera's shortest exposure. It reveals even a lamp so dim that flats take a minute.
 """
 
 LEAST_RISE_ADU = 10.0

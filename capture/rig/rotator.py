@@ -24,7 +24,7 @@ async def turn_rotator(context: NightContext, angle_deg: float | None) -> None:
     if turns:
         context.require_time(settings.settle_s)
         context.publish(RotatorTurned(context.clock.now(), None, rotator.found_deg))
-    # The command is given in any case, so that a later move by another client is noticed and undone.
+    # Send the command even if the angle is right, so that a later move by another client is noticed and undone.
     await with_retries(context, lambda: rotator.turn_to(angle_deg))
     context.retries.breakers.worked(rotator.name)
     if turns:

@@ -40,13 +40,17 @@ OFF_CHECK_S = 60.0
 """Time for which a cooler is monitored after it is switched off."""
 
 OFF_PERCENT = 5.0
-"""Power below which a cooler counts as off."""
+"""Power below which a cooler is considered off."""
 
 WARMED_C = 0.3
 """Smallest temperature rise within `OFF_CHECK_S` of a sensor that was colder than the air, even if it warms slowly."""
 
 ROTATOR_PATIENCE_S = 240.0
-"""Longest wait for the rotator after all other steps. Without this limit, the service manager might kill the run."""
+"""Maximum wait for the rotator after all other steps. Without this limit, the service manager might kill the run."""
+
+STILL_COLD_C = 1.0
+"""Difference from `warm_to_c` from which a sensor counts as still cold after its warm-up. A sensor that lags behind the
+ramp, while the cooler draws no power, warms up by itself; switching the cooler off does not change that."""
 
 WARM_MARGIN_S = 300.0
 """Time allowed after the warm-up ramp. Then the cooler is switched off, even if the sensor is still cold."""
@@ -81,6 +85,8 @@ class SafeState:
         self._patience_s = patience_s
         self._patient_until_s = 0.0
         self._is_waiting = False
+        self.still_cold_c: float | None = None
+        """Temperature of the sensor if the cooler is off and the sensor has not warmed up yet, degrees Celsius."""
 
     async def reach(self) -> tuple[str, ...]:
         """Bring the rig to the safe state. Return one sentence for each step that failed."""
@@ -107,7 +113,7 @@ class SafeState:
         if answers or thermals is None or thermals.sensor_c is not None:
             await self._cooler(thermals)
         else:
-            self._fail(f"{camera.name} does not answer: its cooler was left as it is. Check it by hand.", Topic.COOLER)
+            self._fail(f"{camera.name} does not answer: its cooler was left unchanged. Check it by hand.", Topic.COOLER)
 
     async def _restore_rotator(self) -> None:
         """Turn the rotator back to the angle before the night.
@@ -126,18 +132,18 @@ class SafeState:
         except asyncio.CancelledError:
             self._warn(f"{failed}: the wait for it was cut short")
             raise
-        except Exception as error:  # a bug must not hide the state of the other devices
+        except Exception as error:  # an unexpected error must not hide the state of the other devices
             log.exception("safe state: the rotator was not turned back")
             self._warn(f"{failed}: {error!r}")
         else:
-            if has_turned:  # the event states where a resumed run must turn the rotator back to
+            if has_turned:  # the event states the angle to which a resumed run must turn the rotator back
                 self._events.publish(RotatorTurned(self._clock.now(), rotator.angle_deg, rotator.found_deg))
 
     def _warn(self, text: str) -> None:
         self._events.publish(Notice(self._clock.now(), Severity.WARNING, text))
 
     async def reach_but_cooler(self) -> tuple[str, ...]:
-        """Do all steps except that of the cooler, before a night is resumed. Return one sentence per failed step."""
+        """Do all steps except the cooler's, before a night is resumed. Return one sentence per failed step."""
         await self._reach_but_cooler()
         return tuple(self._failures)
 
@@ -188,7 +194,7 @@ class SafeState:
     async def _persistently(self, step: Callable[[], Awaitable[None]]) -> None:
         """Do the given step. Repeat it while its device is lost, for at most the remaining patience.
 
-        Also repeat it once after an unexpected exception, which may have come from a passing state of the driver.
+        Also repeat it once after an unexpected exception, which may have come from a temporary state of the driver.
         """
         is_first_bug = True
         while True:
@@ -208,7 +214,7 @@ class SafeState:
                 if not is_first_bug:
                     raise
                 is_first_bug = False
-                log.exception("safe state: a step failed and is tried once more")
+                log.exception("safe state: a step failed and is retried once")
 
     def _fail(self, sentence: str, topic: Topic) -> None:
         self._failures.append(sentence)
@@ -241,16 +247,21 @@ class SafeState:
         if cooling.at_end == "warm" and self._hurried:
             if sensor_c is None:
                 self._fail(
-                    f"{camera.name} was not warmed up: its cooler was left as it is. Check it by hand.", Topic.COOLER
+                    f"{camera.name} was not warmed up: its cooler was left unchanged. Check it by hand.", Topic.COOLER
                 )
         else:
-            await self._try(
-                camera.name,
-                "switch its cooler off",
-                self._cooler_off,
-                COOLER_DEADLINE_S + 2 * OFF_CHECK_S,
-                Topic.COOLER,
-            )
+            deadline_s = COOLER_DEADLINE_S + 2 * OFF_CHECK_S
+            if await self._try(camera.name, "switch its cooler off", self._cooler_off, deadline_s, Topic.COOLER):
+                self._note_cold_sensor()
+
+    def _note_cold_sensor(self) -> None:
+        """State that the sensor is still cold, if it is; a camera in this state should not be moved into warm air."""
+        thermals, warm_to_c = self._thermals(), self._settings.cooling.warm_to_c
+        sensor_c = None if thermals is None else plausible_c(thermals.sensor_c)
+        self.still_cold_c = sensor_c if sensor_c is not None and sensor_c < warm_to_c - STILL_COLD_C else None
+        if self.still_cold_c is not None:
+            text = f"the cooler is off; the sensor is at {self.still_cold_c:.0f} C and still warms up by itself"
+            self._events.publish(Notice(self._clock.now(), Severity.INFO, text))
 
     async def _cooler_off(self) -> None:
         """Switch the cooler off, and again if it still cools."""

@@ -21,16 +21,17 @@ log = logging.getLogger(__name__)
 
 SAMPLE_S = 1.0
 RAMP_STEP_S = 5.0
-"""Time between two setpoints of a ramp. Coolers settle within tens of seconds, so finer steps change nothing."""
+"""Time between two setpoints of a ramp. Coolers settle within tens of seconds, so finer steps have no benefit."""
 
 LEAST_STEPS = 8
-"""Minimum number of steps of a ramp, however short, because a single jump would defeat its purpose."""
+"""Minimum number of steps in a ramp, however short, because a single jump would defeat its purpose."""
 
 SILENCE_S = 60.0
 """Silence after which a thermometer is polled. It may be dead (indi#837), or its driver may report only changes."""
 
 DECIMALS_ADVICE = (
-    "the reading may lack its decimals: start the INDI server with LC_NUMERIC=C, because INDI knows no decimal commas"
+    "the reading may lack its decimals: start the INDI server with LC_NUMERIC=C, because INDI does not support decimal "
+    "commas"
 )
 
 
@@ -160,7 +161,7 @@ def _lacks_decimals(sensor_c: float | None, setpoint_c: float) -> bool:
 
 
 async def cool_less(context: NightContext, setpoint_c: float, limit_c: float) -> float | None:
-    """Bring the sensor to the nearest setpoint within reach. Return that setpoint, or None if none is reached.
+    """Bring the sensor to the nearest reachable setpoint. Return this setpoint, or None if none is reached.
 
     The configured fallback setpoints come first, except those that are colder than the sensor became. A grid of
     setpoints follows (`setpoints_within_reach`).
@@ -262,7 +263,8 @@ def _astray(thermals: Thermals, setpoint_c: float, tolerance_c: float) -> str | 
     if abs(sensor_c - setpoint_c) > tolerance_c:
         return f"has drifted to {sensor_c:.1f} C"
     if thermals.setpoint_c != setpoint_c:
-        # The sensor only passes the setpoint, because a ramp's last command was lost or another program sent a command.
+        # The sensor is only passing through the setpoint, because a ramp's last command was lost or another program
+        # sent a command.
         ordered = "off" if thermals.setpoint_c is None else f"set to {thermals.setpoint_c:g} C"
         return f"is {sensor_c:.1f} C and the cooler {ordered}"
     return None

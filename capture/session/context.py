@@ -84,13 +84,13 @@ class NightContext:
     deadline
         Time by which the last frame must be complete; None if there is no deadline.
     words
-        Words of the lights' headers that the frames take over.
+        Names from the lights' headers for the frames.
     is_for_lights
         True if the sets were planned for lights, so that darks must have the temperature of the lights.
     lamp, readings, announced
         Shared state of the panel's lamp, the thermometer, and announcements.
     digests
-        Pixels of the frames that this run has judged, so that no frame is counted in two sets.
+        Digests of the frames that this run has judged, so that no frame is counted in two sets.
     """
 
     settings: Settings

@@ -28,7 +28,7 @@ class TerminatedError(Exception):
 def main() -> None:
     """Run the command in the arguments after the grace time in seconds, and write its failure to standard output.
 
-    The output of the command goes to standard error. The text is empty if the command succeeded.
+    The output of the command goes to standard error. The failure is empty if the command succeeded.
     """
     grace_s, command = float(sys.argv[1]), sys.argv[2:]
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -62,10 +62,11 @@ def failure_of(command: list[str]) -> str:
 def end_descendants(grace_s: float) -> None:
     """Send SIGTERM to all descendants, and after the grace time SIGKILL to those that remain or were started meanwhile.
 
-    Processes that were started after SIGTERM clean up, so they get the grace time, too. A process that waits for a disk
+    Processes that were started after SIGTERM clean up, so they also get the grace time. A process that waits for a disk
     does not end on SIGKILL; therefore the wait for it is bounded as well.
     """
-    # SIGCHLD stays pending while it is blocked, so that no end of a child is missed between a look and the wait.
+    # SIGCHLD stays pending while it is blocked, so that the end of a child between the check and the wait is not
+    # missed.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     send(signal.SIGTERM, descendants())
     ends_s = time.monotonic() + grace_s

@@ -1,4 +1,4 @@
-"""Run the user's commands before and after the night, without a shell. At the deadline, end all their processes."""
+"""Run the user's commands before and after the night, without a shell, and end all their processes at the deadline."""
 
 import asyncio
 import logging

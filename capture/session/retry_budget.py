@@ -114,7 +114,7 @@ class Claims:
     Parameters
     ----------
     most
-        Largest number of consecutive restorations. A set without a change by another program resets the count.
+        Maximum number of consecutive restorations. A set without a change by another program resets the count.
     """
 
     def __init__(self, most: int = 2) -> None:
@@ -157,7 +157,7 @@ class Retries:
     Parameters
     ----------
     per_exposure, per_set, per_night
-        Largest numbers of retries.
+        Maximum numbers of retries.
     """
 
     def __init__(self, per_exposure: int = 2, per_set: int = 3, per_night: int = 10) -> None:
@@ -189,8 +189,8 @@ class Retries:
             If no retry is left.
         """
         if self._set >= self.per_set:
-            raise OutOfRetriesError(f"{self.per_set} frames of this set have been shot again already")
+            raise OutOfRetriesError(f"{self.per_set} frames of this set have already been shot again")
         if self._night >= self.per_night:
-            raise OutOfRetriesError(f"{self.per_night} frames of this night have been shot again already")
+            raise OutOfRetriesError(f"{self.per_night} frames of this night have already been shot again")
         self._set += 1
         self._night += 1

@@ -23,7 +23,7 @@ from coldframe.capture.events.stream import EventStream
 from coldframe.capture.events.values import PlannedStep
 
 NOTHING_RUNS = "no night is running"
-ENDING = "the night is ending already, and the rig is being made safe"
+ENDING = "the night is already ending, and the rig is being made safe"
 BY_REQUEST = "by request"
 
 
@@ -109,7 +109,7 @@ class Steering:
             return "no step is running"
         title = self._title(number)
         if number in self._skipped:
-            return f"{title} is being skipped already"
+            return f"{title} is already being skipped"
         for end in reversed(self._skips):
             if (answer := end()) is not None:
                 return f"{title}: {answer}"
@@ -118,9 +118,9 @@ class Steering:
     def _skip_later(self, planned: PlannedStep) -> str:
         step = planned.number
         if step in self._skipped:
-            return f"{planned.title} is skipped already"
+            return f"{planned.title} is already skipped"
         if step in self._begun:
-            return f"{planned.title} is over already"
+            return f"{planned.title} is already over"
         if planned.kind is None:
             return f"{planned.title} is not a set of frames, and only sets can be skipped"
         self._skipped.add(step)
@@ -168,7 +168,7 @@ class Steering:
             self._skips.remove(end)
 
     def mark_skipped(self) -> None:
-        """Record that the running step ends by request."""
+        """Record that the running step is ending on request."""
         if self._under_way is not None:
             self._skipped.add(self._under_way)
 

@@ -15,10 +15,10 @@ WIDEST_BIN_C = 2.0
 """Temperature range of one master, in which the dark current differs from its mean by at most an eighth."""
 
 LEAST_PART = 5
-"""Smallest number of frames on either side of a split, because outliers cannot be clipped from fewer frames."""
+"""Minimum number of frames on either side of a split, because outliers cannot be clipped from fewer frames."""
 
 MOST_NAMED = 999
-"""Largest number of frames that a master's header can list."""
+"""Maximum number of frames that a master's header can list."""
 
 Shoot = Callable[[ShootStep, SetInputs], Awaitable[ShotSet]]
 
@@ -56,7 +56,7 @@ async def in_parts(step: ShootStep, inputs: SetInputs, shoot: Shoot) -> ShotSet:
 
 
 def made_already(folder: NightFolder, step: ShootStep, camera: str) -> frozenset[str]:
-    """Return the names of the set's frames that are already in masters of an earlier run of the night.
+    """Return the names of the set's frames that are already in masters from an earlier run of the night.
 
     The earlier split into parts is kept, because it depends on the temperature and on the pace of the frames.
     """

@@ -2,8 +2,8 @@
 
 Almost everything comes from frames that are shot anyway. The saturation needs additional frames, because flats lie far
 below it: once for each readout setting, coldframe shoots a ladder of flats from faint to saturated, which takes about
-half a minute. It climbs up and down again, so that a light that drifts does not look like a camera that is not linear.
-See docs/decisions/0011-camera-measured-for-free.md.
+half a minute. It climbs up and down again, so that a drifting light does not look like a nonlinear camera. See
+docs/decisions/0011-camera-measured-for-free.md.
 """
 
 from dataclasses import dataclass, field

@@ -30,7 +30,7 @@ class SetSize:
     look_at
         Number of frames after which the noise is checked next.
     most
-        Largest number of frames that the set may grow to.
+        Maximum number of frames that the set may grow to.
     """
 
     def __init__(self, step: ShootStep, *, may_grow: bool) -> None:
@@ -50,7 +50,7 @@ class SetSize:
     def look(self, accepted: int) -> FrameEstimate | None:
         """Estimate the size from the noise so far. Return None without a noise target or if there are too few frames.
 
-        Afterwards, `aim` equals `look_at`. Both equal the number of accepted frames if no further frame is needed.
+        Afterwards, `aim` equals `look_at`; if no further frame is needed, both equal the number of accepted frames.
         """
         growth = None if self._target is None else self._samples.growth()
         if growth is None or self._target is None:

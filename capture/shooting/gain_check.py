@@ -1,7 +1,7 @@
 """Check with bias frames, before the first set of each readout setting, that the camera applied the gain and offset.
 
 Drivers report the requested gain even if the camera did not apply it (indi-3rdparty #1319, #1361). The level and noise
-of the bias depend on the gain, so the camera's records of earlier nights show which setting is in force.
+of the bias depend on the gain, so the camera's records from earlier nights show which setting is in force.
 """
 
 from collections.abc import Mapping
@@ -26,13 +26,13 @@ FRAMES = 2
 """Number of bias frames in a fingerprint. Their difference gives the noise to 1 %."""
 
 MOST_FRAMES = 4
-"""Largest number of bias frames to shoot for a fingerprint, because some may be repeated or have other settings."""
+"""Maximum number of bias frames to shoot for a fingerprint, because some may be repeated or have other settings."""
 
 SAME_NOISE = 0.05
-"""Largest logarithm of the ratio of two noises that count as equal. Two frames give each noise to 1 %."""
+"""Largest logarithm of the ratio of two noise values that count as equal. Two frames give each noise to 1 %."""
 
 SAME_LEVEL = 0.5
-"""Largest difference between two levels that count as equal, in units of one pixel's noise."""
+"""Maximum difference between two levels that count as equal, in units of one pixel's noise."""
 
 OWN_NOISE, OWN_LEVEL, OWN_LEVEL_ADU = 0.2, 3.0, 20.0
 """The same limits for earlier nights, and a minimum in ADU, because temperature and age shift noise and level."""
@@ -99,7 +99,7 @@ class GainCheck:
         self._digests: set[bytes] = set()
 
     async def confirm(self, number: int, readout: ReadoutSettings) -> None:
-        """Shoot two bias frames and compare them with the camera's records of earlier nights.
+        """Shoot two bias frames and compare them with the camera's records from earlier nights.
 
         If the records have no fingerprint of this setting, or a different fingerprint, shoot two frames with a very
         different gain for comparison.
@@ -211,7 +211,7 @@ class GainCheck:
     def _measure(self, frame: Frame, series: TileSeries) -> None:
         self._context.folder.save_check(frame, None)
         digest = pixel_digest(frame.pixels)
-        # A repeated frame shows no noise against itself, and a frame from before `apply` has the previous setting.
+        # A repeated frame shows no noise relative to itself, and a frame from before `apply` has the previous setting.
         if min(frame.pixels.shape) >= TILE_PIXELS and digest not in self._digests:
             self._digests.add(digest)
             series.add(frame.pixels)

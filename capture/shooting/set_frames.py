@@ -67,7 +67,7 @@ class SetFrames:
     count
         Count of the accepted frames and of the frames still needed.
     taken_over
-        Number of good frames of an earlier run of the night.
+        Number of good frames from an earlier run of the night.
     lit
         Number of consecutive frames with light, up to the last frame.
     """
@@ -125,7 +125,7 @@ class SetFrames:
             self._answer(fault)
 
     async def keep_saved(self, saved: SavedFrame) -> None:
-        """Judge a frame of an earlier run, then add it to the master or move it to quarantine.
+        """Judge a frame from an earlier run, then add it to the master or move it to quarantine.
 
         A frame that another set has counted is left where it is.
 

@@ -30,7 +30,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LEAST_FRAMES = 5
-"""Smallest number of frames for a master of a failed set, because outliers cannot be clipped from fewer frames."""
+"""Minimum number of frames for a master of a failed set, because outliers cannot be clipped from fewer frames."""
 
 
 class SetShooting:
@@ -163,7 +163,7 @@ class SetShooting:
             await darken(self._context)
 
     async def _decide(self) -> None:
-        """Once the wanted frames are accepted, decide whether the set needs more frames."""
+        """Once the required frames are accepted, decide whether the set needs more frames."""
         if self._frames.count.accepted >= self._frames.count.wanted:
             await self._compare_with_bias()
             await self._check_noise()
@@ -225,6 +225,6 @@ class SetShooting:
         if self._pipeline.is_ending:
             return "the set is already ending"
         if not self._pipeline.end_exposing(StepSkippedError(BY_REQUEST, SkippedBy.USER)):
-            return "all its frames are in, and its master is being made"
+            return "all its frames are complete, and its master is being made"
         self._context.steering.mark_skipped()
         return f"skipped; its frames are combined if there are at least {LEAST_FRAMES}"

@@ -163,7 +163,7 @@ class Journal:
             await in_thread(self._close)
 
     def __call__(self, event: Event) -> None:
-        """Append an event as one line."""
+        """Append an event as a line."""
         if not is_journalled(event):
             return
         line, written = encode_event(event), threading.Event()
@@ -203,7 +203,7 @@ class Journal:
                 self._append(line)
             except OSError as error:
                 self._fail(error)
-            except Exception as error:  # the thread must go on to write later events
+            except Exception as error:  # the thread must continue, to write later events
                 log.exception("%s: an event was not written", self.path)
                 self._fail(OSError(errno.EIO, repr(error)))
             written.set()

@@ -37,7 +37,7 @@ def decode_event(line: str) -> Event:
     ----------
     line
         Line with or without the newline. Unknown fields are ignored, and missing fields get their default values or
-        values that `old_journals` derives, so that journals of other versions can be read. A null in a `float` field
+        values that `old_journals` derives, so that journals from other versions can be read. A null in a `float` field
         becomes NaN.
 
     Raises

@@ -111,7 +111,7 @@ class NightFolder:
             If the folder cannot be created.
         """
         if storage.is_symlink():
-            storage.stat()  # raises the reason if the link leads nowhere or in a loop; mkdir would say that it exists
+            storage.stat()  # reports a broken or circular link, which mkdir would report as existing
         storage.mkdir(parents=True, exist_ok=True)
         flush_folder(storage.parent)
         evening = evening_of(started)
@@ -127,7 +127,7 @@ class NightFolder:
 
     @classmethod
     def existing(cls, path: Path) -> "NightFolder":
-        """Return the folder of a night that exists already.
+        """Return the folder of a night that already exists.
 
         Raises
         ------
@@ -276,7 +276,7 @@ class NightFolder:
         return sorted(frame_files(self.path / TUNING), key=lambda path: path.stat().st_mtime_ns)
 
     def kept_names(self) -> set[str]:
-        """Return the names of all frames and masters in the folder, quarantine included."""
+        """Return the names of all frames and masters in the folder, including quarantine."""
         return {path.name for path in frame_files(self.path, "**/*")}
 
     def raw_bytes(self) -> int:
@@ -328,12 +328,12 @@ class NightFolder:
         return write_with_retry(path, lambda path: write_durably(path, content), self.path / QUARANTINE)
 
     def _save_raw(self, raw: RawFile, cards: list[Card], path: Path) -> Path:
-        """Save the bytes of a raw, and its description first: a raw without one would not count as a frame."""
+        """Save a raw's description, then its bytes, because a raw without a description would not count."""
         description = described(cards, raw.content)
 
         def write(path: Path) -> None:
             sidecar = sidecar_of(path)
-            if is_taken(sidecar):  # of a raw that was not written before a run ended
+            if is_taken(sidecar):  # the description of a raw that was not written before a run ended
                 name = f"{path.stem}-unused.cards"
                 self._move_to_quarantine(sidecar, name, "it describes a raw that was not written")
             write_durably(sidecar, [description])
@@ -342,7 +342,7 @@ class NightFolder:
         return write_with_retry(free_path(path), write, self.path / QUARANTINE)
 
     def _made(self, name: str) -> Path:
-        """Return a folder of the night, which is created if it is missing."""
+        """Return a folder within the night's folder, and create it if it is missing."""
         self.require_there()
         folder = self.path / name
         make_folder_durably(folder)

@@ -35,7 +35,7 @@ class Wanted:
     rotator_deg
         Rotator angle of a flat's set; None for a set without an angle.
     tolerance_deg
-        Largest difference between the angles of two sets whose flats may be mixed.
+        Maximum difference between the angles of two sets whose flats may be mixed.
     """
 
     camera: str
@@ -59,7 +59,7 @@ class Wanted:
         Parameters
         ----------
         setup, header
-            Of the frame, in the rig's own words; see `in_drivers_words`.
+            Setup and header of the frame, with the rig's own names; see `in_drivers_words`.
         """
         wanted, had = self.readout, setup.readout
         return (
@@ -72,7 +72,7 @@ class Wanted:
             and setup.setpoint_c == self.setpoint_c
             and (self.filter_name is None or header.get("FILTER") == _as_written(self.filter_name))
             and self.exposure_s in {None, setup.exposure_s}
-            # Dark flats do not depend on the angle, so those of one set may serve another one.
+            # Dark flats do not depend on the angle, so those of one set may be used for another.
             and (
                 self.kind is not FrameKind.FLAT
                 or is_same_angle(angle_of_set_deg(header), self.rotator_deg, self.tolerance_deg)

@@ -18,10 +18,10 @@ from coldframe.devices.camera import StrayFrame
 log = logging.getLogger(__name__)
 
 MOST_WAITING = 4
-"""Largest number of stray frames that wait in memory to be written."""
+"""Maximum number of stray frames that wait in memory to be written."""
 
 MOST_KEPT = 100
-"""Largest number of frames kept per night, so that a program that streams from the camera cannot fill the disk."""
+"""Maximum number of frames kept per night, so that a program that streams from the camera cannot fill the disk."""
 
 DRAIN_DEADLINE_S = 30.0
 
@@ -42,7 +42,7 @@ class StrayFrames:
         """Queue a stray frame for quarantine, or discard it if there are too many; never block."""
         is_ours = self._is_keeping or stray.was_requested
         if not is_ours or self._kept >= MOST_KEPT or self._waiting.full():
-            log.warning("%s: a frame that was not requested was discarded: %s", stray.camera, stray.reason)
+            log.warning("%s: an unrequested frame was discarded: %s", stray.camera, stray.reason)
             return
         self._kept += 1
         self._waiting.put_nowait((stray, self._clock.now()))
@@ -68,7 +68,7 @@ class StrayFrames:
             try:
                 path = await in_thread(folder.quarantine_stray, stray, came)
             except NotDurableError as error:
-                text = f"a frame that was not requested could not be saved: {error}"
+                text = f"an unrequested frame could not be saved: {error}"
                 events.publish(Notice(self._clock.now(), Severity.ERROR, text))
             else:
                 more = (

@@ -22,7 +22,7 @@ The end of the brightness range is tried next.
 """
 
 DEPTH_INTO_WINDOW = 0.35
-"""Position in the window that the exposure should have after a change in brightness.
+"""Position in the window at which the exposure should be after a change in brightness.
 
 0 is the end of the window, and 1 is its middle.
 

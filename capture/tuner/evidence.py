@@ -168,7 +168,7 @@ class Evidence:
         """Solve for the exposure on the line through the two tests nearest to the target, or through the origin.
 
         The line through two tests accounts for the shutter's dead time. If drift or noise makes that slope implausible,
-        the signal of the nearest test is taken as proportional to the exposure.
+        the signal of the nearest test is assumed to be proportional to the exposure.
         """
         wanted_adu = self.target.signal_adu
         by_nearness = sorted(measured, key=lambda test: abs(math.log(self.signal_adu(test) / wanted_adu)))

@@ -11,7 +11,7 @@ class FlatTest:
     Attributes
     ----------
     exposure_s, brightness
-        Setting of the test; brightness is None for a lamp without brightness control.
+        Settings of the test; brightness is None for a lamp without brightness control.
     level_adu
         Median of the central region, including bias; with a colour filter array, the median of the brightest channel.
     saturated_fraction

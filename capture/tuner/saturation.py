@@ -19,7 +19,7 @@ HIDDEN_PART = 0.99
 """A histogram that is cut off below this fraction of the given full scale shows that the true full scale is lower."""
 
 LEAST_CLIPPED = 0.02
-"""Levels below this fraction of the usable range are never taken as saturation."""
+"""Levels below this fraction of the usable range never count as saturation."""
 
 
 def observed_full_scale_adu(target: FlatTarget, tests: Sequence[FlatTest]) -> float:

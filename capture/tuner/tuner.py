@@ -211,7 +211,7 @@ class FlatTuner:
         return self._judge(Evidence(self.target, fitting, self._curve))
 
     def saturating_shot(self) -> Shoot | None:
-        """Return the test that shows where an unknown camera saturates, or None if the test is not needed.
+        """Return the test that shows at which level an unknown camera saturates, or None if no such test is needed.
 
         Drivers report the bit depth, not the level at which pixels saturate. Shoot this test after the search has
         ended, and observe it; `decide` then confirms or revises the result. The test is not needed if no good flat was

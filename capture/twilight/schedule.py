@@ -22,7 +22,7 @@ It detects the sky long before flats are possible.
 """
 
 TEST_LEVEL = 0.3
-"""Level at which the tests of further filters aim, as a fraction of the target.
+"""Target level for the tests of further filters, as a fraction of the target for flats.
 
 The tests assume that each filter is as bright as the brightest filter so far.
 """
@@ -31,7 +31,7 @@ MARGIN = 0.2
 """Distance from the edges of the band that a frame's expected level must keep, as a fraction of the band's width."""
 
 LONG_WAIT_S = 240.0
-"""Longest wait based on a presumed pace of the sky. A test frame interrupts a longer wait and measures the pace."""
+"""Maximum wait based on a presumed pace of the sky. A test frame interrupts a longer wait and measures the pace."""
 
 LOOK_PART = 0.8
 """Fraction of a long wait after which the test frame is shot."""
@@ -132,7 +132,7 @@ class SkySchedule:
         self._filters[name] = _Filter(name, count, target, limits)
 
     def target(self, name: str | None) -> FlatTarget:
-        """Return the level at which the flats of a filter aim."""
+        """Return the target level for the flats of a filter."""
         return self._filters[name].target
 
     @property

@@ -32,7 +32,7 @@ SHORTEST_TEST_S = 0.001
 """Shortest exposure of test frames. At sunset, a hundredth of a second is too long for most filters."""
 
 LONGEST_SLEEP_S = 30.0
-"""Longest wait between two decisions of the schedule."""
+"""Maximum wait between two decisions of the schedule."""
 
 _LEAST_PACE_DEG_PER_S = 0.0005
 
@@ -69,7 +69,7 @@ class SkyShooting:
         self._announced: str | None = None
 
     async def run(self) -> str | None:
-        """Shoot until each filter has its flats or its time is over. Return a text about missing flats, or None.
+        """Shoot until each filter has its flats or its time is over. Return a message about missing flats, or None.
 
         Raises
         ------

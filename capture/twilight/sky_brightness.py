@@ -22,13 +22,13 @@ LEVEL_SCATTER = 0.01
 """Relative scatter of individual measurements about the straight line."""
 
 WINDOW_S = 300.0
-"""Largest age of a measurement in the fit. The slope changes only slowly within this time."""
+"""Maximum age of a measurement in the fit. The slope changes only slowly within this time."""
 
 LARGEST_FACTOR = 3.0
-"""Largest ratio of the slope to that expected from the sun's pace, because passing clouds can mimic any slope."""
+"""Maximum ratio of the slope to that expected from the sun's pace, because passing clouds can mimic any slope."""
 
 LEAST_MEASUREMENTS = 3
-"""Number of newest measurements that enter the fit regardless of their age."""
+"""Number of newest measurements that are included in the fit regardless of their age."""
 
 LEAST_SPAN_S = 120.0
 """Shortest time span of the measurements. Over a shorter span, the sun's pace is a better measure of the slope."""

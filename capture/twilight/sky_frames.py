@@ -5,8 +5,8 @@ from math import inf
 from pathlib import Path
 
 from coldframe.calibration.looks.frame_looks import Fault
+from coldframe.calibration.measuring.digest import frame_digest
 from coldframe.calibration.measuring.statistics import FrameStatistics, preview
-from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture.events.kinds import FlatTested
 from coldframe.capture.judging.frame_gate import FlatBand, FrameGate
 from coldframe.capture.judging.repeats import SetDigests
@@ -32,7 +32,7 @@ from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame
 
 COLOUR_DRIFT = 0.5
-"""Required fraction of the faintest channel's allowance; below 1 because the colour of twilight changes."""
+"""Factor that reduces the faintest channel's lower limit, because the colour of twilight changes."""
 
 LARGEST_STARS = 0.01
 """Fraction of the pixels that stars may saturate. Clipping removes these pixels."""
@@ -106,7 +106,7 @@ class SkyFrames:
         self._delivered = delivered
         self._gates: dict[str | None, FrameGate] = {}
         self.sets = {flat.filter: SkySet(flat, full_scale_adu) for flat in step.flats}
-        # The flats of an earlier run and the new ones share these, so that no frame counts twice.
+        # Flats from an earlier run and new flats share these digests, so that no frame counts twice.
         self._digests = {flat.filter: context.digests.of_set(flat.without_count) for flat in step.flats}
         self.cfa_pattern = cfa_pattern_of_frames(context, step.readout, FrameKind.FLAT)
 
@@ -175,7 +175,8 @@ class SkyFrames:
             await withdraw(self._context, self._number, saved.path, judged.fault.reason)
 
     def _judged_before(self, digests: SetDigests, frame: Frame) -> JudgedFrame:
-        measurement, digest = measure_frame(self._context, frame, self.cfa_pattern), pixel_digest(frame.pixels)
+        measurement = measure_frame(self._context, frame, self.cfa_pattern)
+        digest = frame_digest(frame.pixels, measurement.counts)
         fault = Fault("the same pixels as an earlier frame") if digest in digests else None
         return JudgedFrame(frame, measurement, preview(frame.pixels), digest, fault)
 
@@ -187,7 +188,8 @@ class SkyFrames:
         flats = self._context.settings.flats.for_filter(name)
         band = FlatBand.around(target, max(flats.maximum_saturated_fraction, LARGEST_STARS))
         faintest_adu = target.bias_adu + COLOUR_DRIFT * (band.faintest_adu - target.bias_adu)
-        # The check for bands detects a flickering lamp. The sky does not flicker, and bright stars look like bands.
+        # Skip the check for bands, which detects a flickering lamp: the sky does not flicker, and stars look like
+        # bands.
         return replace(band, faintest_adu=faintest_adu, largest_bands=inf)
 
     def _publish_test(self, flat: JudgedSkyFlat) -> None:

@@ -1,4 +1,4 @@
-"""Calibrate tonight's lights with tonight's masters, and find out whether they calibrate clean, before the night ends.
+"""Before the night ends, calibrate tonight's lights with tonight's masters, and find out whether the result is clean.
 
 Start with `verification`, which follows the night's events and starts a diagnosis as soon as the masters of a set of
 lights exist. `light_sets` groups the lights, `masters_at_hand` chooses their masters, and `diagnosis_process` runs each

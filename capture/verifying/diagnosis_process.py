@@ -1,4 +1,4 @@
-"""Diagnose frames in a separate process, which can be ended at any time and takes no memory from steps of the night."""
+"""Diagnose frames in a separate process, which can be ended at any time and takes no memory from the night's steps."""
 
 import json
 import math
@@ -17,7 +17,7 @@ from coldframe.capture.events.verification import Artifact, Cleanness
 from coldframe.errors import ColdframeError
 
 DEADLINE_S = 600.0
-"""Longest time for a diagnosis; a Raspberry Pi takes two minutes for twelve lights of 26 MP."""
+"""Maximum time for a diagnosis; a Raspberry Pi takes two minutes for twelve lights of 26 MP."""
 
 COMMAND = (sys.executable, "-P", "-m", "coldframe.capture.verifying.child")
 _LAST_WORDS = 300
@@ -47,7 +47,7 @@ class DiagnosisProcess:
     command
         The program, which reads a request and writes the result.
     deadline_s
-        Longest time for a diagnosis.
+        Maximum time for a diagnosis.
     """
 
     command: tuple[str, ...] = COMMAND

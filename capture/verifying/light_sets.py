@@ -9,7 +9,7 @@ from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.config.angles import AngleGroups
 
 MOST_LIGHTS = 12
-"""Largest number of lights of a set that are diagnosed; more would hardly make the diagnosis more sensitive."""
+"""Maximum number of lights of a set that are diagnosed; more would hardly make the diagnosis more sensitive."""
 
 _EXPOSURE_DIGITS = 3
 

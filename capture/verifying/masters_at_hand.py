@@ -1,4 +1,4 @@
-"""Choose the masters that calibrate a set of lights: those of this night before those of the library."""
+"""Choose the masters that calibrate a set of lights, preferring this night's masters to those in the library."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class ChosenMasters:
 
 @dataclass(slots=True)
 class MastersAtHand:
-    """The masters of the night so far, and those of the library. The methods read files, so call them in threads.
+    """The night's masters so far, and those in the library. The methods read files, so call them in threads.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class MastersAtHand:
         return self._made.get(path)
 
     def retire(self, paths: Sequence[Path]) -> None:
-        """Move copies of masters in the library aside, because new masters replace them.
+        """Move the library's copies of masters aside, because new masters replace them.
 
         Raises
         ------
@@ -96,7 +96,7 @@ class MastersAtHand:
         if with_library:
             every = Library(self.storage / LIBRARY).catalogue().setups
             named = {path: self._named(setup) for path, setup in every.items()}
-            own = list(masters.values())  # the library has copies of them
+            own = list(masters.values())  # copies of these masters are in the library
             masters |= {path: setup for path, setup in named.items() if setup not in own}
         try:
             recipe = recipe_for(light, masters, Subtract.DARK, with_flat=True)

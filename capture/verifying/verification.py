@@ -56,7 +56,7 @@ class _Flats:
 class LightsVerification:
     """An `EventStream` subscriber that diagnoses lights and flats in the background, one set at a time.
 
-    No exception leaves this class: a diagnosis that fails becomes a notice.
+    No exception escapes from this class: a diagnosis that fails becomes a notice.
 
     Parameters
     ----------
@@ -122,11 +122,11 @@ class LightsVerification:
 
     @property
     def masters(self) -> MastersAtHand:
-        """The masters of the night so far, and those of the library."""
+        """The night's masters so far, and those in the library."""
         return self._masters
 
     async def finish(self, most_s: float) -> bool:
-        """Diagnose the remaining lights, also with masters from the library. Return False if this takes too long.
+        """Diagnose the remaining lights, using masters from the library as well. Return False if this takes too long.
 
         The diagnoses then continue.
         """
@@ -137,7 +137,7 @@ class LightsVerification:
         return bool(done)
 
     async def close(self) -> None:
-        """End a running diagnosis, because the night ends."""
+        """End a running diagnosis, because the night is ending."""
         if self._working is None or self._working.done():
             return
         self._working.cancel()
@@ -163,7 +163,7 @@ class LightsVerification:
                     await self._verify_flats(step, flats)
                 for lights in self._sets:
                     await self._verify_lights(lights)
-        except Exception as error:  # the night must not notice
+        except Exception as error:  # an error here must not affect the night
             log.exception("the verification of the lights failed")
             self._notice(f"the lights are not verified: internal error {error!r}; see the log")
 

@@ -89,7 +89,7 @@ def within(name: str, value: float | None, lowest: float, highest: float) -> Non
 
 
 def image_choice(extension: int | str | None) -> Extension | None:
-    """Return the image to take from files with several images.
+    """Return which image to read from files with several images.
 
     Raises
     ------

@@ -44,11 +44,11 @@ class Calibrated:
     lights : tuple of CalibratedLight
         The lights that this call calibrated.
     done_before : dict of pathlib.Path to pathlib.Path
-        Results of earlier calls with the same masters and options, by light; these lights are not calibrated again.
+        Results from earlier calls with the same masters and options, by light; these lights are not calibrated again.
     left_out : tuple of LeftOut
         Lights that could not be calibrated, each with the reason.
     findings : tuple of str
-        Faults that a quick look at the results found, the most harmful first.
+        Faults found by a quick check of the results, the most harmful first.
     messages : tuple of str
         The lines that ``coldframe calibrate`` prints about the masters and tolerated differences.
     """
@@ -92,7 +92,7 @@ def calibrate(
     library : str or path-like, optional
         Folder of the masters; by default, the library of your configuration.
     subtract : {"dark", "scaled-dark", "bias"}
-        What to subtract: a dark with the light's exposure; or, if there is none, a bias and a dark scaled to that
+        Master to subtract: a dark with the light's exposure; or, if there is none, a bias and a dark scaled to that
         exposure; or the bias alone.
     scale_dark : bool
         Scale a dark even if its amplifier glow may not scale.
@@ -104,7 +104,7 @@ def calibrate(
         Constant added to every pixel, from 0 to 30,000 ADU; by default 0 for floats, and enough to keep the pixels
         above 0 for integers.
     e_per_adu : float, optional
-        Electrons per ADU, for the photon noise; by default EGAIN of the light.
+        Electrons per ADU, for the photon noise; by default, EGAIN from the light's header.
     defects : str or path-like, optional
         Map of the pixels to replace; by default, the hot and unstable pixels of the master dark.
     mend : bool
@@ -116,7 +116,7 @@ def calibrate(
     again : bool
         Calibrate lights that are already calibrated, and replace their earlier results.
     extension : int or "mosaic", optional
-        Which image to take from files with several images; see `coldframe.read_frame`.
+        Which image to read from files with several images; see `coldframe.read_frame`.
 
     Returns
     -------
@@ -140,7 +140,7 @@ def calibrate(
     within("pedestal", pedestal, 0, 30_000)
     within("e_per_adu", e_per_adu, 1e-6, 1e6)
     if blank and not floating:
-        raise ValueError("blank = True needs floating = True, because integers have no NaN")
+        raise ValueError("blank = True needs floating = True, because integers cannot be NaN")
     if not mend and (blank or defects is not None):
         raise ValueError("mend = False contradicts defects and blank")
     if scale_dark and subtract == "bias":

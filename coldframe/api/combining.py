@@ -77,25 +77,25 @@ def combine(
     bias : str or path-like, optional
         Master bias to subtract from darks.
     method : {"mean", "sigma-clip", "winsorized", "median"}, optional
-        How to combine the values of a pixel. By default sigma-clip; median for three or four frames.
+        How to combine the values of a pixel. By default, sigma-clip, or median for three or four frames.
     center : {"mean", "median"}, optional
-        Centre from which sigma-clip measures deviations; by default the mean.
+        Centre from which sigma-clip measures deviations; by default, the mean.
     start : {"trimmed", "all"}, optional
-        Values for the first mean and sigma of sigma-clip; by default all but the extremes.
+        Values from which sigma-clip computes its first mean and sigma; by default, all but the extremes.
     sigma : float, optional
         Limit of rejection, from 1 to 100; by default 3.
     overscan : {"none", "row", "smooth"}, optional
-        How to subtract the overscan. By default as in `dark` or `bias`; without these, as the headers declare it.
+        How to subtract the overscan. By default, as in `dark` or `bias`; without these, as the headers declare.
     biassec, trimsec : str, optional
         Sections of the overscan and of the image, such as ``"[1:32,*]"``, if the headers lack them.
     reject_doubtful : bool
-        Leave out frames whose pixels differ from those of the others.
+        Leave out frames whose pixels differ from those in the other frames.
     force : bool
         Combine frames that do not match, a single frame, or saturated flats.
     dask : str, optional
         Address of a Dask cluster that can read the same files.
     extension : int or "mosaic", optional
-        Which image to take from files with several images; see `coldframe.read_frame`.
+        Which image to read from files with several images; see `coldframe.read_frame`.
 
     Returns
     -------

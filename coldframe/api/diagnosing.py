@@ -34,9 +34,9 @@ class Finding:
     matters : bool
         True if the artifact is visible in a stack of these lights.
     evidence : str
-        The measurements from which the cause follows.
+        The measurements that indicate the cause.
     fix : str
-        What to do about it.
+        The recommended remedy.
     lights : str
         The settings of the lights that show it.
     """
@@ -103,7 +103,7 @@ def diagnose(
     e_per_adu: float | None = None,
     extension: int | None = None,
 ) -> Diagnosis:
-    """Find out whether lights calibrate clean and, if they do not, why, as ``coldframe diagnose`` does.
+    """Find out whether lights calibrate cleanly and, if they do not, why, as ``coldframe diagnose`` does.
 
     Parameters
     ----------
@@ -115,11 +115,11 @@ def diagnose(
     dark, flat, bias : str or path-like, optional
         Masters to use instead of those in the library.
     calibrated : bool, optional
-        Whether another program has calibrated the lights; by default as the headers and names show.
+        Whether another program has calibrated the lights; by default, according to the headers and names.
     e_per_adu : float, optional
-        Electrons per ADU; by default from the flats, or EGAIN of the lights.
+        Electrons per ADU; by default, EGAIN from the lights' headers, or else measured with the flats.
     extension : int, optional
-        Which image to take from files with several images; see `coldframe.read_frame`.
+        Which image to read from files with several images; see `coldframe.read_frame`.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def diagnose(
     --------
     >>> found = coldframe.diagnose("lights/", library="~/coldframe/library")
     >>> found.verdict
-    'Your lights calibrate clean.'
+    'Your lights calibrate cleanly.'
     """
     within("e_per_adu", e_per_adu, 1e-6, 1e6)
     given = GivenMasters(optional_path(dark), optional_path(bias), optional_path(flat))

@@ -20,7 +20,8 @@ from coldframe.calibration.masters import reading
 class Setup:
     """The settings of a frame, as its header states them; None for values that the header lacks.
 
-    coldframe understands the keywords of many programs, so these values are the same whichever program wrote the file.
+    coldframe understands the keywords of many programs, so these values do not depend on the program that wrote the
+    file.
 
     Attributes
     ----------

@@ -97,7 +97,7 @@ class Library:
         self.folder = self._library.folder
 
     def _existing(self) -> stored.Library:
-        """Return the library; raise an error if its folder does not exist, which may be a typing error."""
+        """Return the library; raise an error if its folder does not exist, because its path may be mistyped."""
         return find_library(self.folder)
 
     def masters(self) -> tuple[LibraryMaster, ...]:
@@ -143,7 +143,7 @@ class Library:
         light : str or path-like
             A raw light.
         extension : int or "mosaic", optional
-            Which image to take from a file with several images; see `coldframe.read_frame`.
+            Which image to read from a file with several images; see `coldframe.read_frame`.
 
         Returns
         -------
@@ -184,7 +184,7 @@ class Library:
         full_range : float, optional
             ADU that the value 1 stands for, if the master contains fractions of the full range.
         with_bias : bool, optional
-            Whether a dark contains its bias; by default as its level shows.
+            Whether a dark still contains the bias; by default, judged by its level.
 
         Returns
         -------

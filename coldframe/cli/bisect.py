@@ -36,7 +36,7 @@ from coldframe.operations.nights.request import NightRequest
 from coldframe.operations.results import set_name
 
 MOST_LIGHTS = 12
-"""Largest number of lights to compare; if there are more, they are thinned out evenly."""
+"""Maximum number of lights to compare; a larger set is thinned out evenly."""
 
 _EXPOSURE_DIGITS = 3
 
@@ -64,7 +64,7 @@ class Request:
     page
         HTML file to write; None for none.
     rig
-        Rig that shoots what is missing before the result is printed; None shoots nothing.
+        Rig that shoots the missing frames before the result is printed; None to shoot nothing.
     """
 
     library: Path | None = None
@@ -109,7 +109,7 @@ def bisect_lights(names: Sequence[str], request: Request) -> ExitCode:
 
 
 def _shot(names: Sequence[str], request: Request, rig: NightRequest) -> ExitCode:
-    """Shoot what is missing, and then compare all masters."""
+    """Shoot the missing frames, and then compare all masters."""
     from coldframe.cli.bisecting.shooting import library_of, shoot_what_is_missing  # noqa: PLC0415 - it loads the rig
 
     paths = find_lights(names, Printed())
@@ -163,7 +163,7 @@ def _compared(paths: Sequence[Path], request: Request) -> tuple[BisectionResult,
 
 
 def _sources(paths: Sequence[Path], extension: Extension | None) -> list[LightSource]:
-    """Return raw lights of one set.
+    """Return the raw lights, which must belong to one set.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from coldframe.operations.library import NoLibraryError
 from coldframe.operations.light_groups import find_lights
 
 _MOST_NAMES = 3
-"""Largest number of arguments that a message repeats."""
+"""Maximum number of arguments that a message repeats."""
 
 
 def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
@@ -59,14 +59,14 @@ def _result_text(tally: Tally, count: int) -> str:
     if not tally.done_before:
         return text
     skipped = len(tally.done_before)
-    return f"{text}; {skipped} skipped, calibrated before with the same masters and options (see --again)"
+    return f"{text}; {skipped} skipped: already calibrated with the same masters and options (see --again)"
 
 
 def _look_text(tally: Tally, names: Sequence[str]) -> str:
-    """Return the result of the quick look at all lights as a line."""
+    """Return the result of the quick look at all lights, as one line."""
     findings = sorted((each for found in tally.looked for each in found), key=lambda each: each.harm, reverse=True)
     if not findings:
-        return "a quick look finds no fault; `coldframe diagnose` also tests for dust, glow, colours and gradients"
+        return "a quick look found no fault; `coldframe diagnose` also tests for dust, glow, colours and gradients"
     more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
     shown = " ".join(map(quote, names)) if len(names) <= _MOST_NAMES else f"{quote(names[0])} ..."
-    return f"a quick look finds: {findings[0].cause}{more}; for the evidence, run: coldframe diagnose {shown}"
+    return f"a quick look found: {findings[0].cause}{more}; for the evidence, run: coldframe diagnose {shown}"

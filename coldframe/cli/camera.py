@@ -75,7 +75,7 @@ def measure_camera(night: Path, folder: Path | None, kinds: Mapping[FrameKind, s
     folder
         Folder of the nights, which contains the records; None for the configured one.
     kinds
-        Patterns of the frames whose headers lack their kind; see `measure_night`.
+        Patterns of the frames whose headers do not state their kind; see `measure_night`.
     """
     if not night.is_dir():
         print(f"{night}: is not a folder", file=sys.stderr)
@@ -90,7 +90,7 @@ def measure_camera(night: Path, folder: Path | None, kinds: Mapping[FrameKind, s
         print(problem, file=sys.stderr)
     if not records:
         print(
-            f"{night}: not enough frames; two or more bias frames and flats of one setting are needed", file=sys.stderr
+            f"{night}: not enough frames; two or more bias frames and flats at one setting are needed", file=sys.stderr
         )
         return ExitCode.BAD_INPUT
     try:
@@ -103,7 +103,7 @@ def measure_camera(night: Path, folder: Path | None, kinds: Mapping[FrameKind, s
 
 
 def _nights(records: list[CameraRecord]) -> int:
-    """Return the number of nights; several records of one night count once."""
+    """Return the number of nights; several records from one night count once."""
     return len({evening_of(record.measured_at.astimezone()) for record in records})
 
 
@@ -177,7 +177,7 @@ def _rows(record: CameraRecord) -> Iterator[tuple[str, str, str]]:
 
 
 def _with_error(figure: Figure) -> str:
-    """Format a value and its error to the first digit of the error: 0.2464 ± 0.0003."""
+    """Format a value and its error, rounded to the first digit of the error: 0.2464 ± 0.0003."""
     if figure.error <= 0:
         return f"{figure.value:.5g}"
     digits = max(0, -int(f"{figure.error:e}".split("e")[1]))
@@ -185,7 +185,7 @@ def _with_error(figure: Figure) -> str:
 
 
 def _curve(record: CameraRecord, glyphs: Glyphs) -> Iterator[Text]:
-    """Draw the photon transfer curve on logarithmic axes, with the line of shot noise and read noise."""
+    """Draw the photon transfer curve on logarithmic axes, with a line for the sum of shot noise and read noise."""
     signals = sorted((point.signal_adu, point.noise_adu) for point in record.curve)
     lowest, highest = 1.0, signals[-1][0] * 1.3
     model = _model(record)

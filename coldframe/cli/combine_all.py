@@ -42,7 +42,7 @@ _PRINTED = Printed()
 
 
 def combine_all(names: Sequence[str], folder: Path, request: Request) -> ExitCode:
-    """Make a master of every set; return 1 if a set or a file was left out, 2 if there is no master.
+    """Make a master from every set; return 1 if a set or a file was left out, 2 if there is no master.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def combine_all(names: Sequence[str], folder: Path, request: Request) -> ExitCod
 
 
 class _Made(NamedTuple):
-    """A master, its frames without overscan, and the master that was subtracted from them or suits them."""
+    """A master, its frames without overscan, and the master that was subtracted from them or fits them."""
 
     master: MasterFrame
     frames: Sequence[RawFrame]
@@ -121,7 +121,7 @@ class _Masters:
             return
         self.made += 1
         print(f"{path}: {description_of(made.master)}")
-        report_findings(findings_of_new(path, made.frames, made.subtracted), _PRINTED, figures=True)
+        report_findings(findings_of_new(path, made.master, made.frames, made.subtracted), _PRINTED, figures=True)
 
     def _master(self, one: FrameSet) -> _Made:
         if len(one.frames) < FEWEST_FRAMES and not self._request.treatment.force:
@@ -139,14 +139,14 @@ class _Masters:
         return _Made(master, kept, subtracted)
 
     def _bias_of(self, darks: Sequence[RawFrame]) -> Subtracted | None:
-        """Return the master bias of this run that suits darks; None if there is none."""
+        """Return the master bias from this run that fits the darks; None if there is none."""
         for path, setup in self._available.items():
             if setup.kind is FrameKind.BIAS and not any(subtraction_faults(dark.setup, setup) for dark in darks):
                 return Subtracted.read(path)
         return None
 
     def _for_flats(self, flats: Sequence[RawFrame]) -> Subtracted | None:
-        """Return the master of this run to subtract from flats; print a line if it is a bias or missing."""
+        """Return this run's master to subtract from flats; print a line if it is a bias, or if there is none."""
         first = flats[0].setup
         fitting = [
             (_SUBTRACTED.index(setup.kind), setup.filter_name != first.filter_name, _gap_s(first, setup), path)
@@ -155,14 +155,15 @@ class _Masters:
         ]
         if not fitting:
             print(
-                "no dark flat and no bias of this run fits: bias and dark current remain in the flats and distort the "
+                "no dark flat and no bias from this run fits: bias and dark current remain in the flats and distort "
+                "the "
                 "master",
                 file=sys.stderr,
             )
             return None
         path = min(fitting)[-1]
         if self._available[path].kind is FrameKind.BIAS:
-            print(f"no dark flat of this run fits: {path.name} is subtracted instead", file=sys.stderr)
+            print(f"no dark flat from this run fits: {path.name} is subtracted instead", file=sys.stderr)
         return Subtracted.read(path)
 
     def _write(self, master: MasterFrame) -> Path:

@@ -1,4 +1,4 @@
-"""The application: all commands, the version, and the report of operating system errors that no command caught."""
+"""The application: all commands, the version, and the handler for errors that no command caught."""
 
 import os
 import sys
@@ -15,29 +15,29 @@ from coldframe.errors import MissingPackageError
 
 COMMANDS: dict[Callable[..., None], str] = {
     nights.run: "Shoot the night's calibration frames.",
-    nights.plan: "Show the plan of a night, with its times.",
+    nights.plan: "Show a night's plan, with times.",
     nights.watch: "Watch a running night from another terminal.",
     nights.serve: "Show a running night in a browser.",
     nights.listen: "Start nights on request over MQTT.",
     rigs.simulate: "Serve a simulated rig over INDI.",
     rigs.devices: "List an INDI server's devices and their controls.",
     rigs.init: "Write a configuration for a server's devices.",
-    rigs.explain: "Explain a setting of the configuration.",
-    nights.report: "Write the morning report of a night again.",
+    rigs.explain: "Explain a configuration setting.",
+    nights.report: "Write a night's morning report again.",
     frames.inspect: "Show any frame or master.",
     rigs.safe: "Bring the hardware to the safe state.",
     rigs.notify: "Send a message to your phone.",
     rigs.camera: "Show the measured properties of the cameras.",
     frames.calibrate: "Calibrate lights with matching masters.",
-    diagnosis.diagnose: "Find out whether lights calibrate clean.",
+    diagnosis.diagnose: "Find out whether lights calibrate cleanly.",
     diagnosis.bisect: "Find the master that introduces an artifact.",
     frames.verify: "Check a night's masters against its raw frames.",
-    frames.combine: "Make masters from the raw frames of any program.",
+    frames.combine: "Make masters from any program's raw frames.",
     frames.defects: "Map the sensor's defects from masters.",
     interchange.export: "Export masters and frames for other programs.",
-    interchange.lint: "Show what other programs would make of files.",
+    interchange.lint: "Show how other programs would treat files.",
 }
-"""All commands except the group `library`, each with its line in `coldframe --help`."""
+"""All commands except those in the group `library`, each with its summary in `coldframe --help`."""
 
 app = typer.Typer(
     name="coldframe",

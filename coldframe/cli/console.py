@@ -13,7 +13,7 @@ from coldframe.visible import visible_lines
 
 
 class VisibleConsole(Console):
-    """A console whose tables and texts show characters that are not printable as escape sequences.
+    """A console that shows unprintable characters in tables and texts as escape sequences.
 
     Only the console's own codes for colours and styles reach the terminal unchanged.
     """
@@ -22,10 +22,10 @@ class VisibleConsole(Console):
         super().__init__(file=plain_stream(sys.stderr if stderr else sys.stdout), **options)
 
     def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - the options of rich
-        """Return a string as text, in the width that it has when it is shown."""
+        """Return a string as text, with the width that it has on the screen."""
         return super().render_str(visible_lines(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Yield the segments of anything that can be drawn."""
+        """Yield the segments of any renderable object."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=visible_lines(segment.text))

@@ -1,4 +1,4 @@
-"""The question whether a telescope without a movable cover is covered."""
+"""The question to the user whether a telescope without a movable cover is covered."""
 
 import asyncio
 import sys
@@ -6,7 +6,7 @@ import sys
 from coldframe.operations.nights.covered import UNCOVERED
 
 ANSWER_S = 60.0
-"""Longest wait for the user's answer. An unattended night must not wait for the user."""
+"""Maximum wait for the user's answer. An unattended night must not wait for the user."""
 
 
 def can_ask() -> bool:

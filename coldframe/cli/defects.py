@@ -21,7 +21,7 @@ from coldframe.calibration.defects.finding import (
 )
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import PLAIN_SUFFIXES
+from coldframe.calibration.files.headers.image_header import PLAIN_SUFFIXES
 from coldframe.calibration.frames.card_values import Header
 from coldframe.calibration.frames.matching import defect_map_faults, subtraction_faults
 from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setup_of

@@ -1,4 +1,4 @@
-"""`coldframe diagnose`: find out whether lights calibrate clean and, if they do not, why."""
+"""`coldframe diagnose`: find out whether lights calibrate cleanly and, if they do not, why."""
 
 import sys
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ def diagnose_lights(
     Returns
     -------
     ExitCode
-        DONE if the lights calibrate clean, INCOMPLETE if a finding matters or some lights could not be diagnosed, and
+        DONE if the lights calibrate cleanly, INCOMPLETE if a finding matters or some lights could not be diagnosed, and
         BAD_INPUT if no light could be diagnosed.
     """
     if page is not None and page.exists():

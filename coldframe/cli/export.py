@@ -7,7 +7,7 @@ from pathlib import Path
 
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import SUFFIXES, read_image_header
+from coldframe.calibration.files.headers.image_header import SUFFIXES, read_image_header
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup, fault_of_raw_frame, setup_of
 from coldframe.calibration.interchange.export import export
@@ -23,7 +23,7 @@ _NOT_FRAMES_OF_SETS = frozenset({"quarantine", "tuning", "checks", "masters"})
 """Folders of a night whose frames belong to no set."""
 
 _FEW = 3
-"""Most files of a folder that are named one by one if they are left out."""
+"""Maximum number of left-out files in a folder that are named one by one."""
 
 
 class NoNightError(ColdframeError):
@@ -32,7 +32,7 @@ class NoNightError(ColdframeError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to export.
+    """The options of `coldframe export`.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Request:
     library
         Folder of the library; None for the configured one.
     raw
-        Nights whose raw frames are exported, too.
+        Nights whose raw frames are also exported.
     """
 
     program: str
@@ -67,7 +67,7 @@ def export_files(folder: Path, request: Request) -> ExitCode:
     for path, source in exported.differing:
         print(f"{path}: exists and differs from {source}: move it away to export the newer one", file=sys.stderr)
     if exported.outdated_readme is not None:
-        outdated = "is of an earlier export, or was edited, and is kept: move it away to get the current text"
+        outdated = "is from an earlier export, or was edited, and is kept: move it away to get the current text"
         print(f"{exported.outdated_readme}: {outdated}", file=sys.stderr)
     if unreadable or exported.differing or exported.outdated_readme is not None:
         return ExitCode.INCOMPLETE
@@ -77,9 +77,9 @@ def export_files(folder: Path, request: Request) -> ExitCode:
 
 
 def check_export(folder: Path, request: Request, *, as_json: bool) -> ExitCode:
-    """Print what the program would make of an export, which is not written; return 1 if there are traps.
+    """Print how the program would treat an export, without writing it; return 1 if there are traps.
 
-    The recommended settings of the program count as set. What its user loads at one time is judged together.
+    Assume that the program has the recommended settings. Judge together the files that its user loads together.
     """
     try:
         plan, unreadable = planned(request)
@@ -93,14 +93,14 @@ def check_export(folder: Path, request: Request, *, as_json: bool) -> ExitCode:
         results.append(lint(rules_of(request.program, recommended=True), files, keywords_of(request.program)))
     _print_left_out(dict.fromkeys([*plan.left_out, *unreadable]))
     if not plan.files:
-        print(f"{folder}: there is nothing to export to {request.program}", file=sys.stderr)
+        print(f"{folder}: there is nothing to export for {request.program}", file=sys.stderr)
         return ExitCode.BAD_INPUT
     print_lints(results, folder, as_json=as_json)
     return ExitCode.INCOMPLETE if unreadable or any(each.traps for each in results) else ExitCode.DONE
 
 
 def _print_left_out(left_out: Iterable[tuple[Path, str]]) -> None:
-    """Print the files that are left out; many files of a folder with the same reason take one line."""
+    """Print the files that are left out; many files in a folder with the same reason take one line."""
     alike: dict[tuple[Path, str], list[Path]] = {}
     for path, reason in left_out:
         alike.setdefault((path.parent, reason), []).append(path)
@@ -128,7 +128,7 @@ def planned(request: Request) -> tuple[Plan, list[tuple[Path, str]]]:
 
 
 def _raw_frames(nights: Iterable[Path]) -> tuple[dict[Path, FrameSetup], dict[Path, str]]:
-    """Return the setups of all raw frames of nights, and the nights' names; without frames that were set aside."""
+    """Return the setups of the nights' raw frames, except frames that were set aside, and the names of the nights."""
     names = configured_camera_names()
     found: dict[Path, FrameSetup] = {}
     named: dict[Path, str] = {}

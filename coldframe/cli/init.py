@@ -61,7 +61,7 @@ async def survey_rig(host: str, port: int, camera: str | None = None) -> RigSurv
     host, port
         Address of the server.
     camera
-        Name of the camera to use; None to prefer a cooled and then a larger one.
+        Name of the camera to use; None to choose the largest cooled camera, or else the largest.
 
     Raises
     ------

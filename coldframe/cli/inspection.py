@@ -17,12 +17,14 @@ from coldframe.calibration.diagnosis.findings import Finding
 from coldframe.calibration.files import xisf_file
 from coldframe.calibration.files.durable import NotDurableError, write_durably
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import PLAIN_SUFFIXES, UINT16_STORAGES, ImageFile, open_image, uint16_pixels
+from coldframe.calibration.files.headers.image_header import PLAIN_SUFFIXES
+from coldframe.calibration.files.image_file import UINT16_STORAGES, ImageFile, open_image, uint16_pixels
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.files.unpacking import Extension
 from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setup_of
 from coldframe.calibration.masters.reading import MasterPlanes, read_master
-from coldframe.calibration.measuring.statistics import BAYER_PATTERNS, FrameStatistics, measure
+from coldframe.calibration.measuring.bayer import BAYER_PATTERNS
+from coldframe.calibration.measuring.statistics import FrameStatistics, measure
 from coldframe.capture.monitoring.dashboard.drawing import ASCII, NOTE, UNICODE, Glyphs, Picture, histogram, shrink
 from coldframe.capture.monitoring.progress.quantities import exposure_text, printable
 from coldframe.capture.monitoring.report.contents import PixelStatistics
@@ -34,11 +36,11 @@ from coldframe.cli.printed import Printed
 from coldframe.operations.master_findings import findings_of_file, report_findings
 
 PICTURE_WIDTH = 1600
-"""Largest width of a PNG, pixels."""
+"""Maximum width of a PNG, pixels."""
 
 HISTOGRAM_ROWS, WIDEST_HISTOGRAM = 6, 96
 PICTURE_ROWS = 24
-"""Lines of a picture if the output is not a terminal; in a terminal, the minimum number of lines."""
+"""Height of a picture in lines if the output is not a terminal; in a terminal, the minimum height."""
 
 
 def inspect_file(path: Path, output: Path | None, extension: Extension | None = None) -> ExitCode:
@@ -222,7 +224,7 @@ class GreyPicture:
         self._picture, self._rows = Picture(pixels), rows
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw within the size that the options give."""
+        """Draw within the size given by the options."""
         yield from self._picture.__rich_console__(console, options.update(height=self._rows))
 
 
@@ -234,14 +236,14 @@ class ColourPicture:
     pixels
         uint8, ``(height, width, 3)``.
     rows
-        Largest number of lines.
+        Maximum number of lines.
     """
 
     def __init__(self, pixels: NDArray[np.uint8], rows: int) -> None:
         self._pixels, self._rows = pixels, rows
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw within the size that the options give."""
+        """Draw within the size given by the options."""
         planes = [shrink(self._pixels[..., colour], options.max_width, 2 * self._rows) for colour in range(3)]
         pixels = np.stack(planes, axis=-1).tolist()
         for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):

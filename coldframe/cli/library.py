@@ -184,7 +184,7 @@ def _columns(setup: FrameSetup) -> list[str]:
 
 
 def _console() -> Console:
-    """Return the console for tables; if the output is a file or a pipe, lines are not folded."""
+    """Return the console for tables; if the output is a file or a pipe, lines are not wrapped."""
     return VisibleConsole() if sys.stdout.isatty() else VisibleConsole(width=240)
 
 

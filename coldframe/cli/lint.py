@@ -1,4 +1,4 @@
-"""`coldframe lint`: what another program would group, merge or ignore, and every trap."""
+"""`coldframe lint`: show what another program would group, merge or ignore, and every trap."""
 
 import json
 import sys
@@ -29,7 +29,7 @@ _RECOMMENDED_KEYWORDS = {"wbpp": ("GAIN", "OFFSET", "TEMP", "READOUTM", "ROTATIO
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """How to judge.
+    """The options of `coldframe lint`.
 
     Attributes
     ----------
@@ -51,13 +51,13 @@ class Request:
 
 
 def lint_folder(folder: Path, request: Request) -> ExitCode:
-    """Print what a program would make of a folder; return 1 if there are traps or unreadable files."""
+    """Print how a program would treat the files in a folder; return 1 if there are traps or unreadable files."""
     try:
         program = rules_of(request.program, request.version, request.tolerance_s)
     except UnknownVersionError as error:
         return _refuse(str(error))
     if not folder.is_dir():
-        return _refuse(f"{folder}: not a folder; name the folder that you would give to the program")
+        return _refuse(f"{folder}: not a folder; name the folder that you would load into the program")
     files, errors = candidates_of(folder)
     if not files and not errors:
         return _refuse(f"{folder}: no FITS or XISF files in this folder and its subfolders")

@@ -37,7 +37,7 @@ ENDINGS = {
 def listen(config: Path | None) -> ExitCode:
     """Listen on the configured broker and start a night for each valid request until a signal arrives.
 
-    On SIGINT, SIGTERM or SIGHUP, first end any night that the listener started, in the safe state.
+    On SIGINT, SIGTERM or SIGHUP, first end any night that the listener started, and leave the rig in the safe state.
     """
     path = (config or find_config()).absolute()
     try:

@@ -1,6 +1,6 @@
 """The manual page, from the help texts of the command line: `python -m coldframe.cli.manual > coldframe.1`.
 
-The page is in the macros that groff_man(7) describes.
+The page uses the macros that groff_man(7) describes.
 """
 
 import inspect

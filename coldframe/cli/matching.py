@@ -1,4 +1,4 @@
-"""`coldframe library match`: the masters that match lights, grouped by lights with the same answer."""
+"""`coldframe library match`: the masters that match lights; lights with the same masters are grouped."""
 
 import json
 import sys

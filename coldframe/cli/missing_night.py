@@ -1,4 +1,4 @@
-"""The answer to a name or path that is not a night: which nights there are."""
+"""The error message for a name or path that is not a night, with the nights that exist."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +9,7 @@ MOST_NIGHTS = 5
 
 
 def missing_night(night: Path, searched: Path | None = None) -> str:
-    """Return a sentence that a path is not a night, with the newest nights beside it.
+    """Return a message that a path is not a night, with the newest nights nearby.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ def home_name(text: str) -> str:
 
 
 def _found_by_command(context: typer.Context, path: Path | None) -> Path | None:
-    """Let the whole command find this configuration, also where it only looks up the library or the camera's names."""
+    """Make the whole command use this configuration, even where it only looks up the library or the camera's names."""
     if path is not None:
         before = os.environ.get(CONFIG_VARIABLE)
         os.environ[CONFIG_VARIABLE] = str(path)
@@ -158,7 +158,8 @@ RedoOption = Annotated[
     bool,
     typer.Option(
         "--redo",
-        help="Shoot sets even if the library has fresh masters, or tonight's run has their frames. Starts a new night.",
+        help="Shoot sets even if the library has fresh masters for them, or tonight's run already has their frames. "
+        "Starts a new night.",
     ),
 ]
 _RIGS = "small, cooled-mono, cooled-osc, ccd-overscan, uncooled, or a TOML file; small if no name is given"

@@ -98,7 +98,7 @@ def _cut_text(cut: list[_Row]) -> str:
     if not cut:
         return "everything fits"
     titles = ", ".join(row.planned.title for row in cut if row.step is None and isinstance(row.planned, ShootStep))
-    return "some sets were made smaller" + (f"; no time for: {titles}" if titles else "")
+    return "some sets have fewer frames" + (f"; no time for: {titles}" if titles else "")
 
 
 def _table(plan: NightPlan, rows: list[_Row]) -> Table:

@@ -36,5 +36,5 @@ class Printed:
                 print(f"left out: {named} and {len(paths) - _MOST_NAMED} more: {reason}", file=sys.stderr)
 
     def refused(self, paths: Sequence[Path], error: Exception, more: str = "") -> None:
-        """Print an error of some files in a line that names them."""
+        """Print an error that concerns some files, in a line that names them."""
         print(fault_text(paths, error, more), file=sys.stderr)

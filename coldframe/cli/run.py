@@ -90,7 +90,7 @@ def run_night(request: NightRequest, *, watch: bool, fresh: bool, wants_dashboar
 
 
 def exit_code_of(run: NightRun) -> ExitCode:
-    """Return the exit code, which reports a rig that is not safe above all else."""
+    """Return the exit code; an unsafe rig takes precedence over every other result."""
     if not run.is_safe:
         return ExitCode.NOT_SAFE
     code = ExitCode.DONE if run.outcome is None else EXIT_CODES[run.outcome]

@@ -33,7 +33,7 @@ def make_safe(config: Path | None, patience_s: float, *, overrides: bool = False
     config
         The configuration; None for the user's.
     patience_s
-        Longest total wait for lost servers and devices.
+        Maximum total wait for lost servers and devices.
     overrides
         Make the rig safe even if a run is using it. Otherwise, ask if there is a terminal.
 

@@ -26,7 +26,7 @@ except ModuleNotFoundError as error:
     raise MissingPackageError("tornado") from error
 
 NICENESS = 10
-"""The page yields the processor to the night."""
+"""The page runs at a lower priority than the night."""
 
 TOKEN_FILE = "web-token"  # noqa: S105 - a name, not a token
 
@@ -61,7 +61,7 @@ def serve_night(
         asyncio.run(_until_signalled(web, storage, address))
     except CannotListenError as error:
         print(f"{listen}: {error}; choose another address with --listen, or try again later", file=sys.stderr)
-        # Not BAD_INPUT: the interface may not be up yet, and a service tries again.
+        # Not BAD_INPUT: the interface may not be up yet, and a service retries.
         return ExitCode.INCOMPLETE
     return ExitCode.DONE
 
@@ -90,7 +90,7 @@ async def _until_signalled(web: WebNight, storage: Path, address: Address) -> No
 async def _warn_if_missing(storage: Path) -> None:
     with suppress(OSError, DiskHangsError):
         if not await read_in_thread(storage.is_dir):
-            print(f"warning: {storage}: is not a folder yet; no night is shown until it is one", file=sys.stderr)
+            print(f"warning: {storage}: no such folder yet; nights are shown once it exists", file=sys.stderr)
 
 
 def _print_urls(address: Address) -> None:

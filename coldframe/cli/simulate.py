@@ -43,7 +43,7 @@ def serve_rig(name: str, host: str, port: int, unix_socket: str | None, *, until
 
 
 def leave_lights(name: str, folder: Path) -> ExitCode:
-    """Write a few lights of the named rig into a folder."""
+    """Write a few lights from the named rig into a folder."""
     try:
         night = load_settings(example_night(name))
         written = write_lights(folder, load_rig(name), night, datetime.now(UTC))

@@ -13,7 +13,7 @@ from coldframe.visible import visible_lines
 
 
 class VisibleStream:
-    """A text stream that shows characters which are not printable, except line feeds, as escape sequences.
+    """A text stream that shows unprintable characters, except line feeds, as escape sequences.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class VisibleStream:
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write the lines one after the other."""
+        """Write the lines in order."""
         for line in lines:
             self.write(line)
 

@@ -14,7 +14,7 @@ from coldframe.calibration.diagnosis.findings import Finding
 from coldframe.calibration.diagnosis.quick_look import MasterSummary, QuickLook
 from coldframe.calibration.diagnosis.uncooled.thermometer import DarkThermometer
 from coldframe.calibration.files.durable import Buffer, replace_durably, write_durably
-from coldframe.calibration.files.image_file import read_image_header
+from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.lights.arithmetic import COLOUR_PERIOD, Correction, GlowError

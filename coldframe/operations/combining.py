@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -9,7 +10,7 @@ from coldframe.calibration.combining.combine import Stacking
 from coldframe.calibration.combining.finding import find_files
 from coldframe.calibration.combining.frame_sets import RawFrame, open_frames, sets_of, without_overscan
 from coldframe.calibration.combining.given_sections import GivenSections
-from coldframe.calibration.files.image_file import PLAIN_SUFFIXES
+from coldframe.calibration.files.headers.image_header import PLAIN_SUFFIXES
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.files.unpacking import Extension
 from coldframe.calibration.frames.overscan import OverscanChoice
@@ -133,9 +134,11 @@ def combine_into(names: Sequence[str], output: Path, request: Request, reports: 
         stacking_on(request.scheduler, unpacked) as stacking,
     ):
         made = _master(names, request, stacking, unpacked, reports)
-        write_master(output, made.master)
-        reports.line(f"{output}: {description_of(made.master)}")
-        report_findings(findings_of_new(output, made.frames, made.subtracted), reports, figures=True)
+        with ThreadPoolExecutor(1) as judging:
+            findings = judging.submit(findings_of_new, output, made.master, made.frames, made.subtracted)
+            write_master(output, made.master)
+            reports.line(f"{output}: {description_of(made.master)}")
+        report_findings(findings.result(), reports, figures=True)
     return made
 
 

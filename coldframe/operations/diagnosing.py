@@ -1,4 +1,4 @@
-"""The diagnosis of lights: whether they calibrate clean and, if they do not, why."""
+"""The diagnosis of lights: whether they calibrate cleanly and, if they do not, why."""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field

@@ -58,12 +58,12 @@ def verdict(results: Sequence[SetResult]) -> str:
     if not bad:
         seen = seen_down_to(results)
         if len(ESSENTIAL & set(seen)) >= _ENOUGH:
-            return "Your lights calibrate clean."
+            return "Your lights calibrate cleanly."
         tested = ", ".join(kind.value for kind in seen) or "nothing"
         return f"No fault was found, but these files allow few tests ({tested})."
     (_, worst), *others = findings(bad)
     more = sum(finding.matters for _, finding in others)
-    text = f"Your lights do not calibrate clean: {worst.cause}"
+    text = f"Your lights do not calibrate cleanly: {worst.cause}"
     if more:
         text += f" (and {more} more {'finding' if more == 1 else 'findings'})"
     if len(results) > 1:

@@ -67,7 +67,7 @@ def _camera(survey: RigSurvey) -> str:
     notes: dict[str, str] = {}
     if survey.other_cameras:
         others = toml_value(survey.other_cameras)
-        notes["device"] = f"The server has other cameras, too: {others}. For one of them, use coldframe init --camera."
+        notes["device"] = f"The server has other cameras: {others}. To use one of them, run coldframe init --camera."
     for name, limits in (("gain", survey.gain), ("offset", survey.offset)):
         if limits is None:
             notes[name] = f"This camera has no {name} control."
@@ -109,7 +109,7 @@ def _wheel(survey: RigSurvey, filters: tuple[str, ...]) -> str:
         return _comment('No filter wheel was found. If you have one, add a table [wheel] with device = "its name".')
     notes = {"names": f"The driver's names: {toml_value(survey.filters)}."}
     if filters != survey.filters:
-        notes["names"] += " Replace the numbered names by your own, here and in the sets."
+        notes["names"] += " Replace the numbered names with your own, here and in the sets."
     return _table("wheel", WheelSettings, survey.wheel_settings(), notes)
 
 
@@ -151,7 +151,7 @@ def _sets(survey: RigSurvey) -> str:
         return "\n\n".join(blocks)
     blocks.append(
         _comment(
-            "Flats, and dark flats with the exposure that is found for the flats. For a CCD, whose bias is stable, "
+            "Flats, and dark flats with the exposure found for the flats. For a CCD, whose bias is stable, "
             "you can delete the dark-flat sets."
         )
     )

@@ -35,11 +35,11 @@ class RigSurvey:
         Range of the control as the driver announces it, with one value if it is read-only; None if the camera has no
         such control.
     gain_now, offset_now
-        Present values of the controls.
+        Current values of the controls.
     setpoint_c
         Range of the cooler's setpoint, degrees Celsius; None for an uncooled camera.
     readout_modes, readout_mode
-        Labels of all modes and of the present mode; empty and None if there is only one mode.
+        Labels of all modes and of the current mode; empty and None if there is only one mode.
     panel
         Device name of the flat panel.
     brightness
@@ -75,7 +75,7 @@ class RigSurvey:
     rotator_deg: tuple[float, float] | None = None
 
     def camera_settings(self) -> dict[str, object]:
-        """Return the settings of the camera: its present values, and a usual setpoint."""
+        """Return settings for the camera: its current values, and a typical setpoint."""
         chosen: dict[str, object] = {"device": self.camera}
         for name, limits, now in (("gain", self.gain, self.gain_now), ("offset", self.offset, self.offset_now)):
             if is_adjustable(limits) and now is not None and _fits(_GAIN, float(now)):
@@ -96,7 +96,7 @@ class RigSurvey:
         return {"fallback_c": [each for each in _FALLBACK_C if low <= each <= high]}
 
     def wheel_settings(self) -> dict[str, object]:
-        """Return the settings of the wheel, with filter names only where those of the driver cannot be used."""
+        """Return settings for the wheel, with filter names only if the driver's names cannot be used."""
         filters = self.usable_filters()
         if self.wheel is None or not filters:
             return {}

@@ -1,4 +1,4 @@
-"""The configuration that `coldframe init` writes: the devices found, and the settings that a person must decide."""
+"""The configuration that `coldframe init` writes: the devices found, and the settings that the user must choose."""
 
 from collections.abc import Iterator, Mapping
 
@@ -9,6 +9,9 @@ from coldframe.config.toml_values import toml_value
 _HEAD = """\
 # The configuration of coldframe for one rig. Check each value that has a comment. All other settings have their
 # defaults: `coldframe explain` describes them, and `coldframe init --full` writes them all."""
+MOST_FILTER_LINES = 8
+"""Most filters that have a line each; of more filters, two share a line."""
+
 _BIASES = '    { kind = "bias", count = 100 },'
 _DARKS = '    { kind = "dark", count = 30, exposure_s = 300.0 },  # one line for each exposure of your lights'
 
@@ -23,12 +26,14 @@ def starter_config(survey: RigSurvey) -> str:
 
 def _sets(survey: RigSurvey) -> str:
     flats = [_flats(name) for name in survey.flat_filters()]
-    return "\n".join(["sets = [", _BIASES, _DARKS, *flats, "]"])
+    in_a_line = 1 if len(flats) <= MOST_FILTER_LINES else 2  # so that the file still fits on a screen
+    lines = ["    " + " ".join(flats[first : first + in_a_line]) for first in range(0, len(flats), in_a_line)]
+    return "\n".join(["sets = [", _BIASES, _DARKS, *lines, "]"])
 
 
 def _flats(filter_name: str | None) -> str:
     own = "" if filter_name is None else f", filter = {toml_value(filter_name)}"
-    return f'    {{ kind = "flat"{own}, count = 25 }}, {{ kind = "dark-flat"{own}, count = 25 }},'
+    return f'{{ kind = "flat"{own}, count = 25 }}, {{ kind = "dark-flat"{own}, count = 25 }},'
 
 
 def _places(survey: RigSurvey) -> str:
@@ -71,7 +76,7 @@ def _panel(survey: RigSurvey) -> Iterator[str]:
 
 def _wheel(survey: RigSurvey) -> Iterator[str]:
     if settings := survey.wheel_settings():
-        notes = {"names": "replace the numbers by your filters, here and in the sets"} if "names" in settings else {}
+        notes = {"names": "replace the numbers with your filters, here and in the sets"} if "names" in settings else {}
         yield _table("wheel", settings, notes)
     elif survey.wheel is not None:
         yield "# The filter wheel reports neither slots nor names. To use it: `coldframe explain wheel`."
@@ -87,7 +92,7 @@ def _rotator(survey: RigSurvey) -> Iterator[str]:
 
 
 def _table(name: str, settings: Mapping[str, object], notes: Mapping[str, str]) -> str:
-    """Return a table with a comment behind each setting, and settings without a value as comments."""
+    """Return a table with a comment after each setting, and with settings without a value as comments."""
     lines = [f"[{name}]"]
     for key in dict.fromkeys([*settings, *notes]):
         setting = f"{key} = {toml_value(settings[key])}" if key in settings else f"# {key} ="

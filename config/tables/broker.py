@@ -47,7 +47,7 @@ class BrokerSettings(Section):
     )
     client_key: AbsolutePath | None = Field(
         default=None,
-        description="Key of the client certificate, PEM without a password; it may be in the file of the certificate.",
+        description="Key of the client certificate, PEM without a password; it may be in the certificate's file.",
     )
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ class CoolingSettings(Section):
         default=0.3,
         ge=0.05,
         le=5,
-        description="Largest deviation from the setpoint, above or below, at which frames are shot. Dark current "
+        description="Maximum deviation from the setpoint, above or below, at which frames are shot. Dark current "
         "doubles about every 6 C, so 0.3 C changes it by about 3 %.",
     )
     dwell_s: float = Field(
@@ -28,12 +28,12 @@ class CoolingSettings(Section):
         default=1200.0,
         ge=1,
         le=14400,
-        description="Longest time to reach the setpoint and hold it; after that, the setpoint counts as out of reach.",
+        description="Maximum time to reach the setpoint and hold it; after that, the setpoint counts as out of reach.",
     )
     fallback_c: Setpoints = Field(
         default=(),
-        description="Warmer setpoints to use if a setpoint is out of reach, for example on a summer night. Sets "
-        "with that setpoint are then shot at the nearest of these setpoints that is reached. If none is reached, "
+        description="Warmer setpoints to use if a setpoint is out of reach, for example on a summer night. Sets with "
+        "that setpoint are then shot at the nearest of these setpoints that can be reached. If none is reached, "
         "they are shot at the nearest multiple of 5 C within reach, and otherwise without cooling. Darks that "
         "are planned for lights, or that would be shot without cooling, are skipped.",
     )
@@ -41,7 +41,7 @@ class CoolingSettings(Section):
         default=5.0,
         gt=0,
         le=1000,
-        description="Fastest cooling, in degrees per minute. With a high value, the camera determines the rate.",
+        description="Maximum cooling rate, in degrees per minute. With a high value, the camera determines the rate.",
     )
     at_end: Literal["warm", "hold", "off"] = Field(
         default="warm",
@@ -52,7 +52,7 @@ class CoolingSettings(Section):
         default=3.0,
         gt=0,
         le=1000,
-        description="Fastest warming, in degrees per minute. Slow warming protects the sensor window from dew and "
+        description="Maximum warming rate, in degrees per minute. Slow warming protects the sensor window from dew and "
         "stress.",
     )
     warm_to_c: Setpoint = Field(

@@ -16,13 +16,13 @@ from coldframe.config.tables.values import (
 class FilterFlatSettings(Section):
     """Settings for the flats of one filter; settings that are left out are taken from [flats]."""
 
-    target: Fraction | None = Field(default=None, description="As `flats.target`, for this filter.")
-    band: Fractions | None = Field(default=None, description="As `flats.band`, for this filter.")
+    target: Fraction | None = Field(default=None, description="Like `flats.target`, for this filter.")
+    band: Fractions | None = Field(default=None, description="Like `flats.band`, for this filter.")
     preferred_exposure_s: Exposures | None = Field(
-        default=None, description="As `flats.preferred_exposure_s`, for this filter."
+        default=None, description="Like `flats.preferred_exposure_s`, for this filter."
     )
     exposure_limits_s: Exposures | None = Field(
-        default=None, description="As `flats.exposure_limits_s`, for this filter."
+        default=None, description="Like `flats.exposure_limits_s`, for this filter."
     )
 
 
@@ -31,7 +31,7 @@ class FlatSettings(Section):
 
     source: Literal["panel", "sky"] = Field(
         default="panel",
-        description='Light source of flats: "panel", or "sky" for the twilight sky, which needs a [site]. With '
+        description='Light source for flats: "panel", or "sky" for the twilight sky, which needs a [site]. With '
         '"sky", the cover is open and the lamp is off.',
     )
     target: Fraction = Field(
@@ -47,16 +47,17 @@ class FlatSettings(Section):
     )
     preferred_exposure_s: Exposures = Field(
         default=(0.5, 3.0),
-        description="Exposures for which the panel's brightness is chosen: long enough to avoid flicker and shutter "
+        description="Preferred exposures, for which coldframe adjusts the panel's brightness: long enough to avoid "
+        "flicker and shutter "
         "marks, but short enough to avoid dark current.",
     )
     exposure_limits_s: Exposures = Field(
         default=(0.01, 60.0),
         description="Shortest and longest exposure to try if changing the brightness is not enough.",
     )
-    maximum_tests: int = Field(default=12, ge=2, le=100, description="Largest number of test frames per set.")
+    maximum_tests: int = Field(default=12, ge=2, le=100, description="Maximum number of test frames per set.")
     tuning_deadline_s: float = Field(
-        default=600.0, ge=1, le=14400, description="Longest time to find the exposure of one set."
+        default=600.0, ge=1, le=14400, description="Maximum time to find the exposure of one set."
     )
     saturation_adu: int | None = Field(
         default=None,
@@ -68,7 +69,7 @@ class FlatSettings(Section):
         default=0.001,
         ge=0,
         le=0.5,
-        description="Largest fraction of clipped pixels in the central region of an acceptable flat; hot pixels "
+        description="Maximum fraction of clipped pixels in the central region of an acceptable flat; hot pixels "
         "need some margin.",
     )
     pedestal: Literal["auto", "dark-flat", "bias"] = Field(

@@ -35,26 +35,26 @@ class MqttPanelSettings(BrokerSettings):
         default=None,
         ge=0,
         le=65535,
-        description="Full brightness in the lamp's own steps, if it differs from that of the family (WLED, ESPHome, "
+        description="Full brightness in the lamp's own steps, if it differs from the family's (WLED, ESPHome, "
         "json 255; zigbee2mqtt 254; Tasmota 100); 0 for a lamp that can only be switched on and off.",
     )
     command_topic: Topic | None = Field(
         default=None,
-        description="Topic for commands to the lamp, instead of the topic of the family; for Tasmota, the part "
+        description="Topic for commands to the lamp, instead of the family's topic; for Tasmota, the part "
         "before /POWER and /Dimmer.",
     )
     state_topic: Topic | None = Field(
-        default=None, description="Topic of the lamp's state, instead of the topic of the family."
+        default=None, description="Topic of the lamp's state, instead of the family's topic."
     )
     availability_topic: Topic | None = Field(
         default=None,
-        description="Topic of the lamp's availability (online, offline), instead of the topic of the family.",
+        description="Topic of the lamp's availability (online, offline), instead of the family's topic.",
     )
     answer_deadline_s: float = Field(
         default=12.0,
         ge=1,
         le=120,
-        description="Longest time for the lamp to confirm a command; the command is repeated until then.",
+        description="Maximum time for the lamp to confirm a command; the command is repeated until then.",
     )
 
     @property

@@ -56,16 +56,16 @@ class HookSettings(Section):
         default=120.0,
         ge=1,
         le=3600,
-        description="Longest time for each command; after that, the command is terminated.",
+        description="Maximum time for each command; after that, the command is terminated.",
     )
 
 
 class WatchSettings(Section):
-    """The actions allowed to dashboards attached by `coldframe watch`."""
+    """The actions that dashboards attached with `coldframe watch` may take."""
 
     allow_commands: bool = Field(
         default=False,
-        description="Whether attached dashboards may pause the night, skip sets and abort it. The run's own "
+        description="Whether attached dashboards may pause or abort the night, and skip sets. The run's own "
         "dashboard may always do so.",
     )
 
@@ -76,6 +76,7 @@ class VerifySettings(Section):
     lights: bool = Field(
         default=True,
         description="With `--lights`, calibrate up to twelve lights of each set, and two flats of each flat set, with "
-        "tonight's masters as soon as these exist, and report whether they calibrate clean. A set whose master is the "
+        "tonight's masters as soon as these exist, and report whether they calibrate cleanly. A set whose master is "
+        "the "
         "cause is shot again if this helps and time allows.",
     )

@@ -34,7 +34,7 @@ class NotifySettings(Section):
         default=10.0,
         ge=1,
         le=300,
-        description="Longest time for sending a message; after that, the attempt is abandoned.",
+        description="Maximum time for sending a message; after that, the attempt is abandoned.",
     )
 
     @model_validator(mode="before")

@@ -27,7 +27,8 @@ class ServerSettings(Section):
     unix_socket: Annotated[Name | None, BeforeValidator(_empty_is_none)] = Field(
         default="/tmp/indiserver",  # noqa: S108  indiserver's own default, an abstract name
         description="Local socket of the INDI server (its option -u). If the server runs on this machine, this socket "
-        "and those in its command line are tried before TCP: frames arrive several times faster. A socket of a "
+        "and those in the server's command line are tried before TCP, because frames arrive several times faster. A "
+        "socket of a "
         'different server is not used. "" disables local sockets.',
     )
 
@@ -56,14 +57,14 @@ class CameraSettings(Section):
     )
     setpoint_c: Setpoint | None = Field(
         default=None,
-        description="Sensor temperature in degrees Celsius, as for the lights. If not set, the cooler is not changed "
-        "(uncooled cameras).",
+        description="Sensor temperature in degrees Celsius, as for the lights. If not set, the cooler is left "
+        "unchanged (uncooled cameras).",
     )
     readout_deadline_s: float = Field(
         default=60.0,
         ge=1,
         le=600,
-        description="Longest time from the end of an exposure to the complete frame; after that, the camera counts "
+        description="Maximum time from the end of an exposure to the complete frame; after that, the camera counts "
         "as stuck.",
     )
     file_format: Literal["fits", "raw"] = Field(
@@ -97,7 +98,7 @@ class PanelSettings(Section):
         default=None, description='Broker and topic of the lamp, as a table [panel.mqtt], if `kind` is "mqtt".'
     )
     manual_deadline_s: float = Field(
-        default=1800.0, ge=1, le=43200, description="Longest wait for you to switch the lamp by hand."
+        default=1800.0, ge=1, le=43200, description="Maximum wait for you to switch the lamp by hand."
     )
     cover_for_flats: Literal["closed", "open"] = Field(
         default="closed",
@@ -111,7 +112,7 @@ class PanelSettings(Section):
         default=2.0, ge=0, le=120, description="Pause after switching the lamp or changing its brightness."
     )
     cover_deadline_s: float = Field(
-        default=60.0, ge=1, le=600, description="Longest time for the cover to open or close."
+        default=60.0, ge=1, le=600, description="Maximum time for the cover to open or close."
     )
 
     @model_validator(mode="after")
@@ -126,13 +127,13 @@ class PanelSettings(Section):
 
 
 class CoverSettings(Section):
-    """A dust cap or a different cover that is not part of the panel. It is closed for darks and open for flats."""
+    """A dust cap or another cover that is not part of the panel. It is closed for darks and open for flats."""
 
     device: Name = Field(description="Name of the cover in INDI.")
     at_end: Literal["closed", "open"] = Field(
         default="closed", description='Position at the end of the night; "closed" keeps dust and dew away.'
     )
-    deadline_s: float = Field(default=60.0, ge=1, le=600, description="Longest time for the cover to open or close.")
+    deadline_s: float = Field(default=60.0, ge=1, le=600, description="Maximum time for the cover to open or close.")
 
 
 class WheelSettings(Section):
@@ -143,7 +144,7 @@ class WheelSettings(Section):
         default=None, description="Filter names in slot order, instead of the driver's names."
     )
     settle_s: float = Field(default=1.0, ge=0, le=120, description="Pause after a filter change.")
-    turn_deadline_s: float = Field(default=60.0, ge=1, le=600, description="Longest time for a filter change.")
+    turn_deadline_s: float = Field(default=60.0, ge=1, le=600, description="Maximum time for a filter change.")
 
 
 class RotatorSettings(Section):
@@ -154,10 +155,10 @@ class RotatorSettings(Section):
         default=0.2,
         ge=0.01,
         le=0.5,
-        description="Largest difference between the angle of the rotator and the angle of a set, in degrees.",
+        description="Maximum difference between the rotator's angle and a set's angle, in degrees.",
     )
     settle_s: float = Field(default=1.0, ge=0, le=120, description="Pause after a turn.")
-    turn_deadline_s: float = Field(default=180.0, ge=1, le=1800, description="Longest time for a turn.")
+    turn_deadline_s: float = Field(default=180.0, ge=1, le=1800, description="Maximum time for a turn.")
 
 
 class AuxiliarySettings(Section):
@@ -173,6 +174,6 @@ class AuxiliarySettings(Section):
         default=0.0,
         ge=-1e6,
         le=1e6,
-        description="Value during bias, darks and dark flats; for a switch, 0 means off and 1 means on. At the end "
-        "of the night, the old value is restored.",
+        description="Value during bias, darks and dark flats; for a switch, 0 means off and 1 means on. At the end of "
+        "the night, the previous value is restored.",
     )

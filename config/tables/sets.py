@@ -27,12 +27,12 @@ FrameBound = Annotated[int, Field(ge=1, le=MOST_FRAMES)]
 class LightsSettings(Section):
     """The frames to shoot for a folder of lights (`--lights`), instead of [[sets]]."""
 
-    bias: LightsCount = Field(default=100, description="Frames of each bias set; 0 for none.")
-    dark: LightsCount = Field(default=30, description="Frames of each dark set; 0 for none.")
-    flat: LightsCount = Field(default=25, description="Frames of each flat set; 0 for none.")
+    bias: LightsCount = Field(default=100, description="Frames in each bias set; 0 for none.")
+    dark: LightsCount = Field(default=30, description="Frames in each dark set; 0 for none.")
+    flat: LightsCount = Field(default=25, description="Frames in each flat set; 0 for none.")
     dark_flat: LightsCount = Field(
         default=25,
-        description="Frames of each dark-flat set; 0 for none, so that the bias is subtracted from flats.",
+        description="Frames in each dark-flat set; 0 for none, so that the bias is subtracted from flats.",
     )
     first: Literal["flats", "darks"] = Field(
         default="flats",
@@ -88,11 +88,11 @@ class FrameSet(Section):
     )
     at_least: FrameBound | None = Field(
         default=None,
-        description="Smallest number of frames if `count` is a percentage; replaces the lower limit of good practice.",
+        description="Minimum number of frames if `count` is a percentage; replaces the lower limit of good practice.",
     )
     at_most: FrameBound | None = Field(
         default=None,
-        description="Largest number of frames if `count` is a percentage; replaces the upper limit of good practice.",
+        description="Maximum number of frames if `count` is a percentage; replaces the upper limit of good practice.",
     )
     exposure_s: Exposure | None = Field(
         default=None,
@@ -101,12 +101,12 @@ class FrameSet(Section):
     )
     filter: Name | None = Field(
         default=None,
-        description="Filter of flats and their dark flats: required with a filter wheel, and a label without one.",
+        description="Filter of flats and their dark flats: required with a filter wheel; without one, only a label.",
     )
     rotator_deg: RotatorAngle | None = Field(
         default=None,
-        description="Rotator angle of flats and their dark flats, in degrees, as the driver of the rotator counts it; "
-        "only with a [rotator].",
+        description="Rotator angle of flats and their dark flats, in degrees, as the rotator's driver counts it; only "
+        "with a [rotator].",
     )
     gain: Gain | None = Field(default=None, description="Overrides `camera.gain` for this set.")
     offset: Gain | None = Field(default=None, description="Overrides `camera.offset` for this set.")
@@ -129,7 +129,7 @@ class FrameSet(Section):
 
     @property
     def bounds(self) -> tuple[int, int]:
-        """Smallest and largest number of frames if the count is a noise goal."""
+        """Minimum and maximum number of frames if the count is a noise goal."""
         least, most = GOOD_PRACTICE[self.kind]
         least = self.at_least or min(least, self.at_most or least)
         return least, self.at_most or max(most, least)

@@ -66,7 +66,7 @@ class IndiCamera(IndiDevice):
     now
         Clock for the dates of frames.
     readout_deadline_s
-        Longest time allowed from the end of an exposure to the arrival of the complete frame.
+        Maximum time allowed from the end of an exposure to the arrival of the complete frame.
     file_format
         Format of the frames, if the driver offers a choice.
     set_aside
@@ -114,7 +114,9 @@ class IndiCamera(IndiDevice):
         await self._demands.ask()
         if self.has(dialects.POLLING_PERIOD):
             prop, element = self.control(dialects.POLLING_PERIOD)
-            await self.link.set(self.name, prop.name, {element: POLLING_PERIOD_MS})  # the camera does not need it
+            await self.link.set(
+                self.name, prop.name, {element: POLLING_PERIOD_MS}
+            )  # not needed for the camera to be ready
         await self._open_channel()
         await self._readout.apply()
         if self._readout.sensor_shape is None:
@@ -145,7 +147,7 @@ class IndiCamera(IndiDevice):
         self._channel = await channel.open()
 
     async def _learn_size(self) -> None:
-        """Take the shortest frame, which shows the size of the sensor, and a second one if the first was cut."""
+        """Take the shortest frame to learn the size of the sensor, and a second one if the first was cropped."""
         require_pixel_size(self)
         shortest_s = exposure_limits(self, shutter_times(self)).minimum
         await self.link.choose(self.name, WITNESS, dialects.FRAME_TYPES[FrameKind.BIAS])
@@ -154,7 +156,7 @@ class IndiCamera(IndiDevice):
             await self._learn_from_frame(shortest_s)
 
     async def _learn_from_frame(self, exposure_s: float) -> bool:
-        """Take the size of the sensor from a frame; return False if the frame may have been cut."""
+        """Learn the size of the sensor from a frame; return False if the frame may have been cropped."""
         image = await self._shoot_or_abort(exposure_s)
         is_whole = self._readout.learn(image.pixels.shape)
         self._cfa_pattern = str(image.header.get("BAYERPAT", "")) or None
@@ -165,7 +167,7 @@ class IndiCamera(IndiDevice):
         return is_whole
 
     async def _repeat_frame_type(self) -> None:
-        """Command the present frame type again, so that the driver sends it to all its clients."""
+        """Command the current frame type again, so that the driver sends it to all its clients."""
         types = camera_property(self, WITNESS)
         await self.link.choose(self.name, WITNESS, types.switched_on() or dialects.FRAME_TYPES[FrameKind.LIGHT])
 
@@ -175,7 +177,7 @@ class IndiCamera(IndiDevice):
             async with asyncio.timeout(LEAVE_DEADLINE_S):
                 await self._found.restore()
         except TimeoutError:
-            log.warning("%s does not take back its earlier settings within %g s", self.name, LEAVE_DEADLINE_S)
+            log.warning("%s did not accept its earlier settings within %g s", self.name, LEAVE_DEADLINE_S)
         finally:
             await self.close()
 
@@ -319,21 +321,21 @@ class IndiCamera(IndiDevice):
         )
 
     async def _restore_changes(self) -> tuple[str, ...]:
-        """Restore the settings of the driver's frames, and return changes by another client since the last frame."""
+        """Restore the settings of the driver's frames, and return another client's changes since the last frame."""
         changes = self._changes()
         if not changes and not self._is_suspect:
             return ()
         await self._demands.ask()
         await self._readout.apply()
-        are_known, self._is_suspect = self._is_suspect, False  # the error of the last frame has named the changes
+        are_known, self._is_suspect = self._is_suspect, False  # the last frame's error has already named the changes
         return () if are_known else tuple(f"frames are {each}; the settings are restored" for each in changes)
 
     def _changes(self) -> list[str]:
-        """Return the changes by another client, as clauses."""
+        """Return the changes made by another client, as clauses."""
         return self._demands.changes() + self._readout.changes()
 
     def _changed(self) -> str:
-        """Return the changes by another client, for the end of an error's text."""
+        """Return the changes made by another client, for the end of an error's text."""
         return "".join(f", {change}" for change in self._changes())
 
     def _count_timeout(self) -> None:
@@ -387,7 +389,7 @@ class IndiCamera(IndiDevice):
         return await channel.next_image()
 
     async def _shoot_or_abort(self, exposure_s: float) -> Image:
-        """Shoot, and name changes by another client if it fails. End an exposure that fails or is cancelled."""
+        """Shoot; on failure, name changes made by another client. End an exposure that fails or is cancelled."""
         try:
             return await self._shoot(exposure_s)
         except DeviceTimeoutError as error:

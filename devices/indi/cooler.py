@@ -77,7 +77,7 @@ class IndiCooler:
         )
 
     def of_frame(self, stated_c: float | None, *, is_raw: bool) -> float | None:
-        """Return the temperature of a frame: that which a raw states, or else that of the driver or of its header.
+        """Return the temperature of a frame: the one that a raw states, or else the driver's or the header's.
 
         Parameters
         ----------

@@ -54,7 +54,7 @@ class IndiDevice:
     async def connect(self) -> None:
         """Connect the driver and set the device up. If the driver is stuck, disconnect it first.
 
-        If the connection to the server breaks meanwhile, start again once on the new connection.
+        If the connection to the server breaks in the meantime, start again once on the new connection.
 
         Raises
         ------
@@ -267,7 +267,7 @@ class IndiDevice:
         return limits if limits is not None and limits.maximum > limits.minimum else None
 
     def settable(self, spellings: tuple[Spelling, ...]) -> Limits | None:
-        """Return the values that a numeric control can be given, which for a read-only control is its present value.
+        """Return the values to which a numeric control can be set: for a read-only control, only its current value.
 
         None if there is no such control, or its range is unknown.
         """

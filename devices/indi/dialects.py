@@ -115,7 +115,7 @@ CAMERA_DEMANDS = (
     Spelling("CCD_CAPTURE_FORMAT", "INDI_RAW"),  # ToupTek, colour; the alternative is 8-bit RGB
 )
 
-# What it means for the frames if another client changes one of these switches.
+# Effect on the frames if another client changes one of these switches.
 DEMANDS_CHANGED = {
     "UPLOAD_MODE": "kept on the server's disk",
     "CCD_TRANSFER_FORMAT": "sent in a different file format",

@@ -1,4 +1,4 @@
-"""The settings of a camera's driver that coldframe changes for its own purposes, to be restored when it is done."""
+"""The settings of a camera's driver that coldframe changes for its own purposes, and restores when it is done."""
 
 import logging
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ RESTORED = tuple(
         )
     )
 )
-"""Properties to restore. The readout settings stay, because they are those of the user's configuration."""
+"""Properties to restore. The readout settings are kept, because they come from the user's configuration."""
 
 RESTORE_DEADLINE_S = 5.0
 
@@ -40,7 +40,7 @@ class FoundSettings:
         self._found: Mapping[str, Mapping[str, Value]] | None = None
 
     def remember(self) -> None:
-        """Store the present values, unless values are stored. A driver that restarts has lost them."""
+        """Store the current values, unless values are already stored. A driver that has restarted has lost them."""
         if self._found is None:
             find = self._device.link.mirror.find
             properties = [find(self._device.name, name) for name in RESTORED]
@@ -57,7 +57,7 @@ class FoundSettings:
             try:
                 await device.link.set(device.name, name, values, RESTORE_DEADLINE_S)
             except DeviceError as error:
-                log.warning("%s; it is not as it was before the night", error)
+                log.warning("%s; it differs from its state before the night", error)
 
 
 def _values(prop: Property) -> Mapping[str, Value]:

@@ -34,7 +34,7 @@ LINE_LIMIT_BYTES = 1 << 20
 OLD_STATE_S = 5.0
 """Time for the driver to answer a command. Until then, it may repeat the state of the property before the command."""
 TAKEN: frozenset[State] = frozenset({"ok", "idle"})
-"""Some drivers show a switch vector as Idle when it is off, and some panels answer a brightness in Idle."""
+"""Some drivers show a switch vector as Idle when it is off, and some panels acknowledge a brightness with Idle."""
 
 
 class IndiLink:
@@ -62,7 +62,7 @@ class IndiLink:
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._last_pong_s: float | None = None
-        self._refusal = ""  # why the process closed the present connection, if it did
+        self._refusal = ""  # why the process closed the current connection, if it did
 
     @property
     def server(self) -> str:
@@ -176,9 +176,9 @@ class IndiLink:
     async def wait_answer(
         self, device: str, name: str, taken: Callable[[], T | None], deadline_s: float, waiting_for: str
     ) -> T:
-        """Wait like `wait` for the driver's answer to a command of property `name` that was sent just now.
+        """Wait like `wait` for the driver's answer to a command for property `name` that has just been sent.
 
-        Until the driver reads the command, it may repeat the state in which an earlier command, perhaps of another
+        Until the driver reads the command, it may repeat the state in which an earlier command, perhaps from another
         client, left the property. An error that `taken` raises therefore counts only after the property has shown a
         different state, or after `OLD_STATE_S`.
         """

@@ -24,7 +24,7 @@ MOST_PROPERTIES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """A snapshot of a property that the server last sent.
+    """A snapshot of a property, as the server last sent it.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class Mirror:
         if was_connected and before.state != "busy" and is_connected is False:
             self._disconnections[device] = self.disconnections(device) + 1
         if not was_connected and is_connected is True:
-            # A driver defines its properties when it is connected. Those that it now lacks, it lacks for good.
+            # A driver defines its properties when it is connected. It will not define the missing ones later.
             self._forget_removed(device)
 
     def _forget_removed(self, device: str) -> None:
@@ -184,7 +184,7 @@ class Mirror:
         return (device, name) in self._removed
 
     def expect_lasting(self, device: str, *names: str) -> None:
-        """Raise an error if one of these missing properties may come back, so that the device may not lack it for good.
+        """Raise an error if one of these missing properties may come back, because it may be missing only temporarily.
 
         Drivers remove all properties when they are disconnected from their hardware, some before they report it. They
         also remove a property to define it again, for example with other limits. All properties are missing after a
@@ -220,7 +220,7 @@ def finite(value: Value | None) -> float | None:
 
 
 def _known(limits: Limits) -> Limits:
-    """Return the limits, or 0 to 0, with which drivers announce an unknown range, if they are not finite."""
+    """Return the limits or, if they are not finite, 0 to 0, with which drivers announce an unknown range."""
     return limits if math.isfinite(limits.minimum) and math.isfinite(limits.maximum) else Limits(0.0, 0.0)
 
 

@@ -10,7 +10,7 @@ from coldframe.devices.indi.device import IndiDevice
 from coldframe.devices.indi.link import IndiLink
 
 ROUNDING = 0.02
-"""Largest difference between commanded and reported brightness, as a fraction of the range. Some panels round it."""
+"""Maximum difference between commanded and reported brightness, as a fraction of the range. Some panels round it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class IndiFlatPanel(IndiDevice):
     Parameters
     ----------
     cover_deadline_s
-        Longest time that the cover may take to open or close.
+        Maximum time that the cover may take to open or close.
     """
 
     def __init__(self, link: IndiLink, name: str, cover_deadline_s: float = 60.0) -> None:
@@ -70,7 +70,7 @@ class IndiFlatPanel(IndiDevice):
         return shown is not None and abs(shown - wanted) <= max(1.0, rounding)
 
     def _reported(self) -> PanelFeatures:
-        """Return the abilities. A lamp or cover without its control remains, so that failures to control it show."""
+        """Return the abilities. Include a lamp or cover whose control is missing, so that its failures show."""
         known = self._known
         return PanelFeatures(
             has_light=self.has(dialects.LIGHT_ON) or (known is not None and known.has_light),

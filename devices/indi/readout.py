@@ -81,15 +81,15 @@ class IndiReadout:
     def sensor_shape(self) -> tuple[int, int] | None:
         """Height and width of the unbinned sensor in pixels; None if neither the driver nor a frame has shown them.
 
-        Only a frame shows those of a DSLR: after camera raws, its driver has the size of their previews, which need not
-        be that of the visible area (gphoto_ccd.cpp, `grabImage`).
+        For a DSLR, only a frame shows them: after camera raws, its driver states the size of their previews, which may
+        differ from the visible area (gphoto_ccd.cpp, `grabImage`).
         """
         if self._learned is not None or is_dslr(self._device):
             return self._learned
         return driver_sensor_shape(self._device)
 
     def learn(self, shape: tuple[int, ...]) -> bool:
-        """Take over the height and width of the sensor from a frame; return False if the frame may have been cut.
+        """Learn the height and width of the sensor from a frame; return False if the frame may have been cropped.
 
         With each FITS frame, the driver of a DSLR learns the size before it cuts out its region.
         """
@@ -183,7 +183,7 @@ class IndiReadout:
         )
 
     def changes(self) -> list[str]:
-        """Return the changes by another client since `apply`, as clauses such as "binned 2 x 2 by another client"."""
+        """Return changes made by another client since `apply`, as clauses such as "binned 2 x 2 by another client"."""
         find, camera, changes = self._device.link.mirror.find, self._device.name, list[str]()
         binning, frame = self._binning(), find(camera, "CCD_FRAME")
         if binning is not None and binning.writable and set(binning.values.values()) != {self.wanted.binning}:
@@ -191,7 +191,7 @@ class IndiReadout:
             changes.append(f"binned {horizontal:g} x {vertical:g} by another client")
         if frame is not None and frame.writable and not sends_raws(self._device) and not self._is_whole(frame):
             x, y, width, height = _numbers(frame, *REGION)
-            changes.append(f"cut to {width:g} x {height:g} pixels at {x:g}, {y:g} by another client")
+            changes.append(f"cropped to {width:g} x {height:g} pixels at {x:g}, {y:g} by another client")
         found = self.read_back()
         for name in ("gain", "offset", "readout_mode"):
             applied, shown = getattr(self._applied, name, None), getattr(found, name)
@@ -303,7 +303,7 @@ def _iso_values(device: IndiDevice) -> dict[str, float]:
 
 
 def _numbers(prop: Property, *elements: str) -> list[float]:
-    """Return the values of elements, or NaN for elements that have none, to describe changes by another client."""
+    """Return the values of elements, or NaN for elements that have none, to describe changes made by another client."""
     return [float(prop.values.get(element, math.nan)) for element in elements]
 
 

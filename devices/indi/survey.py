@@ -1,4 +1,4 @@
-"""A survey of the devices of an INDI server, based on the same classes that a night uses.
+"""A survey of an INDI server's devices, based on the same classes that a night uses.
 
 `devices` prints it, and `init` writes a configuration from it.
 """
@@ -24,11 +24,11 @@ from coldframe.devices.indi.turning.wheel import IndiFilterWheel
 ANSWER_DEADLINE_S = 5.0
 QUIET_S = 1.0
 ROLE_DEADLINE_S = 10.0
-"""Longest wait for the control of a role that the driver announces, such as the wheel of a camera that turns first."""
+"""Maximum wait for the control of a role that the driver announces, such as the wheel of a camera that turns first."""
 
 
 class Role(StrEnum):
-    """Part of a rig that a device can be."""
+    """Role of a device in a rig."""
 
     CAMERA = "camera"
     PANEL = "flat panel"
@@ -39,7 +39,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """The bit of DRIVER_INTERFACE and the control that show a role. Some drivers set the bits of roles they lack."""
+    """The bit in DRIVER_INTERFACE and the control that indicate a role. Some drivers set bits of roles they lack."""
 
     interface: int
     control: tuple[Spelling, ...]
@@ -137,7 +137,7 @@ async def _survey(device: IndiDevice) -> SurveyedDevice:
 
 
 def _reason(error: DeviceError) -> str:
-    """Return the text of an error without the device's name, which the survey shows beside it."""
+    """Return the text of an error without the device's name, which the survey shows next to it."""
     return ". ".join(part.rstrip(".") for part in (error.what, error.advice) if part)
 
 

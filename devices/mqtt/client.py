@@ -27,7 +27,7 @@ library_log = logging.getLogger(f"{__name__}.library")
 library_log.setLevel(logging.CRITICAL)  # the library also raises the errors that it logs
 
 ANSWER_S = 5.0
-"""Deadline for each answer of the broker."""
+"""Deadline for each answer from the broker."""
 
 HANG_UP_S = 1.0
 """Deadline for disconnecting. Only a broker that no longer reads can cause a delay of this length."""
@@ -40,7 +40,7 @@ The broker publishes the client's last will if the client is silent for 1.5 time
 """
 
 MOST_WAITING = 32
-"""Largest number of messages waiting to be read. Further messages are dropped."""
+"""Maximum number of messages waiting to be read. Further messages are dropped."""
 
 LARGEST_INCOMING = 262_144
 """Size of the largest message in bytes. With MQTT 5, the client requests this limit. Larger messages are ignored.
@@ -66,7 +66,7 @@ class BrokerLostError(ColdframeError):
 
 
 class PublishRefusedError(ColdframeError):
-    """The broker refuses messages of this client on a topic. The error's text is the reason."""
+    """The broker refuses messages from this client on a topic. The error's text is the reason."""
 
 
 class _OldBrokerError(BrokerLostError):
@@ -143,8 +143,8 @@ class Broker:
     Attributes
     ----------
     names_refusals
-        True if the broker says when it refuses a confirmed message (MQTT 5). With MQTT 3.1.1, brokers drop the message
-        and acknowledge it all the same.
+        True if the broker reports that it refuses a confirmed message (MQTT 5). With MQTT 3.1.1, brokers drop the
+        message but still acknowledge it.
     """
 
     def __init__(self, client: aiomqtt.Client, *, names_refusals: bool, largest_incoming: int, answer_s: float) -> None:
@@ -157,7 +157,7 @@ class Broker:
         self._note_refusals()
 
     def _note_refusals(self) -> None:
-        """Note the reason codes of the broker's acknowledgements, which aiomqtt ignores."""
+        """Record the reason codes of the broker's acknowledgements, which aiomqtt ignores."""
         on_publish_of_library = self._client._client.on_publish  # noqa: SLF001
 
         def on_publish(*arguments: Any) -> None:  # noqa: ANN401  # the library's signature
@@ -256,7 +256,7 @@ async def connect(
     largest_incoming
         Size in bytes of the largest message to receive.
     most_waiting
-        Largest number of messages waiting to be read. Further messages are dropped.
+        Maximum number of messages waiting to be read. Further messages are dropped.
     keep_alive_s
         See `KEEP_ALIVE_S`.
     answer_s

@@ -23,10 +23,10 @@ TRIES = 3
 """Number of times that a command is sent within its deadline, because lights on Wi-Fi miss some commands."""
 
 GREETING_S = 5.0
-"""Longest wait for a light's first message. Most lights retain their availability, and some answer queries."""
+"""Maximum wait for a light's first message. Most lights retain their availability, and some answer queries."""
 
 ROUNDING = 0.02
-"""Largest difference between commanded and reported brightness, as a fraction of the range."""
+"""Maximum difference between commanded and reported brightness, as a fraction of the range."""
 
 
 class MqttPanel:
@@ -41,7 +41,7 @@ class MqttPanel:
     settings
         Broker, family and topics.
     connect_deadline_s
-        Longest wait for the broker.
+        Maximum wait for the broker.
     greeting_s
         See `GREETING_S`.
 

@@ -30,7 +30,7 @@ KEEP_ALIVE_S = 10
 
 BACKOFF = Backoff(first_s=0.2, longest_s=10.0)
 MOST_WAITING = 1000
-"""Largest number of messages waiting to be read. Further messages are dropped."""
+"""Maximum number of messages waiting to be read. Further messages are dropped."""
 
 LARGEST_INCOMING = 32_768
 """Size of the largest message in bytes. The states of all supported lights are much smaller."""
@@ -48,7 +48,7 @@ class MqttSession:
     on_message
         Function to call with each message, on the event loop.
     answer_s
-        Deadline for each answer of the broker.
+        Deadline for each answer from the broker.
     """
 
     def __init__(

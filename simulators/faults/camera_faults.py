@@ -240,7 +240,7 @@ class SteppedClock(FaultyCamera):
         self._step = timedelta(seconds=random.choice([-86400.0, -3600.0, -1.0, 5.0, 7200.0]))
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Date a frame by the changed clock."""
+        """Date a frame with the changed clock."""
         frame = await self.inner.expose(kind, exposure_s)
         dated = (frame.started_at + self._step).replace(tzinfo=None).isoformat(timespec="milliseconds")
         return _with_cards(frame, {"DATE-OBS": dated}) if self.strikes.strike() else frame

@@ -1,4 +1,4 @@
-"""A DSLR as INDI's driver for gphoto shows it (indi-gphoto, gphoto_ccd.cpp and gphoto_driver.cpp).
+"""A DSLR as INDI's driver for gphoto presents it (indi-gphoto, gphoto_ccd.cpp and gphoto_driver.cpp).
 
 The driver differs from those of other cameras: the size of the sensor is 0 x 0 until the first frame, an ISO value
 replaces the gain, the camera has a list of shutter times, and a BLOB can be the camera's own file.
@@ -29,7 +29,7 @@ from coldframe.simulators.optics import Telescope
 from coldframe.simulators.sensor import Exposure
 
 SAME_S = 1e-5
-"""Largest difference at which the driver finds an exposure in the camera's list (find_exposure_setting)."""
+"""Maximum difference at which the driver finds an exposure in the camera's list (find_exposure_setting)."""
 
 _LARGEST_PX = 20_000
 _FRACTION = re.compile(r"(\d+)/(\d+)")
@@ -81,7 +81,7 @@ class IndiDslr(IndiCamera):
         native = Switch("FORMAT_NATIVE", "On" if is_native else "Off", "Native")
         as_fits = Switch("FORMAT_FITS", "Off" if is_native else "On", "FITS")
         encodings = (as_fits, native) if self._model.offers_fits else (native,)
-        # The vector of the base class, which supports only FITS, is replaced.
+        # Replace the base class's vector, which supports only FITS.
         self._connected.remove(next(each for each in self._connected if each.name == "CCD_TRANSFER_FORMAT"))
         self._encoding = self.add(Vector("CCD_TRANSFER_FORMAT", "Encode", IMAGE_GROUP, *encodings, state=State.OK))
         self._handlers["CCD_TRANSFER_FORMAT"] = self._choose_encoding
@@ -142,7 +142,7 @@ class IndiDslr(IndiCamera):
         return self._model.iso[names.index(self._iso.selected or names[0])]
 
     def _taken_s(self, exposure_s: float) -> float:
-        """Return the exposure that the camera takes: the listed one, any other by bulb, or else the nearest one."""
+        """Return the exposure that the camera takes: a listed one, any with bulb, or else the nearest listed one."""
         exact = [time for time in self._list.values() if abs(float(time) - exposure_s) < SAME_S]
         if exact and self._force_bulb.selected == "Off":
             return float(exact[0])
@@ -180,10 +180,10 @@ class IndiDslr(IndiCamera):
         self.report(self._temperature, State.OK)
 
     def _refresh_temperature(self) -> None:
-        """Do nothing: the driver knows only the temperature that the last frame states, and 0 C before it."""
+        """Do nothing: the driver knows only the temperature in the last frame, and 0 C before the first frame."""
 
     def _learn(self) -> None:
-        """Learn the size of the sensor, which the driver does not learn from files that it passes on unread."""
+        """Learn the size of the sensor from a frame, except from files that the driver forwards unread."""
         sensor = self._telescope.rig.sensor
         self._info.set({"CCD_MAX_X": sensor.width, "CCD_MAX_Y": sensor.height, "CCD_BITSPERPIXEL": 16})
         if not self._region.number("WIDTH"):

@@ -1,23 +1,22 @@
-"""FITS cards from clients, as libindi's property FITS_HEADER takes them since version 2.0.1."""
+"""FITS cards from clients, as libindi's property FITS_HEADER has accepted them since version 2.0.1."""
 
 import re
 from collections.abc import Mapping
 
-from coldframe.calibration.files.cards import HeaderValue
-from coldframe.calibration.files.frame_file import STRUCTURAL
+from coldframe.calibration.files.cards import STRUCTURAL, HeaderValue
 from coldframe.simulators.indi.properties import RefusedError, Text, Value
 
 CLEAR = "INDI_CLEAR"
 """Name that removes all cards from clients."""
 
 LONGEST_VALUE = 66
-"""Number of characters of the longest text in one card."""
+"""Number of characters in the longest text that fits in one card."""
 
 _KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
 
 
 class ClientCards:
-    """The cards that clients, such as Ekos, have frames written with.
+    """The cards that clients, such as Ekos, add to frames.
 
     Attributes
     ----------
@@ -38,7 +37,7 @@ class ClientCards:
         )
 
     def take(self, values: Mapping[str, Value]) -> None:
-        """Take one card, in place of an earlier one with the same keyword. Its comment is not written.
+        """Accept a card, which replaces an earlier one with the same keyword. Its comment is not written.
 
         Raises
         ------

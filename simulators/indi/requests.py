@@ -46,7 +46,7 @@ class EnableBlob:
 
 @dataclass(frozen=True, slots=True)
 class NewVector:
-    """A request to change a property to new values, which are texts by element name."""
+    """A request to change a property to new values, given as text by element name."""
 
     device: str
     name: str
@@ -97,7 +97,7 @@ class RequestReader:
         """Remove `<?xml ...?>`, which some clients send before every message."""
         text = _DECLARATION.sub(b"", self._tail + data)
         start = text.rfind(b"<")
-        # A declaration may be cut by the end of a chunk.
+        # A declaration may be cut off at the end of a chunk.
         cut = start if start >= 0 and text[start : start + 2] in (b"<", b"<?") else len(text)
         self._tail = text[cut:]
         return text[:cut]

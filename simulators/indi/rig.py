@@ -51,7 +51,7 @@ FRAME_KINDS = {
 }
 
 REACHED_C = 0.2
-"""Largest deviation from the setpoint at which the setpoint counts as reached."""
+"""Maximum deviation from the setpoint at which the setpoint counts as reached."""
 
 
 def indi_devices(rig: SimulatedRig, tasks: asyncio.TaskGroup, publish: Publish) -> list[IndiDevice]:

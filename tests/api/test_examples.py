@@ -41,7 +41,7 @@ def test_calibrate_and_check(tmp_path: Path) -> None:
     assert (shown.returncode, shown.stderr) == (0, "")
     assert f"{len(masters)} masters in {library.folder}" in shown.stdout
     assert shown.stdout.count("_calibrated.fits: mean ") == len(lights)
-    assert "Your lights calibrate clean." in shown.stdout
+    assert "Your lights calibrate cleanly." in shown.stdout
 
 
 def test_simulated_night(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_simulated_night(tmp_path: Path) -> None:
     assert events[-1].endswith(" night-ended")
     assert master.startswith("MasterBias_")
     assert master.endswith(": bias, 5 frames")
-    assert end == "complete; the rig is safe"
+    assert end.startswith("complete; the rig is safe")
 
 
 @pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.glob("*.py")))

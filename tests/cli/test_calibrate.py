@@ -54,7 +54,7 @@ def test_a_folder_of_lights_is_calibrated(observatory: Observatory, library: Lib
     assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
     line, summary, look = result.stdout.splitlines()
     assert summary == f"3 of 3 lights calibrated, in {tmp_path / 'lights' / 'calibrated'}"
-    assert look.startswith("a quick look finds no fault")
+    assert look.startswith("a quick look found no fault")
     found = re.fullmatch(
         r"3 lights: dark MasterDark_\S+, flat MasterFlat_\S+; (\d+) defective pixels replaced in each", line
     )
@@ -148,7 +148,7 @@ def test_nothing_is_overwritten_or_calibrated_twice(observatory: Observatory, li
     before = done.read_bytes()
     assert calibrate(library, light).exit_code == ExitCode.DONE
     assert done.read_bytes() == before
-    assert "was calibrated before (CALSTAT BDF)" in calibrate(library, done).stderr
+    assert "is already calibrated (CALSTAT BDF)" in calibrate(library, done).stderr
 
 
 def test_patterns_select_lights(observatory: Observatory, library: Library, tmp_path: Path) -> None:
@@ -437,7 +437,7 @@ def test_lights_that_are_calibrated_already_are_skipped(
     result = calibrate(library, folder)
     assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
     assert "1 of 2 lights calibrated" in result.stdout
-    assert "1 skipped, calibrated before with the same masters and options (see --again)" in result.stdout
+    assert "1 skipped: already calibrated with the same masters and options (see --again)" in result.stdout
     assert _calibrated(first).stat().st_mtime_ns == written
     assert _calibrated(second).exists()
     result = calibrate(library, folder)

@@ -11,11 +11,13 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 from astropy.io import fits
+from typer.testing import CliRunner
 
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
-from coldframe.cli.combine import combine_files
+from coldframe.cli import app
+from coldframe.cli.combine import combine_files, option_without_effect
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.operations.combining import Choice, Request, chosen_method
 from coldframe.operations.set_master import Treatment
@@ -72,6 +74,41 @@ def test_a_folder_becomes_a_master(tmp_path: Path) -> None:
 )
 def test_options_select_a_method(choice: Choice, method: Method | None) -> None:
     assert chosen_method(choice) == method
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--method", "mean", "--sigma", "3"],
+            "--sigma has no effect with --method mean: leave it out, or choose --method winsorized or sigma-clip",
+        ),
+        (
+            ["--method", "median", "--center", "median"],
+            "--center has no effect with --method median: leave it out, or choose --method sigma-clip",
+        ),
+        (
+            ["--method", "winsorized", "--start", "all"],
+            "--start has no effect with --method winsorized: leave it out, or choose --method sigma-clip",
+        ),
+        (
+            ["--center", "median", "--start", "all"],
+            "--start has no effect with --center median: leave out one of them",
+        ),
+    ],
+)
+def test_an_option_that_the_method_ignores_is_refused(tmp_path: Path, options: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, ["combine", *shoot(tmp_path, 5), "-o", str(tmp_path / "master.fits"), *options])
+    assert (result.exit_code, result.output) == (ExitCode.BAD_INPUT, message + "\n")
+    assert not (tmp_path / "master.fits").exists()
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [Choice(), Choice(sigma=4), Choice("sigma-clip", "mean", "all", 3), Choice("winsorized", sigma=3), Choice("mean")],
+)
+def test_options_with_an_effect_are_accepted(choice: Choice) -> None:
+    assert option_without_effect(choice) is None
 
 
 def test_a_mixture_is_shown_and_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

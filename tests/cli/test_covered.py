@@ -1,4 +1,4 @@
-"""The question whether a telescope without a movable cover is covered."""
+"""The question to the user whether a telescope without a movable cover is covered."""
 
 import asyncio
 import os

@@ -150,7 +150,7 @@ def test_a_clean_night_is_clean(shoot: Shoot) -> None:
     result = diagnose(night.folder / "lights", "--library", night.library)
     assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
     lines = result.stdout.splitlines()
-    assert lines[0] == "Your lights calibrate clean."
+    assert lines[0] == "Your lights calibrate cleanly."
     assert max(len(line) for line in lines if "Master" not in line) <= 80
     assert "Artifacts above these sizes would have been found:" in lines
     assert "Not tested:" in lines
@@ -172,7 +172,7 @@ def test_a_fault_is_found(shoot: Shoot, fault: Fault, kind: str) -> None:
     found = diagnosed(night.folder / "lights", *night.given, exit_code=1)
     assert kinds(found)[0] == kind
     assert found["findings"] == found["sets"][0]["findings"]
-    assert found["verdict"].startswith("Your lights do not calibrate clean: ")
+    assert found["verdict"].startswith("Your lights do not calibrate cleanly: ")
 
 
 @pytest.mark.parametrize(("fault", "kind"), [(faults.few_darks(2), "banding"), (faults.saturated_flat(0.1), "masters")])
@@ -188,7 +188,7 @@ def test_findings_are_sorted_and_fit_the_terminal(shoot: Shoot) -> None:
     result = diagnose(night.folder / "lights", *night.given)
     assert result.exit_code == ExitCode.INCOMPLETE
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("Your lights do not calibrate clean: the dark has a different temperature")
+    assert lines[0].startswith("Your lights do not calibrate cleanly: the dark has a different temperature")
     assert any(re.match(r" +size +-3\.\d+ \+- 0\.\d+ C", line) for line in lines)
     assert any(line.startswith("   fix") for line in lines)
     assert max(len(line) for line in lines if "Master" not in line) <= 80
@@ -249,7 +249,7 @@ def calibrated(shoot: Shoot, tmp_path: Path) -> Files:
     folder = tmp_path / "night"
     result = CliRunner().invoke(app, ["calibrate", str(folder / "lights"), "--library", str(folder / "masters")])
     assert result.exit_code == ExitCode.DONE
-    assert "a quick look finds: the dark has a different temperature" in result.stdout.splitlines()[-1]
+    assert "a quick look found: the dark has a different temperature" in result.stdout.splitlines()[-1]
     return replace(night, folder=folder, lights=sorted((folder / "lights" / "calibrated").iterdir()))
 
 
@@ -486,7 +486,7 @@ def test_a_damaged_light_among_others_is_left_out(shoot: Shoot, tmp_path: Path) 
     bad.write_bytes(night.lights[0].read_bytes()[:9000])
     result = diagnose(*night.lights[1:], bad, *night.given)
     assert result.exit_code == ExitCode.INCOMPLETE
-    assert result.stdout.startswith("Your lights calibrate clean.")
+    assert result.stdout.startswith("Your lights calibrate cleanly.")
     (line,) = result.stderr.splitlines()
     assert "truncated" in line
 
@@ -504,6 +504,6 @@ def test_calibrate_need_not_look(shoot: Shoot, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [*arguments, "--no-diagnose"])
     assert "quick look" not in result.stdout
     result = CliRunner().invoke(app, [*arguments[:-1], str(tmp_path / "looked")])
-    assert result.stdout.splitlines()[-1].startswith("a quick look finds no fault")
+    assert result.stdout.splitlines()[-1].startswith("a quick look found no fault")
     pairs = [(tmp_path / f"light_{n:04d}_calibrated.fits", tmp_path / "looked" / f"light_{n:04d}_calibrated.fits") for n in range(LIGHTS)]  # fmt: skip  # noqa: E501
     assert all(np.array_equal(fits.getdata(one), fits.getdata(other)) for one, other in pairs)

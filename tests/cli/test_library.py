@@ -212,7 +212,7 @@ def test_a_dark_in_fractions_of_the_range_is_converted(tmp_path: Path) -> None:
     original = foreign(tmp_path / "dark_stacked.fit", dark / np.float32(65535), IMAGETYP="Dark Frame", EXPTIME=60.0)
     before = original.read_bytes()
     result, master = added(tmp_path, original)
-    assert "1.0 is 65,535 ADU, because values do not exceed 1" in result.stdout
+    assert "1.0 is 65,535 ADU, because no value exceeds 1" in result.stdout
     np.testing.assert_allclose(master.mean, dark, atol=1e-3)
     assert (master.header["EXPTIME"], master.header["BUNIT"]) == (60, "adu")
     assert original.read_bytes() == before
@@ -233,7 +233,7 @@ def test_a_master_that_combine_made_of_fractions_is_converted(tmp_path: Path) ->
     library = Library(tmp_path / "new")
     result = run(library, "add", made)
     assert result.exit_code == ExitCode.DONE, result.stderr
-    assert "1.0 is 65,535 ADU, because values do not exceed 1" in result.stdout
+    assert "1.0 is 65,535 ADU, because no value exceeds 1" in result.stdout
     (filed,) = library.catalogue().headers
     assert read_master(filed).mean.mean() == pytest.approx(500, abs=1)
 
@@ -250,8 +250,8 @@ def test_the_user_states_kind_and_range(tmp_path: Path) -> None:
     dark = np.full((20, 30), 0.5, np.float32)
     dark[3, 4] = 0.6
     result, master = added(tmp_path, foreign(tmp_path / "m.fits", dark), "--kind", "dark", "--range", 4095)
-    assert "the user states that it is a master dark" in result.stdout
-    assert "the user states that 1.0 is 4095 ADU" in result.stdout
+    assert "the user stated that it is a master dark" in result.stdout
+    assert "the user stated that 1.0 is 4095 ADU" in result.stdout
     assert setup_of(master.header).kind is FrameKind.DARK
     assert master.mean[0, 0] == 2047.5
 

@@ -54,7 +54,7 @@ def test_bash_completes_commands_and_options() -> None:
 
 def test_fish_gets_the_help_after_a_tab() -> None:
     words = {"_TYPER_COMPLETE_FISH_ACTION": "get-args", "_TYPER_COMPLETE_ARGS": "coldframe run --dr"}
-    assert completed("fish", **words) == "--dry-run\tOnly show the plan with its times.\n"
+    assert completed("fish", **words) == "--dry-run\tOnly show the plan, with times.\n"
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")

@@ -98,7 +98,7 @@ def test_a_token_that_others_may_read_is_refused(tmp_path: Path) -> None:
     token.write_text("abcd-efgh-ijkl-mnop\n")
     token.chmod(0o644)
     assert refused(tmp_path, "--commands", "--listen", "127.0.0.1:0") == (
-        f"{token}: other users may read or change this token; delete the file for a new one\n"
+        f"{token}: other users may read or change this token; delete the file to get a new one\n"
     )
 
 
@@ -134,7 +134,7 @@ async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
                 await asyncio.sleep(0.05)
     folder = tmp_path / "nights"
     assert (tmp_path / "errors").read_text() == (
-        f"warning: {folder}: is not a folder yet; no night is shown until it is one\n"
+        f"warning: {folder}: no such folder yet; nights are shown once it exists\n"
     )
 
 

@@ -42,7 +42,7 @@ MEDDLING: dict[str, tuple[tuple[str, ...], str]] = {
     "impossible": (("CCD_EXPOSURE.CCD_EXPOSURE_VALUE=99999",), "out of bounds"),
     "aborted": (("CCD_ABORT_EXPOSURE.ABORT=On",), "aborted by another client"),
     "compressed": (("CCD_COMPRESSION.INDI_ENABLED=On",), r"compressed by another client \(CCD_COMPRESSION\)"),
-    "cut": (("CCD_FRAME.X=40;Y=60;WIDTH=400;HEIGHT=300",), "cut to 400 x 300 pixels at 40, 60 by another client"),
+    "cut": (("CCD_FRAME.X=40;Y=60;WIDTH=400;HEIGHT=300",), "cropped to 400 x 300 pixels at 40, 60 by another client"),
     "binned": (("CCD_BINNING.HOR_BIN=2;VER_BIN=2",), "binned 2 x 2 by another client"),
     "disconnected": (("CONNECTION.DISCONNECT=On",), "another client or the driver disconnected it"),
     "reconnected": (("CONNECTION.DISCONNECT=On", "CONNECTION.CONNECT=On"), "disconnected it"),

@@ -217,7 +217,7 @@ async def test_a_missing_frame_is_reported_and_shot_again(tmp_path: Path) -> Non
     remove(accepted(before)[2])
     night = await run_night(short(), SMALL, tmp_path)
     assert_whole(night, short())
-    assert any("was accepted but is gone" in notice.text for notice in night.of(Notice))
+    assert any("was accepted but no longer exists" in notice.text for notice in night.of(Notice))
 
 
 async def test_frames_of_another_setting_stay_and_do_not_count(tmp_path: Path) -> None:

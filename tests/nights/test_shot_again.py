@@ -109,7 +109,8 @@ async def test_more_darks_are_added_to_those_on_the_disk(
     assert len(files_in(run.folder, "darks/*/*.fits")) == 10
     assert script.asked[0]["dark"] != script.asked[1]["dark"]
     assert len(files_in(tmp_path / "nights" / "library", "*/darks/*.fits")) == 1, "the first master is superseded"
-    assert gather(read_journal(run.folder / "journal.jsonl")).verdict.sentence.startswith("Your lights calibrate clean")
+    sentence = gather(read_journal(run.folder / "journal.jsonl")).verdict.sentence
+    assert sentence.startswith("Your lights calibrate cleanly")
 
 
 async def test_more_flats_are_added_at_most_once(
@@ -237,7 +238,7 @@ async def test_a_resumed_night_verifies_its_lights(
     assert_whole(run)
     assert len(script.asked) == 1, "the set was exposed again before"
     (event,) = [each for each in run.of(LightsVerified) if each.hindrance]
-    assert event.hindrance == "its flats were exposed longer already"
+    assert event.hindrance == "its flats were already exposed longer"
     assert not [each for each in run.of(FrameAccepted) if not each.is_taken_over]
 
 

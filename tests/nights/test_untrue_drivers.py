@@ -137,7 +137,7 @@ async def test_a_stuck_wheel_is_recognised_by_earlier_nights_and_suspected_witho
     await run_night(night(), SMALL, tmp_path)
     run = await run_night(night(), faulty(wheel_stuck=True), tmp_path)
     (reason,) = failed(run)
-    assert "the light is that of filter L, not of Ha" in reason
+    assert "the light matches filter L, not Ha" in reason
     later = await run_night(night(), SMALL, tmp_path)
     assert later.outcome is NightOutcome.COMPLETE, "the wrong light was not learned"
     assert warnings(later) == []

@@ -1,4 +1,4 @@
-"""Nights that calibrate their lights with their masters, and find out whether these calibrate clean."""
+"""Nights that calibrate their lights with their masters, and find out whether these calibrate cleanly."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -107,7 +107,7 @@ async def test_the_lights_of_a_clean_night_calibrate_clean(tmp_path: Path) -> No
         (Verified.FLATS, Cleanness.CLEAN, 2),
         (Verified.LIGHTS, Cleanness.CLEAN, LIGHTS),
     ]
-    assert sentence(run).startswith("Your lights calibrate clean. All 4 masters were made")
+    assert sentence(run).startswith("Your lights calibrate cleanly. All 4 masters were made")
     assert not [notice for notice in run.of(Notice) if notice.severity is not Severity.INFO]
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from coldframe.calibration.files.cards import Card, HeaderValue, ascii_text
-from coldframe.calibration.files.frame_file import STRUCTURAL, FrameFileError
+from coldframe.calibration.files.cards import STRUCTURAL, Card, HeaderValue, ascii_text
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.regular import open_regular
 
 SUFFIX = ".json"

@@ -1,4 +1,7 @@
-"""Astro Pixel Processor 2. It is not open source, and no description of its rules was found: all of this is assumed."""
+"""Astro Pixel Processor 2.
+
+It is not open source, and no description of its rules was found, so all rules are assumptions.
+"""
 
 from coldframe.calibration.interchange.programs.model import Compared, Grouping, Program, Reading, Rule
 from coldframe.config.frames import FrameKind
@@ -29,7 +32,11 @@ APP = Program(
     grouping=dict.fromkeys(FrameKind, Grouping(_SAME)),
     choices=(),
     rules=(
-        Rule("kind", "The kind is that of the button with which files are loaded; here, folders stand for it.", None),
-        Rule("grouping", "Files that are loaded together, here those of one folder, are stacked together.", None),
+        Rule(
+            "kind",
+            "The kind is determined by the button with which files are loaded; here, folders represent it.",
+            None,
+        ),
+        Rule("grouping", "Files that are loaded together, here those in one folder, are stacked together.", None),
     ),
 )

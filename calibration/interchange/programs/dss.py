@@ -59,12 +59,12 @@ DSS = Program(
     rules=(
         Rule(
             "kind",
-            "The kind is chosen when the files are added, and never read from IMAGETYP; here, folders stand for it.",
+            "The kind is chosen when the files are added, and never read from IMAGETYP; here, folders represent it.",
             _code("FrameInfo.cpp", "InitFromFile"),
         ),
         Rule(
             "grouping",
-            "Groups are told apart by the group tab, the ISO value or gain, and the exposure; not by filter, "
+            "Groups are distinguished by the group tab, the ISO value or gain, and the exposure; not by filter, "
             "temperature, offset or binning.",
             _code("StackingTasks.cpp", "AddFileToTask"),
         ),
@@ -76,20 +76,20 @@ DSS = Program(
         ),
         Rule(
             "truncated-names",
-            "Masters of darks and dark flats are written beside the first frame under a name with whole seconds, so "
-            "that 0.2 s and 0.9 s are both 0s, and one replaces the other.",
+            "Master darks and dark flats are written next to the first frame under a name with whole seconds, so that "
+            "0.2 s and 0.9 s both become 0s, and one replaces the other.",
             _code("StackingTasks.cpp", "BuildMasterFileNames"),
         ),
         Rule(
             "compatible",
-            "Frames must have the size, the colour depth and the colour filter array of the lights; FITS files never "
-            "count as masters, which would be exempt.",
+            "Frames must have the size, the colour depth and the colour filter array of the lights; masters are "
+            "exempt, but FITS files never count as masters.",
             _code("FrameInfo.cpp", "IsCompatible; FITSUtil.h, IsMaster"),
         ),
         Rule(
             "single-dark",
-            "A single dark is the master dark as it is; the offset is subtracted only from several darks. Lights lose "
-            "the master offset, then the master dark.",
+            "A single dark is used unchanged as the master dark; the offset is subtracted only from several darks. "
+            "First the master offset and then the master dark are subtracted from lights.",
             _code("StackingTasks.cpp", "DoDarkTask; MasterFrames.cpp, ApplyAllMasters"),
         ),
         Rule(
@@ -104,7 +104,8 @@ DSS = Program(
         ),
         Rule(
             "nearest-dark",
-            "Lights take the dark of their gain and exposure, otherwise of the nearest exposure, then of any gain.",
+            "Lights take the dark with their gain and exposure, otherwise with the nearest exposure, then with any "
+            "gain.",
             _code("StackingTasks.cpp", "FindBestMatchingTask"),
         ),
     ),

@@ -11,11 +11,11 @@ PROGRAMS: tuple[Program, ...] = (SIRIL_1_2, SIRIL_1_4, WBPP, DSS, APP)
 
 
 class UnknownVersionError(ColdframeError):
-    """The rules of a version are not known; the message names the known ones."""
+    """The rules of a version are unknown; the message lists the known versions."""
 
 
 def program_of(name: str, version: str | None = None) -> Program:
-    """Return the rules of a program, in the newest known version if none is given.
+    """Return the rules of a program, for the newest known version if none is given.
 
     Raises
     ------

@@ -11,7 +11,7 @@ Version = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a rule was read.
+    """The source of a rule.
 
     Attributes
     ----------
@@ -20,7 +20,7 @@ class Source:
     place
         Function, table or line in it.
     version
-        Version of the program that the source belongs to.
+        Version of the program to which the source belongs.
     dated
         Date of the release or of the commit.
     """
@@ -35,7 +35,7 @@ class Source:
 
 
 class Compared(StrEnum):
-    """A property by which a program tells groups apart."""
+    """A property by which a program distinguishes groups."""
 
     SIZE = "size"
     BINNING = "binning"
@@ -49,7 +49,7 @@ class Compared(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One statement about a program, with its source.
+    """A statement about a program, with its source.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Rule:
     says
         The statement.
     source
-        Where it was read; None if no source is known, so that the rule is an assumption.
+        Its source; None if none is known, so that the rule is an assumption.
     """
 
     name: str
@@ -68,14 +68,14 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """Exposures that a program takes as equal.
+    """Exposures that a program treats as equal.
 
     Attributes
     ----------
     seconds
-        Largest difference.
+        Maximum difference.
     relative
-        Largest difference between exposures of at least 1 s, relative to the longer one.
+        Maximum difference between exposures of at least 1 s, relative to the longer one.
     reciprocal
         Between exposures below 1 s: the difference of their reciprocals must be smaller than this, 1/s.
     """
@@ -85,7 +85,7 @@ class Tolerance:
     reciprocal: float = 0.0
 
     def equal(self, one_s: float, other_s: float) -> bool:
-        """Return whether the program takes two exposures as equal."""
+        """Return whether the program treats two exposures as equal."""
         difference = abs(one_s - other_s)
         if difference <= self.seconds:
             return True
@@ -103,11 +103,12 @@ class Reading:
     Attributes
     ----------
     kind_words
-        Values of IMAGETYP in lower case without blanks, and the kinds that they mean; empty if it does not read them.
+        Values of IMAGETYP in lower case without blanks, and the kinds that they stand for; empty if the program does
+        not read them.
     kind_folders
-        Names of folders that decide the kind, for programs that do not read IMAGETYP.
+        Names of folders that determine the kind, for programs that do not read IMAGETYP.
     unknown_kind
-        The kind that a file without a known kind gets; None if it is ignored.
+        The kind assigned to a file without a known kind; None if the file is ignored.
     exposure, filter_name, binning, gain, mosaic
         Keywords in the order of their preference; empty if the program does not read the value.
     takes_last
@@ -117,7 +118,7 @@ class Reading:
     path_keywords
         True if names of folders and files may state keywords, such as GAIN_100.
     master_in_path
-        True if a file whose path contains "master" is taken for a master.
+        True if a file whose path contains "master" counts as a master.
     master_suffixes
         Suffixes of the only masters that the program accepts; None if it accepts any.
     assumed_row_order
@@ -129,9 +130,9 @@ class Reading:
     whole_gain
         True if GAIN is read as a whole number.
     kind_names
-        Names of files, without suffix, that decide the kind.
+        Names of files, without suffix, that determine the kind.
     tab_folders
-        Beginning of the names of folders that stand for the group tabs of the program; empty if it has no tabs.
+        Prefix of folder names that represent the group tabs of the program; empty if it has no tabs.
     """
 
     kind_words: Mapping[str, FrameKind]
@@ -166,7 +167,7 @@ class Grouping:
     tolerance
         Exposures that count as equal.
     master_tolerance
-        The same for masters.
+        Exposures of masters that count as equal.
     """
 
     compared: frozenset[Compared]
@@ -185,9 +186,9 @@ class Choice:
     must_share
         Properties that must be equal.
     prefers
-        Properties of which as many as possible, in this order, are equal or nearest.
+        Properties that should be equal or as near as possible, the most important first.
     within_s
-        Largest difference of the exposures, if there is a bias group; None without a limit.
+        Maximum difference of the exposures, if there is a bias group; None without a limit.
     """
 
     calibrated: FrameKind
@@ -206,11 +207,11 @@ class Program:
     name
         Name on the command line.
     title
-        Name for people.
+        Display name.
     since
         First version for which the rules hold.
     verified
-        Versions whose source or documentation was read; other versions are assumed to be the same.
+        Versions whose source or documentation was read; other versions are assumed to have the same rules.
     reading, grouping, choices
         The rules as data.
     rules
@@ -227,5 +228,5 @@ class Program:
     rules: tuple[Rule, ...]
 
     def rule(self, name: str) -> Rule:
-        """Return the rule of a name; each name that the traps use exists in each program that can spring them."""
+        """Return the rule with a name; every program that can trigger a trap has the rule that the trap names."""
         return next(rule for rule in self.rules if rule.name == name)

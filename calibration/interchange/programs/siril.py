@@ -15,29 +15,29 @@ def _rules(version: str, full_range_above: float, gain_place: str) -> tuple[Rule
     return (
         Rule(
             "kind",
-            "The scripts take the kind from the folders biases, darks, flats and lights, and write "
+            "The scripts derive the kind from the folders biases, darks, flats and lights, and write "
             "masters/bias_stacked, dark_stacked and pp_flat_stacked; other files are ignored.",
             _code("scripts/OSC_Preprocessing.ssf, Mono_Preprocessing.ssf", "cd, convert, stack", version),
         ),
         Rule(
             "grouping",
-            "All files of a folder become one sequence, whatever their gain, exposure, temperature, filter or offset.",
+            "All files in a folder become one sequence, regardless of gain, exposure, temperature, filter and offset.",
             _code("scripts/OSC_Preprocessing.ssf", "convert", version),
         ),
         Rule(
             "bias-from-flats",
-            "The scripts subtract the biases from the flats; they know no dark flats.",
+            "The scripts subtract the biases from the flats; they do not support dark flats.",
             _code("scripts/OSC_Preprocessing.ssf", "calibrate flat -bias", version),
         ),
         Rule(
             "float-range",
             f"Images of 32-bit floats whose highest value exceeds {full_range_above:g} are divided by 65,535; others "
-            "are taken as fractions.",
+            "are treated as fractions.",
             _code("src/io/image_format_fits.c", "data_max", version),
         ),
         Rule(
             "row-order",
-            "Files without ROWORDER are demosaiced from top to bottom, which is a preference.",
+            "Files without ROWORDER are demosaiced from top to bottom, unless a preference is changed.",
             _code("src/algos/demosaicing.c; src/core/settings.c", "top_down, orientation", version),
         ),
         Rule(

@@ -17,7 +17,7 @@ from coldframe.config.frames import FrameKind
 _VERSION, _DATE = "3.0.1", "2026-05-10"
 
 DEFAULT_TOLERANCE_S = 10.0
-"""Exposure tolerance of darks as WBPP is delivered."""
+"""WBPP's default exposure tolerance for darks."""
 
 
 def _script(file: str, place: str) -> Source:
@@ -78,8 +78,8 @@ WBPP = Program(
     rules=(
         Rule(
             "kind",
-            "The kind is IMAGETYP, otherwise the last of bias, dark, flat, light in the path, otherwise light; a dark "
-            "flat is a dark.",
+            "The kind comes from IMAGETYP, otherwise from the last of bias, dark, flat and light in the path, "
+            "otherwise it is light; a dark flat is a dark.",
             _script("BPP-Helper.js", "imageTypeFromKeyword, getImageTypeFromPath; BPP-StackEngine.js, addFile"),
         ),
         Rule(
@@ -90,14 +90,14 @@ WBPP = Program(
         ),
         Rule(
             "grouping",
-            "Groups are told apart by size, binning, exposure (darks, lights), filter (flats, lights) and BAYERPAT "
-            "(lights), and by nothing else unless it is a grouping keyword: not by gain, offset or temperature.",
+            "Groups are distinguished by size, binning, exposure (darks, lights), filter (flats, lights) and BAYERPAT "
+            "(lights). Other properties, such as gain, offset and temperature, count only as grouping keywords.",
             _script("BPP-FrameGroup.js", "sameParameters, keywordsMatchCount"),
         ),
         Rule(
             "exposures",
-            "Raw darks within the exposure tolerance (10 s as delivered, at least 0.01 s), and lights within 2 s, "
-            "become one group; masters only within 0.01 s.",
+            "Raw darks within the exposure tolerance (10 s by default, at least 0.01 s), and lights within 2 s, become "
+            "one group; masters only within 0.01 s.",
             _script("BPP-Global.js", "Defaults, Constants; BPP-StackEngine.js, findGroup"),
         ),
         Rule(
@@ -108,13 +108,13 @@ WBPP = Program(
         ),
         Rule(
             "filters",
-            "A frame without FILTER gets FILTER_... of its path, otherwise NoFilter; lights take only flats of the "
-            "same filter, and both or neither with BAYERPAT.",
+            "A frame without FILTER gets FILTER_... from its path, otherwise NoFilter. Lights take only flats with the "
+            "same filter; both must have BAYERPAT, or neither.",
             _script("BPP-StackEngine.js", "addFile; BPP-CalibrationMatcher.js, getMasterFlatGroup"),
         ),
         Rule(
             "nearest-dark",
-            "Lights take the dark of the nearest exposure, however far; it is scaled only if it is optimised.",
+            "Lights take the dark with the nearest exposure, however different; it is scaled only if it is optimised.",
             _script("BPP-CalibrationMatcher.js", "getMasterDarkGroup"),
         ),
         Rule(
@@ -128,6 +128,6 @@ WBPP = Program(
 
 
 def with_tolerance(program: Program, seconds: float) -> Program:
-    """Return WBPP with a different exposure tolerance of darks, which is one of its settings."""
+    """Return WBPP with a different exposure tolerance for darks, which is one of its settings."""
     dark = replace(program.grouping[FrameKind.DARK], tolerance=Tolerance(seconds=max(seconds, _MASTERS.seconds)))
     return replace(program, grouping={**program.grouping, FrameKind.DARK: dark})

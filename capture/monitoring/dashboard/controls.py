@@ -88,7 +88,7 @@ class Controls:
             self._request(key.lower(), state, now)
 
     def withdraw_outdated_question(self, state: DashboardState) -> None:
-        """Withdraw the question if its night is over or lost, so that the answer cannot affect the next night."""
+        """Withdraw the question if its night is over or lost, so that the answer cannot affect a later night."""
         if self._pending_for is not state.night or state.ended is not None or state.lost_at is not None:
             self._pending, self.question = None, ""
 

@@ -130,7 +130,7 @@ def bar(fraction: float, width: int, glyphs: Glyphs, style: Style = NOTE) -> Tex
 
 
 def sparkline(values: Sequence[float | None], low: float, high: float, glyphs: Glyphs) -> str:
-    """Draw one column per value: a gap for None, the lowest visible bar for `low`, and a full bar for `high`."""
+    """Draw one column per value: no bar for None, the shortest visible bar for `low`, and a full bar for `high`."""
     steps = len(glyphs.levels) - 1
     span = max(high - low, 1e-9)
     return "".join(
@@ -159,7 +159,7 @@ def gauge(level: float, low: float, high: float, width: int, glyphs: Glyphs) -> 
 def histogram(counts: NDArray[np.int64], width: int, height: int, glyphs: Glyphs) -> list[str]:
     """Draw a histogram, top line first. Heights show the square root of the counts, so that tails are visible."""
     edges = np.linspace(0, len(counts), width + 1).astype(np.intp)
-    # If there are more columns than bins, neighbouring columns share a bin.
+    # If there are more columns than bins, adjacent columns share a bin.
     columns = np.maximum.reduceat(counts, np.minimum(edges[:-1], len(counts) - 1)).astype(np.float64)
     roots = np.sqrt(np.maximum(columns, 0.0))
     steps = len(glyphs.levels) - 1

@@ -24,7 +24,7 @@ REFRESH_S = 0.25
 """Time between two checks for new events."""
 
 LARGEST_SHARE = 0.02
-"""Largest fraction of a core used for drawing. Slow machines and large terminals get fewer redraws."""
+"""Maximum fraction of a core used for drawing. Slow machines and large terminals get fewer redraws."""
 
 CLOCK_S = 1.0
 """Time between two redraws of the clock and the countdown when nothing else changes."""

@@ -20,7 +20,7 @@ from coldframe.errors import ColdframeError, MissingPackageError
 log = logging.getLogger(__name__)
 
 MOST_WAITING = 30
-"""Largest number of notifications waiting to be sent. If there are more, the oldest is discarded."""
+"""Maximum number of notifications waiting to be sent. If there are more, the oldest is discarded."""
 
 MOST_STUCK = 3
 """Number of attempts that may exceed their deadline. After that, no more notifications are sent."""
@@ -111,7 +111,7 @@ class Notifier:
     send
         Sends a notification.
     deadline_s
-        Longest time that sending a notification may take.
+        Maximum time that sending a notification may take.
     """
 
     def __init__(self, writer: NotificationWriter, send: Send, deadline_s: float) -> None:

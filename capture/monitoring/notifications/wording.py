@@ -23,7 +23,7 @@ from coldframe.capture.monitoring.progress.verification_words import night_sente
 from coldframe.config.tables.notify import NotifySettings
 
 MOST_PROBLEMS = 15
-"""Largest number of problem notifications per night. The final notification states the total number of problems."""
+"""Maximum number of problem notifications per night. The final notification states the total number of problems."""
 
 LONGEST_TEXT = 1000
 

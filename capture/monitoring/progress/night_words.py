@@ -1,4 +1,4 @@
-"""The words for the present moment of a night: its verdict, its end, its activity, and the frame at hand. Pure.
+"""The words that describe a night now: its verdict, its expected end, its activity, and the latest frame. Pure.
 
 The dashboard and the web page show the same words. Times of day are in the time zone of `now`.
 """
@@ -57,7 +57,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """The present activity of a step.
+    """The current activity of a step.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Activity:
     fraction
         Elapsed part of the exposure, from 0 to 1; None if its progress is not shown.
     is_halted
-        True if nothing goes on, because the night is paused or lost.
+        True if nothing is happening, because the night is paused or lost.
     """
 
     words: str
@@ -83,14 +83,14 @@ _FINAL = {
 
 
 SAME_NIGHT = timedelta(hours=20)
-"""Largest difference from now at which a time of day needs no date, also on the morning after a long night."""
+"""Maximum difference from now at which a time of day needs no date, even on the morning after a long night."""
 
 
 def clock(at: datetime, now: datetime, form: str = "%H:%M:%S") -> str:
-    """Return a time of day in the time zone of `now`, with the date if it is not of the same night."""
+    """Return a time of day in the time zone of `now`, with the date if it belongs to a different night."""
     try:
         local = at.astimezone(now.tzinfo)
-    except OverflowError:  # a journal may contain any time, also in the year 1
+    except OverflowError:  # a journal may contain any time, even in the year 1
         return "an unknown time"
     return f"{local:{form}}" if abs(now - at) < SAME_NIGHT else f"{local:{form} on %-d %B}"
 
@@ -149,7 +149,7 @@ def _expected_end(state: DashboardState, now: datetime) -> str:
     outlook = state.outlook(now)
     if state.paused is not None:
         return f"paused, {duration_text(outlook.remaining_s)} to go"
-    if not abs(outlook.remaining_s) < LONGEST_REST_S:  # a journal may contain any number, also NaN
+    if not abs(outlook.remaining_s) < LONGEST_REST_S:  # a journal may contain any number, even NaN
         return "done at an unknown time"
     at = clock(now + timedelta(seconds=outlook.remaining_s), now, "%H:%M")
     left = duration_text(outlook.remaining_s)

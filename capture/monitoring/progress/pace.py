@@ -17,7 +17,7 @@ GOOD_FAITH = 20
 """Number of accepted frames credited to each step, so that a few rejected frames do not raise the estimate much."""
 
 MOST_FRAMES = 200
-"""Largest number of frames kept for each step, so that the memory use does not depend on the number of frames."""
+"""Maximum number of frames kept for each step, so that the memory use does not depend on the number of frames."""
 
 LONGEST_STALL = 4.0
 """Upper limit of one interval as a multiple of the pace so far, because one delay does not predict further delays."""

@@ -1,4 +1,4 @@
-"""The warnings and errors of a night: how many there were, and the latest lines. Pure."""
+"""The warnings and errors of a night: their number, and the latest lines. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -43,7 +43,7 @@ HISTORY_INTERVAL = timedelta(seconds=5)
 """Shortest time between two readings in the history."""
 
 LATEST = 60
-"""Largest number of lines kept for the latest events."""
+"""Maximum number of lines kept for the latest events."""
 
 READING_STAYS = timedelta(minutes=1)
 """Age at which a temperature reading is no longer current. A run publishes one every second, even if it is empty."""
@@ -126,7 +126,7 @@ class DashboardState:
     _pauses: timedelta = timedelta()
 
     def __post_init__(self) -> None:
-        # The log, the plan and the headline show the same expectation.
+        # The log, the plan and the headline show the same expected duration.
         self.narrator = Narrator(self.pace.expected_s)
 
     def apply(self, event: Event) -> None:
@@ -143,12 +143,12 @@ class DashboardState:
             self.lost_at = self.last_event_at
 
     def fall_silent(self) -> None:
-        """Record that the night sends no more events, although it is attached. The next event ends this."""
+        """Record that the night no longer sends events, although it is attached. The next event clears this."""
         self.silent_since = self.last_event_at
 
     @property
     def stopped_at(self) -> datetime | None:
-        """Time of the last event if it is unknown what the night does now; None otherwise."""
+        """Time of the last event if the current activity of the night is unknown; None otherwise."""
         return self.lost_at or self.silent_since
 
     @property
@@ -178,7 +178,7 @@ class DashboardState:
 
     @property
     def lights_sentence(self) -> str:
-        """Whether the lights calibrate clean, in a sentence; empty if unknown."""
+        """Whether the lights calibrate cleanly, in a sentence; empty if unknown."""
         return night_sentences(self.verified.values())
 
     @property
@@ -317,8 +317,8 @@ class DashboardState:
         self.frame = event
         if step := self.steps.get(event.step):
             step.accept(event)
-            # Saving overlaps with the next exposure, so the last frame of a set may arrive during the next step.
-            # Frames of an earlier run do not count, because reading them from the disk is faster than shooting them.
+            # Saving overlaps with the next exposure, so the last frame of a set may arrive during the next step. Frames
+            # from an earlier run do not count, because reading them from the disk is faster than shooting them.
             if event.step == self.running and not event.is_taken_over:
                 self.pace.frame_accepted(step.planned, event.at)
 

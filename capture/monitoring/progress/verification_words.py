@@ -1,4 +1,4 @@
-"""Describe in sentences whether the night's lights calibrate clean, and what to do if they do not."""
+"""Describe in sentences whether the night's lights calibrate cleanly, and what to do if they do not."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,9 +7,9 @@ from coldframe.capture.events.verification import Artifact, Cleanness, LightsVer
 from coldframe.capture.monitoring.progress.quantities import exposure_text
 
 MOST_FAULTS = 2
-"""Largest number of faulty sets in a sentence about the night."""
+"""Maximum number of faulty sets in a sentence about the night."""
 
-CLEAN = "Your lights calibrate clean"
+CLEAN = "Your lights calibrate cleanly"
 
 _RESHOT = {
     Remedy.DARK_FLATS: "its dark flats are completed and subtracted from the flats",
@@ -41,14 +41,14 @@ def line_of(event: LightsVerified) -> str:
     count = f"{event.count} {event.frames if event.count > 1 else event.frames.removesuffix('s')}"
     if event.cleanness is Cleanness.CLEAN:
         verb = "calibrate" if event.count > 1 else "calibrates"
-        return f"{set_text(event)}: {count} {verb} clean"
+        return f"{set_text(event)}: {count} {verb} cleanly"
     if event.cleanness is Cleanness.UNKNOWN:
         return f"{set_text(event)}: no fault was found in {count}, but these frames allow few tests"
     return fault_of(event)
 
 
 def fault_of(event: LightsVerified) -> str:
-    """Return the worst artifact of frames, and the action that the night or the user takes."""
+    """Return the worst artifact in the frames, and the action that the night or the user takes."""
     if not event.artifacts:  # a damaged journal
         return f"{set_text(event)}: artifacts were found"
     worst, *others = event.artifacts

@@ -22,7 +22,7 @@ LOW_HEIGHT = 190
 _STEPS_MIN = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720)
 _MOST_TIMES = 6
 GAP = timedelta(minutes=2)
-"""Longest time between two readings that a curve connects."""
+"""Maximum time between two readings that a curve connects."""
 
 
 def _is_known(value: float | None) -> TypeGuard[float]:

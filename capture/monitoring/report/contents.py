@@ -85,7 +85,7 @@ class FramePoint:
 
     @classmethod
     def of(cls, event: FrameAccepted, path: str) -> Self:
-        """Return the point of an accepted frame."""
+        """Return the report's entry for an accepted frame."""
         figures = event.statistics
         return cls(
             at=event.at,
@@ -171,7 +171,7 @@ class MasterReport:
     judgement
         What its noise adds to a light, in words; empty if unknown.
     change
-        How it differs from the last master of the same setting from an earlier night; empty if there is none.
+        How it differs from the last master with the same setting from an earlier night; empty if there is none.
     """
 
     path: str
@@ -300,11 +300,11 @@ class LightsReport:
     Attributes
     ----------
     title
-        The frames for display.
+        Display name of the frames.
     sentence
-        The result, and what to do.
+        The result, and the recommended action.
     frames, filter, exposure_s, count, cleanness, masters, sky_adu, noise_adu
-        As in `LightsVerified`.
+        Same as in `LightsVerified`.
     artifacts
         The artifacts, the most harmful first.
     """

@@ -1,4 +1,4 @@
-"""Compares a master with the last master of the same setting from an earlier night, to find dust that moved."""
+"""Compares a master with the last one with the same setting from an earlier night, to find dust that has moved."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ COLUMNS = 192
 
 LEAST_CHANGE = 0.005
 CHANGE_SIGMAS = 8.0
-"""Smallest change of a flat that counts as moved dust, relative and in units of the scatter of the blocks."""
+"""Smallest change in a flat that counts as moved dust, relative and in units of the scatter of the blocks."""
 
 _SMOOTH = 9
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The change of a flat's small structures.
+    """The change in a flat's small structures.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Change:
 
 
 def earlier_master(setup: FrameSetup, library: Mapping[Path, FrameSetup]) -> Path | None:
-    """Return the newest master of an earlier night with the same setting; None if there is none.
+    """Return the newest master from an earlier night with the same setting; None if there is none.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def _setting(setup: FrameSetup) -> tuple[object, ...]:
 
 
 def change_text(kind: FrameKind, path: Path, earlier: Path, night: str) -> str:
-    """Return how a master differs from that of an earlier night.
+    """Return how a master differs from one from an earlier night.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def change_text(kind: FrameKind, path: Path, earlier: Path, night: str) -> str:
 
 
 def change_of(now: ImageFile, before: ImageFile) -> Change | None:
-    """Return the change of small structures between two flats; None if they are too small or have no light."""
+    """Return the change in small structures between two flats; None if the flats are too small or contain no light."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = block_means(now, COLUMNS) / block_means(before, COLUMNS)
     if min(ratio.shape) < 2 * _SMOOTH or not np.isfinite(ratio).all():

@@ -170,7 +170,7 @@ class _Step:
     masters: dict[str, MasterReport] = field(default_factory=dict)
     tests: list[TuningTest] = field(default_factory=list)
     tuned: FlatTuned | None = None
-    # Numbers of the runs that reported growth, masters and tests. Reports of a later run replace those of earlier runs.
+    # Numbers of the runs that reported growth, masters and tests. A later run's reports replace those of earlier runs.
     growth_run: int = 0
     masters_run: int = 0
     tests_run: int = 0
@@ -350,7 +350,7 @@ class _Gathered:
         )
 
     def set_reports(self, *, is_over: bool) -> Iterator[SetReport]:
-        """Yield the reports of the sets of the last plan, and of sets of earlier plans that have a master."""
+        """Yield the reports on the sets in the last plan, and on sets in earlier plans that have a master."""
         for step in self.steps.values():
             if step.is_set and (step.run == self.run or step.masters):
                 yield self._set_report(step, is_over=is_over)

@@ -1,4 +1,4 @@
-"""Judges the noise of masters, in words, by the noise that it adds to a light."""
+"""Judges in words the noise of masters, by the noise that each adds to a light."""
 
 from collections.abc import Sequence
 from math import hypot, isfinite
@@ -8,7 +8,7 @@ from coldframe.capture.monitoring.report.contents import CameraReport, LightsRep
 from coldframe.config.frames import FrameKind
 
 GOOD, ACCEPTABLE = 0.01, 0.03
-"""Largest increase of a light's noise that is good, and that is acceptable."""
+"""Largest increase in a light's noise that is good, and largest that is acceptable."""
 
 _SAME_EXPOSURE = 0.01
 
@@ -25,7 +25,8 @@ def judgement_of(
     lights
         The diagnosed lights, whose noise and sky are known.
     cameras
-        The measured camera. Its read noise is the smallest noise of any light; it counts if no light is known.
+        The measured camera. Its read noise is the smallest noise that a light can have, and is used if no light is
+        known.
 
     Returns
     -------

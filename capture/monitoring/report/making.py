@@ -35,7 +35,7 @@ PICTURES_PIXELS = 1_200_000
 WIDEST, NARROWEST = 480, 120
 
 MOST_REJECTED = 50
-"""Largest number of rejected frames to read. coldframe stops shooting long before it rejects this many frames."""
+"""Maximum number of rejected frames to read. coldframe stops shooting long before it rejects this many frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def with_pixels(report: NightReport, folder: Path) -> tuple[NightReport, dict[st
 
 
 def with_judgements(report: NightReport, folder: Path) -> NightReport:
-    """Return the report whose masters are judged, and compared with those of earlier nights."""
+    """Return the report with its masters judged, and compared with those from earlier nights."""
     try:
         library = Library(folder.parent / LIBRARY).catalogue().setups
     except (FrameFileError, OSError, sqlite3.Error):

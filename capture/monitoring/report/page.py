@@ -51,7 +51,7 @@ LIGHT_SIGNS = {
 NOT_SAFE = ("bad", "✘")
 
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""Control characters, which in the name of a device could affect a terminal that displays the page."""
+"""Control characters. In a device's name, they could affect a terminal that displays the page."""
 
 ACTIVITIES = {
     Activity.EXPOSING: "the shutter is open",
@@ -169,18 +169,18 @@ def _sign(report: NightReport) -> tuple[str, str]:
 
 
 def commands(text: str) -> Markup:
-    """Return a text whose commands, which are between backticks, are marked up as code."""
+    """Return a text with the commands between backticks marked up as code."""
     return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
 
 
 def next_steps(report: NightReport) -> list[tuple[str, str]]:
-    """Return the commands that follow a night, each with its purpose."""
+    """Return the commands to run after a night, each with its purpose."""
     steps = [("coldframe run", "shoot the missing sets")] if report.masters_made < report.masters_planned else []
     if not report.masters_made:
         return steps
     lights = [each for each in report.lights if each.frames == Verified.LIGHTS]
     if not lights or any(each.cleanness != Cleanness.CLEAN for each in lights):
-        steps.append(("coldframe diagnose LIGHTS --html diagnosis.html", "see whether the lights calibrate clean"))
+        steps.append(("coldframe diagnose LIGHTS --html diagnosis.html", "see whether the lights calibrate cleanly"))
     return [
         *steps,
         ("coldframe calibrate LIGHTS", "calibrate the lights with the matching masters"),
@@ -190,12 +190,12 @@ def next_steps(report: NightReport) -> list[tuple[str, str]]:
 
 
 def style() -> Markup:
-    """Return the style sheet of pages, which has a light and a dark theme."""
+    """Return the style sheet for pages, with a light and a dark theme."""
     return Markup((_FOLDER / "page.css").read_text("utf-8") + chart_style())  # noqa: S704 - our own file
 
 
 def chart_style() -> str:
-    """Return the style sheet of charts, without the colours, which the style sheet of the page defines."""
+    """Return the style sheet for charts, without colours, which the style sheet of the page defines."""
     return (_FOLDER / "chart.css").read_text("utf-8")
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from coldframe.calibration.files.image_file import ImageFile, open_image
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import setup_of
-from coldframe.calibration.measuring.statistics import BAYER_PATTERNS, SIGMA_PER_MAD, central_region
+from coldframe.calibration.measuring.bayer import BAYER_PATTERNS
+from coldframe.calibration.measuring.statistics import SIGMA_PER_MAD, central_region
 from coldframe.capture.monitoring.report.contents import Histogram, PixelStatistics, Stretch
 
 BINS = 96
@@ -21,10 +22,10 @@ DETAIL_PIXELS = 96
 """Longer side of the central rectangle that is shown at 100 %. The rectangle has the aspect ratio of the frame."""
 
 GREYS = 64
-"""Number of grey levels in the picture of the whole frame. More levels would be invisible and enlarge the file."""
+"""Number of grey levels in the picture of the whole frame. Further levels would only enlarge the file."""
 
 SAMPLE = 1 << 20
-"""Largest number of pixels from which the median and the quantiles are computed."""
+"""Maximum number of pixels from which the median and the quantiles are computed."""
 
 _BAND_ROWS = 256
 _COLOUR_COLUMNS = 32
@@ -69,7 +70,7 @@ def summarise_file(path: Path, largest_width: int) -> ImageSummary:
     path
         Path of a master or a frame. A compressed file is unpacked temporarily.
     largest_width
-        Largest width of the picture of the whole image, in pixels.
+        Maximum width of the picture of the whole image, in pixels.
 
     Raises
     ------
@@ -192,7 +193,7 @@ def block_colours(image: ImageFile, largest_width: int, pattern: str) -> NDArray
     image
         Image that contains at least one cell of the filter array.
     largest_width
-        Largest width of the result, in blocks.
+        Maximum width of the result, in blocks.
     pattern
         One of `BAYER_PATTERNS`.
     """

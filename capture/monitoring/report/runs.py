@@ -47,7 +47,7 @@ class Run:
 
     @property
     def ended_at(self) -> datetime:
-        """Time of the ending or, without an ending, time of the last event that only a running night publishes."""
+        """Time of the end or, without an end, of the last event that only a running night publishes."""
         if self.ending is not None:
             return self.ending.at
         return max(event.at for event in self.events if not isinstance(event, Notice | HookEnded))

@@ -10,16 +10,16 @@ from coldframe.capture.monitoring.progress.quantities import printable
 from coldframe.capture.monitoring.report.contents import NightState, SetReport, SetState, Verdict
 from coldframe.capture.monitoring.report.runs import Run
 
-SAFETY_UNKNOWN = "It is not known whether the rig is safe: run “coldframe safe”."
+SAFETY_UNKNOWN = "It is unknown whether the rig is safe: run “coldframe safe”."
 
 MOST_REASONS = 2
-"""Largest number of reasons in the sentence. The table below the sentence contains all reasons."""
+"""Maximum number of reasons in the sentence. The table below the sentence contains all reasons."""
 
 MOST_NAMES = 6
 LONGEST_REASON = 120
 
 CLAUSE_WORDS = 4
-"""Smallest number of words before a colon that suffice as a summary. Usually, only figures follow the colon."""
+"""Minimum number of words before a colon that suffice as a summary. Usually, only figures follow the colon."""
 
 
 def verdict_of(
@@ -34,7 +34,7 @@ def verdict_of(
     sets
         The sets of the plan.
     lights
-        Whether the lights calibrate clean, which comes first; empty if unknown.
+        Whether the lights calibrate cleanly, which comes first; empty if unknown.
     zone
         Time zone of the clock times; None for the local time zone.
     is_running
@@ -63,7 +63,7 @@ def _verdict_of_rig(last: Run, sets: Sequence[SetReport], *, zone: tzinfo | None
 
 
 def _setpoints_out_of_reach(run: Run) -> Iterator[str]:
-    """Yield a sentence for each setpoint that was out of reach, with the setting to change."""
+    """Yield a sentence for each unreachable setpoint, with the setting to change."""
     for event in run.events:
         if isinstance(event, Notice) and event.topic is Topic.SETPOINT:
             yield event.text
@@ -136,6 +136,8 @@ def _safety(ending: NightEnded) -> list[str]:
     if ending.rig_is_safe is None:
         return [SAFETY_UNKNOWN]
     if ending.rig_is_safe:
+        if ending.still_cold_c is not None:
+            return [f"The rig is safe: cooler off, sensor at {ending.still_cold_c:.0f} C, still warming up by itself."]
         return ["The rig is safe."]
     return ["The rig is NOT safe:", *ending.not_safe] if ending.not_safe else ["The rig is NOT safe."]
 

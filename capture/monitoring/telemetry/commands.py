@@ -75,7 +75,9 @@ def parse_command(payload: bytes) -> Command:
     try:
         fields = json.loads(payload.decode("utf-8"))
     except (ValueError, RecursionError):
-        raise CommandError('invalid JSON; a command is {"id": "...", "command": "...", "expires": "..."}') from None
+        raise CommandError(
+            'invalid JSON; a command has the form {"id": "...", "command": "...", "expires": "..."}'
+        ) from None
     if not isinstance(fields, dict):
         raise CommandError("not a JSON object")
     given_id = fields.get("id")

@@ -33,7 +33,7 @@ BACKOFF = Backoff(first_s=1.0, longest_s=60.0)
 
 
 class DetachedExecutor(ThreadPoolExecutor):
-    """An executor that runs blocking work in daemon threads and does not wait for them when it is shut down.
+    """An executor that runs blocking work in daemon threads, for which it does not wait when it is shut down.
 
     The MQTT library resolves host names in the loop's executor, and a name server may take half a minute to fail. An
     ordinary executor would wait for this failure when it is shut down.
@@ -77,8 +77,8 @@ class BrokerConnection:
         `on_connected` is called after each successful connection. `on_lost` is called with the reason after each failed
         or lost connection.
     on_refused
-        Called once, with what the broker does, such as "refuses messages on rig/status (this user is not authorized)".
-        Further topics that it refuses are only logged.
+        Called once, with a description such as "refuses messages on rig/status (this user is not authorized)". Further
+        topics that the broker refuses are only logged.
     on_message
         Called with each message that arrives.
     backoff
@@ -114,7 +114,7 @@ class BrokerConnection:
         self._finishing = asyncio.Event()
         self._is_connected = False
         self._tried = set[str]()
-        """Topics on which a message has been confirmed or refused over the present connection."""
+        """Topics on which a message has been confirmed or refused over the current connection."""
         self._refused = set[str]()
         self._status_returned = asyncio.Event()
         self.retain(status_topic, Presence.ONLINE.encode())
@@ -224,7 +224,7 @@ class BrokerConnection:
         self._tried.add(message.topic)
 
     async def _read_back_status(self, broker: Broker) -> None:
-        """Check that the broker has retained the status, because it does not say if it has dropped the message."""
+        """Check that the broker has retained the status, because a broker may drop it without an error."""
         topic = self._will.topic
         self._status_returned.clear()
         await broker.subscribe([topic])

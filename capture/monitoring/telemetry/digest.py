@@ -36,10 +36,10 @@ KEPT: dict[type[Event], int] = {
     Notice: 100,
     TemperatureRead: 120,
 }
-"""Largest number of events to keep, by kind."""
+"""Maximum number of events to keep, by kind."""
 
 KEPT_OTHERS = 500
-"""Largest number of events to keep of each kind that is not in `KEPT`, such as steps and masters."""
+"""Maximum number of events to keep of each kind that is not in `KEPT`, such as steps and masters."""
 
 READINGS_S = 15.0
 """Shortest time between two kept readings. A reading that follows sooner supersedes the previous one."""

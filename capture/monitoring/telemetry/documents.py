@@ -18,10 +18,10 @@ SCHEMA = 1
 """Version of the schemas, incremented when a field is removed or changes its meaning, but not when a field is added."""
 
 MOST_PROBLEMS = 10
-"""Largest number of problems in the state document, which contains the latest ones. The journal topic has more."""
+"""Maximum number of problems in the state document, which contains the latest ones. The journal topic has more."""
 
 MOST_SETS = 20
-"""Largest number of diagnosed sets in the state document."""
+"""Maximum number of diagnosed sets in the state document."""
 
 LONGEST_TEXT = 500
 
@@ -136,7 +136,7 @@ def picture_document(shown: FrameShown) -> bytes:
 
 
 def _lights(state: DashboardState) -> dict[str, object] | None:
-    """Return whether the lights calibrate clean; None before the first diagnosis."""
+    """Return whether the lights calibrate cleanly; None before the first diagnosis."""
     verified = latest_of(state.verified.values())
     if not verified:
         return None

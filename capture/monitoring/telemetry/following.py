@@ -138,7 +138,7 @@ def picture(payload: bytes) -> FrameShown | None:
         histogram = np.array([int(count) for count in fields["histogram"]], np.int64)
         at = datetime.fromisoformat(fields["at"])
         title = str(fields["title"])
-        # Runs of earlier versions publish the full range without these fields.
+        # Runs with earlier versions publish the full range without these fields.
         first_adu, bin_adu = int(fields.get("first_adu", 0)), int(fields.get("bin_adu", 512))
     except (ValueError, TypeError, LookupError, RecursionError, OverflowError, binascii.Error):
         return None

@@ -20,7 +20,7 @@ class KnownCommands:
     Parameters
     ----------
     path
-        The file. A file that is missing or damaged counts as empty.
+        The file. A missing or damaged file counts as empty.
     """
 
     def __init__(self, path: Path) -> None:

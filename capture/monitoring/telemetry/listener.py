@@ -32,7 +32,7 @@ BEGIN_DEADLINE_S = 60.0
 
 POLL_S = 0.25
 MOST_REPLIES = 32
-"""Largest number of commands that wait for a run's answer. The listener does not answer further commands."""
+"""Maximum number of commands that wait for a run's answer. The listener does not answer further commands."""
 
 LONGEST_ANSWER = 500
 
@@ -53,11 +53,11 @@ class StartedNight(Protocol):
 
     @property
     def holds_rig(self) -> bool:
-        """True while the process holds the lock of the rig."""
+        """True while the process holds the rig's lock."""
 
     @property
     def ending(self) -> str:
-        """The first error that the night reported, or else the result of the night, in one line."""
+        """The first error that the night reported, or its result if it reported none, on one line."""
 
     def terminate(self) -> None:
         """End the night in the safe state. A second call skips the warm-up."""
@@ -204,7 +204,7 @@ class Listener:
     # Commands and their answers
 
     def _note_answer(self, payload: bytes) -> None:
-        """Note that a command has been answered, by the run or by this listener."""
+        """Record that the run or this listener has answered a command."""
         try:
             command_id = json.loads(payload)["id"]
         except (ValueError, TypeError, LookupError, RecursionError):

@@ -5,7 +5,7 @@ from collections import deque
 from coldframe.devices.mqtt.message import Message
 
 MOST_EVENTS = 1000
-"""Largest number of waiting messages. The oldest are dropped first. The journal topic still contains their events."""
+"""Maximum number of waiting messages. The oldest are dropped first. The journal topic still contains their events."""
 
 
 class Outbox:

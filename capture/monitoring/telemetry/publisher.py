@@ -39,13 +39,13 @@ from coldframe.devices.mqtt.message import Message
 log = logging.getLogger(__name__)
 
 MOST_QUEUED = 20_000
-"""Largest number of events queued for the thread, which processes them within milliseconds."""
+"""Maximum number of events queued for the thread, which processes them within milliseconds."""
 
 REFRESH_S = 0.25
 """Time between two checks for retained documents that are due."""
 
 MOST_NOTICES = 5
-"""Largest number of notices per night about a lost or restored connection to the broker.
+"""Maximum number of notices per night about a lost or restored connection to the broker.
 
 The log contains all of them.
 """
@@ -276,7 +276,7 @@ class MqttPublisher:
         elif not self._call_night(self._steer, self._steering, command):
             self._answer(command.id, "the run is over", accepted=False)
         elif self._known is not None:
-            # The night has the command already, so that a slow disk does not delay it.
+            # The night already has the command, so a slow disk does not delay it.
             self._known.keep(command, datetime.now(UTC))
 
     def _steer(self, steering: Steering, command: Command) -> None:

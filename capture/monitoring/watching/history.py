@@ -15,7 +15,7 @@ TEMPERATURE_INTERVAL = timedelta(seconds=5)
 """Shortest time between two kept readings. A reading that follows sooner replaces the last one."""
 
 MOST_BYTES = 2_000_000
-"""Largest total size of the lines, enough for about 5,000 frames. Beyond this size, the oldest lines are discarded."""
+"""Maximum total size of the lines, enough for about 5,000 frames. Beyond this size, the oldest lines are discarded."""
 
 
 class History:
@@ -24,7 +24,7 @@ class History:
     Parameters
     ----------
     most_bytes
-        Largest total size of the lines, without those of transient events.
+        Maximum total size of the lines, excluding those of transient events.
     """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:

@@ -24,11 +24,11 @@ POLL_S = 0.5
 """Time between two attempts to find a run."""
 
 HANDSHAKE_S = 10.0
-"""Longest time that a run may take to send all events so far."""
+"""Maximum time that a run may take to send all events so far."""
 
 SILENCE_S = 120.0
-"""Silence after which a run counts as silent. A run publishes a temperature every second, also for cameras without a
-thermometer, during long exposures and while it is paused. Only waits for a device outside its steps are longer."""
+"""Silence after which a run counts as silent. A run publishes a temperature every second, even for cameras without a
+thermometer, during long exposures and while it is paused. Only a wait for a device between the steps is longer."""
 
 REPEAT_S = 60.0
 """Time after which `Detached` is repeated."""
@@ -89,7 +89,7 @@ class LocalSource:
         reader, writer = await asyncio.open_unix_connection(self._address, limit=LONGEST_MESSAGE_BYTES)
         if not is_trusted(peer_user(writer.get_extra_info("socket"))):
             writer.close()
-            raise PermissionError("another user's program answers in place of the run, and is ignored")
+            raise PermissionError("a different user's program answers in place of the run, and is ignored")
         return reader, writer
 
     async def _updates_from(

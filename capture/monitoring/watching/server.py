@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 MOST_WATCHERS = 16
 
 MOST_BYTES = 4_000_000
-"""Largest backlog before a watcher is disconnected. It is twice the size of the history, which suits slow links."""
+"""Maximum backlog before a watcher is disconnected. It is twice the size of the history, which suits slow links."""
 
 REFUSED = "refused: the run's configuration lacks allow_commands = true in [watch]"
 

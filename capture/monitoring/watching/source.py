@@ -1,4 +1,4 @@
-"""The interface between a watcher and the run that it watches, on this machine or a different one."""
+"""The interface between a watcher and the run that it watches, on this machine or on another."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -28,14 +28,14 @@ class Detached:
 
 @dataclass(frozen=True, slots=True)
 class Silent:
-    """The run is attached, but has sent nothing for so long that it may be frozen."""
+    """The run is attached, but has been silent for so long that it may have frozen."""
 
 
 Update = Attached | Detached | Silent | Event | Answer
 
 
 class NightSource(Protocol):
-    """A run on this machine or a different one. Whenever the run is lost, the source searches for the next run."""
+    """A run on this machine or on another. Whenever the run is lost, the source searches for the next run."""
 
     def updates(self) -> AsyncGenerator[Update, None]:
         """Yield updates indefinitely. Events and answers follow only after `Attached`."""

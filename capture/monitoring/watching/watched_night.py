@@ -26,7 +26,7 @@ class WatchedNight:
     note
         A line for the user; empty while a run is attached.
     refusal
-        Why the night takes no commands; None if it does.
+        Why the night accepts no commands; None if it accepts them.
     """
 
     storage: Path | None
@@ -36,7 +36,7 @@ class WatchedNight:
     _journal: "_Journal | None" = None
 
     async def take(self, update: Update) -> None:
-        """Follow an update. Answers to commands change nothing."""
+        """Apply an update. Answers to commands change nothing."""
         match update:
             case Attached(events, allows_commands):
                 self.state, self._journal = _state_of(events), None
@@ -77,7 +77,7 @@ def _state_of(events: tuple[Event, ...]) -> DashboardState:
 
 @dataclass(frozen=True, slots=True)
 class _Journal:
-    """A journal as it was when it was read."""
+    """A journal, as it was when it was last read."""
 
     path: Path
     size: int
@@ -85,7 +85,7 @@ class _Journal:
 
 
 def _last_night(storage: Path, known: _Journal | None) -> tuple[_Journal, DashboardState] | None:
-    """Return the last night in a storage folder; None if there is none, or if its journal is known already."""
+    """Return the last night in a storage folder; None if there is none, or if its journal is already known."""
     try:
         night = newest_night(storage)
         if night is None:

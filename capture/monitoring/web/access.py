@@ -1,4 +1,4 @@
-"""Which requests a page for browsers answers: by the name of its host, the origin of a command, and the token. Pure."""
+"""Decide which requests the page answers, from the host name, the origin of a command, and the token. Pure."""
 
 import hmac
 import ipaddress
@@ -27,11 +27,11 @@ class Access:
         return f"Access({sorted(self.names)})"
 
     def is_served(self, host: str) -> bool:
-        """Return True if the page may be opened under the host of a request.
+        """Return True if the page may be opened under the host in a request.
 
-        An IP address always may. A name must be known, because a hostile page could let its own name lead to this
-        machine (DNS rebinding), and the browser would then treat both as one site. The port does not matter, because
-        ssh may forward a different port.
+        An IP address is always allowed. A name must be known, because a hostile page could make its own name resolve to
+        this machine (DNS rebinding), and the browser would then treat both as one site. The port does not matter,
+        because ssh may forward a different port.
         """
         name = _host_name(host)
         if name is None:
@@ -43,19 +43,19 @@ class Access:
         return True
 
     def is_own_page(self, origin: str, host: str) -> bool:
-        """Return True if a command comes from a page of this server, according to the browser's header Origin."""
+        """Return True if a command comes from a page of this server, according to the Origin header."""
         scheme, separator, place = origin.partition("://")
         return bool(separator) and scheme in ("http", "https") and place.lower() == host.lower() and bool(place)
 
     def has_token(self, authorization: str) -> bool:
-        """Return True if a header Authorization contains the token. The comparison takes the same time for any text."""
+        """Return True if an Authorization header contains the token. The comparison takes constant time."""
         if self.token is None:
             return False
         return hmac.compare_digest(authorization.encode("utf-8", "replace"), f"{BEARER}{self.token}".encode())
 
 
 def _host_name(host: str) -> str | None:
-    """Return the name in a header Host in lower case, without port and final dot; None if the header is not valid."""
+    """Return the name in a Host header in lower case, without port and final dot; None if the header is not valid."""
     if any(character in host for character in "/@?#\\ "):
         return None
     try:

@@ -1,4 +1,4 @@
-"""The addresses of the page: where the server listens, the names of this machine, and what to enter on a phone."""
+"""The addresses of the page: where the server listens, the names of this machine, and the address for a phone."""
 
 import fcntl
 import ipaddress
@@ -37,7 +37,7 @@ class Address:
         Raises
         ------
         ListenError
-            If the text is not of this form.
+            If the text does not have this form.
         """
         host, _, port = text.rpartition(":")
         kind = ipaddress.IPv6Address if host.startswith("[") and host.endswith("]") else ipaddress.IPv4Address
@@ -59,7 +59,7 @@ class Address:
 
     @property
     def urls(self) -> list[str]:
-        """The addresses to enter in a browser. An address that stands for all interfaces cannot be entered."""
+        """The addresses to enter in a browser, which cannot open an address that stands for all interfaces."""
         if ipaddress.ip_address(self.host).is_unspecified:
             hosts = [f"{machine_label()}.local", *_interface_addresses()]
         else:

@@ -1,4 +1,4 @@
-"""Commands of browsers for the night. They are the commands of the dashboard's keys."""
+"""Commands that browsers send to the night: those of the dashboard's keys."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from coldframe.capture.monitoring.watching.source import Detached, NightSource, 
 from coldframe.capture.monitoring.watching.watched_night import WatchedNight
 
 ANSWER_S = 15.0
-"""Longest time that a run may take to answer a command."""
+"""Maximum time that a run may take to answer a command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ class Commands:
         Parameters
         ----------
         body
-            A command in the form of the watch socket, with the `night_id` of the night that the browser showed when
-            its user decided. It must not reach the next night.
+            A command in the format of the watch socket, with the `night_id` of the night that the browser showed when
+            the user decided. The command must not reach the next night.
         """
         try:
             command = decode_command(body)
@@ -81,7 +81,7 @@ class Commands:
         self._open.append(answer)
         try:
             async with asyncio.timeout(ANSWER_S):
-                # The place in the queue stays, because a late answer would otherwise count for the next command.
+                # Keep the place in the queue, because a late answer would otherwise count for the next command.
                 return Reply(HTTPStatus.OK, printable(await asyncio.shield(answer)))
         except TimeoutError:
             return Reply(HTTPStatus.GATEWAY_TIMEOUT, "the run has not answered yet; watch the page for the effect")

@@ -1,4 +1,4 @@
-"""Gives each browser the sections that have changed since it last looked. A slow browser skips what it missed."""
+"""Sends each browser the sections that have changed. A slow browser skips the versions that it missed."""
 
 import asyncio
 import time
@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 REFRESH_S = 1.0
-"""Time between two looks at the night."""
+"""Time between two checks of the night."""
 
 LARGEST_SHARE = 0.02
-"""Largest fraction of a core used for writing the sections. Slow machines write them less often."""
+"""Maximum fraction of a core used for writing the sections. Slow machines write them less often."""
 
 BEAT_S = 10.0
-"""Longest time without a message to a browser, from which it knows that the connection works."""
+"""Maximum time without a message to a browser, which expects messages to know that the connection works."""
 
 MOST_VIEWERS = 16
 
@@ -28,7 +28,7 @@ class LivePage:
     Attributes
     ----------
     is_closed
-        True once the server ends, and no section changes any more.
+        True once the server is ending; no section changes after that.
     """
 
     def __init__(self, write: Callable[[], Mapping[str, str]]) -> None:
@@ -40,7 +40,7 @@ class LivePage:
         self.is_closed = False
 
     def close(self) -> None:
-        """Release all browsers, because the server ends."""
+        """Release all browsers, because the server is ending."""
         self.is_closed = True
         self._news.set()
 
@@ -51,12 +51,12 @@ class LivePage:
 
     @property
     def is_full(self) -> bool:
-        """True if no further browser may follow the page."""
+        """True if no more browsers may follow the page."""
         return self._viewers >= MOST_VIEWERS
 
     @contextmanager
     def viewer(self) -> Iterator[None]:
-        """Count a browser, and write the sections for it at once."""
+        """Count a new browser, and write the sections for it at once."""
         self._viewers += 1
         try:
             self.refresh()
@@ -76,7 +76,7 @@ class LivePage:
             self._news = asyncio.Event()
 
     async def after(self, version: int) -> tuple[int, dict[str, str]]:
-        """Wait for sections that are newer than a version, at most `BEAT_S`; return the new version and them."""
+        """Wait at most `BEAT_S` for sections newer than a version; return the new version and these sections."""
         if version == self._version:
             try:
                 async with asyncio.timeout(BEAT_S):
@@ -87,7 +87,7 @@ class LivePage:
         return self._version, changed
 
     async def run(self) -> None:
-        """Write the sections again and again while browsers follow them."""
+        """Keep writing the sections while browsers follow them."""
         while True:
             pause_s = REFRESH_S
             if self._viewers:

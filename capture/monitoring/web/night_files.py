@@ -24,16 +24,16 @@ from coldframe.capture.storage.night_folder import nights_from_newest
 from coldframe.capture.threads import read_in_thread
 
 PICTURE_COLUMNS = 480
-"""Largest width of the picture in pixels. As a PNG file, a noisy picture of this width has about 150 kB."""
+"""Maximum width of the picture in pixels. As a PNG file, a noisy picture of this width takes about 150 kB."""
 
 LOOK_S = 3.0
-"""Time between two looks at the folder."""
+"""Time between two checks of the folder."""
 
 LEAST_PAUSE_S = 15.0
 """Shortest time between two pictures, which suits a phone with a weak connection."""
 
 LARGEST_SHARE = 0.02
-"""Largest fraction of a core used for reading pictures."""
+"""Maximum fraction of a core used for reading pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Report:
 
 
 class NightFiles:
-    """Reads files of the night that is shown. Only files in the storage folder are read.
+    """Reads files from the night that is shown. Only files in the storage folder are read.
 
     Parameters
     ----------
@@ -101,11 +101,11 @@ class NightFiles:
             self._show_preview(self._night.state)
 
     async def find_report(self) -> None:
-        """Look for the report only, which never waits until a picture is read."""
+        """Look only for the report, without waiting until a picture is read."""
         state = self._night.state
         try:
             self.report = await read_in_thread(_report_of, self._storage, state)
-        except (OSError, NotDurableError, ValueError, OverflowError):  # also a file with an impossible date
+        except (OSError, NotDurableError, ValueError, OverflowError):  # this includes a file with an impossible date
             self.report = None
 
     async def _look_for_picture(self, state: DashboardState) -> None:
@@ -116,7 +116,7 @@ class NightFiles:
         title = title_of(newest, state)
         began_s = time.monotonic()
         png = await read_in_thread(_drawn, self._storage, state, newest.path)
-        if self._night.state.night != night:  # the next night began meanwhile
+        if self._night.state.night != night:  # the next night has begun in the meantime
             return
         self._source = newest
         ended_s = time.monotonic()
@@ -124,7 +124,7 @@ class NightFiles:
         self.picture = self._numbered(title, facts_of(newest), png) if png is not None else None
 
     def _show_preview(self, state: DashboardState) -> None:
-        """Show the preview that the run sent if no file could be read, and nothing from an earlier night."""
+        """If no file could be read, show the preview that the run sent; never show a picture from an earlier night."""
         if newest_image(state) is None and state.shown is None:
             self.picture = None
         elif state.shown is not None and (self.picture is None or self.picture.is_preview):
@@ -165,7 +165,7 @@ def facts_of(image: FrameAccepted | MasterWritten) -> str:
 def night_folder(storage: Path, state: DashboardState) -> Path | None:
     """Return the folder of the night that is shown; None if the storage folder does not contain it.
 
-    Only the name is taken from the event, because a journal that was tampered with may name any folder.
+    Only the name is taken from the event, because a manipulated journal may name any folder.
     """
     if state.night is None:
         return None

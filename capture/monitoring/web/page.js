@@ -1,4 +1,4 @@
-// Shows the sections that the server sends, says so when they stop coming, and sends commands. The server has escaped
+// Shows the sections that the server sends, reports when they stop arriving, and sends commands. The server has escaped
 // all text in the sections, and the page's Content-Security-Policy permits no script but this file.
 "use strict";
 
@@ -63,7 +63,7 @@ function warn(text) {
   element("stale").hidden = false;
 }
 
-// A browser that blocks the data of sites throws errors. The token is then remembered until the page is closed.
+// A browser that blocks site data throws errors. The token is then remembered until the page is closed.
 let keptToken = null;
 
 function token() {
@@ -105,7 +105,7 @@ async function askToken() {
 }
 
 async function command(button) {
-  // Kept now, because the night may go on while the user decides.
+  // Kept now, because the night may continue while the user decides.
   const { do: request, step, night, question } = button.dataset;
   if (question) {
     element("question").querySelector("p").textContent = question;
@@ -130,7 +130,7 @@ document.addEventListener("click", (event) => {
   if (button && button.id === "forget") keepToken(null);
 });
 document.addEventListener("visibilitychange", () => {
-  // A phone that slept may hold a connection that is long dead.
+  // A phone that was asleep may hold a connection that died long ago.
   if (!document.hidden && Date.now() - heardAt > SILENCE_MS) connect();
 });
 setInterval(checkConnection, 1000);

@@ -1,4 +1,4 @@
-"""Writes the page, as a whole and as its sections, from the state of a night. Pure. All foreign text is escaped."""
+"""Writes the page, as a whole or by section, from the state of a night. Pure. All foreign text is escaped."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ MOST_PROBLEMS, MOST_LINES = 6, 40
 
 
 class Theme(StrEnum):
-    """The colours of the page. Red light preserves the adaptation of the eyes to the dark."""
+    """The colours of the page. Red light preserves the eyes' adaptation to the dark."""
 
     DARK = "dark"
     RED = "red"
@@ -56,7 +56,7 @@ class Sight:
     note
         A line for the user; empty while a run is attached.
     refusal
-        Why commands are not possible; None if they are.
+        Why commands are not possible; None if they are possible.
     night_id
         See `commands.night_id`; empty if there is no night.
     picture, picture_title, picture_facts
@@ -228,7 +228,7 @@ def _row(step: StepProgress, sight: Sight) -> Row:
 
 
 def _charts(sight: Sight) -> Iterator[Figure]:
-    """Yield the charts of the cooler, and those of the flats, the latest first."""
+    """Yield the charts of the cooler, then those of the flats, the latest first."""
     state, zone = sight.state, sight.now.tzinfo
     readings = [Reading.of(each) for each in state.temperatures]
     read_at = _read_at(sight)

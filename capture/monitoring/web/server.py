@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 _FOLDER = Path(__file__).parent
 
 MOST_CONNECTIONS, MOST_PER_ADDRESS = 64, 32
-"""Largest numbers of open connections, in total and of one IP address, which cannot keep out the others."""
+"""Maximum number of open connections, in total and from one IP address, so that no address can keep out the others."""
 
 BLOCK_BYTES = 1 << 18
 """Size of the pieces in which the report is sent."""
@@ -44,13 +44,14 @@ BLOCK_BYTES = 1 << 18
 LONGEST_HEADERS_BYTES, LONGEST_BODY_BYTES = 16_384, 1_000
 
 REQUEST_S = 30.0
-"""Longest time that a browser may take to send a request, or to read an answer, a message or a block of the report."""
+"""Maximum time that a browser may take to send a request, or to read an answer, a message or a block of the report."""
 
 OWN_PAGES = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Content-Security-Policy of all answers but the report: no text in the page can load or run anything else."""
+"""Content-Security-Policy of all answers except the report, so that no text in the page can load or run anything
+else."""
 
 REPORT = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
@@ -60,7 +61,8 @@ REPORT = (
 
 
 CANNOT_WRITE = (
-    '<div class="verdict bad"><h1>✘ This page cannot be written</h1><p>The log of coldframe serve states why.</p></div>'
+    '<div class="verdict bad"><h1>✘ This page cannot be written</h1>'
+    "<p>The log of coldframe serve states the reason.</p></div>"
 )
 
 
@@ -78,7 +80,7 @@ class WebNight:
     storage
         The folder that contains the folders of the nights.
     access
-        Requests to answer.
+        Decides which requests are answered.
     now
         Returns the wall-clock time in the time zone to show.
     """
@@ -101,14 +103,14 @@ class WebNight:
         self._failed_for: str | None = None
 
     def opened(self) -> None:
-        """Look at the files soon, because a browser has opened the page."""
+        """Check the files soon, because a browser has opened the page."""
         self._opened.set()
 
     def _sections(self) -> dict[str, str]:
-        """Return the sections. If they cannot be written, say so in place of the headline, and log it once."""
+        """Return the sections. On an error, replace the headline with a message, and log the error once."""
         try:
             written = sections(self.sight())
-        except Exception as error:  # one event of a strange journal must not end the page of all nights
+        except Exception as error:  # an unusual event in one journal must not break the page for all nights
             if self._failed_for != repr(error):
                 log.exception("the page cannot be written")
             self._failed_for = repr(error)
@@ -117,7 +119,7 @@ class WebNight:
         return written
 
     def sight(self) -> Sight:
-        """Return what the page shows now."""
+        """Return the current input of the page."""
         night, files = self.night, self.files
         picture = files.picture
         return Sight(
@@ -179,10 +181,10 @@ async def serve(web: WebNight, address: Address, opened: Callable[[Address], Non
     CannotListenError
         If the address cannot be used.
     """
-    # The library logs hostile requests, which are no faults of this program.
+    # The library logs hostile requests, which are not errors in this program.
     logging.getLogger("tornado.general").setLevel(logging.ERROR)
     try:
-        # The library binds "::" to IPv6 alone, but no address to both.
+        # The library binds "::" to IPv6 only, and offers no address for both IPv4 and IPv6.
         sockets = bind_sockets(address.port, None if address.host == "::" else address.host)
     except OSError as error:
         raise CannotListenError(error.strerror or str(error)) from error
@@ -259,7 +261,7 @@ def _place(address: tuple[Any, ...]) -> str:
 
 
 class _Handler(RequestHandler):
-    """Answers with 404. The other handlers derive from it, so that all of them check the host."""
+    """Answers with 404. The other handlers are derived from this one, so that all of them check the host."""
 
     web: WebNight
 
@@ -283,7 +285,7 @@ class _Handler(RequestHandler):
         if not self.web.access.is_served(self.request.headers.get("Host", "")):
             raise HTTPError(
                 HTTPStatus.MISDIRECTED_REQUEST,
-                reason="this name is not served. Open the page by the IP address of the machine, or start coldframe "
+                reason="this name is not served. Open the page with the IP address of the machine, or start coldframe "
                 "serve with --name and this name",
             )
 
@@ -331,14 +333,14 @@ class _TextHandler(_Handler):
 
 
 class _EventsHandler(_Handler):
-    """Sends the sections that change as server-sent events, without end."""
+    """Sends the sections that change as an endless stream of server-sent events."""
 
     async def get(self) -> None:
         live = self.web.live
         self.set_header("Content-Type", "text/event-stream")
         if live.is_full:
             # A browser hides the text of an error from the page.
-            self.finish(_message("refusal", "Too many browsers show this page. Close it in one of them."))
+            self.finish(_message("refusal", "Too many browsers are showing this page. Close it in one of them."))
             return
         version = 0
         with live.viewer():
@@ -378,7 +380,7 @@ class _ReportHandler(_Handler):
         await self.web.files.find_report()
         report = self.web.files.report
         if report is None:
-            raise HTTPError(HTTPStatus.NOT_FOUND, reason="there is no report of this night yet")
+            raise HTTPError(HTTPStatus.NOT_FOUND, reason="there is no report on this night yet")
         try:
             file = await read_in_thread(open_regular, report.path)
         except (OSError, DiskHangsError) as error:
@@ -400,12 +402,12 @@ class _ReportHandler(_Handler):
                     await self.flush()
         except (OSError, DiskHangsError):
             left = -1
-        # The browser must not take a part for the whole report.
+        # The browser must not mistake a part of the report for the whole.
         self.disconnect() if left else self.finish()
 
 
 class _CommandHandler(_Handler):
-    """Passes a command to the night, if the token and the origin of the request are right."""
+    """Passes a command to the night if the token and the origin of the request are valid."""
 
     async def post(self) -> None:
         access, headers = self.web.access, self.request.headers

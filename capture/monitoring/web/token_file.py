@@ -9,10 +9,10 @@ from pathlib import Path
 from coldframe.errors import ColdframeError
 
 TOKEN_BYTES = 15
-"""Number of random bytes in a new token. They need 24 letters, which can be typed on a phone once."""
+"""Number of random bytes in a new token. They make 24 letters, which a user types only once on a phone."""
 
 SHORTEST, LONGEST = 16, 200
-"""Limits of the length of a token, in characters."""
+"""Limits on the length of a token, in characters."""
 
 
 class TokenFileError(ColdframeError):
@@ -63,12 +63,12 @@ def _read(path: Path) -> str:
         if not stat.S_ISREG(found.st_mode):
             raise TokenFileError(f"{path}: is not a regular file; move it away, and coldframe creates a new token")
         if found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o077:
-            raise TokenFileError(f"{path}: other users may read or change this token; delete the file for a new one")
+            raise TokenFileError(f"{path}: other users may read or change this token; delete the file to get a new one")
         content = file.read(LONGEST + 2)
     token = content.partition(b"\n")[0].strip()
     if not SHORTEST <= len(token) <= LONGEST or not all(0x21 <= byte <= 0x7E for byte in token):  # noqa: PLR2004 - ASCII
         raise TokenFileError(
             f"{path}: contains no token. Its first line must have {SHORTEST} to {LONGEST} letters, digits or signs; "
-            "delete the file for a new one"
+            "delete the file to get a new one"
         )
     return token.decode("ascii")

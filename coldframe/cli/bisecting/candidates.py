@@ -22,7 +22,7 @@ Header = Mapping[str, HeaderValue]
 Master = tuple[Path, FrameSetup, Header]
 
 MOST_OF_A_KIND = 3
-"""Largest number of the library's masters of each kind to compare; the newest are used."""
+"""Maximum number of masters of each kind to take from the library; the newest are used."""
 
 ANY_AGE = Tolerances(bias_days=inf, dark_days=inf, flat_days=inf)
 
@@ -95,7 +95,7 @@ def named_candidates(light: FrameSetup, named: NamedMasters) -> Choice:
 
 
 def _of_kind(setup: FrameSetup, kind: FrameKind) -> FrameSetup:
-    """Return the setup of a master that is used as the named kind; the option decides, not the header."""
+    """Return the setup of a master, with the kind from the command's option instead of the one in the header."""
     return replace(setup, kind=kind)
 
 

@@ -15,7 +15,7 @@ def json_object(result: BisectionResult) -> str:
     """Return the result as a JSON object.
 
     ``combinations`` lists the combinations, the best first; their ``dark`` and ``flat`` refer to the keys of
-    ``masters``. ``shoot`` is the command that shoots what is missing, or null.
+    ``masters``. ``shoot`` is the command that shoots the missing frames, or null.
     """
     comparison = result.comparison
     found = {

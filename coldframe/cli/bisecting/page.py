@@ -21,7 +21,7 @@ from coldframe.cli.diagnosing.pictures import SetPictures
 _FOLDER = Path(__file__).parent
 
 Pictures = Mapping[tuple[Part, Part], SetPictures]
-"""The pictures of each combination, by its ways to subtract and to divide."""
+"""The pictures of each combination, by how it subtracts the dark and how it divides by the flat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,13 @@ class Card:
     Attributes
     ----------
     title
-        The ways to subtract and to divide.
+        How the combination subtracts the dark and divides by the flat.
     score, leaves
         Score, and the artifacts that the combination leaves, as text.
     picture
         Stretched background as a data URI.
     sign
-        "best", "good" for a score as small as the best one, or "bad".
+        "best"; "good" for a score that ties with the best one; or "bad".
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""The result of a bisection: its sentences, the missing comparisons, and the frames to shoot next."""
+"""The result of a bisection in sentences, with the comparisons that were impossible and the frames to shoot next."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ class BisectionResult:
 
     @property
     def is_clean(self) -> bool:
-        """Whether the best combination leaves no artifact, and leaves no master out."""
+        """Whether the best combination leaves no artifact and uses every kind of master."""
         comparison = self.comparison
         return not comparison.left_by(comparison.best) and not missing_kinds(self.candidates)
 
@@ -73,7 +73,7 @@ def missing_kinds(candidates: Candidates) -> tuple[FrameKind, ...]:
 
 
 def shoot_command(result: BisectionResult) -> str | None:
-    """Return the command that shoots the frames that are missing here; None if the best combination is clean."""
+    """Return the command that shoots the missing frames; None if the best combination is clean."""
     sets = sets_to_shoot(result)
     if not sets:
         return None
@@ -82,11 +82,12 @@ def shoot_command(result: BisectionResult) -> str | None:
 
 
 def sets_to_shoot(result: BisectionResult) -> tuple[str, ...]:
-    """Return the sets that no master here provides, as in `run --only`; nothing if the best combination is clean."""
+    """Return the sets that need new masters, as for `run --only`; empty if the best combination is clean."""
     comparison = result.comparison
     left = set(comparison.left_by(comparison.best))
     if left & {Witness.NOISE, Witness.GRADIENT}:
-        # An offset, or light in the dark, is a pedestal under the lights, which new flats would not change.
+        # An offset, or light that leaked into the dark, adds a pedestal to the lights, which new flats would not
+        # change.
         left.discard(Witness.RESPONSE)
     missing = missing_kinds(result.candidates)
     return tuple(
@@ -97,7 +98,7 @@ def sets_to_shoot(result: BisectionResult) -> tuple[str, ...]:
 
 
 def not_compared(result: BisectionResult) -> Mapping[str, list[Witness]]:
-    """Return the witnesses that do not count, by reason."""
+    """Return the witnesses that do not count, grouped by reason."""
     reasons: dict[str, list[Witness]] = {}
     for witness in Witness:
         if witness not in result.comparison.witnesses:
@@ -109,10 +110,10 @@ def _reason(result: BisectionResult, witness: Witness) -> str:
     candidates = result.candidates
     if witness in {Witness.HOT, Witness.GLOW}:
         if not candidates.darks:
-            return "there is no dark whose pattern could be looked for"
+            return "there is no dark to take a pattern from"
         return "no dark has enough hot pixels" if witness is Witness.HOT else "no dark has glow"
     if witness in {Witness.RESPONSE, Witness.GRADIENT, Witness.DUST} and not candidates.flats:
-        return "there is no flat whose pattern could be looked for"
+        return "there is no flat to take a pattern from"
     if witness in {Witness.ROWS, Witness.COLUMNS}:
         return "in a single light, a fixed pattern cannot be distinguished from noise"
     return "a master does not state the uncertainty of its pixels (UNCERT and COUNTS), or the gain is unknown"

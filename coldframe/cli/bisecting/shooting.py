@@ -23,7 +23,7 @@ def library_of(rig: NightRequest) -> Path:
 
 
 def shoot_what_is_missing(lights: Path, rig: NightRequest, compare: Callable[[], BisectionResult]) -> ExitCode:
-    """Compare the masters at hand, and shoot the sets that none of them provides.
+    """Compare the available masters, and shoot the sets for which none of them is good enough.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def shoot_what_is_missing(lights: Path, rig: NightRequest, compare: Callable[[],
     rig
         The rig and its configuration.
     compare
-        Compares the masters at hand.
+        Function that compares the available masters.
 
     Returns
     -------

@@ -53,7 +53,7 @@ def _endings(result: BisectionResult) -> Iterator[str]:
         yield from _wrapped(f"not compared: {', '.join(witnesses)}, because {reason}", "", "  ")
     command = shoot_command(result)
     if command is not None:
-        yield "Shoot what is missing, and bisect again:"
+        yield "Shoot the missing frames, and bisect again:"
         yield f"  {visible(command)}"
 
 

@@ -1,4 +1,4 @@
-"""Commands that find out why lights do not calibrate clean."""
+"""Commands that find out why lights do not calibrate cleanly."""
 
 from pathlib import Path
 from typing import Annotated
@@ -49,18 +49,20 @@ def diagnose(
         bool | None,
         typer.Option(
             "--calibrated/--raw",
-            help="Whether the lights are already calibrated. Default: as their headers or names state.",
+            help="Whether the lights are already calibrated. Default: according to their headers or names.",
         ),
     ] = None,
     e_per_adu: Annotated[
         float | None,
         typer.Option(
-            metavar="E", min=1e-6, help="Electrons per ADU; default: EGAIN of the lights, or the gain from the flats."
+            metavar="E",
+            min=1e-6,
+            help="Electrons per ADU; default: EGAIN in the lights' headers, or else measured with the flats.",
         ),
     ] = None,
     extension: ExtensionOption = None,
 ) -> None:
-    """Find out whether lights calibrate clean and, if they do not, which master is the cause.
+    """Find out whether lights calibrate cleanly and, if they do not, which master is the cause.
 
     Name raw lights, or lights that any program has calibrated; they must not be registered or stacked. coldframe
     measures residual dust, over-correction, banding, amplifier glow, colours, gradients, offsets and temperature
@@ -68,8 +70,8 @@ def diagnose(
     single light shows only offsets and temperature differences. Masters that you name may differ from the lights in
     exposure, temperature, gain or filter.
 
-    The exit code is 0 if the lights calibrate clean, 1 if a finding matters or a light could not be read, and 2 if the
-    input is invalid.
+    The exit code is 0 if the lights calibrate cleanly, 1 if a finding matters or a light could not be read, and 2 if
+    the input is invalid.
     """
     from coldframe.calibration.diagnosis.files import Stage
     from coldframe.cli.diagnose import diagnose_lights
@@ -115,12 +117,16 @@ def bisect(
     ] = None,
     e_per_adu: Annotated[
         float | None,
-        typer.Option(metavar="E", min=1e-6, help="Electrons per ADU; default: from the flats, or EGAIN of the lights."),
+        typer.Option(
+            metavar="E",
+            min=1e-6,
+            help="Electrons per ADU; default: EGAIN in the lights' headers, or else measured with the flats.",
+        ),
     ] = None,
     extension: ExtensionOption = None,
     shoot: Annotated[
         bool,
-        typer.Option("--shoot", help="Shoot what is missing on the rig first, then compare with the new masters."),
+        typer.Option("--shoot", help="First shoot the missing frames on the rig, then compare with the new masters."),
     ] = False,
     config: ConfigOption = None,
     simulate: SimulateOption = None,
@@ -128,11 +134,11 @@ def bisect(
 ) -> None:
     """Find out which master introduces an artifact: calibrate the same lights with every sensible combination.
 
-    Name up to a dozen raw lights of one set. coldframe compares all masters in the library that fit, of any age, or
-    those that you name: each dark, darks with different exposures also scaled, the bias alone, each flat, flats with a
-    different dark flat or bias subtracted, and no flat. The score of a combination is the sum of the squared
-    significances of all artifacts that remain in the lights. Scores that differ by less than 5 are a tie. With --shoot,
-    the rig first shoots new darks or flats if none of the masters is good enough.
+    Name up to a dozen raw lights of one set. coldframe compares all masters in the library that fit, whatever their
+    age, or those that you name. It tries each dark, darks scaled from other exposures, the bias alone, each flat, each
+    flat with a different dark flat or bias subtracted, and no flat. A combination's score is the sum of the squared
+    significances of all artifacts that remain in the lights. Scores that differ by less than 5 count as a tie. With
+    --shoot, the rig first shoots new darks or flats if none of the masters is good enough.
 
     The exit code is 0 if the best combination leaves no artifact, 1 if it leaves one or a light could not be read, and
     2 if the input is invalid.
@@ -149,7 +155,7 @@ def bisect(
         from coldframe.operations.nights.request import NightRequest
 
         if as_json or library is not None or named.by_path:
-            text = "files the new masters in the rig's library, and prints text: drop --json, --library and the masters"
+            text = "files the new masters in the rig's library, and prints text: omit --json, --library and the masters"
             raise typer.BadParameter(text, param_hint="--shoot")
         rig = NightRequest(config, simulate, folder)
     elif config is not None or simulate is not None or folder is not None:

@@ -53,14 +53,14 @@ def calibrate(
     subtract: Annotated[
         Literal["dark", "scaled-dark", "bias"],
         typer.Option(
-            help="dark: a dark of the light's exposure. scaled-dark: if there is none, the bias and a dark scaled to "
+            help="dark: a dark with the light's exposure. scaled-dark: if there is none, the bias and a dark scaled to "
             "that exposure (refused if amplifier glow would leave a noticeable error). bias: the bias alone.",
         ),
     ] = "dark",
     scale_dark: Annotated[
         bool,
         typer.Option(
-            "--scale-dark", help="As --subtract scaled-dark, but scale the dark even if its glow may not scale."
+            "--scale-dark", help="Like --subtract scaled-dark, but scale the dark even if its glow may not scale."
         ),
     ] = False,
     flat: Annotated[bool, typer.Option("--flat/--no-flat", help="Divide by the master flat.")] = True,
@@ -78,7 +78,7 @@ def calibrate(
     e_per_adu: Annotated[
         float | None,
         typer.Option(
-            metavar="E", min=1e-6, help="Electrons per ADU, for the photon noise; default: EGAIN of the light."
+            metavar="E", min=1e-6, help="Electrons per ADU, for the photon noise; default: EGAIN in the light's header."
         ),
     ] = None,
     defects: Annotated[
@@ -97,13 +97,11 @@ def calibrate(
     blank: Annotated[bool, typer.Option("--blank", help="Set defective pixels to NaN instead; needs --float.")] = False,
     diagnose: Annotated[
         bool,
-        typer.Option(
-            "--diagnose/--no-diagnose", help="Take a quick look at the results for offsets, hot pixels and banding."
-        ),
+        typer.Option("--diagnose/--no-diagnose", help="Check the results briefly for offsets, hot pixels and banding."),
     ] = True,
     again: Annotated[
         bool,
-        typer.Option("--again", help="Calibrate lights again, and replace the earlier results of the same lights."),
+        typer.Option("--again", help="Calibrate lights again, and replace their earlier results."),
     ] = False,
     extension: ExtensionOption = None,
 ) -> None:
@@ -120,7 +118,7 @@ def calibrate(
     from coldframe.operations.calibrating import Request
 
     if blank and not floating:
-        raise typer.BadParameter("needs --float because integers have no NaN", param_hint="--blank")
+        raise typer.BadParameter("needs --float because integers cannot be NaN", param_hint="--blank")
     if not mend and (blank or defects):
         raise typer.BadParameter("contradicts --defects and --blank", param_hint="--no-mend")
     if scale_dark and subtract == "bias":
@@ -136,15 +134,17 @@ def verify(
     nights: Annotated[
         list[Path],
         typer.Argument(
-            metavar="NIGHT", parser=home_path, help="Folder of a night, or a storage folder for its newest night."
+            metavar="NIGHT",
+            parser=home_path,
+            help="Folder of a night, or a storage folder, whose newest night is used.",
         ),
     ],
 ) -> None:
-    """Combine the raw frames of every master of a night again, and compare the results bit by bit.
+    """Combine the raw frames again for each master of a night, and compare the results bit by bit.
 
-    The night updated its masters incrementally. As an independent check, this command reads all saved frames and
-    sorts the values of each pixel. Mean, uncertainty, counts and mask must be equal. To check the files in the library
-    for damage, use "coldframe library verify".
+    During the night, coldframe updated its masters incrementally. As an independent check, this command reads all saved
+    frames and sorts the values of each pixel. Mean, uncertainty, counts and mask must be equal. To check the files in
+    the library for damage, use "coldframe library verify".
     """
     from coldframe.cli.verify import verify_nights
 
@@ -193,8 +193,8 @@ def combine(
     start: Annotated[
         Literal["trimmed", "all"] | None,
         typer.Option(
-            help="Values for the first mean and sigma of sigma-clip: all but the extremes (trimmed, the default), or "
-            "all."
+            help="Values from which sigma-clip computes its first mean and sigma: all but the extremes (trimmed, the "
+            "default), or all."
         ),
     ] = None,
     sigma: Annotated[
@@ -224,25 +224,25 @@ def combine(
         str | None,
         typer.Option(
             metavar="[X1:X2,Y1:Y2]",
-            help="Section of the overscan, if the headers lack it (BIASSEC); counted from 1, both ends included, * for "
-            "a whole axis.",
+            help="Overscan section, if the headers lack it (BIASSEC); counted from 1, both ends included, * for a "
+            "whole axis.",
         ),
     ] = None,
     trimsec: Annotated[
         str | None,
-        typer.Option(metavar="[X1:X2,Y1:Y2]", help="Section of the image, if the headers lack it (TRIMSEC)."),
+        typer.Option(metavar="[X1:X2,Y1:Y2]", help="Image section, if the headers lack it (TRIMSEC)."),
     ] = None,
     every_set: Annotated[
         bool,
         typer.Option(
             "--all",
-            help="Combine every set of the frames into a master. The best-matching dark flat, dark or bias among these "
-            "masters is subtracted from flats. Lights are skipped.",
+            help="Sort the frames into sets, and combine each set into a master. The best-matching dark flat, dark or "
+            "bias among these masters is subtracted from flats. Lights are skipped.",
         ),
     ] = False,
     reject_doubtful: Annotated[
         bool,
-        typer.Option("--reject-doubtful", help="Leave out frames whose pixels differ from the others of their set."),
+        typer.Option("--reject-doubtful", help="Leave out frames whose pixels differ from the others in their set."),
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Combine frames that do not match, a single frame, or saturated flats.")
@@ -250,29 +250,35 @@ def combine(
     scheduler: Annotated[
         str | None,
         typer.Option(
-            "--dask", metavar="SCHEDULER", help="Use a Dask cluster that sees the same files, such as tcp://host:8786."
+            "--dask",
+            metavar="SCHEDULER",
+            help="Use a Dask cluster that can read the same files, such as tcp://host:8786.",
         ),
     ] = None,
     extension: ExtensionOption = None,
 ) -> None:
     """Combine raw frames from any camera and program into a master with uncertainty and counts.
 
-    Frames are grouped by their headers; a mixture is listed and refused, unless --all is given. Bad files are listed
-    and left out. The pixels are judged as in a night: frames that differ from the others are named, and left out with
-    --reject-doubtful. With five or more frames, the result is bit-for-bit identical to the master that a night makes
-    from the same frames. With --center median or --method winsorized, values are rejected as in Siril.
+    Frames are grouped by their headers. If they belong to several sets, the command lists the sets and refuses to
+    combine them, unless --all is given. Bad files are listed and left out. The pixels are judged as during a night:
+    frames that differ from the others are listed and, with --reject-doubtful, left out. With five or more frames, the
+    result is bit-for-bit identical to the master that a night makes from the same frames. With --center median or
+    --method winsorized, values are rejected as in Siril.
     """
     from coldframe.calibration.combining.given_sections import GivenSections
-    from coldframe.cli.combine import combine_files
+    from coldframe.cli.combine import combine_files, option_without_effect
     from coldframe.cli.combine_all import combine_all
+    from coldframe.cli.exit_codes import ExitCode
     from coldframe.config.frames import FrameKind
     from coldframe.operations.combining import Choice, Request, chosen_method
     from coldframe.operations.set_master import Treatment
 
+    choice = Choice(method, center, start, sigma)
+    if (ignored := option_without_effect(choice)) is not None:
+        typer.echo(ignored, err=True)
+        raise typer.Exit(ExitCode.BAD_INPUT)
     request = Request(
-        treatment=Treatment(
-            chosen_method(Choice(method, center, start, sigma)), overscan, force=force, reject_doubtful=reject_doubtful
-        ),
+        treatment=Treatment(chosen_method(choice), overscan, force=force, reject_doubtful=reject_doubtful),
         kind=None if kind is None else FrameKind(kind),
         dark=dark,
         bias=bias,
@@ -294,18 +300,18 @@ def defects(
         typer.Option(
             metavar="MASTER",
             parser=home_path,
-            help="Master dark with the longest exposure; shows hot and unstable pixels.",
+            help="Master dark with the longest exposure; reveals hot and unstable pixels.",
         ),
     ] = None,
     flat: Annotated[
         Path | None,
         typer.Option(
-            metavar="MASTER", parser=home_path, help="Master flat; shows pixels with too low or too high a response."
+            metavar="MASTER", parser=home_path, help="Master flat; reveals pixels with too low or too high a response."
         ),
     ] = None,
     bias: Annotated[
         Path | None,
-        typer.Option(metavar="MASTER", parser=home_path, help="Master bias; shows pixels with a wrong bias level."),
+        typer.Option(metavar="MASTER", parser=home_path, help="Master bias; reveals pixels with a wrong bias level."),
     ] = None,
     siril_list: Annotated[
         Path | None,
@@ -323,7 +329,9 @@ def defects(
     ] = None,
     e_per_adu: Annotated[
         float | None,
-        typer.Option(metavar="E", min=1e-6, help="Electrons per ADU, for --hot; default: EGAIN of the master dark."),
+        typer.Option(
+            metavar="E", min=1e-6, help="Electrons per ADU, for --hot; default: EGAIN in the master dark's header."
+        ),
     ] = None,
     cold: Annotated[
         float,
@@ -332,7 +340,7 @@ def defects(
         ),
     ] = 0.8,
 ) -> None:
-    """Find hot, cold, unstable and otherwise defective pixels, columns and rows of a sensor in its masters.
+    """Find a sensor's defective pixels, columns and rows (hot, cold, unstable and others) from its masters.
 
     The map is an 8-bit FITS image; good pixels are 0, and the header names the bits. "coldframe calibrate --defects
     MAP" replaces the defective pixels with values from their neighbours.

@@ -27,18 +27,18 @@ def export(
     library: LibraryOption = None,
     _config: UsedConfigOption = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; show what the program would make of the export.")
+        bool, typer.Option("--check", help="Write nothing; show how the program would treat the export.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Export masters, and raw frames if you wish, so that another program groups them correctly.
+    """Export masters, and optionally raw frames, so that another program groups them correctly.
 
     The files are hard links where the file system allows it, otherwise copies; nothing is overwritten. Masters are
-    converted where the program cannot read masters of 32-bit floats: to XISF for WBPP, to 16 bits for DeepSkyStacker.
-    README.txt lists the switches to set.
+    converted for programs that cannot read 32-bit FITS masters: to XISF for WBPP, to 16 bits for DeepSkyStacker.
+    README.txt lists the settings to change in the program.
 
-    The exit code is 1 if files exist with a different content, such as a master that has been replaced, or if masters
-    cannot be read; they are named.
+    The exit code is 1 if existing files have different contents, such as a master that has since been replaced, or if
+    masters cannot be read; these files are named.
 
     With --check, the exit code is 0 if there is nothing to report, 1 if there are traps or unreadable files, and 2 if
     there is nothing to export; see `coldframe lint`.
@@ -57,7 +57,7 @@ def export(
 
 def lint(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", parser=folder_path, help="Folder that you would give to the program.")
+        Path, typer.Argument(metavar="FOLDER", parser=folder_path, help="Folder that you would load into the program.")
     ],
     program: Annotated[
         Literal["siril", "wbpp", "dss", "app"], typer.Option("--for", help="Program whose rules apply.")

@@ -74,15 +74,16 @@ def add_to_library(
     with_bias: Annotated[
         bool | None,
         typer.Option(
-            "--with-bias/--bias-subtracted", help="Whether darks contain their bias. Default: as their level shows."
+            "--with-bias/--bias-subtracted",
+            help="Whether darks still contain the bias. Default: judged by their level.",
         ),
     ] = None,
 ) -> None:
-    """Add masters, such as those made by combine, or by other programs.
+    """Add masters, such as those made by combine or by other programs.
 
     The library contains hard links to the files, or copies if the files are on a different disk. Masters from other
     programs that contain fractions of the full range, and flats in ADU, are converted; the converted copy and the
-    output state what was assumed. Masters that cannot be used are refused.
+    output state the assumptions. Masters that cannot be used are refused.
     """
     from coldframe.calibration.library.adopting import Stated
     from coldframe.cli.library import add_masters
@@ -134,7 +135,7 @@ def export_library(
     library: LibraryOption = None,
     _config: UsedConfigOption = None,
 ) -> None:
-    """Export masters for other programs; this is the earlier name of `coldframe export`."""
+    """Export masters for other programs; this is the former name of `coldframe export`."""
     from coldframe.cli.export import Request, export_files
 
     code = export_files(target, Request(program, library))

@@ -1,5 +1,6 @@
 """Commands that plan, shoot, watch, start and report nights."""
 
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +33,7 @@ def run(
     skip: SkipOption = None,
     redo: RedoOption = False,
     watch: Annotated[
-        bool, typer.Option("--watch", help="With --lights: wait until the lights are finished before starting.")
+        bool, typer.Option("--watch", help="With --lights: before starting, wait until all lights have been shot.")
     ] = False,
     fresh: Annotated[
         bool,
@@ -40,7 +41,7 @@ def run(
             "--fresh", help="Start a new night instead of resuming an unfinished night; existing files are kept."
         ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan with its times.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan, with times.")] = False,
     dashboard: Annotated[
         bool, typer.Option("--dashboard/--no-dashboard", help="Show a dashboard, or print one line per event.")
     ] = True,
@@ -78,12 +79,14 @@ def plan(
     redo: RedoOption = False,
     json: Annotated[bool, typer.Option("--json", help="Print the plan as one JSON object.")] = False,
 ) -> None:
-    """Show the sets to shoot in order, with their frames and times, and the masters that the library already has.
+    """List the sets to shoot in order, with their frames and times, and the masters that the library already has.
 
     With --lights, the sets are derived from the headers of the night's lights, regardless of the program that wrote
     them. If time is short, sets get fewer frames, and the plan lists the sets that do not fit. The command uses no
-    device and writes no file.
+    device, and writes only an index of headers to the cache folder.
     """
+    # What a plan builds lives until the command ends, so collecting garbage would find none, and take 0.1 s.
+    gc.disable()
     from coldframe.cli.plan import show_plan
     from coldframe.operations.nights.request import NightRequest
 
@@ -137,7 +140,7 @@ def serve(
         ),
     ] = False,
 ) -> None:
-    """Show the run that uses the configured folder, or the last night if nothing is running, in a browser.
+    """Show in a browser the run that uses the configured folder, or the last night if nothing is running.
 
     The page is designed for a phone in the dark. It loads nothing from other servers, and attaches to the next run
     automatically. It is read-only unless --commands is given and the run's configuration has allow_commands = true in
@@ -152,7 +155,8 @@ def listen(config: ConfigOption = None) -> None:
     """Wait for the command "run" from the MQTT broker in [mqtt], and start "coldframe run" when it arrives.
 
     This needs commands = true in [mqtt]. A running night answers all other commands itself. On Ctrl-C or SIGTERM, the
-    listener first ends the night that it started, in the safe state. If the listener is killed, the night continues.
+    listener first ends the night that it started, and leaves the rig in the safe state. If the listener is killed, the
+    night continues.
     """
     from coldframe.cli.listen import listen as listen_for_run
 
@@ -170,8 +174,8 @@ def report(
 ) -> None:
     """Write report.html and report.json into a night's folder, from its journal and masters.
 
-    coldframe also writes them at the end of every night. They show the masters with pictures, what is missing and why,
-    and how the time was spent. The page is a single file that opens in any browser without a network
+    coldframe also writes them at the end of every night. They show the masters with pictures, the missing masters with
+    reasons, and how the time was spent. The page is a single file that opens in any browser without a network
     connection.
     """
     from coldframe.cli.report import report_night

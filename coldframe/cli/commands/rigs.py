@@ -19,7 +19,7 @@ KindPattern = Annotated[
     str | None,
     typer.Option(
         metavar="PATTERN",
-        help="With --measure: pattern or subfolder of the frames of this kind, if their headers lack the kind.",
+        help="With --measure: pattern or subfolder of the frames of this kind, if their headers do not state the kind.",
     ),
 ]
 
@@ -62,8 +62,8 @@ def simulate(
 def devices(host: HostOption = "127.0.0.1", port: PortOption = 7624, json: JsonOption = False) -> None:
     """List the devices of an INDI server, with the controls that coldframe can use and those that are missing.
 
-    The command connects all drivers, because drivers define their controls only when connected, and then disconnects
-    those that it connected.
+    The command connects all drivers, because drivers define their controls only when connected. Afterwards, it
+    disconnects those that it connected.
     """
     from coldframe.cli.devices import list_devices
 
@@ -77,7 +77,8 @@ def init(
     camera: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Camera to use if the server has several; default: a cooled one, then the largest."
+            metavar="NAME",
+            help="Camera to use if the server has several; default: the largest cooled camera, or else the largest.",
         ),
     ] = None,
     full: Annotated[
@@ -100,7 +101,7 @@ def explain(
         typer.Argument(metavar="SETTING", help="A setting such as flats.target, or a table such as flats."),
     ] = None,
 ) -> None:
-    """Explain a setting of the configuration, the settings of a table, or list all tables."""
+    """Explain a configuration setting or the settings in a table, or list all tables."""
     from coldframe.cli.explain import explain_setting
 
     raise typer.Exit(explain_setting(setting))
@@ -110,7 +111,7 @@ def safe(
     config: ConfigOption = None,
     patience: Annotated[
         float,
-        typer.Option("--patience", metavar="SECONDS", min=0.0, max=86400.0, help="Longest wait for a missing server."),
+        typer.Option("--patience", metavar="SECONDS", min=0.0, max=86400.0, help="Maximum wait for a missing server."),
     ] = 60.0,
     override: Annotated[
         bool,
@@ -121,9 +122,9 @@ def safe(
 ) -> None:
     """Bring the hardware to the safe state: exposure aborted, lamp off, cover and cooler as configured.
 
-    The command needs only the INDI server and, with an MQTT panel, the broker. It needs no disk and no running night.
-    If a run is using the rig, the command asks first, or refuses if there is no terminal.
-    Use it in systemd's ExecStopPost, or after a crash.
+    The command needs only the INDI server and, with an MQTT panel, the broker. It needs neither a disk nor a running
+    night. If a run is using the rig, the command asks first, or refuses if there is no terminal. Use it in systemd's
+    ExecStopPost, or after a crash.
     """
     from coldframe.cli.safe import make_safe
 
@@ -137,7 +138,8 @@ def notify(
         bool,
         typer.Option(
             "--alarm",
-            help="For systemd's OnFailure: add how the run ended; send nothing if the run has reported its end.",
+            help="For systemd's OnFailure: state how the run ended; send nothing if the run has already reported its "
+            "end.",
         ),
     ] = False,
 ) -> None:
@@ -148,7 +150,9 @@ def notify(
 
 
 def camera(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Part of the camera's name; default: all.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Part of the camera's name; default: all cameras.")
+    ] = None,
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -166,7 +170,7 @@ def camera(
         typer.Option(
             metavar="NIGHT",
             parser=home_path,
-            help="First measure from the frames in this folder, compressed or not, and save the result.",
+            help="First measure the camera from the frames in this folder, compressed or not, and save the result.",
         ),
     ] = None,
     bias: KindPattern = None,

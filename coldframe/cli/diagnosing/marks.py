@@ -1,4 +1,4 @@
-"""The marks on the map of the sensor: dust shadows of the flat, their positions in the lights, and new or gone ones."""
+"""The marks on the sensor map: the flat's dust shadows, their positions in the lights, and unmatched shadows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Mark:
 
 
 def marks_of(examined: Examination) -> list[Mark]:
-    """Return the marks for the shadows of the flat and of the lights; only those of the flat if they agree."""
+    """Return the marks for the shadows in the flat and in the lights; only those in the flat if they agree."""
     motes, dust = examined.motes, examined.dust
     if examined.masters.flat is None:
         return []
@@ -74,7 +74,7 @@ def _mark(down: float, across: float, radius: float, name: str) -> Mark:
 
 
 def moved(centre: NDArray[np.float64], shape: tuple[int, ...], dust: DustResult) -> tuple[float, float]:
-    """Return the position of a shadow in the lights, in bins: turned about the centre of the image, and shifted."""
+    """Return the position of a flat's shadow in the lights, in bins, after the rotation and the shift."""
     angle = np.deg2rad(dust.angle)
     middle = (shape[0] - 1) / 2, (shape[1] - 1) / 2
     down, across = float(centre[0]) - middle[0], float(centre[1]) - middle[1]

@@ -39,7 +39,7 @@ LEGENDS = {
 GENTLE = {
     Kind.DUST: "dust",
     Kind.OVERCORRECTION: "over- or under-correction",
-    Kind.BANDING: "banding and noise of masters",
+    Kind.BANDING: "banding and noise from masters",
     Kind.AMP_GLOW: "amplifier glow",
     Kind.COLOUR: "colours",
     Kind.GRADIENT: "gradient",
@@ -66,7 +66,7 @@ class SetCard:
     marks
         Marks on the map.
     legend
-        Class and text of each sort of mark, with the number of marks.
+        Class and text of each type of mark, with the number of marks.
     charts
         Profiles of rows and columns, and their patterns.
     """
@@ -125,7 +125,7 @@ def _words(text: str) -> str:
 
 
 def _fix(text: str) -> Markup:
-    """Return a remedy whose options are not broken between lines."""
+    """Return a remedy as HTML in which no option is broken across lines."""
     return Markup(_OPTION.sub(r'<span class="option">\g<0></span>', str(escape(_words(text)))))  # noqa: S704 - escaped
 
 

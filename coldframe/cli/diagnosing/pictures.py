@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.thinned_masters import line_residuals
-from coldframe.calibration.measuring.statistics import BAYER_PATTERNS
+from coldframe.calibration.measuring.bayer import BAYER_PATTERNS
 from coldframe.capture.monitoring.report.contents import Stretch
 from coldframe.capture.monitoring.report.pixels import stretched
 
@@ -16,17 +16,17 @@ F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
 
 WIDTH = 480
-"""Largest width of a picture, in blocks."""
+"""Maximum width of a picture, in blocks."""
 
 MOST_LIGHTS = 24
-"""Number of lights from which the background is made."""
+"""Number of lights from which the background is computed."""
 
 BACKGROUND_PERCENT = 0.5, 99.0
 """Percentiles of the background that are shown as black and white; brighter blocks contain stars."""
 
 GREYS = 128
 FIXED_SIGMA = 4.0
-"""Range of the map of the sensor, in standard deviations."""
+"""Range of the sensor map, in standard deviations."""
 
 
 class SetPictures:

@@ -15,7 +15,7 @@ def on_end_signals(end: Callable[[], object]) -> None:
     """Call `end` on the running loop when one of these signals arrives, and again for each further request to end.
 
     A closed terminal is never a further request, because it sends SIGHUP several times and no user remains. A SIGHUP
-    that is ignored when coldframe starts, as by nohup(1), stays ignored.
+    that is ignored when coldframe starts, as with nohup(1), stays ignored.
     """
     loop = asyncio.get_running_loop()
     heard_s: float | None = None

@@ -14,17 +14,17 @@ from coldframe.capture.monitoring.progress.narrator import Narrator
 from coldframe.visible import visible, visible_lines
 
 MOST_LINES = 10_000
-"""Largest number of lines that wait for the disk. Further lines are lost; the journal has their events."""
+"""Maximum number of lines that wait for the disk. Further lines are lost; the journal has their events."""
 
 CLOSE_DEADLINE_S = 10.0
-"""Longest wait for the disk at the end of the night."""
+"""Maximum wait for the disk at the end of the night."""
 
 
 _ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
 class VisibleFormatter(logging.Formatter):
-    """A formatter of log records; a record is one line, and only its traceback may have more."""
+    """A formatter of log records; a record is one line, and only its traceback may span several lines."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name in logging
         """Return the record's line."""
@@ -83,7 +83,7 @@ class NightLog(logging.Handler):
         root.setLevel(self._level_before)  # for programs that continue after the night
         if self._lines.full():
             with suppress(queue.Empty):
-                self._lines.get_nowait()  # no more lines arrive, so this makes room for the end marker
+                self._lines.get_nowait()  # no more lines arrive, so this frees space for the end marker
         self._lines.put(None)
         if self._writer is not None:
             self._writer.join(self._close_deadline_s)

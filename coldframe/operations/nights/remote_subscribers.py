@@ -20,7 +20,7 @@ from coldframe.config.tables.rig import LOOPBACK_HOSTS
 from coldframe.devices.mqtt.client import Access, read_access
 
 KNOWN_COMMANDS = "mqtt-commands.json"
-"""Name of the file with the commands of the last minutes, in the folder of all nights."""
+"""Name of the file with the commands from the last minutes, in the folder of all nights."""
 
 READABLE_BY_ALL = "{} contains a password, and other users of this machine can read it: run chmod 600 on it"
 

@@ -18,7 +18,7 @@ from coldframe.config.examples import example_night
 from coldframe.config.loading import ConfigError, Problem, find_config, load_settings
 from coldframe.config.settings import Settings
 
-UNCOOLED = "the cooler is off, and flats need no cooling: they are shot at the present temperature of the sensor"
+UNCOOLED = "the cooler is off, and flats need no cooling: they are shot at the current temperature of the sensor"
 
 NOTHING_TO_SHOOT = "nothing to shoot: the library has everything that these lights need; use --redo to shoot it again"
 

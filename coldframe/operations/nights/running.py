@@ -45,11 +45,11 @@ from coldframe.operations.nights.simulated_server import simulated_server
 
 
 class NotCoveredError(ColdframeError):
-    """The user says that the telescope, which has no cover that can be closed, is not covered."""
+    """The user stated that the telescope, which has no cover that can be closed, is not covered."""
 
 
 QUIET_PATIENCE_S = 10.0
-"""Longest wait for a lost device before the run begins; during the run, the wait is longer."""
+"""Maximum wait for a lost device before the run begins; during the run, the wait is longer."""
 
 LATER_NIGHT = (
     "{} is unfinished and has a later date, because the clock was wrong then or is wrong now: it is not resumed. To "
@@ -185,7 +185,7 @@ class _Run:
         except Exception as error:
             if ended is None:
                 raise
-            # The night has ended, and its result must say whether the rig is safe.
+            # The night has ended, and its result must state whether the rig is safe.
             self.audience.notice(f"after the night: {error!r}")
         return ended
 
@@ -212,7 +212,7 @@ class _Run:
         return SafeState(settings, rig, events, self.clock, patience_s=QUIET_PATIENCE_S)
 
     async def _made_safe(self, settings: Settings, rig: Rig) -> None:
-        """Make safe a rig that a crashed run left behind, cooler included, because this run does not begin.
+        """Make a rig that a crashed run left behind safe, including its cooler, because this run does not begin.
 
         Raises
         ------
@@ -258,7 +258,7 @@ class _Run:
         return await in_thread_within(LONG_WORK_S, open_night_files, storage, unfinished, settings, started, origin)
 
     def _origin(self, settings: Settings, rig: Rig) -> Origin:
-        """Return the rig and the choice of its sets, by which later runs recognise the night."""
+        """Return the rig and the choice of sets, by which later runs recognise the night."""
         server = f"{gethostname() if settings.server.is_local else settings.server.host.lower()}:{settings.server.port}"
         # The server of a simulated rig has a different port in each run.
         server = server if self.request.simulate is None else f"simulated {self.request.simulate}"
@@ -267,7 +267,7 @@ class _Run:
     async def _assemble(
         self, resources: AsyncExitStack, plan: NightPlan, rig: Rig, files: NightFiles, strays: StrayFrames
     ) -> AssembledNight:
-        """Assemble the night and open its observers; `resources` closes them in the opposite order."""
+        """Assemble the night and open its observers; `resources` closes them in reverse order."""
         settings, folder, clock = plan.settings, files.folder, self.clock
         events = EventStream()
         events.subscribe(self.service.observe)
@@ -287,7 +287,7 @@ class _Run:
         if unwatched is not None:
             events.publish(Notice(clock.now(), Severity.WARNING, unwatched))
         await self.remote.start(resources, events, clock, assembled.steering)
-        # The hooks after the night run while all observers are open, because their results are events, too.
+        # The hooks after the night run while all observers are open, because their results are also events.
         resources.push_async_callback(self._after, events)
         # Stray frames are quarantined until the end of the night; this resource is closed first.
         await resources.enter_async_context(strays.kept_in(folder, events))

@@ -1,4 +1,4 @@
-"""The switches of a camera's driver that coldframe's frames need, and their changes by other clients."""
+"""The driver's switches that coldframe's frames depend on, and the changes that other clients make to them."""
 
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.abilities.file_format import FileFormat, choose_format
@@ -6,7 +6,7 @@ from coldframe.devices.indi.device import IndiDevice
 
 
 class FrameDemands:
-    """Has a driver send uncompressed frames of 16 bits in one file format.
+    """Makes a driver send uncompressed 16-bit frames in one file format.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class FrameDemands:
         self._met = tuple(each for each in demands if device.value((each,)) is True)
 
     def changes(self) -> list[str]:
-        """Return the changes by another client, as clauses such as "compressed by another client (CCD_COMPRESSION)"."""
+        """Return changes by another client, such as "compressed by another client (CCD_COMPRESSION)"."""
         return [
             f"{dialects.DEMANDS_CHANGED[each.property]} by another client ({each.property})"
             for each in self._met

@@ -11,17 +11,21 @@ ANY_EXPOSURE = Limits(0.0, 3600.0)
 MOST_LABELS = 3
 
 RAW_NOTE = (
-    "frames are kept as the camera's own raws, each with a .json file that names its kind, ISO and exposure. Programs "
-    'that do not read these names find the kinds in the folders; camera.file_format = "fits" has the driver send FITS'
+    "frames are kept as the camera's own raws, each with a .json file that names its kind, ISO and exposure. For "
+    "programs that do not read these files, the folders also show the kind. With "
+    'camera.file_format = "fits", the driver sends FITS'
 )
 FITS_NOTE = (
-    "the driver sends FITS, which every program reads and whose headers name kind, ISO and exposure; "
-    'camera.file_format = "raw" keeps the camera\'s own raws instead'
+    "the driver sends FITS, which every program reads and whose headers name kind, ISO and exposure. With "
+    'camera.file_format = "raw", the camera\'s own raws are kept instead'
 )
 
 
 def exposure_limits(device: IndiDevice, shutter: ShutterTimes | None) -> Limits:
-    """Return the range of the exposures. The driver of a DSLR without bulb announces an hour, but takes its longest."""
+    """Return the range of exposures.
+
+    The driver of a DSLR without bulb announces one hour, but exposes for at most the longest shutter time.
+    """
     limits = device.limits(dialects.EXPOSURE) or ANY_EXPOSURE
     if shutter is None:
         return limits
@@ -43,9 +47,9 @@ def driver_cfa_pattern(device: IndiDevice) -> str | None:
 
 
 def notes_on(device: IndiDevice, wanted: FileFormat) -> tuple[str, ...]:
-    """Return what the user should know before the night.
+    """Return notes for the user before the night.
 
-    The notes say which files a DSLR sends and for whom they are best, and which shutter times are not understood.
+    The notes state which files a DSLR sends and for whom they are best, and which shutter times are not understood.
     """
     if not is_dslr(device):
         return ()

@@ -12,11 +12,11 @@ FileFormat = Literal["fits", "raw"]
 
 _RAW_WORDS = ("raw", "nef", "arw", "raf", "orf", "pef", "dng")
 _REDUCED = ("sraw", "mraw", "+")
-"""Smaller raws, which no longer have the pixels of the sensor, and raws with a JPEG."""
+"""Marks of unsuitable formats: smaller raws, which do not contain the sensor's own pixels, and raws with a JPEG."""
 
 
 async def choose_format(device: IndiDevice, wanted: FileFormat) -> None:
-    """Have the driver send FITS or camera raws, and the camera save raws instead of JPEG.
+    """Make the driver send FITS or camera raws, and make the camera save raws instead of JPEG.
 
     Raises
     ------
@@ -27,7 +27,7 @@ async def choose_format(device: IndiDevice, wanted: FileFormat) -> None:
     """
     demand = dialects.SENDS_RAW if wanted == "raw" else dialects.SENDS_FITS
     prop = device.link.mirror.find(device.name, demand.property)
-    # INDI core offers FORMAT_NATIVE for every camera, but only those of DSLRs are files that other programs read.
+    # INDI core offers FORMAT_NATIVE for every camera, but other programs read only the native files of DSLRs.
     if wanted == "raw" and (not is_dslr(device) or prop is None or demand.element not in prop.values):
         device.expect_lasting(demand.property)
         advice = 'Set camera.file_format = "fits" in the configuration.'
@@ -45,12 +45,12 @@ def is_dslr(device: IndiDevice) -> bool:
 
 
 def sends_raws(device: IndiDevice) -> bool:
-    """Return True if the frames are camera raws and not FITS; only DSLRs have raws in a format of their own."""
+    """Return True if the frames are camera raws and not FITS; only DSLRs have raw formats of their own."""
     return is_dslr(device) and device.value((dialects.SENDS_RAW,)) is True
 
 
 def require_decoder(device: IndiDevice) -> None:
-    """Raise if camera raws could not be judged, because the package that decodes them is missing.
+    """Raise an error if camera raws could not be judged, because the package that decodes them is missing.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def require_decoder(device: IndiDevice) -> None:
 
 
 async def _choose_raw_quality(device: IndiDevice) -> None:
-    """Choose the camera's raws, unless the present choice is one of them or the camera has none."""
+    """Select the camera's raws, unless raws are already selected or the camera has none."""
     prop = device.link.mirror.find(device.name, dialects.CAPTURE_FORMAT)
     if prop is None or not prop.writable or not is_dslr(device):
         return

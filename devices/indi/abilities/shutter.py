@@ -1,9 +1,9 @@
-"""The shutter times of a DSLR, and who times an exposure: the camera, or the driver by bulb.
+"""The shutter times of a DSLR, and what times an exposure: the camera, or the driver with bulb.
 
-INDI's driver for gphoto lets the camera time an exposure only if it is exactly one of the camera's list and "Force
-BULB" is off; otherwise the driver opens and closes the shutter itself, or takes the nearest time of the list if the
-camera has no bulb (gphoto_driver.cpp, `gphoto_start_exposure`). It writes the requested exposure into its header in all
-cases.
+INDI's driver for gphoto lets the camera time an exposure only if the exposure is exactly in the camera's list and
+"Force BULB" is off. Otherwise, the driver opens and closes the shutter itself, or takes the nearest time in the list if
+the camera has no bulb (gphoto_driver.cpp, `gphoto_start_exposure`). It writes the requested exposure into its header in
+all cases.
 """
 
 import re
@@ -29,7 +29,7 @@ def shutter_times(device: IndiDevice) -> ShutterTimes | None:
 
 
 def unknown_times(device: IndiDevice) -> list[str]:
-    """Return the entries of a camera's list that look like shutter times, but are none that coldframe understands."""
+    """Return the entries of a camera's list that look like shutter times, but that coldframe does not understand."""
     labels = [label for label in _labels(device) if any(map(str.isdecimal, label))]
     return [label for label in labels if not label.startswith(_BULB) and not seconds_of(label)]
 
@@ -55,7 +55,7 @@ def seconds_of(label: str) -> float | None:
 
 
 def require_pixel_size(device: IndiDevice) -> None:
-    """Raise if the driver refuses all exposures until a client enters the size of the pixels.
+    """Raise an error if the driver refuses all exposures until a client enters the size of the pixels.
 
     Raises
     ------
@@ -71,9 +71,9 @@ def require_pixel_size(device: IndiDevice) -> None:
 
 
 class ShutterControl:
-    """Has the camera time the exposures that are too short for bulb, and leaves the others as the user has set them.
+    """Makes the camera time the exposures that are too short for bulb, and leaves the user's setting for the others.
 
-    The lights were exposed with the user's setting. It matters, because the camera's "30 s" are 32 s.
+    The lights were exposed with the user's setting. It matters, because the camera's "30 s" lasts 32 s.
 
     Parameters
     ----------
@@ -91,12 +91,12 @@ class ShutterControl:
         return exposure_s if shutter is None or shutter.offers(exposure_s) else shutter.nearest_s(exposure_s)
 
     def commanded_s(self, exposure_s: float) -> float:
-        """Return the exposure to command, which must be exactly a time of the camera's list."""
+        """Return the exposure to command, which must be exactly a time in the camera's list."""
         shutter = shutter_times(self._device)
         return exposure_s if shutter is None else shutter.nearest_s(exposure_s)
 
     async def prepare(self, exposure_s: float) -> None:
-        """Choose who times the next exposure.
+        """Choose whether the camera or the driver times the next exposure.
 
         Raises
         ------

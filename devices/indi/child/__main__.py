@@ -189,7 +189,7 @@ def connect(client: Client, host: str, port: int, events: "queue.SimpleQueue[Jso
         if not client.connectServer():
             return False
         library = relay.accept()
-        # Another program of this machine may have connected to the port.
+        # Another program on this machine may have connected to the port.
         if library.getpeername() not in {connection.getsockname() for connection in tcp_connections()}:
             return False
     except OSError:

@@ -13,12 +13,12 @@ from coldframe.devices.indi.child.xml_limits import XmlLimitError, XmlLimits
 CONNECT_DEADLINE_S = 5.0
 CHUNK_BYTES = 1 << 16
 LONGEST_ELEMENT_S = 30.0
-"""Longest time for an outermost element to arrive. The library ignores everything that follows an element without an
-end. Servers before INDI 1.9.2 do not answer pings, so that nothing else would show it."""
+"""Maximum time for an outermost element to arrive. The library ignores everything that follows an element without an
+end. Servers before INDI 1.9.2 do not answer pings, so nothing else would reveal this."""
 
 
 class Relay:
-    """Connects to the server, and waits for the library on a port of its own.
+    """Connects to the server, and waits for the library on a separate port.
 
     Parameters
     ----------

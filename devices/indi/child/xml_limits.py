@@ -5,10 +5,10 @@ import re
 from coldframe.errors import ColdframeError
 
 DEEPEST = 4
-"""Most elements that may be nested. INDI nests two: a vector and its elements."""
+"""Maximum depth of nested elements. INDI nests two: a vector and its elements."""
 
 LONGEST_BYTES = 1 << 20
-"""Size of the largest outermost element. The largest vectors of drivers have some ten thousand bytes."""
+"""Maximum size of an outermost element. The largest vectors from drivers have some ten thousand bytes."""
 
 MARKS = re.compile(rb"[<>\"']")
 

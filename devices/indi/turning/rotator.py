@@ -21,9 +21,9 @@ class IndiRotator(IndiDevice):
     Parameters
     ----------
     tolerance_deg
-        Largest difference from a commanded angle at which the angle counts as reached.
+        Maximum difference from a commanded angle at which the angle counts as reached.
     turn_deadline_s
-        Longest time that a turn may take.
+        Maximum time that a turn may take.
     """
 
     awaited: ClassVar[tuple[str, ...]] = (dialects.ROTATOR_ANGLE[0].property,)
@@ -50,7 +50,7 @@ class IndiRotator(IndiDevice):
 
     @property
     def angle_deg(self) -> float | None:
-        """The present angle; None while the rotator turns or if its angle is unknown."""
+        """The current angle; None while the rotator turns or if its angle is unknown."""
         found = dialects.find(self.link.mirror, self.name, dialects.ROTATOR_ANGLE)
         if found is None or found[0].state in ("busy", "alert"):
             return None
@@ -68,11 +68,11 @@ class IndiRotator(IndiDevice):
 
     @property
     def found_deg(self) -> float | None:
-        """The angle before the first command; None if it is unknown, or if the rotator is back there."""
+        """The angle before the first command; None if it is unknown, or if the rotator has returned to it."""
         return self._found_deg
 
     def found_at(self, angle_deg: float) -> None:
-        """Replace the angle to which `restore` turns back, because an earlier run has turned the rotator already."""
+        """Replace the angle to which `restore` turns back, because an earlier run has already turned the rotator."""
         self._found_deg, self._was_commanded = angle_deg, True
 
     async def turn_to(self, angle_deg: float) -> None:
@@ -145,5 +145,5 @@ class IndiRotator(IndiDevice):
             self.name,
             f"did not reach angle {angle_deg:g} deg within {self._turn_deadline_s:g} s{place}",
             "If it needs longer, raise rotator.turn_deadline_s; check that nothing blocks it, and that its direction "
-            "(ROTATOR_REVERSE) is that of the lights.",
+            "(ROTATOR_REVERSE) is the same as for the lights.",
         )

@@ -19,7 +19,7 @@ class IndiFilterWheel(IndiDevice):
     names
         Filter names in slot order, which replace the driver's names.
     turn_deadline_s
-        Longest time that a filter change may take. Wheels of some cameras need as long to find their first slot.
+        Maximum time that a filter change may take. Some cameras' wheels need this long to find their first slot.
     """
 
     awaited: ClassVar[tuple[str, ...]] = ("FILTER_SLOT",)

@@ -69,7 +69,7 @@ def test_the_shape_of_a_colour_is_found(form: str) -> None:
 def test_clean_nights_are_clean(seed: int, mosaic: str | None) -> None:
     diagnosis = diagnosed(draw(seed, mosaic=mosaic), faults.none())
     assert diagnosis.is_clean, diagnosis.findings
-    assert diagnosis.verdict == "The lights calibrate clean."
+    assert diagnosis.verdict == "The lights calibrate cleanly."
     assert set(diagnosis.seen_down_to) | set(diagnosis.untested) == set(Kind) - {Kind.MASTERS}
 
 

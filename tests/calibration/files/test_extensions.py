@@ -9,7 +9,8 @@ import pytest
 from astropy.io import fits
 
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import open_image, read_image_header
+from coldframe.calibration.files.headers.image_header import read_image_header
+from coldframe.calibration.files.image_file import open_image
 
 SENSOR = np.arange(8 * 12, dtype=np.uint16).reshape(8, 12) + 40_000
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from coldframe.calibration.files.frame_file import FrameFileError, read_header
-from coldframe.calibration.files.image_file import open_image, read_image_header
+from coldframe.calibration.files.headers.image_header import read_image_header
+from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.regular import NotRegularError, open_regular, read_regular
 from coldframe.calibration.masters.reading import integrity_fault, read_master
 

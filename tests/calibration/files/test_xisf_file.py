@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import UINT16_STORAGES, open_image, read_image_header
+from coldframe.calibration.files.headers.image_header import read_image_header
+from coldframe.calibration.files.image_file import UINT16_STORAGES, open_image
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.library.library import Library
 from coldframe.calibration.masters.reading import integrity_fault, read_adu_master, read_master

@@ -302,7 +302,7 @@ def test_a_scaled_dark_comes_with_a_dark_of_another_exposure() -> None:
         (replace(BIAS, temperature_c=15.0), "temperature differs by 25 C"),
         (replace(DARK, exposure_s=1.5), "exposure differs by 0.3 s"),
         (FLAT, "it is a master flat"),
-        (replace(DARK, exposure_s=1.2, bias_subtracted=True), "its own bias was subtracted"),
+        (replace(DARK, exposure_s=1.2, bias_subtracted=True), "its bias was already subtracted"),
         (BIAS.without(SMOOTH), "overscan subtraction is smooth"),
     ],
 )
@@ -372,3 +372,24 @@ def test_the_dark_of_another_exposure_may_be_much_shorter_than_the_light() -> No
     masters = {Path(f"{s}.fits"): replace(DARK, exposure_s=float(s)) for s in (60, 300)} | {Path("bias.fits"): BIAS}
     recipe = recipe_for(replace(LIGHT, exposure_s=200.0), masters, Subtract.SCALED_DARK, with_flat=False)
     assert (recipe.dark, recipe.glow_witness) == (Path("300.fits"), Path("60.fits"))
+
+
+def test_a_flat_of_one_of_several_angles_is_a_guess_for_a_light_without_an_angle() -> None:
+    flats = {
+        Path(f"MasterFlat_{angle_deg}.fits"): replace(FLAT, train=replace(FLAT.train, rotation_deg=angle_deg))
+        for angle_deg in (0.0, 0.5, 90.0)
+    }
+    light = replace(LIGHT, train=replace(LIGHT.train, rotation_deg=None))
+    match = best_master(light, flats, FrameKind.FLAT)
+    assert match.path == Path("MasterFlat_0.0.fits")
+    assert match.guess in match.caveats
+    assert match.guess == (
+        "MasterFlat_0.0.fits of 0 deg was chosen from flats at the rotator angles 0, 90 deg, but the light does not "
+        "state its angle; a flat of a different angle leaves dust and vignetting: to choose one, name a folder that "
+        "has only this flat with --library"
+    )
+    flats.pop(Path("MasterFlat_90.0.fits"))
+    assert best_master(light, flats, FrameKind.FLAT).guess == ""
+    assert best_master(replace(light, train=LIGHT.train), flats, FrameKind.FLAT).guess == ""
+    darks = {Path(f"{deg}.fits"): replace(DARK, train=replace(DARK.train, rotation_deg=deg)) for deg in (0.0, 90.0)}
+    assert best_master(light, darks, FrameKind.DARK).guess == ""

@@ -200,7 +200,7 @@ def test_the_place_of_a_sub_frame_is_read(header: Header, origin: tuple[int, int
         ({"IMAGETYP": "Dark", "STACKCNT": 20}, "is already a master"),
         ({"IMAGETYP": "Dark", "SNAPSHOT": 12}, "is already a master"),
         ({"IMAGETYP": "Master Dark"}, "is already a master"),
-        ({"IMAGETYP": "Light", "CALSTAT": "BDF"}, "was calibrated before"),
+        ({"IMAGETYP": "Light", "CALSTAT": "BDF"}, "is already calibrated"),
         ({"IMAGETYP": "Light", "CALSTAT": ""}, None),
     ],
 )

@@ -8,7 +8,7 @@ from astropy.io import fits
 
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import read_image_header
+from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.interchange.export import Exported, export
 from coldframe.calibration.interchange.layouts import LAYOUTS, arrange
@@ -91,7 +91,7 @@ def test_siril_leaves_out_masters_that_no_working_folder_needs(masters: list[Pat
         return dict(arrange("siril", setups(*chosen), {}).left_out)
 
     bias, dark, _, flat, _, dark_flat = masters
-    assert reasons(*masters) == {dark_flat: "Siril does not need it, because the master flats are calibrated already"}
+    assert reasons(*masters) == {dark_flat: "Siril does not need it, because the master flats are already calibrated"}
     needs_dark = "no master dark has its settings, and a working folder needs darks"
     assert reasons(bias, flat) == {bias: needs_dark, flat: needs_dark}
     assert reasons(bias, dark, flat) == {}

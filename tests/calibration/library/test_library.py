@@ -16,6 +16,7 @@ from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.library import library as library_module
 from coldframe.calibration.library.index import LibraryIndex, OpenIndex, Stamp, connected
 from coldframe.calibration.library.library import INDEX, Library, NotAMasterError
+from coldframe.calibration.masters import reading
 from coldframe.calibration.masters.master_frame import MasterFrame, master_name, write_master
 from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.calibration.stacking.stack import Stack
@@ -167,7 +168,7 @@ def test_the_index_saves_reading_headers_again(library: Library, write: Write, m
     def refuse(path: Path) -> None:
         raise AssertionError(f"{path} was read")
 
-    monkeypatch.setattr(library_module, "read_master_header", refuse)
+    monkeypatch.setattr(reading, "read_master_header", refuse)
     assert library.catalogue().headers == before.headers
 
 

@@ -10,7 +10,8 @@ from coldframe.calibration.masters.flat_scaling import (
     flat_response,
     with_dark_noise,
 )
-from coldframe.calibration.measuring.statistics import BAYER_PATTERNS, central_region
+from coldframe.calibration.measuring.bayer import BAYER_PATTERNS
+from coldframe.calibration.measuring.statistics import central_region
 from coldframe.calibration.stacking.accumulator import Accumulator
 from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.calibration.stacking.stack import Stack

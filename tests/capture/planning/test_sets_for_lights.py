@@ -67,7 +67,7 @@ def test_lights_of_five_programs_need_the_smallest_list_of_sets(tmp_path: Path) 
     assert plan.notes == (
         (
             "the headers of 32 lights do not state the rotator angle: it is assumed to be that of the newest light "
-            "that states one"
+            "with a known angle"
         ),
     )
     sets = {(each.kind, each.filter, each.exposure_s, each.setpoint_c) for each in plan.sets}
@@ -418,8 +418,8 @@ def test_a_newest_light_without_an_angle_does_not_hide_the_angles_of_the_others(
     plan = planned(shot(at_angle("R", 100), at_angle("L", 12), without_angle("L")))
     assert angles(plan) == [("L", None)]
     assert plan.notes[0] == (
-        "the header of 1 light does not state the rotator angle: it is assumed to be that of the newest light that "
-        "states one"
+        "the header of 1 light does not state the rotator angle: it is assumed to be that of the newest light "
+        "with a known angle"
     )
     assert "1 light through R at rotator angle 100 deg" in plan.notes[1]
 
@@ -481,6 +481,13 @@ def test_without_a_rotator_a_flat_without_an_angle_fits_only_lights_of_one_angle
     assert angles(plan) == [("L", None)]
     assert plan.notes[0] == "MasterFlat.fits is not used, because it does not state the rotator angle"
     assert plan.notes[1].startswith("no flats for 1 light through L at rotator angle 120 deg")
+
+
+def test_without_a_rotator_a_flat_that_was_guessed_among_several_angles_is_noted() -> None:
+    lights = shot(without_angle("L"))
+    masters = flat_of(lights, 30.0, "A.fits") | flat_of(lights, 120.0, "B.fits")
+    (note,) = (each for each in plan_for_lights(lights, masters, settings()).notes if "angle" in each)
+    assert note.startswith("A.fits of 30 deg was chosen from flats at the rotator angles 30, 120 deg")
 
 
 def test_a_flat_of_the_library_must_fit_all_lights_of_its_angle() -> None:

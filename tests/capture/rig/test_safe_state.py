@@ -16,6 +16,7 @@ from coldframe.capture.rig.safe_state import (
     LAMP_DEADLINE_S,
     PATIENCE_S,
     ROTATOR_PATIENCE_S,
+    STILL_COLD_C,
     SafeState,
 )
 from coldframe.capture.rig.temperature import cool
@@ -114,6 +115,24 @@ async def test_a_warm_up_comes_before_the_cooler_is_switched_off(tmp_path: Path)
     assert set(orders[3:-1]) == {"set_setpoint"}
     assert orders[-1] == "cooler_off"
     assert is_off(seen)
+
+
+@pytest.mark.parametrize("settings", [OFF, WARM], ids=["off at once", "after a quick ramp"])
+async def test_a_sensor_that_is_still_cold_is_stated(tmp_path: Path, settings: Settings) -> None:
+    seen, safe, _ = await night(tmp_path, settings)
+    assert await safe.reach() == ()
+    assert safe.still_cold_c is not None
+    assert -11 < safe.still_cold_c < settings.cooling.warm_to_c - STILL_COLD_C
+    assert [notice.text for notice in seen.of(Notice)] == [
+        f"the cooler is off; the sensor is at {safe.still_cold_c:.0f} C and still warms up by itself"
+    ]
+
+
+async def test_a_warm_sensor_is_not_stated(tmp_path: Path) -> None:
+    slow = small_night(cooling={"at_end": "warm", "warm_ramp_c_per_min": 2.0})
+    seen, safe, _ = await night(tmp_path, slow)
+    assert await safe.reach() == ()
+    assert (safe.still_cold_c, seen.of(Notice)) == (None, [])
 
 
 async def test_a_cooler_that_shall_hold_is_left_alone(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ async def test_no_request_is_taken_once_the_night_is_ending() -> None:
         steering.pause()
     assert not steering.is_paused
     assert {steering.pause(), steering.skip(), steering.abort()} == {
-        "the night is ending already, and the rig is being made safe"
+        "the night is already ending, and the rig is being made safe"
     }
 
 

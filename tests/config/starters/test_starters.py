@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings
 from coldframe.config.section import Section
 from coldframe.config.settings import Settings
@@ -94,6 +95,15 @@ def test_the_starter_has_the_surveyed_devices_and_good_practice(path: Path) -> N
     ]
 
 
+@pytest.mark.parametrize("count", [8, 9, 12])
+def test_a_wheel_with_many_filters_still_gives_a_short_configuration(tmp_path: Path, count: int) -> None:
+    names = tuple(f"Band {number}" for number in range(1, count + 1))
+    survey = replace(COMPLETE, filters=names)
+    assert len(starter_config(survey).splitlines()) <= MOST_LINES
+    flats = [each.filter for each in loaded(tmp_path / "config.toml", survey).sets if each.kind is FrameKind.FLAT]
+    assert flats == list(names)
+
+
 @pytest.mark.parametrize(("limits_c", "wanted"), [((-40, 30), (-5, 0, 5, 10)), ((-20, 5), (-5, 0, 5)), (None, ())])
 def test_a_cooler_gets_warmer_setpoints_for_warm_nights(
     path: Path, limits_c: tuple[float, float] | None, wanted: tuple[float, ...]
@@ -145,9 +155,9 @@ def test_a_wheel_without_names_gets_numbers_to_replace(path: Path) -> None:
     wheel = loaded(path, unnamed).wheel
     assert wheel is not None
     assert wheel.names == ("Filter 1", "Filter 2", "Filter 3")
-    assert "replace the numbers by your filters" in starter_config(unnamed)
+    assert "replace the numbers with your filters" in starter_config(unnamed)
     assert "names" not in starter_config(COMPLETE).partition("[wheel]")[2].partition("[")[0]
-    assert "Replace the numbered names by your own" in " ".join(full_config(unnamed).replace("\n#", "").split())
+    assert "Replace the numbered names with your own" in " ".join(full_config(unnamed).replace("\n#", "").split())
 
 
 def test_a_fixed_gain_is_explained_and_not_set(path: Path) -> None:
@@ -158,7 +168,7 @@ def test_a_fixed_gain_is_explained_and_not_set(path: Path) -> None:
 
 def test_other_cameras_are_named_with_the_option_that_chooses_them() -> None:
     text = " ".join(full_config(replace(COMPLETE, other_cameras=("Guider",))).replace("\n#", "").split())
-    assert 'other cameras, too: ["Guider"]' in text
+    assert 'other cameras: ["Guider"]' in text
     assert "coldframe init --camera" in text
     assert "# or Guider" in starter_config(replace(COMPLETE, other_cameras=("Guider",)))
 

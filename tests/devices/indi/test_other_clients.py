@@ -382,7 +382,7 @@ CHANGES: dict[str, Change] = {
     ),
     "region": (
         number("CCD_FRAME", "Ok", X=500, Y=400, WIDTH=100, HEIGHT=80),
-        "cut to 100 x 80 pixels at 500, 400 by another client",
+        "cropped to 100 x 80 pixels at 500, 400 by another client",
         "CCD_FRAME",
         {"X": "0", "Y": "0", "WIDTH": "8", "HEIGHT": "6"},
     ),

@@ -15,7 +15,7 @@ from coldframe.capture.monitoring.progress.night_words import (
 )
 
 LONGEST_VERDICT = 33
-"""Characters that a verdict without the title of a step needs."""
+"""Width that a verdict needs without the title of a step, in characters."""
 
 STYLES = {Mood.GOOD: GOOD, Mood.NOTE: NOTE, Mood.WARN: WARN, Mood.BAD: BAD}
 

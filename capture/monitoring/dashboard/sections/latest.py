@@ -13,10 +13,10 @@ SEVERITY_STYLE = {Severity.INFO: PLAIN, Severity.WARNING: WARN, Severity.ERROR: 
 
 
 INDENT = 11
-"""Columns of the time and the sign before the text of an event."""
+"""Width of the time and the sign before the text of an event, in columns."""
 
 LEAST_WRAPPED = 8
-"""Least height of a pane, in rows, in which long lines are wrapped instead of cut."""
+"""Minimum height of a pane, in rows, in which long lines are wrapped instead of cut."""
 
 
 def draw_latest(pane: Pane) -> list[Text]:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from coldframe.calibration.diagnosis.uncooled.dark_choice import DarkChoice, choose_dark
 from coldframe.calibration.diagnosis.uncooled.remarks import remarks_on
 from coldframe.calibration.diagnosis.uncooled.thermometer import DarkThermometer, Measured
-from coldframe.calibration.files.image_file import read_image_header
+from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.frames.matching import darks_at_any_temperature
 from coldframe.calibration.frames.overscan import Overscan
 from coldframe.calibration.frames.setup import setup_of

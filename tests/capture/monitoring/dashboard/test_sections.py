@@ -107,8 +107,8 @@ def test_the_verdict_names_pauses_problems_and_the_end() -> None:
 def test_the_end_shows_first_whether_the_lights_calibrate_clean() -> None:
     state, now = played_until(lambda event: isinstance(event, NightEnded))
     state.apply(LightsVerified(now, Verified.LIGHTS, "Ha", 300.0, 12, Cleanness.CLEAN))
-    assert draw_headline(pane(state, now, 80))[2].plain.startswith(" Your lights calibrate clean.")
-    assert "Ha: 12 lights calibrate clean" in words(draw_latest(pane(state, now)))
+    assert draw_headline(pane(state, now, 80))[2].plain.startswith(" Your lights calibrate cleanly.")
+    assert "Ha: 12 lights calibrate cleanly" in words(draw_latest(pane(state, now)))
 
 
 def test_the_plan_shows_the_steps_around_the_running_one() -> None:

@@ -63,7 +63,7 @@ def test_the_end_states_first_whether_the_lights_calibrate_clean() -> None:
     clean = LightsVerified(START, Verified.LIGHTS, "Ha", 300.0, 12, Cleanness.CLEAN)
     complete = replace(ENDED, outcome=NightOutcome.COMPLETE, summary="all planned masters were made")
     _, ended = notifications(BEGUN, clean, complete)
-    assert ended.text.startswith("Your lights calibrate clean. all planned masters were made")
+    assert ended.text.startswith("Your lights calibrate cleanly. all planned masters were made")
     assert ended.severity is Severity.INFO
     artifact = Artifact(Kind.DUST, "dust moved", 9.0, "px", 0.3, 30.0, "e", "f", Remedy.NEW_FLATS)
     faulty = replace(clean, cleanness=Cleanness.FAULTY, artifacts=(artifact,))

@@ -22,9 +22,9 @@ def by(remedy: Remedy) -> LightsVerified:
 
 
 def test_clean_lights() -> None:
-    assert line_of(CLEAN) == "Ha: 12 lights calibrate clean"
-    assert line_of(replace(CLEAN, count=1, filter=None)) == "300 s: 1 light calibrates clean"
-    assert night_sentences([CLEAN]) == "Your lights calibrate clean."
+    assert line_of(CLEAN) == "Ha: 12 lights calibrate cleanly"
+    assert line_of(replace(CLEAN, count=1, filter=None)) == "300 s: 1 light calibrates cleanly"
+    assert night_sentences([CLEAN]) == "Your lights calibrate cleanly."
     assert night_sentences([]) == ""
 
 
@@ -37,7 +37,7 @@ def test_faulty_lights_name_the_cause_and_the_command() -> None:
 
 
 def test_the_latest_result_counts() -> None:
-    assert night_sentences([FAULTY, CLEAN]) == "Your lights calibrate clean."
+    assert night_sentences([FAULTY, CLEAN]) == "Your lights calibrate cleanly."
     flats = replace(FAULTY, frames=Verified.FLATS, exposure_s=None)
     assert night_sentences([CLEAN, flats]).startswith("Ha flats: the donuts")
 

@@ -95,7 +95,7 @@ def test_a_night_that_broke_off_is_reported_with_time_and_step() -> None:
     report = report_of(story.temperature(-10))
     assert report.verdict.sentence == (
         "The night broke off at 04:16, during dark 10 s; 1 of 3 masters was made. "
-        "It is not known whether the rig is safe: run “coldframe safe”."
+        "It is unknown whether the rig is safe: run “coldframe safe”."
     )
     assert {made.reason for made in report.sets[1:]} == {"the night ended before the set was finished"}
     assert (report.verdict.state, report.verdict.safe) == (NightState.BROKEN_OFF, None)

@@ -34,7 +34,7 @@ def verdict(*sets: SetReport, ended: NightEnded | None = ENDED, is_running: bool
         (True, (), "The rig is safe."),
         (False, ("The lamp is on.", "The cover is open."), "The rig is NOT safe: The lamp is on. The cover is open."),
         (False, (), "The rig is NOT safe."),
-        (None, (), "It is not known whether the rig is safe: run “coldframe safe”."),
+        (None, (), "It is unknown whether the rig is safe: run “coldframe safe”."),
     ],
 )
 def test_the_last_sentence_is_about_the_rig(
@@ -45,6 +45,12 @@ def test_the_last_sentence_is_about_the_rig(
     found = verdict(MADE, ended=replace(ENDED, rig_is_safe=rig_is_safe, not_safe=not_safe))
     assert found.safe is rig_is_safe
     assert found.sentence == f"The one planned master was made. {sentence}"
+
+
+def test_a_sensor_that_is_still_cold_is_stated() -> None:
+    found = verdict(MADE, ended=replace(ENDED, rig_is_safe=True, still_cold_c=-3.2))
+    assert found.safe
+    assert found.sentence.endswith("The rig is safe: cooler off, sensor at -3 C, still warming up by itself.")
 
 
 def test_missing_sets_with_the_same_reason_are_listed_together() -> None:

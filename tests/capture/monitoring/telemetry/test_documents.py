@@ -169,7 +169,7 @@ def test_the_state_contains_whether_the_lights_calibrate_clean() -> None:
     clean = LightsVerified(START, Verified.LIGHTS, "Ha", 300.0, 12, Cleanness.CLEAN)
     state.apply(clean)
     lights = check("state", state_document(state, START))["lights"]
-    assert (lights["clean"], lights["text"]) == (True, "Your lights calibrate clean.")
+    assert (lights["clean"], lights["text"]) == (True, "Your lights calibrate cleanly.")
     artifact = Artifact(Kind.DUST, "dust " * 200, 9.0, "px", math.inf, 30.0, "e", "f", Remedy.NEW_FLATS)
     state.apply(replace(clean, filter="OIII", cleanness=Cleanness.FAULTY, artifacts=(artifact,)))
     lights = check("state", state_document(state, START))["lights"]

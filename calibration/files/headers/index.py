@@ -1,0 +1,274 @@
+"""An index of headers in the user's cache folder, so that unchanged files need not be read again.
+
+The index has one file for each folder of images. It may be deleted at any time. An entry is used only if the file's
+size, times and inode are unchanged, and if the installed coldframe reads headers exactly as the one that wrote it. See
+docs/decisions/0031-index-of-headers.md.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import stat
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from coldframe.calibration.files.cards import GarbledValue, HeaderValue
+
+FORMAT = 1
+"""Version of the format, which is part of the names of the files, so that versions do not overwrite each other."""
+
+MOST_BYTES = 64 << 20
+"""Most bytes of the whole index, about 100,000 headers; the files that were not used for the longest time are
+removed."""
+
+SETTLED_NS = 2_000_000_000
+"""Age from which a file's times tell whether it changes again: FAT counts modification times in steps of 2 s."""
+
+_NEW_SHARE = 20
+"""The file of a folder is written if one header in so many is new; reading the others again costs less."""
+
+_FORGOTTEN_S = 3600
+"""Age at which a file that a process did not finish is removed."""
+
+_USED_S = 86400
+"""Interval at which the use of a file is recorded in its modification time."""
+
+log = logging.getLogger(__name__)
+
+Header = dict[str, HeaderValue]
+
+
+class Stamp(NamedTuple):
+    """What a file system says about a file, and what differs after the file was changed or replaced."""
+
+    size: int
+    modified_ns: int
+    changed_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Stamp | None":
+        """Return the stamp of a file; None if the path does not lead to a regular file."""
+        try:
+            status = os.stat(path)  # noqa: PTH116 - twice as fast as Path.stat
+        except (OSError, ValueError):
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+    def is_settled(self, now_ns: int) -> bool:
+        """Return True if a further change would change the stamp, in spite of the resolution of the clock."""
+        return now_ns - max(self.modified_ns, self.changed_ns) > SETTLED_NS
+
+
+class _DamagedError(Exception):
+    """A file of the index is damaged."""
+
+
+class _Folder:
+    """The headers of the files in one folder."""
+
+    def __init__(self, path: Path, kept: Mapping[str, tuple[Stamp, Header]]) -> None:
+        self.path = path
+        self.headers = dict(kept)
+        self.new = 0
+
+
+class HeaderIndex:
+    """Headers of files, from the index or from the files themselves.
+
+    Parameters
+    ----------
+    location
+        Folder of the index; None reads every file. The folder is created when the index is saved. If it cannot be
+        read or written, every file is read.
+    read
+        Returns the header of a file, or raises; only headers are kept, not errors.
+    not_kept
+        Suffixes of files whose headers depend on other files, too, and are therefore not kept.
+    """
+
+    def __init__(
+        self, location: Path | None, read: Callable[[Path], Header], not_kept: Collection[str] = frozenset()
+    ) -> None:
+        self._location = None if location is None or _reader() is None else location
+        self._read = read
+        self._not_kept = not_kept
+        self._folders: dict[str, _Folder] = {}
+
+    def header(self, path: Path) -> Header:
+        """Return the header of a file; raise as `read` does."""
+        now_ns = time.time_ns()
+        parent, name = os.path.split(path)  # pathlib takes longer than the rest of this function
+        is_kept = self._location is not None and os.path.splitext(name)[1].lower() not in self._not_kept  # noqa: PTH122
+        stamp = Stamp.of(path) if is_kept else None
+        if stamp is None:
+            return self._read(path)
+        folder = self._folder(parent)
+        known = folder.headers.get(name)
+        if known is not None and known[0] == stamp:
+            return dict(known[1])
+        header = self._read(path)
+        if stamp.is_settled(now_ns) and Stamp.of(path) == stamp:
+            folder.headers[name] = stamp, dict(header)
+            folder.new += 1
+        return header
+
+    def save(self) -> None:
+        """Write the files of all folders with enough new headers; errors only cost time at the next use."""
+        if self._location is None:
+            return
+        changed = [each for each in self._folders.values() if each.new * _NEW_SHARE > len(each.headers)]
+        with suppress(OSError):
+            for folder in changed:
+                _write(folder, self._location)
+            if changed:
+                _remove_oldest(self._location)
+
+    def _folder(self, parent: str) -> _Folder:
+        if parent not in self._folders:
+            assert self._location is not None
+            path = os.path.abspath(parent)  # noqa: PTH100 - Path.absolute() keeps ".."
+            self._folders[parent] = _Folder(Path(path), _load(_file_of(path, self._location), path))
+        return self._folders[parent]
+
+
+@contextmanager
+def opened_index(read: Callable[[Path], Header], not_kept: Collection[str] = frozenset()) -> Iterator[HeaderIndex]:
+    """Open the user's index, and save it at the end of the block, even if an exception ends it."""
+    index = HeaderIndex(user_location(), read, not_kept)
+    try:
+        yield index
+    finally:
+        index.save()
+
+
+def user_location() -> Path | None:
+    """Return the folder of the user's index (XDG Base Directory Specification); None for a user without a home."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        caches = Path(base) if os.path.isabs(base) else Path.home() / ".cache"  # noqa: PTH117 - `base` may be empty
+    except RuntimeError:
+        return None
+    return caches / "coldframe" / "headers"
+
+
+@cache
+def _reader() -> str | None:
+    """Return a digest of the code that reads headers, so that no other version's headers are used.
+
+    None means that the code is not in files, and that no index can be used.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    rooms = (Path(__file__).parent.parent, Path(__file__).parent)
+    modules = [module for room in rooms for module in sorted(room.glob("*.py"))]
+    try:
+        for module in modules:
+            digest.update(module.read_bytes())
+    except OSError:
+        return None
+    return digest.hexdigest() if modules else None
+
+
+def _file_of(folder: str, location: Path) -> Path:
+    name = hashlib.blake2b(os.fsencode(folder), digest_size=16).hexdigest()
+    return location / f"{name}.{FORMAT}.json"
+
+
+def _load(file: Path, folder: str) -> dict[str, tuple[Stamp, Header]]:
+    """Return the headers in a file of the index; a file that is damaged or of a different version has none."""
+    try:
+        content = file.read_bytes()
+    except OSError:
+        return {}
+    try:
+        headers = _decoded(content, folder)
+    except (_DamagedError, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+        log.warning("%s is damaged: it is discarded, and the headers are read again", file)
+        with suppress(OSError):
+            file.unlink()
+        return {}
+    with suppress(OSError):
+        if time.time() - file.stat().st_mtime > _USED_S:
+            os.utime(file)
+    return headers
+
+
+def _decoded(content: bytes, folder: str) -> dict[str, tuple[Stamp, Header]]:
+    about, _, body = content.partition(b"\n")
+    title = json.loads(about)
+    if title["digest"] != _digest(body):
+        raise _DamagedError
+    if title["format"] != FORMAT or title["reader"] != _reader() or title["folder"] != folder:
+        return {}
+    lists = json.loads(body)
+    cards = [(keyword, GarbledValue(value) if garbled else value) for keyword, value, *garbled in lists["cards"]]
+    return {
+        name: (Stamp(*numbers), dict(map(cards.__getitem__, places)))
+        for name, (numbers, places) in lists["files"].items()
+    }
+
+
+def _encoded(folder: _Folder, present: set[str]) -> bytes:
+    """Return the content of a folder's file: each card once, and for each image the places of its cards."""
+    places: dict[str, int] = {}
+    files = {
+        name: [stamp, [places.setdefault(_card_text(*card), len(places)) for card in header.items()]]
+        for name, (stamp, header) in folder.headers.items()
+        if name in present
+    }
+    body = f'{{"cards": [{",".join(places)}], "files": {json.dumps(files)}}}'.encode("ascii")
+    title = {"format": FORMAT, "reader": _reader(), "folder": str(folder.path), "digest": _digest(body)}
+    return json.dumps(title).encode("ascii") + b"\n" + body
+
+
+def _card_text(keyword: str, value: HeaderValue) -> str:
+    """Return a card as JSON, which tells 1, 1.0 and true apart."""
+    return json.dumps([keyword, value, True] if isinstance(value, GarbledValue) else [keyword, value])
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.blake2b(body, digest_size=16).hexdigest()
+
+
+def _write(folder: _Folder, location: Path) -> None:
+    """Replace the file of a folder; files that are no longer in the folder are left out.
+
+    The file is not flushed to the disk: after a power cut, its digest shows whether it is whole.
+    """
+    content = _encoded(folder, set(os.listdir(folder.path)))  # noqa: PTH208 - only the names
+    if len(content) > MOST_BYTES:
+        return
+    location.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = _file_of(str(folder.path), location)
+    temporary = file.with_name(f"{file.stem}.{os.getpid()}.{time.time_ns()}.new")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            stream.write(content)
+        temporary.replace(file)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _remove_oldest(location: Path) -> None:
+    """Remove files of the index until it is small enough, and files that other processes left unfinished."""
+    found = []
+    for file in location.iterdir():
+        with suppress(FileNotFoundError):  # another process may remove it
+            status = file.stat()
+            if file.suffix == ".json":
+                found.append((status.st_mtime, status.st_size, file))
+            elif file.suffix == ".new" and time.time() - status.st_mtime > _FORGOTTEN_S:
+                file.unlink()
+    total = 0
+    for _, size, file in sorted(found, reverse=True):
+        total += size
+        if total > MOST_BYTES:
+            file.unlink(missing_ok=True)
