@@ -134,10 +134,15 @@ link_commands() {
     _COLDFRAME_COMPLETE=source_fish "$venv/bin/coldframe" > "$fish_completion"
 }
 
-# A few simulated frames exercise the INDI library, and leave compiled kernels in the environment for the first night.
+# A few simulated frames exercise the INDI library, and leave compiled kernels in the environment for the first night and
+# for the first masters from files.
 try_out() {
-    "$venv/bin/coldframe" run --no-dashboard --folder "$work/night" \
-        --simulate "$source/config/trial/rig.toml" --config "$source/config/trial/night.toml" > "$work/log" 2>&1 || {
+    {
+        "$venv/bin/coldframe" run --no-dashboard --folder "$work/night" \
+            --simulate "$source/config/trial/rig.toml" --config "$source/config/trial/night.toml" &&
+            "$venv/bin/coldframe" combine "$work"/night/*/darks/* -o "$work/mean.fits" &&
+            "$venv/bin/coldframe" combine --method winsorized "$work"/night/*/darks/* -o "$work/median.fits"
+    } > "$work/log" 2>&1 || {
         tail -n 15 "$work/log" >&2
         fail "coldframe is installed, but the simulated frames above failed. An interrupted installation may have damaged" \
             "it: run ./install.sh --uninstall, then ./install.sh. If the frames fail again, please report these lines"
@@ -178,7 +183,7 @@ echo "Installing coldframe into $venv (about 100 MB to download; a few minutes o
 create_environment
 install_packages
 link_commands
-echo "Checking the installation with a few simulated frames, and compiling for this processor (about a minute, longer on a Raspberry Pi) ..."
+echo "Checking the installation with a few simulated frames, and compiling for this processor (about two minutes, longer on a Raspberry Pi) ..."
 try_out
 echo "Installed: $("$venv/bin/coldframe" --version)${extras:+ with $extras}. Next: coldframe run --simulate"
 case :$PATH: in

@@ -11,9 +11,12 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.machine import machine_line
 from coldframe.calibration.files.cards import Card
 from coldframe.calibration.files.frame_file import FrameEncoder, parse
 from coldframe.calibration.masters.flat_scaling import FlatScaler
+from coldframe.calibration.measuring.digest import frame_digest
+from coldframe.calibration.measuring.frame_shape import frame_shape
 from coldframe.calibration.measuring.statistics import central_region, measure, preview
 from coldframe.calibration.stacking.accumulator import Accumulator, pixel_digest
 from coldframe.calibration.stacking.clipping import Clipping
@@ -108,19 +111,23 @@ def report(name: str, ours: float, numpy: float) -> None:
     print(f"{name:<34}{ours:9.1f}{numpy:11.1f}{numpy / ours:8.1f}x")
 
 
-def folded(shape: tuple[int, int], planned: int, frames: Iterator[Frame]) -> tuple[float, float, int]:
-    """Return the times for a frame alone and in a batch of eight, and the number of values kept at each end."""
+def folded(shape: tuple[int, int], planned: int, frames: Iterator[Frame]) -> tuple[float, float, float, int]:
+    """Return the times for a frame alone, with three others, and with seven others, and the length of the tails."""
     state, alone, together = Accumulator(shape, planned), [], []
     batch = [next(frames) for _ in range(8)]
     for number, frame in enumerate(batch):
         begin = time.perf_counter()
         state.add(frame, bytes([number]))
         alone.append(time.perf_counter() - begin)
+    held = time.perf_counter()
+    for number, frame in enumerate(batch):
+        state.hold(frame, bytes([0, number]))
+    held = (time.perf_counter() - held) / len(batch)
     for number in range(1, 6):
         begin = time.perf_counter()
         state.add_together(batch, [bytes([number, frame]) for frame in range(8)])
         together.append((time.perf_counter() - begin) / 8)
-    return 1000 * median(alone[1:]), 1000 * median(together[1:]), state.tails
+    return 1000 * median(alone[1:]), 1000 * held, 1000 * median(together[1:]), state.tails
 
 
 def combined(shape: tuple[int, int]) -> tuple[float, float]:
@@ -148,10 +155,14 @@ def main() -> None:
     header, data = encoder.encode(pixels, cards)
     content = header + bytes(data)
 
+    print(machine_line())
     print(f"{shape[1]} x {shape[0]} pixels, ms per frame{'ours':>13}{'NumPy':>11}{'ratio':>9}")
     report("measure", milliseconds(lambda: measure(pixels)), milliseconds(lambda: numpy_measure(pixels), 3))
     print(f"{'preview':<34}{milliseconds(lambda: preview(pixels)):9.1f}")
-    print(f"{'digest (SHA-256)':<34}{milliseconds(lambda: pixel_digest(pixels)):9.1f}")
+    counts = measure(pixels).counts
+    print(f"{'shape':<34}{milliseconds(lambda: frame_shape(pixels, (420.0, 580.0))):9.1f}")
+    print(f"{'digest in a night':<34}{milliseconds(lambda: frame_digest(pixels, counts)):9.1f}")
+    print(f"{'digest in a state (SHA-256)':<34}{milliseconds(lambda: pixel_digest(pixels)):9.1f}")
     report(
         "encode with checksum",
         milliseconds(lambda: encoder.encode(pixels, cards)),
@@ -159,10 +170,11 @@ def main() -> None:
     )
     report("parse", milliseconds(lambda: parse(content)), milliseconds(lambda: numpy_parse(content, shape), 3))
     for planned in (50, 500):
-        alone, together, tails = folded(shape, planned, frames)
+        alone, held, together, tails = folded(shape, planned, frames)
         plain = NumpyState(shape, tails)
         numpy = milliseconds(lambda: plain.add(pixels), 2)  # noqa: B023 - called at once
         report(f"add, {tails} values at each end", alone, numpy)
+        report("  four together, each", held, numpy)
         report("  in a batch of eight, each", together, numpy)
     dark = np.full(shape, 100, np.float32)
     scaler = FlatScaler(dark)

@@ -2,20 +2,22 @@
 
 Run `python -m benchmarks.peers [--frames 50 200] [--folder /dev/shm/peers] [--ccdproc /path/to/python]`. Files are
 written once. All their bytes are read before each run, so that every program finds them in the page cache. Each program
-runs three times, alternating with coldframe, and the median time is printed. Results are compared pixel by pixel, and
-differences between the statistics are noted. Programs that are not installed are listed and skipped. ccdproc should
-have a separate environment, so its interpreter is an option. `--linear` also measures how coldframe's time grows with
-the number of frames.
+runs three times (`--runs`), alternating with coldframe, and the median time is printed, with the machine, the versions
+and the ratio to the goal. Results are compared pixel by pixel, and differences between the statistics are noted.
+Programs that are not installed are listed and skipped. ccdproc should have a separate environment, so its interpreter
+is an option. `--linear` also measures how coldframe's time grows with the number of frames.
 """
 
 import argparse
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -30,7 +32,6 @@ from coldframe.calibration.files.frame_file import FrameEncoder
 from coldframe.calibration.stacking.column_sort import combine_columns
 from coldframe.calibration.stacking.methods import Clipping, Mean, Median, MedianClipping, Winsorizing
 
-RUNS = 3
 LARGEST_FOR_ALL = 50
 """Largest number of frames with which all contests run. With more, only contests with a goal run, to save time."""
 CCDPROC = """
@@ -171,10 +172,10 @@ def contests(python: str | None) -> list[Contest]:
     possible: list[Contest] = []
     if shutil.which("siril-cli"):
         possible += [
-            Contest("Siril", "sigma clip, median", {50: 4.5, 200: 8}, median_clip,
+            Contest("Siril", "sigma clip, median", {50: 9, 200: 12}, median_clip,
                     siril("rej sigma 3 3 -nonorm"), read_siril),
-            Contest("Siril", "median", {50: 4}, ("--method", "median"), siril("med -nonorm"), read_siril),
-            Contest("Siril", "winsorized", {50: 4}, ("--method", "winsorized"),
+            Contest("Siril", "median", {50: 7}, ("--method", "median"), siril("med -nonorm"), read_siril),
+            Contest("Siril", "winsorized", {50: 7}, ("--method", "winsorized"),
                     siril("rej winsorized 3 3 -nonorm"), read_siril),
         ]  # fmt: skip
     else:
@@ -210,11 +211,29 @@ def contests(python: str | None) -> list[Contest]:
     return possible
 
 
-def compare(contest: Contest, files: list[Path], folder: Path) -> None:
+def circumstances() -> str:
+    """Return the machine, and the versions of coldframe and of the packages and programs that determine its speed."""
+    models = [
+        line.partition(": ")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    ]
+    packages = ", ".join(f"{name} {version(name)}" for name in ("coldframe", "numpy", "numba"))
+    programs = [first_line(name, "--version") for name in ("siril-cli", "astarithmetic") if shutil.which(name)]
+    processor = models[0] if models else platform.machine()
+    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+    machine = f"{processor}, {cores} cores, Linux {platform.release()}, load {load:.1f} before the first run"
+    return "\n".join([machine, f"Python {platform.python_version()}, {packages}", *programs])
+
+
+def first_line(*command: str) -> str:
+    """Return the first line that a program prints."""
+    return (subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines() or [command[0]])[0]
+
+
+def compare(contest: Contest, files: list[Path], folder: Path, runs: int) -> None:
     """Run coldframe and the peer in turn, and print a line."""
     mine, theirs = folder / "ours.fits", folder / "peer.fit"
     pairs = []
-    for _ in range(RUNS):
+    for _ in range(runs):
         theirs.unlink(missing_ok=True)
         read_all(files)
         own_cost = ours(mine, files, contest.ours)
@@ -250,11 +269,11 @@ def read_all(files: list[Path]) -> float:
     return time.perf_counter() - begin
 
 
-def grow(files: list[Path], output: Path) -> None:
+def grow(files: list[Path], output: Path, runs: int) -> None:
     """Print how coldframe's time and memory grow with the number of frames."""
     for count in [count for count in (25, 50, 100, 200, 500) if count <= len(files)]:
         read_all(files[:count])
-        costs = [ours(output, files[:count], ()) for _ in range(RUNS)]
+        costs = [ours(output, files[:count], ()) for _ in range(runs)]
         seconds = median(cost.seconds for cost in costs)
         print(
             f"{count:4d}  ours, default{seconds:22.2f} s {max(cost.gigabytes for cost in costs):5.2f} GB"
@@ -263,14 +282,14 @@ def grow(files: list[Path], output: Path) -> None:
         )
 
 
-def stack_beside_reading(files: list[Path], folder: Path) -> None:
+def stack_beside_reading(files: list[Path], folder: Path, runs: int) -> None:
     """Print the time for stacking alone, in this process, divided by the time for reading the same bytes."""
     frames, _ = open_frames(files, folder)
     images = [frame.image for frame in frames]
     for method in (Clipping(), MedianClipping(), Winsorizing(), Median(), Mean()):
         combine_columns(images, method)
         reading, stacking = [], []
-        for _ in range(RUNS):
+        for _ in range(runs):
             reading.append(read_all(files))
             begin = time.perf_counter()
             combine_columns(images, method)
@@ -290,26 +309,28 @@ def main() -> None:
         "--only", nargs="*", metavar="PEER", help="compare only with these programs (Siril, Gnuastro, ccdproc), or none"
     )
     parser.add_argument("--ccdproc", metavar="PYTHON", help="Python interpreter of an environment with ccdproc")
+    parser.add_argument("--runs", type=int, default=3, help="number of runs of each program")
     options = parser.parse_args()
+    print(circumstances(), flush=True)
     rivals = [each for each in contests(options.ccdproc) if options.only is None or each.peer in options.only]
     for count in options.frames:
         files = render(options.folder / str(count), count, (options.height, options.width))
         with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
             folder = Path(scratch)
             ours(folder / "warm.fits", files, ())
-            print(f"\n{count} frames of {options.width} x {options.height}, medians of {RUNS}")
+            print(f"\n{count} frames of {options.width} x {options.height}, medians of {options.runs}")
             print(f"time to read their bytes: {read_all(files):.2f} s")
             if count == options.frames[0]:
                 cold = ours(folder / "cold.fits", files, ("--center", "median"), folder / "cache")
                 print(f"first run, with compilation: {cold.seconds:.1f} s")
-            stack_beside_reading(files, folder)
+            stack_beside_reading(files, folder, options.runs)
             if options.linear:
-                grow(files, folder / "grown.fits")
+                grow(files, folder / "grown.fits", options.runs)
             if rivals:
                 print("   n  peer     statistic                 ours                   peer           ratio")
             for rival in rivals:
                 if count <= LARGEST_FOR_ALL or count in rival.floor:
-                    compare(rival, files, folder)
+                    compare(rival, files, folder, options.runs)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.servers import BLOB_DRIVER, HOST, indiserver
+from benchmarks.indi.servers import BLOB_DRIVER, HOST, indiserver
+from benchmarks.machine import machine_line
 from coldframe.calibration.files.frame_file import FrameEncoder, parse
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import Event, FrameAccepted
@@ -136,7 +137,7 @@ async def to_master(server: ServerAddress, frames: int, folder: Path, exposure_s
 
 def pyindi_alone(server: ServerAddress, frames: int) -> Measured:
     """Measure pyindi-client alone, in a separate process."""
-    command = [sys.executable, "-m", "benchmarks.pyindi_alone"]
+    command = [sys.executable, "-m", "benchmarks.indi.pyindi_alone"]
     arguments = [str(server.port), DEVICE, str(frames), str(SHORTEST_S)]
     ended = subprocess.run([*command, *arguments], stdout=subprocess.PIPE, text=True, check=True)
     return Measured(1 / float(ended.stdout.split()[-1]), None, "TCP")
@@ -151,6 +152,7 @@ def warm() -> None:
 def main(size: str, frames: int, folder: Path | None) -> None:
     """Print the table."""
     warm()
+    print(machine_line())
     table = Table(
         *("path", "frames/s", "over pyindi-client", "goal", "longest stall of the loop"),
         title=f"Frames of {size} pixels through indiserver, {frames} each",
@@ -166,7 +168,7 @@ def main(size: str, frames: int, folder: Path | None) -> None:
             ("to an array, TCP", asyncio.run(to_array(tcp, frames)), "6"),
             ("to an array, unix socket", asyncio.run(to_array(server, frames)), "20"),
             ("to disk and accumulator, TCP", asyncio.run(to_master(tcp, frames, Path(place))), ""),
-            ("to disk and accumulator, unix socket", asyncio.run(to_master(server, frames, Path(place))), "5"),
+            ("to disk and accumulator, unix socket", asyncio.run(to_master(server, frames, Path(place))), "8"),
         ]
     for path, measured, goal in rows:
         stall = "" if measured.stall_s is None else f"{1000 * measured.stall_s:.1f} ms (goal 20)"

@@ -12,6 +12,9 @@ T = TypeVar("T")
 MOST_THREADS = 4
 """Largest number of threads that work at once; more threads would only wait for memory."""
 
+FEWEST_PIXELS = 1 << 20
+"""Smallest number of pixels that is worth a thread."""
+
 THREAD_NAME = "pixels"
 """Beginning of the names of all threads that share the work on pixels."""
 
@@ -27,7 +30,15 @@ def parallel_map(work: Callable[..., T], *arguments: Iterable[object]) -> Iterat
     `work` must not call this function, because both calls share one pool of threads and could wait for each other
     forever.
     """
-    return _pool().map(work, *arguments)
+    calls = list(zip(*arguments, strict=False))
+    if len(calls) == 1:
+        return iter([work(*calls[0])])
+    return _pool().map(work, *zip(*calls, strict=True)) if calls else iter(())
+
+
+def parts_of(pixels: int) -> int:
+    """Return the number of parts into which to divide work on pixels; handing over a small part takes longer."""
+    return max(1, min(thread_count(), pixels // FEWEST_PIXELS))
 
 
 def pixel_threads() -> list[int | None]:

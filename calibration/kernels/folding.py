@@ -14,9 +14,12 @@ from coldframe.calibration.kernels.compiling import U16, U32, kernel
 FOLD_TILE = 1024
 """Number of pixels to fold at once; their slices of all rows of both tails (32 KiB) fit in the first-level cache."""
 
+FEW = 4
+"""Number of frames that are folded one after the other into each tile. The state, which is far larger than a frame, is
+then read and written once for all of them. Four frames of a night take half the time of four single ones."""
+
 BATCH = 8
-"""Number of frames to fold together, so that the state, which is far larger than a frame, is read only once for all of
-them."""
+"""Number of frames to sort before they are folded, for sets whose frames are all at hand."""
 
 SORT_BATCH = (
     (0, 2), (1, 3), (4, 6), (5, 7),
@@ -30,18 +33,23 @@ SORT_BATCH = (
 
 
 @kernel
-def fold(pixels: U16, totals: U32, squares: NDArray[np.uint64], high: U16, low: U16) -> None:
-    """Fold the flattened pixels of one frame into the state of a band."""
-    for begin in range(0, pixels.size, FOLD_TILE):
-        end = min(begin + FOLD_TILE, pixels.size)
-        tile = pixels[begin:end]
-        add_squares(tile, totals[begin:end], squares[begin:end])
-        # Work from the innermost place outwards, so that each place reads its neighbour before the neighbour changes.
-        for rank in range(high.shape[0] - 1, 0, -1):
-            push_down(tile, high[rank - 1, begin:end], high[rank, begin:end])
-            push_up(tile, low[rank - 1, begin:end], low[rank, begin:end])
-        keep_larger(tile, high[0, begin:end])
-        keep_smaller(tile, low[0, begin:end])
+def fold(pixels: tuple[U16, ...], totals: U32, squares: NDArray[np.uint64], high: U16, low: U16) -> None:
+    """Fold the flattened pixels of `FEW` frames into the state of a band, tile by tile.
+
+    The tuple always has `FEW` arrays, so that the kernel is compiled only once. Empty arrays add nothing.
+    """
+    for begin in range(0, totals.size, FOLD_TILE):
+        end = min(begin + FOLD_TILE, totals.size)
+        for number in range(FEW):
+            tile = pixels[number][begin:end]
+            add_squares(tile, totals[begin:end], squares[begin:end])
+            # Work from the innermost place outwards, so that each place reads its neighbour before the neighbour
+            # changes.
+            for rank in range(high.shape[0] - 1, 0, -1):
+                push_down(tile, high[rank - 1, begin:end], high[rank, begin:end])
+                push_up(tile, low[rank - 1, begin:end], low[rank, begin:end])
+            keep_larger(tile, high[0, begin:end])
+            keep_smaller(tile, low[0, begin:end])
 
 
 @kernel

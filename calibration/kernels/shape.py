@@ -24,10 +24,26 @@ def sum_cells(pixels: U16, edges: I64, low: int, high: int, sums: I64) -> int:
     lowest, highest = np.uint16(low), np.uint16(high)
     for pair in range(sums.shape[0]):
         for row in (pixels[2 * pair], pixels[2 * pair + 1]):
+            bits = np.uint16(bits | all_bits(row))
             for cell in range(sums.shape[1]):
-                total = np.uint32(0)
-                for value in row[edges[cell] : edges[cell + 1]]:
-                    bits |= value
-                    total += np.uint32(min(max(value, lowest), highest))
-                sums[pair, cell] += total
+                sums[pair, cell] += limited_sum(row[edges[cell] : edges[cell + 1]], lowest, highest)
     return int(bits)
+
+
+@kernel
+def all_bits(row: U16) -> np.uint16:
+    """Return the bitwise OR of the values of a row."""
+    bits = np.uint16(0)
+    for i in range(row.size):
+        # Numba computes with 64 bits. Without this conversion, a vector would hold a quarter of the values.
+        bits = np.uint16(bits | row[i])
+    return bits
+
+
+@kernel
+def limited_sum(row: U16, lowest: np.uint16, highest: np.uint16) -> np.uint32:
+    """Return the sum of up to 65,537 values of a row, limited to the bounds."""
+    total = np.uint32(0)
+    for i in range(row.size):
+        total = np.uint32(total + np.uint32(min(max(row[i], lowest), highest)))
+    return total

@@ -1,14 +1,16 @@
 """Measurement of frames on disk from a fraction of their rows, so that judging a set takes little time and memory."""
 
+import os
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.frame_file import memory_mapped
+from coldframe.calibration.files.frame_file import BZERO
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import UINT16_STORAGES, ImageFile
+from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.unpacking import STORED_AS
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.looks.frame_looks import MeasuredFrame, shape_bounds_adu
@@ -125,13 +127,20 @@ def _sampled_rows(image: ImageFile, pairs: int) -> NDArray[np.uint16] | None:
     if height < 2 or width < LEAST_CELL_PIXELS:  # noqa: PLR2004 - a pair of rows
         return None
     tops = 2 * np.linspace(0, height // 2 - 1, min(pairs, height // 2)).astype(int)
-    rows = (tops[:, None] + (0, 1)).reshape(-1)
+    stored = np.empty((2 * tops.size, width), STORED_AS[image.bits])
     try:
-        stored = np.frombuffer(
-            memory_mapped(image.stored), STORED_AS[image.bits], count=height * width, offset=image.data_start
-        ).reshape(image.shape)[rows]
-    except ValueError as error:
-        raise FrameFileError(image.path, "became shorter while it was being read") from error
+        with open_regular(image.stored) as file:
+            for number, top in enumerate(tops.tolist()):
+                pair = stored[2 * number : 2 * number + 2]
+                if (
+                    os.preadv(file.fileno(), [pair.data], image.data_start + top * width * image.pixel_bytes)
+                    < pair.nbytes
+                ):
+                    raise FrameFileError(image.path, "became shorter while it was being read")
+    except OSError as error:
+        raise FrameFileError(image.path, error.strerror or str(error)) from error
+    if image.storage == (16, BZERO, 1):
+        return stored.view(np.uint16).byteswap(inplace=True) ^ np.uint16(BZERO)
     if image.storage in UINT16_STORAGES:
         values = stored.astype(np.int32) + int(image.zero)
     else:

@@ -1,6 +1,7 @@
 """Looks at all frames of a set on disk, to find frames that differ from the others and faults of the whole set."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import numpy as np
@@ -23,7 +24,7 @@ from coldframe.calibration.looks.frame_looks import (
     torn_bias,
     uneven_light,
 )
-from coldframe.calibration.looks.sampling import row_pairs, sample
+from coldframe.calibration.looks.sampling import SampledFrame, row_pairs, sample
 from coldframe.calibration.looks.set_verdict import COMMON, Look, SeenFrame, SetFrame, SetVerdict, median_reference
 from coldframe.calibration.measuring.frame_shape import SmoothPattern, is_large_enough, smooth_pattern
 from coldframe.calibration.measuring.statistics import (
@@ -32,6 +33,7 @@ from coldframe.calibration.measuring.statistics import (
     SIGMA_PER_MAD,
     FrameStatistics,
 )
+from coldframe.calibration.threads import THREAD_NAME, thread_count
 from coldframe.config.frames import FrameKind
 
 LARGEST_ZEROS = 0.001
@@ -98,14 +100,20 @@ def _measured(frames: Sequence[SetFrame], verdict: SetVerdict) -> list[SeenFrame
     pairs = row_pairs(len(frames))
     bounds_adu = _common_bounds(frames, pairs)
     seen: list[SeenFrame] = []
-    for frame in frames:
+
+    def measured(frame: SetFrame) -> SampledFrame | FrameFileError | None:
         try:
-            sampled = sample(frame.image, frame.setup, pairs, bounds_adu, frame.raw)
+            return sample(frame.image, frame.setup, pairs, bounds_adu, frame.raw)
         except FrameFileError as error:
-            verdict.faults.append(error)
-            continue
-        if sampled is not None:
-            seen.append(SeenFrame(frame.image.path, frame.setup, sampled.measured, sampled.zero_fraction))
+            return error
+
+    # These threads wait for those of `parallel_map`, and therefore must not be of the same pool.
+    with ThreadPoolExecutor(thread_count(), THREAD_NAME) as pool:
+        for frame, sampled in zip(frames, pool.map(measured, frames), strict=True):
+            if isinstance(sampled, FrameFileError):
+                verdict.faults.append(sampled)
+            elif sampled is not None:
+                seen.append(SeenFrame(frame.image.path, frame.setup, sampled.measured, sampled.zero_fraction))
     if without := len(frames) - len(seen) - len(verdict.faults):
         verdict.notices.append(
             f"{without} of {len(frames)} frames are not judged: they are too small, or their values are not numbers "

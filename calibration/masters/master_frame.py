@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.cards import Card, HeaderValue
+from coldframe.calibration.files.cards import CARD_LENGTH, Card, HeaderValue, format_card, parse_cards
 from coldframe.calibration.files.durable import write_durably
 from coldframe.calibration.files.frame_file import extension_pieces, primary_pieces
 from coldframe.calibration.files.headers.file_error import FrameFileError
@@ -199,6 +199,12 @@ def master_cards(master: MasterFrame) -> list[Card]:
     kept = {keyword: value for keyword, value in header.items() if keyword in keywords}
     inputs = [Card(f"IMCOM{number:03d}", name) for number, name in enumerate(master.inputs[:999], start=1)]
     return with_driver_cards(ours, kept) + inputs
+
+
+def master_header(master: MasterFrame) -> dict[str, HeaderValue]:
+    """Return the values of a master's cards as they are read from its file."""
+    text = "".join(map(format_card, master_cards(master)))
+    return parse_cards(text[start : start + CARD_LENGTH] for start in range(0, len(text), CARD_LENGTH))
 
 
 def _live_time_cards(master: MasterFrame) -> list[Card]:

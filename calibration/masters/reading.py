@@ -19,6 +19,7 @@ from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import setup_of
+from coldframe.calibration.stacking.stack import Stack
 from coldframe.config.frames import FrameKind
 from coldframe.errors import MissingPackageError
 
@@ -34,6 +35,9 @@ MOST_VARIANCE_FACTORS = 99
 
 _LARGEST_FACTOR = 2
 """Clipping at 2 sigma or more reduces the variance by less than this factor."""
+
+TYPICAL_STEP = 3
+"""Step of the rows and columns from which the typical variance of a frame is determined."""
 
 HIGHEST_OF_FRACTIONS = 1.0
 """An image without values above this limit contains fractions of the full range."""
@@ -142,8 +146,7 @@ def _master_planes(path: Path) -> MasterPlanes:
         if name in {"MEAN", "UNCERT", "COUNTS", "MASK"}:
             planes[name] = _plane(image, path)
     mean = planes["MEAN"]
-    if not np.isfinite(mean).all():
-        raise FrameFileError(path, "some pixels of the master are not numbers, or exceed the range of 32-bit floats")
+    require_finite(mean, path)
     if any(plane.shape != mean.shape for plane in planes.values()):
         raise FrameFileError(path, "its extensions differ in size from its first image")
     # The scatter of a single frame is unknown (NaN), and is read as 0.
@@ -154,12 +157,24 @@ def _master_planes(path: Path) -> MasterPlanes:
         variance = np.zeros(mean.shape, np.float32)
     else:
         variance = _frame_variance(uncertainty, counts, header, "CFVAR")
-    if not np.isfinite(variance).all():
-        raise FrameFileError(
-            path, "some values in its extensions are not numbers, or exceed the range of 32-bit floats"
-        )
+    require_finite(variance, path, "values in its extensions")
     masked = planes["MASK"] > 0 if "MASK" in planes else None
     return MasterPlanes(mean, uncertainty, variance, masked, header, counts)
+
+
+def typical_variance(master: MasterPlanes) -> np.float32:
+    """Return the median of `frame_variance` over every third row and column."""
+    sampled = master.frame_variance[::TYPICAL_STEP, ::TYPICAL_STEP]
+    if not any(sampled.strides):  # all pixels share one value; see `planes_of_new`
+        return np.float32(sampled[0, 0])
+    return np.float32(np.median(sampled))
+
+
+def require_finite(plane: F32, path: Path, which: str = "pixels of the master") -> None:
+    """Raise `FrameFileError` unless all values of a plane of this file are finite."""
+    # The extremes are NaN if any value is; unlike a mask, they need no memory.
+    if not (np.isfinite(plane.min()) and np.isfinite(plane.max())):
+        raise FrameFileError(path, f"some {which} are not numbers, or exceed the range of 32-bit floats")
 
 
 def read_adu_master(path: Path) -> MasterPlanes:
@@ -178,14 +193,49 @@ def read_adu_master(path: Path) -> MasterPlanes:
     return master
 
 
-def _frame_variance(uncertainty: F32, counts: F32, header: Mapping[str, HeaderValue], keyword: str) -> F32:
+def planes_of_new(
+    path: Path, stack: Stack, masked: NDArray[np.bool_] | None, header: dict[str, HeaderValue]
+) -> MasterPlanes:
+    """Return the planes of a master that was just made, without the time and memory to read it from its file.
+
+    They are those of `read_master`, except that the counts are omitted, and that `frame_variance` has the same value in
+    all pixels: its median over every third row and column, which suffices to judge a master.
+
+    Parameters
+    ----------
+    path
+        The file of the master, for messages.
+    stack, masked, header
+        The content of the file.
+
+    Raises
+    ------
+    FrameFileError
+        As for `read_master`.
+    """
+    require_finite(stack.mean, path)
+    uncertainty = stack.uncertainty
+    if np.isnan(uncertainty.min()):
+        uncertainty = np.where(np.isnan(uncertainty), np.float32(0), uncertainty)
+    require_finite(uncertainty, path, "values in its extensions")
+    counts, most = stack.counts[::TYPICAL_STEP, ::TYPICAL_STEP].astype(np.float32), np.float32(stack.counts.max())
+    variance = _frame_variance(uncertainty[::TYPICAL_STEP, ::TYPICAL_STEP], counts, header, "CFVAR", most)
+    typical = np.broadcast_to(np.median(variance), stack.mean.shape)
+    return MasterPlanes(stack.mean, uncertainty, typical, masked, header)
+
+
+def _frame_variance(
+    uncertainty: F32, counts: F32, header: Mapping[str, HeaderValue], keyword: str, most: np.float32 | None = None
+) -> F32:
     """Return the variance of individual frames, or of the values, by the factors that the header contains.
 
     The factors are CFVAR1 or CFSCA1 where no value was rejected, CFVAR2 or CFSCA2 where one was rejected, and so on.
+    `most` is the largest count of the master; None takes the largest of the given counts.
     """
     rounding, factors = np.float32(_rounding_adu2(header)), _variance_factors(header, keyword)
     relative = np.array(factors, np.float32) / np.float32(factors[0])
-    most = counts.max()
+    if most is None:
+        most = counts.max()
     if not np.isfinite(most):
         return np.full_like(uncertainty, np.nan)
     variance = np.empty_like(uncertainty)

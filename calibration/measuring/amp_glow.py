@@ -83,12 +83,12 @@ def measure_glow(dark: F32) -> AmpGlow:
         Master dark, float32, shape (height, width), ADU. If its bias was not subtracted, a rise of the bias towards the
         edge counts as glow.
     """
-    levels, _ = _blocks(dark)
+    levels, errors = _blocks(dark)
     at_edge = np.ones(levels.shape, bool)
     at_edge[1:-1, 1:-1] = False
     row, column = np.unravel_index(np.argmax(np.where(at_edge, levels, -np.inf)), levels.shape)
     block = int(row), int(column)
-    amplitude_adu, error_adu = _above_middle(dark, block)
+    amplitude_adu, error_adu = _above_middle(levels, errors, block)
     level_adu = float(levels[block]) - amplitude_adu
     return AmpGlow(amplitude_adu, error_adu, level_adu, block, _place(block, levels.shape))
 
@@ -125,9 +125,9 @@ def linearity(short: F32, short_s: float, long: F32, long_s: float) -> Linearity
         Exposures of the two darks.
     """
     block = measure_glow(long).block
-    short_rate, _ = _above_middle(short / np.float32(short_s), block)
+    short_rate, _ = _above_middle(*_blocks(short / np.float32(short_s)), block)
     # In the difference of the rates, dark current that is linear in time cancels in each pixel.
-    change, error = _above_middle(long / np.float32(long_s) - short / np.float32(short_s), block)
+    change, error = _above_middle(*_blocks(long / np.float32(long_s) - short / np.float32(short_s)), block)
     if short_rate <= 0:
         return Linearity(inf, inf)
     return Linearity(1 + change / short_rate, error / short_rate)
@@ -218,9 +218,10 @@ def _blocks(dark: F32) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return kept.mean(axis=2), errors
 
 
-def _above_middle(plane: F32, block: tuple[int, int]) -> tuple[float, float]:
-    """Return the level of a block above the middle of a plane, and its standard error."""
-    levels, errors = _blocks(plane)
+def _above_middle(
+    levels: NDArray[np.float64], errors: NDArray[np.float64], block: tuple[int, int]
+) -> tuple[float, float]:
+    """Return the level of a block above the middle of a plane, and its standard error; see `_blocks`."""
     middle = _middle(levels)
     return float(levels[block] - np.median(middle)), hypot(float(errors[block]), _roughness(middle))
 

@@ -11,7 +11,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.threads import parallel_map, thread_count
+from coldframe.calibration.threads import parallel_map, parts_of
 
 F64 = NDArray[np.float64]
 
@@ -79,7 +79,7 @@ def frame_shape(pixels: NDArray[np.uint16], bounds_adu: tuple[float, float] = (0
     edges = np.linspace(0, width // 2, cells + 1).astype(np.int64) * 2
     low, high = (min(max(round(bound), 0), 65535) for bound in bounds_adu)
     sums = np.zeros((height // 2, cells), np.int64)
-    parts = np.linspace(0, height // 2, thread_count() + 1).astype(int).tolist()
+    parts = np.linspace(0, height // 2, parts_of(pixels.size) + 1).astype(int).tolist()
 
     def add_up(top: int, bottom: int) -> int:
         return shape.sum_cells(pixels[2 * top : 2 * bottom], edges, low, high, sums[top:bottom])

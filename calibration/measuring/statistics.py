@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.measuring.bayer import BAYER_PATTERNS
 from coldframe.calibration.measuring.histogram import LEVELS, LevelHistogram, histogram_of
-from coldframe.calibration.threads import parallel_map, thread_count
+from coldframe.calibration.threads import parallel_map, parts_of
 
 FULL_SCALE_ADU = LEVELS - 1
 
@@ -147,7 +147,7 @@ def measure(
     if pixels.ndim != 2 or pixels.size == 0:  # noqa: PLR2004 - two-dimensional
         raise ValueError(f"a frame needs two dimensions and at least one pixel, not the shape {pixels.shape}")
     rows, columns = central_region(pixels.shape)
-    edges = np.linspace(0, len(pixels), thread_count() + 1).astype(int).tolist()
+    edges = np.linspace(0, len(pixels), parts_of(pixels.size) + 1).astype(int).tolist()
 
     def count(top: int, bottom: int) -> NDArray[np.int64]:
         counts = np.zeros((2, 2, LEVELS), np.uint32)

@@ -323,5 +323,5 @@ def _safe_text(still_cold_c: float | None) -> str:
     """Return the sentence about a safe rig, which states whether the sensor is still cold."""
     if still_cold_c is None:
         return "the rig is safe"
-    sensor = f"sensor at {still_cold_c:.0f} C, which warms up to the air temperature by itself"
+    sensor = f"sensor at {still_cold_c:.0f} C, which warms up to the air temperature"
     return f"the rig is safe: cooler off, {sensor}"

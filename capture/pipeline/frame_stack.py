@@ -46,6 +46,8 @@ class FrameStack(Protocol):
     def fold(self, pixels: NDArray[np.uint16], exposure_s: float, digest: bytes) -> NDArray[np.uint16]:
         """Add a frame, and return its pixels as they are stacked, in a buffer that the next frame may reuse.
 
+        The caller must not change the given pixels afterwards, because the stack may hold them; see `Accumulator.hold`.
+
         Raises
         ------
         NoSignalError
@@ -98,7 +100,7 @@ class DarkStack:
             # Frames of a few values each, as of 12 bits on a scale of 16, scatter by less than a step. The subtraction
             # of the overscan shifts the levels of each line, and hides the step.
             self._clipping = Clipping(sigma_floor_adu=half_step(raw))
-        self._accumulator.add(pixels, digest)
+        self._accumulator.hold(pixels, digest)
         return pixels
 
     def noise_adu(self) -> float | None:
@@ -152,7 +154,7 @@ class FlatStack:
         flat = self._recipe_at(exposure_s).scaled(pixels)
         if self._accumulator is None:
             self._accumulator = _accumulator_for(flat.pixels, self._planned_frames)
-        self._accumulator.add(flat.pixels, digest)
+        self._accumulator.hold(flat.pixels.copy(), digest)  # the next frame reuses the buffer
         self._factors.append(flat.factors)
         return flat.pixels
 

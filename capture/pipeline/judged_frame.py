@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.looks.frame_looks import Fault, MeasuredFrame
 from coldframe.calibration.masters.flat_scaling import cfa_period
+from coldframe.calibration.measuring.digest import frame_digest
 from coldframe.calibration.measuring.frame_shape import frame_shape
 from coldframe.calibration.measuring.line_levels import line_levels
 from coldframe.calibration.measuring.statistics import FrameMeasurement, measure, preview
-from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture.events.kinds import FrameAccepted
 from coldframe.capture.events.previews import preview_event
 from coldframe.capture.events.values import Severity
@@ -65,7 +65,7 @@ def judge_frame(frame: Frame, shot_fault: str | None, measurement: FrameMeasurem
     gate
         Gate for frames of this kind.
     """
-    statistics, digest = measurement.statistics, pixel_digest(frame.pixels)
+    statistics, digest = measurement.statistics, frame_digest(frame.pixels, measurement.counts)
     shape = frame_shape(frame.pixels, gate.bounds_adu(statistics))
     lines = line_levels(frame.pixels) if frame.kind is FrameKind.FLAT else None
     measured = MeasuredFrame(statistics, digest, shape, frame.sensor_c, lines)

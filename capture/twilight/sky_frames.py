@@ -5,8 +5,8 @@ from math import inf
 from pathlib import Path
 
 from coldframe.calibration.looks.frame_looks import Fault
+from coldframe.calibration.measuring.digest import frame_digest
 from coldframe.calibration.measuring.statistics import FrameStatistics, preview
-from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture.events.kinds import FlatTested
 from coldframe.capture.judging.frame_gate import FlatBand, FrameGate
 from coldframe.capture.judging.repeats import SetDigests
@@ -175,7 +175,8 @@ class SkyFrames:
             await withdraw(self._context, self._number, saved.path, judged.fault.reason)
 
     def _judged_before(self, digests: SetDigests, frame: Frame) -> JudgedFrame:
-        measurement, digest = measure_frame(self._context, frame, self.cfa_pattern), pixel_digest(frame.pixels)
+        measurement = measure_frame(self._context, frame, self.cfa_pattern)
+        digest = frame_digest(frame.pixels, measurement.counts)
         fault = Fault("the same pixels as an earlier frame") if digest in digests else None
         return JudgedFrame(frame, measurement, preview(frame.pixels), digest, fault)
 

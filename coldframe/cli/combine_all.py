@@ -121,7 +121,7 @@ class _Masters:
             return
         self.made += 1
         print(f"{path}: {description_of(made.master)}")
-        report_findings(findings_of_new(path, made.frames, made.subtracted), _PRINTED, figures=True)
+        report_findings(findings_of_new(path, made.master, made.frames, made.subtracted), _PRINTED, figures=True)
 
     def _master(self, one: FrameSet) -> _Made:
         if len(one.frames) < FEWEST_FRAMES and not self._request.treatment.force:

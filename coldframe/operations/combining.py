@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -133,9 +134,11 @@ def combine_into(names: Sequence[str], output: Path, request: Request, reports: 
         stacking_on(request.scheduler, unpacked) as stacking,
     ):
         made = _master(names, request, stacking, unpacked, reports)
-        write_master(output, made.master)
-        reports.line(f"{output}: {description_of(made.master)}")
-        report_findings(findings_of_new(output, made.frames, made.subtracted), reports, figures=True)
+        with ThreadPoolExecutor(1) as judging:
+            findings = judging.submit(findings_of_new, output, made.master, made.frames, made.subtracted)
+            write_master(output, made.master)
+            reports.line(f"{output}: {description_of(made.master)}")
+        report_findings(findings.result(), reports, figures=True)
     return made
 
 

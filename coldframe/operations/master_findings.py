@@ -13,7 +13,8 @@ from coldframe.calibration.diagnosis.masters.looking import look_at_master
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import UINT16_STORAGES, uint16_pixels
 from coldframe.calibration.masters.flat_recipe import on_pedestal
-from coldframe.calibration.masters.reading import MasterPlanes, read_master
+from coldframe.calibration.masters.master_frame import MasterFrame, master_header
+from coldframe.calibration.masters.reading import MasterPlanes, planes_of_new, read_master
 from coldframe.config.frames import FrameKind
 from coldframe.operations.reports import Reports
 from coldframe.operations.set_master import Subtracted
@@ -47,13 +48,17 @@ def report_findings(
             reports.line(f"  {finding.cause}")
 
 
-def findings_of_new(path: Path, frames: Sequence[RawFrame], subtracted: Subtracted | None) -> list[Finding]:
-    """Return the findings about a master that was made from frames.
+def findings_of_new(
+    path: Path, master: MasterFrame, frames: Sequence[RawFrame], subtracted: Subtracted | None
+) -> list[Finding]:
+    """Return the findings about a master that was just made from frames.
 
     Parameters
     ----------
     path
-        The file of the master.
+        The file of the master, for messages.
+    master
+        The master.
     frames
         The frames, without overscan.
     subtracted
@@ -67,7 +72,7 @@ def findings_of_new(path: Path, frames: Sequence[RawFrame], subtracted: Subtract
         # Flats without overscan lie on a pedestal; other masters are stored without it.
         level = on_pedestal(plane, first.overscan) if first.kind is FrameKind.FLAT else plane
         bias = replace(subtracted.planes, mean=level)
-    planes = read_master(path)
+    planes = planes_of_new(path, master.stack, master.masked, master_header(master))
     try:
         return look_at_master(planes, frames=raws, are_combined=True, bias=bias)
     except FrameFileError:

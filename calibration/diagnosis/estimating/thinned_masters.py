@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from coldframe.calibration.kernels.block_sums import BIN
 from coldframe.calibration.lights.arithmetic import Correction
 from coldframe.calibration.masters.reading import MasterPlanes, sampled_master
+from coldframe.calibration.threads import parallel_map
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -29,6 +30,10 @@ MOST_HOT = 20_000
 
 _STEP = 7
 """Step of the rows and columns that are sampled for a single figure."""
+
+
+_ROWS_AT_ONCE = 256
+"""Number of rows that a thread searches for hot pixels at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,10 +180,17 @@ def find_hot(dark: MasterPlanes, period: int) -> HotPixels:
     from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415
 
     error = error_of(dark)
-    found = np.zeros(dark.mean.shape, np.bool_)
     least = max(HOT_SIGMA * error, ROUGH_SIGMA * _roughness(dark.mean, period))
-    kernels.find_hot_pixels(dark.mean, period, least, found)
-    places = np.array(np.nonzero(found), np.int64)
+
+    def in_rows(first: int) -> NDArray[np.int64]:
+        top = max(first - period, 0)
+        rows = dark.mean[top : first + _ROWS_AT_ONCE + period]
+        found = np.zeros(rows.shape, np.bool_)
+        kernels.find_hot_pixels(rows, period, least, found)
+        down, across = np.nonzero(found)
+        return np.array([down + top, across], np.int64)
+
+    places = np.concatenate(list(parallel_map(in_rows, range(0, dark.mean.shape[0], _ROWS_AT_ONCE))), axis=1)
     excess = np.empty(places.shape[1], np.float32)
     kernels.excess_at(dark.mean, places, period, excess)
     if excess.size > MOST_HOT:

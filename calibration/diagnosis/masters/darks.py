@@ -12,7 +12,7 @@ from coldframe.calibration.diagnosis.findings import Finding, Origin
 from coldframe.calibration.diagnosis.masters.master_finding import adu, master_finding
 from coldframe.calibration.diagnosis.masters.structure import block_residuals, cut_blocks, residuals_of
 from coldframe.calibration.frames.setup import FrameSetup
-from coldframe.calibration.masters.reading import MasterPlanes
+from coldframe.calibration.masters.reading import MasterPlanes, typical_variance
 from coldframe.calibration.measuring.amp_glow import measure_glow
 from coldframe.calibration.measuring.statistics import central_region
 
@@ -77,7 +77,7 @@ class Expected:
 
 def frame_noise_adu(dark: MasterPlanes) -> float:
     """Return the noise of a pixel in one frame of a master, ADU; 0 if unknown."""
-    return float(np.sqrt(np.median(dark.frame_variance[::_STEP, ::_STEP])))
+    return float(np.sqrt(typical_variance(dark)))
 
 
 def level_adu(master: MasterPlanes) -> float:

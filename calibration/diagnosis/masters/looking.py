@@ -28,7 +28,7 @@ from coldframe.calibration.diagnosis.masters.structure import (
 )
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.lights.caveats import flat_level_adu
-from coldframe.calibration.masters.reading import MasterPlanes
+from coldframe.calibration.masters.reading import MasterPlanes, typical_variance
 from coldframe.calibration.measuring.bayer import BAYER_PATTERNS
 from coldframe.config.frames import FrameKind
 
@@ -318,7 +318,7 @@ def _light_noise(master: MasterPlanes, setup: FrameSetup, lights: LightsAtHand |
         exposure = "" if not setup.exposure_s else f" {setup.exposure_s:g} s"
         return frame_noise_adu(master), f"a{exposure} light without sky, less with sky"
     level = flat_level_adu(master.header)
-    variance = float(np.median(master.frame_variance[::_STEP, ::_STEP]))
+    variance = float(typical_variance(master))
     if level is None or level <= 0 or variance <= 0:
         return 0.0, ""
     # The photon noise of the flats themselves gives the noise of a sky of a different level.

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from coldframe.calibration.files.cards import STRUCTURAL, Card
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import read_header
-from coldframe.calibration.masters.master_frame import MasterFrame, master_name, write_master
+from coldframe.calibration.files.headers.file_error import FrameFileError
+from coldframe.calibration.masters.master_frame import MasterFrame, master_header, master_name, write_master
+from coldframe.calibration.masters.reading import planes_of_new, read_master, typical_variance
 from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.calibration.stacking.stack import Stack
 from coldframe.config.frames import FrameKind, ReadoutSettings
@@ -126,3 +129,38 @@ def test_a_masters_header_can_be_read_without_its_pixels(tmp_path: Path) -> None
     write_master(tmp_path / "m.fits", master())
     header = read_header(tmp_path / "m.fits")
     assert (header["IMAGETYP"], header["BITPIX"], header["NAXIS1"]) == ("Master Dark", -32, SHAPE[1])
+
+
+@pytest.mark.parametrize("kind", [FrameKind.DARK, FrameKind.FLAT])
+@pytest.mark.parametrize("rounding_adu2", [0.0, 0.04])
+@pytest.mark.parametrize("unknown", [0.0, np.nan])
+def test_the_planes_of_a_new_master_are_those_of_its_file(
+    tmp_path: Path, kind: FrameKind, rounding_adu2: float, unknown: float
+) -> None:
+    made = replace(master(kind), remarks=(Card("REMARK1", "long text that continues on other cards " * 5),))
+    made = replace(made, stack=replace(made.stack, rounding_adu2=rounding_adu2))
+    made.stack.uncertainty[3, 6], made.stack.counts[3, 6] = unknown, 1
+    if kind is FrameKind.FLAT:
+        made = replace(made, masked=np.arange(made.stack.mean.size).reshape(SHAPE) % 7 == 0)
+    before = made.stack.mean.copy(), made.stack.uncertainty.copy()
+    write_master(tmp_path / "master.fits", made)
+    new = planes_of_new(tmp_path / "master.fits", made.stack, made.masked, master_header(made))
+    read = read_master(tmp_path / "master.fits")
+    np.testing.assert_array_equal(new.mean, read.mean)
+    np.testing.assert_array_equal(new.uncertainty, read.uncertainty)
+    np.testing.assert_array_equal(new.masked, read.masked)
+    assert typical_variance(new) == typical_variance(read) > 0
+    assert new.rounding_adu2 == read.rounding_adu2
+    assert {key: value for key, value in read.header.items() if key not in STRUCTURAL} == new.header
+    np.testing.assert_array_equal(before, (made.stack.mean, made.stack.uncertainty), "the planes are not changed")
+
+
+def test_a_new_master_with_values_that_are_not_finite_is_refused_as_when_it_is_read(tmp_path: Path) -> None:
+    made = master()
+    made.stack.mean[0, 0] = np.inf
+    write_master(tmp_path / "master.fits", made)
+    with pytest.raises(FrameFileError) as of_file:
+        read_master(tmp_path / "master.fits")
+    with pytest.raises(FrameFileError) as of_new:
+        planes_of_new(tmp_path / "master.fits", made.stack, None, master_header(made))
+    assert str(of_new.value) == str(of_file.value)

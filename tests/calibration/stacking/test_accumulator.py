@@ -227,6 +227,42 @@ def test_frames_added_together_give_the_state_of_frames_added_one_by_one(
     assert_same(together.combine(Clipping(), rereading(frames)), batch(frames, Clipping()))
 
 
+@given(
+    source=st.sampled_from(SOURCES),
+    held=st.lists(st.booleans(), min_size=1, max_size=30),
+    planned=st.sampled_from([1, 100, 400]),
+    seed=st.integers(0, 2**32),
+)
+@settings(max_examples=60, deadline=None)
+def test_frames_that_are_held_count_like_frames_that_are_folded(
+    source: Source, held: list[bool], planned: int, seed: int
+) -> None:
+    frames = as_frames(source(np.random.default_rng(seed), len(held)))
+    folded, state = Accumulator(SHAPE, planned), Accumulator(SHAPE, planned)
+    for is_held, frame in zip(held, frames, strict=True):
+        digest = secrets.token_bytes(16)
+        folded.add(frame, digest)
+        (state.hold if is_held else state.add)(frame, digest)
+        assert state.frames == folded.frames
+        assert state.noise_adu() == folded.noise_adu()
+    other = Accumulator(SHAPE, planned)
+    other.merge(state)
+    for one, another in zip(bands_of(other), bands_of(folded), strict=True):
+        np.testing.assert_array_equal(one, another)
+    assert_same(state.finish(Clipping(), rereading(frames)), batch(frames, Clipping()))
+
+
+def test_a_held_frame_counts_once() -> None:
+    frame = np.arange(320, dtype=np.uint16).reshape(SHAPE)
+    state = Accumulator(SHAPE, 10)
+    state.hold(frame, pixel_digest(frame))
+    with pytest.raises(RepeatedFrameError, match="counts once"):
+        state.hold(frame, pixel_digest(frame))
+    with pytest.raises(WrongFrameError, match="does not fit frames of uint16"):
+        state.hold(frame.astype(np.int16), b"other")
+    assert state.frames == 1
+
+
 @pytest.mark.deep
 @given(
     source=st.sampled_from(SOURCES),
