@@ -147,6 +147,7 @@ def _unturned(
     colours = [_colours_of(np.sum([light.tiles for light in side], axis=0)) for side in sides]
     (total, known), (total_after, known_after) = colours
     both = known & known_after[::-1, ::-1]
+    # The flip turns what is left of nebulae as well, so that tiles with faint ones can stay.
     sky = np.all(_empty_in_each(total + total_after[::-1, ::-1], both, 2 * noise_of_tile), axis=0)
     if np.count_nonzero(sky) < _FEWEST_TILES:
         return None
