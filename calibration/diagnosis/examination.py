@@ -15,7 +15,7 @@ from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures, 
 from coldframe.calibration.diagnosis.estimating.motes import Motes, find_motes
 from coldframe.calibration.diagnosis.estimating.pedestals import Pedestals, find_pedestals
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPattern, find_sensor_pattern
-from coldframe.calibration.diagnosis.estimating.smooth_maps import colour_shape, glow_residual
+from coldframe.calibration.diagnosis.estimating.smooth_maps import ColourShape, colour_shape, glow_residual
 from coldframe.calibration.diagnosis.estimating.star_ratios import Unevenness, find_unevenness
 from coldframe.calibration.diagnosis.estimating.thermometer import HotResidual, find_residual, fraction_lacking
 from coldframe.calibration.diagnosis.estimating.thinned_masters import Masters, scaled_hot
@@ -88,7 +88,7 @@ class Examination:
     motes: Motes
     dust: DustResult
     glow: tuple[Estimate, float] | None
-    colour: tuple[Estimate, str] | None
+    colour: ColourShape | None
     unevenness: Unevenness | None
     dark_fraction: float
     flat_fraction: float

@@ -26,6 +26,17 @@ _SAMPLED = 50
 _REACH_SIGMA = 6.0
 _ROUNDS = 8
 _STAR_SIGMA = 3.5
+
+MOST_BRIGHT = 2.0
+"""Level relative to the sky above which a bin belongs to a bright star or nebula. A shadow that the flat removes in the
+wrong place never doubles the level; the light of stars that are larger than the dithers, however, is in most lights."""
+
+_WIDEST_STAR = 5
+"""Width in bins from which a bright object is not a point to match: stars that do not saturate are narrower."""
+
+_WINGS = 6
+"""Reach of the wings of bright stars in bins."""
+
 _LEAST_DITHER = 1.0
 """Smallest scatter of the dithers along an axis in bins. Smaller dithers weaken what they cannot separate, but leave
 nothing of the sky: the first estimate of the sky contains all structures that both could have."""
@@ -107,7 +118,10 @@ def find_sensor_pattern(lights: Sequence[LightMeasures]) -> SensorPattern:
     scaled = []
     for light in lights:
         level, noise = light.background_and_spread
-        scaled.append(((light.bins - level) / np.maximum(noise, np.float32(1e-6))).astype(np.float32))
+        excess = ((light.bins - level) / np.maximum(noise, np.float32(1e-6))).astype(np.float32)
+        # The surroundings of saturated discs and of cores of nebulae are not known, and match at many shifts.
+        excess[widened(_wide(light.bins > MOST_BRIGHT * light.sky_adu), _WINGS)] = 0
+        scaled.append(excess)
     # Residuals of dust are bright on one side; as part of every light, they would be masked as stars.
     common = _common(scaled)
     places = places_of(scaled)
@@ -118,12 +132,35 @@ def find_sensor_pattern(lights: Sequence[LightMeasures]) -> SensorPattern:
             places = places_of(own)
     residuals = np.empty((len(lights), *common.shape), np.float32)
     for number, (light, excess) in enumerate(zip(lights, scaled, strict=True)):
-        stars = widened(excess - common > _STAR_SIGMA, 1) | widened(excess - common > 10 * _STAR_SIGMA, 3)
-        masked = np.where(stars | ~np.isfinite(light.bins), np.nan, light.bins / light.sky_adu)
+        relative = light.bins / light.sky_adu
+        masked = np.where(_stars(excess - common, relative) | ~np.isfinite(relative), np.nan, relative)
         residuals[number] = high_pass(masked.astype(np.float32))
     is_dithered = _is_dithered(places)
     mean, error = _separated(residuals, places if is_dithered or _is_turned(places) else [None] * len(places))
     return SensorPattern(mean, error, tuple(places), is_dithered)
+
+
+def _wide(mask: Mask) -> Mask:
+    """Return the parts of a mask into which a square of `_WIDEST_STAR` bins fits."""
+    reach = _WIDEST_STAR // 2
+    return widened(~widened(~mask, reach), reach)
+
+
+def _stars(excess: F32, relative: F32) -> Mask:
+    """Return the bins with stars and their wings.
+
+    Parameters
+    ----------
+    excess
+        Excess over the background and over what most lights share, in units of the spread of the background.
+    relative
+        Level relative to the sky.
+    """
+    return (
+        widened(excess > _STAR_SIGMA, 1)
+        | widened(excess > 10 * _STAR_SIGMA, 3)
+        | widened(relative > MOST_BRIGHT, _WINGS)
+    )
 
 
 def _common(scaled: Sequence[F32]) -> F32:

@@ -5,6 +5,7 @@ as often, and the colours with their changes from light to light.
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,24 @@ LEAST_SKY = 0.2
 
 _SHARED_TILES = 4.0
 """Structures in the sky extend over several tiles, so that the errors of tiles are not independent."""
+
+
+class ColourShape(NamedTuple):
+    """The most significant change of a colour over the field.
+
+    Attributes
+    ----------
+    change
+        Relative change.
+    place
+        The colours and the direction.
+    largest_error
+        The larger standard error of the two ratios of colours: a change of either must exceed it.
+    """
+
+    change: Estimate
+    place: str
+    largest_error: float
 
 
 def glow_residual(lights: Sequence[LightMeasures], noise_adu: float) -> tuple[Estimate, float] | None:
@@ -68,8 +87,8 @@ def glow_residual(lights: Sequence[LightMeasures], noise_adu: float) -> tuple[Es
 
 def colour_shape(
     lights: Sequence[LightMeasures], turned: Sequence[bool | None], noise_adu: float
-) -> tuple[Estimate, str] | None:
-    """Return the largest change of a colour relative to green over the field, and its description.
+) -> ColourShape | None:
+    """Return the most significant change of a ratio of colours over the field.
 
     Only the darkest part of the field counts, because nebulae brighten the field and have colours. None for monochrome
     lights, and if nebulae leave too little of the field.
@@ -108,7 +127,8 @@ def colour_shape(
             if opposite is not None and opposite[0].error < shape.error:
                 shape, place = opposite[0], f"{name} {opposite[1]}"
         found.append((shape, place))
-    return max(found, key=lambda each: each[0].significance)
+    shape, place = max(found, key=lambda each: each[0].significance)
+    return ColourShape(shape, place, max(each.error for each, _ in found))
 
 
 def _unturned(
@@ -127,6 +147,7 @@ def _unturned(
     colours = [_colours_of(np.sum([light.tiles for light in side], axis=0)) for side in sides]
     (total, known), (total_after, known_after) = colours
     both = known & known_after[::-1, ::-1]
+    # The flip turns what is left of nebulae as well, so that tiles with faint ones can stay.
     sky = np.all(_empty_in_each(total + total_after[::-1, ::-1], both, 2 * noise_of_tile), axis=0)
     if np.count_nonzero(sky) < _FEWEST_TILES:
         return None

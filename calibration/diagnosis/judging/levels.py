@@ -47,6 +47,10 @@ GRADIENT_SIGMA = 2.3
 NAMED_SIGMA = 2.5
 """Significance of the witness that distinguishes an offset from a pedestal of the flat."""
 
+MOST_APART = 9.0
+"""Largest squared difference of responses and photon noise, in units of its variance, at which they confirm each other:
+three standard errors. In crowded fields, faint stars add noise that looks like a lower level."""
+
 UNSEEN_STARS = 0.004
 """Stars too faint to be masked add noise; the error of the level that this causes, relative to the sky."""
 
@@ -175,7 +179,8 @@ def _significance(examined: Examination, response: Estimate, noise: Estimate) ->
 
     The photon noise counts as well if it confirms the responses, and so does the gradient of light in the dark.
     """
-    if response.value * noise.value > 0 and noise.significance > NAMED_SIGMA:
+    is_confirmed = response.value * noise.value > 0 and _apart(response, noise) < MOST_APART
+    if is_confirmed and noise.significance > NAMED_SIGMA:
         return hypot(response.significance, noise.significance)
     if response.value < 0 and response.significance > LEAK_SIGMA:
         return hypot(response.significance, max(_gradient_chi2(examined) - CHANCE_CHI2, 0.0) ** 0.5)

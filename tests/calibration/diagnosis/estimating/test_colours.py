@@ -15,11 +15,12 @@ SKY = np.array([425.0, 500.0, 500.0, 350.0])
 NOISE = 25.0
 
 
-def light(of_flat: float, of_sky: float, seed: int, *, is_turned: bool) -> LightMeasures:
-    """Return a light whose first colour changes from left to right, by the flat and by the sky."""
+def light(of_flat: float, of_sky: float, seed: int, *, is_turned: bool, with_last: bool = False) -> LightMeasures:
+    """Return a light whose first colour, and the last if desired, changes from left to right by flat and sky."""
     levels = np.broadcast_to(SKY, (*SHAPE, 4)).copy()
     across = np.linspace(-0.5, 0.5, SHAPE[1])
-    levels[..., 0] *= 1 + across * (of_flat + (-of_sky if is_turned else of_sky))
+    changed = (0, 3) if with_last else (0,)
+    levels[..., changed] *= (1 + across * (of_flat + (-of_sky if is_turned else of_sky)))[:, None]
     levels += np.random.default_rng(seed).normal(0, NOISE / 20, levels.shape)
     tiles = np.zeros((*SHAPE, 4, SUMS))
     tiles[..., BLOCKS] = 25
@@ -37,8 +38,8 @@ def test_flip_separates_the_colours_of_flat_and_sky(of_flat: float) -> None:
     found = colour_shape(lights, turned, NOISE)
 
     assert found is not None
-    assert found[0].value == pytest.approx(of_flat, abs=0.0015)
-    assert (found[0].significance > 5) == (of_flat > 0)
+    assert found.change.value == pytest.approx(of_flat, abs=0.0015)
+    assert (found.change.significance > 5) == (of_flat > 0)
 
 
 def test_colour_of_the_sky_that_does_not_turn_looks_like_that_of_the_flat() -> None:
@@ -47,4 +48,15 @@ def test_colour_of_the_sky_that_does_not_turn_looks_like_that_of_the_flat() -> N
     found = colour_shape(lights, [False] * 12, NOISE)
 
     assert found is not None
-    assert found[0].value == pytest.approx(0.01, abs=0.001)
+    assert found.change.value == pytest.approx(0.01, abs=0.001)
+
+
+def test_limit_holds_for_both_ratios_of_colours() -> None:
+    lights = [light(0.02, 0.0, seed, is_turned=False, with_last=True) for seed in range(12)]
+
+    found = colour_shape(lights, [False] * 12, NOISE)
+
+    # Only the ratio to green shows this change; that of first and last colour is noisier.
+    assert found is not None
+    assert "relative to the others" in found.place
+    assert found.largest_error > 1.2 * found.change.error
