@@ -34,7 +34,7 @@ LEAST_SKY = 0.2
 """Smallest fraction of the field without nebulae at which colours are compared."""
 
 _CERTAIN_SKY = 1 / 3
-"""Fraction of the field from which what looks like sky is sky. In the simulated nights, faint nebulae were taken for sky
+"""Fraction of the field from which tiles that look like sky are sky. In simulated nights, faint nebulae passed for sky
 only where less than a quarter of the field remained (`python -m benchmarks.diagnosis`)."""
 
 _SHARED_TILES = 4.0
@@ -117,7 +117,7 @@ def colour_shape(
     fewest = min(np.count_nonzero(each) for each in empty)
     if np.count_nonzero(sky) < _FEWEST_TILES or fewest < LEAST_SKY * np.count_nonzero(known):
         return None
-    is_certain = fewest >= _CERTAIN_SKY * np.count_nonzero(known)
+    is_certain = bool(fewest >= _CERTAIN_SKY * np.count_nonzero(known))
     expected = noise_adu / float(np.median(levels[sky][..., 1]) * np.sqrt(PIXELS * np.median(blocks[sky])))
     found = []
     for name, ratio, noise in (
@@ -243,9 +243,7 @@ def _empty_sky(level: F64, known: Mask, noise: float) -> Mask:
     return kept
 
 
-def _largest_change(
-    values: F64, sky: Mask, expected: float, name: str, *, is_certain: bool
-) -> tuple[Estimate, str]:
+def _largest_change(values: F64, sky: Mask, expected: float, name: str, *, is_certain: bool) -> tuple[Estimate, str]:
     """Return the change of a colour over the field with the significance of all directions together.
 
     Parameters
