@@ -5,7 +5,6 @@ Run `python -m benchmarks.planning`. Each figure is the wall time of a whole pro
 """
 
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from benchmarks.machine import machine_line
 from coldframe.calibration.files.cards import BLOCK_LENGTH, Card, format_card
 
 LIGHTS = 2000
@@ -199,7 +199,7 @@ def _one_light(folder: Path) -> Path:
 
 def main() -> None:
     """Measure in a temporary folder."""
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, NumPy {np.__version__}\n")
+    print(f"{machine_line()}\n")
     with TemporaryDirectory(prefix="coldframe-bench-") as name:
         measure(Path(name))
 

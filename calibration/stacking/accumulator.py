@@ -140,6 +140,11 @@ class Accumulator:
 
         This halves the time of a frame. Up to three frames are held; they belong to the state, and all methods count
         them. The caller must not change the pixels afterwards.
+
+        Raises
+        ------
+        RepeatedFrameError, WrongFrameError
+            As for `add`; the frame is not added.
         """
         self._enter([pixels], [digest])
         self._held.append(_flat(pixels))
