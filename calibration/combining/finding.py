@@ -13,7 +13,7 @@ class NothingFoundError(ColdframeError):
 
 
 def find_files(names: Iterable[str]) -> list[Path]:
-    """Return the named files, the images in named folders, and the files that match patterns, without repetitions.
+    """Return the given files, the images in given folders, and the files that match patterns, without repetitions.
 
     Images are FITS files, XISF files and camera raws.
 
@@ -56,5 +56,5 @@ def _instead(folder: Path) -> str:
     """Return the advice to the user about a folder without images that are read."""
     others = Counter(UNREAD_FORMATS.get(file.suffix.lower()) for file in folder.iterdir())
     unread = ", ".join(f"{count} {name}" for name, count in others.items() if name is not None)
-    below = "; name the folders in it instead" if any(each.is_dir() for each in folder.iterdir()) else ""
+    below = "; specify its subfolders instead" if any(each.is_dir() for each in folder.iterdir()) else ""
     return below + (f"; it has files in formats that are not read ({unread}): convert them to FITS" if unread else "")

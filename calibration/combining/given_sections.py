@@ -42,5 +42,5 @@ def _with_cards(frame: RawFrame, cards: dict[str, str]) -> RawFrame:
     except OverscanError as error:
         raise OverscanError(f"{frame.image.path}: {error}") from error
     if sections is None:
-        raise OverscanError(f"{frame.image.path}: the overscan is unknown: give its section with --biassec")
+        raise OverscanError(f"{frame.image.path}: the overscan is unknown: specify its section with --biassec")
     return replace(frame, image=replace(frame.image, header=header), setup=replace(frame.setup, sections=sections))

@@ -45,7 +45,7 @@ def names_of(files: Files) -> list[str]:
     given = [files] if isinstance(files, str | os.PathLike) else files
     names = [str(path_of(each)) for each in given]
     if not names:
-        raise ValueError("no files: name at least one file, folder or pattern")
+        raise ValueError("no files: specify at least one file, folder or pattern")
     return names
 
 

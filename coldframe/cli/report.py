@@ -33,7 +33,7 @@ def report_night(night: Path | None, config: Path | None) -> ExitCode:
         folder = _folder(night, config)
         made = make_report(folder)
     except ConfigError as error:
-        return _refuse(f"{error}\nOr name the folder of the night: coldframe report FOLDER")
+        return _refuse(f"{error}\nOr specify the folder of the night: coldframe report FOLDER")
     except (NoNightError, NotDurableError) as error:
         return _refuse(str(error))
     except OSError as error:

@@ -55,7 +55,7 @@ def require_known_format(path: Path) -> None:
     """
     format_name = UNREAD_FORMATS.get(path.suffix.lower())
     if format_name is not None:
-        raise FrameFileError(path, f"{format_name} files are not read: name the camera raw, or convert it to FITS")
+        raise FrameFileError(path, f"{format_name} files are not read: specify the camera raw, or convert it to FITS")
 
 
 def read_image_header(path: Path, extension: "Extension | None" = None) -> dict[str, HeaderValue]:

@@ -119,7 +119,7 @@ def test_a_tile_that_unpacks_to_more_than_the_image_is_refused(tmp_path: Path, m
     content, bomb = path.read_bytes(), gzip.compress(bytes(200 << 20), 1)
     start = content.index(b"\x1f\x8b\x08")
     path.write_bytes(content[:start] + bomb + content[start + len(bomb) :])
-    with pytest.raises(FrameFileError, match="needs more memory than there is for it"):
+    with pytest.raises(FrameFileError, match="needs more memory than is available"):
         open_image(path, tmp_path)
 
 
