@@ -202,7 +202,7 @@ def _images(text: bytes, path: Path) -> list[_Element]:
 
 
 class _HeaderReader:
-    """Collects the images of a header.
+    """Parser target that collects the images of a header.
 
     Declarations of entities, which can make a short text very long, belong to a document type, which XISF forbids.
     """

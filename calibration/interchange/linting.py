@@ -28,7 +28,7 @@ class Lint:
     Attributes
     ----------
     program
-        Its rules.
+        Rules of the program.
     seen
         Each file as the program sees it.
     groups

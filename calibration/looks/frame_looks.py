@@ -168,7 +168,7 @@ def other_format(frame: MeasuredFrame, reference: Reference) -> Fault | None:
 
 
 def _has_steps(frame: MeasuredFrame | Reference, fine_adu: int) -> bool:
-    """Return whether the values cover so many levels that their step is not an accident among values of a finer step.
+    """Return whether the values cover so many levels that their step cannot have arisen by chance from a finer step.
 
     One in `step_adu / fine_adu` values of the finer step has the coarser step by chance. The finer step needs no such
     evidence, because values of the coarser step cannot show it.

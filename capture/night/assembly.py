@@ -114,7 +114,7 @@ async def assembled_night(
     lights
         Setups of the lights that the night verifies, by path, in the order in which they were shot; None for none.
     safe_state
-        Makes the rig safe at the end; None for the default `SafeState`.
+        Makes the rig safe at the end; by default, a `SafeState`.
     """
     folder = files.folder
     # The journal opens before the first event and closes after all observers that the caller opens in the block. It

@@ -1,4 +1,4 @@
-"""Choose some of the planned sets by kind and filter, as in `flats:Ha,OIII`. Pure."""
+"""Choose some of the planned sets by kind and filter, as in `flats:Ha,OIII`. This module performs no I/O."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -159,7 +159,7 @@ def _require_fit(option: str, choice: SetChoice, sets: Sequence[FrameSet]) -> No
 
 
 def name_of(frame_set: FrameSet) -> str | None:
-    """Return the name by which a set is chosen among sets of its kind: its filter, or the exposure of darks."""
+    """Return the name that selects a set among the sets of its kind: the filter, or the exposure for darks."""
     return frame_set.filter if frame_set.exposure_s is None else f"{frame_set.exposure_s:g}"
 
 

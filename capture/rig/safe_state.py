@@ -57,7 +57,7 @@ WARM_MARGIN_S = 300.0
 
 
 class SafeState:
-    """Brings a rig to the safe state, step by step. One object may be used several times.
+    """The steps that bring a rig to the safe state. One object may be used several times.
 
     Parameters
     ----------

@@ -161,7 +161,7 @@ def _lacks_decimals(sensor_c: float | None, setpoint_c: float) -> bool:
 
 
 async def cool_less(context: NightContext, setpoint_c: float, limit_c: float) -> float | None:
-    """Bring the sensor to the nearest reachable setpoint. Return this setpoint, or None if none is reached.
+    """Bring the sensor to the nearest reachable setpoint. Return this setpoint, or None if no setpoint is reached.
 
     The configured fallback setpoints come first, except those that are colder than the sensor became. A grid of
     setpoints follows (`setpoints_within_reach`).

@@ -1,4 +1,4 @@
-"""Model the measured relation between a panel's brightness setting and its light. Pure."""
+"""Model the measured relation between a panel's brightness setting and its light. This module performs no I/O."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,7 @@
-"""The keys of the dashboard, which change the view, show help, and send commands to the night. Pure."""
+"""The keys of the dashboard, which change the view, show help, and send commands to the night.
+
+This module performs no I/O.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -100,7 +100,7 @@ def planned_s(step: PlannedStep) -> float:
 
 
 class Narrator:
-    """Turns events into sentences. A narrator stores the plan, because events refer to steps by number.
+    """A narrator that turns events into sentences. It stores the plan, because events refer to steps by number.
 
     Parameters
     ----------

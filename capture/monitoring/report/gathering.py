@@ -214,7 +214,7 @@ class _Step:
 
 @dataclass(slots=True)
 class _Gathered:
-    """Collects the events of a night for the report."""
+    """The events of a night, collected for the report."""
 
     steps: dict[StepKey, _Step] = field(default_factory=dict)
     readings: list[Reading] = field(default_factory=list)

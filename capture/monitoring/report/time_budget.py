@@ -192,7 +192,7 @@ def _seconds(seconds: float) -> timedelta:
 
 @dataclass(slots=True)
 class _Walk:
-    """Divides a run into periods. The events at the start and at the end of a period determine its activity."""
+    """A run, divided into periods. The events at the start and at the end of a period determine its activity."""
 
     run: Run
     now: datetime

@@ -68,7 +68,7 @@ class Report:
 
 
 class NightFiles:
-    """Reads files from the night that is shown. Only files in the storage folder are read.
+    """The files of the night that is shown. Only files in the storage folder are read.
 
     Parameters
     ----------
