@@ -1,6 +1,6 @@
 """Names from the lights' headers for the night's frames, so that every program matches the frames to the lights.
 
-Capture programs write their own names of the telescope, the camera and the filters into lights. A night's frames have
+Capture programs write their own names for the telescope, the camera and the filters into lights. A night's frames have
 the driver's header, in which the same rig may have different names. This module performs no I/O.
 """
 

@@ -16,7 +16,7 @@ PLURALS = {
     FrameKind.FLAT: "flats",
     FrameKind.DARK_FLAT: "dark-flats",
 }
-"""The usual spellings of the kinds; the singular is understood as well."""
+"""The usual spellings of the kinds; the singular is also accepted."""
 
 _KINDS = {"biases": FrameKind.BIAS} | {
     word: kind for kind, plural in PLURALS.items() for word in (plural, kind.value, plural.replace("-", " "))
@@ -39,7 +39,7 @@ class SetChoice:
         return PLURALS[self.kind] + ("" if self.name is None else f":{self.name}")
 
     def includes(self, frame_set: FrameSet) -> bool:
-        """Return whether a set is chosen. Filters are compared as in headers: without case, accents and blanks."""
+        """Return whether a set is chosen. Filters are compared as in headers: ignoring case, accents and blanks."""
         if frame_set.kind is not self.kind:
             return False
         name = name_of(frame_set)

@@ -30,7 +30,7 @@ def path_of(path: AnyPath) -> Path:
 
 
 def optional_path(path: AnyPath | None) -> Path | None:
-    """Return a path with ``~`` expanded; None for None."""
+    """Return a path with ``~`` expanded, or None if there is no path."""
     return None if path is None else path_of(path)
 
 

@@ -62,7 +62,7 @@ class Request:
     as_json
         True to print a JSON object.
     page
-        HTML file to write; None for none.
+        HTML file to write; None to write no file.
     rig
         Rig that shoots the missing frames before the result is printed; None to shoot nothing.
     """

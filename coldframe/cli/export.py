@@ -23,7 +23,7 @@ _NOT_FRAMES_OF_SETS = frozenset({"quarantine", "tuning", "checks", "masters"})
 """Folders of a night whose frames belong to no set."""
 
 _FEW = 3
-"""Maximum number of left-out files in a folder that are named one by one."""
+"""Maximum number of left-out files in a folder that are listed individually."""
 
 
 class NoNightError(ColdframeError):

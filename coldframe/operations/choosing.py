@@ -1,4 +1,4 @@
-"""The choice of the masters for lights to be diagnosed: named, recorded in the light's header, or from the library."""
+"""The choice of the masters for a diagnosis: specified, recorded in the light's header, or from the library."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -104,7 +104,7 @@ class MasterChoice:
         NoMasterError
             If no masters match a raw light.
         MismatchError
-            If the pixels of a named master do not match those of the light.
+            If the pixels of a specified master do not match those of the light.
         """
         if self._given.by_kind:
             return self._chosen_by_user(light)

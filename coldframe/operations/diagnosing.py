@@ -18,7 +18,7 @@ _EXPOSURE_DIGITS = 3
 
 
 NewWatcher = Callable[[FrameSetup], Watcher]
-"""Returns the watcher of a set, from the setup of its first light."""
+"""A function that returns the watcher of a set, from the setup of its first light."""
 
 
 @dataclass(frozen=True, slots=True)

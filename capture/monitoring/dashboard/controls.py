@@ -32,7 +32,7 @@ class View(StrEnum):
 VIEWS = tuple(View)
 
 SendCommand = Callable[[Command], str | None]
-"""Sends a command to the night, and returns the answer, or None if the answer will follow later."""
+"""A function that sends a command to the night, and returns the answer, or None if the answer will follow later."""
 
 
 @dataclass(slots=True)

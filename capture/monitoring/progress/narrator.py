@@ -1,4 +1,4 @@
-"""Turns events into sentences for logs, dashboard, notifications and report. An event gets at most one line."""
+"""Turn events into sentences for logs, dashboard, notifications and report. An event gets at most one line."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Builds the report of a night from its events, without reading a clock or files.
+"""Build the report of a night from its events, without reading a clock or files.
 
 The journal of a resumed night contains several runs, each with its own plan. The report follows the last plan. Steps of
 two plans are the same if they do the same work (see `step_keys`). A frame counts once, even if several runs report it.

@@ -1,4 +1,4 @@
-"""Divides the time of a night into exposing, reading, moving, waiting and lost time.
+"""Divide the time of a night into exposing, reading, moving, waiting and lost time.
 
 Every moment from the start of the first run to the end of the last one belongs to exactly one of the five categories,
 so the categories add up to the length of the night. The categories are derived from the journal as follows:

@@ -1,4 +1,4 @@
-"""Summarises a night in the first sentence of the morning report."""
+"""Summarise a night in the first sentence of the morning report."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Serves the page to browsers over HTTP. This is the only module that imports the web server library."""
+"""Serve the page to browsers over HTTP. This is the only module that imports the web server library."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The masters that a bisection compares: those that the user names, or all in the library that fit the lights."""
+"""The masters that a bisection compares: those that the user specifies, or all in the library that fit the lights."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

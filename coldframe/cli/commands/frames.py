@@ -343,7 +343,7 @@ def defects(
 ) -> None:
     """Find a sensor's defective pixels, columns and rows (hot, cold, unstable and others) from its masters.
 
-    The map is an 8-bit FITS image; good pixels are 0, and the header names the bits. "coldframe calibrate --defects
+    The map is an 8-bit FITS image; good pixels are 0, and the header describes the bits. "coldframe calibrate --defects
     MAP" replaces the defective pixels with values from their neighbours.
     """
     from coldframe.calibration.defects.finding import Limits

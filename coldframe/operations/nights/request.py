@@ -33,7 +33,7 @@ class NightRequest:
     Attributes
     ----------
     config
-        Configuration file; None for the user's.
+        Configuration file; by default, the user's configuration.
     simulate
         Name or file of a simulated rig; None for the real rig.
     folder
