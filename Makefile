@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 UV_PIN := uv==0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help night test test-deep check bench docs pins debian-packages clean
+.PHONY: help night test test-deep check kernels bytecode bench docs pins debian-packages clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -29,9 +29,19 @@ check: $(READY)  ## check formatting, lint, types and import directions
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Most tests wait, mainly for real servers, so pytest uses more processes than cores. The tests of a file run in one process.
-test: $(READY) debian-packages check  ## run all checks and the standard tests
-	$(BIN)/pytest -m "not deep" -n 4 --dist loadfile
+kernels: $(READY)
+	$(BIN)/python -m tests.kernels
+
+bytecode: $(READY)
+	@$(BIN)/pytest --collect-only --quiet > /dev/null
+
+# The checks use one core. Beside them, kernels and tests are compiled, which each process would otherwise do by itself.
+# Many tests wait for real servers, so pytest uses more processes than cores. The tests of a file run in one process;
+# tests/conftest.py determines the order of the files.
+test: export PYTHONDONTWRITEBYTECODE =
+test: $(READY) debian-packages  ## run all checks and the standard tests
+	@$(MAKE) --no-print-directory --jobs=2 check kernels bytecode
+	$(BIN)/pytest -m "not deep" -n 4 --dist loadfile --no-loadscope-reorder
 
 test-deep: $(READY) debian-packages  ## run all tests, including the long suites
 	$(BIN)/pytest

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-PARTS = ("core", "live_set", "tuner", "efficiency", "throughput", "planning", "peers")
+PARTS = ("core", "live_set", "tuner", "efficiency", "throughput", "planning", "peers", "calibrating")
 
 
 def main() -> None:

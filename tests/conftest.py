@@ -3,17 +3,37 @@
 import asyncio
 import gc
 import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+TESTS = Path(__file__).parent
+
+
+WAITING = ("indi", "crash", "api", "devices", "simulators", "outside")
+COMPUTING = ("nights", "cli", "calibration")
+"""Folders of the longest files. Files that mostly wait for real processes alternate with files that compute."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_order(items))
     if shutil.which("indiserver") is None:
         missing = pytest.mark.skip(reason="indiserver is not installed: apt install indi-bin")
         for item in items:
             if item.get_closest_marker("indi"):
                 item.add_marker(missing)
+
+
+def _order(items: list[pytest.Item]) -> Callable[[pytest.Item], int]:
+    """Return the sort key that puts long files first, so that at the end all processes of pytest-xdist are busy."""
+    files = list(dict.fromkeys(item.path for item in items))
+    places: dict[Path, int] = {}
+    for parity, group in enumerate((WAITING, COMPUTING)):
+        in_group = [file for folder in group for file in files if file.is_relative_to(TESTS / folder)]
+        places |= {file: 2 * index + parity for index, file in enumerate(in_group)}
+    return lambda item: places.get(item.path, 2 * len(files))
 
 
 def pytest_configure() -> None:

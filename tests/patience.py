@@ -27,16 +27,16 @@ async def until(is_so: Callable[[], object]) -> None:
             await asyncio.sleep(POLL_S)
 
 
-def block_until(is_so: Callable[[], object]) -> None:
+def block_until(is_so: Callable[[], object], within_s: float = PATIENCE_S) -> None:
     """Block until `is_so()` returns a true value.
 
     Raises
     ------
     TimeoutError
-        If it does not return a true value within `PATIENCE_S`.
+        If it does not return a true value within `within_s`.
     """
-    deadline_s = time.monotonic() + PATIENCE_S
+    deadline_s = time.monotonic() + within_s
     while not is_so():
         if time.monotonic() > deadline_s:
-            raise TimeoutError(f"not so after {PATIENCE_S:g} s")
+            raise TimeoutError(f"not so after {within_s:g} s")
         time.sleep(POLL_S)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from coldframe.calibration.masters.flat_scaling import cfa_period
 from coldframe.calibration.masters.reading import MasterPlanes, kept_scatter
 from coldframe.calibration.measuring.local_levels import BLOCK, LocalLevels
+from coldframe.calibration.threads import parallel_map
 from coldframe.errors import ColdframeError
 
 F32 = NDArray[np.float32]
@@ -167,20 +168,29 @@ def dark_defects(
         raise NotJudgeableError(f"the master dark has {_size(dark)}, but the master bias has {_size(bias)}")
     current = dark.mean if bias is None else dark.mean - bias.mean
     ordinary, scatter = LocalLevels(current), _Scatter.of(dark, limits)
+    # The first call measures the levels or spreads of all blocks, which takes most of the time.
+    first_calls = [ordinary.spread] if scatter is None else [ordinary.spread, scatter.ordinary.level]
+    list(parallel_map(lambda measure: measure(slice(0, 1)), first_calls))
     hot_adu = None if limits.hot_e_per_s is None else limits.hot_e_per_s * _adu_s_per_e(dark, e_per_adu)
     excess = np.empty_like(current)
     bits = np.zeros(current.shape, np.uint8)
-    for rows in _bands(current.shape):
+
+    def find_hot(rows: slice) -> None:
         excess[rows] = current[rows] - ordinary.level(rows)
         least = _threshold(ordinary, scatter, rows, limits) if hot_adu is None else np.float32(hot_adu)
         bits[rows][excess[rows] > least] = Defect.HOT
+
+    list(parallel_map(find_hot, _bands(current.shape)))
     if scatter is None:
         return Defects(bits, Defect.HOT)
     hot = bits != 0
     slope = _shot_noise_slope(scatter, excess, hot)
-    for rows in _bands(current.shape):
+
+    def find_unstable(rows: slice) -> None:
         unstable = scatter.is_unstable(rows, np.maximum(excess[rows], 0) * np.float32(slope or 0))
         bits[rows][unstable if slope is not None else unstable & ~hot[rows]] |= np.uint8(Defect.UNSTABLE)
+
+    list(parallel_map(find_unstable, _bands(current.shape)))
     return Defects(bits, OF_DARK)
 
 

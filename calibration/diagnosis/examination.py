@@ -158,7 +158,7 @@ def examine(
         motes,
         find_dust(pattern, motes),
         glow_residual(lights, noise_adu) if with_dark else None,
-        colour_shape(lights, noise_adu),
+        colour_shape(kept, [None if place is None else place.is_turned for place in pattern.places], noise_adu),
         find_unevenness(kept, pattern.places),
         _error_fraction(masters.dark, 1.0, noise_adu),
         _error_fraction(masters.flat, sky_adu, noise_adu) if with_flat else 0.0,
@@ -181,7 +181,7 @@ def _measured(meter: LightMeter, signals: Iterable[F32]) -> list[LightMeasures]:
 def without_maps(light: LightMeasures) -> LightMeasures:
     """Return the measurements of a light without its bins and pixels, which need most of the memory."""
     nothing = np.zeros((0, 0), np.float32)
-    return replace(light, bins=nothing, middle=nothing)
+    return replace(light, bins=nothing, middle=nothing, levels=None)
 
 
 def binned_flat(response: F32, masked: Mask | None, period: int) -> F32:

@@ -65,6 +65,8 @@ MOST_ADU = 1e8
 """Largest value of a calibrated light; a division by a dark flat can exceed 16 bits."""
 
 _LARGEST_PERIOD = 2
+_DIGESTED = 16
+"""Step of the rows by which copies of a light are recognised."""
 
 
 class Stage(StrEnum):
@@ -379,7 +381,8 @@ class LightReading:
 
     def _require_new(self, pixels: NDArray[np.uint16] | F32, path: Path) -> None:
         """Refuse a copy of an earlier light, whose noise would look like a pattern that is fixed on the sensor."""
-        digest = blake2b(np.ascontiguousarray(pixels).data).digest()
+        # The noise of some rows differs in all lights that are not copies.
+        digest = blake2b(np.ascontiguousarray(pixels[::_DIGESTED]).data).digest()
         if (other := self._digests.setdefault(digest, path)) != path:
             raise FrameFileError(path, f"its pixels are those of {other}: each light counts only once")
 

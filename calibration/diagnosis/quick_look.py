@@ -18,6 +18,7 @@ from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures, 
 from coldframe.calibration.diagnosis.estimating.motes import Motes
 from coldframe.calibration.diagnosis.estimating.pedestals import Pedestals, find_pedestals
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPattern
+from coldframe.calibration.diagnosis.estimating.stars import BACKGROUND
 from coldframe.calibration.diagnosis.estimating.thermometer import find_residual
 from coldframe.calibration.diagnosis.estimating.thinned_masters import NO_PATTERN, Masters, dark_pattern, thinned
 from coldframe.calibration.diagnosis.examination import Examination, without_maps
@@ -40,20 +41,26 @@ ENOUGH_PIXELS = 2_000_000
 """Number of pixels of a light to examine; more pixels would cost time and hardly reduce the errors."""
 
 MOST_PARTS = 8
-_SQUARE = 8
+_BAND_ROWS = BACKGROUND * BIN
+"""Rows of a band: the blocks in which the background of stars is measured do not contain rows of two bands."""
 
 
-def skipped_bins(shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return the bins to skip: squares in a pattern that leaves the same number of pixels in each row and column.
+def examined_rows(shape: tuple[int, ...]) -> NDArray[np.intp] | slice:
+    """Return the rows to examine: all of a small sensor, and bands with equal distances of a large one.
+
+    The bands are treated as a smaller sensor. They cover the frame from top to bottom, like vignetting and glow, and
+    the same pixels of each column.
 
     Parameters
     ----------
     shape
-        Shape of the light, (height, width) in pixels; each dimension of the result is a quarter of the light's.
+        Shape of the light, (height, width) in pixels.
     """
     parts = min(max(round(shape[0] * shape[1] / ENOUGH_PIXELS), 1), MOST_PARTS)
-    down, across = np.ogrid[0 : shape[0] // BIN, 0 : shape[1] // BIN]
-    return np.asarray((down // _SQUARE + across // _SQUARE) % parts != 0)
+    if parts == 1 or shape[0] < parts * _BAND_ROWS:
+        return slice(None)
+    bands = np.arange(parts // 2, shape[0] // _BAND_ROWS, parts)
+    return (bands[:, None] * _BAND_ROWS + np.arange(_BAND_ROWS)).reshape(-1)
 
 
 class MasterSummary:
@@ -73,13 +80,15 @@ class MasterSummary:
     def add(self, kind: FrameKind, master: MasterPlanes) -> None:
         """Summarise a master."""
         if kind is FrameKind.DARK:
-            self.pattern = dark_pattern(master, self.period)
+            rows = examined_rows(master.mean.shape)
+            part = replace(master, mean=master.mean[rows], uncertainty=master.uncertainty[rows])
+            self.pattern = dark_pattern(part, self.period)
         self.kept[kind] = thinned(master)
 
     def masters(self, planes: Correction) -> Masters:
-        """Return the masters; only their planes contain all pixels."""
+        """Return the masters; their planes contain the examined rows."""
         dark, bias, flat = (self.kept.get(kind) for kind in (FrameKind.DARK, FrameKind.BIAS, FrameKind.FLAT))
-        return Masters(planes, dark, bias, flat, self.pattern)
+        return Masters(planes.band(examined_rows(planes.subtracted.shape)), dark, bias, flat, self.pattern)
 
 
 class QuickLook:
@@ -111,7 +120,7 @@ class QuickLook:
 
     def measure(self, path: Path, pixels: NDArray[np.uint16] | F32) -> None:
         """Measure a raw light: uint16, or float32 after subtraction of the overscan; shape (height, width)."""
-        signal = calibrated_signal(pixels, self._masters.planes)
+        signal = calibrated_signal(pixels[examined_rows(pixels.shape)], self._masters.planes)
         self._lights[path] = without_maps(self._prepared(signal).measure(signal))
 
     def _prepared(self, signal: F32) -> LightMeter:
@@ -119,7 +128,8 @@ class QuickLook:
             if self._meter is None:
                 planes = with_readout_noise(self._masters.planes, signal, self._summary.period)
                 masters = replace(self._masters, planes=planes)
-                self._meter = LightMeter(masters, self._summary.period, skipped_bins(signal.shape))
+                skipped = np.zeros((signal.shape[0] // BIN, signal.shape[1] // BIN), np.bool_)
+                self._meter = LightMeter(masters, self._summary.period, skipped)
             return self._meter
 
     def findings(self) -> list[Finding] | None:

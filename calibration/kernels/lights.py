@@ -2,8 +2,12 @@
 """Kernels that calibrate lights, derive their photon noise, and convert them to 16 bits."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coldframe.calibration.kernels.compiling import F32, U16, kernel
+
+Mask = NDArray[np.bool_]
+U64 = NDArray[np.uint64]
 
 REACH = 3
 """The local mean of a pixel covers this many pixels of its colour on each side, and the pixel itself: 7 x 7 pixels."""
@@ -108,14 +112,91 @@ def calibrate_pixels(
 
 
 @kernel
-def quantise(signal: F32, pedestal: float, pixels: U16) -> tuple[int, int]:
-    """Round signal + pedestal and clip it to 16 bits; return the numbers of pixels clipped below and above."""
-    added, zero, top = np.float32(pedestal), np.float32(0), np.float32(65535)
+def calibrate_to_words(
+    light: U16 | F32, subtracted: F32, response: F32, bad: Mask, lowest: float, pedestal: float, pixels: U16
+) -> tuple[int, int, int]:
+    """Round (light - subtracted) / response + pedestal to 16 bits; the signal of bad pixels is zero.
+
+    Parameters
+    ----------
+    light, subtracted, response
+        Flat arrays.
+    bad
+        bool, same shape; empty for no bad pixels.
+    lowest
+        Signal below which pixels are counted.
+    pedestal
+        Level to add.
+    pixels
+        Output, same shape.
+
+    Returns
+    -------
+    lower, below, above
+        Number of pixels with a signal below `lowest`, and numbers of pixels clipped below and above.
+    """
+    added, least, zero, top = np.float32(pedestal), np.float32(lowest), np.float32(0), np.float32(65535)
+    lower = 0
     below = 0
     above = 0
-    for i in range(signal.size):
-        value = np.rint(signal[i] + added)
+    for i in range(light.size):
+        divided = (np.float32(light[i]) - subtracted[i]) / response[i]
+        signal = zero if bad.size and bad[i] else divided
+        value = np.rint(signal + added)
+        lower += int(signal < least)
         below += value < zero
         above += value > top
         pixels[i] = np.uint16(np.int32(min(max(value, zero), top)))
-    return below, above
+    return lower, below, above
+
+
+@kernel
+def calibrate_to_floats(
+    light: U16 | F32, subtracted: F32, response: F32, bad: Mask, pedestal: float, signal: F32
+) -> None:
+    """Write (light - subtracted) / response + pedestal; otherwise like `calibrate_to_words`."""
+    added, zero = np.float32(pedestal), np.float32(0)
+    for i in range(light.size):
+        divided = (np.float32(light[i]) - subtracted[i]) / response[i]
+        signal[i] = (zero if bad.size and bad[i] else divided) + added
+
+
+@kernel
+def lowest_signal(light: U16 | F32, subtracted: F32, response: F32, bad: Mask) -> float:
+    """Return the lowest (light - subtracted) / response of the pixels, in which bad pixels count as zero."""
+    lowest = np.float32(0) if bad.size else np.float32(np.inf)
+    for i in range(light.size):
+        if not (bad.size and bad[i]):
+            lowest = min(lowest, (np.float32(light[i]) - subtracted[i]) / response[i])
+    return lowest  # type: ignore[return-value] # float, once compiled
+
+
+@kernel
+def hash_words(words: U64, lanes: U64) -> None:
+    """Mix words into independent lanes, so that any change of a word changes its lane.
+
+    Each step is invertible for a given word, like the rounds of other fast hashes: the word is added after a
+    multiplication by an odd number, and the sum is rotated and multiplied by another one.
+
+    Parameters
+    ----------
+    words
+        Flat array; its size is a multiple of the number of lanes.
+    lanes
+        State of the hash, updated in place: four lanes.
+    """
+    first, second, third, fourth = lanes[0], lanes[1], lanes[2], lanes[3]
+    for i in range(0, words.size, 4):
+        first = mixed(first, words[i])
+        second = mixed(second, words[i + 1])
+        third = mixed(third, words[i + 2])
+        fourth = mixed(fourth, words[i + 3])
+    lanes[0], lanes[1], lanes[2], lanes[3] = first, second, third, fourth
+
+
+@kernel
+def mixed(lane: np.uint64, word: np.uint64) -> np.uint64:
+    """Return a lane of `hash_words` after another word. The multipliers are the golden ratio and the root of three."""
+    total = np.uint64(lane + word * np.uint64(0x9E3779B97F4A7C15))
+    turned = np.uint64((total << np.uint64(29)) | (total >> np.uint64(35)))
+    return np.uint64(turned * np.uint64(0xBB67AE8584CAA73B))

@@ -1,5 +1,6 @@
 """The arithmetic that calibrates lights, on planes in memory and independent of files."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,9 +9,11 @@ from numpy.typing import NDArray
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.calibration.measuring.amp_glow import DarkSignal, scaling_doubt
+from coldframe.calibration.threads import parallel_map
 from coldframe.errors import ColdframeError
 
 F32 = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 PEDESTAL_STEP_ADU = 100
 """The pedestal of a 16-bit result is a multiple of this number."""
@@ -31,6 +34,7 @@ COLOUR_PERIOD = 2
 
 _LIMIT_SIGMA = 10.0
 _SAMPLED_PIXELS = 10_000
+_ROWS_AT_ONCE = 32
 
 
 class MismatchError(ColdframeError):
@@ -68,7 +72,7 @@ class Correction:
     masked: NDArray[np.bool_] | None
     caveats: tuple[str, ...] = ()
 
-    def band(self, rows: slice) -> "Correction":
+    def band(self, rows: slice | NDArray[np.intp]) -> "Correction":
         """Return the planes for the given rows."""
         return Correction(
             self.subtracted[rows],
@@ -77,6 +81,11 @@ class Correction:
             self.response_variance[rows],
             None if self.masked is None else self.masked[rows],
         )
+
+    def without_variances(self) -> "Correction":
+        """Return the planes without those that only the uncertainty of lights needs, half of all."""
+        nothing = np.zeros((0, 0), np.float32)
+        return replace(self, dark_variance=nothing, response_variance=nothing)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,9 +119,20 @@ def correction(dark: "Subtraction", flat: MasterPlanes | None) -> Correction:
     if flat.mean.shape != shape:
         raise MismatchError(f"the master flat has the shape {flat.mean.shape}, but the dark has {shape}")
     check_relative(flat)
-    response = np.where(flat.mean > 0, flat.mean, np.float32(1))
-    relative_variance = np.square(flat.uncertainty / response, dtype=np.float32)
+    response, relative_variance = np.empty(shape, np.float32), np.empty(shape, np.float32)
+
+    def combine(rows: slice) -> None:
+        response[rows] = np.where(flat.mean[rows] > 0, flat.mean[rows], np.float32(1))
+        relative_variance[rows] = np.square(flat.uncertainty[rows] / response[rows])
+
+    list(parallel_map(combine, _bands(shape)))
     return Correction(dark.subtracted, dark.variance, response, relative_variance, flat.masked)
+
+
+def _bands(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Yield bands of rows so narrow that intermediate results stay in the processor's cache."""
+    for top in range(0, shape[0], _ROWS_AT_ONCE):
+        yield slice(top, min(top + _ROWS_AT_ONCE, shape[0]))
 
 
 def check_relative(flat: MasterPlanes) -> None:
@@ -152,7 +172,13 @@ def dark_subtraction(dark: MasterPlanes) -> Subtraction:
     The noise of the light's readout is derived for each pixel from the scatter of the master's frames, so that it is
     also correct for hot and flickering pixels.
     """
-    return Subtraction(dark.mean, dark.uncertainty**2 + dark.frame_variance)
+    variance = np.empty_like(dark.mean)
+
+    def combine(rows: slice) -> None:
+        variance[rows] = dark.uncertainty[rows] ** 2 + dark.frame_variance[rows]
+
+    list(parallel_map(combine, _bands(variance.shape)))
+    return Subtraction(dark.mean, variance)
 
 
 def with_bias(dark: MasterPlanes, bias: MasterPlanes) -> MasterPlanes:
@@ -283,8 +309,7 @@ def calibrate(
     """
     from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
 
-    if pixels.shape != planes.subtracted.shape:
-        raise MismatchError(f"the light has the shape {pixels.shape}, but its masters have {planes.subtracted.shape}")
+    check_shape(pixels, planes)
     light = CalibratedLight(np.empty(pixels.shape, np.float32), np.empty(pixels.shape, np.float32))
     adu_per_e = 0.0 if e_per_adu is None else 1 / e_per_adu
     lights.calibrate_pixels(
@@ -321,10 +346,82 @@ def pedestal_for(lowest_adu: float) -> int:
     return int(min(max(needed, PEDESTAL_STEP_ADU), MOST_PEDESTAL_ADU))
 
 
-def to_uint16(signal: F32, pedestal_adu: float) -> tuple[NDArray[np.uint16], int, int]:
-    """Return signal + pedestal rounded to 16 bits, and the numbers of pixels clipped at 0 and at 65,535."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Words:
+    """A calibrated light in 16 bits.
+
+    Attributes
+    ----------
+    pixels
+        uint16, shape (height, width): the signal plus the pedestal.
+    pedestal_adu
+        The level that was added to every pixel.
+    below, above
+        Numbers of pixels clipped at 0 and at 65,535.
+    """
+
+    pixels: NDArray[np.uint16]
+    pedestal_adu: float
+    below: int
+    above: int
+
+
+def to_words(
+    pixels: NDArray[np.uint16] | F32, planes: Correction, bad: Mask | None, pedestal_adu: float | None
+) -> Words:
+    """Calibrate one light and round it to 16 bits, in one pass and without an array of floats.
+
+    Parameters
+    ----------
+    pixels
+        As for `calibrate`.
+    planes
+        The planes of the light's recipe; their variances are not used.
+    bad
+        bool, shape (height, width): pixels whose signal is zero; None for none.
+    pedestal_adu
+        Level to add; None adds the level that keeps every pixel above zero, see `pedestal_for`.
+
+    Raises
+    ------
+    MismatchError
+        If the shape of the masters differs from that of the light.
+    """
     from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
 
-    pixels = np.empty(signal.shape, np.uint16)
-    below, above = lights.quantise(signal.reshape(-1), float(pedestal_adu), pixels.reshape(-1))
-    return pixels, int(below), int(above)
+    check_shape(pixels, planes)
+    words = np.empty(pixels.shape, np.uint16)
+    arrays = *_flat(pixels, planes), _flags(bad)
+    # Hardly any light needs more than the smallest pedestal, so it is tried before the lowest pixel is known.
+    added = PEDESTAL_STEP_ADU if pedestal_adu is None else pedestal_adu
+    lower, below, above = lights.calibrate_to_words(*arrays, -PEDESTAL_STEP_ADU, added, words.reshape(-1))
+    if pedestal_adu is None and lower:
+        added = pedestal_for(lights.lowest_signal(*arrays))
+        _, below, above = lights.calibrate_to_words(*arrays, -PEDESTAL_STEP_ADU, added, words.reshape(-1))
+    return Words(words, added, int(below), int(above))
+
+
+def to_floats(
+    pixels: NDArray[np.uint16] | F32, planes: Correction, bad: Mask | None, pedestal_adu: float | None
+) -> F32:
+    """Calibrate one light without its uncertainty: float32, shape (height, width); see `to_words`."""
+    from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+    check_shape(pixels, planes)
+    signal = np.empty(pixels.shape, np.float32)
+    lights.calibrate_to_floats(*_flat(pixels, planes), _flags(bad), pedestal_adu or 0, signal.reshape(-1))
+    return signal
+
+
+def check_shape(pixels: NDArray[np.uint16] | F32, planes: Correction) -> None:
+    """Raise `MismatchError` if the shape of the masters differs from that of the light."""
+    if pixels.shape != planes.subtracted.shape:
+        raise MismatchError(f"the light has the shape {pixels.shape}, but its masters have {planes.subtracted.shape}")
+
+
+def _flat(pixels: NDArray[np.uint16] | F32, planes: Correction) -> tuple[NDArray[np.uint16] | F32, F32, F32]:
+    return pixels.reshape(-1), planes.subtracted.reshape(-1), planes.response.reshape(-1)
+
+
+def _flags(bad: Mask | None) -> Mask:
+    return np.zeros(0, np.bool_) if bad is None else bad.reshape(-1)

@@ -25,16 +25,15 @@ from coldframe.calibration.frames.overscan import corrected_header
 from coldframe.calibration.frames.setup import FrameSetup, fault_of_raw_frame, require_readable, setup_of
 from coldframe.calibration.lights.arithmetic import (
     COLOUR_PERIOD,
-    CalibratedLight,
     Correction,
     MismatchError,
     Subtraction,
     calibrate,
     correction,
     dark_subtraction,
-    pedestal_for,
     scaled_subtraction,
-    to_uint16,
+    to_floats,
+    to_words,
     with_bias,
 )
 from coldframe.calibration.lights.caveats import flat_caveats, temperature_caveat
@@ -74,6 +73,8 @@ class Output:
         Names of one camera; a map of defects may have a different one of them than the light.
     extension
         Which image to take from lights with several images.
+    uncertainty
+        True to write the extensions UNCERT and MASK; see `calibrate_file`.
     """
 
     floating: bool = False
@@ -83,6 +84,7 @@ class Output:
     blank: bool = False
     camera_names: tuple[str, ...] = ()
     extension: Extension | None = None
+    uncertainty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class _Result:
     signal
         uint16 or float32, shape (height, width), including the pedestal.
     uncertainty
-        float32, same shape.
+        float32, same shape; None if it is not wanted.
     cards
         Cards that document the processing of the pixels.
     below, above
@@ -122,7 +124,7 @@ class _Result:
     """
 
     signal: NDArray[np.uint16] | NDArray[np.float32]
-    uncertainty: NDArray[np.float32]
+    uncertainty: NDArray[np.float32] | None
     cards: list[Card]
     below: int = 0
     above: int = 0
@@ -167,7 +169,17 @@ LightLook = Callable[[Path, NDArray[np.uint16] | NDArray[np.float32]], None]
 """Receives the file of each light and its raw pixels after subtraction of the overscan."""
 
 
-def load_correction(recipe: LightRecipe, *, despite_glow: bool = False, look: MasterLook | None = None) -> Correction:
+DarkSearch = Callable[[MasterPlanes, MasterPlanes | None], None]
+"""Receives the dark and the bias of a recipe as they were read."""
+
+
+def load_correction(
+    recipe: LightRecipe,
+    *,
+    despite_glow: bool = False,
+    look: MasterLook | None = None,
+    search: DarkSearch | None = None,
+) -> Correction:
     """Read the masters of a recipe and combine them.
 
     Parameters
@@ -178,6 +190,8 @@ def load_correction(recipe: LightRecipe, *, despite_glow: bool = False, look: Ma
         True to scale a dark even if its glow may not scale; see `scaled_subtraction`.
     look
         Called with each master.
+    search
+        Called with the dark, if there is one, before `look`; it must not change the planes.
 
     Raises
     ------
@@ -188,7 +202,7 @@ def load_correction(recipe: LightRecipe, *, despite_glow: bool = False, look: Ma
     MismatchError
         If the masters do not fit each other.
     """
-    subtraction = load_subtraction(recipe, despite_glow=despite_glow, look=look)
+    subtraction = load_subtraction(recipe, despite_glow=despite_glow, look=look, search=search)
     if recipe.flat is None:
         return replace(correction(subtraction, None), caveats=subtraction.caveats)
     flat = read_master(recipe.flat)
@@ -198,10 +212,18 @@ def load_correction(recipe: LightRecipe, *, despite_glow: bool = False, look: Ma
     return replace(planes, caveats=(*subtraction.caveats, *flat_caveats(flat, subtraction.level_adu)))
 
 
-def load_subtraction(recipe: LightRecipe, *, despite_glow: bool = False, look: MasterLook | None = None) -> Subtraction:
+def load_subtraction(
+    recipe: LightRecipe,
+    *,
+    despite_glow: bool = False,
+    look: MasterLook | None = None,
+    search: DarkSearch | None = None,
+) -> Subtraction:
     """Read the dark and bias of a recipe, and free them before a flat is read; see `load_correction`."""
     dark = None if recipe.dark is None else read_adu_master(recipe.dark)
     bias = None if recipe.bias is None else read_adu_master(recipe.bias)
+    if search is not None and dark is not None:
+        search(dark, bias)
     if dark is not None and bias is not None:
         dark = with_bias(dark, bias)
     for kind, master in ((FrameKind.DARK, dark), (FrameKind.BIAS, bias)):
@@ -232,9 +254,9 @@ def calibrate_file(
     pixels of a light that was written. `write` writes the file: by default, only a new one.
 
     The light may contain 8-, 16- or 32-bit integers or floats, in ADU, and may be compressed. The first image of the
-    new file is the calibrated light. The extension UNCERT is the standard error of the calibrated light. An extension
-    MASK follows if the flat has a mask (bit 1: pixel without signal in the flat) or if defects are replaced (bit 2:
-    defect).
+    new file is the calibrated light. If `output.uncertainty` is True, the extension UNCERT is its standard error, and
+    an extension MASK follows if the flat has a mask (bit 1: pixel without signal in the flat) or if defects are
+    replaced (bit 2: defect).
 
     Raises
     ------
@@ -260,7 +282,8 @@ def calibrate_file(
         _treat(result, output.defects, header, output)
     kept = {keyword: value for keyword, value in header.items() if not _OF_THE_RAW_FILE.fullmatch(keyword)}
     identity = [] if digest is None else [Card(CALIBRATION, digest, "digest of light, masters and options")]
-    cards = [*_cards(light, header, recipe, e_per_adu), *identity, *_notes(recipe, planes), *result.cards]
+    noise = [_noise_card(e_per_adu)] if output.uncertainty else []
+    cards = [*_cards(light, header, recipe, e_per_adu), *noise, *identity, *_notes(recipe, planes), *result.cards]
     first = primary_pieces(result.signal, cards + other_cards(cards, kept))
     write(target, chain(first, *_extensions(result, planes, output.defects)))
     if look is not None:
@@ -275,46 +298,48 @@ def _calibrated(
     output: Output,
     period: int,
 ) -> _Result:
-    """Calibrate band by band, which needs little more memory than the result; set the signal of defects to zero."""
+    """Calibrate; set the signal of defects to zero."""
     bad = None if output.defects is None else output.defects.bad
     if bad is not None and bad.shape != planes.subtracted.shape:
         raise MismatchError(
             f"the defect map has the shape {bad.shape}, but the light's masters have {planes.subtracted.shape}"
         )
-    if pixels.shape != planes.subtracted.shape:
-        raise MismatchError(f"the light has the shape {pixels.shape}, but its masters have {planes.subtracted.shape}")
-    bands = [slice(top, min(top + _BAND_ROWS, len(pixels))) for top in range(0, len(pixels), _BAND_ROWS)]
-
-    def calibrated(rows: slice, e_per_adu: float | None) -> CalibratedLight:
-        if bad is None:
-            return calibrate(pixels[rows], planes.band(rows), e_per_adu, period)
-        # Without their values, defects do not influence the photon noise of their neighbours.
-        raw = np.where(bad[rows], np.float32(np.nan), pixels[rows])
-        band = calibrate(raw, planes.band(rows), e_per_adu, period)
-        band.signal[bad[rows]] = 0
-        return band
-
-    pedestal_adu = output.pedestal_adu
-    if pedestal_adu is None and not output.floating:
-        pedestal_adu = pedestal_for(min(float(calibrated(rows, None).signal.min()) for rows in bands))
-    result = _Result(
-        np.empty(pixels.shape, np.float32 if output.floating else np.uint16),
-        np.empty(pixels.shape, np.float32),
-        [Card("PEDESTAL", pedestal_adu or 0, "[adu] added to every pixel")],
-    )
-    for rows in bands:
-        band = calibrated(rows, e_per_adu)
-        result.uncertainty[rows] = band.uncertainty
-        if output.floating:
-            result.signal[rows] = band.signal + np.float32(pedestal_adu or 0)
-        else:
-            result.signal[rows], below, above = to_uint16(band.signal, pedestal_adu or 0)
-            result.below += below
-            result.above += above
-    if not output.floating:
-        result.cards.append(Card("CFCLIPLO", result.below, "pixels clipped at 0"))
-        result.cards.append(Card("CFCLIPHI", result.above, "pixels clipped at 65535"))
+    if output.floating:
+        signal = to_floats(pixels, planes, bad, output.pedestal_adu)
+        result = _Result(signal, None, [_pedestal_card(output.pedestal_adu or 0)])
+    else:
+        words = to_words(pixels, planes, bad, output.pedestal_adu)
+        clipped = [
+            Card("CFCLIPLO", words.below, "pixels clipped at 0"),
+            Card("CFCLIPHI", words.above, "pixels clipped at 65535"),
+        ]
+        result = _Result(
+            words.pixels, None, [_pedestal_card(words.pedestal_adu or 0), *clipped], words.below, words.above
+        )
+    if output.uncertainty:
+        result.uncertainty = _uncertainty(pixels, planes, e_per_adu, bad, period)
     return result
+
+
+def _pedestal_card(pedestal_adu: float) -> Card:
+    return Card("PEDESTAL", pedestal_adu, "[adu] added to every pixel")
+
+
+def _uncertainty(
+    pixels: NDArray[np.uint16] | NDArray[np.float32],
+    planes: Correction,
+    e_per_adu: float | None,
+    bad: NDArray[np.bool_] | None,
+    period: int,
+) -> NDArray[np.float32]:
+    """Return the standard error of a light, band by band, which needs little more memory than the result."""
+    uncertainty = np.empty(pixels.shape, np.float32)
+    for top in range(0, len(pixels), _BAND_ROWS):
+        rows = slice(top, min(top + _BAND_ROWS, len(pixels)))
+        # Without their values, defects do not influence the photon noise of their neighbours.
+        known = pixels[rows] if bad is None else np.where(bad[rows], np.float32(np.nan), pixels[rows])
+        uncertainty[rows] = calibrate(known, planes.band(rows), e_per_adu, period).uncertainty
+    return uncertainty
 
 
 def _colour_period(header: Mapping[str, HeaderValue]) -> int:
@@ -334,7 +359,9 @@ def _treat(result: _Result, defects: BadPixels, header: Mapping[str, HeaderValue
     result.cards.append(Card("CFDEFMAP", defects.path.name, "map or master with the defects"))
     result.cards.append(Card("CFDEFNUM", int(np.count_nonzero(defects.bad)), "number of defects"))
     if output.blank:
-        result.signal[defects.bad] = result.uncertainty[defects.bad] = np.nan
+        result.signal[defects.bad] = np.nan
+        if result.uncertainty is not None:
+            result.uncertainty[defects.bad] = np.nan
         result.cards.append(Card("CFDEFHOW", "NaN", "replacement of defects"))
         return
     try:
@@ -349,6 +376,8 @@ def _treat(result: _Result, defects: BadPixels, header: Mapping[str, HeaderValue
 def _extensions(
     result: _Result, planes: Correction, defects: BadPixels | None
 ) -> Iterator[Iterator[bytes | memoryview]]:
+    if result.uncertainty is None:
+        return
     yield extension_pieces("UNCERT", result.uncertainty, [Card("BUNIT", "adu", "unit of the pixels")])
     if planes.masked is None and defects is None:
         return
@@ -370,7 +399,6 @@ def egain(header: Mapping[str, HeaderValue]) -> float | None:
 
 def _cards(light: Path, header: dict[str, HeaderValue], recipe: LightRecipe, e_per_adu: float | None) -> list[Card]:
     """Return the cards that document the calibration; see `LightRecipe`."""
-    sources = "readout and masters" if e_per_adu is None else "readout, photons and masters"
     used: list[tuple[str, HeaderValue | None, str]] = [
         ("CFDARK", _name(recipe.dark), "master dark subtracted"),
         ("CFDKSCAL", recipe.dark_scale if recipe.dark and recipe.bias else None, "dark - bias times this"),
@@ -385,9 +413,13 @@ def _cards(light: Path, header: dict[str, HeaderValue], recipe: LightRecipe, e_p
         Card("CALSTAT", recipe.calstat, "corrected: B bias, D dark current, F flat"),
         *(Card(keyword, value, comment) for keyword, value, comment in used if value is not None),
         Card("CFRAW", light.name, "the raw light"),
-        Card("CFUNCERT", sources, "noise included in UNCERT"),
         software_card()._replace(keyword="SWMODIFY", comment="software that calibrated this frame"),
     ]
+
+
+def _noise_card(e_per_adu: float | None) -> Card:
+    sources = "readout and masters" if e_per_adu is None else "readout, photons and masters"
+    return Card("CFUNCERT", sources, "noise included in UNCERT")
 
 
 def _notes(recipe: LightRecipe, planes: Correction) -> list[Card]:

@@ -9,7 +9,7 @@ from coldframe.calibration.defects.files import MOST_BAD, BadPixels
 from coldframe.calibration.defects.finding import Limits, NotJudgeableError, dark_defects
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.masters.flat_scaling import cfa_period
-from coldframe.calibration.masters.reading import read_adu_master
+from coldframe.calibration.masters.reading import MasterPlanes
 
 Mask = NDArray[np.bool_]
 
@@ -33,31 +33,29 @@ def single(bad: Mask) -> Mask:
     return kept
 
 
-def hot_pixels(dark: Path, bias: Path | None) -> BadPixels:
+def hot_pixels(path: Path, dark: MasterPlanes, bias: MasterPlanes | None) -> BadPixels:
     """Return the hot and unstable pixels of a master dark, except those within larger structures (see `single`).
 
     Parameters
     ----------
+    path
+        File of the master dark.
     dark
-        The master dark.
+        The master dark, as `read_adu_master` reads it.
     bias
         A master bias to subtract from the dark, so that its pattern is not mistaken for dark current; None for none.
 
     Raises
     ------
-    FrameFileError
-        If a master cannot be read.
     NotJudgeableError
         If the masters differ in size, or so many pixels differ from their neighbours that they cannot be defects.
     """
-    master = read_adu_master(dark)
-    setup = setup_of(master.header)
-    pattern = None if bias is None or setup.bias_subtracted else read_adu_master(bias)
-    bad = dark_defects(master, pattern, Limits()).bad
+    setup = setup_of(dark.header)
+    bad = dark_defects(dark, None if setup.bias_subtracted else bias, Limits()).bad
     fraction = float(bad.mean())
     if fraction > MOST_BAD:
-        raise NotJudgeableError(f"{dark}: {fraction:.0%} of its pixels differ too much from their neighbours")
-    return BadPixels(dark, single(bad), setup)
+        raise NotJudgeableError(f"{path}: {fraction:.0%} of its pixels differ too much from their neighbours")
+    return BadPixels(path, single(bad), setup)
 
 
 def filter_array_fault(found: BadPixels, mosaic: str | None) -> str | None:

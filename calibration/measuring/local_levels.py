@@ -1,5 +1,7 @@
 """Level and spread in the neighbourhood of each pixel, insensitive to individual outlying pixels."""
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,21 +35,35 @@ class LocalLevels:
         height, width = plane.shape
         block = min(block, height, width)
         tops, lefts = _starts(height, block), _starts(width, block)
+        self._plane = plane
+        self._block = block
+        self._lefts = lefts
         self._centres = tops.astype(np.float64) + (block - 1) / 2
+        self._bands = [slice(int(top), int(top) + block) for top in tops]
 
-        def each_column(values: F32, quantile: float, *, extrapolated: bool) -> F32:
-            """Return a quantile of each block in a row of blocks, interpolated between the blocks."""
-            place = min(round(quantile * block * block), block * block - 1)
-            windows = np.lib.stride_tricks.sliding_window_view(values, (block, block))[0, lefts]
-            middles = np.partition(windows.reshape(lefts.size, -1), place, axis=1)[:, place]
-            centres = lefts.astype(np.float64) + (block - 1) / 2
-            return _between(middles, *_places(np.arange(width), centres, extrapolated=extrapolated))
+    @cached_property
+    def _level(self) -> F32:
+        """Level of each row of blocks at each column."""
+        return np.array([self._each_column(self._plane[rows], 0.5, extrapolated=True) for rows in self._bands])
 
-        bands = [slice(int(top), int(top) + block) for top in tops]
-        self._level = np.array([each_column(plane[rows], 0.5, extrapolated=True) for rows in bands])
-        self._spread = np.array(
-            [each_column(plane[rows] - self.level(rows), _ONE_SIGMA, extrapolated=False) for rows in bands]
+    @cached_property
+    def _spread(self) -> F32:
+        """Spread of each row of blocks at each column; some callers do not need it."""
+        return np.array(
+            [
+                self._each_column(self._plane[rows] - self.level(rows), _ONE_SIGMA, extrapolated=False)
+                for rows in self._bands
+            ]
         )
+
+    def _each_column(self, values: F32, quantile: float, *, extrapolated: bool) -> F32:
+        """Return a quantile of each block in a row of blocks, interpolated between the blocks."""
+        block, lefts = self._block, self._lefts
+        place = min(round(quantile * block * block), block * block - 1)
+        windows = np.lib.stride_tricks.sliding_window_view(values, (block, block))[0, lefts]
+        middles = np.partition(windows.reshape(lefts.size, -1), place, axis=1)[:, place]
+        centres = lefts.astype(np.float64) + (block - 1) / 2
+        return _between(middles, *_places(np.arange(values.shape[1]), centres, extrapolated=extrapolated))
 
     def level(self, rows: slice) -> F32:
         """Return the level of a range of rows; float32, shape (rows, width)."""

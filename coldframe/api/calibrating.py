@@ -21,11 +21,11 @@ class CalibratedLight:
     light : pathlib.Path
         The raw light.
     path : pathlib.Path
-        The calibrated file; its extension UNCERT contains the standard error of each pixel.
+        The calibrated file; if `uncertainty` is True, its extension UNCERT contains the standard error of each pixel.
     clipped_low, clipped_high : int
         Number of pixels that were clipped at 0 and at 65,535.
     has_photon_noise : bool
-        False if the electrons per ADU are unknown, so that UNCERT excludes the photon noise.
+        False if the electrons per ADU are unknown, so that UNCERT would exclude the photon noise.
     """
 
     light: Path
@@ -74,6 +74,7 @@ def calibrate(
     defects: AnyPath | None = None,
     mend: bool = True,
     blank: bool = False,
+    uncertainty: bool = False,
     quick_look: bool = True,
     again: bool = False,
     extension: int | Literal["mosaic"] | None = None,
@@ -111,6 +112,9 @@ def calibrate(
         Replace defective pixels with values from their neighbours.
     blank : bool
         Set defective pixels to NaN instead; needs `floating`.
+    uncertainty : bool
+        Add the extensions UNCERT, the standard error of each pixel, and MASK, the replaced pixels (bit 2) and those
+        without light in the flat (bit 1).
     quick_look : bool
         Look for offsets, hot pixels and banding in the results.
     again : bool
@@ -150,7 +154,9 @@ def calibrate(
         target=optional_path(output),
         subtract=Subtract.SCALED_DARK if scale_dark else Subtract(subtract),
         with_flat=flat,
-        output=Output(floating, pedestal, e_per_adu, blank=blank, extension=image_choice(extension)),
+        output=Output(
+            floating, pedestal, e_per_adu, blank=blank, extension=image_choice(extension), uncertainty=uncertainty
+        ),
         defects=optional_path(defects),
         mend=mend,
         despite_glow=scale_dark,

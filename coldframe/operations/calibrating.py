@@ -33,6 +33,7 @@ from coldframe.calibration.lights.files import (
 from coldframe.calibration.lights.hot_pixels import filter_array_fault, hot_pixels
 from coldframe.calibration.lights.recipe import LightRecipe, Subtract, recipe_for, ways_out
 from coldframe.calibration.masters.flat_scaling import cfa_period
+from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.errors import ColdframeError
 from coldframe.operations.dark_check import DarkCheck, with_dark
 from coldframe.operations.library import configured_camera_names, find_library, masters_of
@@ -44,6 +45,10 @@ THREADS = 2
 lights."""
 
 CALIBRATED = "calibrated"
+
+HotPixels = dict[tuple[Path, Path | None], BadPixels | NotJudgeableError]
+"""The hot pixels of darks, or the reason why they are unknown, by the files of the dark and of the bias that is
+subtracted from it."""
 
 _COMPRESSED = frozenset({".fz", ".gz"})
 
@@ -174,13 +179,13 @@ def calibrate_all(lights: Sequence[Path], request: Request, tally: Tally, advanc
     if request.defects is not None:
         request = replace(request, output=replace(request.output, defects=read_map(request.defects)))
     request = replace(request, output=replace(request.output, camera_names=configured_camera_names()))
-    find_hot = cache(hot_pixels)
+    found: HotPixels = {}
     for group in _groups(lights, masters, request, tally, advance):
-        _calibrate_group(group, masters, request, tally, find_hot=find_hot, advance=advance)
-    _report_totals(tally)
+        _calibrate_group(group, masters, request, tally, found=found, advance=advance)
+    _report_totals(request, tally)
 
 
-def _report_totals(tally: Tally) -> None:
+def _report_totals(request: Request, tally: Tally) -> None:
     clipped = [each for each in tally.done.values() if each.below]
     if clipped:
         tally.reports.notice(
@@ -188,7 +193,7 @@ def _report_totals(tally: Tally) -> None:
             " zero; a larger --pedestal, or --float, would keep them"
         )
     without_photons = sum(not each.photons for each in tally.done.values())
-    if without_photons:
+    if request.output.uncertainty and without_photons:
         tally.reports.notice(
             f"{without_photons} lights have no EGAIN: their UNCERT excludes photon noise (see --e-per-adu)"
         )
@@ -269,7 +274,7 @@ def _recipe_as_before(
         recipe = None if dark is None else recipe_with(dark)
         if recipe is None:
             return None
-        expected = light_digest(digest(recipe), light.path)
+        expected = partial(light_digest, digest(recipe), light.path)
         earlier = earlier_result(target, light.path, light.setup, expected)
     except FAULTS:
         return None
@@ -291,11 +296,14 @@ def _way_out(light: FrameSetup, masters: Mapping[Path, FrameSetup], request: Req
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A light to calibrate, the file for its result, the digest of the calibration, and how to write the file."""
+    """A light to calibrate, the file for its result, the digest of the calibration, and how to write the file.
+
+    The digest of a light without an earlier result is derived only when its pixels are read.
+    """
 
     light: Light
     target: Path
-    digest: str
+    digest: Callable[[], str]
     write: Callable[[Path, Iterable[Buffer]], None]
 
 
@@ -305,7 +313,7 @@ def _calibrate_group(
     request: Request,
     tally: Tally,
     *,
-    find_hot: Callable[[Path, Path | None], BadPixels],
+    found: HotPixels,
     advance: Callable[[], None],
 ) -> None:
     wanted = len(group.lights)
@@ -316,11 +324,9 @@ def _calibrate_group(
         if not jobs:
             return
         group = LightGroup(group.recipe, [job.light for job in jobs])
-        defects, unmended = _defects(group.recipe, request, find_hot)
         summary = _summary(group) if request.diagnose else None
-        planes = load_correction(
-            group.recipe, despite_glow=request.despite_glow, look=None if summary is None else summary.add
-        )
+        planes = _planes(group.recipe, request, summary, found)
+        defects, unmended = _defects(group.recipe, request, found)
     except FAULTS as error:
         more = ["--scale-dark"] if isinstance(error, GlowError) else []
         tally.refuse(group.paths, error, _way_out(group.lights[0].setup, masters, request, *more) if more else "")
@@ -332,6 +338,8 @@ def _calibrate_group(
         tally.reports.notice(f"{named(paths)}: {caveat}")
     output = replace(request.output, defects=defects)
     look = None if summary is None else _look(group, summary, planes, output)
+    if not output.uncertainty:
+        planes = planes.without_variances()
     work = partial(_outcome, planes=planes, output=output, look=None if look is None else look.measure)
     with ThreadPoolExecutor(THREADS, "light") as threads:
         try:
@@ -341,9 +349,9 @@ def _calibrate_group(
         except KeyboardInterrupt:
             threads.shutdown(cancel_futures=True)
             raise
-    found = None if look is None else look.findings()
-    if found is not None:
-        tally.looked.append(found)
+    findings = None if look is None else look.findings()
+    if findings is not None:
+        tally.looked.append(findings)
 
 
 def _jobs(group: LightGroup, request: Request, tally: Tally) -> Iterator[_Job]:
@@ -351,8 +359,8 @@ def _jobs(group: LightGroup, request: Request, tally: Tally) -> Iterator[_Job]:
     shared = group_digest(group.recipe, request.output, request.mend, request.despite_glow)
     for light in group.lights:
         target = _target(light.path, request.target)
+        digest = cache(partial(light_digest, shared, light.path))
         try:
-            digest = light_digest(shared, light.path)
             earlier = earlier_result(target, light.path, light.setup, digest)
         except OSError as error:
             tally.report(light.path, error)
@@ -383,18 +391,31 @@ def _look(group: LightGroup, summary: MasterSummary, planes: Correction, output:
     return QuickLook(setup, summary, planes, e_per_adu)
 
 
-def _defects(
-    recipe: LightRecipe, request: Request, find_hot: Callable[[Path, Path | None], BadPixels]
-) -> tuple[BadPixels | None, list[str]]:
+def _planes(recipe: LightRecipe, request: Request, summary: MasterSummary | None, found: HotPixels) -> Correction:
+    """Read the masters; find the hot pixels of the dark in the same planes, unless they are known or not needed."""
+
+    def search(dark: MasterPlanes, bias: MasterPlanes | None) -> None:
+        assert recipe.dark is not None
+        masters = recipe.dark, recipe.bias
+        if request.output.defects is None and request.mend and masters not in found:
+            try:
+                found[masters] = hot_pixels(recipe.dark, dark, bias)
+            except NotJudgeableError as error:
+                found[masters] = error
+
+    look = None if summary is None else summary.add
+    return load_correction(recipe, despite_glow=request.despite_glow, look=look, search=search)
+
+
+def _defects(recipe: LightRecipe, request: Request, found: HotPixels) -> tuple[BadPixels | None, list[str]]:
     """Return the pixels to replace, and the reason why those of the dark cannot be replaced."""
     if request.output.defects is not None or not request.mend or recipe.dark is None:
         return request.output.defects, []
-    try:
-        found = find_hot(recipe.dark, recipe.bias)
-    except NotJudgeableError as error:
-        return None, [f"hot pixels are not replaced: {error}"]
-    fault = filter_array_fault(found, recipe.mosaic)
-    return (found, []) if fault is None else (None, [f"hot pixels are not replaced: {fault}"])
+    hot = found[recipe.dark, recipe.bias]
+    if isinstance(hot, NotJudgeableError):
+        return None, [f"hot pixels are not replaced: {hot}"]
+    fault = filter_array_fault(hot, recipe.mosaic)
+    return (hot, []) if fault is None else (None, [f"hot pixels are not replaced: {fault}"])
 
 
 def _group_text(group: LightGroup, defects: BadPixels | None) -> str:
@@ -417,7 +438,7 @@ def _outcome(job: _Job, planes: Correction, output: Output, look: LightLook | No
     try:
         job.target.parent.mkdir(parents=True, exist_ok=True)
         return calibrate_file(
-            light.path, job.target, light.recipe, planes, output, digest=job.digest, look=look, write=job.write
+            light.path, job.target, light.recipe, planes, output, digest=job.digest(), look=look, write=job.write
         )
     except FAULTS as error:
         return error

@@ -32,8 +32,9 @@ except KeyboardInterrupt:
 
 
 def bias_only(folder: Path, count: int) -> Path:
-    """Write the configuration of a night with one set of the small rig; return its path."""
+    """Write the configuration of a night with one set of the small rig, which cools within seconds; return its path."""
     night = example_night("small").read_text("utf-8")
+    night = night.replace("setpoint_c = -10.0", "setpoint_c = 4.0").replace("dwell_s = 6.0", "dwell_s = 0.5")
     path = folder / "night.toml"
     path.write_text(f'{night[: night.index("[[sets]]")]}[[sets]]\nkind = "bias"\ncount = {count}\n', "utf-8")
     return path

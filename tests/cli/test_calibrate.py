@@ -50,7 +50,7 @@ def calibrate(library: Library, *arguments: object) -> Result:
 
 def test_a_folder_of_lights_is_calibrated(observatory: Observatory, library: Library, tmp_path: Path) -> None:
     lights = [observatory.light(tmp_path / "lights" / f"{number}.fits", number) for number in range(3)]
-    result = calibrate(library, tmp_path / "lights")
+    result = calibrate(library, tmp_path / "lights", "--uncertainty")
     assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
     line, summary, look = result.stdout.splitlines()
     assert summary == f"3 of 3 lights calibrated, in {tmp_path / 'lights' / 'calibrated'}"
@@ -83,10 +83,30 @@ def test_a_folder_of_lights_is_calibrated(observatory: Observatory, library: Lib
             assert "verification OK" in report
 
 
+@pytest.mark.parametrize("options", [[], ["--float"], ["--no-mend"], ["--float", "--blank"], ["--no-flat"]], ids=str)
+def test_the_uncertainty_is_added_on_request_and_changes_no_pixel(
+    observatory: Observatory, library: Library, tmp_path: Path, options: list[str]
+) -> None:
+    light = observatory.light(tmp_path / "l.fits")
+    for name, more in (("plain", []), ("more", ["--uncertainty"])):
+        assert calibrate(library, light, *options, *more, "--out", tmp_path / name).exit_code == ExitCode.DONE
+    with (
+        fits.open(tmp_path / "plain" / "l_calibrated.fits", checksum=True) as plain,
+        fits.open(tmp_path / "more" / "l_calibrated.fits", checksum=True) as more,
+    ):
+        np.testing.assert_array_equal(plain[0].data, more[0].data)
+        assert [hdu.name for hdu in plain] == ["PRIMARY"]
+        assert "UNCERT" in more
+        changed = set(fits.HeaderDiff(plain[0].header, more[0].header).diff_keyword_values)
+        assert changed == {"CFCALID", "CHECKSUM"}
+        assert set(more[0].header) - set(plain[0].header) == {"CFUNCERT"}
+
+
 def test_floats_need_no_pedestal(observatory: Observatory, library: Library, tmp_path: Path) -> None:
     light = observatory.light(tmp_path / "l.fits")
-    assert calibrate(library, light, "--no-mend", "--float", "--out", tmp_path / "float").exit_code == ExitCode.DONE
-    assert calibrate(library, light, "--no-mend", "--out", tmp_path / "whole").exit_code == ExitCode.DONE
+    for name, kind in (("float", ["--float"]), ("whole", [])):
+        options = ["--no-mend", "--uncertainty", *kind, "--out", tmp_path / name]
+        assert calibrate(library, light, *options).exit_code == ExitCode.DONE
     with (
         fits.open(tmp_path / "float" / "l_calibrated.fits") as exact,
         fits.open(tmp_path / "whole" / "l_calibrated.fits") as rounded,
@@ -254,12 +274,14 @@ def test_an_empty_calstat_is_ignored(observatory: Observatory, library: Library,
 
 def test_lights_without_their_gain_are_reported(observatory: Observatory, library: Library, tmp_path: Path) -> None:
     light = observatory.light(tmp_path / "l.fits", header=observatory.header | {"EGAIN": "unknown"})
-    result = calibrate(library, light)
+    result = calibrate(library, light, "--uncertainty")
     assert result.exit_code == ExitCode.DONE
     assert result.stderr == "1 lights have no EGAIN: their UNCERT excludes photon noise (see --e-per-adu)\n"
     header = fits.getheader(tmp_path / "calibrated" / "l_calibrated.fits")
     assert header["CFUNCERT"] == "readout and masters"
-    assert calibrate(library, light, "--e-per-adu", "0.25", "--out", tmp_path / "given").stderr == ""
+    given = calibrate(library, light, "--uncertainty", "--e-per-adu", "0.25", "--out", tmp_path / "given")
+    assert given.stderr == ""
+    assert calibrate(library, light, "--out", tmp_path / "without").stderr == ""
 
 
 def test_other_options_are_obeyed(observatory: Observatory, library: Library, tmp_path: Path) -> None:
@@ -333,7 +355,8 @@ def test_hot_pixels_of_the_dark_are_kept_on_request(observatory: Observatory, li
     kept = calibrate(library, light, "--no-mend", "--float", "--out", tmp_path / "kept")
     assert (kept.exit_code, kept.stderr) == (ExitCode.DONE, "")
     assert "replaced" not in kept.stdout
-    assert calibrate(library, light, "--float", "--out", tmp_path / "mended").exit_code == ExitCode.DONE
+    mended_with = ["--float", "--uncertainty", "--out", tmp_path / "mended"]
+    assert calibrate(library, light, *mended_with).exit_code == ExitCode.DONE
     with (
         fits.open(tmp_path / "kept" / "l_calibrated.fits") as raw,
         fits.open(tmp_path / "mended" / "l_calibrated.fits") as mended,

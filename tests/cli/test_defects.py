@@ -76,7 +76,7 @@ def test_kinds_that_no_master_shows_are_listed(masters: dict[str, Path], tmp_pat
 
 
 def calibrated(library: Library, light: Path, *arguments: object) -> tuple[fits.Header, dict[str, NDArray[np.float64]]]:
-    result = run("calibrate", light, "--library", library.folder, *arguments)
+    result = run("calibrate", light, "--library", library.folder, "--uncertainty", *arguments)
     assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
     with fits.open(light.parent / "calibrated" / f"{light.stem}_calibrated.fits", checksum=True) as units:
         return units[0].header, {unit.name: unit.data.astype(np.float64) for unit in units}

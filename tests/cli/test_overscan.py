@@ -79,7 +79,7 @@ def masters(folder: Path, raw: Path, *options: object) -> Sequence[Path]:
 
 def calibrated(folder: Path, files: Sequence[Path], raw: Path, *options: object) -> list[NDArray[np.float32]]:
     assert coldframe("library", "add", *files, "--library", folder / "library").exit_code == ExitCode.DONE
-    given = ("--library", folder / "library", "--out", folder / "done", "--float")
+    given = ("--library", folder / "library", "--out", folder / "done", "--float", "--uncertainty")
     done = coldframe("calibrate", raw / "light", *given, *options)
     assert done.exit_code == ExitCode.DONE, done.stderr
     return [fits.getdata(path) for path in sorted((folder / "done").iterdir())]

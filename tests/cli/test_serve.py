@@ -163,7 +163,7 @@ async def test_commands_make_the_token_and_never_show_it(tmp_path: Path) -> None
 
 
 def night_of_five_biases(folder: Path) -> Path:
-    text = example_night("small").read_text()
+    text = example_night("small").read_text().replace("setpoint_c = -10.0", "setpoint_c = 4.0")
     head, sets, _ = text.partition("[[sets]]")
     path = folder / "night.toml"
     storage = f'[storage]\nfolder = "{folder / "nights"}"\n\n'
@@ -186,7 +186,7 @@ async def test_real_night_is_shown_from_its_first_event_to_its_report(tmp_path: 
             async with asyncio.timeout(PATIENCE_S):
                 for words in (
                     b"no night yet",
-                    b"cool to -10 C",
+                    b"cool to 4 C",
                     b"All well",
                     b"5/5",
                     b"picture?",

@@ -19,12 +19,14 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import looptime
 import numpy as np
 
+from coldframe.calibration import threads
 from coldframe.calibration.combining.verify import recombined
 from coldframe.calibration.masters.reading import integrity_fault
 from coldframe.capture.events.kinds import FrameAccepted, MasterWritten, NightEnded
@@ -33,13 +35,13 @@ from coldframe.capture.storage.journal_reader import read_journal
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.config.frames import FrameKind
 from coldframe.config.settings import Settings
-from tests.nights.nights import NightRun, run_night
+from tests.nights.nights import Inline, NightRun, run_night
 from tests.nights.test_troubled_nights import SMALL, Rigged, short
+from tests.nights.virtual_time import VirtualTimeLoop
 from tests.patience import PATIENCE_S
 
 CALLS = ("open", "write", "fsync", "link", "unlink", "rename", "replace", "mkdir", "ftruncate", "pwrite")
 MOMENTS = ("before", "within", "after")
-LEAST_NAMES = 3
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,16 @@ def assert_masters_match(folder: NightFolder, what: str) -> None:
     assert not list(folder.path.rglob(".*.part")), f"{what}: torn files remain"
 
 
+def warm_up() -> None:
+    """Run a night in this process, so that its children load no machine code and collect no garbage of modules.
+
+    Work on pixels runs in the calling thread from now on, because a forked process has no other threads.
+    """
+    threads._pool = cache(Inline)
+    with tempfile.TemporaryDirectory(prefix="coldframe-deaths-") as place:
+        VirtualTimeLoop(3600.0).run_until_complete(run_night(few(), SMALL, Path(place)))
+
+
 def calls_of_a_night() -> list[str]:
     """Return the calls of a night that is not killed."""
     with tempfile.TemporaryDirectory(prefix="coldframe-deaths-") as place:
@@ -234,6 +246,7 @@ def deaths(count: int, calls: list[str]) -> Iterator[Death]:
 def main() -> None:
     """Test the number of points given as the first argument, and print a table."""
     count = int(sys.argv[1])
+    warm_up()
     calls = calls_of_a_night()
     chosen = list(deaths(count, calls)) if count >= len(calls) else spread(count, calls)
     began_s, met, lost = time.monotonic(), Counter[str](), 0
@@ -262,7 +275,7 @@ def spread(count: int, calls: list[str]) -> list[Death]:
     numbers = {round(1 + index * (len(calls) - 1) / max(count - 1, 1)) for index in range(count)}
     for name in set(calls):
         places = [place for place, call in enumerate(calls, start=1) if call == name]
-        numbers |= set(places[:: max(1, len(places) // LEAST_NAMES)][:LEAST_NAMES])
+        numbers.add(places[len(places) // 2])
     return [Death(number, MOMENTS[place % len(MOMENTS)]) for place, number in enumerate(sorted(numbers))]
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 
 from coldframe.capture.events.kinds import Event, FrameAccepted
-from tests.crash.deaths import LEFT, assert_resumed, few, in_child
+from tests.crash.deaths import LEFT, assert_resumed, few, in_child, warm_up
 from tests.nights.disk import SimulatedDisk
 from tests.nights.nights import run_night
 from tests.nights.test_troubled_nights import SMALL
@@ -80,6 +80,7 @@ def main() -> None:
     """Test the number or range of power cuts given as the argument, and print a summary."""
     first, _, last = sys.argv[1].partition("-")
     seeds = range(int(first), int(last) + 1) if last else range(int(first))
+    warm_up()
     cuts, failures = tried(seeds)
     print(json.dumps({"cuts": cuts, "not survived": len(failures)}))
     sys.exit(bool(failures))

@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed: apt install strace"),
 ]
 
-NIGHT_WITHOUT_COOLING = NIGHT.replace("setpoint_c = -2.0\n", "")
+NIGHT_WITHOUT_COOLING = NIGHT.replace("setpoint_c = 15.0\n", "")
 SETS = """
 [[sets]]
 kind = "bias"

@@ -28,6 +28,7 @@ LONG_S = 2000
 """An exposure longer than every deadline. Tests that start such an exposure must end it."""
 
 NIGHT = """
+# The stock cooler starts at 20 degrees and changes the temperature by half a degree a second.
 [server]
 port = {port}
 unix_socket = "{unix_socket}"
@@ -35,7 +36,7 @@ unix_socket = "{unix_socket}"
 device = "CCD Simulator"
 gain = 0.0
 offset = 100.0
-setpoint_c = -2.0
+setpoint_c = 15.0
 readout_deadline_s = 60.0
 [panel]
 device = "Light Panel Simulator"

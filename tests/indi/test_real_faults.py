@@ -17,7 +17,16 @@ from astropy.io import fits
 
 from coldframe.calibration.files.frame_file import read_pixels
 from coldframe.calibration.stacking.accumulator import pixel_digest
-from tests.indi.servers import NIGHT, OUR_DRIVER, STOCK_DRIVERS, Indiserver, Run, indiserver, started_night
+from tests.indi.servers import (
+    NIGHT,
+    NIGHT_DEADLINE_S,
+    OUR_DRIVER,
+    STOCK_DRIVERS,
+    Indiserver,
+    Run,
+    indiserver,
+    started_night,
+)
 from tests.patience import block_until
 
 pytestmark = pytest.mark.indi
@@ -72,8 +81,7 @@ OURS = Bench(
     (OUR_DRIVER,),
     STOCK.night.replace("CCD Simulator", "Coldframe Camera")
     .replace("Light Panel Simulator", "Coldframe Flat Panel")
-    .replace("Filter Simulator", "Coldframe Filter Wheel")
-    .replace("setpoint_c = -2.0", "setpoint_c = 14.0"),
+    .replace("Filter Simulator", "Coldframe Filter Wheel"),
     SETS.format(filter="L"),
     "indi_coldframe_rig",
     "Coldframe Flat Panel",
@@ -226,7 +234,7 @@ def wait_for_phase(run: Run, phase: str) -> None:
         titles = {step["number"]: step["title"] for event in events for step in event.get("steps", ())}
         return any(titles[event["step"]].startswith(phase) for event in events if event["event"] == "step-started")
 
-    block_until(lambda: run.process.poll() is not None or has_begun())
+    block_until(lambda: run.process.poll() is not None or has_begun(), NIGHT_DEADLINE_S)
     assert run.process.poll() is None, run.wait()
 
 

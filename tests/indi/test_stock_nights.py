@@ -191,7 +191,6 @@ OUR_NIGHT = (
     NIGHT.replace("CCD Simulator", "Coldframe Camera")
     .replace("Light Panel Simulator", "Coldframe Flat Panel")
     .replace("Filter Simulator", "Coldframe Filter Wheel")
-    .replace("setpoint_c = -2.0", "setpoint_c = 14.0")  # its cooler is slower
 )
 OUR_SETS = """
 [[sets]]

@@ -34,7 +34,7 @@ from tests.patience import PATIENCE_S, block_until
 pytestmark = pytest.mark.indi
 
 AT_ONCE = 4
-WARM = NIGHT.replace('at_end = "off"', 'at_end = "warm"\nwarm_to_c = 20.0\nwarm_ramp_c_per_min = 1.0')
+WARM = NIGHT.replace('at_end = "off"', 'at_end = "warm"\nwarm_to_c = 20.0\nwarm_ramp_c_per_min = 0.25')
 
 Ending = Callable[[Path], None]
 
@@ -84,7 +84,7 @@ def failure(place: Path) -> None:
 
 
 def twice_interrupted(place: Path) -> None:
-    """The second Ctrl-C skips only the warm-up, which would take 22 minutes."""
+    """The second Ctrl-C skips only the warm-up, which would take 20 minutes."""
     with (
         indiserver(place / "home") as server,
         started_night(server, place, dark_set(LONG_S), local=True, night=WARM) as run,

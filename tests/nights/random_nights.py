@@ -114,7 +114,7 @@ class TroubledNight:
         return f"night {self.seed}: {sets}; {', '.join(self.kinds) or 'nothing'} goes wrong"
 
 
-@dataclass
+@dataclass(repr=False)  # asyncio.Runner formats the result with the handler of Ctrl-C, arrays included
 class TroubledRun:
     """Result of a drawn night."""
 

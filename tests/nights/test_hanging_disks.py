@@ -32,7 +32,7 @@ LONGEST_S = 4 * 3600.0
 NIGHTS_AT_A_TIME = 5
 
 
-@dataclass
+@dataclass(repr=False)
 class Aftermath:
     """A night on a disk that hangs, and what is wrong with it."""
 

@@ -46,6 +46,8 @@ READS = {
 READING_METHODS = {"thermals", "state"}
 LONGEST_S = 3600.0
 NIGHTS = 80
+STANDARD_NIGHTS = 25
+"""Five nights for each place; the other nights belong to the long suites."""
 
 
 @dataclass
@@ -174,7 +176,10 @@ def drawn(seed: int) -> Stumble:
     )
 
 
-@pytest.mark.parametrize("seed", range(NIGHTS))
+@pytest.mark.parametrize(
+    "seed",
+    [pytest.param(seed, marks=pytest.mark.deep if seed >= STANDARD_NIGHTS else ()) for seed in range(NIGHTS)],
+)
 def test_whatever_raises_the_rig_is_made_safe(seed: int, tmp_path: Path) -> None:
     assert min(calls_of_a_night().values()) > 50
     stumble = drawn(seed)

@@ -1,4 +1,4 @@
-"""Hundreds of nights from seeds, with faults from the matrix. The oracle judges each night."""
+"""Nights drawn from seeds, with faults from the matrix. The oracle judges each night."""
 
 import asyncio
 import errno
@@ -24,28 +24,26 @@ from tests.nights.random_nights import ENDING, INTERRUPTION, KINDS, TroubledNigh
 from tests.nights.replay import main, play, play_all
 from tests.nights.virtual_time import NightHangsError, VirtualTimeLoop
 
-LEAST_MET = 50
+LEAST_MET = {80: 5, 10_000: 50}
+"""How often each kind has to occur, by the number of nights."""
 ONCE_A_NIGHT = {*ENDING, "hanging-abort", "no-room"}
-"""Kinds that end a night, or strike it once: of them so many nights would leave no others."""
-LEAST_MET_ONCE = 15
+"""Kinds that end a night, or occur once in it, so that few of them leave time for others."""
+LEAST_MET_ONCE = {80: 3, 10_000: 15}
 
 
-def test_three_hundred_nights_leave_what_they_should() -> None:
-    tally = play_all(range(300))
+@pytest.mark.parametrize(
+    "seeds", [range(80), pytest.param(range(1_000, 11_000), marks=pytest.mark.deep)], ids=["eighty", "ten-thousand"]
+)
+def test_nights_leave_what_they_should(seeds: range) -> None:
+    tally = play_all(seeds)
     print(tally.table())
-    assert tally.nights == 300
+    assert tally.nights == len(seeds)
     assert not tally.failed, "\n".join(map(str, tally.failed))
-    wanted = {kind: LEAST_MET_ONCE if kind in ONCE_A_NIGHT else LEAST_MET for kind in KINDS}
+    least, once = LEAST_MET[tally.nights], LEAST_MET_ONCE[tally.nights]
+    wanted = {kind: once if kind in ONCE_A_NIGHT else least for kind in KINDS}
     rare = {kind: tally.times_met[kind] for kind, least in wanted.items() if tally.times_met[kind] < least}
     assert not rare, f"met too rarely: {rare}"
     assert {str(outcome) for outcome in NightOutcome} == tally.outcomes.keys()
-
-
-@pytest.mark.deep
-def test_ten_thousand_nights_leave_what_they_should() -> None:
-    tally = play_all(range(1_000, 11_000))
-    print(tally.table())
-    assert not tally.failed, "\n".join(map(str, tally.failed))
 
 
 @pytest.mark.parametrize("seed", range(3000, 3006))

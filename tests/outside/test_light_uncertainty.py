@@ -26,7 +26,7 @@ def test_chi_square_of_the_residuals_is_one_within_two_percent(
     for number, light in enumerate(lights):
         with fits.open(light, mode="update") as units:
             units[0].data = observatory.render(60_000 + number, SKY_S, sky * SKY_E_PER_S)
-    output = Output(floating=True, e_per_adu=observatory.e_per_adu)
+    output = Output(floating=True, e_per_adu=observatory.e_per_adu, uncertainty=True)
     request = Request(library.folder, tmp_path, Subtract.DARK, with_flat=True, output=output, mend=False)
     assert calibrate_lights([str(light) for light in lights], request) is ExitCode.DONE
     chi_squares = []

@@ -51,7 +51,8 @@ def test_calibrated_lights_show_the_sky(
     observatory: Observatory, library: Library, tmp_path: Path, subtract: Subtract
 ) -> None:
     light = observatory.light(tmp_path / "light.fits")
-    request = Request(library.folder, tmp_path, subtract, with_flat=True, output=Output(floating=True), mend=False)
+    output = Output(floating=True, uncertainty=True)
+    request = Request(library.folder, tmp_path, subtract, with_flat=True, output=output, mend=False)
     assert calibrate_lights([str(light)], request) is ExitCode.DONE
     with fits.open(tmp_path / "light_calibrated.fits") as file:
         signal, uncertainty = file[0].data.astype(float), file["UNCERT"].data.astype(float)

@@ -95,6 +95,14 @@ def calibrate(
         typer.Option("--mend/--no-mend", help="Replace defective pixels with values from their neighbours."),
     ] = True,
     blank: Annotated[bool, typer.Option("--blank", help="Set defective pixels to NaN instead; needs --float.")] = False,
+    uncertainty: Annotated[
+        bool,
+        typer.Option(
+            "--uncertainty",
+            help="Add the standard error of each pixel (extension UNCERT), and a mask of replaced pixels and pixels "
+            "without light in the flat (MASK). The files are 3.5 times as large.",
+        ),
+    ] = False,
     diagnose: Annotated[
         bool,
         typer.Option("--diagnose/--no-diagnose", help="Check the results briefly for offsets, hot pixels and banding."),
@@ -107,10 +115,9 @@ def calibrate(
 ) -> None:
     """Calibrate lights with matching masters.
 
-    Each result is (light - dark) / flat, computed with the best-matching masters from the library; the UNCERT
-    extension of the result contains the standard error. Lights that were calibrated before with the same masters and
-    options are skipped. Without --again, no file is overwritten. If a light cannot be calibrated, coldframe prints the
-    reason and continues with the other lights.
+    Each result is (light - dark) / flat, computed with the best-matching masters from the library. Lights that were
+    calibrated before with the same masters and options are skipped. Without --again, no file is overwritten. If a
+    light cannot be calibrated, coldframe prints the reason and continues with the other lights.
     """
     from coldframe.calibration.lights.files import Output
     from coldframe.calibration.lights.recipe import Subtract
@@ -125,7 +132,7 @@ def calibrate(
         raise typer.BadParameter("contradicts --subtract bias", param_hint="--scale-dark")
     way = Subtract.SCALED_DARK if scale_dark else Subtract(subtract)
     image = None if extension is None else image_of_file(extension)
-    output = Output(floating, pedestal, e_per_adu, blank=blank, extension=image)
+    output = Output(floating, pedestal, e_per_adu, blank=blank, extension=image, uncertainty=uncertainty)
     request = Request(library, out, way, flat, output, defects, mend, scale_dark, diagnose, again)
     raise typer.Exit(calibrate_lights(lights, request))
 

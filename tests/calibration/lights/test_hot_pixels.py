@@ -11,6 +11,7 @@ from coldframe.calibration.defects.files import BadPixels
 from coldframe.calibration.defects.finding import NotJudgeableError
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.lights.hot_pixels import filter_array_fault, hot_pixels, single
+from coldframe.calibration.masters.reading import read_adu_master
 
 SHAPE = (96, 128)
 HOT = ((20, 30), (20, 32), (70, 100), (95, 127))
@@ -25,20 +26,24 @@ def master(path: Path, level: float, *, hot_adu: float = 0.0, **cards: object) -
     return path
 
 
+def found_in(dark: Path, bias: Path | None = None) -> BadPixels:
+    return hot_pixels(dark, read_adu_master(dark), None if bias is None else read_adu_master(bias))
+
+
 def places(found: BadPixels) -> set[tuple[int, int]]:
     return {(int(row), int(column)) for row, column in zip(*np.nonzero(found.bad), strict=True)}
 
 
 def test_hot_pixels_are_found_with_and_without_a_bias(tmp_path: Path) -> None:
     dark = master(tmp_path / "dark.fits", 500, hot_adu=400)
-    found = hot_pixels(dark, None)
+    found = found_in(dark)
     assert (found.path, places(found)) == (dark, set(HOT))
     flat_bias = np.full(SHAPE, 500, np.float32)
     flat_bias[HOT[0]] = 900  # its bias is high, and its dark current is not
     fits.PrimaryHDU(flat_bias).writeto(tmp_path / "bias.fits")
-    assert places(hot_pixels(dark, tmp_path / "bias.fits")) == set(HOT[1:])
+    assert places(found_in(dark, tmp_path / "bias.fits")) == set(HOT[1:])
     without = master(tmp_path / "without.fits", 0, hot_adu=400, CALSTAT="B")
-    assert places(hot_pixels(without, tmp_path / "bias.fits")) == set(HOT)
+    assert places(found_in(without, tmp_path / "bias.fits")) == set(HOT)
 
 
 def test_a_dark_in_which_too_many_pixels_are_unstable_shows_no_defects(tmp_path: Path) -> None:
@@ -53,7 +58,7 @@ def test_a_dark_in_which_too_many_pixels_are_unstable_shows_no_defects(tmp_path:
         ]
     ).writeto(path)
     with pytest.raises(NotJudgeableError, match=r"30% of its pixels differ too much from their neighbours"):
-        hot_pixels(path, None)
+        found_in(path)
 
 
 def test_only_pixels_among_good_ones_are_kept() -> None:
