@@ -1,4 +1,4 @@
-"""The search for the files that a user names by path, folder or pattern."""
+"""The search for the files that a user specifies by path, folder or pattern."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -35,7 +35,7 @@ def find_files(names: Iterable[str]) -> list[Path]:
 
 
 def _files_named(name: str) -> list[Path]:
-    """Return the files that one name stands for."""
+    """Return the files that a name refers to."""
     path = Path(name)
     if not name:
         raise NothingFoundError("a file name is empty: use '.' for the current folder")

@@ -1,4 +1,4 @@
-"""Overscan sections that the user gives for frames whose headers lack them or contain wrong ones."""
+"""Overscan sections that the user specifies for frames whose headers lack them or contain wrong ones."""
 
 from collections.abc import Iterable
 from dataclasses import replace

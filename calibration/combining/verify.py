@@ -28,7 +28,7 @@ from coldframe.calibration.stacking.column_sort import combine_columns
 from coldframe.calibration.stacking.stack import Stack
 
 MOST_NAMED = 999
-"""Largest number of frames that a master's header can name (IMCOM001 to IMCOM999)."""
+"""Largest number of frames that a master's header can list (IMCOM001 to IMCOM999)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The boundary around the libraries that read damaged files: whatever they raise becomes one kind of error."""
+"""The boundary around the libraries that read damaged files: all their exceptions become one kind of error."""
 
 import warnings
 import zlib
@@ -14,10 +14,10 @@ _LONGEST_REASON = 200
 
 @contextmanager
 def damage_reported(path: Path) -> Iterator[None]:
-    """Raise `FrameFileError` for whatever Astropy, NumPy and decompressors raise in the block, and hide their warnings.
+    """Turn exceptions of Astropy, NumPy and decompressors in the block into `FrameFileError`, and hide their warnings.
 
     For damaged files, these libraries raise errors of almost any type, including `AssertionError`, `AttributeError`
-    and their own subclasses of `Exception`, and warn about what they then ignore.
+    and their own subclasses of `Exception`, and warn about data that they ignore.
 
     Raises
     ------

@@ -34,7 +34,7 @@ class Lint:
     groups
         The groups that it makes.
     traps
-        What the user should know in advance.
+        Traps that the user should know in advance.
     """
 
     program: Program

@@ -48,7 +48,7 @@ _STEP = 3
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """What the user states about masters.
+    """Statements of the user about masters.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ def adopted(path: Path, unpacked_in: Path, stated: Stated) -> Adopted | None:
     unpacked_in
         Folder for the copy of a compressed file.
     stated
-        What the user states about it.
+        Statements of the user about the master.
 
     Raises
     ------

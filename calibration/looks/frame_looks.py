@@ -20,7 +20,7 @@ from coldframe.calibration.measuring.line_levels import LineLevels
 from coldframe.calibration.measuring.statistics import FrameStatistics
 
 FEWEST_LEVELS, LEAST_BITS = 6, 16.0
-"""Number of levels, and unlikelihood as a power of two, from which the step between a frame's values is no accident.
+"""Number of levels, and improbability as a power of two, from which the step between values is not due to chance.
 
 A frame of 8 bits in 16 needs six levels; a step of 2 ADU instead of 1 ADU needs sixteen.
 """
