@@ -233,10 +233,10 @@ async def _silence(context: NightContext, setpoint_c: float) -> str | None:
     try:
         await camera.set_setpoint(setpoint_c)
     except DeviceError as error:
-        return f"no temperature for {silent_s:.0f} s, and none when polled ({error})"
+        return f"no temperature reading for {silent_s:.0f} s, even after polling the driver ({error})"
     if camera.thermals().read_at_s >= polled_s:
         return None
-    return f"no temperature for {silent_s:.0f} s, and none when polled"
+    return f"no temperature reading for {silent_s:.0f} s, even after polling the driver"
 
 
 async def hold(context: NightContext, setpoint_c: float) -> None:

@@ -135,7 +135,7 @@ def _read_cards(file: FitsFile) -> _Cards:
 def _skip_data(file: FitsFile, header: Mapping[str, HeaderValue], number: int, path: Path) -> None:
     length = _data_length(header)
     if length < 0 or number >= _MOST_HDUS or not _has_possible_counts(header):
-        raise FrameFileError(path, f"damaged: the header of HDU {number} is not possible in FITS")
+        raise FrameFileError(path, f"damaged: the header of HDU {number} is not valid in FITS")
     if isinstance(file, gzip.GzipFile) and file.tell() + length > _MOST_UNPACKED_BYTES:
         raise FrameFileError(path, f"announces {length} bytes of data: unpack it with gunzip first")
     file.seek(length, os.SEEK_CUR)

@@ -72,7 +72,7 @@ def gather(events: Iterable[Event], *, zone: tzinfo | None = None, is_running: b
     zone
         Time zone of the clock times in sentences; None for the local time zone.
     is_running
-        True if a night without an ending is still running, and False if it broke off.
+        True if a night without an ending is still running, and False if it stopped unexpectedly.
 
     Raises
     ------

@@ -42,7 +42,7 @@ class Run:
 
     @property
     def ending(self) -> NightEnded | None:
-        """The event that ended the run; None if the run broke off."""
+        """The event that ended the run; None if the run stopped unexpectedly."""
         return next((event for event in reversed(self.events) if isinstance(event, NightEnded)), None)
 
     @property

@@ -13,7 +13,7 @@ moving
 lost
     Exposure and readout of frames that were rejected or never arrived. Also the time from a failure with a retry to the
     next success, including the wait for a lost device. Also the gap between two runs, and the exposure that was under
-    way when the first of the two runs broke off.
+    way when the first of the two runs stopped.
 waiting
     Everything else: cooling, warming up, combining, saving, waiting for the sky, and requested pauses.
 

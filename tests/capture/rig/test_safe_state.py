@@ -181,7 +181,7 @@ async def test_a_lost_device_is_waited_for(tmp_path: Path) -> None:
     assert await safe.reach() == ()
     assert not seen.panel.state().lit
     assert [text for text in seen.notices if "waiting for it" in text] == [
-        f"the server: is away; waiting for it for at most {PATIENCE_S:g} s"
+        f"the server: is away; waiting at most {PATIENCE_S:g} s for it"
     ]
 
 
