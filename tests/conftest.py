@@ -2,9 +2,11 @@
 
 import asyncio
 import gc
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -36,7 +38,11 @@ def _order(items: list[pytest.Item]) -> Callable[[pytest.Item], int]:
     return lambda item: places.get(item.path, 2 * len(files))
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    # No test, and no process that a test starts, may write to the user's cache folder.
+    caches = TemporaryDirectory(prefix="coldframe-test-caches-")
+    config.add_cleanup(caches.cleanup)
+    os.environ["XDG_CACHE_HOME"] = caches.name
     # pytest-asyncio requests the current event loop. Python 3.11 then creates a loop, which is never closed, unless
     # the current loop has been set to None.
     asyncio.set_event_loop(None)

@@ -10,7 +10,7 @@ from statistics import fmean
 from coldframe.calibration.camera.photon_transfer import TILE_PIXELS, Measured, TileSeries
 from coldframe.calibration.camera.record import CameraRecord
 from coldframe.calibration.camera.study import StudiedSet, study
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import SUFFIXES, read_image_header
 from coldframe.calibration.files.image_file import open_image, uint16_pixels
 from coldframe.calibration.files.keywords import ROLES, in_drivers_words

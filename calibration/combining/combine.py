@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.combining.frame_sets import RawFrame, half_step_of
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.masters.flat_recipe import FlatRecipe, on_pedestal

@@ -21,7 +21,7 @@ from distributed import CancelledError, Client, Future, KilledWorker, get_worker
 from numpy.typing import NDArray
 
 from coldframe.calibration.combining.combine import Stacking, StackingError, flat_factors
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.masters.flat_recipe import FlatRecipe

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from coldframe.calibration.combining.combine import NotOneSetError, combine_frames
 from coldframe.calibration.combining.frame_sets import RawFrame, open_frames, without_overscan
 from coldframe.calibration.files.cards import HeaderValue
-from coldframe.calibration.files.frame_file import FrameEncoder, FrameFileError, read_header
+from coldframe.calibration.files.frame_file import FrameEncoder, read_header
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import open_image, uint16_pixels
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import FrameSetup, setup_of

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.files.damage import damage_reported
 from coldframe.calibration.files.extensions import chosen_image
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.raw_file import decode_raw
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.unpacking import Extension, Form, Reader, form_of, stored_form

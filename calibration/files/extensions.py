@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.damage import damage_reported
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.hdus import read_hdus, whole_number
 from coldframe.calibration.files.headers.image_header import is_image, without_pixel_cards
 from coldframe.calibration.files.regular import open_regular

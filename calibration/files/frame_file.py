@@ -19,11 +19,9 @@ from coldframe.calibration.files.cards import (
     format_card,
     parse_cards,
 )
-from coldframe.calibration.files.headers import file_error
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.hdus import LONGEST_HEADER
 from coldframe.calibration.files.regular import open_regular
-
-FrameFileError = file_error.FrameFileError
 
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 

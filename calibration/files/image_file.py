@@ -18,7 +18,8 @@ from coldframe.calibration.files import raw_file, xisf_file
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.damage import damage_reported
 from coldframe.calibration.files.extensions import chosen_header
-from coldframe.calibration.files.frame_file import BZERO, FrameFileError, memory_mapped
+from coldframe.calibration.files.frame_file import BZERO, memory_mapped
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.hdus import GZIP_MAGIC
 from coldframe.calibration.files.headers.image_header import (
     is_fits,

@@ -25,7 +25,7 @@ from coldframe.calibration.files.exif import (
     Exif,
     read_exif,
 )
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import RAW_SUFFIXES
 from coldframe.calibration.files.raws.sidecar import read_sidecar
 from coldframe.calibration.files.regular import open_regular

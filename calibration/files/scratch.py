@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 
 _PREFIX = ".coldframe-scratch-"
 _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)

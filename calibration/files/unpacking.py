@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import HeaderValue
-from coldframe.calibration.files.frame_file import BZERO, FrameFileError
+from coldframe.calibration.files.frame_file import BZERO
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.scratch import require_room
 from coldframe.errors import MissingPackageError

@@ -15,7 +15,7 @@ from xml.parsers import expat
 import numpy as np
 
 from coldframe.calibration.files.cards import HeaderValue, parse_cards
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import XISF_SUFFIX
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.scratch import require_room

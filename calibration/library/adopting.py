@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.durable import write_durably
-from coldframe.calibration.files.frame_file import FrameFileError, primary_pieces
+from coldframe.calibration.files.frame_file import primary_pieces
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import PLAIN_SUFFIXES
 from coldframe.calibration.files.image_file import ImageFile, open_image
 from coldframe.calibration.files.keywords import ROLES, other_cards

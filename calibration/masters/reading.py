@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from coldframe.calibration.files import xisf_file
 from coldframe.calibration.files.cards import BLOCK_LENGTH, HeaderValue
 from coldframe.calibration.files.damage import damage_reported
-from coldframe.calibration.files.frame_file import FrameFileError, memory_mapped, parse_header, read_header
+from coldframe.calibration.files.frame_file import memory_mapped, parse_header, read_header
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.regular import open_regular

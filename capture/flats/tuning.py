@@ -5,7 +5,7 @@
 
 from dataclasses import dataclass
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.library.library import LIBRARY
 from coldframe.calibration.measuring.frame_shape import Bands, FrameShape, bands_between, is_large_enough
 from coldframe.calibration.measuring.statistics import FULL_SCALE_ADU, FrameStatistics

@@ -324,5 +324,7 @@ def needed_devices(step: Step, rig: Rig) -> set[str]:
 
 def _safe_text(still_cold_c: float | None) -> str:
     """Return the message that the rig is safe, and state whether the sensor is still cold."""
-    warming = "" if still_cold_c is None else f": cooler off, sensor at {still_cold_c:.0f} C, still warming up"
-    return f"the rig is safe{warming}"
+    if still_cold_c is None:
+        return "the rig is safe"
+    sensor = f"sensor at {still_cold_c:.0f} C, which warms up to the air temperature"
+    return f"the rig is safe: cooler off, {sensor}"

@@ -260,7 +260,8 @@ class SafeState:
         sensor_c = None if thermals is None else plausible_c(thermals.sensor_c)
         self.still_cold_c = sensor_c if sensor_c is not None and sensor_c < warm_to_c - STILL_COLD_C else None
         if self.still_cold_c is not None:
-            text = f"the cooler is off; the sensor is at {self.still_cold_c:.0f} C and is still warming up"
+            sensor = f"the sensor is at {self.still_cold_c:.0f} C and warms up to the air temperature"
+            text = f"the cooler is off; {sensor}"
             self._events.publish(Notice(self._clock.now(), Severity.INFO, text))
 
     async def _cooler_off(self) -> None:

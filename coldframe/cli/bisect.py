@@ -11,7 +11,7 @@ from coldframe.calibration.diagnosis.bisecting import LightBisection
 from coldframe.calibration.diagnosis.bisection import Part
 from coldframe.calibration.diagnosis.files import LightSource, Stage, Watcher, light_source
 from coldframe.calibration.files.durable import write_durably
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.unpacking import Extension
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.cli.bisecting.candidates import (

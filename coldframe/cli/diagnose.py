@@ -7,7 +7,7 @@ from pathlib import Path
 from coldframe.calibration.combining.finding import NothingFoundError
 from coldframe.calibration.diagnosis.files import Watcher
 from coldframe.calibration.files.durable import NotDurableError, write_durably
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.cli.diagnosing.page import page_of
 from coldframe.cli.diagnosing.pictures import SetPictures

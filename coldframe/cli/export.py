@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coldframe.calibration.files.durable import NotDurableError
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import SUFFIXES, read_image_header
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup, fault_of_raw_frame, setup_of

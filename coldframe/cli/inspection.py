@@ -16,7 +16,7 @@ from rich.text import Text
 from coldframe.calibration.diagnosis.findings import Finding
 from coldframe.calibration.files import xisf_file
 from coldframe.calibration.files.durable import NotDurableError, write_durably
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import PLAIN_SUFFIXES
 from coldframe.calibration.files.image_file import UINT16_STORAGES, ImageFile, open_image, uint16_pixels
 from coldframe.calibration.files.scratch import scratch_folder

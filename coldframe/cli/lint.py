@@ -11,7 +11,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.interchange.groups import Group
 from coldframe.calibration.interchange.judged import Trap
 from coldframe.calibration.interchange.linting import Lint, candidates_of, lint

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from coldframe.calibration.combining.finding import find_files
 from coldframe.calibration.files.durable import NotDurableError
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import without_packed_copies
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.lights.arithmetic import MismatchError

@@ -13,7 +13,7 @@ import pytest
 from astropy.io import fits
 from typer.testing import CliRunner
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
 from coldframe.cli import app

@@ -137,7 +137,8 @@ def _safety(ending: NightEnded) -> list[str]:
         return [SAFETY_UNKNOWN]
     if ending.rig_is_safe:
         if ending.still_cold_c is not None:
-            return [f"The rig is safe: cooler off, sensor at {ending.still_cold_c:.0f} C, still warming up."]
+            sensor = f"sensor at {ending.still_cold_c:.0f} C, which warms up to the air temperature"
+            return [f"The rig is safe: cooler off, {sensor}."]
         return ["The rig is safe."]
     return ["The rig is NOT safe:", *ending.not_safe] if ending.not_safe else ["The rig is NOT safe."]
 
