@@ -11,6 +11,8 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import HealthCheck, settings
 
+from coldframe.config.environment import CONFIG_VARIABLE
+
 TESTS = Path(__file__).parent
 
 
@@ -50,6 +52,12 @@ def pytest_configure(config: pytest.Config) -> None:
     # happen on a busy machine.
     settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True)
+def _own_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the variable that names a configuration. A command that refuses its arguments does not restore it."""
+    monkeypatch.delenv(CONFIG_VARIABLE, raising=False)
 
 
 def pytest_collection_finish() -> None:
