@@ -98,7 +98,7 @@ def _groups(folder: Path, kinds: Mapping[FrameKind, str], problems: list[str]) -
             header["CFROLE"] = ROLES[named]
         setup = setup_of(header)
         if setup.kind is None:
-            lacking.setdefault("kind of the frame: name it with --bias, --dark or --flat", []).append(path)
+            lacking.setdefault("kind of the frame: specify it with --bias, --dark or --flat", []).append(path)
         elif setup.kind is FrameKind.LIGHT or not is_single_frame(header):
             continue
         elif setup.exposure_s is None and setup.kind is not FrameKind.BIAS:

@@ -160,7 +160,7 @@ def _kind_of_set(frames: Sequence[RawFrame]) -> FrameKind:
     """Return the kind of the frames; raise `NotOneSetError` if the frames cannot be combined into one master."""
     first, image = frames[0].setup, frames[0].image
     if first.kind is None:
-        raise NotOneSetError("no header states the kind of the frames: give it with --kind")
+        raise NotOneSetError("no header states the kind of the frames: specify it with --kind")
     if first.kind is FrameKind.LIGHT:
         raise NotOneSetError("these are lights, which cannot be combined into a master")
     odd = next((frame.image for frame in frames if frame.image.shape != image.shape), None)

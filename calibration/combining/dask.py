@@ -1,7 +1,7 @@
 """Masters from large archives, stacked by the workers of a Dask cluster from files that all workers can read.
 
-Each task stacks a range of rows of all frames with the same code as a local run, so the result is bit for bit the same.
-A task reads only these rows, writes nothing and depends only on its arguments, so Dask can repeat the task on any
+Each task stacks a range of rows of all frames with the same code as a local run, so the result is identical, bit for
+bit. A task reads only these rows, writes nothing and depends only on its arguments, so Dask can repeat the task on any
 worker when one dies.
 """
 

@@ -154,8 +154,8 @@ class GrowingSet:
             return self._state.accumulator.finish(method, self._reread), None
         except FrameFileError as error:
             raise StackingError(
-                f"{error}. Some pixels of all frames must be read again: restore the file, or give its new path on the"
-                " command line"
+                f"{error}. Some pixels of all frames must be read again: restore the file, or specify its new path on "
+                "the command line"
             ) from error
         except WrongFrameError as error:
             raise StackingError(self._changed() or str(error)) from error

@@ -248,7 +248,7 @@ def _decode(data: memoryview, size: int, offset: int, name: Path | str) -> NDArr
     pixels = np.empty(size, np.uint16)
     seen = fits_words.decode_unsigned(words, offset, pixels)
     if offset == 0 and seen & 0x8000:
-        raise FrameFileError(name, "signed 16-bit data with values below zero; a raw frame has none")
+        raise FrameFileError(name, "signed 16-bit data with values below zero, which a raw frame cannot contain")
     return pixels
 
 

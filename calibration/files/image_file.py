@@ -62,7 +62,7 @@ class ImageFile:
     Attributes
     ----------
     path
-        The file that the user named.
+        The file that the user specified.
     stored
         The file that contains the pixels: the same file, or an unpacked copy.
     data_start
@@ -275,7 +275,9 @@ def _check_values(image: ImageFile) -> None:
         if not np.isfinite(rows).all():
             raise FrameFileError(image.path, "some pixels are not numbers (NaN or infinite)")
         if np.abs(rows).max() > _LARGEST:
-            raise FrameFileError(image.path, "some pixels exceed the range of 32-bit floats: damaged, or no raw frame")
+            raise FrameFileError(
+                image.path, "some pixels exceed the range of 32-bit floats: damaged, or not a raw frame"
+            )
         if image.storage == (16, 0, 1) and rows.min() < 0:
             raise FrameFileError(image.path, _BELOW_ZERO)
 

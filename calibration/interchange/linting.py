@@ -28,13 +28,13 @@ class Lint:
     Attributes
     ----------
     program
-        Its rules.
+        Rules of the program.
     seen
         Each file as the program sees it.
     groups
         The groups that it makes.
     traps
-        What the user should know in advance.
+        Traps that the user should know in advance.
     """
 
     program: Program

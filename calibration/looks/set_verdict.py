@@ -28,7 +28,7 @@ class SetFrame(NamedTuple):
     setup
         How it was shot.
     raw
-        The frame with its overscan; None if it has none.
+        The frame with its overscan; None if the frame has no overscan.
     """
 
     image: ImageFile

@@ -31,7 +31,7 @@ _ALL_ONES = 0xFFFFFFFF
 _MOST_HDUS = 64
 
 MOST_VARIANCE_FACTORS = 99
-"""Most factors (CFVAR1 to CFVAR99, CFSCA1 to CFSCA99) from the uncertainty to the variance of a frame."""
+"""Maximum number of factors (CFVAR1 to CFVAR99, CFSCA1 to CFSCA99) from the uncertainty to the variance of a frame."""
 
 _LARGEST_FACTOR = 2
 """Clipping at 2 sigma or more reduces the variance by less than this factor."""

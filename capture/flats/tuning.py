@@ -42,7 +42,7 @@ from coldframe.devices.flat_panel import FlatPanel
 
 @dataclass(frozen=True, slots=True)
 class FlatTuning:
-    """Tunes the flats for one filter.
+    """The tuning of the flats for one filter.
 
     Attributes
     ----------

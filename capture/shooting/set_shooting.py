@@ -34,7 +34,7 @@ LEAST_FRAMES = 5
 
 
 class SetShooting:
-    """Shoots one set and makes its master.
+    """The work of shooting one set and making its master.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ class NothingDoneError(ColdframeError):
 
 @dataclass(slots=True)
 class Collected:
-    """Collects the messages of an operation; see `coldframe.operations.reports.Reports`."""
+    """The collected messages of an operation; see `coldframe.operations.reports.Reports`."""
 
     messages: list[str] = field(default_factory=list)
     files: list[LeftOut] = field(default_factory=list)

@@ -35,7 +35,7 @@ def diagnose_lights(
     as_json
         True to print a JSON object.
     page
-        HTML file to write; None for none.
+        HTML file to write; None to write no file.
 
     Returns
     -------

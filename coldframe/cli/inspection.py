@@ -56,7 +56,7 @@ def inspect_file(path: Path, output: Path | None, extension: Extension | None = 
         Which image to show from a file with several images.
     """
     if output is not None and output.suffix.lower() != ".png":
-        return _refuse(f"{output}: the picture is written as PNG; name a file that ends in .png")
+        return _refuse(f"{output}: the picture is written as PNG; specify a file that ends in .png")
     if output is not None and output.exists():
         return _refuse(f"{output}: exists, and files are never overwritten: choose a different name")
     try:

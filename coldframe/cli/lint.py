@@ -57,7 +57,7 @@ def lint_folder(folder: Path, request: Request) -> ExitCode:
     except UnknownVersionError as error:
         return _refuse(str(error))
     if not folder.is_dir():
-        return _refuse(f"{folder}: not a folder; name the folder that you would load into the program")
+        return _refuse(f"{folder}: not a folder; specify the folder that you would load into the program")
     files, errors = candidates_of(folder)
     if not files and not errors:
         return _refuse(f"{folder}: no FITS or XISF files in this folder and its subfolders")

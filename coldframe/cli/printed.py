@@ -12,7 +12,7 @@ _MOST_NAMED = 3
 
 
 class Printed:
-    """Prints the results on standard output, and everything else on standard error; see `Reports`."""
+    """Results printed to standard output, and everything else to standard error; see `Reports`."""
 
     def line(self, text: str) -> None:
         """Print a part of the result."""

@@ -81,7 +81,7 @@ class MatchedMaster:
     refusal
         The nearest master and its differences; empty if a master matches.
     notes
-        What could not be compared, and differences that do not prevent the use of the master.
+        Values that could not be compared, and differences that do not prevent the use of the master.
     """
 
     kind: FrameKind

@@ -1,4 +1,4 @@
-"""The lights that the user names, grouped by the masters that calibrate them, for all operations on lights."""
+"""The lights that the user specifies, grouped by the masters that calibrate them, for all operations on lights."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -64,7 +64,7 @@ class Grouping:
 
 
 def find_lights(names: Sequence[str], reports: Reports) -> list[Path]:
-    """Return the named lights without compressed copies of each other, which are reported.
+    """Return the specified lights without compressed copies of each other, which are reported.
 
     Raises
     ------

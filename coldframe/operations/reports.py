@@ -15,7 +15,7 @@ def reason_of(error: Exception) -> str:
 
 
 class Reports(Protocol):
-    """Receives the messages of an operation."""
+    """A receiver of the messages of an operation."""
 
     def line(self, text: str) -> None:
         """Report a part of the result."""

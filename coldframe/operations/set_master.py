@@ -205,7 +205,7 @@ def require_fit(frames: Sequence[RawFrame], subtracted: Subtracted, reports: Rep
 def _other_master(setup: FrameSetup) -> str:
     """Return the master to use instead of one that does not fit."""
     if setup.kind is not FrameKind.FLAT:
-        return "name a different master bias with --bias, or use none"
+        return "specify a different master bias with --bias, or use none"
     exposure = "" if setup.exposure_s is None else f" of {setup.exposure_s:g} s"
     return f"use --dark with a master dark flat{exposure} or with a master bias"
 

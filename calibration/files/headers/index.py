@@ -36,7 +36,8 @@ COARSE_NS = 10_000_000
 """Steps in which exFAT counts times; sshfs counts whole seconds, and FAT counts 2 s."""
 
 _NEW_SHARE = 20
-"""The file of a folder is written if one header in so many is new; reading the others again costs less."""
+"""The index of a folder is written if at least one header in this many is new; otherwise, reading the new headers again
+costs less."""
 
 _FORGOTTEN_S = 3600
 """Age at which a file that a process did not finish is removed."""
@@ -203,7 +204,7 @@ def _file_of(folder: str, location: Path) -> Path:
 
 
 def _load(file: Path, folder: str) -> dict[str, tuple[Stamp, Header]]:
-    """Return the headers in a file of the index; a file that is damaged or of a different version has none."""
+    """Return the headers in a file of the index; none if the file is damaged or has a different version."""
     try:
         content = _own_content(file)
     except OSError:

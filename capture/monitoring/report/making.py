@@ -1,4 +1,4 @@
-"""Creates the morning report of a night from its journal and masters, as an HTML page and a JSON file."""
+"""Create the morning report of a night from its journal and masters, as an HTML page and a JSON file."""
 
 import sqlite3
 from collections.abc import Mapping

@@ -180,8 +180,8 @@ async def test_a_lost_device_is_waited_for(tmp_path: Path) -> None:
     back_at_s = asyncio.get_running_loop().time() + PATIENCE_S / 2
     assert await safe.reach() == ()
     assert not seen.panel.state().lit
-    assert [text for text in seen.notices if "waiting for it" in text] == [
-        f"the server: is away; waiting for it for at most {PATIENCE_S:g} s"
+    assert [text for text in seen.notices if "waiting at most" in text] == [
+        f"the server: is away; waiting at most {PATIENCE_S:g} s for it"
     ]
 
 

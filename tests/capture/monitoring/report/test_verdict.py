@@ -90,6 +90,6 @@ def test_a_night_without_an_ending_broke_off_or_is_running() -> None:
     broken, running = verdict(MADE, ended=None), verdict(MADE, ended=None, is_running=True)
     assert (broken.state, running.state) == (NightState.BROKEN_OFF, NightState.RUNNING)
     assert broken.sentence.startswith(
-        "The night broke off at 05:30, during dark 10 s; the one planned master was made."
+        "The night stopped unexpectedly at 05:30, during dark 10 s; the one planned master was made."
     )
     assert running.sentence == "The night is still running: 1 of 1 masters were made by 05:30."
