@@ -1,4 +1,4 @@
-"""The diagnosis of calibrated lights: which artifacts they contain, how large, by which cause, and what to do.
+"""The diagnosis of calibrated lights: the artifacts that they contain, with sizes, causes and remedies.
 
 `estimating` measures the lights, one at a time, and estimates each artifact with its error; `judging` decides which
 estimates are findings. Start with `examination.py`, which collects all estimates, and `diagnosing.py`, which collects

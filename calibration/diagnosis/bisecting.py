@@ -66,7 +66,7 @@ class Bisected:
 
 @dataclass(eq=False)
 class LightBisection:
-    """Bisects the calibration of raw lights of one set.
+    """The bisection of the calibration of raw lights of one set.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class LightBisection:
     e_per_adu
         Electrons per ADU; None uses EGAIN.
     extension
-        Which image to read from files with several images.
+        The image to read from files with several images.
     watcher_of
         Called for each combination.
     advance
@@ -192,7 +192,7 @@ def subtracted_again(flat: MasterPlanes, before: MasterPlanes | None, after: Mas
     flat
         A master flat of a monochrome sensor, whose header states the level of its frames.
     before
-        What was subtracted; None for nothing.
+        The master that was subtracted; None if nothing was subtracted.
     after
         The master to subtract instead.
 

@@ -1,7 +1,7 @@
 """The bisection of a calibration: find the master that introduces an artifact by comparing combinations of masters.
 
-The same lights are calibrated with each combination, and several witnesses state what remains. The sky is the same
-for all combinations, so a nebula that imitates an artifact raises all scores alike.
+The same lights are calibrated with each combination, and several witnesses measure the remaining artifacts. The sky is
+the same for all combinations, so a nebula that imitates an artifact raises all scores alike.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -63,7 +63,7 @@ Terms = Mapping[Witness, float]
 
 
 class Use(IntEnum):
-    """How a combination uses a master; among equally good combinations, the one with the smallest sum is preferred."""
+    """The use of a master in a combination; of equally good combinations, that with the smallest sum is preferred."""
 
     AS_MADE = 0
     CHANGED = 1
@@ -99,7 +99,7 @@ class Scored:
     dark, flat
         The ways to subtract and to divide.
     terms
-        What each witness shows.
+        Squared significance by witness.
     """
 
     dark: Part
@@ -108,7 +108,7 @@ class Scored:
 
     @property
     def changes(self) -> int:
-        """Measure of how much the combination departs from the masters as they were made."""
+        """Departure of the combination from the masters as they were made."""
         return self.dark.use + self.flat.use
 
 

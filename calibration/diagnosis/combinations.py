@@ -26,13 +26,13 @@ class Candidate:
     Attributes
     ----------
     path
-        Its file.
+        File of the master.
     setup
-        Its setup.
+        Setup of the master.
     header
-        Values of its cards.
+        Values of the cards.
     key
-        Letter of its kind and number, such as "D2".
+        Letter of the kind, and number, such as "D2".
     name
         Text for sentences, such as "the dark of 2026-11-14 (D2)".
     """
@@ -66,7 +66,7 @@ class DarkWay:
     Attributes
     ----------
     part
-        Its texts.
+        The texts for this way, and the use of the master.
     dark, bias
         The masters; None for masters that are not used.
     scale
@@ -86,11 +86,11 @@ class FlatWay:
     Attributes
     ----------
     part
-        Its texts.
+        The texts for this way, and the use of the master.
     flat
         The flat; None without a division.
     subtracted
-        What was subtracted from the frames of the flat, if it is to be replaced; None if nothing was subtracted.
+        Master that was subtracted from the frames of the flat, if it is to be replaced; None if there was none.
     replacement
         The master to subtract instead; None to divide by the flat as it was combined.
     """
@@ -171,7 +171,7 @@ def flat_ways(found: Candidates) -> list[FlatWay]:
 def other_flat_ways(found: Candidates) -> list[FlatWay]:
     """Return the flats with other darks subtracted, and no flat at all; nothing without flats.
 
-    Only flats whose header states their level and what was subtracted can be changed, and only those without a colour
+    Only flats whose header states their level and the subtracted master can be changed, and only those without a colour
     filter array, whose colours are scaled separately.
     """
     if not found.flats:

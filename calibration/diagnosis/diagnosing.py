@@ -1,4 +1,4 @@
-"""The judgement of an examination: which estimates are findings, what caused them, and what to do."""
+"""The judgement of an examination: the estimates that are findings, with their causes and remedies."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -37,7 +37,7 @@ def diagnose(examined: Examination) -> Diagnosis:
 _EXPLAINS: Mapping[Origin, frozenset[Kind]] = {
     # A pedestal makes all shadows weaker or stronger as well.
     Origin.PEDESTAL_OF_LIGHTS: frozenset({Kind.DUST}),
-    # The flat of a different filter has different pixel responses, which look like a pedestal of the flat.
+    # The flat of a different filter has different pixel responses, which look like a pedestal in the flat.
     Origin.OTHER_SHADOWS: frozenset({Kind.OVERCORRECTION}),
     # Saturated pixels weaken the structure of the flat like a pedestal.
     Origin.SATURATED_FLAT: frozenset({Kind.OVERCORRECTION}),

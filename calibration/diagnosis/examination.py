@@ -51,7 +51,7 @@ class Examination:
     gain
         Electrons per ADU.
     pedestals
-        Pedestals of lights and flats; None without gain or flat.
+        Pedestals in lights and flats; None without gain or flat.
     hot
         Hot pixels of the dark in the lights.
     lacking
@@ -61,7 +61,7 @@ class Examination:
     pattern
         Pattern that is fixed on the sensor; None without a flat.
     motes, dust
-        The shadows of the flat, and how those of the lights differ.
+        The shadows of the flat, and the differences of those in the lights.
     glow
         The fraction of the dark's glow in the lights, and the largest such fraction of its mirror images.
     colour

@@ -79,7 +79,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MasterNames:
-    """The masters that the header of a calibrated light names."""
+    """The masters that the header of a calibrated light lists."""
 
     dark: str | None
     bias: str | None
@@ -99,7 +99,7 @@ class LightSource:
     Attributes
     ----------
     path
-        The file that the user named.
+        The file that the user specified.
     source
         The file to read: `path`, or the raw light from which it was made.
     setup
@@ -109,7 +109,7 @@ class LightSource:
     egain
         Value of the EGAIN card of `source`; None without the card.
     made_with
-        Masters that calibrated `path`; None if its header names none.
+        Masters that calibrated `path`; None if its header lists none.
     mended
         True if hot pixels were replaced in `source`.
     """
@@ -163,7 +163,7 @@ def light_source(path: Path, extension: Extension | None = None, stage: Stage | 
     path
         A light.
     extension
-        Which image to read from files with several images.
+        The image to read from files with several images.
     stage
         RAW or OTHER overrides the header and the name; None uses them.
 
@@ -224,7 +224,7 @@ def _raw_beside(path: Path, header: Header) -> Path | None:
 
 
 def named_recipe(light: LightSource, masters: Mapping[Path, FrameSetup]) -> LightRecipe | None:
-    """Return the recipe with the masters that the header of a calibrated light names; None if one is not available.
+    """Return the recipe with the masters that the header of a calibrated light lists; None if one is not available.
 
     Parameters
     ----------
@@ -268,7 +268,7 @@ def diagnose_set(
     e_per_adu
         Electrons per ADU; None uses EGAIN.
     extension
-        Which image to read from files with several images.
+        The image to read from files with several images.
     missing
         Reasons why masters are missing, by the kinds that need them.
     watcher

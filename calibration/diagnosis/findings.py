@@ -50,7 +50,7 @@ class Finding:
     evidence
         The measurements from which the cause follows.
     fix
-        What to do, with a command if there is one.
+        The remedy, with a command if there is one.
     harm
         Size relative to the noise of the stacked lights, by which findings are sorted; at least 1 if it matters.
     origin
@@ -77,11 +77,11 @@ class Sensitivity:
     Attributes
     ----------
     size
-        This size in `unit`.
+        The size in `unit`.
     unit
         Unit of the size.
     what
-        What the size refers to, such as "depth of a new shadow of 12 px".
+        The quantity to which the size refers, such as "depth of a new shadow of 12 px".
     """
 
     size: float
@@ -112,7 +112,7 @@ class Diagnosis:
 
     @property
     def is_clean(self) -> bool:
-        """Whether no finding matters."""
+        """True if no finding matters."""
         return not any(finding.matters for finding in self.findings)
 
     @property

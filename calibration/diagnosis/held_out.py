@@ -22,7 +22,7 @@ TILES = 16
 
 SIGNIFICANT = 6.0
 LEAST_PEDESTAL = 0.003
-"""Smallest pedestal of the master flat that matters, relative to its level."""
+"""Smallest pedestal in the master flat that matters, relative to its level."""
 
 LEAST_UNEVENNESS = 0.005
 """Smallest change of the flats' shape that matters, from the 5th to the 95th percentile of the tiles."""
@@ -33,7 +33,7 @@ _FEWEST_TILES = 12
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """How flat the calibrated flats are.
+    """The flatness of the calibrated flats.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class HeldOut:
 
 
 def examine_flats(flats: Sequence[F32], subtracted: F32, master: F32) -> HeldOut | None:
-    """Return how flat calibrated flats are; None if they are too small.
+    """Return the flatness of calibrated flats; None if they are too small.
 
     Parameters
     ----------

@@ -40,9 +40,9 @@ class MasterInUse:
     kind
         Kind of the master.
     path
-        Its file.
+        File of the master.
     differences
-        Settings in which its header differs from that of the lights.
+        Settings in which the header of the master differs from that of the lights.
     """
 
     kind: FrameKind

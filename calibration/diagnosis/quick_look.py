@@ -1,7 +1,7 @@
 """A quick look at lights while they are calibrated: only the tests that cost little.
 
-It finds pedestals, hot pixels, patterns of lines and pixels below zero. Dust, glow, colours and gradients require a
-comparison of all lights with each other; see `examination`.
+These tests find pedestals, hot pixels, patterns of lines and pixels below zero. Dust, glow, colours and gradients
+require a comparison of all lights with each other; see `examination`.
 """
 
 from dataclasses import replace
@@ -64,7 +64,7 @@ def examined_rows(shape: tuple[int, ...]) -> NDArray[np.intp] | slice:
 
 
 class MasterSummary:
-    """Keeps the few properties of masters that a quick look needs, so that their planes can be freed.
+    """The few properties of masters that a quick look needs, so that the planes of the masters can be freed.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class MasterSummary:
 
 
 class QuickLook:
-    """Measures the lights of one set, in any order and from several threads.
+    """A quick look at the lights of one set, which are measured in any order and from several threads.
 
     Parameters
     ----------

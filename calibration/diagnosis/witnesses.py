@@ -49,14 +49,14 @@ _SHARED_TILES = 4.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DarkReference:
-    """The patterns of a dark that remain in lights if they are not, or not completely, subtracted.
+    """The patterns of a dark that remain in lights if they are not subtracted completely.
 
     Attributes
     ----------
     hot
-        Its hot pixels.
+        Hot pixels of the dark.
     tiles_adu
-        Medians of its tiles: float64, shape (tile rows, tile columns).
+        Medians of the tiles of the dark: float64, shape (tile rows, tile columns).
     """
 
     hot: HotPixels
@@ -86,7 +86,7 @@ def tile_medians(plane: F32, period: int) -> F64:
 
 
 class RemainingDarks:
-    """Measures how much of the patterns of all darks remains in lights of one combination, while these are examined.
+    """The patterns of all darks that remain in lights of one combination, measured while these are examined.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ def average_locally(light: U16 | F32, subtracted: F32, period: int, lowest: floa
     Parameters
     ----------
     light, subtracted
-        Shape (rows, columns): the pixels, and what is subtracted from them.
+        Shape (rows, columns): the pixels, and the levels that are subtracted from them.
     period
         Distance between pixels of the same colour.
     lowest, highest

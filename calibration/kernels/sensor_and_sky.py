@@ -97,7 +97,7 @@ def mean_on_sensor(
 
 @kernel
 def scatter_on_sensor(lights: F32, sky: F32, fixed: F32, places: I64, first: int, last: int, sums: F64) -> None:
-    """Add up what remains of each light without sky and sensor: number, sum and sum of squares; shape (lights, 3)."""
+    """Add up the remainder of each light without sky and sensor: number, sum and sum of squares; shape (lights, 3)."""
     of_sky = np.empty(sky.shape[1], np.float32)
     for i in range(lights.shape[0]):
         number, total, squares = 0, 0.0, 0.0

@@ -1,4 +1,4 @@
-"""Measurement of how the noise of a growing master falls, without the assumption that it falls as 1/sqrt(n).
+"""Measurement of the falling noise of a growing master, without the assumption that it falls as 1/sqrt(n).
 
 Two differences are taken in a sample of pixels: between the means of the earlier and the later half of the frames, and
 between interleaved halves (+--+ +--+ ...), in which slow changes cancel. Noise that is independent in each frame is
@@ -252,7 +252,7 @@ def _dark_current_sigma(even: F64, own_adu: float, mean: F64, frame_adu: float) 
 
 
 def _above_neighbours(plane: F64) -> F64:
-    """Return by how much each pixel exceeds the mean of its left and right neighbours; edge columns are omitted."""
+    """Return the excess of each pixel over the mean of its left and right neighbours; edge columns are omitted."""
     left, right = plane[:, : -2 * NEIGHBOUR], plane[:, 2 * NEIGHBOUR :]
     above: F64 = plane[:, NEIGHBOUR:-NEIGHBOUR] - (left + right) / 2
     return above

@@ -1,7 +1,7 @@
 """Shadows of dust that the flat does not remove: shifted, turned, larger, smaller, new or gone.
 
 Where the flat is right, nothing remains. Otherwise the remainder plus the shadows of the flat are the true shadows of
-the lights, and the change that makes the flat's shadows most similar to these shows what has happened.
+the lights, and the change that makes the flat's shadows most similar to these is the probable one.
 """
 
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ AFFECTED_SIGMA = 6.0
 """Smallest significance of the remainder in a shadow that has changed."""
 
 CLEAR = 25.0
-"""Smallest difference in chi-square by which a shadow decides between what may have happened to it."""
+"""Smallest difference in chi-square by which a shadow decides between its possible changes."""
 
 GONE_SIGMA = 8.0
 BRIGHT_SIGMA = 5.0
@@ -107,9 +107,9 @@ class Shadow:
     Attributes
     ----------
     down, across
-        Its centre in bins.
+        Centre of the shadow in bins.
     radius
-        Its radius in bins.
+        Radius of the shadow in bins.
     depth
         Relative depth; negative if the light is too bright there.
     significance
@@ -130,7 +130,7 @@ class DustResult:
     Attributes
     ----------
     change
-        What has happened to all shadows.
+        Change of all shadows.
     gain
         Improvement in chi-square by this change.
     down, across
@@ -252,7 +252,7 @@ def _amplitude(seen: Remainder, motes: Motes) -> tuple[DustResult, F32]:
 
 
 def _amounts(seen: Remainder, motes: Motes) -> list[Estimate]:
-    """Return how much of each shadow remains, relative to the shadow of the flat; the error is 0 if unknown."""
+    """Return the amount of each shadow that remains, relative to the shadow of the flat; the error is 0 if unknown."""
     owned = motes.owners >= 0
     owners, count = motes.owners[owned], motes.radii.size
     weight, template, residual = (
@@ -305,7 +305,7 @@ def _fine_shift(seen: Remainder, template: F32, best: DustResult) -> tuple[DustR
 
 
 class _Correlation:
-    """Correlates the true shadows with changed ones; the spectra of the true ones are needed for every rotation."""
+    """Correlation of the true shadows with changed ones; every rotation needs the spectra of the true ones."""
 
     def __init__(self, seen: Remainder, template: F32) -> None:
         self._shape = tuple(fast_size(size + 2 * MOST_SHIFT) for size in template.shape)

@@ -30,7 +30,7 @@ MEASURED_ERROR = 0.015
 """Relative error of a gain from a flat: bright pixels share charge, which reduces their scatter by 1 to 2 %."""
 
 UNCHECKED_ERROR = 0.08
-"""Relative error of a gain that either only a header or only a flat states; a pedestal of the flat changes the latter
+"""Relative error of a gain that either only a header or only a flat states; a pedestal in the flat changes the latter
 in proportion."""
 
 
@@ -43,7 +43,7 @@ class Gain:
     e_per_adu
         Electrons per ADU.
     relative_error
-        Its relative error.
+        Relative error of the gain.
     from_flat
         Electrons per ADU from the scatter of the flat; None if unknown. It is too large by the relative pedestal that
         the flat contains.
@@ -67,7 +67,7 @@ def find_gain(
 
 
 def _stated_error(stated_e_per_adu: float, measured: float | None) -> float:
-    """Return the relative error of a stated gain; a pedestal of the flat or a wrong header can make the two differ."""
+    """Return the relative error of a stated gain; a pedestal in the flat or a wrong header can make the two differ."""
     if measured is None:
         return UNCHECKED_ERROR
     apart = abs(measured / stated_e_per_adu - 1)

@@ -58,7 +58,7 @@ def find_pattern(lines: F64, pixels: F64, noise_adu: F64, of_dark: F64 | None, p
     lines
         Mean residuals, ADU above the dark: float64, shape (lights, lines); NaN for lines without pixels.
     pixels
-        Their numbers of pixels, same shape.
+        Number of pixels of each line, same shape.
     noise_adu
         Noise of a pixel in each light: float64, shape (lights,).
     of_dark

@@ -85,7 +85,7 @@ class LightMeasures:
 
 
 class LightMeter:
-    """Measures lights that the same masters calibrate.
+    """The measurement of lights that the same masters calibrate.
 
     Parameters
     ----------

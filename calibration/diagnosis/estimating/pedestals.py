@@ -1,8 +1,9 @@
 """Pedestals that were left in lights or flats, found by two witnesses that neither nebulae nor gradients deceive.
 
 The response of the pixels modulates light, but neither an offset nor an error of the dark. If the calibrated pixels
-still show the pattern of the flat, a pedestal remains: under the light, or in the flat. The photon noise tells the two
-apart, because a pedestal has none: if the level exceeds that implied by the noise, the pedestal is under the light.
+still show the pattern of the flat, a pedestal remains: under the light, or in the flat. The photon noise
+distinguishes the two, because a pedestal has none: if the level exceeds that implied by the noise, the pedestal is
+under the light.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How lights are shifted against each other, from their stars: dithers, and the half turn of a meridian flip."""
+"""The shifts of lights against each other, from their stars: dithers, and the half turn of a meridian flip."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What remains of the sensor's pattern in calibrated lights, weighted by errors that include nebulae."""
+"""The remainder of the sensor's pattern in calibrated lights, weighted by errors that include nebulae."""
 
 from dataclasses import dataclass
 

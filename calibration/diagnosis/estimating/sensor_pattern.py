@@ -38,8 +38,8 @@ _WINGS = 6
 """Reach of the wings of bright stars in bins."""
 
 _LEAST_DITHER = 1.0
-"""Smallest scatter of the dithers along an axis in bins. Smaller dithers weaken what they cannot separate, but leave
-nothing of the sky: the first estimate of the sky contains all structures that both could have."""
+"""Smallest scatter of the dithers along an axis in bins. Smaller dithers weaken structures that they cannot
+separate, but leave nothing of the sky: the first estimate of the sky contains all structures that both could have."""
 
 _LEAST_MOVED = 2.0
 """Smallest scatter of the dithers in bins after which the wings of stars do not lie on the same pixels either."""
@@ -152,7 +152,7 @@ def _stars(excess: F32, relative: F32) -> Mask:
     Parameters
     ----------
     excess
-        Excess over the background and over what most lights share, in units of the spread of the background.
+        Excess over the background and the structures that most lights share, in units of the background's spread.
     relative
         Level relative to the sky.
     """

@@ -102,7 +102,7 @@ def colour_shape(
     lights
         The measurements of the lights.
     turned
-        Whether each light is turned by a meridian flip; None if unknown.
+        True for each light that a meridian flip has turned; None if unknown.
     noise_adu
         Noise of a pixel in one light.
     """
@@ -152,7 +152,7 @@ def _unturned(
     colours = [_colours_of(np.sum([light.tiles for light in side], axis=0)) for side in sides]
     (total, known), (total_after, known_after) = colours
     both = known & known_after[::-1, ::-1]
-    # The flip turns what is left of nebulae as well, so that tiles with faint ones can stay.
+    # The flip also turns the remainder of nebulae, so that tiles with faint ones can stay.
     sky = np.all(_empty_in_each(total + total_after[::-1, ::-1], both, 2 * noise_of_tile), axis=0)
     if np.count_nonzero(sky) < _FEWEST_TILES:
         return None
@@ -225,9 +225,9 @@ def _turned(ratios: Sequence[F64], sky: Mask) -> float:
 
 
 def _empty_sky(level: F64, known: Mask, noise: float) -> Mask:
-    """Return the tiles without nebulae: a smooth surface is fitted, and what is above it is left out, several times.
+    """Return the tiles without nebulae: a smooth surface is fitted, and tiles above it are left out, several times.
 
-    What noise alone explains stays, because each round would otherwise leave out a part of an empty sky.
+    Tiles that noise alone explains stay, because each round would otherwise leave out a part of an empty sky.
     """
     y, x = _places(level.shape)
     design = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
@@ -257,7 +257,7 @@ def _largest_change(values: F64, sky: Mask, expected: float, name: str, *, is_ce
     name
         The colours.
     is_certain
-        Whether the tiles certainly contain no nebulae. Where nebulae fill most of the field, their faint parts can look
+        True if the tiles certainly contain no nebulae. Where nebulae fill most of the field, their faint parts can look
         like the sky.
     """
     y, x = (place[sky] for place in _places(sky.shape))

@@ -1,4 +1,4 @@
-"""Stars in the bins of a light: where they are, and how the lights are shifted against each other."""
+"""Stars in the bins of a light, and the background around them."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -108,7 +108,7 @@ def fraction_lacking(lights: Sequence[LightMeasures], dark: NDArray[np.float32],
     lights
         The lights.
     dark
-        What was subtracted from them, ADU: float32, shape (height, width).
+        The plane that was subtracted from them, ADU: float32, shape (height, width).
     period
         Distance between pixels of the same colour: 1 or 2.
     """

@@ -14,7 +14,7 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 ENOUGH_PIXELS = 4_000_000
-"""A larger master is thinned out: so many pixels show the typical properties of all."""
+"""A master with more pixels is thinned out, because this number of pixels shows the typical properties of all."""
 
 STEP = 3
 """Step of the rows and columns that are kept; an odd step covers every colour of a filter array."""
@@ -87,7 +87,7 @@ class Masters:
     dark, bias, flat
         The masters, thinned out if they are large; None for masters that were not used.
     pattern
-        What is fixed on the sensor in the dark.
+        The pattern that is fixed on the sensor in the dark.
     dark_scale
         Exposure of the lights divided by that of the dark, if the dark is scaled; otherwise 1.
     """

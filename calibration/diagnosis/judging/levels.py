@@ -22,17 +22,17 @@ LEAST_BY_NOISE = 0.15
 no flat confirms the gain."""
 
 OTHER_RESPONSE = Estimate(0.004, 0.003)
-"""The pattern of the pixels depends on the colour of the light, so that the flat removes it incompletely. The pedestal
-that this imitates, relative to the sky, if the patterns correlate by 0.994 to 1, as in simulated nights."""
+"""Pedestal, relative to the sky, that an incompletely removed pattern of the pixels imitates: the pattern depends on the
+colour of the light. In simulated nights, the patterns of flats and sky correlate by 0.994 to 1."""
 
 LEAST_GENUINE = 0.3
 """Smallest genuine fraction of the flat's pattern, that is, without its noise; smoothed flats have none."""
 
 CHANCE_CHI2 = 4.0
-"""Improvement of chi-square by a gradient in two directions that does not count, because chance explains it."""
+"""Improvement in chi-square by a gradient in two directions that does not count, because chance explains it."""
 
 LEAK_CHI2 = 5.0
-"""Advantage in chi-square above which light in the dark, rather than a pedestal of the flat, is the cause."""
+"""Advantage in chi-square above which light in the dark, rather than a pedestal in the flat, is the cause."""
 
 LEAK_SIGMA = 4.0
 """Significance of the responses above which the gradient contributes: light in the dark is seldom even."""
@@ -45,14 +45,15 @@ GRADIENT_SIGMA = 2.3
 """Significance above which light in the dark is called uneven."""
 
 NAMED_SIGMA = 2.5
-"""Significance of the witness that distinguishes an offset from a pedestal of the flat."""
+"""Smallest significance of the photon noise at which it confirms the responses, and so shows an offset of the lights
+rather than a pedestal in the flat."""
 
 MOST_APART = 9.0
 """Largest squared difference of responses and photon noise, in units of its variance, at which they confirm each other:
 three standard errors. In crowded fields, faint stars add noise that looks like a lower level."""
 
 UNSEEN_STARS = 0.004
-"""Stars too faint to be masked add noise; the error of the level that this causes, relative to the sky."""
+"""Error of the level, relative to the sky, that is caused by the noise of stars too faint to be masked."""
 
 _PEDESTAL_FRACTION = 0.85
 """A pedestal above this fraction of the level that was subtracted means that the bias or dark was not subtracted."""
@@ -60,11 +61,11 @@ _PEDESTAL_FRACTION = 0.85
 PEDESTAL_OF_LIGHTS = "the lights still contain their pedestal: the bias or dark was not, or not completely, subtracted"
 
 _VIGNETTING = 0.2
-"""Typical darkening of corners, by which a division by the flat makes a pedestal visible."""
+"""Typical darkening of the corners. Division by the flat makes this fraction of a pedestal visible."""
 
 
 def pedestal_findings(examined: Examination) -> Iterator[Finding]:
-    """Yield the pedestal of the lights or of the flat, or the light in the dark."""
+    """Yield the pedestal in the lights or in the flat, or the light in the dark."""
     found = examined.pedestals
     if found is None:
         return
@@ -126,7 +127,7 @@ def _flat_gain(examined: Examination, noise: Estimate, pedestal: Estimate) -> Es
     examined
         The lights.
     noise
-        The pedestal of the lights that their photon noise implies.
+        The pedestal in the lights that their photon noise implies.
     pedestal
         The pedestal that they are assumed to have. Level and noise of the lights then imply their gain more precisely.
     """
@@ -143,7 +144,7 @@ def _flat_gain(examined: Examination, noise: Estimate, pedestal: Estimate) -> Es
 
 
 class _ChiSquares(NamedTuple):
-    """How badly each cause explains the three witnesses: pixel responses, photon noise and the gain from the flat."""
+    """The misfit of each cause to the three witnesses: pixel responses, photon noise and the gain from the flat."""
 
     offset: float
     flat: float
@@ -153,7 +154,7 @@ class _ChiSquares(NamedTuple):
 def _chi_squares(examined: Examination, response: Estimate, noise: Estimate) -> _ChiSquares:
     """Compare the causes.
 
-    An offset of the lights shows in the responses and in the noise. A pedestal of the flat shows in the responses and
+    An offset of the lights shows in the responses and in the noise. A pedestal in the flat shows in the responses and
     in the gain from the flat. Light in the dark shows in the responses alone, because its noise is in the dark as well.
     """
     assert examined.pedestals is not None
@@ -322,7 +323,7 @@ def offset_limit(examined: Examination) -> Sensitivity | str:
 
 
 def flat_limit(examined: Examination) -> Sensitivity | str:
-    """Return the smallest pedestal of the flat that would be found, or the reason why none would."""
+    """Return the smallest pedestal in the flat that would be found, or the reason why none would."""
     if examined.masters.flat is None:
         return "no flat"
     if examined.pedestals is None:

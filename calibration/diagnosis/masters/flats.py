@@ -35,7 +35,7 @@ PEDESTAL_ERROR_ADU = 3.0
 """Typical error of the level that is subtracted from flats."""
 
 LARGEST_PEDESTAL = 0.003
-"""Largest pedestal of a flat, relative to its level, that leaves no visible remainder of vignetting and dust."""
+"""Largest pedestal in a flat, relative to its level, that leaves no visible remainder of vignetting and dust."""
 
 LARGEST_MEAN_ERROR = 0.005
 """Largest deviation of the mean of a relative flat, or of one of its colours, from 1."""
@@ -62,7 +62,7 @@ def flat_findings(flat: MasterPlanes, mosaic: str | None, bias: MasterPlanes | N
     mosaic
         Bayer array; None for mono.
     bias
-        The dark flat or bias that was, or should have been, subtracted; None if it is not at hand.
+        The dark flat or bias that was subtracted, or should have been; None if it is not available.
     """
     bias_adu = None if bias is None else level_adu(bias)
     yield from _saturation(flat, bias_adu or 0.0)

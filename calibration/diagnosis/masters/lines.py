@@ -60,7 +60,7 @@ class Lines:
     amplitude
         Relative amplitude of the strongest band, half of peak to valley.
     period_px
-        Its period.
+        Period of this band.
     peak
         Power that all parts of the rows share, relative to the power of noise; 1 on average for noise.
     alternation
@@ -74,12 +74,12 @@ class Lines:
 
     @property
     def are_bands(self) -> bool:
-        """Whether the band is significant."""
+        """True if the band is significant."""
         return self.peak > LEAST_PEAK
 
     @property
     def alternate(self) -> bool:
-        """Whether the difference between odd and even lines is significant."""
+        """True if the difference between odd and even lines is significant."""
         return (
             self.alternation is not None
             and abs(self.alternation.value) > LEAST_ALTERNATION

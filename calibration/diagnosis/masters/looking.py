@@ -1,4 +1,4 @@
-"""All looks at one master: the entry point of the package, and the noise that the master adds to lights."""
+"""The examination of one master: the entry point of the package, and the noise that the master adds to lights."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ LARGEST_NOISE = 0.025
 5 % of the variance."""
 
 LARGEST_WITHOUT_SKY = 0.1
-"""The same for a light without sky, which has only read noise; the sky at least doubles the noise."""
+"""Limit of acceptable noise for a light without sky, which has only read noise; the sky at least doubles the noise."""
 
 USUAL_SKY_ADU = 1000.0
 """Level of the sky for which the noise of a flat is stated if no lights are given."""
@@ -90,14 +90,14 @@ def look_at_master(
     planes
         The master. Masters whose header does not state their kind yield no findings.
     frames
-        Raw flats of the same set, in the order in which they were shot; None if they are not at hand. They are not
+        Raw flats of the same set, in the order in which they were shot; None if they are not available. They are not
         used for other kinds of masters.
     are_combined
         True if the master contains these frames.
     previous
         The newest earlier master of the same setting; None if there is none.
     bias
-        For flats, the dark flat or bias that was subtracted; for darks, the bias. None if it is not at hand.
+        For flats, the dark flat or bias that was subtracted; for darks, the bias. None if it is not available.
     flat
         For darks, a flat of the same camera, which distinguishes light from dark current; None if there is none.
     expected
@@ -142,7 +142,7 @@ def look_with_lights(master: MasterPlanes, hot: HotPixels, pixels: int, lights: 
     master
         The master, which may be thinned out.
     hot
-        Its hot pixels; they count for darks only.
+        Hot pixels of the master; they count for darks only.
     pixels
         Number of pixels of the whole master.
     lights

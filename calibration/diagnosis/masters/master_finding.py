@@ -19,9 +19,9 @@ def master_finding(
     Parameters
     ----------
     cause
-        What was found.
+        The fault, or the property that was measured.
     found
-        Its size and standard error, in `unit`.
+        Size and standard error of the finding, in `unit`.
     unit
         Unit of the size.
     least
@@ -29,7 +29,7 @@ def master_finding(
     evidence
         The measurements from which the cause follows.
     fix
-        What to shoot or combine again, and how.
+        The remedy: the frames to shoot or to combine again, and the settings.
     origin
         The origin, if the finding explains others when it matters.
     """

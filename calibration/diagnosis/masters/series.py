@@ -52,11 +52,11 @@ class Spot:
     change
         Relative change from the first to the last frame; positive if it becomes brighter.
     significance
-        Its significance.
+        Significance of this change.
     row, column
-        Its place, pixels.
+        Place of the spot, pixels.
     diameter_px
-        Its approximate diameter.
+        Approximate diameter of the spot.
     """
 
     change: Estimate
@@ -224,7 +224,7 @@ def _odd_shape(number: int, count: int, deviation: Estimate) -> Finding:
         f"flat {number + 1} of {count} is lit differently from the others, by {percent(deviation.value)}",
         deviation,
         "relative",
-        # Its part in the master is one of `count`.
+        # One frame contributes one part in `count` to the master.
         least=LEAST_SHAPE * count / 2,
         evidence=f"its smooth shape deviates by {deviation.significance:.0f} standard errors",
         fix=f"Combine the flats again without flat {number + 1}.",

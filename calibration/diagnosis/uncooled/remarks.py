@@ -1,4 +1,4 @@
-"""What the user should know about the choice of a dark, as text; similar choices share their lines."""
+"""Remarks for the user about the choice of a dark, as text; similar choices share their lines."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ less."""
 
 
 def remarks_on(choices: Sequence[DarkChoice]) -> list[str]:
-    """Return what the user should know about choices with the same outcome, each as a sentence."""
+    """Return the remarks for the user about choices with the same outcome, each as a sentence."""
     dark, proposed = choices[0].dark, choices[0].proposed
     measured = [choice.measured for choice in choices if choice.measured is not None]
     if not measured:
@@ -38,7 +38,7 @@ def remarks_on(choices: Sequence[DarkChoice]) -> list[str]:
 
 
 def refusal_of(choices: Sequence[DarkChoice]) -> str:
-    """Return why no dark fits the lights of refused choices with the same outcome, and which darks to shoot."""
+    """Return the reason why no dark fits the lights of refused choices with the same outcome, and the darks to shoot."""
     measured = [choice.measured for choice in choices if choice.measured is not None]
     dark_c = choices[0].dark_c
     wanted = "" if dark_c is None else f" at about {_range([dark_c + each.warmer_c for each in measured], '.0f')} C"
@@ -47,7 +47,7 @@ def refusal_of(choices: Sequence[DarkChoice]) -> str:
 
 
 def _contradictions(choices: Sequence[DarkChoice]) -> list[str]:
-    """Return how the headers contradict the hot pixels."""
+    """Return the contradictions between headers and hot pixels."""
     found = [
         (choice.stated_c, choice.measured)
         for choice in choices

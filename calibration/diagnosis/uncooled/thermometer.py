@@ -78,14 +78,14 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Dark:
-    """Hot pixels of a dark with their neighbours of the same colour; all that a measurement needs of the dark.
+    """Hot pixels of a dark with their neighbours of the same colour; measurements need nothing else of the dark.
 
     Attributes
     ----------
     rows, columns
         Places of the hot pixels and of their neighbours: int64, shape (9, pixels).
     values
-        Their values in the dark, ADU: float32, same shape.
+        Values of these pixels in the dark, ADU: float32, same shape.
     """
 
     shape: tuple[int, ...]
@@ -101,12 +101,12 @@ class _Dark:
 
 
 class DarkThermometer:
-    """Measures lights with darks, and reads each dark only once.
+    """The measurement of lights with darks, each of which is read only once.
 
     Parameters
     ----------
     extension
-        Which image to take from lights with several images.
+        The image to take from lights with several images.
     """
 
     def __init__(self, extension: Extension | None = None) -> None:

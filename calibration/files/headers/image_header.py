@@ -51,7 +51,7 @@ def require_known_format(path: Path) -> None:
     Raises
     ------
     FrameFileError
-        Naming the format.
+        If coldframe does not read the format of the file; the error states the format.
     """
     format_name = UNREAD_FORMATS.get(path.suffix.lower())
     if format_name is not None:
@@ -116,7 +116,7 @@ def require_one_image(hdus: list[Hdu], path: Path) -> None:
     Raises
     ------
     FrameFileError
-        Stating the number of images and how to choose one.
+        If the file holds several images; the error states their number and how to choose one.
     """
     images = [number for number, (header, _) in enumerate(hdus) if is_image(header) and not _is_companion(header)]
     if len(images) > 1:

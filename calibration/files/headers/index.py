@@ -26,11 +26,11 @@ FORMAT = 1
 """Version of the format, which is part of the names of the files, so that versions do not overwrite each other."""
 
 MOST_BYTES = 64 << 20
-"""Most bytes of the whole index, about 100,000 headers; the files that were not used for the longest time are
-removed."""
+"""Maximum size of the whole index in bytes, about 100,000 headers; the files that were not used for the longest time
+are removed."""
 
 SETTLED_NS = 2_000_000_000
-"""Age from which a file's times tell whether it changes again: FAT counts modification times in steps of 2 s."""
+"""Age from which a file's times show whether it changes again: FAT counts modification times in steps of 2 s."""
 
 COARSE_NS = 10_000_000
 """Steps in which exFAT counts times; sshfs counts whole seconds, and FAT counts 2 s."""
@@ -57,7 +57,7 @@ Header = dict[str, HeaderValue]
 
 
 class Stamp(NamedTuple):
-    """What a file system says about a file, and what differs after the file was changed or replaced."""
+    """The properties of a file that a file system records, and that differ after the file was changed or replaced."""
 
     size: int
     modified_ns: int
@@ -272,7 +272,7 @@ def _encoded(folder: _Folder, present: set[str]) -> bytes:
 
 
 def _card_text(keyword: str, value: HeaderValue) -> str:
-    """Return a card as JSON, which tells 1, 1.0 and true apart."""
+    """Return a card as JSON, which distinguishes 1, 1.0 and true."""
     return json.dumps([keyword, value, True] if isinstance(value, GarbledValue) else [keyword, value])
 
 
