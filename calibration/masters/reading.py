@@ -241,8 +241,8 @@ def _frame_variance(
     from coldframe.calibration.kernels import masters  # noqa: PLC0415 - importing Numba takes 0.7 s
 
     variance = np.empty(uncertainty.shape, np.float32)
-    flat = (np.ascontiguousarray(plane).reshape(-1) for plane in (uncertainty, counts))
-    masters.scale_squares(*flat, most, rounding, np.float32(factors[0]), relative, variance.reshape(-1))
+    errors, numbers = (np.ascontiguousarray(plane).reshape(-1) for plane in (uncertainty, counts))
+    masters.scale_squares(errors, numbers, float(most), float(rounding), factors[0], relative, variance.reshape(-1))
     return variance
 
 
