@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +32,9 @@ from tests.calibration.diagnosis.nights import Night, Simulated
 SIZE = (700, 1000)
 LIGHTS = 12
 MOSAIC = "RGGB"
+MOST_FILLED = 0.3
+"""Part of the field that nebulae fill at most in the nights in which the colours of a flat must be found."""
+
 NONE = "none"
 CLEAN = {"clean": None, "clean OSC": MOSAIC}
 
@@ -101,16 +104,20 @@ class Case:
         Returns the fault for a night.
     changes
         Properties of the nights that do not depend on the seed.
+    filled
+        Factor of the part of the field that nebulae fill.
     """
 
     name: str
     must_be_found: bool
     fault: Callable[[Night], Fault]
     changes: Mapping[str, Any]
+    filled: float = 1.0
 
     def night(self, seed: int) -> Night:
         """Return the night of a seed."""
-        return nights.draw(seed, size=SIZE, lights=LIGHTS, **self.changes)
+        night = nights.draw(seed, size=SIZE, lights=LIGHTS, **self.changes)
+        return replace(night, nebula_fill=self.filled * night.nebula_fill)
 
 
 class Result(NamedTuple):
@@ -154,13 +161,17 @@ class Result(NamedTuple):
 
 def cases() -> list[Case]:
     """Return all cases: first what must be found, then the other faults, then clean nights."""
-    found = [
+    required = [
         Case(_label(fault), must_be_found=True, fault=_required(number), changes=_needed(fault))
         for number, fault in enumerate(faults.must_reach(100, 100, in_colour=True))
     ]
-    found += [Case(_label(each), must_be_found=False, fault=_same(each), changes=_needed(each)) for each in _others()]
+    *required, colour = required
+    others = [Case(_label(each), must_be_found=False, fault=_same(each), changes=_needed(each)) for each in _others()]
     return [
-        *found,
+        *required,
+        replace(colour, name=f"{colour.name}, nebulae below {MOST_FILLED:.0%}", filled=MOST_FILLED),
+        replace(colour, name=f"{colour.name}, any nebulae", must_be_found=False),
+        *others,
         *(
             Case(name, must_be_found=False, fault=_same(faults.none()), changes={"mosaic": mosaic})
             for name, mosaic in CLEAN.items()

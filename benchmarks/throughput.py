@@ -21,8 +21,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.indi.servers import BLOB_DRIVER, HOST, indiserver
 from benchmarks.machine import machine_line
-from benchmarks.servers import BLOB_DRIVER, HOST, indiserver
 from coldframe.calibration.files.frame_file import FrameEncoder, parse
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import Event, FrameAccepted
@@ -137,7 +137,7 @@ async def to_master(server: ServerAddress, frames: int, folder: Path, exposure_s
 
 def pyindi_alone(server: ServerAddress, frames: int) -> Measured:
     """Measure pyindi-client alone, in a separate process."""
-    command = [sys.executable, "-m", "benchmarks.pyindi_alone"]
+    command = [sys.executable, "-m", "benchmarks.indi.pyindi_alone"]
     arguments = [str(server.port), DEVICE, str(frames), str(SHORTEST_S)]
     ended = subprocess.run([*command, *arguments], stdout=subprocess.PIPE, text=True, check=True)
     return Measured(1 / float(ended.stdout.split()[-1]), None, "TCP")

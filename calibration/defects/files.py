@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from coldframe.calibration.defects.finding import Defect, Defects, Limits
 from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.durable import write_durably
-from coldframe.calibration.files.frame_file import FrameFileError, primary_pieces, read_frame
+from coldframe.calibration.files.frame_file import primary_pieces, read_frame
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.keywords import software_card
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 

@@ -15,7 +15,7 @@ from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures, 
 from coldframe.calibration.diagnosis.estimating.motes import Motes, find_motes
 from coldframe.calibration.diagnosis.estimating.pedestals import Pedestals, find_pedestals
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPattern, find_sensor_pattern
-from coldframe.calibration.diagnosis.estimating.smooth_maps import colour_shape, glow_residual
+from coldframe.calibration.diagnosis.estimating.smooth_maps import ColourShape, colour_shape, glow_residual
 from coldframe.calibration.diagnosis.estimating.star_ratios import Unevenness, find_unevenness
 from coldframe.calibration.diagnosis.estimating.thermometer import HotResidual, find_residual, fraction_lacking
 from coldframe.calibration.diagnosis.estimating.thinned_masters import Masters, scaled_hot
@@ -88,7 +88,7 @@ class Examination:
     motes: Motes
     dust: DustResult
     glow: tuple[Estimate, float] | None
-    colour: tuple[Estimate, str] | None
+    colour: ColourShape | None
     unevenness: Unevenness | None
     dark_fraction: float
     flat_fraction: float
@@ -158,7 +158,7 @@ def examine(
         motes,
         find_dust(pattern, motes),
         glow_residual(lights, noise_adu) if with_dark else None,
-        colour_shape(lights, noise_adu),
+        colour_shape(kept, [None if place is None else place.is_turned for place in pattern.places], noise_adu),
         find_unevenness(kept, pattern.places),
         _error_fraction(masters.dark, 1.0, noise_adu),
         _error_fraction(masters.flat, sky_adu, noise_adu) if with_flat else 0.0,
@@ -181,7 +181,7 @@ def _measured(meter: LightMeter, signals: Iterable[F32]) -> list[LightMeasures]:
 def without_maps(light: LightMeasures) -> LightMeasures:
     """Return the measurements of a light without its bins and pixels, which need most of the memory."""
     nothing = np.zeros((0, 0), np.float32)
-    return replace(light, bins=nothing, middle=nothing)
+    return replace(light, bins=nothing, middle=nothing, levels=None)
 
 
 def binned_flat(response: F32, masked: Mask | None, period: int) -> F32:

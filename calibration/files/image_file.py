@@ -18,7 +18,8 @@ from coldframe.calibration.files import raw_file, xisf_file
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.damage import damage_reported
 from coldframe.calibration.files.extensions import chosen_header
-from coldframe.calibration.files.frame_file import BZERO, FrameFileError, memory_mapped
+from coldframe.calibration.files.frame_file import BZERO, memory_mapped
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.hdus import GZIP_MAGIC
 from coldframe.calibration.files.headers.image_header import (
     is_fits,
@@ -64,7 +65,7 @@ class ImageFile:
     Attributes
     ----------
     path
-        The file that the user named.
+        The file that the user specified.
     stored
         The file that contains the pixels: the same file, or an unpacked copy.
     data_start
@@ -283,7 +284,9 @@ def _check_values(image: ImageFile) -> None:
         if not np.isfinite(rows).all():
             raise FrameFileError(image.path, "some pixels are not numbers (NaN or infinite)")
         if np.abs(rows).max() > _LARGEST:
-            raise FrameFileError(image.path, "some pixels exceed the range of 32-bit floats: damaged, or no raw frame")
+            raise FrameFileError(
+                image.path, "some pixels exceed the range of 32-bit floats: damaged, or not a raw frame"
+            )
         if image.storage == (16, 0, 1) and rows.min() < 0:
             raise FrameFileError(image.path, _BELOW_ZERO)
 

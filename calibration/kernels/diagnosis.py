@@ -123,6 +123,7 @@ def sum_blocks(
         Outputs, shapes (2, height) and (2, width): the sum of the residuals in ADU above the dark, and their number.
     """
     side = BIN * period
+    inverses = np.empty(PIXELS)
     for block_row in range(first, last):
         for block_column in range(columns.shape[1] // side):
             top, left = block_row * side, block_column * side
@@ -142,6 +143,7 @@ def sum_blocks(
                     period,
                     top + colour // period,
                     left + colour % period,
+                    inverses,
                     tiles[block_row // tile, block_column // tile, colour],
                     rows,
                     columns,
@@ -172,11 +174,16 @@ def add_block(
     period: int,
     top: int,
     left: int,
+    inverses: F64,
     sums: F64,
     rows: F64,
     columns: F64,
 ) -> None:
-    """Add one block to the sums of its tile, as `sum_blocks` describes; `top` and `left` are its first pixel."""
+    """Add one block to the sums of its tile, as `sum_blocks` describes; `top` and `left` are its first pixel.
+
+    `inverses` is scratch space for one value per pixel.
+    """
+    number = 0
     mean, inverse, level, dark_mean, variance = 0.0, 0.0, 0.0, 0.0, 0.0
     bottom, right = top + BIN * period, left + BIN * period
     for y in range(top, bottom, period):
@@ -184,7 +191,9 @@ def add_block(
             if defects[y, x]:
                 return
             mean += signal[y, x]
-            inverse += 1 / response[y, x]
+            inverses[number] = 1 / response[y, x]
+            inverse += inverses[number]
+            number += 1
             level += signal[y, x] * response[y, x]
             dark_mean += dark[y, x]
             variance += dark_variance[y, x]
@@ -203,14 +212,16 @@ def add_block(
             if not residual * residual <= limit:
                 return
             scatter += residual * residual
+    number = 0
     product, square, error, flat_variance = 0.0, 0.0, 0.0, 0.0
     for y in range(top, bottom, period):
         for x in range(left, right, period):
             residual = signal[y, x] - mean
-            inverse_residual = 1 / response[y, x] - inverse
+            inverse_residual = inverses[number] - inverse
             product += residual * inverse_residual
             square += inverse_residual * inverse_residual
-            error += response_variance[y, x] / (response[y, x] * response[y, x])
+            error += response_variance[y, x] * inverses[number] * inverses[number]
+            number += 1
             seen = mean * response[y, x]
             flat_variance += seen * seen * response_variance[y, x]
             rows[0, y] += residual * response[y, x]

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from coldframe.calibration.defects.files import BadPixels
 from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.durable import Buffer, write_durably
-from coldframe.calibration.files.frame_file import FrameFileError, extension_pieces, primary_pieces
+from coldframe.calibration.files.frame_file import extension_pieces, primary_pieces
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.keywords import other_cards, software_card

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from coldframe.calibration.files import xisf_file
 from coldframe.calibration.files.cards import BLOCK_LENGTH, HeaderValue
 from coldframe.calibration.files.damage import damage_reported
-from coldframe.calibration.files.frame_file import FrameFileError, memory_mapped, parse_header, read_header
+from coldframe.calibration.files.frame_file import memory_mapped, parse_header, read_header
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.regular import open_regular
@@ -30,7 +31,7 @@ _ALL_ONES = 0xFFFFFFFF
 _MOST_HDUS = 64
 
 MOST_VARIANCE_FACTORS = 99
-"""Most factors (CFVAR1 to CFVAR99, CFSCA1 to CFSCA99) from the uncertainty to the variance of a frame."""
+"""Maximum number of factors (CFVAR1 to CFVAR99, CFSCA1 to CFSCA99) from the uncertainty to the variance of a frame."""
 
 _LARGEST_FACTOR = 2
 """Clipping at 2 sigma or more reduces the variance by less than this factor."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.servers import BLOB_DRIVER, indiserver
+from benchmarks.indi.servers import BLOB_DRIVER, indiserver
 from benchmarks.throughput import DEVICE, SHORTEST_S
 from coldframe.config.frames import FrameKind
 from coldframe.devices.indi.camera import IndiCamera

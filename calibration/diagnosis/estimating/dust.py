@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_ratio
 from coldframe.calibration.diagnosis.estimating.motes import (
-    LOCAL,
     Discs,
     Motes,
     compared_discs,
@@ -23,8 +22,9 @@ from coldframe.calibration.diagnosis.estimating.motes import (
     turned,
 )
 from coldframe.calibration.diagnosis.estimating.registration import fast_size
+from coldframe.calibration.diagnosis.estimating.remainder import Remainder, weighted_remainder
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPattern
-from coldframe.calibration.diagnosis.estimating.smoothing import smoothed, without_specks
+from coldframe.calibration.diagnosis.estimating.smoothing import without_specks
 from coldframe.calibration.threads import parallel_map
 
 F32 = NDArray[np.float32]
@@ -85,8 +85,6 @@ _EDGE = 3
 """Individual shadows closer to an edge, in bins, are left out, because their surroundings are unknown on one side."""
 
 _MOST_NEW = 20
-
-_PROBABLE = 9.0
 
 
 class Change(Enum):
@@ -161,41 +159,15 @@ class DustResult:
     noise: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Seen:
-    """The remainder of the lights, weighted.
-
-    Attributes
-    ----------
-    residual
-        Relative remainder; 0 where unknown.
-    weight
-        Inverse variance; 0 where unknown.
-    """
-
-    residual: F32
-    weight: F32
-
-    def gain(self, model: F32) -> float:
-        """Return the improvement in chi-square by a model of the remainder."""
-        return float((self.weight * model * (2 * self.residual - model)).sum(dtype=np.float64))
-
-    def gains_by(self, owners: NDArray[np.int16], model: F32, count: int) -> F64:
-        """Return the improvement in chi-square by a model, separately for the bins of each owner."""
-        owned = owners >= 0
-        residual, weight, model = self.residual[owned], self.weight[owned], model[owned]
-        gains = (weight * model * (2 * residual - model)).astype(np.float64)
-        return np.bincount(owners[owned], gains, count).astype(np.float64)
-
-
 def find_dust(pattern: SensorPattern, motes: Motes) -> DustResult:
     """Compare the shadows of the lights with those of the flat."""
-    seen = _weighted(pattern, motes)
+    seen = weighted_remainder(pattern, motes)
     best, model = _best_change(seen, motes)
     is_common = best.gain >= LEAST_GAIN and (best.change is Change.WEAKER or _is_shared(seen, motes, best, model))
-    left = _Seen((seen.residual - model).astype(np.float32), seen.weight) if is_common else seen
+    left = Remainder((seen.residual - model).astype(np.float32), seen.weight) if is_common else seen
     discs = _discs(left)
     gone = _gone_shadows(left, motes, discs)
+    parts = _gone_parts(left, motes, discs, gone)
     new = _new_shadows(_discs(_without_gone(left, motes, gone)) if gone else discs)
     if not is_common:
         # The shadows of a different filter are in different places, so that no change is common to them.
@@ -203,10 +175,10 @@ def find_dust(pattern: SensorPattern, motes: Motes) -> DustResult:
         best = DustResult(Change.OTHER if is_other else Change.NONE, best.gain)
     known = seen.weight > 0
     noise = float(np.median(1 / np.sqrt(seen.weight[known]))) if known.any() else 0.0
-    return replace(best, new=new, gone=tuple(shadow for _, shadow in gone), noise=noise)
+    return replace(best, new=new, gone=(*(shadow for _, shadow in gone), *parts), noise=noise)
 
 
-def _is_shared(seen: _Seen, motes: Motes, best: DustResult, model: F32) -> bool:
+def _is_shared(seen: Remainder, motes: Motes, best: DustResult, model: F32) -> bool:
     """Return whether most of the shadows that have changed have made this change, rather than none, or disappeared."""
     changed = seen.gains_by(_owners_of_both(motes, best), model, motes.radii.size)
     gone = seen.gains_by(motes.owners, -motes.template, motes.radii.size)
@@ -228,7 +200,7 @@ def _owners_of_both(motes: Motes, change: DustResult) -> NDArray[np.int16]:
     return np.where(motes.owners >= 0, motes.owners, there)
 
 
-def _is_affected(seen: _Seen, motes: Motes) -> Mask:
+def _is_affected(seen: Remainder, motes: Motes) -> Mask:
     """Return, for each shadow, whether there is more than noise where it is in the flat."""
     owned = (motes.owners >= 0) & (seen.weight > 0)
     owners, count = motes.owners[owned], motes.radii.size
@@ -237,18 +209,7 @@ def _is_affected(seen: _Seen, motes: Motes) -> Mask:
     return np.asarray(np.bincount(owners, squares, count) - bins > AFFECTED_SIGMA * np.sqrt(2 * bins))
 
 
-def _weighted(pattern: SensorPattern, motes: Motes) -> _Seen:
-    """Return the remainder with errors that include the remainders of nebulae nearby."""
-    known = np.isfinite(pattern.relative) & (pattern.error > 0)
-    residual = np.where(known, pattern.relative, 0).astype(np.float32)
-    error = np.where(known, pattern.error, 1).astype(np.float32)
-    plain = known & ~motes.mask
-    scatter = smoothed(np.minimum(np.square(residual / error), _PROBABLE), plain, LOCAL)
-    error = error * np.sqrt(np.maximum(scatter, 1))
-    return _Seen(residual, np.where(known, 1 / np.square(error), 0).astype(np.float32))
-
-
-def _best_change(seen: _Seen, motes: Motes) -> tuple[DustResult, F32]:
+def _best_change(seen: Remainder, motes: Motes) -> tuple[DustResult, F32]:
     none = DustResult(Change.NONE, 0.0), np.zeros_like(motes.template)
     if not motes.mask.any():
         return none
@@ -275,13 +236,13 @@ def _comparable_gain(result: DustResult) -> float:
     return result.gain
 
 
-def _remainder(seen: _Seen, motes: Motes) -> float:
+def _remainder(seen: Remainder, motes: Motes) -> float:
     """Return chi-square in the shadows, beyond that of noise."""
     within = motes.mask & (seen.weight > 0)
     return float((seen.weight * np.square(seen.residual))[within].sum()) - np.count_nonzero(within)
 
 
-def _amplitude(seen: _Seen, motes: Motes) -> tuple[DustResult, F32]:
+def _amplitude(seen: Remainder, motes: Motes) -> tuple[DustResult, F32]:
     """Return the amount of all shadows that remains: the mean over individual shadows, robust against nebulae."""
     amounts = [each for each in _amounts(seen, motes) if each.error > 0]
     squares = np.array([each.error**-2 for each in amounts])
@@ -290,7 +251,7 @@ def _amplitude(seen: _Seen, motes: Motes) -> tuple[DustResult, F32]:
     return DustResult(Change.WEAKER, mean.significance**2, scale=1 + mean.value, error=mean.error), model
 
 
-def _amounts(seen: _Seen, motes: Motes) -> list[Estimate]:
+def _amounts(seen: Remainder, motes: Motes) -> list[Estimate]:
     """Return how much of each shadow remains, relative to the shadow of the flat; the error is 0 if unknown."""
     owned = motes.owners >= 0
     owners, count = motes.owners[owned], motes.radii.size
@@ -305,7 +266,7 @@ def _amounts(seen: _Seen, motes: Motes) -> list[Estimate]:
     ]
 
 
-def _scaled(seen: _Seen, motes: Motes, factor: float) -> tuple[DustResult, F32]:
+def _scaled(seen: Remainder, motes: Motes, factor: float) -> tuple[DustResult, F32]:
     model = scaled(motes, factor) - motes.template
     return DustResult(Change.SCALED, seen.gain(model), scale=factor, error=0.025), model
 
@@ -327,7 +288,7 @@ def _shift(true: "_Correlation", template: F32, changed: F32, angle: float) -> t
     return result, moved(changed, *shift) - template
 
 
-def _fine_shift(seen: _Seen, template: F32, best: DustResult) -> tuple[DustResult, F32]:
+def _fine_shift(seen: Remainder, template: F32, best: DustResult) -> tuple[DustResult, F32]:
     """Return the best shift in steps of a quarter of a bin near the best whole shift."""
     changed = template if best.angle == 0 else turned(template, best.angle)
     steps = np.arange(-3, 4) / 4
@@ -346,7 +307,7 @@ def _fine_shift(seen: _Seen, template: F32, best: DustResult) -> tuple[DustResul
 class _Correlation:
     """Correlates the true shadows with changed ones; the spectra of the true ones are needed for every rotation."""
 
-    def __init__(self, seen: _Seen, template: F32) -> None:
+    def __init__(self, seen: Remainder, template: F32) -> None:
         self._shape = tuple(fast_size(size + 2 * MOST_SHIFT) for size in template.shape)
         self._true = np.fft.rfft2(seen.weight * (seen.residual + template), self._shape)
         self._weight = np.fft.rfft2(seen.weight, self._shape)
@@ -369,7 +330,7 @@ def _vertex_error(gains: F32, peak: int) -> float:
     return float(np.sqrt(-2 / curvature)) if curvature < 0 else 1.0
 
 
-def _gone_shadows(left: _Seen, motes: Motes, discs: Discs) -> list[tuple[int, Shadow]]:
+def _gone_shadows(left: Remainder, motes: Motes, discs: Discs) -> list[tuple[int, Shadow]]:
     """Return the shadows of the flat that the lights lack, with their numbers; the remainder is their negative."""
     found = []
     brightest = -discs.significance.min(axis=0)
@@ -390,31 +351,54 @@ def _gone_shadows(left: _Seen, motes: Motes, discs: Discs) -> list[tuple[int, Sh
     return found
 
 
-def _without_gone(left: _Seen, motes: Motes, gone: Sequence[tuple[int, Shadow]]) -> _Seen:
+def _gone_parts(left: Remainder, motes: Motes, discs: Discs, gone: Sequence[tuple[int, Shadow]]) -> list[Shadow]:
+    """Return shadows within larger shadows of the flat that the lights lack: bright discs where the flat has dark ones.
+
+    The disc must be as deep in the flat as it is bright in the lights, because nebulae do not depend on the flat.
+    """
+    if not (-discs.significance > min(NEW_SIGMA.values())).any():
+        return []
+    relief = compared_discs(motes.template, np.ones_like(motes.template), tuple(NEW_SIGMA), _EDGE).depth
+    lacking = np.isin(motes.owners, [number for number, _ in gone])
+    within = (motes.owners >= 0) & ~lacking & (left.weight > 0)
+    radii = tuple(NEW_SIGMA)
+    return [
+        each
+        for each in _most_significant(discs, np.where(within, -discs.significance, 0))
+        if abs(each.depth + (own := relief[radii.index(each.radius), each.down, each.across])) < _MOST_BESIDE * own
+    ]
+
+
+def _without_gone(left: Remainder, motes: Motes, gone: Sequence[tuple[int, Shadow]]) -> Remainder:
     """Return the remainder without that of the shadows that are gone, which may hide new ones."""
     if not gone:
         return left
     lacking = np.isin(motes.owners, [number for number, _ in gone])
-    return _Seen(left.residual + np.where(lacking, motes.template, 0), left.weight)
+    return Remainder(left.residual + np.where(lacking, motes.template, 0), left.weight)
 
 
 def _new_shadows(discs: Discs) -> tuple[Shadow, ...]:
     """Return shadows that only the lights have: discs that are darker than the rings around them."""
+    return _most_significant(discs, discs.significance)
+
+
+def _most_significant(discs: Discs, significance: F32) -> tuple[Shadow, ...]:
+    """Return the discs with a sufficient significance: float32, shape (radii, rows, columns)."""
     found: list[Shadow] = []
     radii = tuple(NEW_SIGMA)
-    relative = discs.significance / np.array(tuple(NEW_SIGMA.values()), np.float32)[:, None, None]
+    relative = significance / np.array(tuple(NEW_SIGMA.values()), np.float32)[:, None, None]
     for _ in range(_MOST_NEW):
         place = np.unravel_index(int(np.argmax(relative)), relative.shape)
         if relative[place] < 1:
             break
         size, down, across = (int(each) for each in place)
-        found.append(Shadow(down, across, radii[size], float(discs.depth[place]), float(discs.significance[place])))
+        found.append(Shadow(down, across, radii[size], float(discs.depth[place]), float(significance[place])))
         # Other discs must not find the shadow again.
         reach = 2 * radii[size] + 2
         relative[:, max(down - reach, 0) : down + reach + 1, max(across - reach, 0) : across + reach + 1] = 0
     return tuple(found)
 
 
-def _discs(left: _Seen) -> Discs:
+def _discs(left: Remainder) -> Discs:
     # A dark that is old leaves single pixels that are too dark.
     return compared_discs(without_specks(left.residual, left.weight), left.weight, tuple(NEW_SIGMA), _EDGE)

@@ -6,10 +6,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.diagnosis.estimating.stars import star_bins
+from coldframe.calibration.diagnosis.estimating.stars import background_and_spread, local_levels, star_bins
 from coldframe.calibration.diagnosis.estimating.thinned_masters import Masters
 from coldframe.calibration.kernels.block_sums import BIN, SUMS
 from coldframe.calibration.lights.arithmetic import Correction
+from coldframe.calibration.measuring.local_levels import LocalLevels
 from coldframe.calibration.threads import parallel_map, thread_count
 
 U16 = NDArray[np.uint16]
@@ -56,6 +57,8 @@ class LightMeasures:
         Fraction of pixels below zero, or clipped at zero.
     middle
         Pixels in the middle of the sensor, ADU above the dark: float32, shape (rows, columns), at most `MIDDLE` each.
+    levels
+        Level and spread around each bin; None without `bins`.
     """
 
     bins: F32
@@ -68,6 +71,12 @@ class LightMeasures:
     hot_adu: F32
     negative: float
     middle: F32
+    levels: LocalLevels | None = None
+
+    @property
+    def background_and_spread(self) -> tuple[F32, F32]:
+        """Level and spread around each bin: float32, shape of `bins`."""
+        return background_and_spread(self.bins, self.levels or local_levels(self.bins))
 
     @property
     def sky_adu(self) -> float:
@@ -130,7 +139,8 @@ class LightMeter:
             kernels.bin_signal(signal[rows], self._defects[rows], scales, bins[first:last])
 
         list(parallel_map(bin_part, edges[:-1], edges[1:]))
-        avoided = star_bins(bins) | self._avoided
+        levels = local_levels(bins)
+        avoided = star_bins(bins, levels) | self._avoided
         tiles = np.zeros((*self._tiles, self._period**2, SUMS))
         height, width = signal.shape
         rows = np.zeros((2, height))
@@ -174,6 +184,7 @@ class LightMeter:
             self._hot_excess(signal),
             float((sampled <= 0).mean()),
             self._middle(signal),
+            levels,
         )
 
     def _middle(self, signal: F32) -> F32:

@@ -104,8 +104,9 @@ def find_motes(flat_bins: F32) -> Motes:
         radius = int(sizes[down, across])
         centres.append((down, across))
         radii.append(radius)
-        _fill_disc(shadows, down, across, radius + 1, 0)
-        _renew_weights(shadows, weights, sizes, (down, across), radius + 1 + _RADII[-1])
+        margin = _margin(down, across, radius, shadows.shape)
+        _fill_disc(shadows, down, across, radius + margin, 0)
+        _renew_weights(shadows, weights, sizes, (down, across), radius + margin + _RADII[-1])
     mask = np.zeros_like(dark)
     for (down, across), radius in zip(centres, radii, strict=True):
         _fill_disc(mask, down, across, radius + 2, 1)
@@ -117,12 +118,20 @@ def find_motes(flat_bins: F32) -> Motes:
     )
 
 
+def _margin(down: int, across: int, radius: int, shape: tuple[int, ...]) -> int:
+    """Return the margin of a shadow in bins: the centre of one that an edge cuts may be outside, so it is uncertain."""
+    is_cut = min(down, across, shape[0] - 1 - down, shape[1] - 1 - across) < radius
+    return 2 if is_cut else 1
+
+
 def _disc_weights(shadows: F32) -> tuple[F64, NDArray[np.int64]]:
     """Return the largest weight of a disc around each bin, and its radius.
 
-    The weight is the sum of the shadow divided by the square root of the area of the disc.
+    The weight is the sum of the shadow divided by the square root of the area of the disc within the plane, so that a
+    shadow that an edge cuts is one disc as well.
     """
-    weights = np.array([-disc_sums(shadows, radius) / disc_area(radius) ** 0.5 for radius in _RADII])
+    within = np.ones_like(shadows)
+    weights = np.array([-disc_sums(shadows, radius) / np.sqrt(disc_sums(within, radius)) for radius in _RADII])
     best = np.argmax(weights, axis=0)
     return np.take_along_axis(weights, best[None], 0)[0], np.array(_RADII)[best]
 

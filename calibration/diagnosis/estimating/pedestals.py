@@ -58,6 +58,8 @@ class Pedestals:
         Change of `by_response_adu` from the left to the right edge and from the top to the bottom edge.
     e_per_adu
         Electrons per ADU, from the known gain and from the lights.
+    shared
+        Covariance of `by_noise_adu` and `e_per_adu`, because one line gives both.
     genuine
         Fraction of the variance of the flat's pattern that is not noise of the flat.
     sky_adu
@@ -69,6 +71,7 @@ class Pedestals:
     across_adu: Estimate
     down_adu: Estimate
     e_per_adu: Estimate
+    shared: float
     genuine: float
     sky_adu: float
 
@@ -94,8 +97,8 @@ def find_pedestals(
     total = np.sum(totals, axis=0)
     by_response, slopes, genuine = _by_response(total)
     sky = float(total[..., SIGNAL].sum() / max(total[..., BLOCKS].sum(), 1.0))
-    by_noise, e_per_adu = _by_noise(totals, gain)
-    return Pedestals(by_response, by_noise, *slopes, e_per_adu, genuine, sky)
+    by_noise, e_per_adu, shared = _by_noise(totals, gain)
+    return Pedestals(by_response, by_noise, *slopes, e_per_adu, shared, genuine, sky)
 
 
 def _by_response(total: F64) -> tuple[Estimate, tuple[Estimate, Estimate], float]:
@@ -120,15 +123,15 @@ def _by_response(total: F64) -> tuple[Estimate, tuple[Estimate, Estimate], float
     return mean, slopes, genuine
 
 
-def _by_noise(totals: Sequence[F64], gain: Gain) -> tuple[Estimate, Estimate]:
-    """Return the level at which the photon noise is zero, ADU, and the gain in electrons per ADU.
+def _by_noise(totals: Sequence[F64], gain: Gain) -> tuple[Estimate, Estimate, float]:
+    """Return the level at which the photon noise is zero, ADU, the gain in electrons per ADU, and their covariance.
 
     The sky level changes during the night and across the field, and its noise changes with it:
     level = pedestal + gain x variance. The known gain is weighted by its certainty.
     """
     levels, variances, weights = (np.concatenate(each) for each in zip(*map(_noise_points, totals), strict=True))
     if levels.size < 3:  # noqa: PLR2004
-        return Estimate(0.0, float("inf")), Estimate(gain.e_per_adu, gain.relative_error * gain.e_per_adu)
+        return Estimate(0.0, float("inf")), Estimate(gain.e_per_adu, gain.relative_error * gain.e_per_adu), 0.0
     fit, covariance = robust_fit(np.stack([np.ones_like(levels), variances], axis=1), levels, weights)
     covariance = covariance * SHARED_ERRORS
     # Add the known gain as a further measurement (Kalman's update).
@@ -137,7 +140,8 @@ def _by_noise(totals: Sequence[F64], gain: Gain) -> tuple[Estimate, Estimate]:
     fit = fit + share * (gain.e_per_adu - fit[1])
     covariance = covariance - np.outer(share, covariance[1])
     pedestal_error = float(np.sqrt(max(covariance[0, 0], 0.0)))
-    return Estimate(float(fit[0]), pedestal_error), Estimate(float(fit[1]), float(np.sqrt(max(covariance[1, 1], 0.0))))
+    e_per_adu = Estimate(float(fit[1]), float(np.sqrt(max(covariance[1, 1], 0.0))))
+    return Estimate(float(fit[0]), pedestal_error), e_per_adu, float(covariance[0, 1])
 
 
 def _noise_points(tiles: F64) -> tuple[F64, F64, F64]:

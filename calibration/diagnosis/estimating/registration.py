@@ -15,6 +15,13 @@ Spectrum = NDArray[np.complexfloating]
 LEAST_PEAK = 7.0
 """Smallest peak of a correlation with the reference, in standard deviations, that counts as a match of the stars."""
 
+LEAST_LEAD = 1.4
+"""Smallest ratio of the peak to the next one elsewhere. A chance match of one bright star, or of a trail, is far above
+the standard deviation of all shifts, because most of these match no star; but similar matches exist elsewhere."""
+
+_BESIDE = 4
+"""Distance from a peak, in bins, within which the correlation belongs to this peak."""
+
 _STEP = 5
 _BRIGHTEST = 30.0
 """Stars count with at most this many standard deviations, so that a bright one does not dominate."""
@@ -88,19 +95,26 @@ def _stars(residual: F32) -> F32:
 
 def _match(reference: Spectrum, stars: F32, shape: tuple[int, ...]) -> Place | None:
     """Return the position of a light, turned or not, from the reference's conjugate spectrum; None without match."""
-    found: list[tuple[float, Place]] = []
+    found: list[tuple[float, float, Place]] = []
+    others = []
     spectrum = np.fft.rfft2(stars, shape)
     # The conjugate spectrum is that of the light turned about its first bin, which a turn puts at the opposite corner.
     corner = stars.shape[0] - 1, stars.shape[1] - 1
     for seen, origin, is_turned in ((spectrum, (0, 0), False), (np.conj(spectrum), corner, True)):
         correlation = np.fft.irfft2(seen * reference, shape)
         peak = np.unravel_index(int(np.argmax(correlation)), shape)
-        height = (correlation[peak] - np.median(correlation[::_STEP, ::_STEP])) / max(float(correlation.std()), 1e-12)
+        highest = float(correlation[peak])
+        usual = float(np.median(correlation[::_STEP, ::_STEP]))
+        height = (highest - usual) / max(float(correlation.std()), 1e-12)
         places = ((int(at) + first) % size for at, first, size in zip(peak, origin, shape, strict=True))
         down, across = (place - size if place > size // 2 else place for place, size in zip(places, shape, strict=True))
-        found.append((float(height), Place(down, across, is_turned)))
-    height, place = max(found, key=lambda each: each[0])
-    return place if height > LEAST_PEAK else None
+        found.append((height, highest, Place(down, across, is_turned)))
+        steps = np.arange(-_BESIDE, _BESIDE + 1)
+        correlation[np.ix_(*((int(at) + steps) % size for at, size in zip(peak, shape, strict=True)))] = -np.inf
+        others.append(float(correlation.max()))
+    found.sort(key=lambda each: each[0], reverse=True)
+    (best, highest, place), (_, second, _) = found
+    return place if best > LEAST_PEAK and highest > LEAST_LEAD * max(second, *others) else None
 
 
 def _shifted(plane: F32, down: int, across: int) -> F32:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,8 @@ from coldframe.calibration.diagnosis.estimating.estimates import spread
 from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures
 from coldframe.calibration.diagnosis.estimating.registration import Place, places_of, star_light
 from coldframe.calibration.diagnosis.estimating.smoothing import smoothed
-from coldframe.calibration.diagnosis.estimating.stars import background_and_spread, widened
+from coldframe.calibration.diagnosis.estimating.stars import widened
+from coldframe.calibration.threads import parallel_map, thread_count
 
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -24,10 +26,29 @@ _SAMPLED = 50
 _REACH_SIGMA = 6.0
 _ROUNDS = 8
 _STAR_SIGMA = 3.5
-_LEAST_DITHER = 2
+
+MOST_BRIGHT = 2.0
+"""Level relative to the sky above which a bin belongs to a bright star or nebula. A shadow that the flat removes in the
+wrong place never doubles the level; the light of stars that are larger than the dithers, however, is in most lights."""
+
+_WIDEST_STAR = 5
+"""Width in bins from which a bright object is not a point to match: stars that do not saturate are narrower."""
+
+_WINGS = 6
+"""Reach of the wings of bright stars in bins."""
+
+_LEAST_DITHER = 1.0
+"""Smallest scatter of the dithers along an axis in bins. Smaller dithers weaken what they cannot separate, but leave
+nothing of the sky: the first estimate of the sky contains all structures that both could have."""
+
+_LEAST_MOVED = 2.0
+"""Smallest scatter of the dithers in bins after which the wings of stars do not lie on the same pixels either."""
+
+_FEWEST_COMMON = 3
 LEAST_OWN_STARS = 0.3
 """Smallest fraction of the light of stars that dithered lights do not share; undithered lights share almost all."""
 
+_LEAST_VARIANCE = 1e-20
 _FEWEST_VALUES = 2
 _FITTED = 2
 """Number of values that are derived from all lights for each bin: one of the sensor and one of the sky."""
@@ -46,7 +67,7 @@ class SensorPattern:
     places
         The places of the lights.
     is_dithered
-        True if structures of the sky were distinguished from those of the sensor.
+        True if structures of the sky were distinguished from all those of the sensor.
     """
 
     relative: F32
@@ -58,7 +79,7 @@ class SensorPattern:
     def moves_stars(self) -> bool:
         """True if no star lies on the same pixels in more than a third of the lights, so that their median has none."""
         counts = Counter(self.places)
-        return self.is_dithered and 3 * max(counts.values()) <= len(self.places)
+        return _dither(self.places) >= _LEAST_MOVED and 3 * max(counts.values()) <= len(self.places)
 
 
 def high_pass(plane: F32) -> F32:
@@ -96,8 +117,11 @@ def find_sensor_pattern(lights: Sequence[LightMeasures]) -> SensorPattern:
     """Return the pattern that is fixed on the sensor."""
     scaled = []
     for light in lights:
-        level, noise = background_and_spread(light.bins)
-        scaled.append(((light.bins - level) / np.maximum(noise, np.float32(1e-6))).astype(np.float32))
+        level, noise = light.background_and_spread
+        excess = ((light.bins - level) / np.maximum(noise, np.float32(1e-6))).astype(np.float32)
+        # The surroundings of saturated discs and of cores of nebulae are not known, and match at many shifts.
+        excess[widened(_wide(light.bins > MOST_BRIGHT * light.sky_adu), _WINGS)] = 0
+        scaled.append(excess)
     # Residuals of dust are bright on one side; as part of every light, they would be masked as stars.
     common = _common(scaled)
     places = places_of(scaled)
@@ -106,64 +130,125 @@ def find_sensor_pattern(lights: Sequence[LightMeasures]) -> SensorPattern:
         own = [each - common for each in scaled]
         if star_light(own) > LEAST_OWN_STARS * star_light(scaled):
             places = places_of(own)
-    residuals = []
-    for light, excess in zip(lights, scaled, strict=True):
-        stars = widened(excess - common > _STAR_SIGMA, 1) | widened(excess - common > 10 * _STAR_SIGMA, 3)
-        masked = np.where(stars | ~np.isfinite(light.bins), np.nan, light.bins / light.sky_adu)
-        residuals.append(high_pass(masked.astype(np.float32)))
+    residuals = np.empty((len(lights), *common.shape), np.float32)
+    for number, (light, excess) in enumerate(zip(lights, scaled, strict=True)):
+        relative = light.bins / light.sky_adu
+        masked = np.where(_stars(excess - common, relative) | ~np.isfinite(relative), np.nan, relative)
+        residuals[number] = high_pass(masked.astype(np.float32))
     is_dithered = _is_dithered(places)
-    mean, error = _separated(residuals, places if is_dithered else [None] * len(places))
+    mean, error = _separated(residuals, places if is_dithered or _is_turned(places) else [None] * len(places))
     return SensorPattern(mean, error, tuple(places), is_dithered)
+
+
+def _wide(mask: Mask) -> Mask:
+    """Return the parts of a mask into which a square of `_WIDEST_STAR` bins fits."""
+    reach = _WIDEST_STAR // 2
+    return widened(~widened(~mask, reach), reach)
+
+
+def _stars(excess: F32, relative: F32) -> Mask:
+    """Return the bins with stars and their wings.
+
+    Parameters
+    ----------
+    excess
+        Excess over the background and over what most lights share, in units of the spread of the background.
+    relative
+        Level relative to the sky.
+    """
+    return (
+        widened(excess > _STAR_SIGMA, 1)
+        | widened(excess > 10 * _STAR_SIGMA, 3)
+        | widened(relative > MOST_BRIGHT, _WINGS)
+    )
 
 
 def _common(scaled: Sequence[F32]) -> F32:
     """Return the structures that most lights share; zeros if there are too few lights."""
-    if len(scaled) <= _LEAST_DITHER:
-        return np.zeros_like(scaled[0])
-    return np.asarray(np.median(np.nan_to_num(scaled), axis=0), np.float32)
+    from coldframe.calibration.kernels import sensor_and_sky as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+    medians = np.zeros_like(scaled[0])
+    if len(scaled) >= _FEWEST_COMMON:
+        lights = np.stack(scaled)
+
+        def renew(part: slice) -> None:
+            kernels.median_of_lights(lights, part.start, part.stop, medians)
+
+        list(parallel_map(renew, _parts(len(medians))))
+    return medians
 
 
 def _is_dithered(places: Sequence[Place | None]) -> bool:
-    shifts = [(place.down, place.across) for place in places if place is not None]
-    turned = {place.is_turned for place in places if place is not None}
-    return len(shifts) > 2 and (len(turned) > 1 or float(np.std(shifts, axis=0).max()) >= _LEAST_DITHER)  # noqa: PLR2004
+    """Return whether the lights of one side of the pier are dithered.
+
+    A turn alone is not enough: each structure of the sensor would leave its negative at the opposite place.
+    """
+    return _dither(places) >= _LEAST_DITHER
 
 
-def _separated(residuals: list[F32], places: Sequence[Place | None]) -> tuple[F32, F32]:
-    """Return the mean of the sensor's pattern, and its standard error, by alternating between sensor and sky."""
-    weights = [_weight(each) for each in residuals]
-    known = [(number, place) for number, place in enumerate(places) if place is not None]
-    fixed = np.zeros_like(residuals[0])
-    remaining = list(residuals)
+def _dither(places: Sequence[Place | None]) -> float:
+    """Return the scatter of the shifts on each side of the pier along one axis, the larger one; 0 with too few."""
+    found = [place for place in places if place is not None]
+    if len(found) <= _FITTED:
+        return 0.0
+    sides = [[(each.down, each.across) for each in found if each.is_turned is turned] for turned in (False, True)]
+    variances = [np.var(side, axis=0) * len(side) for side in sides if side]
+    return float(np.sqrt(np.sum(variances, axis=0) / len(found)).max())
+
+
+def _is_turned(places: Sequence[Place | None]) -> bool:
+    found = [place.is_turned for place in places if place is not None]
+    return len(found) > _FITTED and len(set(found)) > 1
+
+
+def _separated(residuals: F32, places: Sequence[Place | None]) -> tuple[F32, F32]:
+    """Return the mean of the sensor's pattern, and its standard error, by alternating between sensor and sky.
+
+    Parameters
+    ----------
+    residuals
+        float32, shape (lights, rows, columns); NaN for unknown bins.
+    places
+        The places of the lights.
+    """
+    from coldframe.calibration.kernels import sensor_and_sky as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+    lights, height, width = residuals.shape
+    parts = _parts(height)
+    table = np.array([(0, 0, 0, 0) if at is None else (at.down, at.across, at.is_turned, 1) for at in places], np.int64)
+    sky, fixed, mean, weight = np.zeros((4, height, width), np.float32)
+    known = int(table[:, 3].sum())
+    weights = np.array([1 / max(float(np.nanvar(each)), _LEAST_VARIANCE) for each in residuals], np.float32)
+
+    def renew_sky(part: slice) -> None:
+        fewest = min(2 * _FEWEST_VALUES, known)
+        kernels.mean_on_sky(residuals, fixed, weights, table, fewest, part.start, part.stop, sky)
+
+    def renew_mean(part: slice, fewest: int = _FEWEST_VALUES) -> None:
+        kernels.mean_on_sensor(residuals, sky, weights, table, fewest, part.start, part.stop, mean, weight)
+
     for _ in range(_ROUNDS if known else 0):
-        seen = [place.on_sky(residuals[number] - fixed) for number, place in known]
-        sky = _mean(seen, [weights[number] for number, _ in known], 2 * _FEWEST_VALUES)[0]
-        for number, place in known:
-            remaining[number] = residuals[number] - np.nan_to_num(place.on_sensor(sky))
-        fixed = np.nan_to_num(_mean(remaining, weights, _FEWEST_VALUES)[0])
-    if len(known) > _FITTED:
+        list(parallel_map(renew_sky, parts))
+        list(parallel_map(renew_mean, parts))
+        fixed = np.nan_to_num(mean)
+    if known > _FITTED:
+        sums = np.zeros((len(parts), lights, 3))
+
+        def add_scatter(number: int) -> None:
+            part = parts[number]
+            kernels.scatter_on_sensor(residuals, sky, fixed, table, part.start, part.stop, sums[number])
+
+        list(parallel_map(add_scatter, range(len(parts))))
+        number, total, squares = sums.sum(axis=0).T
+        variance = squares / np.maximum(number, 1) - np.square(total / np.maximum(number, 1))
         # Nebulae, which the sky contains, are not noise of the sensor's pattern.
-        free = np.float32(1 - _FITTED / len(known))
-        for number, _ in known:
-            weights[number] = free * _weight(remaining[number] - fixed)
-    return _mean(remaining, weights, min(_FEWEST_VALUES, len(remaining)))
+        free = (1 - _FITTED / known) / np.maximum(variance, _LEAST_VARIANCE)
+        weights = np.where(table[:, 3] > 0, free, weights).astype(np.float32)
+    list(parallel_map(lambda part: renew_mean(part, min(_FEWEST_VALUES, lights)), parts))
+    unknown = np.float32(np.nan)
+    return mean, np.where(weight > 0, 1 / np.sqrt(np.maximum(weight, _LEAST_VARIANCE)), unknown).astype(np.float32)
 
 
-def _weight(plane: F32) -> np.float32:
-    """Return the inverse variance of a plane."""
-    return np.float32(1 / max(float(np.nanvar(plane)), 1e-20))
-
-
-def _mean(planes: Sequence[F32], weights: Sequence[np.float32], fewest: int) -> tuple[F32, F32]:
-    """Return the weighted mean of planes and its standard error; NaN with fewer than `fewest` values."""
-    total, count = np.zeros_like(planes[0]), np.zeros(planes[0].shape, np.int16)
-    weight = np.zeros_like(planes[0])
-    for plane, each in zip(planes, weights, strict=True):
-        known = np.isfinite(plane)
-        total += np.where(known, plane, 0) * each
-        weight += known * each
-        count += known
-    enough = count >= fewest
-    mean = np.where(enough, total / np.maximum(weight, 1e-20), np.float32(np.nan))
-    error = np.where(enough, 1 / np.sqrt(np.maximum(weight, 1e-20)), np.float32(np.nan))
-    return mean.astype(np.float32), error.astype(np.float32)
+def _parts(size: int) -> list[slice]:
+    edges = np.linspace(0, size, thread_count() + 1).astype(int).tolist()
+    return [slice(first, last) for first, last in pairwise(edges)]

@@ -4,7 +4,8 @@ Nebulae and the sky are smooth as well. Therefore the glow is compared with its 
 as often, and the colours with their changes from light to light.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures
 from coldframe.calibration.kernels.block_sums import BLOCKS, DARK, PIXELS, SIGNAL
 
 F64 = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 LEAST_GLOW = 0.05
 """Smallest glow to look for: standard deviation of its tiles, relative to the noise of a pixel."""
@@ -23,13 +25,38 @@ _FEWEST_TILES = 30
 _ROUNDS = 10
 _NOISE_ALONE = 1.5
 _FEWEST_LIGHTS = 4
+_FEWEST_TURNED = 3
+"""Smallest number of lights on each side of the pier from which gradients of sky and flat are separated."""
+
 _PLANES = ("from left to right", "from top to bottom")
 
 LEAST_SKY = 0.2
 """Smallest fraction of the field without nebulae at which colours are compared."""
 
+_CERTAIN_SKY = 1 / 3
+"""Fraction of the field from which tiles that look like sky are sky. In simulated nights, faint nebulae passed for sky
+only where less than a quarter of the field remained (`python -m benchmarks.diagnosis`)."""
+
 _SHARED_TILES = 4.0
 """Structures in the sky extend over several tiles, so that the errors of tiles are not independent."""
+
+
+class ColourShape(NamedTuple):
+    """The most significant change of a colour over the field.
+
+    Attributes
+    ----------
+    change
+        Relative change.
+    place
+        The colours and the direction.
+    largest_error
+        The larger standard error of the two ratios of colours: a change of either must exceed it.
+    """
+
+    change: Estimate
+    place: str
+    largest_error: float
 
 
 def glow_residual(lights: Sequence[LightMeasures], noise_adu: float) -> tuple[Estimate, float] | None:
@@ -62,51 +89,123 @@ def glow_residual(lights: Sequence[LightMeasures], noise_adu: float) -> tuple[Es
     return fit(template), max(abs(each.value) for each in mirrored)
 
 
-def colour_shape(lights: Sequence[LightMeasures], noise_adu: float) -> tuple[Estimate, str] | None:
-    """Return the largest change of a colour relative to green over the field, and its description.
+def colour_shape(
+    lights: Sequence[LightMeasures], turned: Sequence[bool | None], noise_adu: float
+) -> ColourShape | None:
+    """Return the most significant change of a ratio of colours over the field.
 
     Only the darkest part of the field counts, because nebulae brighten the field and have colours. None for monochrome
     lights, and if nebulae leave too little of the field.
+
+    Parameters
+    ----------
+    lights
+        The measurements of the lights.
+    turned
+        Whether each light is turned by a meridian flip; None if unknown.
+    noise_adu
+        Noise of a pixel in one light.
     """
     if lights[0].tiles.shape[2] == 1:
         return None
     total = np.sum([light.tiles for light in lights], axis=0)
+    levels, known = _colours_of(total)
     blocks = total[..., BLOCKS]
-    means = total[..., SIGNAL] / np.maximum(blocks, 1)
-    green = (means[..., 1] + means[..., 2]) / 2
-    known = (blocks >= _FEWEST_BLOCKS).all(axis=2) & (means > 0).all(axis=2)
-    sky = _empty_sky(green, known)
-    if np.count_nonzero(sky) < max(_FEWEST_TILES, LEAST_SKY * np.count_nonzero(known)):
+    noise_of_tile = noise_adu / float(np.sqrt(PIXELS * np.median(blocks[known]))) if known.any() else 0.0
+    empty = _empty_in_each(levels, known, noise_of_tile)
+    sky = np.all(empty, axis=0)
+    fewest = min(np.count_nonzero(each) for each in empty)
+    if np.count_nonzero(sky) < _FEWEST_TILES or fewest < LEAST_SKY * np.count_nonzero(known):
         return None
-    expected = noise_adu / float(np.median(green[sky]) * np.sqrt(PIXELS * np.median(blocks[sky])))
+    is_certain = bool(fewest >= _CERTAIN_SKY * np.count_nonzero(known))
+    expected = noise_adu / float(np.median(levels[sky][..., 1]) * np.sqrt(PIXELS * np.median(blocks[sky])))
     found = []
     for name, ratio, noise in (
         ("first colour of the array relative to the last", _first_to_last, np.sqrt(2) * expected),
         ("first and last colours relative to the others", _outer_to_green, expected),
     ):
-        shape, place = _largest_change(ratio(total, sky), sky, noise, name)
-        turned = _turned([ratio(light.tiles, sky) for light in lights], sky) if place.endswith(_PLANES) else 0.0
-        found.append((Estimate(shape.value, float(np.hypot(shape.error, turned))), place))
-    return max(found, key=lambda each: each[0].significance)
+        shape, place = _largest_change(ratio(total, sky), sky, noise, name, is_certain=is_certain)
+        if place.endswith(_PLANES):
+            changed = _turned([ratio(light.tiles, sky) for light in lights], sky)
+            shape = Estimate(shape.value, float(np.hypot(shape.error, changed)))
+            opposite = _unturned(lights, turned, ratio, noise_of_tile)
+            if opposite is not None and opposite[0].error < shape.error:
+                shape, place = opposite[0], f"{name} {opposite[1]}"
+        found.append((shape, place))
+    shape, place = max(found, key=lambda each: each[0].significance)
+    return ColourShape(shape, place, max(each.error for each, _ in found))
 
 
-def _first_to_last(tiles: F64, sky: NDArray[np.bool_]) -> F64:
+def _unturned(
+    lights: Sequence[LightMeasures],
+    turned: Sequence[bool | None],
+    ratio: Callable[[F64, Mask], F64],
+    noise_of_tile: float,
+) -> tuple[Estimate, str] | None:
+    """Return the gradient of a colour that a meridian flip does not turn, and its direction; None with too few lights.
+
+    The flip turns the gradient of the sky on the sensor, with that of nebulae, and the flat's stays the same.
+    """
+    sides = [[light for light, side in zip(lights, turned, strict=True) if side is which] for which in (False, True)]
+    if min(len(side) for side in sides) < _FEWEST_TURNED:
+        return None
+    colours = [_colours_of(np.sum([light.tiles for light in side], axis=0)) for side in sides]
+    (total, known), (total_after, known_after) = colours
+    both = known & known_after[::-1, ::-1]
+    # The flip turns what is left of nebulae as well, so that tiles with faint ones can stay.
+    sky = np.all(_empty_in_each(total + total_after[::-1, ::-1], both, 2 * noise_of_tile), axis=0)
+    if np.count_nonzero(sky) < _FEWEST_TILES:
+        return None
+    gradients, times, signs = [], [], []
+    for number, (light, side) in enumerate(zip(lights, turned, strict=True)):
+        if side is not None:
+            place = sky[::-1, ::-1] if side else sky
+            y, x = (each[place] for each in _places(place.shape))
+            design = np.stack([np.ones_like(x), x, y], axis=1)
+            values = ratio(light.tiles, place)
+            gradients.append(robust_fit(design, values, np.ones_like(values))[0][1:])
+            times.append(number / (len(lights) - 1) - 0.5)
+            signs.append(-1.0 if side else 1.0)
+    sign, time = np.array(signs), np.array(times)
+    terms = np.stack([np.ones_like(sign), sign, sign * time], axis=1)
+    fit, *_ = np.linalg.lstsq(terms, np.array(gradients), rcond=None)
+    scatter = np.square(np.array(gradients) - terms @ fit).sum(axis=0) / (len(sign) - terms.shape[1])
+    errors = np.sqrt(scatter * np.linalg.inv(terms.T @ terms)[0, 0])
+    size = float(np.hypot(*fit[0]))
+    error = size / float(np.hypot(*(fit[0] / errors))) if size else float(errors.max())
+    return Estimate(size, error), _PLANES[int(np.argmax(np.abs(fit[0]) / errors))]
+
+
+def _colours_of(tiles: F64) -> tuple[F64, Mask]:
+    """Return the levels of first colour, green and last colour of each tile, and whether all are known."""
+    blocks = tiles[..., BLOCKS]
+    means = tiles[..., SIGNAL] / np.maximum(blocks, 1)
+    known = np.asarray((blocks >= _FEWEST_BLOCKS).all(axis=2) & (means > 0).all(axis=2))
+    return np.stack([means[..., 0], (means[..., 1] + means[..., 2]) / 2, means[..., 3]], axis=-1), known
+
+
+def _empty_in_each(levels: F64, known: Mask, noise: float) -> list[Mask]:
+    """Return the tiles without nebulae in each colour: a red nebula hardly brightens green."""
+    return [_empty_sky(levels[..., colour], known, noise) for colour in range(levels.shape[-1])]
+
+
+def _first_to_last(tiles: F64, sky: Mask) -> F64:
     """Return the logarithm of the first colour relative to the last in the tiles of the sky."""
     means = _levels(tiles, sky)
     return np.asarray(np.log(means[:, 0] / means[:, 3]))
 
 
-def _outer_to_green(tiles: F64, sky: NDArray[np.bool_]) -> F64:
+def _outer_to_green(tiles: F64, sky: Mask) -> F64:
     """Return the logarithm of the first and last colours relative to the two others in the tiles of the sky."""
     means = _levels(tiles, sky)
     return np.asarray(np.log(means[:, 0] * means[:, 3]) / 2 - np.log((means[:, 1] + means[:, 2]) / 2))
 
 
-def _levels(tiles: F64, sky: NDArray[np.bool_]) -> F64:
+def _levels(tiles: F64, sky: Mask) -> F64:
     return np.asarray(np.maximum(tiles[sky][..., SIGNAL] / np.maximum(tiles[sky][..., BLOCKS], 1), 1e-3))
 
 
-def _turned(ratios: Sequence[F64], sky: NDArray[np.bool_]) -> float:
+def _turned(ratios: Sequence[F64], sky: Mask) -> float:
     """Return the significant part of the change of a colour's gradient from the first light to the last.
 
     The sky has coloured gradients too, but they turn and grow while the sky moves; the flat's stays the same.
@@ -125,8 +224,11 @@ def _turned(ratios: Sequence[F64], sky: NDArray[np.bool_]) -> float:
     return float(np.hypot(significant[0], significant[1]))
 
 
-def _empty_sky(level: F64, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the tiles without nebulae: a smooth surface is fitted, and what is above it is left out, several times."""
+def _empty_sky(level: F64, known: Mask, noise: float) -> Mask:
+    """Return the tiles without nebulae: a smooth surface is fitted, and what is above it is left out, several times.
+
+    What noise alone explains stays, because each round would otherwise leave out a part of an empty sky.
+    """
     y, x = _places(level.shape)
     design = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
     kept = known
@@ -137,11 +239,11 @@ def _empty_sky(level: F64, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
         residual = level - design @ fit
         # Below the surface lies noise alone.
         sigma = float(np.sqrt(np.mean(np.square(np.minimum(residual[kept], 0))) * 2))
-        kept = known & (residual < sigma)
+        kept = known & (residual < max(sigma, _NOISE_ALONE * noise))
     return kept
 
 
-def _largest_change(values: F64, sky: NDArray[np.bool_], expected: float, name: str) -> tuple[Estimate, str]:
+def _largest_change(values: F64, sky: Mask, expected: float, name: str, *, is_certain: bool) -> tuple[Estimate, str]:
     """Return the change of a colour over the field with the significance of all directions together.
 
     Parameters
@@ -154,13 +256,16 @@ def _largest_change(values: F64, sky: NDArray[np.bool_], expected: float, name: 
         Noise of a value.
     name
         The colours.
+    is_certain
+        Whether the tiles certainly contain no nebulae. Where nebulae fill most of the field, their faint parts can look
+        like the sky.
     """
     y, x = (place[sky] for place in _places(sky.shape))
     design = np.stack([np.ones_like(x), x, y, 2 * (x * x + y * y)], axis=1)
     fit, covariance = robust_fit(design, values, np.ones_like(values))
     # Faint nebulae that remain scatter more than noise, and change smoothly over several tiles.
     excess = max(spread(values - design @ fit) / expected, 1.0)
-    shared = 1.0 if excess < _NOISE_ALONE else _SHARED_TILES * excess**2
+    shared = 1.0 if is_certain and excess < _NOISE_ALONE else _SHARED_TILES * excess**2
     changes, inverse = fit[1:], np.linalg.pinv(covariance[1:, 1:] * shared)
     significance = float(np.sqrt(changes @ inverse @ changes))
     errors = np.sqrt(np.diag(covariance)[1:] * shared)
@@ -170,7 +275,7 @@ def _largest_change(values: F64, sky: NDArray[np.bool_], expected: float, name: 
     return Estimate(size, size / significance if significance else float("inf")), f"{name} {words[best]}"
 
 
-def _mean_of(total: F64, which: int) -> tuple[F64, NDArray[np.bool_]]:
+def _mean_of(total: F64, which: int) -> tuple[F64, Mask]:
     blocks = total[..., BLOCKS]
     return total[..., which] / np.maximum(blocks, 1), blocks >= _FEWEST_BLOCKS
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_fit
 from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures
 from coldframe.calibration.diagnosis.estimating.registration import Place
-from coldframe.calibration.diagnosis.estimating.stars import background_and_spread
 
 F32 = NDArray[np.float32]
 
@@ -47,7 +46,7 @@ def find_unevenness(lights: Sequence[LightMeasures], places: Sequence[Place | No
     spreads: dict[bool, list[float]] = {False: [], True: []}
     for light, place in zip(lights, places, strict=True):
         if place is not None:
-            level, spread = background_and_spread(light.bins)
+            level, spread = light.background_and_spread
             sides[place.is_turned].append(place.on_sky(light.bins - level))
             spreads[place.is_turned].append(float(np.median(spread)))
     if not sides[False] or not sides[True]:

@@ -19,17 +19,20 @@ _HALOS = ((STAR_SIGMA, 1), (40.0, 3), (400.0, 6))
 """Excess in standard deviations, and the reach in bins of the halo around it."""
 
 
-def background_and_spread(bins: F32) -> tuple[F32, F32]:
-    """Return the level and the spread around each bin; float32, same shape; NaN counts as the median level."""
-    known = np.where(np.isfinite(bins), bins, np.float32(np.nanmedian(bins[::_STEP, ::_STEP])))
-    levels = LocalLevels(known, BACKGROUND)
+def local_levels(bins: F32) -> LocalLevels:
+    """Return the level and the spread around each bin; NaN counts as the median level."""
+    return LocalLevels(np.where(np.isfinite(bins), bins, np.float32(np.nanmedian(bins[::_STEP, ::_STEP]))), BACKGROUND)
+
+
+def background_and_spread(bins: F32, levels: LocalLevels) -> tuple[F32, F32]:
+    """Return the level and the spread around each bin; float32, same shape."""
     rows = slice(0, bins.shape[0])
-    return levels.level(rows).astype(np.float32), levels.spread(rows).astype(np.float32)
+    return levels.level(rows), levels.spread(rows)
 
 
-def star_bins(bins: F32) -> Mask:
+def star_bins(bins: F32, levels: LocalLevels) -> Mask:
     """Return the bins that contain stars and their halos, and bins without pixels; bool, same shape."""
-    level, spread = background_and_spread(bins)
+    level, spread = background_and_spread(bins, levels)
     excess = bins - level
     found = ~np.isfinite(bins)
     for sigma, reach in _HALOS:

@@ -47,6 +47,10 @@ GRADIENT_SIGMA = 2.3
 NAMED_SIGMA = 2.5
 """Significance of the witness that distinguishes an offset from a pedestal of the flat."""
 
+MOST_APART = 9.0
+"""Largest squared difference of responses and photon noise, in units of its variance, at which they confirm each other:
+three standard errors. In crowded fields, faint stars add noise that looks like a lower level."""
+
 UNSEEN_STARS = 0.004
 """Stars too faint to be masked add noise; the error of the level that this causes, relative to the sky."""
 
@@ -114,14 +118,28 @@ def _by_noise(examined: Examination) -> Estimate:
     return Estimate(found.value, hypot(found.error, UNSEEN_STARS * examined.pedestals.sky_adu))
 
 
-def _flat_gain(examined: Examination) -> Estimate:
-    """Return the relative excess of the gain from the flat, which a pedestal in the flat would cause."""
-    assert examined.pedestals is not None
+def _flat_gain(examined: Examination, noise: Estimate, pedestal: Estimate) -> Estimate:
+    """Return the relative excess of the gain from the flat, which a pedestal in the flat would cause.
+
+    Parameters
+    ----------
+    examined
+        The lights.
+    noise
+        The pedestal of the lights that their photon noise implies.
+    pedestal
+        The pedestal that they are assumed to have. Level and noise of the lights then imply their gain more precisely.
+    """
+    found = examined.pedestals
+    assert found is not None
     assert examined.gain is not None
-    known, from_flat = examined.pedestals.e_per_adu, examined.gain.from_flat
-    if from_flat is None or known.value <= 0:
+    share = found.shared / noise.error**2
+    e_per_adu = found.e_per_adu.value + share * (pedestal.value - noise.value)
+    variance = found.e_per_adu.error**2 - share * found.shared + (share * pedestal.error) ** 2
+    from_flat = examined.gain.from_flat
+    if from_flat is None or e_per_adu <= 0:
         return Estimate(0.0, inf)
-    return Estimate(from_flat / known.value - 1, hypot(known.error / known.value, MEASURED_ERROR))
+    return Estimate(from_flat / e_per_adu - 1, hypot(max(variance, 0.0) ** 0.5 / e_per_adu, MEASURED_ERROR))
 
 
 class _ChiSquares(NamedTuple):
@@ -139,12 +157,15 @@ def _chi_squares(examined: Examination, response: Estimate, noise: Estimate) -> 
     in the gain from the flat. Light in the dark shows in the responses alone, because its noise is in the dark as well.
     """
     assert examined.pedestals is not None
-    gain, sky = _flat_gain(examined), examined.pedestals.sky_adu
-    in_flat = sky * examined.pedestals.genuine
+    in_flat = examined.pedestals.sky_adu * examined.pedestals.genuine
     of_flat = Estimate(-response.value / in_flat, response.error / in_flat)
-    no_noise, no_gain = (noise.value / noise.error) ** 2, (gain.value / gain.error) ** 2
+    gain = _flat_gain(examined, noise, Estimate(0.0, 0.0))
+    with_offset = _flat_gain(examined, noise, _combined(response, noise))
+    no_noise = (noise.value / noise.error) ** 2
     return _ChiSquares(
-        offset=_apart(response, noise) + no_gain, flat=_apart(of_flat, gain) + no_noise, leak=no_noise + no_gain
+        offset=_apart(response, noise) + (with_offset.value / with_offset.error) ** 2,
+        flat=_apart(of_flat, gain) + no_noise,
+        leak=no_noise + (gain.value / gain.error) ** 2,
     )
 
 
@@ -158,7 +179,8 @@ def _significance(examined: Examination, response: Estimate, noise: Estimate) ->
 
     The photon noise counts as well if it confirms the responses, and so does the gradient of light in the dark.
     """
-    if response.value * noise.value > 0 and noise.significance > NAMED_SIGMA:
+    is_confirmed = response.value * noise.value > 0 and _apart(response, noise) < MOST_APART
+    if is_confirmed and noise.significance > NAMED_SIGMA:
         return hypot(response.significance, noise.significance)
     if response.value < 0 and response.significance > LEAK_SIGMA:
         return hypot(response.significance, max(_gradient_chi2(examined) - CHANCE_CHI2, 0.0) ** 0.5)
@@ -266,7 +288,8 @@ def _flat_pedestal(examined: Examination, response: Estimate, noise: Estimate) -
 
 def _leak(examined: Examination, response: Estimate, slope: Estimate) -> Finding:
     assert examined.pedestals is not None
-    is_even = slope.significance < GRADIENT_SIGMA
+    # Light through a gap falls from twice its mean to nothing; a slope below the mean is nearer to an even one.
+    is_even = slope.significance < GRADIENT_SIGMA and abs(slope.value) < abs(response.value)
     size = Estimate(-response.value, response.error) if is_even else Estimate(abs(slope.value), slope.error)
     direction = "from left to right" if slope is examined.pedestals.across_adu else "from top to bottom"
     return Finding(

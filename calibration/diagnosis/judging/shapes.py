@@ -16,7 +16,7 @@ def colour_findings(examined: Examination) -> Iterator[Finding]:
     """Yield a shape of the flat that differs between colours."""
     if examined.colour is None:
         return
-    shape, place = examined.colour
+    shape, place, _ = examined.colour
     if shape.significance <= SIGNIFICANT or abs(shape.value) <= LEAST_COLOUR:
         return
     yield Finding(
@@ -66,8 +66,10 @@ def colour_limit(examined: Examination) -> Sensitivity | str:
     if examined.colour is None:
         if examined.light.mosaic is None:
             return "the lights have no filter array"
+        if not examined.sky_adu > 0:
+            return "the lights show no sky"
         return "nebulae fill so much of the field that their colours cannot be distinguished from those of the flat"
-    least = max(SIGNIFICANT * examined.colour[0].error, LEAST_COLOUR)
+    least = max(SIGNIFICANT * examined.colour.largest_error, LEAST_COLOUR)
     return Sensitivity(100 * least, "%", "change of colour over the field")
 
 

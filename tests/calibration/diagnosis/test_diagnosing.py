@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from coldframe.calibration.diagnosis.diagnosing import diagnose, with_findings, without_explained
+from coldframe.calibration.diagnosis.estimating.estimates import Estimate
 from coldframe.calibration.diagnosis.estimating.smoothing import SPECK_SIGMA, without_specks
 from coldframe.calibration.diagnosis.findings import Diagnosis, Finding, Kind, Origin
+from coldframe.calibration.diagnosis.judging.levels import OTHER_RESPONSE, pedestal_findings
 from coldframe.calibration.diagnosis.masters.darks import MOST_LACKING
 from tests.calibration.diagnosis import faults
 from tests.calibration.diagnosis.examined_nights import diagnosed, examined
@@ -100,6 +102,22 @@ def test_a_pedestal_left_in_the_lights_is_named() -> None:
     kind, cause = first(diagnosed(NIGHT, faults.light_pedestal()))
     assert kind is Kind.OVERCORRECTION
     assert "still contain their pedestal" in cause
+
+
+def test_photon_noise_counts_only_if_the_responses_agree() -> None:
+    seen = examined(simulate(NIGHT))
+    measured = seen.pedestals
+    assert measured is not None
+    sky = measured.sky_adu
+    response = Estimate((-0.015 + OTHER_RESPONSE.value) * sky, 0.007 * sky)
+
+    def found(by_noise: Estimate) -> list[Finding]:
+        pedestals = replace(measured, by_response_adu=response, by_noise_adu=by_noise)
+        return list(pedestal_findings(replace(seen, pedestals=pedestals, hot=None)))
+
+    # The noise of unseen stars in a crowded field looks like a much lower level.
+    assert not found(Estimate(-0.07 * sky, 0.004 * sky))
+    assert found(Estimate(-0.03 * sky, 0.002 * sky))
 
 
 def test_an_old_dark_is_not_one_of_another_temperature() -> None:

@@ -1,4 +1,4 @@
-"""Measure the speed of pyindi-client alone with `python -m benchmarks.pyindi_alone PORT DEVICE FRAMES EXPOSURE`.
+"""Measure the speed of pyindi-client alone with `python -m benchmarks.indi.pyindi_alone PORT DEVICE FRAMES EXPOSURE`.
 
 Commands and pixels share one connection, as in most programs that use the library. The program prints the seconds per
 frame, from the request for the exposure to a NumPy array.

@@ -18,7 +18,7 @@ ALLOWED_LAG_MB = 1024
 """Lag at which indiserver disconnects a client. The default of 128 MB is two frames of 26 megapixels."""
 
 BLOB_DRIVER = f"""#!/bin/sh
-exec {sys.executable} -m benchmarks.blob_driver
+exec {sys.executable} -m benchmarks.indi.blob_driver
 """
 
 
