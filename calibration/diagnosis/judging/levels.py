@@ -22,8 +22,8 @@ LEAST_BY_NOISE = 0.15
 no flat confirms the gain."""
 
 OTHER_RESPONSE = Estimate(0.004, 0.003)
-"""Pedestal, relative to the sky, that an incompletely removed pattern of the pixels imitates: the pattern depends on the
-colour of the light. In simulated nights, the patterns of flats and sky correlate by 0.994 to 1."""
+"""Pedestal, relative to the sky, that an incompletely removed pattern of the pixels imitates: the pattern depends on
+the colour of the light. In simulated nights, the patterns of flats and sky correlate by 0.994 to 1."""
 
 LEAST_GENUINE = 0.3
 """Smallest genuine fraction of the flat's pattern, that is, without its noise; smoothed flats have none."""
