@@ -51,7 +51,7 @@ class Pedestals:
     Attributes
     ----------
     by_response_adu
-        Pedestal under the light, ADU, from the response of the pixels; or minus the sky times the relative pedestal of
+        Pedestal under the light, ADU, from the response of the pixels; or minus the sky times the relative pedestal in
         the flat. The error is infinite without a flat.
     by_noise_adu
         Level minus the level that the photon noise implies, ADU.

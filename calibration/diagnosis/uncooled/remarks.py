@@ -38,7 +38,7 @@ def remarks_on(choices: Sequence[DarkChoice]) -> list[str]:
 
 
 def refusal_of(choices: Sequence[DarkChoice]) -> str:
-    """Return the reason why no dark fits the lights of choices with the same outcome, and the darks to shoot."""
+    """Return the reason why no dark fits the lights of refused choices with one outcome, and the darks to shoot."""
     measured = [choice.measured for choice in choices if choice.measured is not None]
     dark_c = choices[0].dark_c
     wanted = "" if dark_c is None else f" at about {_range([dark_c + each.warmer_c for each in measured], '.0f')} C"
