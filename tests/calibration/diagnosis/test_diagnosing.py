@@ -106,13 +106,14 @@ def test_a_pedestal_left_in_the_lights_is_named() -> None:
 
 def test_photon_noise_counts_only_if_the_responses_agree() -> None:
     seen = examined(simulate(NIGHT))
-    assert seen.pedestals is not None
-    sky = seen.pedestals.sky_adu
+    pedestals = seen.pedestals
+    assert pedestals is not None
+    sky = pedestals.sky_adu
     response = Estimate((-0.015 + OTHER_RESPONSE.value) * sky, 0.007 * sky)
 
     def found(by_noise: Estimate) -> list[Finding]:
-        pedestals = replace(seen.pedestals, by_response_adu=response, by_noise_adu=by_noise)
-        return list(pedestal_findings(replace(seen, pedestals=pedestals, hot=None)))
+        witnesses = replace(pedestals, by_response_adu=response, by_noise_adu=by_noise)
+        return list(pedestal_findings(replace(seen, pedestals=witnesses, hot=None)))
 
     # The noise of unseen stars in a crowded field looks like a much lower level.
     assert not found(Estimate(-0.07 * sky, 0.004 * sky))
@@ -229,6 +230,15 @@ def test_single_shadows_decide_what_happened_to_dust(seed: int, fault: Fault, ca
     kind, named = first(diagnosed(draw(seed, size=(700, 1000)), fault))
     assert kind is Kind.DUST
     assert cause in named
+
+
+def test_lights_below_zero_match_by_their_stars() -> None:
+    night = simulate(STARRY)
+    dark = np.median(night.masters.dark.mean)
+    low = [np.maximum(light - np.median(light) + dark - 50, 0).astype(np.uint16) for light in night.lights]
+    seen = examined(replace(night, lights=low))
+    assert seen.sky_adu < 0
+    assert seen.pattern.is_dithered
 
 
 def test_a_single_dark_bin_is_no_shadow() -> None:
