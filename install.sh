@@ -141,7 +141,7 @@ try_out() {
         "$venv/bin/coldframe" run --no-dashboard --folder "$work/night" \
             --simulate "$source/config/trial/rig.toml" --config "$source/config/trial/night.toml" &&
             "$venv/bin/coldframe" combine "$work"/night/*/darks/* -o "$work/mean.fits" &&
-            "$venv/bin/coldframe" combine --method winsorized "$work"/night/*/darks/* -o "$work/median.fits"
+            "$venv/bin/coldframe" combine --method winsorized "$work"/night/*/darks/* -o "$work/winsorized.fits"
     } > "$work/log" 2>&1 || {
         tail -n 15 "$work/log" >&2
         fail "coldframe is installed, but the simulated frames above failed. An interrupted installation may have damaged" \

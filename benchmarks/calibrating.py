@@ -1,10 +1,10 @@
-"""Compare `coldframe calibrate` with Siril, as whole processes on the same files in one run.
+"""Compare `coldframe calibrate` with versions of Siril, as whole processes on the same files in one run.
 
-Run `python -m benchmarks.calibrating [--lights 20] [--folder /dev/shm/calibrate]`. The lights have 6248 x 4176 uint16
-pixels. Both programs subtract the same master dark and divide by the same master flat; the library also contains a
-bias, which this calibration does not need. All bytes of the inputs are read before each run, so that both programs find
-them in the page cache. The runs alternate, and medians are printed. Without `--float`, coldframe writes 16-bit
-integers, its default. Siril writes 32-bit floats, as a user of its scripts would.
+Run `python -m benchmarks.calibrating [--lights 20] [--folder /dev/shm] [--siril siril-cli ...]`. The lights have 6248 x
+4176 uint16 pixels. Both programs subtract the same master dark and divide by the same master flat; the library also
+contains a bias, which this calibration does not need. All bytes of the inputs are read before each run, so that both
+programs find them in the page cache. The runs alternate, and medians are printed. Without `--float`, coldframe writes
+16-bit integers, its default. Siril writes 32-bit floats, as a user of its scripts would.
 
 The pixels are compared in a separate run with `--float`. Siril replaces the hot pixels of the dark by a different rule,
 so those that either program replaces are left out.
@@ -16,8 +16,9 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -26,7 +27,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from benchmarks.peers import Cost, read_all, run
+from benchmarks.peers import Cost, first_line, read_all, run
 from coldframe.calibration.files.frame_file import FrameEncoder, primary_pieces
 from coldframe.calibration.files.keywords import raw_cards
 from coldframe.calibration.masters.master_frame import MasterFrame, master_name, write_master
@@ -142,16 +143,25 @@ def ours(folder: Path, options: Sequence[str] = ()) -> Cost:
     return run([*command, "--library", str(folder / "library"), *options], environment)
 
 
-def siril(folder: Path) -> Cost:
-    """Calibrate with Siril; earlier results are removed first."""
+def siril(folder: Path, command: str, word: str) -> Cost:
+    """Calibrate with Siril's command `word`; earlier results are removed first."""
     lights = folder / "lights"
-    for path in (*lights.glob("pp_*"), *lights.glob("*.seq")):
+    for path in {*lights.glob("pp_*"), *lights.glob("*.seq")}:
         path.unlink()
     script = folder / "calibrate.ssf"
     masters = f"-dark={folder / 'dark'} -flat={folder / 'flat'}"
-    script.write_text(f"requires 1.0.0\nsetext fits\nset32bits\npreprocess light_ {masters}\n")
+    script.write_text(f"requires 1.0.0\nsetext fits\nset32bits\n{word} light_ {masters}\n")
     home = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder / "config"), "LC_ALL": "C"}
-    return run(["siril-cli", "-d", str(lights), "-s", str(script)], os.environ | home)
+    return run([command, "-d", str(lights), "-s", str(script)], os.environ | home)
+
+
+def word_of(folder: Path, command: str) -> str:
+    """Return the name of the command that calibrates: "calibrate" since Siril 1.2, "preprocess" in older versions."""
+    try:
+        siril(folder, command, "calibrate")
+    except RuntimeError:
+        return "preprocess"
+    return "calibrate"
 
 
 def write_plainly(paths: Iterable[Path], folder: Path) -> tuple[float, float]:
@@ -168,9 +178,10 @@ def write_plainly(paths: Iterable[Path], folder: Path) -> tuple[float, float]:
     return time.perf_counter() - begin, size / 1e9
 
 
-def disagreement(folder: Path, means: Mapping[FrameKind, F32]) -> tuple[float, float]:
+def disagreement(folder: Path, command: str, word: str, means: Mapping[FrameKind, F32]) -> tuple[float, float]:
     """Return the largest relative difference of the first light's pixels, and the fraction of pixels left out."""
-    ours(folder, ("--float",))
+    siril(folder, command, word)
+    ours(folder, ("--float", "--uncertainty"))
     with fits.open(folder / "ours" / "light_00001_calibrated.fits") as units:
         own, mask = units[0].data.astype(np.float64), units["MASK"].data
     theirs = fits.getdata(folder / "lights" / "pp_light_00001.fits").astype(np.float64) * 65535
@@ -191,31 +202,37 @@ def main() -> None:
     parser.add_argument("--lights", type=int, default=20)
     parser.add_argument("--folder", type=Path, default=None, help="folder in memory, such as /dev/shm/calibrate")
     parser.add_argument("--runs", type=int, default=RUNS)
-    parser.add_argument("--alone", action="store_true", help="measure coldframe without Siril")
+    parser.add_argument(
+        "--siril", nargs="*", default=["siril-cli"], metavar="COMMAND", help="commands of Siril's versions, or none"
+    )
     options = parser.parse_args()
+    found = [command for command in options.siril if shutil.which(command)]
+    if not found:
+        print("!! Siril is not compared (Debian package siril)")
     with tempfile.TemporaryDirectory(dir=options.folder or "/dev/shm") as name:
-        compare(Path(name), options.lights, options.runs, alone=options.alone or shutil.which("siril-cli") is None)
+        compare(Path(name), options.lights, options.runs, found)
 
 
-def compare(folder: Path, lights: int, runs: int, *, alone: bool) -> None:
-    """Measure both programs in turn, and print a line for each."""
+def compare(folder: Path, lights: int, runs: int, sirils: Sequence[str]) -> None:
+    """Measure the programs in turn, and print a line for each."""
     means = render(folder, lights)
     raw = sorted((folder / "lights").glob("light_*.fits"))
     inputs = [*raw, *sorted((folder / "library").iterdir()), *sorted(folder.glob("*.fits"))]
     print(f"{os.cpu_count()} CPUs; coldframe {version('coldframe')}; {lights} lights of {SHAPE[1]} x {SHAPE[0]} pixels")
-    ours(folder)  # compiles the kernels
-    contestants: dict[str, Sequence[str] | None] = {
-        "coldframe": (),
-        "coldframe --no-diagnose": ("--no-diagnose",),
-        "coldframe --uncertainty": ("--uncertainty",),
+    ours(folder, ("--uncertainty",))  # compiles the kernels
+    words = {command: word_of(folder, command) for command in sirils}
+    versions = {command: first_line(command, "--version") for command in sirils}
+    contestants: dict[str, Callable[[], Cost]] = {
+        "coldframe": partial(ours, folder),
+        "coldframe --no-diagnose": partial(ours, folder, ("--no-diagnose",)),
+        "coldframe --uncertainty": partial(ours, folder, ("--uncertainty",)),
+        **{versions[command]: partial(siril, folder, command, word) for command, word in words.items()},
     }
-    if not alone:
-        contestants["Siril"] = None
     costs: dict[str, list[Cost]] = {contestant: [] for contestant in contestants}
     for _ in range(runs):
-        for contestant, arguments in contestants.items():
+        for contestant, calibrate in contestants.items():
             read_all(inputs)
-            costs[contestant].append(siril(folder) if arguments is None else ours(folder, arguments))
+            costs[contestant].append(calibrate())
     medians = {
         each: Cost(median(c.seconds for c in some), max(c.gigabytes for c in some)) for each, some in costs.items()
     }
@@ -229,16 +246,14 @@ def compare(folder: Path, lights: int, runs: int, *, alone: bool) -> None:
     longer = medians["coldframe --uncertainty"].seconds / own.seconds
     print(f"memory {own.gigabytes:.2f} GB: {_verdict(own.gigabytes <= MOST_GIGABYTES)} (goal {MOST_GIGABYTES:g} GB)")
     print(f"with uncertainty {longer:.2f}x: {_verdict(longer <= LONGER_WITH_UNCERTAINTY)} (goal 1.6x)")
-    if alone:
-        print("!! Siril is not compared (Debian package siril)")
-        return
-    ratio = medians["Siril"].seconds / own.seconds
-    print(f"Siril's time / coldframe's: {ratio:.2f}: {_verdict(ratio >= FASTER)} (goal {FASTER:g})")
-    apart, left_out = disagreement(folder, means)
-    print(
-        f"pixels differ by at most {apart:.1e} of their level: {_verdict(apart <= TOLERANCE)} (tolerance {TOLERANCE:g})"
-    )
-    print(f"{left_out:.1e} of the pixels are replaced by either program, and not compared")
+    for command, word in words.items():
+        ratio = medians[versions[command]].seconds / own.seconds
+        print(f"{versions[command]}: time / coldframe's {ratio:.2f}: {_verdict(ratio >= FASTER)} (goal {FASTER:g})")
+        apart, left_out = disagreement(folder, command, word, means)
+        print(
+            f"pixels differ by at most {apart:.1e} of their level: {_verdict(apart <= TOLERANCE)} (tolerance"
+            f" {TOLERANCE:g}); {left_out:.1e} of them are replaced by either program, and not compared"
+        )
 
 
 def _verdict(reached: bool) -> str:  # noqa: FBT001 - one argument

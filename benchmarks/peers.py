@@ -132,14 +132,14 @@ def ours(output: Path, files: list[Path], options: Sequence[str], cache: Path | 
     return run(command, environment)
 
 
-def siril(arguments: str) -> Callable[[Path, list[Path]], list[str]]:
-    """Return Siril's command for a stacking method."""
+def siril(program: str, arguments: str) -> Callable[[Path, list[Path]], list[str]]:
+    """Return the command of a version of Siril for a stacking method."""
 
     def command(output: Path, files: list[Path]) -> list[str]:
         script = output.with_suffix(".ssf")
         # Without 32-bit output, Siril would round the mean to whole ADU.
         script.write_text(f"requires 1.0.0\nsetext fits\nset32bits\nstack dark_ {arguments} -out={output}\n")
-        return [shutil.which("siril-cli") or "siril-cli", "-d", str(files[0].parent), "-s", str(script)]
+        return [program, "-d", str(files[0].parent), "-s", str(script)]
 
     return command
 
@@ -166,20 +166,22 @@ def read_plain(path: Path) -> NDArray[np.float64]:
         return np.asarray(next(unit.data for unit in units if unit.data is not None), np.float64)
 
 
-def contests(python: str | None) -> list[Contest]:
+def contests(python: str | None, sirils: Sequence[str]) -> list[Contest]:
     """Return the contests that can run here, and print the missing programs."""
     median_clip, mean_clip = ("--center", "median"), ("--start", "all")
     possible: list[Contest] = []
-    if shutil.which("siril-cli"):
+    for program in sirils:
+        if not shutil.which(program):
+            print(f"!! {program} is not installed: no comparison with it (apt-get install siril)")
+            continue
+        name = first_line(program, "--version").capitalize()
         possible += [
-            Contest("Siril", "sigma clip, median", {50: 9, 200: 12}, median_clip,
-                    siril("rej sigma 3 3 -nonorm"), read_siril),
-            Contest("Siril", "median", {50: 7}, ("--method", "median"), siril("med -nonorm"), read_siril),
-            Contest("Siril", "winsorized", {50: 7}, ("--method", "winsorized"),
-                    siril("rej winsorized 3 3 -nonorm"), read_siril),
+            Contest(name, "sigma clip, median", {50: 9, 200: 12}, median_clip,
+                    siril(program, "rej sigma 3 3 -nonorm"), read_siril),
+            Contest(name, "median", {50: 7}, ("--method", "median"), siril(program, "med -nonorm"), read_siril),
+            Contest(name, "winsorized", {50: 7}, ("--method", "winsorized"),
+                    siril(program, "rej winsorized 3 3 -nonorm"), read_siril),
         ]  # fmt: skip
-    else:
-        print("!! siril-cli is not installed: no comparison with Siril (apt-get install siril)")
     if shutil.which("astarithmetic"):
         possible.append(
             Contest(
@@ -211,13 +213,18 @@ def contests(python: str | None) -> list[Contest]:
     return possible
 
 
+def wanted(contest: Contest, only: Sequence[str] | None) -> bool:
+    """Return True if the peer of a contest was named without its version, or if no peers were named."""
+    return only is None or contest.peer.split()[0] in only
+
+
 def circumstances() -> str:
     """Return the machine, and the versions of coldframe and of the packages and programs that determine its speed."""
     models = [
         line.partition(": ")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
     ]
     packages = ", ".join(f"{name} {version(name)}" for name in ("coldframe", "numpy", "numba"))
-    programs = [first_line(name, "--version") for name in ("siril-cli", "astarithmetic") if shutil.which(name)]
+    programs = [first_line(name, "--version") for name in ("astarithmetic",) if shutil.which(name)]
     processor = models[0] if models else platform.machine()
     cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
     machine = f"{processor}, {cores} cores, Linux {platform.release()}, load {load:.1f} before the first run"
@@ -247,11 +254,11 @@ def compare(contest: Contest, files: list[Path], folder: Path, runs: int) -> Non
     verdict = "" if floor is None else f"  goal {floor:g}x: {'yes' if ratio >= floor else 'NO'}"
     mean, peer = read_plain(mine), contest.read(theirs).reshape(-1)
     difference = np.abs(mean.reshape(-1) - peer)
-    if contest.peer == "Siril" and np.median(difference) > 1:
+    if contest.peer.startswith("Siril") and np.median(difference) > 1:
         difference = np.abs(mean[::-1].reshape(-1) - peer)
     unlike = f" ({contest.unlike})" if contest.unlike else ""
     print(
-        f"{len(files):4d}  {contest.peer:9}{contest.statistic:21}{own.seconds:7.2f} s {own.gigabytes:5.2f} GB"
+        f"{len(files):4d}  {contest.peer:12}{contest.statistic:21}{own.seconds:7.2f} s {own.gigabytes:5.2f} GB"
         f"{other.seconds:9.2f} s {other.gigabytes:5.2f} GB{ratio:7.1f}x{verdict:20}"
         f"  differs by at most {difference.max():.3g} ADU; by more than 0.01: {(difference > 0.01).mean():.1e}{unlike}",
         flush=True,
@@ -308,11 +315,14 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="*", metavar="PEER", help="compare only with these programs (Siril, Gnuastro, ccdproc), or none"
     )
+    parser.add_argument(
+        "--siril", nargs="+", default=["siril-cli"], metavar="COMMAND", help="commands of Siril's versions"
+    )
     parser.add_argument("--ccdproc", metavar="PYTHON", help="Python interpreter of an environment with ccdproc")
     parser.add_argument("--runs", type=int, default=3, help="number of runs of each program")
     options = parser.parse_args()
     print(circumstances(), flush=True)
-    rivals = [each for each in contests(options.ccdproc) if options.only is None or each.peer in options.only]
+    rivals = [each for each in contests(options.ccdproc, options.siril) if wanted(each, options.only)]
     for count in options.frames:
         files = render(options.folder / str(count), count, (options.height, options.width))
         with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
@@ -327,7 +337,7 @@ def main() -> None:
             if options.linear:
                 grow(files, folder / "grown.fits", options.runs)
             if rivals:
-                print("   n  peer     statistic                 ours                   peer           ratio")
+                print("   n  peer        statistic                 ours                   peer           ratio")
             for rival in rivals:
                 if count <= LARGEST_FOR_ALL or count in rival.floor:
                     compare(rival, files, folder, options.runs)

@@ -5,7 +5,6 @@ Run `python -m benchmarks.planning`. Each figure is the wall time of a whole pro
 """
 
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from benchmarks.machine import machine_line
 from coldframe.calibration.files.cards import BLOCK_LENGTH, Card, format_card
 
 LIGHTS = 2000
@@ -159,9 +159,10 @@ def _comments() -> Iterator[str]:
 
 
 def seconds_of(command: list[str], environment: Mapping[str, str]) -> float:
-    """Return the wall time of a process."""
+    """Return the wall time of a process, which may keep its compiled modules as an installed coldframe does."""
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     begin = time.perf_counter()
-    subprocess.run(command, env={**os.environ, **environment}, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, env={**variables, **environment}, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - begin
 
 
@@ -176,14 +177,15 @@ def measure(folder: Path) -> None:
     config.write_text(CONFIG.format(folder=folder))
     time.sleep(SETTLED_S)
     coldframe = [sys.executable, "-m", "coldframe"]
+    caches = {"XDG_CACHE_HOME": str(folder / "first")}
     plan = [*coldframe, "plan", "--config", str(config), "--lights", str(lights)]
-    seconds_of(plan, {"XDG_CACHE_HOME": str(folder / "first")})  # fill the page cache, and let Python compile its files
+    seconds_of(plan, caches)  # fill the page cache, and let Python compile its files
     cold = [seconds_of(plan, {"XDG_CACHE_HOME": str(folder / f"cold-{run}")}) for run in range(RUNS)]
-    again = [seconds_of(plan, {"XDG_CACHE_HOME": str(folder / "first")}) for _ in range(RUNS)]
-    no_lights = [seconds_of([*plan[:-2], "--lights", str(_one_light(folder))], {}) for _ in range(RUNS)]
+    again = [seconds_of(plan, caches) for _ in range(RUNS)]
+    one_light = [seconds_of([*plan[:-2], "--lights", str(_one_light(folder))], caches) for _ in range(RUNS)]
     _report(f"plan --lights, {LIGHTS} lights, cold", cold)
     _report(f"plan --lights, {LIGHTS} lights, again", again)
-    _report("plan --lights, 1 light", no_lights)
+    _report("plan --lights, 1 light", one_light)
     _report("--help", [seconds_of([*coldframe, "--help"], {}) for _ in range(RUNS)])
     _report("python -c pass", [seconds_of([sys.executable, "-c", "pass"], {}) for _ in range(RUNS)])
     _report("python -c 'import numpy'", [seconds_of([sys.executable, "-c", "import numpy"], {}) for _ in range(RUNS)])
@@ -197,7 +199,7 @@ def _one_light(folder: Path) -> Path:
 
 def main() -> None:
     """Measure in a temporary folder."""
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, NumPy {np.__version__}\n")
+    print(f"{machine_line()}\n")
     with TemporaryDirectory(prefix="coldframe-bench-") as name:
         measure(Path(name))
 

@@ -13,7 +13,7 @@ MOST_THREADS = 4
 """Largest number of threads that work at once; more threads would only wait for memory."""
 
 FEWEST_PIXELS = 1 << 20
-"""Smallest number of pixels that is worth a thread."""
+"""Smallest number of pixels for which a thread is started."""
 
 THREAD_NAME = "pixels"
 """Beginning of the names of all threads that share the work on pixels."""

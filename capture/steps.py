@@ -1,4 +1,4 @@
-"""Define the steps of a night as plain values that events, shooting and storage share. Pure."""
+"""Define the steps of a night as plain values that events, shooting and storage share. This module performs no I/O."""
 
 from dataclasses import dataclass, replace
 

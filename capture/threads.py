@@ -53,7 +53,7 @@ class DiskHangsError(NotDurableError):
 
 
 class DaemonThreads(ThreadPoolExecutor):
-    """Runs work in daemon threads, and starts another thread whenever none is idle.
+    """A pool of daemon threads, which starts another thread whenever all threads are busy.
 
     Work that never ends therefore blocks neither other work nor the exit.
     """

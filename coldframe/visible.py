@@ -1,4 +1,4 @@
-"""Foreign text, such as file names, header values and messages of servers, in a form that a terminal shows as it is."""
+"""Foreign text, such as file names, header values and messages from servers, in a form that is safe on a terminal."""
 
 
 def visible(text: str) -> str:

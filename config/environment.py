@@ -4,4 +4,4 @@ This module imports nothing, so that the command line starts quickly.
 """
 
 CONFIG_VARIABLE = "COLDFRAME_CONFIG"
-"""Names the configuration, for users with several rigs."""
+"""Variable with the path of the configuration, for users with several rigs."""

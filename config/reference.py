@@ -1,4 +1,4 @@
-"""All settings with their texts: the source of `coldframe explain`, of the starting configuration and of the guide."""
+"""All settings and their descriptions, for `coldframe explain`, the starting configuration and the guide."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -25,13 +25,13 @@ class Setting:
     Attributes
     ----------
     path
-        Its name with its table's name, such as "flats.target".
+        Full name, including that of the table, such as "flats.target".
     description
-        Its meaning, as sentences.
+        Meaning, in full sentences.
     allowed
-        The allowed values, as a phrase.
+        Allowed values, as a phrase.
     default
-        The default, as in Python; None if there is none.
+        Default, as a Python object; None if the setting has no default.
     is_required
         True if the table is not valid without it.
     """
@@ -61,13 +61,13 @@ class Table:
     Attributes
     ----------
     path
-        The table's name, such as "panel.mqtt".
+        Name of the table, such as "panel.mqtt".
     header
-        Its first line in a file, such as "[flats.filters.NAME]".
+        First line of the table in a file, such as "[flats.filters.NAME]".
     description
-        Its contents, as a sentence.
+        Contents of the table, as a sentence.
     section
-        The model that defines its settings.
+        Model that defines the settings.
     """
 
     path: str
@@ -76,7 +76,7 @@ class Table:
     section: type[Section]
 
     def settings(self) -> Mapping[str, Setting]:
-        """Return the settings by their key, without the tables within this table."""
+        """Return the settings, keyed by name, without the tables within this table."""
         full_name = self.header.strip("[]")
         return {
             key: Setting.of(f"{full_name}.{key}", field)
@@ -86,7 +86,7 @@ class Table:
 
 
 def tables() -> Mapping[str, Table]:
-    """Return all tables by their path, in the order of the settings."""
+    """Return all tables, keyed by path, in the order of the settings."""
     return {table.path: table for table in _tables_within(Settings, "")}
 
 
@@ -111,7 +111,7 @@ def find(name: str) -> Table | Setting | None:
 
 
 def similar(name: str) -> list[str]:
-    """Return the dotted names nearest to an unknown one, as a whole or by the key at their end."""
+    """Return the known dotted names that are most similar to an unknown name, as a whole or in their last part."""
     path = _bare(name).lower()
     key = path.rpartition(".")[2]
 

@@ -1,4 +1,4 @@
-"""The table [dslr] of a rig file: a DSLR behind INDI's driver for gphoto."""
+"""The table [dslr] of a rig file: a DSLR that INDI's gphoto driver controls."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ from coldframe.config.rig_part import RigPart
 
 
 class DslrModel(RigPart):
-    """The camera as a DSLR behind INDI's driver for gphoto; it has neither a gain nor an offset nor a cooler.
+    """A DSLR that INDI's gphoto driver controls; it has no gain, no offset and no cooler.
 
     Attributes
     ----------

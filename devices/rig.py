@@ -51,7 +51,7 @@ class Rig:
 
     @property
     def covering(self) -> FlatPanel | None:
-        """The device that covers the telescope: a separate cover, or else a panel with a cover."""
+        """The device that covers the telescope: a separate cover or, without one, a panel with a cover."""
         if self.cover is not None:
             return self.cover
         return self.panel if self.panel is not None and self.panel.has_cover else None

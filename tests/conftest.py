@@ -2,12 +2,16 @@
 
 import asyncio
 import gc
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from coldframe.config.environment import CONFIG_VARIABLE
 
 TESTS = Path(__file__).parent
 
@@ -36,7 +40,11 @@ def _order(items: list[pytest.Item]) -> Callable[[pytest.Item], int]:
     return lambda item: places.get(item.path, 2 * len(files))
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    # No test, and no process that a test starts, may write to the user's cache folder.
+    caches = TemporaryDirectory(prefix="coldframe-test-caches-")
+    config.add_cleanup(caches.cleanup)
+    os.environ["XDG_CACHE_HOME"] = caches.name
     # pytest-asyncio requests the current event loop. Python 3.11 then creates a loop, which is never closed, unless
     # the current loop has been set to None.
     asyncio.set_event_loop(None)
@@ -44,6 +52,12 @@ def pytest_configure() -> None:
     # happen on a busy machine.
     settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True)
+def _own_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the variable that names a configuration. A command that refuses its arguments does not restore it."""
+    monkeypatch.delenv(CONFIG_VARIABLE, raising=False)
 
 
 def pytest_collection_finish() -> None:

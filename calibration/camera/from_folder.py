@@ -10,7 +10,7 @@ from statistics import fmean
 from coldframe.calibration.camera.photon_transfer import TILE_PIXELS, Measured, TileSeries
 from coldframe.calibration.camera.record import CameraRecord
 from coldframe.calibration.camera.study import StudiedSet, study
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import SUFFIXES, read_image_header
 from coldframe.calibration.files.image_file import open_image, uint16_pixels
 from coldframe.calibration.files.keywords import ROLES, in_drivers_words
@@ -98,7 +98,7 @@ def _groups(folder: Path, kinds: Mapping[FrameKind, str], problems: list[str]) -
             header["CFROLE"] = ROLES[named]
         setup = setup_of(header)
         if setup.kind is None:
-            lacking.setdefault("kind of the frame: name it with --bias, --dark or --flat", []).append(path)
+            lacking.setdefault("kind of the frame: specify it with --bias, --dark or --flat", []).append(path)
         elif setup.kind is FrameKind.LIGHT or not is_single_frame(header):
             continue
         elif setup.exposure_s is None and setup.kind is not FrameKind.BIAS:

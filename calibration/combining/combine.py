@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.combining.frame_sets import RawFrame, half_step_of
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.masters.flat_recipe import FlatRecipe, on_pedestal
@@ -160,7 +160,7 @@ def _kind_of_set(frames: Sequence[RawFrame]) -> FrameKind:
     """Return the kind of the frames; raise `NotOneSetError` if the frames cannot be combined into one master."""
     first, image = frames[0].setup, frames[0].image
     if first.kind is None:
-        raise NotOneSetError("no header states the kind of the frames: give it with --kind")
+        raise NotOneSetError("no header states the kind of the frames: specify it with --kind")
     if first.kind is FrameKind.LIGHT:
         raise NotOneSetError("these are lights, which cannot be combined into a master")
     odd = next((frame.image for frame in frames if frame.image.shape != image.shape), None)

@@ -1,7 +1,7 @@
 """Masters from large archives, stacked by the workers of a Dask cluster from files that all workers can read.
 
-Each task stacks a range of rows of all frames with the same code as a local run, so the result is bit for bit the same.
-A task reads only these rows, writes nothing and depends only on its arguments, so Dask can repeat the task on any
+Each task stacks a range of rows of all frames with the same code as a local run, so the result is identical, bit for
+bit. A task reads only these rows, writes nothing and depends only on its arguments, so Dask can repeat the task on any
 worker when one dies.
 """
 
@@ -21,7 +21,7 @@ from distributed import CancelledError, Client, Future, KilledWorker, get_worker
 from numpy.typing import NDArray
 
 from coldframe.calibration.combining.combine import Stacking, StackingError, flat_factors
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.masters.flat_recipe import FlatRecipe

@@ -57,17 +57,17 @@ def weakness(frames: int, method: Method, *, is_chosen: bool) -> str | None:
     """
     needed = fewest_to_reject(method)
     if frames < _FEWEST_FOR_A_MEDIAN:
-        return "nothing can be rejected from two frames: an outlier in one of them stays, at half its size"
+        return "nothing can be rejected from two frames: an outlier in one of them remains at half its size"
     if isinstance(method, Mean) or frames >= max(ENOUGH_FRAMES, needed) or (is_chosen and isinstance(method, Median)):
         return None
     if frames < needed:
         return (
-            f"{method}: rejects nothing from {frames} frames, so an outlier in one of them stays in the master; "
+            f"{method}: rejects nothing from {frames} frames, so an outlier in one of them remains in the master; "
             "--method median suppresses it"
         )
     if isinstance(method, Median):
         return (
             f"the median is used, because sigma clipping rejects nothing from {frames} frames; it tolerates one "
-            "outlier of a pixel, and its noise is 9 to 16 % larger than that of the mean; --method overrides it"
+            "outlier per pixel, and its noise is 9 to 16 % larger than that of the mean; --method overrides it"
         )
-    return f"from {frames} frames, only one outlier of a pixel can be rejected with certainty; two may stay"
+    return f"from {frames} frames, only one outlier per pixel can be rejected with certainty; two may remain"

@@ -1,4 +1,4 @@
-"""The search for the files that a user names by path, folder or pattern."""
+"""The search for the files that a user specifies by path, folder or pattern."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ class NothingFoundError(ColdframeError):
 
 
 def find_files(names: Iterable[str]) -> list[Path]:
-    """Return the named files, the images in named folders, and the files that match patterns, without repetitions.
+    """Return the given files, the images in given folders, and the files that match patterns, without repetitions.
 
     Images are FITS files, XISF files and camera raws.
 
@@ -35,7 +35,7 @@ def find_files(names: Iterable[str]) -> list[Path]:
 
 
 def _files_named(name: str) -> list[Path]:
-    """Return the files that one name stands for."""
+    """Return the files that a name refers to."""
     path = Path(name)
     if not name:
         raise NothingFoundError("a file name is empty: use '.' for the current folder")
@@ -56,5 +56,5 @@ def _instead(folder: Path) -> str:
     """Return the advice to the user about a folder without images that are read."""
     others = Counter(UNREAD_FORMATS.get(file.suffix.lower()) for file in folder.iterdir())
     unread = ", ".join(f"{count} {name}" for name, count in others.items() if name is not None)
-    below = "; name the folders in it instead" if any(each.is_dir() for each in folder.iterdir()) else ""
+    below = "; specify its subfolders instead" if any(each.is_dir() for each in folder.iterdir()) else ""
     return below + (f"; it has files in formats that are not read ({unread}): convert them to FITS" if unread else "")

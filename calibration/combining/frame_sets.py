@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile, open_image
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.unpacking import Extension
@@ -146,7 +146,7 @@ def _opened(path: Path, unpacked_in: Path, extension: Extension | None) -> RawFr
 def _require_new(frame: RawFrame, seen: dict[tuple[object, ...], list[ImageFile]]) -> None:
     """Raise if a frame was opened before, perhaps from a compressed copy; remember it otherwise."""
     image, setup = frame.image, frame.setup
-    # Without dates, only the pixels tell frames apart; those of the first piece usually do.
+    # Without dates, only the pixels distinguish frames; those of the first piece usually suffice.
     beginning = _first_bytes(image)
     alike = seen.setdefault((image.shape, image.storage, setup.kind, setup.taken_at, beginning), [])
     twin = next((other.path for other in alike if _has_same_pixels(other, image)), None)
@@ -234,7 +234,7 @@ def sets_of(frames: Iterable[RawFrame]) -> list[FrameSet]:
     cameras, telescopes = _Names(is_same_camera), _Names(is_same_name)
     for frame in frames:
         setup = frame.setup
-        # The telescope matters for flats. It also tells the cameras of smart telescopes apart, which have no name.
+        # The telescope matters for flats. It also distinguishes the cameras of smart telescopes, which have no name.
         telescope = setup.train.telescope if _is_flat(setup.kind) or setup.camera is None else None
         named = cameras.first(setup.camera), telescopes.first(telescope)
         alike.setdefault((*named, *_shared_values(setup)), []).append(frame)

@@ -1,4 +1,4 @@
-"""Overscan sections that the user gives for frames whose headers lack them or contain wrong ones."""
+"""Overscan sections that the user specifies for frames whose headers lack them or contain wrong ones."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -42,5 +42,5 @@ def _with_cards(frame: RawFrame, cards: dict[str, str]) -> RawFrame:
     except OverscanError as error:
         raise OverscanError(f"{frame.image.path}: {error}") from error
     if sections is None:
-        raise OverscanError(f"{frame.image.path}: the overscan is unknown: give its section with --biassec")
+        raise OverscanError(f"{frame.image.path}: the overscan is unknown: specify its section with --biassec")
     return replace(frame, image=replace(frame.image, header=header), setup=replace(frame.setup, sections=sections))

@@ -19,7 +19,8 @@ from coldframe.calibration.combining.state_file import (
     read_state,
     write_state,
 )
-from coldframe.calibration.files.frame_file import BZERO, FrameFileError
+from coldframe.calibration.files.frame_file import BZERO
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import UINT16_STORAGES, ImageFile, open_image, uint16_pixels
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.masters.flat_recipe import FlatRecipe
@@ -153,8 +154,8 @@ class GrowingSet:
             return self._state.accumulator.finish(method, self._reread), None
         except FrameFileError as error:
             raise StackingError(
-                f"{error}. Some pixels of all frames must be read again: restore the file, or give its new path on the"
-                " command line"
+                f"{error}. Some pixels of all frames must be read again: restore the file, or specify its new path on "
+                "the command line"
             ) from error
         except WrongFrameError as error:
             raise StackingError(self._changed() or str(error)) from error

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from coldframe.calibration.combining.combine import NotOneSetError, combine_frames
 from coldframe.calibration.combining.frame_sets import RawFrame, open_frames, without_overscan
 from coldframe.calibration.files.cards import HeaderValue
-from coldframe.calibration.files.frame_file import FrameEncoder, FrameFileError, read_header
+from coldframe.calibration.files.frame_file import FrameEncoder, read_header
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import open_image, uint16_pixels
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
@@ -28,7 +29,7 @@ from coldframe.calibration.stacking.column_sort import combine_columns
 from coldframe.calibration.stacking.stack import Stack
 
 MOST_NAMED = 999
-"""Largest number of frames that a master's header can name (IMCOM001 to IMCOM999)."""
+"""Largest number of frames that a master's header can list (IMCOM001 to IMCOM999)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ def _ladder(header: Mapping[str, HeaderValue], master: Path) -> DarkLadder:
         path = _beside(master, name)
         rungs.append(Rung(_exposure_s(setup_of(read_header(path)), path), path))
     if not rungs:
-        raise FrameFileError(master, "its header does not name the masters that were subtracted")
+        raise FrameFileError(master, "its header does not list the masters that were subtracted")
     return DarkLadder(rungs)
 
 
@@ -168,7 +169,7 @@ def _inputs(header: Mapping[str, HeaderValue], master: Path) -> list[str]:
     names = [str(header[keyword]) for number in range(1, MOST_NAMED + 1) if (keyword := f"IMCOM{number:03d}") in header]
     if not names or header.get("STACKCNT") != len(names):
         raise FrameFileError(
-            master, f"its header names {len(names)} of {header.get('STACKCNT', 'unknown')} frames: not a night's master"
+            master, f"its header lists {len(names)} of {header.get('STACKCNT', 'unknown')} frames: not a night's master"
         )
     return names
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from coldframe.calibration.defects.finding import Defect, Defects, Limits
 from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.durable import write_durably
-from coldframe.calibration.files.frame_file import FrameFileError, primary_pieces, read_frame
+from coldframe.calibration.files.frame_file import primary_pieces, read_frame
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.keywords import software_card
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 
@@ -25,7 +27,7 @@ _OF_THE_CAMERA = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class BadPixels:
     """The bad pixels of a defect map, or those that a master shows.
 
@@ -42,6 +44,12 @@ class BadPixels:
     path: Path
     bad: NDArray[np.bool_]
     setup: FrameSetup
+
+    @cached_property
+    def places(self) -> NDArray[np.intp]:
+        """Rows and columns of the bad pixels, shape (2, pixels), which many lights share."""
+        # In one dimension, NumPy finds the few bad pixels several times as fast as in two.
+        return np.array(np.unravel_index(np.flatnonzero(self.bad), self.bad.shape))
 
 
 def write_map(

@@ -4,7 +4,7 @@ docs/defects.md explains the thresholds and their sources.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntFlag
 from statistics import NormalDist
@@ -167,18 +167,19 @@ def dark_defects(
     if bias is not None and bias.mean.shape != dark.mean.shape:
         raise NotJudgeableError(f"the master dark has {_size(dark)}, but the master bias has {_size(bias)}")
     current = dark.mean if bias is None else dark.mean - bias.mean
-    ordinary, scatter = LocalLevels(current), _Scatter.of(dark, limits)
-    # The first call measures the levels or spreads of all blocks, which takes most of the time.
-    first_calls = [ordinary.spread] if scatter is None else [ordinary.spread, scatter.ordinary.level]
-    list(parallel_map(lambda measure: measure(slice(0, 1)), first_calls))
+    ordinary, scatter = LocalLevels(current, shared=True), _Scatter.of(dark, limits)
+    # The first call measures the levels or spreads of all blocks, which takes most of the time, in several threads.
+    for measure in [ordinary.spread] if scatter is None else [ordinary.spread, scatter.ordinary.level]:
+        measure(slice(0, 1))
     hot_adu = None if limits.hot_e_per_s is None else limits.hot_e_per_s * _adu_s_per_e(dark, e_per_adu)
-    excess = np.empty_like(current)
     bits = np.zeros(current.shape, np.uint8)
 
+    def excess(rows: slice) -> F32:
+        return current[rows] - ordinary.level(rows)
+
     def find_hot(rows: slice) -> None:
-        excess[rows] = current[rows] - ordinary.level(rows)
         least = _threshold(ordinary, scatter, rows, limits) if hot_adu is None else np.float32(hot_adu)
-        bits[rows][excess[rows] > least] = Defect.HOT
+        bits[rows][excess(rows) > least] = Defect.HOT
 
     list(parallel_map(find_hot, _bands(current.shape)))
     if scatter is None:
@@ -187,7 +188,7 @@ def dark_defects(
     slope = _shot_noise_slope(scatter, excess, hot)
 
     def find_unstable(rows: slice) -> None:
-        unstable = scatter.is_unstable(rows, np.maximum(excess[rows], 0) * np.float32(slope or 0))
+        unstable = scatter.is_unstable(rows, np.maximum(excess(rows), 0) * np.float32(slope or 0))
         bits[rows][unstable if slope is not None else unstable & ~hot[rows]] |= np.uint8(Defect.UNSTABLE)
 
     list(parallel_map(find_unstable, _bands(current.shape)))
@@ -293,7 +294,7 @@ class _Scatter:
     def __init__(self, master: MasterPlanes, counts: F32, limits: Limits) -> None:
         frames = _frames(master, counts)
         self.variance = kept_scatter(master)
-        self.ordinary = LocalLevels(self.variance)
+        self.ordinary = LocalLevels(self.variance, shared=True)
         self._factor = max(limits.flicker**2, largest_variance_ratio(frames - 1, limits.false_alarm))
         self._counts = counts
         by_chance = _rejections_by_chance(counts, frames, limits.false_alarm)
@@ -319,16 +320,21 @@ def _threshold(ordinary: LocalLevels, scatter: _Scatter | None, rows: slice, lim
     return spread if scatter is None else np.maximum(spread, np.sqrt(np.maximum(scatter.ordinary.level(rows), 0)))
 
 
-def _shot_noise_slope(scatter: _Scatter, excess: F32, hot: Mask) -> float | None:
+def _shot_noise_slope(scatter: _Scatter, excess: Callable[[slice], F32], hot: Mask) -> float | None:
     """Return the variance per ADU of dark current, as the median over hot pixels; None with too few hot pixels.
 
     The slope is measured and not derived from EGAIN, because some drivers report EGAIN for a scale that differs from
-    the file's.
+    the file's. `excess` returns the excess of a band of rows over the neighbours.
     """
     if np.count_nonzero(hot) < _FEWEST_FOR_SLOPE:
         return None
-    ordinary = np.concatenate([scatter.ordinary.level(rows)[hot[rows]] for rows in _bands(hot.shape)])
-    return max(float(np.median((scatter.variance[hot] - ordinary) / excess[hot])), 0.0)
+
+    def slopes(rows: slice) -> F32:
+        among = hot[rows]
+        surplus = scatter.variance[rows][among] - scatter.ordinary.level(rows)[among]
+        return np.asarray(surplus / excess(rows)[among])
+
+    return max(float(np.median(np.concatenate(list(parallel_map(slopes, _bands(hot.shape)))))), 0.0)
 
 
 def _frames(master: MasterPlanes, counts: F32) -> int:

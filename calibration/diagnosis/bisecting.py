@@ -28,7 +28,7 @@ from coldframe.calibration.diagnosis.header_evidence import stated_gain
 from coldframe.calibration.diagnosis.master_files import adu_master, read_masters, relative_flat
 from coldframe.calibration.diagnosis.untestable import knowledge_of, with_readout_noise, without_untestable
 from coldframe.calibration.diagnosis.witnesses import DarkReference, RemainingDarks, dark_reference, terms_of
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.unpacking import Extension
 from coldframe.calibration.frames.overscan import Overscan
 from coldframe.calibration.frames.setup import FrameSetup

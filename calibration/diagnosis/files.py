@@ -37,7 +37,7 @@ from coldframe.calibration.diagnosis.untestable import (
     without_untestable,
 )
 from coldframe.calibration.files.cards import HeaderValue
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.scratch import scratch_folder

@@ -8,7 +8,7 @@ import numpy as np
 from coldframe.calibration.diagnosis.estimating.thinned_masters import Masters, thinned_masters, with_thin_errors
 from coldframe.calibration.diagnosis.findings import Finding
 from coldframe.calibration.diagnosis.masters.looking import look_at_pixels
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.frames.matching import settings_differences
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.lights.arithmetic import (

@@ -149,8 +149,8 @@ def parse_cards(cards: Iterable[str]) -> dict[str, HeaderValue]:
     """Return the values of a header's cards; for a repeated keyword, only the first card is used.
 
     Commentary and cards without a value are skipped. A value that is not valid is returned as `GarbledValue`, so that a
-    reader can tell it from a missing one. An exposure whose comment gives a unit other than the second is returned in
-    seconds.
+    reader can distinguish it from a missing value. An exposure whose comment gives a unit other than the second is
+    returned in seconds.
 
     Parameters
     ----------

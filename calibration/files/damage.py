@@ -1,4 +1,4 @@
-"""The boundary around the libraries that read damaged files: whatever they raise becomes one kind of error."""
+"""The boundary around the libraries that read damaged files: all their exceptions become one kind of error."""
 
 import warnings
 import zlib
@@ -14,10 +14,10 @@ _LONGEST_REASON = 200
 
 @contextmanager
 def damage_reported(path: Path) -> Iterator[None]:
-    """Raise `FrameFileError` for whatever Astropy, NumPy and decompressors raise in the block, and hide their warnings.
+    """Turn exceptions of Astropy, NumPy and decompressors in the block into `FrameFileError`, and hide their warnings.
 
-    For damaged files, these libraries raise errors of almost any type, among them `AssertionError`, `AttributeError`
-    and their own subclasses of `Exception`, and warn about what they then ignore.
+    For damaged files, these libraries raise errors of almost any type, including `AssertionError`, `AttributeError`
+    and their own subclasses of `Exception`, and warn about data that they ignore.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def damage_reported(path: Path) -> Iterator[None]:
     except OSError as error:
         raise FrameFileError(path, error.strerror or _reason(error)) from error
     except MemoryError as error:
-        raise FrameFileError(path, "needs more memory than there is for it") from error
+        raise FrameFileError(path, "needs more memory than is available") from error
     except Exception as error:
         raise FrameFileError(path, f"truncated or damaged: {_reason(error)}") from error
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.files.damage import damage_reported
 from coldframe.calibration.files.extensions import chosen_image
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.raw_file import decode_raw
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.unpacking import Extension, Form, Reader, form_of, stored_form
@@ -31,23 +31,23 @@ from coldframe.errors import NEEDED_FOR, MissingPackageError
 
 _LIBRARIES = {
     Reader.ASTROPY: ("astropy.io.fits",),
-    Reader.XISF: (),  # only few files need one, which its copy of the process then loads
+    Reader.XISF: (),  # few files need a package, which only their copy of the process loads
     Reader.RAW: ("rawpy",),
 }
-"""What a reader imports; it is imported before the fork, so that it is loaded only once."""
+"""Modules that a reader needs; they are imported before the fork, so that they are loaded only once."""
 
 
 class Request(TypedDict):
-    """What to decode. The readers of XISF and of camera raws have further values; see their functions.
+    """A request to decode an image. The readers of XISF and of camera raws have further values; see their functions.
 
     Attributes
     ----------
     reader, path
-        What reads the file, and the file.
+        The reader, and the file that it reads.
     copy
         The file that receives the pixels as FITS stores them.
     extension
-        Which image; None for the image in HDU 1, which is compressed in tiles and read a few rows at a time.
+        The image to decode; None for the image in HDU 1, which is compressed in tiles and read a few rows at a time.
     shape
         Height and width according to the header.
     rows
@@ -67,7 +67,7 @@ class Request(TypedDict):
 
 
 class Answer(TypedDict, total=False):
-    """What was decoded: the form of the pixels and further values; or the fault; or the package that is missing."""
+    """The answer: the form of the decoded pixels and further values; or the fault; or the missing package."""
 
     form: Form
     fault: str

@@ -45,7 +45,7 @@ class NotDurableError(ColdframeError):
     errno
         Error number of the operating system.
     advice
-        What the user can do about the error.
+        Remedy for the user.
     """
 
     def __init__(self, path: Path, errno_: int, advice: str) -> None:

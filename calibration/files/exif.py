@@ -56,7 +56,7 @@ class Exif:
     values
         Text, bytes or numbers by tag; fractions are divided.
     sensor_c
-        Temperature of the camera from the maker notes, degrees Celsius; None if they have none that is known.
+        Temperature of the camera from the maker notes, degrees Celsius; None if they contain no known temperature.
     """
 
     values: dict[int, Value]
@@ -107,7 +107,7 @@ class Exif:
 
 
 def read_exif(path: Path) -> Exif:
-    """Read the tags of a camera raw; a file without any has none. Damaged parts of the structure are skipped.
+    """Read the tags of a camera raw, which may have no tags. Damaged parts of the structure are skipped.
 
     Raises
     ------

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.damage import damage_reported
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.hdus import read_hdus, whole_number
 from coldframe.calibration.files.headers.image_header import is_image, without_pixel_cards
 from coldframe.calibration.files.regular import open_regular
@@ -32,7 +32,7 @@ def chosen_header(path: Path, extension: Extension) -> dict[str, HeaderValue]:
     Raises
     ------
     FrameFileError
-        If the file has no such image, or the images give no mosaic.
+        If the file has no such image, or its images cannot be assembled into a mosaic.
     """
     headers = [hdu.header for hdu in read_hdus(path)]
     return _chosen(headers, extension, path)
@@ -72,7 +72,7 @@ def chosen_image(path: Path, extension: Extension) -> tuple[dict[str, HeaderValu
     Raises
     ------
     FrameFileError
-        If the file has no such image, cannot be read, or its images give no mosaic.
+        If the file has no such image, cannot be read, or its images cannot be assembled.
     """
     from astropy.io import fits  # noqa: PLC0415 - importing it takes 0.3 s, and few files have several images
 
@@ -99,7 +99,9 @@ def _assembled(units: "HDUList", headers: list[dict[str, HeaderValue]], path: Pa
     numbers = [number for number, header in enumerate(headers) if number and is_image(header)]
     planes = {number: _plane(np.asarray(units[number].data), path) for number in numbers}
     if len({plane.dtype for plane in planes.values()}) > 1:
-        raise FrameFileError(path, "its images have pixels of different types, so they give no mosaic")
+        raise FrameFileError(
+            path, "its images have pixels of different types, so they cannot be assembled into a mosaic"
+        )
     chosen = [headers[number] for number in numbers]
     mosaic = np.zeros(_mosaic_shape(chosen, path), planes[numbers[0]].dtype)
     filled = np.zeros(mosaic.shape, np.bool_)
@@ -113,10 +115,14 @@ def _assembled(units: "HDUList", headers: list[dict[str, HeaderValue]], path: Pa
         if part.shape != mosaic[where].shape:
             raise FrameFileError(path, f"HDU {number}: its image does not fill its section of the detector {place}")
         if filled[where].any():
-            raise FrameFileError(path, "the positions of its images (DETSEC) overlap, so they give no mosaic")
+            raise FrameFileError(
+                path, "the positions of its images (DETSEC) overlap, so they cannot be assembled into a mosaic"
+            )
         mosaic[where], filled[where] = part, True
     if not filled.all():
-        raise FrameFileError(path, "the positions of its images (DETSEC) leave gaps, so they give no mosaic")
+        raise FrameFileError(
+            path, "the positions of its images (DETSEC) leave gaps, so they cannot be assembled into a mosaic"
+        )
     return mosaic
 
 

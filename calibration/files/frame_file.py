@@ -19,11 +19,9 @@ from coldframe.calibration.files.cards import (
     format_card,
     parse_cards,
 )
-from coldframe.calibration.files.headers import file_error
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.hdus import LONGEST_HEADER
 from coldframe.calibration.files.regular import open_regular
-
-FrameFileError = file_error.FrameFileError
 
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 
@@ -250,7 +248,7 @@ def _decode(data: memoryview, size: int, offset: int, name: Path | str) -> NDArr
     pixels = np.empty(size, np.uint16)
     seen = fits_words.decode_unsigned(words, offset, pixels)
     if offset == 0 and seen & 0x8000:
-        raise FrameFileError(name, "signed 16-bit data with values below zero; a raw frame has none")
+        raise FrameFileError(name, "signed 16-bit data with values below zero, which a raw frame cannot contain")
     return pixels
 
 

@@ -6,7 +6,7 @@ Headers are not trusted: the sizes in a header are checked against the length of
 import mmap
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from coldframe.calibration.files import raw_file, xisf_file
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.damage import damage_reported
 from coldframe.calibration.files.extensions import chosen_header
-from coldframe.calibration.files.frame_file import BZERO, FrameFileError, memory_mapped
+from coldframe.calibration.files.frame_file import BZERO, memory_mapped
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.hdus import GZIP_MAGIC
 from coldframe.calibration.files.headers.image_header import (
     is_fits,
@@ -38,6 +39,9 @@ from coldframe.calibration.files.unpacking import (
     unpack_gzip,
     unpack_tiles,
 )
+
+Memory = Callable[[tuple[int, int]], NDArray[np.uint16]]
+"""Returns a contiguous array of the given shape, whose content does not matter."""
 
 UINT16_STORAGES = frozenset({(8, 0, 1), (16, 0, 1), (16, BZERO, 1)})
 """Values of `ImageFile.storage` for images whose pixels are whole numbers from 0 to 65,535."""
@@ -61,7 +65,7 @@ class ImageFile:
     Attributes
     ----------
     path
-        The file that the user named.
+        The file that the user specified.
     stored
         The file that contains the pixels: the same file, or an unpacked copy.
     data_start
@@ -95,8 +99,13 @@ class ImageFile:
         """Bytes per pixel."""
         return abs(self.bits) // 8
 
-    def pixels(self) -> NDArray[np.uint16] | NDArray[np.float32]:
+    def pixels(self, memory: Memory | None = None) -> NDArray[np.uint16] | NDArray[np.float32]:
         """Return all values: uint16 for an image of 8 or 16 bits, float32 for any other image.
+
+        Parameters
+        ----------
+        memory
+            Returns the array for the pixels of an image of 16 bits; None for a new one.
 
         Raises
         ------
@@ -112,7 +121,8 @@ class ImageFile:
             return values
         from coldframe.calibration.kernels import fits_words  # noqa: PLC0415 - importing Numba takes 0.7 s
 
-        words = self._stored(0, self.shape[0]).view(np.uint16)
+        into = None if memory is None else memory(self.shape).view(STORED_AS[self.bits])
+        words = self._stored(0, self.shape[0], into).view(np.uint16)
         signs = fits_words.decode_words(words.reshape(-1), int(self.zero))
         if self.zero == 0 and signs & BZERO:
             raise FrameFileError(self.path, _BELOW_ZERO)
@@ -154,18 +164,18 @@ class ImageFile:
         values: NDArray[np.float64] = self._stored(top, bottom).astype(np.float64) * self.scale + self.zero
         return values
 
-    def _stored(self, top: int, bottom: int) -> NDArray[Any]:
+    def _stored(self, top: int, bottom: int, into: NDArray[Any] | None = None) -> NDArray[Any]:
         width = self.shape[1]
-        count = (bottom - top) * width
+        stored = np.empty((bottom - top, width), STORED_AS[self.bits]) if into is None else into
         try:
             with open_regular(self.stored) as file:
                 file.seek(self.data_start + top * width * self.pixel_bytes)
-                stored = np.fromfile(file, STORED_AS[self.bits], count)
+                count = file.readinto(stored.reshape(-1).view(np.uint8).data)
         except OSError as error:
             raise FrameFileError(self.path, error.strerror or str(error)) from error
-        if stored.size < count:
+        if count < stored.nbytes:
             raise FrameFileError(self.path, "became shorter while it was being read")
-        return stored.reshape(-1, width)
+        return stored
 
 
 def uint16_pixels(image: ImageFile) -> NDArray[np.uint16]:
@@ -274,7 +284,9 @@ def _check_values(image: ImageFile) -> None:
         if not np.isfinite(rows).all():
             raise FrameFileError(image.path, "some pixels are not numbers (NaN or infinite)")
         if np.abs(rows).max() > _LARGEST:
-            raise FrameFileError(image.path, "some pixels exceed the range of 32-bit floats: damaged, or no raw frame")
+            raise FrameFileError(
+                image.path, "some pixels exceed the range of 32-bit floats: damaged, or not a raw frame"
+            )
         if image.storage == (16, 0, 1) and rows.min() < 0:
             raise FrameFileError(image.path, _BELOW_ZERO)
 

@@ -28,7 +28,7 @@ def settings_text(
     temperature_c
         Setpoint or, without a cooler, the sensor temperature, degrees Celsius; None if unknown.
     is_iso
-        True if the gain is the ISO value of a DSLR, which is then named ISO800.
+        True if the gain is the ISO value of a DSLR, which is then written as ISO800.
     rotator_deg
         Rotator angle of flats; None if unknown.
     """

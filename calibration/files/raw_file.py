@@ -1,8 +1,8 @@
 """Camera raws, such as CR2 or NEF: the header as FITS cards, and the pixels of the filter array as FITS stores them.
 
-LibRaw decodes the pixels, through the package rawpy. Nothing is done to them: there is no demosaicing, and the black
-level stays. All frames consist of the visible area. The masked border around it receives no light, so a flat would have
-no values there; and other programs leave it out as well, so that their masters fit.
+LibRaw decodes the pixels, through the package rawpy. They are not demosaiced, and the black level is not subtracted.
+All frames consist of the visible area. The masked border around it receives no light, so a flat would have no values
+there; and other programs leave it out as well, so that their masters fit.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from coldframe.calibration.files.exif import (
     Exif,
     read_exif,
 )
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import RAW_SUFFIXES
 from coldframe.calibration.files.raws.sidecar import read_sidecar
 from coldframe.calibration.files.regular import open_regular
@@ -45,14 +45,14 @@ SUFFIXES = RAW_SUFFIXES
 
 _BAND_ROWS = 256
 _WORKING_FRAMES = 3
-"""Frames of 16 bits that LibRaw and its decoders may need."""
+"""Memory that LibRaw and its decoders may need, in frames of 16 bits."""
 
 _MOST_SENSOR_PIXELS = 300_000_000
-"""Most pixels of a camera whose raws are decoded, twice those of the largest; the limit on memory depends on it."""
+"""Maximum number of pixels of a sensor, twice that of the largest; the limit on memory depends on it."""
 
 
 class _Look(NamedTuple):
-    """What LibRaw says about the pixels of a file.
+    """The properties of the pixels of a file, according to LibRaw.
 
     Attributes
     ----------
@@ -71,13 +71,13 @@ class _Look(NamedTuple):
 
 
 _seen: dict[tuple[object, ...], _Look] = {}
-"""What LibRaw says about the first file of a camera, by what its files have in common."""
+"""The properties of the first file of each camera, by the values that all files of the camera share."""
 
 
 def read_raw_header(path: Path) -> dict[str, HeaderValue]:
     """Return the header of a camera raw, with the size of the visible area in NAXIS1 and NAXIS2.
 
-    The cards of a file beside the raw that describes it take precedence over the camera's own tags; see `sidecar`.
+    The cards of a file that describes the raw take precedence over the camera's own tags; see `sidecar`.
 
     LibRaw must decode the pixels to name the filter array. This can take a second, and is done only for the first of
     the files that agree in camera, size and tags.
@@ -157,7 +157,7 @@ def decode_raw(path: Path, request: Mapping[str, Any]) -> dict[str, object]:
     Raises
     ------
     FrameFileError
-        If LibRaw does not know the file, or its pixels are no filter array.
+        If LibRaw does not know the file, or its pixels do not have a filter array.
     """
     import rawpy  # noqa: PLC0415 - an optional package, imported before the fork
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 
 _PREFIX = ".coldframe-scratch-"
 _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
@@ -66,12 +66,12 @@ def require_room(folder: Path, needed_bytes: int, path: Path) -> None:
 
 
 def _locked_folder(place: Path) -> tuple[Path, int]:
-    """Create a folder and lock it; try again if another process has taken it for a folder that was left over."""
+    """Create a folder and lock it; try again if another process has mistaken it for a leftover folder."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
         with suppress(FileNotFoundError):
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            with suppress(OSError):  # the file system may not support locks; such a folder is never taken for left over
+            with suppress(OSError):  # the file system may not support locks; such a folder never counts as left over
                 fcntl.flock(lock, fcntl.LOCK_EX)
             if folder.is_dir():
                 return folder, lock

@@ -23,14 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import HeaderValue
-from coldframe.calibration.files.frame_file import BZERO, FrameFileError
+from coldframe.calibration.files.frame_file import BZERO
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.scratch import require_room
 from coldframe.errors import MissingPackageError
 
 
 class Reader(StrEnum):
-    """What reads a file in the process with limits; see `decoding_server`."""
+    """The reader of a file in the process with limits; see `decoding_server`."""
 
     ASTROPY = "astropy"
     XISF = "xisf"
@@ -47,7 +48,7 @@ zlib reaches 1,032 bytes; HCOMPRESS reaches 3,125 pixels in an image of zeros.
 """
 
 MOST_PIXELS = 1 << 30
-"""Most pixels of a compressed image or a mosaic, seven times those of the largest single sensors."""
+"""Maximum number of pixels of a compressed image or a mosaic, seven times that of the largest single sensors."""
 
 STORED_AS: dict[int, np.dtype[Any]] = {
     8: np.dtype("u1"),
@@ -86,7 +87,7 @@ _PIXELS_OF_A_SECOND = 1_000_000
 
 _one_request = threading.Lock()
 _BYTES_OF_A_TILE = 8
-"""Fewest bytes of the table's row that describes a tile: length and offset of its compressed pixels."""
+"""Minimum number of bytes of the table's row that describes a tile: length and offset of its compressed pixels."""
 
 
 def form_of(values: NDArray[Any], path: Path) -> Form:
@@ -199,7 +200,7 @@ def decoded(
     path
         The file.
     reader
-        What reads the file in that process.
+        The reader of the file in that process.
     request
         Values for the reader, which JSON can represent.
     working_bytes
@@ -254,7 +255,7 @@ def _answer(request: str) -> dict[str, Any]:
             line = server.stdout.readline()
         except BrokenPipeError:
             line = ""
-        except BaseException:  # the answer would be taken for that of the next request
+        except BaseException:  # the answer would be mistaken for that of the next request
             _end(server)
             raise
         if not line:

@@ -2,7 +2,7 @@
 
 A monolithic XISF file begins with a header in XML, which locates the blocks of pixels behind it (XISF 1.0, sections 9
 to 11). The package `xisf` is not used to read them: it reads the data of all properties with the header, unpacks zlib
-without a limit, and knows no subblocks, in which PixInsight compresses large images.
+without a limit, and does not support subblocks, in which PixInsight compresses large images.
 """
 
 import math
@@ -15,7 +15,7 @@ from xml.parsers import expat
 import numpy as np
 
 from coldframe.calibration.files.cards import HeaderValue, parse_cards
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import XISF_SUFFIX
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.scratch import require_room
@@ -35,7 +35,7 @@ _START_BYTES = 16
 """Length of signature, header length and reserved bytes, before the XML."""
 
 _LONGEST_HEADER = 64 << 20
-"""Most bytes of XML; the processing history of an image can take some MB."""
+"""Maximum number of bytes of XML; the processing history of an image can take several MB."""
 
 _DEEPEST = 100
 FULL_RANGE = 65535
@@ -202,7 +202,7 @@ def _images(text: bytes, path: Path) -> list[_Element]:
 
 
 class _HeaderReader:
-    """Collects the images of a header.
+    """Parser target that collects the images of a header.
 
     Declarations of entities, which can make a short text very long, belong to a document type, which XISF forbids.
     """

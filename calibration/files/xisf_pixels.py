@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.unpacking import form_of, stored_form
 from coldframe.errors import MissingPackageError

@@ -187,7 +187,7 @@ def _guessed_angle(light: FrameSetup, chosen: Path, fitting: Mapping[Path, Frame
     own = "of an unknown angle" if own_deg is None else f"of {own_deg:g} deg"
     return (
         f"{chosen.name} {own} was chosen from flats at the rotator angles {found} deg, but the light does not "
-        "state its angle; a flat of a different angle leaves dust and vignetting: to choose one, name a folder that "
+        "state its angle; a flat of a different angle leaves dust and vignetting: to choose one, specify a folder that "
         "has only this flat with --library"
     )
 

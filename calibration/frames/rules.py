@@ -1,4 +1,4 @@
-"""The rules for comparing a light with a master, one for each property. Pure."""
+"""The rules for comparing a light with a master, one for each property. This module performs no I/O."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

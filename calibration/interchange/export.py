@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.durable import Buffer, link_durably, make_folder_durably, write_durably
-from coldframe.calibration.files.frame_file import FrameEncoder, FrameFileError
+from coldframe.calibration.files.frame_file import FrameEncoder
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.keywords import other_cards
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.frames.setup import setup_of

@@ -34,7 +34,7 @@ class Placed:
     source
         The master or raw frame.
     target
-        Its new path, relative to the folder of the export.
+        New path of the file, relative to the folder of the export.
     form
         Whether the file is linked or converted.
     """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import PLAIN_SUFFIXES, SUFFIXES, read_image_header
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.scratch import scratch_folder
@@ -28,13 +28,13 @@ class Lint:
     Attributes
     ----------
     program
-        Its rules.
+        Rules of the program.
     seen
         Each file as the program sees it.
     groups
         The groups that it makes.
     traps
-        What the user should know in advance.
+        Traps that the user should know in advance.
     """
 
     program: Program

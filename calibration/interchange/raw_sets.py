@@ -26,9 +26,9 @@ class RawFrame:
     path
         The file.
     setup
-        Its setup.
+        Setup of the frame.
     night
-        Name of its night, because the names of frames repeat from night to night; empty if it has none.
+        Name of the night, because the names of frames repeat from night to night; empty if the night is unknown.
     """
 
     path: Path

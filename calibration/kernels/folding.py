@@ -19,7 +19,7 @@ FEW = 4
 then read and written once for all of them. Four frames of a night take half the time of four single ones."""
 
 BATCH = 8
-"""Number of frames to sort before they are folded, for sets whose frames are all at hand."""
+"""Number of frames to sort before they are folded, for sets whose frames are all available."""
 
 SORT_BATCH = (
     (0, 2), (1, 3), (4, 6), (5, 7),

@@ -4,6 +4,9 @@ import numpy as np
 
 from coldframe.calibration.kernels.compiling import I64, U16, kernel
 
+MOST_SUMMED = 1 << 16
+"""Number of values of 16 bits whose sum surely fits in 32 bits."""
+
 
 @kernel
 def sum_cells(pixels: U16, edges: I64, low: int, high: int, sums: I64) -> int:
@@ -26,7 +29,9 @@ def sum_cells(pixels: U16, edges: I64, low: int, high: int, sums: I64) -> int:
         for row in (pixels[2 * pair], pixels[2 * pair + 1]):
             bits = np.uint16(bits | all_bits(row))
             for cell in range(sums.shape[1]):
-                sums[pair, cell] += limited_sum(row[edges[cell] : edges[cell + 1]], lowest, highest)
+                for begin in range(edges[cell], edges[cell + 1], MOST_SUMMED):
+                    end = min(begin + MOST_SUMMED, edges[cell + 1])
+                    sums[pair, cell] += limited_sum(row[begin:end], lowest, highest)
     return int(bits)
 
 
@@ -42,7 +47,7 @@ def all_bits(row: U16) -> np.uint16:
 
 @kernel
 def limited_sum(row: U16, lowest: np.uint16, highest: np.uint16) -> np.uint32:
-    """Return the sum of up to 65,537 values of a row, limited to the bounds."""
+    """Return the sum of up to `MOST_SUMMED` values of a row, limited to the bounds."""
     total = np.uint32(0)
     for i in range(row.size):
         total = np.uint32(total + np.uint32(min(max(row[i], lowest), highest)))

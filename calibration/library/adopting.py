@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.durable import write_durably
-from coldframe.calibration.files.frame_file import FrameFileError, primary_pieces
+from coldframe.calibration.files.frame_file import primary_pieces
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import PLAIN_SUFFIXES
 from coldframe.calibration.files.image_file import ImageFile, open_image
 from coldframe.calibration.files.keywords import ROLES, other_cards
@@ -48,7 +49,7 @@ _STEP = 3
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """What the user states about masters.
+    """Statements of the user about masters.
 
     Attributes
     ----------
@@ -110,7 +111,7 @@ class Adopted:
 
 
 def adopted(path: Path, unpacked_in: Path, stated: Stated) -> Adopted | None:
-    """Return a converted master; None if the file can be filed as it is.
+    """Return a converted master; None if the file can be filed unchanged.
 
     Parameters
     ----------
@@ -119,7 +120,7 @@ def adopted(path: Path, unpacked_in: Path, stated: Stated) -> Adopted | None:
     unpacked_in
         Folder for the copy of a compressed file.
     stated
-        What the user states about it.
+        Statements of the user about the master.
 
     Raises
     ------
@@ -193,12 +194,13 @@ def _in_adu(image: ImageFile, mean: F32, full_range_adu: float | None) -> tuple[
     if unit != 1:
         return mean, [f"1.0 is {unit:,.0f} ADU, as in other XISF files"]
     if str(image.header.get("BUNIT", "")).strip().casefold() in _ELECTRONS:
-        raise FrameFileError(path, "its unit is electrons (BUNIT): state the ADU of one electron with --range")
+        raise FrameFileError(path, "its unit is electrons (BUNIT): specify the ADU of one electron with --range")
     if most <= HIGHEST_OF_FRACTIONS and image.bits < 0:
         return mean * np.float32(FULL_RANGE_ADU), [f"1.0 is {FULL_RANGE_ADU:,.0f} ADU, because no value exceeds 1"]
     if high > FULL_RANGE_ADU * 1.01:
         raise FrameFileError(
-            path, f"its values, from {low:.4g} to {high:.4g}, exceed 16 bits: state the ADU of the value 1 with --range"
+            path,
+            f"its values, from {low:.4g} to {high:.4g}, exceed 16 bits: specify the ADU of the value 1 with --range",
         )
     return mean, []
 
@@ -223,7 +225,7 @@ def _bias_in(image: ImageFile, mean: F32, kind: FrameKind, stated: Stated) -> tu
     raise FrameFileError(
         path,
         f"its level of {level:.1f} ADU does not reveal whether its bias was subtracted: "
-        "state --with-bias or --bias-subtracted",
+        "specify --with-bias or --bias-subtracted",
     )
 
 

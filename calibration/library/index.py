@@ -138,7 +138,7 @@ class OpenIndex:
         self._rows(_REMEMBER, _key(name), *stamp, json.dumps(dict(header)))
 
     def digest(self, name: str) -> str | None:
-        """Return the SHA-256 that was stored when the file was found intact; None if none was stored."""
+        """Return the SHA-256 that was stored when the file was found intact; None if there is no stored value."""
         return next((digest for (digest,) in self._rows("SELECT sha256 FROM masters WHERE name = ?", _key(name))), None)
 
     def keep_digest(self, name: str, digest: str) -> None:

@@ -119,10 +119,11 @@ def correction(dark: "Subtraction", flat: MasterPlanes | None) -> Correction:
     if flat.mean.shape != shape:
         raise MismatchError(f"the master flat has the shape {flat.mean.shape}, but the dark has {shape}")
     check_relative(flat)
-    response, relative_variance = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    # A flat without dark pixels, the usual one, is the response itself, which saves the memory for another plane.
+    response = flat.mean if flat.mean.min() > 0 else np.where(flat.mean > 0, flat.mean, np.float32(1))
+    relative_variance = np.empty(shape, np.float32)
 
     def combine(rows: slice) -> None:
-        response[rows] = np.where(flat.mean[rows] > 0, flat.mean[rows], np.float32(1))
         relative_variance[rows] = np.square(flat.uncertainty[rows] / response[rows])
 
     list(parallel_map(combine, _bands(shape)))
@@ -367,7 +368,11 @@ class Words:
 
 
 def to_words(
-    pixels: NDArray[np.uint16] | F32, planes: Correction, bad: Mask | None, pedestal_adu: float | None
+    pixels: NDArray[np.uint16] | F32,
+    planes: Correction,
+    bad: Mask | None,
+    pedestal_adu: float | None,
+    into: NDArray[np.uint16] | None = None,
 ) -> Words:
     """Calibrate one light and round it to 16 bits, in one pass and without an array of floats.
 
@@ -381,6 +386,8 @@ def to_words(
         bool, shape (height, width): pixels whose signal is zero; None for none.
     pedestal_adu
         Level to add; None adds the level that keeps every pixel above zero, see `pedestal_for`.
+    into
+        uint16, contiguous, same shape: the array for the result; None for a new one.
 
     Raises
     ------
@@ -390,7 +397,7 @@ def to_words(
     from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
 
     check_shape(pixels, planes)
-    words = np.empty(pixels.shape, np.uint16)
+    words = np.empty(pixels.shape, np.uint16) if into is None else into
     arrays = *_flat(pixels, planes), _flags(bad)
     # Hardly any light needs more than the smallest pedestal, so it is tried before the lowest pixel is known.
     added = PEDESTAL_STEP_ADU if pedestal_adu is None else pedestal_adu

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.frames.setup import FrameSetup, setup_of

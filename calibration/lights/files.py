@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from coldframe.calibration.defects.files import BadPixels
 from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.durable import Buffer, write_durably
-from coldframe.calibration.files.frame_file import FrameFileError, extension_pieces, primary_pieces
+from coldframe.calibration.files.frame_file import extension_pieces, primary_pieces
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.keywords import other_cards, software_card
@@ -36,11 +38,18 @@ from coldframe.calibration.lights.arithmetic import (
     to_words,
     with_bias,
 )
+from coldframe.calibration.lights.buffers import LightBuffers, Use
 from coldframe.calibration.lights.caveats import flat_caveats, temperature_caveat
 from coldframe.calibration.lights.mending import mend
 from coldframe.calibration.lights.recipe import LightRecipe
 from coldframe.calibration.masters.flat_scaling import cfa_period
-from coldframe.calibration.masters.reading import HIGHEST_OF_FRACTIONS, MasterPlanes, read_adu_master, read_master
+from coldframe.calibration.masters.reading import (
+    HIGHEST_OF_FRACTIONS,
+    MasterPlanes,
+    read_adu_master,
+    read_master,
+    without_frames,
+)
 from coldframe.config.frames import FrameKind
 
 _BAND_ROWS = 256
@@ -166,7 +175,7 @@ MasterLook = Callable[[FrameKind, MasterPlanes], None]
 """Receives each master of a recipe before its planes are freed; a bias-subtracted dark has its bias again."""
 
 LightLook = Callable[[Path, NDArray[np.uint16] | NDArray[np.float32]], None]
-"""Receives the file of each light and its raw pixels after subtraction of the overscan."""
+"""Receives the file of each light and its raw pixels after subtraction of the overscan, only during the call."""
 
 
 DarkSearch = Callable[[MasterPlanes, MasterPlanes | None], None]
@@ -208,8 +217,8 @@ def load_correction(
     flat = read_master(recipe.flat)
     if look is not None:
         look(FrameKind.FLAT, flat)
-    planes = correction(subtraction, flat)
-    return replace(planes, caveats=(*subtraction.caveats, *flat_caveats(flat, subtraction.level_adu)))
+    caveats = *subtraction.caveats, *flat_caveats(flat, subtraction.level_adu)
+    return replace(correction(subtraction, without_frames(flat)), caveats=caveats)
 
 
 def load_subtraction(
@@ -244,14 +253,16 @@ def calibrate_file(
     planes: Correction,
     output: Output,
     *,
+    buffers: LightBuffers | None = None,
     digest: str | None = None,
     look: LightLook | None = None,
     write: Callable[[Path, Iterable[Buffer]], None] = write_durably,
 ) -> CalibratedFile:
     """Calibrate one light and write the result durably to `target`, in an existing folder.
 
-    `digest` identifies the calibration; see `coldframe.calibration.lights.earlier`. `look` is called with the raw
-    pixels of a light that was written. `write` writes the file: by default, only a new one.
+    `buffers` are for callers with many lights. `digest` identifies the calibration; see
+    `coldframe.calibration.lights.earlier`. `look` is called with the raw pixels of a light that was written. `write`
+    writes the file: by default, only a new one.
 
     The light may contain 8-, 16- or 32-bit integers or floats, in ADU, and may be compressed. The first image of the
     new file is the calibrated light. If `output.uncertainty` is True, the extension UNCERT is its standard error, and
@@ -267,9 +278,10 @@ def calibrate_file(
     NotDurableError
         If the result could not be written to disk, or `target` exists and `write` creates only new files.
     """
+    buffers = buffers or LightBuffers()
     with scratch_folder(target.parent) as unpacked:
         image = open_image(light, unpacked, output.extension)
-        raw, header = image.pixels(), dict(image.header)
+        raw, header = image.pixels(partial(buffers.words, Use.RAW)), dict(image.header)
     if raw.dtype.kind == "f" and raw.max() <= HIGHEST_OF_FRACTIONS:
         raise FrameFileError(light, "its values are below 1, so they are not in ADU and no master fits them")
     pixels: NDArray[np.uint16] | NDArray[np.float32] = raw
@@ -277,7 +289,7 @@ def calibrate_file(
         header = corrected_header(header, recipe.overscan)
         pixels = recipe.overscan.signal(raw)
     e_per_adu = output.e_per_adu or egain(header)
-    result = _calibrated(pixels, planes, e_per_adu, output, _colour_period(header))
+    result = _calibrated(pixels, planes, e_per_adu, output, _colour_period(header), buffers=buffers)
     if output.defects is not None:
         _treat(result, output.defects, header, output)
     kept = {keyword: value for keyword, value in header.items() if not _OF_THE_RAW_FILE.fullmatch(keyword)}
@@ -297,6 +309,8 @@ def _calibrated(
     e_per_adu: float | None,
     output: Output,
     period: int,
+    *,
+    buffers: LightBuffers,
 ) -> _Result:
     """Calibrate; set the signal of defects to zero."""
     bad = None if output.defects is None else output.defects.bad
@@ -308,7 +322,9 @@ def _calibrated(
         signal = to_floats(pixels, planes, bad, output.pedestal_adu)
         result = _Result(signal, None, [_pedestal_card(output.pedestal_adu or 0)])
     else:
-        words = to_words(pixels, planes, bad, output.pedestal_adu)
+        words = to_words(
+            pixels, planes, bad, output.pedestal_adu, buffers.words(Use.CALIBRATED, planes.subtracted.shape)
+        )
         clipped = [
             Card("CFCLIPLO", words.below, "pixels clipped at 0"),
             Card("CFCLIPHI", words.above, "pixels clipped at 65535"),
@@ -357,7 +373,7 @@ def _treat(result: _Result, defects: BadPixels, header: Mapping[str, HeaderValue
     if faults:
         raise MismatchError(f"the defect map {defects.path} does not belong to these pixels: {', '.join(faults)}")
     result.cards.append(Card("CFDEFMAP", defects.path.name, "map or master with the defects"))
-    result.cards.append(Card("CFDEFNUM", int(np.count_nonzero(defects.bad)), "number of defects"))
+    result.cards.append(Card("CFDEFNUM", defects.places.shape[1], "number of defects"))
     if output.blank:
         result.signal[defects.bad] = np.nan
         if result.uncertainty is not None:
@@ -368,7 +384,7 @@ def _treat(result: _Result, defects: BadPixels, header: Mapping[str, HeaderValue
         period = cfa_period(setup.mosaic or defects.setup.mosaic)
     except ValueError as error:
         raise MismatchError(f"defects cannot be mended: {error}") from error
-    unmended = mend(result.signal, result.uncertainty, defects.bad, period)
+    unmended = mend(result.signal, result.uncertainty, defects.bad, period, defects.places)
     result.cards.append(Card("CFDEFHOW", "median of good neighbours", "of the same colour"))
     result.cards.append(Card("CFDEFLFT", unmended, "defects without a good neighbour: zero signal"))
 

@@ -25,7 +25,7 @@ def single(bad: Mask) -> Mask:
         bool, shape (height, width).
     """
     kept = np.zeros_like(bad)
-    rows, columns = np.nonzero(bad)
+    rows, columns = np.unravel_index(np.flatnonzero(bad), bad.shape)  # several times as fast as two dimensions
     around = [(down, right) for down in range(-2, 3) for right in range(-2, 3) if (down, right) != (0, 0)]
     framed = np.pad(bad, 2, mode="edge")
     count = sum((framed[rows + 2 + down, columns + 2 + right].astype(np.uint8) for down, right in around), np.uint8(0))

@@ -20,7 +20,7 @@ from coldframe.calibration.measuring.line_levels import LineLevels
 from coldframe.calibration.measuring.statistics import FrameStatistics
 
 FEWEST_LEVELS, LEAST_BITS = 6, 16.0
-"""Number of levels, and unlikelihood as a power of two, from which the step between a frame's values is no accident.
+"""Number of levels, and improbability as a power of two, from which the step between values is not due to chance.
 
 A frame of 8 bits in 16 needs six levels; a step of 2 ADU instead of 1 ADU needs sixteen.
 """
@@ -168,7 +168,7 @@ def other_format(frame: MeasuredFrame, reference: Reference) -> Fault | None:
 
 
 def _has_steps(frame: MeasuredFrame | Reference, fine_adu: int) -> bool:
-    """Return whether the values cover so many levels that their step is not an accident among values of a finer step.
+    """Return whether the values cover so many levels that their step cannot have arisen by chance from a finer step.
 
     One in `step_adu / fine_adu` values of the finer step has the coarser step by chance. The finer step needs no such
     evidence, because values of the coarser step cannot show it.

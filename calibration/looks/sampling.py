@@ -7,7 +7,8 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.frame_file import BZERO, FrameFileError
+from coldframe.calibration.files.frame_file import BZERO
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import UINT16_STORAGES, ImageFile
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.unpacking import STORED_AS
@@ -129,17 +130,12 @@ def _sampled_rows(image: ImageFile, pairs: int) -> NDArray[np.uint16] | None:
     stored = np.empty((2 * tops.size, width), STORED_AS[image.bits])
     try:
         with open_regular(image.stored) as file:
-            for number, top in enumerate(tops.tolist()):
-                pair = stored[2 * number : 2 * number + 2]
-                if (
-                    os.preadv(file.fileno(), [pair.data], image.data_start + top * width * image.pixel_bytes)
-                    < pair.nbytes
-                ):
-                    raise FrameFileError(image.path, "became shorter while it was being read")
+            for pair, top in zip(stored.view(np.uint8).reshape(tops.size, -1), tops.tolist(), strict=True):
+                _read_into(pair.data, file.fileno(), image, image.data_start + top * width * image.pixel_bytes)
     except OSError as error:
         raise FrameFileError(image.path, error.strerror or str(error)) from error
     if image.storage == (16, BZERO, 1):
-        return stored.view(np.uint16).byteswap(inplace=True) ^ np.uint16(BZERO)
+        return stored.view(">u2").astype(np.uint16) ^ np.uint16(BZERO)
     if image.storage in UINT16_STORAGES:
         values = stored.astype(np.int32) + int(image.zero)
     else:
@@ -147,3 +143,12 @@ def _sampled_rows(image: ImageFile, pairs: int) -> NDArray[np.uint16] | None:
     lowest, highest = values.min(), values.max()
     are_fractions = image.bits < 0 and highest <= 1
     return None if lowest < 0 or highest > FULL_SCALE_ADU or are_fractions else values.astype(np.uint16)
+
+
+def _read_into(buffer: memoryview, descriptor: int, image: ImageFile, offset: int) -> None:
+    """Fill a buffer from an offset of the file with the pixels; a file system may return fewer bytes at once."""
+    while buffer:
+        count = os.preadv(descriptor, [buffer], offset)
+        if count == 0:
+            raise FrameFileError(image.path, "became shorter while it was being read")
+        buffer, offset = buffer[count:], offset + count

@@ -7,7 +7,7 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.looks.frame_looks import (
     LEAST_LEVEL,
     Fault,
@@ -64,10 +64,10 @@ HIGHEST_OFFSET = 0.2
 """Highest level of frames without light, as a fraction of the range; offsets are usually below 0.1."""
 
 FEWEST_FOR_PATTERNS = 4
-"""Fewest darks among which the pattern of one can differ from that of the others."""
+"""Minimum number of darks for finding one whose pattern differs from that of the others."""
 
 FEWEST_FOR_DRIFT = 6
-"""Fewest frames of which the halves are compared."""
+"""Minimum number of frames for a comparison of the halves."""
 
 COOLED_DARK_SPREAD_C = 1.0
 """Largest temperature difference in a set of cooled darks, over which dark current changes by an eighth."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.looks.frame_looks import Fault, MeasuredFrame, Reference
@@ -28,7 +28,7 @@ class SetFrame(NamedTuple):
     setup
         How it was shot.
     raw
-        The frame with its overscan; None if it has none.
+        The frame with its overscan; None if the frame has no overscan.
     """
 
     image: ImageFile

@@ -216,7 +216,7 @@ def _decide(relative: Mapping[str, tuple[float, float]]) -> tuple[Subtract, str]
     numbers = f"{worst} {100 * error:.2g} % of the flat, {100 * allowed:.2g} % allowed"
     if error > allowed:
         return Subtract.DARK_FLAT, f"dark flats differ from the bias: {numbers}"
-    return Subtract.BIAS, f"the master bias will do: {numbers}"
+    return Subtract.BIAS, f"the master bias is sufficient: {numbers}"
 
 
 def _clip(difference: NDArray[np.float32], limit_adu: float) -> float:

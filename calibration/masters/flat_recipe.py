@@ -49,7 +49,7 @@ class FlatRecipe:
     cfa_pattern
         Colour filter array, such as "RGGB"; None for mono.
     overscan
-        The overscan to subtract from raw frames; None if the frames have none or it was subtracted before.
+        The overscan to subtract from raw frames; None if the frames have no overscan, or if it was already subtracted.
 
     Raises
     ------

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import CARD_LENGTH, Card, HeaderValue, format_card, parse_cards
 from coldframe.calibration.files.durable import write_durably
-from coldframe.calibration.files.frame_file import FrameFileError, extension_pieces, primary_pieces
+from coldframe.calibration.files.frame_file import extension_pieces, primary_pieces
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.keywords import (
     ANGLE_OF_SET,
     ROLES,

@@ -1,6 +1,7 @@
 """Reading of masters from disk, and checks that every byte is intact."""
 
 import hashlib
+import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from coldframe.calibration.files import xisf_file
 from coldframe.calibration.files.cards import BLOCK_LENGTH, HeaderValue
 from coldframe.calibration.files.damage import damage_reported
-from coldframe.calibration.files.frame_file import FrameFileError, memory_mapped, parse_header, read_header
+from coldframe.calibration.files.frame_file import memory_mapped, parse_header, read_header
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.regular import open_regular
@@ -25,12 +27,11 @@ from coldframe.errors import MissingPackageError
 F32 = NDArray[np.float32]
 
 _DTYPES = {8: "u1", 16: ">i2", 32: ">i4", -32: ">f4", -64: ">f8"}
-_BAND_ROWS = 64
 _ALL_ONES = 0xFFFFFFFF
 _MOST_HDUS = 64
 
 MOST_VARIANCE_FACTORS = 99
-"""Most factors (CFVAR1 to CFVAR99, CFSCA1 to CFSCA99) from the uncertainty to the variance of a frame."""
+"""Maximum number of factors (CFVAR1 to CFVAR99, CFSCA1 to CFSCA99) from the uncertainty to the variance of a frame."""
 
 _LARGEST_FACTOR = 2
 """Clipping at 2 sigma or more reduces the variance by less than this factor."""
@@ -144,6 +145,7 @@ def _master_planes(path: Path) -> MasterPlanes:
         header = header or image.header
         if name in {"MEAN", "UNCERT", "COUNTS", "MASK"}:
             planes[name] = _plane(image, path)
+            _release(image.data)
     mean = planes["MEAN"]
     require_finite(mean, path)
     if any(plane.shape != mean.shape for plane in planes.values()):
@@ -237,16 +239,11 @@ def _frame_variance(
         most = counts.max()
     if not np.isfinite(most):
         return np.full_like(uncertainty, np.nan)
-    variance = np.empty_like(uncertainty)
-    # A band stays in the processor's cache; memory for whole planes would have to be requested for each step.
-    for first in range(0, variance.shape[0], _BAND_ROWS):
-        band = slice(first, first + _BAND_ROWS)
-        square = np.square(uncertainty[band])
-        if rounding > 0:
-            square = np.maximum(square - rounding, 0)
-        square *= counts[band] * np.float32(factors[0])
-        rejected = np.minimum(most - counts[band], len(factors) - 1).astype(np.intp)
-        np.multiply(square, relative[rejected], out=variance[band])
+    from coldframe.calibration.kernels import masters  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+    variance = np.empty(uncertainty.shape, np.float32)
+    errors, numbers = (np.ascontiguousarray(plane).reshape(-1) for plane in (uncertainty, counts))
+    masters.scale_squares(errors, numbers, float(most), float(rounding), factors[0], relative, variance.reshape(-1))
     return variance
 
 
@@ -259,6 +256,11 @@ def kept_scatter(master: MasterPlanes) -> F32:
     if master.counts is None or "CFSCA1" not in master.header:
         return master.frame_variance
     return _frame_variance(master.uncertainty, master.counts, master.header, "CFSCA")
+
+
+def without_frames(master: MasterPlanes) -> MasterPlanes:
+    """Return a master without the memory of the planes that describe its frames: their variance and counts."""
+    return replace(master, frame_variance=np.broadcast_to(np.float32(0), master.mean.shape), counts=None)
 
 
 def sampled_master(master: MasterPlanes, step: int) -> MasterPlanes:
@@ -354,6 +356,13 @@ def _plane(image: Image, path: Path) -> F32:
     if zero != 0:
         plane += np.float32(zero)
     return plane
+
+
+def _release(data: memoryview) -> None:
+    """Free the memory that maps a file; the bytes remain in the cache of the operating system."""
+    memory = data.obj
+    assert isinstance(memory, mmap.mmap)
+    memory.madvise(mmap.MADV_DONTNEED)
 
 
 def _images(path: Path) -> Iterator[Image]:

@@ -9,13 +9,18 @@ DIGESTED_STEP = 8
 """One in this number of rows is hashed. Hashing all rows with SHA-256 takes longer than measuring the frame, and many
 times longer on a processor without instructions for it, such as that of the Raspberry Pi 4."""
 
+LARGEST_EQUAL = 0.9
+"""Fraction of pixels with the same value above which all rows are hashed. If the black level is clipped, a few pixels
+distinguish two exposures, and these pixels may all be in rows that are not hashed."""
+
 
 def frame_digest(pixels: NDArray[np.uint16], counts: NDArray[np.int64]) -> bytes:
     """Return the digest of a frame: the SHA-256 of every eighth row and of the histogram of all pixels.
 
-    Two exposures never have the same noise in all of these rows. A pixel that changed in another row changes the
-    histogram. The digest is only comparable with other digests of this function; see `pixel_digest`, which depends on
-    every pixel and its place, for digests in files.
+    Two exposures never have the same noise in all of these rows; if nearly all pixels have the same value, all rows are
+    hashed. A change in the other rows is seen only if it changes the histogram, and not if values only swap places. The
+    digest is only comparable with other digests of this function; see `pixel_digest`, which depends on every pixel and
+    its place, for digests in files.
 
     Parameters
     ----------
@@ -24,7 +29,8 @@ def frame_digest(pixels: NDArray[np.uint16], counts: NDArray[np.int64]) -> bytes
     counts
         Number of pixels of the whole frame at each level; see `FrameMeasurement`.
     """
+    step = 1 if counts.max() > LARGEST_EQUAL * pixels.size else DIGESTED_STEP
     digest = hashlib.sha256(np.array(pixels.shape, np.int64).data)
     digest.update(counts.data)
-    digest.update(np.ascontiguousarray(pixels[::DIGESTED_STEP]).data)
+    digest.update(np.ascontiguousarray(pixels[::step]).data)
     return digest.digest()

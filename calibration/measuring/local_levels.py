@@ -5,6 +5,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.threads import parallel_map
+
 F32 = NDArray[np.float32]
 
 BLOCK = 32
@@ -29,14 +31,17 @@ class LocalLevels:
         float32, shape (height, width).
     block
         Side of the blocks, in pixels.
+    shared
+        True to measure the blocks in several threads; False for callers that are such threads themselves.
     """
 
-    def __init__(self, plane: F32, block: int = BLOCK) -> None:
+    def __init__(self, plane: F32, block: int = BLOCK, *, shared: bool = False) -> None:
         height, width = plane.shape
         block = min(block, height, width)
         tops, lefts = _starts(height, block), _starts(width, block)
         self._plane = plane
         self._block = block
+        self._map = parallel_map if shared else map
         self._lefts = lefts
         self._centres = tops.astype(np.float64) + (block - 1) / 2
         self._bands = [slice(int(top), int(top) + block) for top in tops]
@@ -44,24 +49,31 @@ class LocalLevels:
     @cached_property
     def _level(self) -> F32:
         """Level of each row of blocks at each column."""
-        return np.array([self._each_column(self._plane[rows], 0.5, extrapolated=True) for rows in self._bands])
+
+        def measure(rows: slice) -> F32:
+            return self._each_column(self._plane[rows], 0.5, extrapolated=True)
+
+        return np.array(list(self._map(measure, self._bands)))
 
     @cached_property
     def _spread(self) -> F32:
         """Spread of each row of blocks at each column; some callers do not need it."""
-        return np.array(
-            [
-                self._each_column(self._plane[rows] - self.level(rows), _ONE_SIGMA, extrapolated=False)
-                for rows in self._bands
-            ]
-        )
+        level = self._level  # before the threads start, which would wait for the one that measures it
+
+        def measure(rows: slice) -> F32:
+            excess = self._plane[rows] - self._at(level, rows, extrapolated=True)
+            return self._each_column(excess, _ONE_SIGMA, extrapolated=False)
+
+        return np.array(list(self._map(measure, self._bands)))
 
     def _each_column(self, values: F32, quantile: float, *, extrapolated: bool) -> F32:
         """Return a quantile of each block in a row of blocks, interpolated between the blocks."""
+        from coldframe.calibration.kernels import masters  # noqa: PLC0415 - importing Numba takes 0.7 s
+
         block, lefts = self._block, self._lefts
         place = min(round(quantile * block * block), block * block - 1)
-        windows = np.lib.stride_tricks.sliding_window_view(values, (block, block))[0, lefts]
-        middles = np.partition(windows.reshape(lefts.size, -1), place, axis=1)[:, place]
+        middles = np.empty(lefts.size, np.float32)
+        masters.block_quantiles(np.ascontiguousarray(values, np.float32), lefts, place, middles)
         centres = lefts.astype(np.float64) + (block - 1) / 2
         return _between(middles, *_places(np.arange(values.shape[1]), centres, extrapolated=extrapolated))
 

@@ -26,14 +26,14 @@ Reread = Callable[[NDArray[np.intp]], Iterable[NDArray[np.uint16]]]
 
 
 BAND_PIXELS = 65_000 * 32
-"""Number of pixels of a state that are adjacent in memory, 60 to 90 MB. A power of two is avoided, because the rows of
-the tails would then compete for the same lines of the cache."""
+"""Number of pixels in a band, whose state is contiguous in memory and takes 60 to 90 MB. A power of two is avoided,
+because the rows of the tails would then compete for the same cache lines."""
 
 DIGESTED_BYTES = 1 << 22
 
 
 RECOMPUTED_VALUES = 1 << 24
-"""Largest number of values of flagged pixels in memory at once, up to 200 MB; more pixels need several rounds."""
+"""Maximum number of values of flagged pixels in memory at a time, up to 200 MB; more pixels take several rounds."""
 
 
 class RepeatedFrameError(ColdframeError):
@@ -69,7 +69,7 @@ class Accumulator:
     """Sums, sums of squares and extreme values of every pixel of a set of frames.
 
     Frames may be added in any order, one by one or several at once, and the states of parts of a set can be merged: the
-    result is bit for bit the same. The state takes 12 bytes per pixel, plus 4 bytes for each value of `tail_length`;
+    result is identical, bit for bit. The state takes 12 bytes per pixel, plus 4 bytes for each value of `tail_length`;
     all memory is allocated at the start. An accumulator must not be used by several threads at a time; internally, it
     shares the work on a frame among a few threads.
 
@@ -138,8 +138,13 @@ class Accumulator:
     def hold(self, pixels: NDArray[np.uint16], digest: bytes) -> None:
         """Add a frame like `add`, but keep it in memory and fold it together with the next frames.
 
-        This halves the time of a frame. Up to three frames are held; they belong to the state, and all methods count
+        This halves the time per frame. Up to three frames are held; they belong to the state, and all methods count
         them. The caller must not change the pixels afterwards.
+
+        Raises
+        ------
+        RepeatedFrameError, WrongFrameError
+            As for `add`; the frame is not added.
         """
         self._enter([pixels], [digest])
         self._held.append(_flat(pixels))

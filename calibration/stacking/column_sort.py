@@ -18,7 +18,8 @@ from typing import Any, NamedTuple, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.frame_file import BZERO, FrameFileError
+from coldframe.calibration.files.frame_file import BZERO
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.unpacking import STORED_AS

@@ -54,7 +54,7 @@ def with_rounding(stack: Stack, step_adu: float, corrections: NDArray[np.float64
     Parameters
     ----------
     stack
-        Means of all pixels of whole frames; medians, whose uncertainty contains the rounding, are returned as they are.
+        Means of all pixels of whole frames; medians, whose uncertainty contains the rounding, are returned unchanged.
     step_adu
         Step between neighbouring levels, 0 for floats.
     corrections

@@ -29,7 +29,7 @@ FEWEST_KEPT_FOR_CHI_SQUARE = 5
 """For three kept values of a larger sample, the mean chi-square does not exist; for four, it converges too slowly."""
 
 FEWEST_ALIKE = 100
-"""Fewest samples with the same number of kept values from which a correction is derived; rarer ones are pooled."""
+"""Minimum number of samples with equal numbers of kept values for a correction; rarer samples are pooled."""
 
 
 class Trial(NamedTuple):

@@ -33,7 +33,7 @@ class Event:
     Attributes
     ----------
     wire_name
-        Name of the event in the journal, on the watch socket and over MQTT; empty if none of them carries the event.
+        Name of the event in the journal, on the watch socket and over MQTT; empty if the event is not sent.
         The name is part of their formats, so it stays the same when the class is renamed.
     """
 

@@ -13,7 +13,7 @@ Subscriber = Callable[[Event], None]
 
 
 class EventStream:
-    """Delivers each event to every subscriber, in order and synchronously.
+    """The events of a night, each delivered to every subscriber, in order and synchronously.
 
     A subscriber must return immediately, because the night waits until it returns. An exception that a subscriber
     raises never reaches the night: the first exception of each subscriber is logged and published, and the subscriber

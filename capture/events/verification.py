@@ -96,5 +96,5 @@ class LightsVerified(Event):
 
     @property
     def key(self) -> tuple[Verified, str | None, float | None, float | None]:
-        """Identifies the judged frames; a later event with this key replaces an earlier one."""
+        """Key that identifies the judged frames; a later event with this key replaces an earlier one."""
         return self.frames, self.filter, self.exposure_s, self.rotator_deg

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.keywords import in_drivers_words
 from coldframe.calibration.files.raws.frames import read_night_header

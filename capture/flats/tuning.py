@@ -5,7 +5,7 @@
 
 from dataclasses import dataclass
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.library.library import LIBRARY
 from coldframe.calibration.measuring.frame_shape import Bands, FrameShape, bands_between, is_large_enough
 from coldframe.calibration.measuring.statistics import FULL_SCALE_ADU, FrameStatistics
@@ -42,7 +42,7 @@ from coldframe.devices.flat_panel import FlatPanel
 
 @dataclass(frozen=True, slots=True)
 class FlatTuning:
-    """Tunes the flats for one filter.
+    """The tuning of the flats for one filter.
 
     Attributes
     ----------

@@ -16,7 +16,7 @@ from coldframe.devices.camera import Frame
 
 @dataclass(frozen=True, slots=True)
 class TuningFrames:
-    """Exposes and measures flats without switching the lamp.
+    """Test flats, exposed and measured without switching the lamp.
 
     Attributes
     ----------

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class MemoryWatch:
-    """Checks the memory of the link and of the drivers. The night continues even if they use too much."""
+    """A check of the memory that the link and the drivers use. The night continues even if they use too much."""
 
     def __init__(self, context: NightContext) -> None:
         self._context = context

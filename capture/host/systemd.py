@@ -20,7 +20,7 @@ READOUT_S = 300.0
 
 
 class Progress:
-    """Decides from a night's events whether the night is making progress. Pure.
+    """The progress of a night, judged by its events. The class performs no I/O.
 
     Progress is required only between the first event and the last event. Before the first event, the process may wait
     for hours until the end of the night.
@@ -56,7 +56,7 @@ class Progress:
 
 
 class ServiceWatch:
-    """Notifies systemd about a night, if systemd started the process.
+    """Notifications to systemd about a night, if systemd started the process.
 
     Parameters
     ----------

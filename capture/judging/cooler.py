@@ -1,4 +1,4 @@
-"""Judge a sensor's progress towards its setpoint, and move a setpoint along a ramp. Pure.
+"""Judge a sensor's progress towards its setpoint, and move a setpoint along a ramp. This module performs no I/O.
 
 Times are in seconds on any steady clock, but all calls to one object must use the same clock.
 """
@@ -89,7 +89,7 @@ class Cooling:
 
 
 class CoolingJudge:
-    """Decides when a sensor has reached its setpoint, and when the sensor cannot reach it.
+    """A judge of whether a sensor has reached its setpoint, or cannot reach it.
 
     The setpoint is reached once all readings of a whole dwell have been within the tolerance. A sensor that is too cold
     is not ready either. Programs that accept it start exposing during the overshoot (nina#39).

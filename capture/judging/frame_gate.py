@@ -1,6 +1,8 @@
-"""Decide from a frame's pixels, not from the driver's report, whether the frame may go into its master. Pure.
+"""Decide from a frame's pixels, not from the driver's report, whether the frame may go into its master.
 
 The caller moves rejected frames to quarantine with the reason and shoots them again.
+
+This module performs no I/O.
 """
 
 from dataclasses import dataclass
@@ -61,7 +63,7 @@ class FlatBand:
 
 
 class FrameGate:
-    """Judges the frames of one set.
+    """A gate that accepts or rejects the frames of one set.
 
     Parameters
     ----------

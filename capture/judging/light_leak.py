@@ -1,9 +1,11 @@
-"""Detect from pixels, not from the states of panel and cover, that light falls on frames that should be dark. Pure.
+"""Detect from pixels, not from the states of panel and cover, that light falls on frames that should be dark.
 
 Frames reveal only changes. Light that appears or disappears changes the pattern, because a leak is brighter on one
 side. Strong light also changes the level. Constant light looks like dark current. With a filter wheel,
 `filters_for_darks` makes constant light change. `dark_ceiling_adu` limits constant light by the dark current of earlier
 nights. See docs/pixel-checks.md.
+
+This module performs no I/O.
 """
 
 from collections.abc import Mapping
@@ -92,7 +94,7 @@ class _Seen:
 
 
 class LeakWatch:
-    """Compares the frames without light of one set. In large sets, consecutive frames are merged to save memory.
+    """A comparison of the frames of one set, shot in the dark. In large sets, consecutive frames are merged.
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""Recognise frames that the camera delivers a second time, in the same set or in another set of the night. Pure."""
+"""Recognise frames that the camera delivers a second time, in the same set or in another set of the night.
+
+This module performs no I/O.
+"""
 
 from collections.abc import Hashable
 

@@ -1,6 +1,8 @@
-"""Judge the sensor's thermometer: plausible readings, readings during an exposure, and frozen readings. Pure.
+"""Judge the sensor's thermometer: plausible readings, readings during an exposure, and frozen readings.
 
 Times are in seconds on any steady clock, but all calls to one object must use the same clock.
+
+This module performs no I/O.
 """
 
 import math
@@ -47,7 +49,7 @@ class ExposureTemperature:
 
 
 class TemperatureWatch:
-    """Collects readings during one exposure, from before its start until after its end.
+    """The readings of one exposure, from before its start until after its end.
 
     Parameters
     ----------
@@ -80,7 +82,7 @@ class TemperatureWatch:
 
 
 class FrozenReading:
-    """Detects a thermometer that keeps reporting the same value although the cooler's power contradicts it (indi#837).
+    """A detector for a thermometer that repeats one value although the cooler's power contradicts it (indi#837).
 
     A constant reading alone proves nothing: good coolers hold a temperature to a tenth of a degree all night. The
     reading is frozen if it stays the same to the last digit while the power moves from the middle of its range to one
@@ -110,7 +112,7 @@ class FrozenReading:
         self._powers.append((time_s, power_percent))
 
     def _came_from(self, *, is_full: bool) -> float:
-        """Return the recent power that is furthest from the current end of the range, or NaN if none is known."""
+        """Return the recent power that is furthest from the current end of the range, or NaN if it is unknown."""
         powers = [power for _, power in self._powers]
         if not powers:
             return math.nan

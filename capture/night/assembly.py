@@ -112,9 +112,9 @@ async def assembled_night(
     words
         Words from the lights' headers for the night's frames; None if the sets were not planned for lights.
     lights
-        Setups of the lights that the night verifies, by path, in the order in which they were shot; None for none.
+        Setups of the lights to verify, by path, in the order in which they were shot; None to verify no lights.
     safe_state
-        Makes the rig safe at the end; None for the default `SafeState`.
+        Makes the rig safe at the end; by default, a `SafeState`.
     """
     folder = files.folder
     # The journal opens before the first event and closes after all observers that the caller opens in the block. It

@@ -21,7 +21,7 @@ class MovedKinds(Enum):
 
 
 class Cooling:
-    """Cools the sensor down for the steps that follow.
+    """The cooling of the sensor for the steps that follow.
 
     If a setpoint is out of reach, bias frames, flats and dark flats move to a setpoint within reach. If there is none,
     they are shot without cooling. Darks move as well, unless they were planned for lights, because these lights have

@@ -47,12 +47,12 @@ from coldframe.devices.rig import Rig
 log = logging.getLogger(__name__)
 
 STOP_DEADLINE_S = 30.0
-"""Time for the steps to end after a cancellation. After that, the rig is made safe while they are still ending, because
-a disk may hang."""
+"""Maximum wait for the steps to end after a cancellation. Then the rig is made safe even if they have not ended,
+because a disk may hang."""
 
 
 class Night:
-    """Runs the planned steps of a rig. Use `assembled_night` to create a night.
+    """A run of the planned steps on a rig. Use `assembled_night` to create a night.
 
     Parameters
     ----------
@@ -109,7 +109,10 @@ class Night:
             steps.result()
             outcome, result = self._result()
         except asyncio.CancelledError:
-            outcome, result = NightOutcome.INTERRUPTED, "ended by request; run the same command tonight to resume it"
+            outcome, result = (
+                NightOutcome.INTERRUPTED,
+                "ended by request; run the same command tonight to resume the night",
+            )
             self._announce_stop()
             await self._stop(steps)
         except NotDurableError as error:
@@ -137,7 +140,7 @@ class Night:
                 self._safe_state.cut_warm_up_short()
         if not ended:
             self._context.notice(
-                Severity.WARNING, "a step of the night is not ending; making the rig safe in the meantime"
+                Severity.WARNING, "a step of the night has not ended; making the rig safe in the meantime"
             )
 
     async def _run_steps(self) -> None:
@@ -170,7 +173,7 @@ class Night:
         return Reshooting(self._context, self._learned, self._progress, verification, require, reshot)
 
     async def _tidy_up_after(self, earlier: EarlierRun) -> None:
-        """Make the rig, except its cooler, safe. A run that died may have left the lamp lit or an exposure running."""
+        """Make the rig safe except for its cooler. A run that died may have left the lamp on or an exposure running."""
         for note in earlier.notes:
             self._context.notice(Severity.INFO, note)
         await self._safe_state.reach_but_cooler()
@@ -231,7 +234,7 @@ class Night:
         elif outcome is not StepOutcome.DONE:
             self._missing.setdefault(reason, []).append(step.title)
         context.publish(StepEnded(context.clock.now(), number, outcome, reason, skipped_by))
-        # After a power cut, the run that resumes this night needs everything that the next step relies on.
+        # Write all events to the disk before the next step relies on them, so that a run can resume after a power cut.
         await context.events.flush()
         await in_thread(context.folder.require_there)
 
@@ -310,7 +313,7 @@ class Night:
 def needed_devices(step: Step, rig: Rig) -> set[str]:
     """Return the names of the devices that the step needs.
 
-    Frames without light need neither panel nor wheel, and flats without an angle need no rotator.
+    Frames that are shot in the dark need neither panel nor wheel, and flats without an angle need no rotator.
     """
     lamps = {lamp.name for lamp in rig.auxiliaries}
     if is_for_flats(step) or isinstance(step, SkyStep):
@@ -320,8 +323,8 @@ def needed_devices(step: Step, rig: Rig) -> set[str]:
 
 
 def _safe_text(still_cold_c: float | None) -> str:
-    """Return the sentence about a safe rig, which states whether the sensor is still cold."""
-    warming = (
-        "" if still_cold_c is None else f": cooler off, sensor at {still_cold_c:.0f} C, still warming up by itself"
-    )
-    return f"the rig is safe{warming}"
+    """Return the message that the rig is safe, and state whether the sensor is still cold."""
+    if still_cold_c is None:
+        return "the rig is safe"
+    sensor = f"sensor at {still_cold_c:.0f} C, which warms up to the air temperature"
+    return f"the rig is safe: cooler off, {sensor}"

@@ -1,4 +1,4 @@
-"""Convert the plan of a night to the form that events report. Pure."""
+"""Convert the plan of a night to the form that events report. This module performs no I/O."""
 
 from collections.abc import Sequence
 from dataclasses import replace

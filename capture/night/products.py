@@ -1,4 +1,4 @@
-"""Keep the masters, levels and tunings of a night so far, as inputs for later sets. Pure."""
+"""Keep the masters, levels and tunings of a night so far, as inputs for later sets. This module performs no I/O."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

@@ -51,7 +51,7 @@ class _HinderedError(StepFailedError):
 
 @dataclass(slots=True)
 class Reshooting:
-    """Waits for the diagnoses at the end of a night, and reshoots the sets for which reshooting helps.
+    """The reshooting of sets at the end of a night, after the diagnoses, where it helps.
 
     Attributes
     ----------

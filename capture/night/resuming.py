@@ -136,7 +136,7 @@ def _progress(folder: NightFolder, camera: str, origin: Origin) -> _Progress:
 
 
 def _starts_and_ends(folder: NightFolder) -> Iterator[tuple[NightStarted, NightEnded | None]]:
-    """Yield the start and end events of each run of a night; None for a run that broke off."""
+    """Yield the start and end events of each run of a night; None for a run that ended without one."""
     started, ended = None, None
     for event in _journal(folder):
         match event:

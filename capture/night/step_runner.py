@@ -27,7 +27,7 @@ from coldframe.config.frames import FrameKind
 
 
 class StepRunner:
-    """Runs the steps of a night, one at a time.
+    """A runner for the steps of a night, one at a time.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ class Shot:
 
 
 class FrameExposer:
-    """Exposes the frames of one step.
+    """An exposer for the frames of one step.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class FramePipeline(Generic[Shot, Judged]):
-    """Judges and keeps the frames of one step in the order of their exposures.
+    """A pipeline that judges and keeps the frames of one step in the order of their exposures.
 
     The camera has priority. An exposure starts as soon as the previous frame is delivered. If judging and keeping are
     too slow, `submit` delays the next exposure.

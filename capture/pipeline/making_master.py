@@ -6,7 +6,7 @@ from pathlib import Path
 
 from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.durable import NotDurableError
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.masters.master_frame import MasterFrame
 from coldframe.capture.events.kinds import MasterWritten
 from coldframe.capture.events.values import Severity

@@ -1,4 +1,7 @@
-"""Find the uncooled lights without a dark near their temperature, and those that tonight's darks would fit. Pure."""
+"""Find the uncooled lights without a dark near their temperature, and those that tonight's darks would fit.
+
+This module performs no I/O.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Fit a plan into the time before a deadline. Pure.
+"""Fit a plan into the time before a deadline. This module performs no I/O.
 
 Sets lose frames before any set is skipped. First, each set may shrink to a sensible minimum. Then the least important
 sets are skipped. Any remaining time is used to enlarge the sets again, beginning with the most important sets. The

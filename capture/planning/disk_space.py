@@ -31,7 +31,7 @@ RESERVE_BYTES = 256 << 20
 RESERVE_INODES = 100
 """Inodes left for other programs."""
 
-_OTHER_FOLDER = "name a different folder with --folder or in [storage]"
+_OTHER_FOLDER = "specify a different folder with --folder or in [storage]"
 
 
 def require_room(steps: Iterable[Step], camera: CameraFeatures, folder: Path, free_bytes: int) -> None:

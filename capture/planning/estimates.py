@@ -1,4 +1,4 @@
-"""Estimate the durations of a night's steps. Pure."""
+"""Estimate the durations of a night's steps. This module performs no I/O."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
 """Names from the lights' headers for the night's frames, so that every program matches the frames to the lights.
 
-Capture programs write their own names of the telescope, the camera and the filters into lights. A night's frames have
-the driver's header, in which the same rig may have different names. Pure.
+Capture programs write their own names for the telescope, the camera and the filters into lights. A night's frames have
+the driver's header, in which the same rig may have different names. This module performs no I/O.
 """
 
 from collections import defaultdict
@@ -51,11 +51,11 @@ class LightWords:
     train
         Values for TELESCOP and FOCALLEN.
     camera
-        The lights' name of the camera; None if they state none.
+        Name of the camera in the lights; None if their headers do not state it.
     filters
         The lights' spellings of filters, by the wheel's names.
     mosaic
-        Colour filter array if the driver states none; None for mono lights.
+        Colour filter array, used if the driver does not state it; None for mono lights.
     notes
         Sentences for the user about names on which the lights differ, and which are not used.
     """

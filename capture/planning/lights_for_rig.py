@@ -1,4 +1,7 @@
-"""Translate lights into the terms of the rig: its filter names, readout modes and setpoints. Pure."""
+"""Translate lights into the terms of the rig: its filter names, readout modes and setpoints.
+
+This module performs no I/O.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable

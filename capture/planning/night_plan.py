@@ -1,4 +1,4 @@
-"""Turn the configured sets into the steps of a night. Pure.
+"""Turn the configured sets into the steps of a night. This module performs no I/O.
 
 The order minimises moves and waits, and allows each master to be combined while its frames arrive:
 

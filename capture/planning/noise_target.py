@@ -1,4 +1,4 @@
-"""Decide whether a set has enough frames, from the measured noise of its master. Pure."""
+"""Decide whether a set has enough frames, from the measured noise of its master. This module performs no I/O."""
 
 from dataclasses import dataclass
 from math import ceil, sqrt

@@ -1,7 +1,9 @@
-"""Compare the optical trains of lights: which rotator angles their flats need, and which flats cannot be shot. Pure.
+"""Compare the optical trains of lights: which rotator angles their flats need, and which flats cannot be shot.
 
 Only mechanical angles are compared (ROTATANG, ROTATOR). The position angle on the sky changes by 180 degrees at a
 meridian flip, but the shadows of dust on the sensor do not.
+
+This module performs no I/O.
 """
 
 from collections.abc import Sequence

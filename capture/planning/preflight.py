@@ -1,4 +1,4 @@
-"""Check before the first exposure whether the connected rig can carry out the plan. Pure."""
+"""Check before the first exposure whether the connected rig can carry out the plan. This module performs no I/O."""
 
 from collections.abc import Iterable, Iterator
 

@@ -59,27 +59,42 @@ class Lights:
     words: Mapping[Path, Mapping[str, HeaderValue]] = field(default_factory=dict)
 
 
-def light_files(folder: Path) -> list[Path]:
+def light_files(folder: Path, faults: list[FrameFileError] | None = None) -> list[Path]:
     """Return the image files in and below a folder: FITS, XISF, camera raws, and files of formats that are not read.
 
     Hidden files are skipped, because capture programs use them for frames that are still being written.
 
+    Parameters
+    ----------
+    folder
+        The folder.
+    faults
+        List to which an error is added for each subfolder that the user may not read.
+
     Raises
     ------
     NoLightsError
-        If the folder does not exist or cannot be read.
+        If the folder does not exist or cannot be read, or its disk has a fault.
     """
     try:
         if not folder.is_dir():
             raise NoLightsError(f"{folder}: no such folder")
-        return sorted(_images_in(folder), key=lambda path: path.parts)
+        return sorted(_images_in(folder, [] if faults is None else faults), key=lambda path: path.parts)
     except OSError as error:
         raise NoLightsError(f"{folder}: {error.strerror or error}") from error
 
 
-def _images_in(folder: Path) -> Iterator[Path]:
-    """Yield the visible images in and below a folder; folders that cannot be read are skipped."""
-    for inside, folders, names in os.walk(folder):
+def _images_in(folder: Path, faults: list[FrameFileError]) -> Iterator[Path]:
+    """Yield the visible images in and below a folder; subfolders that the user may not read are faults."""
+
+    def skip(error: OSError) -> None:
+        if isinstance(error, FileNotFoundError):  # a program has moved the subfolder since it was listed
+            return
+        if not isinstance(error, PermissionError) or Path(error.filename) == folder:
+            raise error
+        faults.append(FrameFileError(error.filename, f"the lights in this folder cannot be read: {error.strerror}"))
+
+    for inside, folders, names in os.walk(folder, onerror=skip):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             is_image = os.path.splitext(name)[1].lower() in _IMAGES  # noqa: PTH122 - a path for each file takes longer
@@ -107,7 +122,7 @@ def read_lights(folder: Path, camera_names: Iterable[str]) -> Lights:
     words: dict[Path, Mapping[str, HeaderValue]] = {}
     set_aside: Counter[str] = Counter()
     faults: list[FrameFileError] = []
-    files, copies = without_packed_copies(light_files(folder))
+    files, copies = without_packed_copies(light_files(folder, faults))
     if copies:
         set_aside["as compressed copies of other files"] = len(copies)
     with image_headers() as index:

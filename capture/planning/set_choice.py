@@ -1,4 +1,4 @@
-"""Choose some of the planned sets by kind and filter, as in `flats:Ha,OIII`. Pure."""
+"""Choose some of the planned sets by kind and filter, as in `flats:Ha,OIII`. This module performs no I/O."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ PLURALS = {
     FrameKind.FLAT: "flats",
     FrameKind.DARK_FLAT: "dark-flats",
 }
-"""The usual spellings of the kinds; the singular is understood as well."""
+"""The usual spellings of the kinds; the singular is also accepted."""
 
 _KINDS = {"biases": FrameKind.BIAS} | {
     word: kind for kind, plural in PLURALS.items() for word in (plural, kind.value, plural.replace("-", " "))
@@ -39,7 +39,7 @@ class SetChoice:
         return PLURALS[self.kind] + ("" if self.name is None else f":{self.name}")
 
     def includes(self, frame_set: FrameSet) -> bool:
-        """Return whether a set is chosen. Filters are compared as in headers: without case, accents and blanks."""
+        """Return whether a set is chosen. Filters are compared as in headers: ignoring case, accents and blanks."""
         if frame_set.kind is not self.kind:
             return False
         name = name_of(frame_set)
@@ -159,7 +159,7 @@ def _require_fit(option: str, choice: SetChoice, sets: Sequence[FrameSet]) -> No
 
 
 def name_of(frame_set: FrameSet) -> str | None:
-    """Return the name by which a set is chosen among sets of its kind: its filter, or the exposure of darks."""
+    """Return the name that selects a set among the sets of its kind: the filter, or the exposure for darks."""
     return frame_set.filter if frame_set.exposure_s is None else f"{frame_set.exposure_s:g}"
 
 

@@ -11,7 +11,7 @@ A light needs:
 The order minimises moves and ramps (docs/planning.md describes the model). The night visits the setpoints in the order
 with the shortest ramps, including the warm-up. It turns the rotator to each angle once, in ascending order. At each
 angle, it uses the filters in slot order, starting with the filter in the beam. All sets for one filter are shot
-together, so that the wheel turns once per filter and angle. Pure.
+together, so that the wheel turns once per filter and angle. This module performs no I/O.
 """
 
 from collections import Counter, defaultdict
@@ -161,7 +161,7 @@ class _LibraryMasters:
     def dark_need(self, group: list[ShotLight], sensor_c: float | None) -> NeededMaster:
         """Return the dark that a group of lights needs. Without cooling, all their temperatures must be covered.
 
-        Darks are shot if tonight's temperature suits a light that has no dark, or if the newest light has none.
+        Darks are shot if tonight's temperature suits a light that has no dark, or if the newest light has no dark.
         """
         need = self.need(group, FrameKind.DARK)
         cover = ambient_cover(group, self.masters, self._fresh, sensor_c)
@@ -322,7 +322,7 @@ def _why_unreachable(light: ShotLight, newest: ShotLight, settings: Settings, ri
             else None
         )
     if light.filter is None:
-        return "whose headers do not name the filter"
+        return "whose headers do not state the filter"
     if rig.filters is not None and light.filter not in rig.filters:
         return f"through {light.filter}: the wheel has only {', '.join(rig.filters)}"
     return None

@@ -1,6 +1,6 @@
-"""Compute the sun's altitude without a network or an ephemeris file. Pure.
+"""Compute the sun's altitude without a network or an ephemeris file. This module performs no I/O.
 
-This module uses the formulas of the Astronomical Almanac (section C, "Low precision formulas for the Sun"), which are
+It uses the formulas of the Astronomical Almanac (section C, "Low precision formulas for the Sun"), which are
 accurate to 0.01 deg from 1950 to 2050. At the equator, 0.01 deg corresponds to 2.4 s, which is far more accurate than a
 deadline requires.
 """

@@ -1,4 +1,4 @@
-"""Revise the steps of a night as the time until the deadline shrinks. Pure."""
+"""Revise the steps of a night as the time until the deadline shrinks. This module performs no I/O."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace

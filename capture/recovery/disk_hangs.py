@@ -9,7 +9,7 @@ SLOW_S = 20.0
 
 
 class DiskWatch:
-    """Publishes one notice each time that the disk stops answering."""
+    """A watch that publishes one notice each time the disk stops responding."""
 
     def __init__(self, context: NightContext) -> None:
         self._context = context

@@ -53,7 +53,7 @@ async def with_retries(context: NightContext, attempt: Callable[[], Awaitable[T]
                 context.notice(Severity.WARNING, f"{error}; trying again", will_retry=True)
             elif tries > retries.tries_of(error.device):
                 if retries.breakers.failed(error.device):
-                    text = f"{error.device} has failed repeatedly: it gets no more retries until it works"
+                    text = f"{error.device} has failed repeatedly; commands to it are not retried until it works again"
                     context.notice(Severity.ERROR, text)
                 raise StepFailedError(str(error) + (f" ({tries} times in a row)" if tries > 1 else "")) from error
             else:
@@ -100,7 +100,7 @@ async def come_back(context: NightContext) -> None:
                 breakers.stayed_away(error.device)
             if not context.can_do_without(error.device):
                 raise StepFailedError(f"{error} (for {AWAY_S / 60:.0f} min)") from error
-            context.notice(Severity.ERROR, f"{error}; steps that do not need it continue without it")
+            context.notice(Severity.ERROR, f"{error}; steps that do not need this device continue")
             began_s = loop.time()
         else:
             return

@@ -57,7 +57,7 @@ WARM_MARGIN_S = 300.0
 
 
 class SafeState:
-    """Brings a rig to the safe state, step by step. One object may be used several times.
+    """The steps that bring a rig to the safe state. One object may be used several times.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class SafeState:
         rotator, settings = self._rig.rotator, self._settings.rotator
         if rotator is None or settings is None or (found_deg := rotator.found_deg) is None:
             return
-        failed = f"{rotator.name} was not turned back to {found_deg:g} deg, where it was before the night"
+        failed = f"{rotator.name} was not turned back to {found_deg:g} deg, its angle before the night"
         try:
             async with asyncio.timeout(settings.turn_deadline_s + LAMP_DEADLINE_S):
                 has_turned = await rotator.restore()
@@ -205,7 +205,7 @@ class SafeState:
                     raise
                 if not self._is_waiting:
                     self._is_waiting = True
-                    text = f"{str(error).rstrip('.?')}; waiting for it for at most {self._patience_s:g} s"
+                    text = f"{str(error).rstrip('.?')}; waiting at most {self._patience_s:g} s for it"
                     self._warn(text)
                 await asyncio.sleep(PAUSE_S)
             except (DeviceError, TimeoutError):
@@ -260,7 +260,8 @@ class SafeState:
         sensor_c = None if thermals is None else plausible_c(thermals.sensor_c)
         self.still_cold_c = sensor_c if sensor_c is not None and sensor_c < warm_to_c - STILL_COLD_C else None
         if self.still_cold_c is not None:
-            text = f"the cooler is off; the sensor is at {self.still_cold_c:.0f} C and still warms up by itself"
+            sensor = f"the sensor is at {self.still_cold_c:.0f} C and warms up to the air temperature"
+            text = f"the cooler is off; {sensor}"
             self._events.publish(Notice(self._clock.now(), Severity.INFO, text))
 
     async def _cooler_off(self) -> None:

@@ -161,7 +161,7 @@ def _lacks_decimals(sensor_c: float | None, setpoint_c: float) -> bool:
 
 
 async def cool_less(context: NightContext, setpoint_c: float, limit_c: float) -> float | None:
-    """Bring the sensor to the nearest reachable setpoint. Return this setpoint, or None if none is reached.
+    """Bring the sensor to the nearest reachable setpoint. Return this setpoint, or None if no setpoint is reached.
 
     The configured fallback setpoints come first, except those that are colder than the sensor became. A grid of
     setpoints follows (`setpoints_within_reach`).
@@ -233,10 +233,10 @@ async def _silence(context: NightContext, setpoint_c: float) -> str | None:
     try:
         await camera.set_setpoint(setpoint_c)
     except DeviceError as error:
-        return f"no temperature for {silent_s:.0f} s, and none when polled ({error})"
+        return f"no temperature reading for {silent_s:.0f} s, even after polling the driver ({error})"
     if camera.thermals().read_at_s >= polled_s:
         return None
-    return f"no temperature for {silent_s:.0f} s, and none when polled"
+    return f"no temperature reading for {silent_s:.0f} s, even after polling the driver"
 
 
 async def hold(context: NightContext, setpoint_c: float) -> None:

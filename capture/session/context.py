@@ -116,7 +116,7 @@ class NightContext:
 
     @property
     def cfa_pattern(self) -> str | None:
-        """Colour filter array at the first pixel of unbinned frames, from the driver or else from the lights."""
+        """Colour filter array at the first pixel of unbinned frames, from the driver or, otherwise, from the lights."""
         features = self.rig.camera.features
         return features.cfa_pattern or self.words.pattern_of((features.height, features.width))
 

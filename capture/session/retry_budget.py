@@ -1,4 +1,7 @@
-"""Limit a night's retries with budgets, a breaker for each device, and claims on the camera. Pure."""
+"""Limit a night's retries with budgets, a breaker for each device, and claims on the camera.
+
+This module performs no I/O.
+"""
 
 from collections.abc import Iterable
 
@@ -14,7 +17,7 @@ class ContestedError(ColdframeError):
 
 
 class Breakers:
-    """Keeps track of devices that failed repeatedly. They get no retries, and no step waits for them, until they work.
+    """The devices that failed repeatedly. They are not retried, and no step waits for them, until they work again.
 
     Steps that do not need a failed device continue without it.
 
@@ -60,7 +63,7 @@ class Breakers:
 
 
 class HungCamera:
-    """Counts the timeouts of a camera, to detect a hang that only a power cycle ends.
+    """A count of the timeouts of a camera, to detect a hang that only a power cycle ends.
 
     Parameters
     ----------
@@ -109,7 +112,7 @@ class HungCamera:
 
 
 class Claims:
-    """Counts how often the camera's settings were restored after another program changed them.
+    """A count of how often the camera's settings were restored after another program changed them.
 
     Parameters
     ----------

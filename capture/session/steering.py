@@ -28,7 +28,7 @@ BY_REQUEST = "by request"
 
 
 class Steering:
-    """Takes requests for one night, and answers each immediately with a sentence. Call it from the event loop's thread.
+    """The requests to one night, each answered immediately with a sentence. Call it from the event loop's thread.
 
     Parameters
     ----------

@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from coldframe.calibration.files.frame_file import FrameFileError, read_header
+from coldframe.calibration.files.frame_file import read_header
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.keywords import in_drivers_words
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.capture.shooting.set_inputs import DarkInputs, SetInputs, ShotSet

@@ -72,7 +72,7 @@ class LadderLight:
 
 @dataclass(slots=True)
 class Characterisation:
-    """Studies the camera with the sets of a night.
+    """The study of the camera with the sets of a night.
 
     Attributes
     ----------

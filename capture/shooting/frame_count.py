@@ -1,4 +1,4 @@
-"""Count the frames of a set, and decide how many frames it needs. Pure."""
+"""Count the frames of a set, and decide how many frames it needs. This module performs no I/O."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +68,7 @@ class SetSize:
 
 
 class FrameCount:
-    """Counts the frames that a set has and the frames that it still needs.
+    """The number of frames that a set has, and the number that it still needs.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ class Fingerprint:
 def setting_in_force(
     ordered: ReadoutSettings, found: Fingerprint, known: Mapping[ReadoutSettings, Fingerprint]
 ) -> ReadoutSettings | None:
-    """Return the setting that the camera seems to use instead of the requested setting, or None if none matches.
+    """Return the setting that the camera seems to use instead of the requested setting, or None if no setting matches.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def fingerprint_of(record: CameraRecord) -> Fingerprint | None:
 
 
 class GainCheck:
-    """Confirms each readout setting of a night once."""
+    """A check that confirms each readout setting of a night once."""
 
     def __init__(self, context: NightContext) -> None:
         self._context = context

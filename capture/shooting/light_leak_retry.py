@@ -12,7 +12,7 @@ ADVICE = "cover the telescope, keep lamps and daylight off it, and shoot the dar
 
 
 class LightLeakRetry:
-    """Shoots sets, and skips darks for as long as light falls on the sensor."""
+    """The work of shooting sets, in which darks are skipped while light falls on the sensor."""
 
     def __init__(self, context: NightContext) -> None:
         self._context = context
@@ -47,6 +47,6 @@ class LightLeakRetry:
             return await SetShooting(self._context, number, step, inputs).run()
         except LightLeakError as error:
             # Every set without light begins with the lamp off and the cover closed.
-            text = f"{step.title}: {error}; switching the lamp off, closing the cover and shooting it again"
+            text = f"{step.title}: {error}; switching the lamp off, closing the cover and shooting the set again"
             self._context.notice(Severity.WARNING, text)
         return await SetShooting(self._context, number, step, inputs).run()

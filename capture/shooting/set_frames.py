@@ -43,7 +43,7 @@ class LightLeakError(StepFailedError):
 
 
 class SetFrames:
-    """Judges and keeps the frames of one set.
+    """The frames of one set, which are judged and kept.
 
     Parameters
     ----------

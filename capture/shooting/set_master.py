@@ -33,7 +33,7 @@ class FinishedSet:
 
 
 class SetMaster:
-    """Stacks the frames of one set, and makes their master.
+    """The master of one set, stacked frame by frame.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import ParamSpec, TypeVar
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.masters.flat_pedestal import PedestalVerdict, Subtract
 from coldframe.capture.events.kinds import PedestalDecided, SetResized
 from coldframe.capture.events.values import Severity, SkippedBy
@@ -34,7 +34,7 @@ LEAST_FRAMES = 5
 
 
 class SetShooting:
-    """Shoots one set and makes its master.
+    """The work of shooting one set and making its master.
 
     Parameters
     ----------

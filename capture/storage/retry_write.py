@@ -37,7 +37,7 @@ def is_taken(path: Path) -> bool:
 
 
 def free_path(path: Path) -> Path:
-    """Return the path if it does not exist yet, or else the first numbered path that does not exist.
+    """Return the path if it does not exist yet; otherwise, return the first numbered path that does not exist.
 
     Raises
     ------

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from coldframe.calibration.files.cards import HeaderValue, ascii_text
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.keywords import angle_of_set_deg, in_drivers_words
 from coldframe.calibration.files.raws.frames import is_raw, read_night_frame, read_night_header
 from coldframe.calibration.files.raws.sidecar import digest_fault

@@ -27,9 +27,9 @@ DRAIN_DEADLINE_S = 30.0
 
 
 class StrayFrames:
-    """Writes stray frames to quarantine while a night runs. Earlier and later frames belong to other programs.
+    """The stray frames of a night, which go to quarantine. Earlier and later frames belong to other programs.
 
-    Only a frame that coldframe itself took before the night waits until the night begins.
+    The only exception is a frame that coldframe itself shot before the night; it is saved when the night begins.
     """
 
     def __init__(self, clock: NightClock) -> None:

@@ -1,4 +1,7 @@
-"""Choose the setting of the next test, first within the preferred window, then within the hard limits. Pure."""
+"""Choose the setting of the next test, first within the preferred window, then within the hard limits.
+
+This module performs no I/O.
+"""
 
 import math
 
@@ -95,7 +98,7 @@ def _exposure_to_try_s(evidence: Evidence, brightness: int, needed_s: float, lim
 def _between_shutter_times(
     here: int, evidence: Evidence, needs: NeededExposures, limits: TuningLimits
 ) -> tuple[int, float] | None:
-    """Return a brightness at which one of the camera's shutter times fits, if none does `here`; None if none is left.
+    """Return a brightness at which a shutter time of the camera fits, if none fits `here`; None if none is left.
 
     The times of some cameras are whole stops apart, more than the width of the target's band.
     """

@@ -1,4 +1,7 @@
-"""Determine from the test frames how bright the lamp is and which exposures reach the target. Pure."""
+"""Determine from the test frames how bright the lamp is and which exposures reach the target.
+
+This module performs no I/O.
+"""
 
 import math
 from collections.abc import Sequence

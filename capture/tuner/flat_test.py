@@ -1,4 +1,4 @@
-"""Hold the results of one test frame. Pure."""
+"""Hold the results of one test frame. This module performs no I/O."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Define the exposures and brightnesses that the flat tuner may use. Pure."""
+"""Define the exposures and brightnesses that the flat tuner may use. This module performs no I/O."""
 
 import math
 from dataclasses import dataclass

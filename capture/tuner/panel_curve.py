@@ -1,4 +1,4 @@
-"""Model the measured relation between a panel's brightness setting and its light. Pure."""
+"""Model the measured relation between a panel's brightness setting and its light. This module performs no I/O."""
 
 import math
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ class PanelCurve:
         """Return the curve through new points, and through the old points elsewhere, rescaled to match."""
         if not light:
             return self
-        # Match the scales where the old curve is best known: at a shared point, or else at the nearest points.
+        # Match the scales where the old curve is best known: at a shared point, otherwise at the nearest points.
         reference = min(light, key=lambda new: min((abs(math.log(new / old)) for old, _ in self.points), default=0.0))
         scale = light[reference] / self.light(reference)
         return PanelCurve.through({brightness: scale * old for brightness, old in self.points} | dict(light))

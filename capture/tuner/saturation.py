@@ -1,4 +1,4 @@
-"""Find the level at which the camera saturates, from test frames. Pure."""
+"""Find the level at which the camera saturates, from test frames. This module performs no I/O."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Define the level that a flat should have, for one or several colour channels. Pure."""
+"""Define the level that a flat should have, for one or several colour channels. This module performs no I/O."""
 
 import math
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Find the exposure and panel brightness of a good flat with as few test frames as possible. Pure.
+"""Find the exposure and panel brightness of a good flat with as few test frames as possible.
 
 Pass test results to the tuner, and follow its decisions:
 
@@ -12,6 +12,8 @@ Pass test results to the tuner, and follow its decisions:
 The tuner assumes that the signal is linear in the exposure, apart from a dead time of the shutter, which two tests
 reveal. The signal is the level above bias, in the brightest channel of a colour camera. The signal does not fall when
 the brightness rises. Clipped and black tests give only bounds.
+
+This module performs no I/O.
 """
 
 import math
@@ -135,7 +137,7 @@ Decision = Shoot | Tuned | OutOfReach
 
 
 class FlatTuner:
-    """Decides on the next test frame, or ends the search.
+    """A search that decides on the next test frame, or ends.
 
     Parameters
     ----------

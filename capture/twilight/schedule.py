@@ -1,8 +1,10 @@
-"""Schedule twilight flats: choose the filter and exposure of the next frame, or decide to wait. Pure.
+"""Schedule twilight flats: choose the filter and exposure of the next frame, or decide to wait.
 
 The filter whose time ends first is used first. At dawn, this is the filter with the highest throughput; at dusk, it is
 the filter with the lowest throughput. A test frame through each filter measures its throughput. After that, each
 exposure follows the brightness of the sky.
+
+This module performs no I/O.
 """
 
 from collections.abc import Iterable

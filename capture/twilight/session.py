@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.frames.overscan import Overscan
 from coldframe.calibration.masters.dark_ladder import DarkLadder, Rung, rung_exposures_s
 from coldframe.calibration.masters.flat_scaling import NoSignalError

@@ -38,7 +38,7 @@ _LEAST_PACE_DEG_PER_S = 0.0005
 
 
 class SkyShooting:
-    """Shoots the flats of one twilight.
+    """The work of shooting the flats of one twilight.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Model the brightness of the twilight sky from flats through several filters. Pure.
+"""Model the brightness of the twilight sky from flats through several filters. This module performs no I/O.
 
 In twilight, the logarithm of the brightness is close to a straight line in time, with one slope for all colours (J. A.
 Tyson & R. D. Gal, "An exposure guide for taking twilight flatfields with large format CCDs", 1993, AJ 105, 1206). The
@@ -43,7 +43,7 @@ class _Point:
 
 
 class SkyBrightness:
-    """Tracks the brightness of the sky from flat to flat.
+    """The brightness of the sky, tracked from flat to flat.
 
     Parameters
     ----------

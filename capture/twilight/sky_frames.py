@@ -75,7 +75,7 @@ class JudgedSkyFlat:
 
 
 class SkyFrames:
-    """Judges and saves the flats of one twilight.
+    """The flats of one twilight, which are judged and saved.
 
     Parameters
     ----------

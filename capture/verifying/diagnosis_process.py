@@ -40,7 +40,7 @@ class Judgement:
 
 @dataclass(slots=True)
 class DiagnosisProcess:
-    """Runs one diagnosis at a time.
+    """A separate process for one diagnosis at a time.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Group lights by the masters that they need, and choose those to be diagnosed. Pure."""
+"""Group lights by the masters that they need, and choose those to be diagnosed. This module performs no I/O."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -111,7 +111,7 @@ class MastersAtHand:
         return ChosenMasters(recipe.dark, recipe.flat, bias)
 
     def subtracted_from(self, flat: Path) -> Path | None:
-        """Return the dark flat of this night that fits a raw flat, or else its bias; None if neither exists.
+        """Return the dark flat of this night that fits a raw flat, otherwise the bias; None if neither exists.
 
         Raises
         ------

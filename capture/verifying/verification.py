@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from coldframe.calibration.diagnosis.remedy import Remedy
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import (

@@ -30,7 +30,7 @@ def path_of(path: AnyPath) -> Path:
 
 
 def optional_path(path: AnyPath | None) -> Path | None:
-    """Return a path with ``~`` expanded; None for None."""
+    """Return a path with ``~`` expanded, or None if there is no path."""
     return None if path is None else path_of(path)
 
 
@@ -45,7 +45,7 @@ def names_of(files: Files) -> list[str]:
     given = [files] if isinstance(files, str | os.PathLike) else files
     names = [str(path_of(each)) for each in given]
     if not names:
-        raise ValueError("no files: name at least one file, folder or pattern")
+        raise ValueError("no files: specify at least one file, folder or pattern")
     return names
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.errors import ColdframeError
 from coldframe.operations.reports import reason_of
 
@@ -48,7 +48,7 @@ class NothingDoneError(ColdframeError):
 
 @dataclass(slots=True)
 class Collected:
-    """Collects the messages of an operation; see `coldframe.operations.reports.Reports`."""
+    """The collected messages of an operation; see `coldframe.operations.reports.Reports`."""
 
     messages: list[str] = field(default_factory=list)
     files: list[LeftOut] = field(default_factory=list)

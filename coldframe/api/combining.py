@@ -24,7 +24,7 @@ class Combined:
     master : Master
         The master.
     path : pathlib.Path or None
-        Its file; None if it was not written.
+        File of the master; None if it was not written.
     frames : int
         Number of frames in it.
     left_out : tuple of LeftOut

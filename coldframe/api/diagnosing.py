@@ -117,7 +117,7 @@ def diagnose(
     calibrated : bool, optional
         Whether another program has calibrated the lights; by default, according to the headers and names.
     e_per_adu : float, optional
-        Electrons per ADU; by default, EGAIN from the lights' headers, or else measured with the flats.
+        Electrons per ADU; by default, EGAIN from the lights' headers or, without it, measured from the flats.
     extension : int, optional
         Which image to read from files with several images; see `coldframe.read_frame`.
 
@@ -142,7 +142,7 @@ def diagnose(
     within("e_per_adu", e_per_adu, 1e-6, 1e6)
     given = GivenMasters(optional_path(dark), optional_path(bias), optional_path(flat))
     if library is not None and given.by_kind:
-        raise ValueError("library contradicts dark, flat and bias: give either the library or the masters")
+        raise ValueError("library contradicts dark, flat and bias: specify either the library or the masters")
     stage = None if calibrated is None else Stage.OTHER if calibrated else Stage.RAW
     request = Request(optional_path(library), given, stage, e_per_adu, image_choice(extension))
     reports = Collected()

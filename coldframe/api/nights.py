@@ -23,7 +23,7 @@ from coldframe.operations.nights.request import NightRequest
 from coldframe.operations.nights.running import NightRun, RigNotSafeError, run_requested, until_signalled
 
 OnEvent: TypeAlias = Callable[[Mapping[str, Any]], None]
-"""Receives each event as a mapping: the object that ``coldframe run --json`` prints."""
+"""A function that receives each event as a mapping: the object that ``coldframe run --json`` prints."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from coldframe.calibration.diagnosis.bisecting import LightBisection
 from coldframe.calibration.diagnosis.bisection import Part
 from coldframe.calibration.diagnosis.files import LightSource, Stage, Watcher, light_source
 from coldframe.calibration.files.durable import write_durably
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.unpacking import Extension
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.cli.bisecting.candidates import (
@@ -52,9 +52,9 @@ class Request:
     Attributes
     ----------
     library
-        Folder of masters; None for the configured one.
+        Folder of masters; by default, the configured library.
     named
-        Masters that the user named; if there are any, the library is not used.
+        Masters that the user specified; if there are any, the library is not used.
     e_per_adu
         Electrons per ADU; None uses EGAIN.
     extension
@@ -62,7 +62,7 @@ class Request:
     as_json
         True to print a JSON object.
     page
-        HTML file to write; None for none.
+        HTML file to write; None to write no file.
     rig
         Rig that shoots the missing frames before the result is printed; None to shoot nothing.
     """
@@ -135,9 +135,9 @@ def _compared(paths: Sequence[Path], request: Request) -> tuple[BisectionResult,
     lights, notes = _chosen_lights(_sources(paths, request.extension))
     choice = _choice(lights[0], request)
     if not choice.candidates.darks and not choice.candidates.biases and not choice.candidates.flats:
-        raise NoMastersError("no dark, bias or flat fits these lights: name them with --dark, --bias and --flat")
+        raise NoMastersError("no dark, bias or flat fits these lights: specify them with --dark, --bias and --flat")
     if choice.left_out:
-        notes.append(f"{choice.left_out} older masters that fit were left out; name masters to compare them")
+        notes.append(f"{choice.left_out} older masters that fit were left out; specify masters to compare them")
     pictures: dict[tuple[Part, Part], SetPictures] = {}
 
     def watcher_of(dark: Part, flat: Part) -> Watcher | None:
@@ -175,11 +175,11 @@ def _sources(paths: Sequence[Path], extension: Extension | None) -> list[LightSo
     sources = [light_source(path, extension) for path in paths]
     for light in sources:
         if light.stage is not Stage.RAW:
-            raise FrameFileError(light.path, f"is {light.stage}: name raw lights, which each combination calibrates")
+            raise FrameFileError(light.path, f"is {light.stage}: specify raw lights, which each combination calibrates")
     sets = {_settings(light): light for light in sources}
     if len(sets) > 1:
         names = "; ".join(set_name(light.setup) for light in sets.values())
-        raise UnsuitableLightsError(f"the lights belong to {len(sets)} sets: name those of one set ({names})")
+        raise UnsuitableLightsError(f"the lights belong to {len(sets)} sets: specify those of one set ({names})")
     return sources
 
 

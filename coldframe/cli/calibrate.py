@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from shlex import quote
 
 from coldframe.calibration.combining.finding import NothingFoundError
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.printed import Printed
 from coldframe.cli.progress import progress

@@ -31,7 +31,7 @@ def show_cameras(name: str | None, folder: Path | None, output: Path | None, *, 
     name
         Part of the camera's name; None for all cameras.
     folder
-        Folder of the nights; None for the configured one.
+        Folder of the nights; by default, the configured folder.
     output
         SVG file that also receives the output; never overwritten.
     wants_json
@@ -73,7 +73,7 @@ def measure_camera(night: Path, folder: Path | None, kinds: Mapping[FrameKind, s
     night
         Folder of the frames.
     folder
-        Folder of the nights, which contains the records; None for the configured one.
+        Folder of the nights, which contains the records; by default, the configured folder.
     kinds
         Patterns of the frames whose headers do not state their kind; see `measure_night`.
     """

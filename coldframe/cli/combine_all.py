@@ -192,11 +192,11 @@ class _Masters:
 def _check(names: Sequence[str], folder: Path, request: Request) -> None:
     """Raise an error before any work if the options contradict each other, or the folder cannot be used."""
     if not names:
-        raise RefusedError("nothing to combine: name raw FILES, folders or patterns")
+        raise RefusedError("nothing to combine: specify raw FILES, folders or patterns")
     if request.dark or request.bias or request.states:
         raise RefusedError("--all subtracts the masters that it makes: leave out --dark, --bias and --state")
     if folder.exists() and not folder.is_dir():
-        raise RefusedError(f"{folder}: --all writes several masters: name a folder with -o")
+        raise RefusedError(f"{folder}: --all writes several masters: specify a folder with -o")
     if not folder.parent.is_dir():
         raise RefusedError(f"{folder.parent}: this folder does not exist: create it, or choose a different folder")
 

@@ -48,7 +48,7 @@ app = typer.Typer(
     help="Shoot calibration frames on an INDI rig while you sleep: bias, darks, flats and dark flats at the end of the "
     "night, combined into masters. Try it without hardware: coldframe run --simulate",
     epilog="Exit codes: 0 all planned masters were made; 1 something is missing, as reported; 2 invalid input, or "
-    "nothing to do; 3 aborted into the safe state; 4 the rig is not in the safe state; 130 interrupted.",
+    "nothing to do; 3 aborted, with the rig in the safe state; 4 the rig is not in the safe state; 130 interrupted.",
 )
 
 

@@ -20,7 +20,7 @@ from coldframe.calibration.defects.finding import (
     merged,
 )
 from coldframe.calibration.files.durable import NotDurableError
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import PLAIN_SUFFIXES
 from coldframe.calibration.frames.card_values import Header
 from coldframe.calibration.frames.matching import defect_map_faults, subtraction_faults

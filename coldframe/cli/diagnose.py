@@ -7,7 +7,7 @@ from pathlib import Path
 from coldframe.calibration.combining.finding import NothingFoundError
 from coldframe.calibration.diagnosis.files import Watcher
 from coldframe.calibration.files.durable import NotDurableError, write_durably
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.cli.diagnosing.page import page_of
 from coldframe.cli.diagnosing.pictures import SetPictures
@@ -35,7 +35,7 @@ def diagnose_lights(
     as_json
         True to print a JSON object.
     page
-        HTML file to write; None for none.
+        HTML file to write; None to write no file.
 
     Returns
     -------

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coldframe.calibration.files.durable import NotDurableError
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import SUFFIXES, read_image_header
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup, fault_of_raw_frame, setup_of
@@ -23,7 +23,7 @@ _NOT_FRAMES_OF_SETS = frozenset({"quarantine", "tuning", "checks", "masters"})
 """Folders of a night whose frames belong to no set."""
 
 _FEW = 3
-"""Maximum number of left-out files in a folder that are named one by one."""
+"""Maximum number of left-out files in a folder that are listed individually."""
 
 
 class NoNightError(ColdframeError):
@@ -39,7 +39,7 @@ class Request:
     program
         A key of `LAYOUTS`.
     library
-        Folder of the library; None for the configured one.
+        Folder of the library; by default, the configured library.
     raw
         Nights whose raw frames are also exported.
     """
@@ -145,7 +145,7 @@ def _raw_frames(nights: Iterable[Path]) -> tuple[dict[Path, FrameSetup], dict[Pa
             if fault_of_raw_frame(header) is None:
                 frames[path] = under_one_name(setup_of(header), names)
         if not frames:
-            raise NoNightError(f"{night}: there are no raw frames here; name the folder of a night")
+            raise NoNightError(f"{night}: there are no raw frames here; specify the folder of a night")
         found |= frames
         named |= dict.fromkeys(frames, night.name)
     return found, named

@@ -25,7 +25,7 @@ def write_config(config: Path | None, host: str, port: int, camera: str | None, 
     """Write the configuration; return exit code 2 if there is no server or no camera, or if the file exists."""
     path = config or find_config()
     if path.exists():
-        print(f"{path}: already exists and is not overwritten; name a different file with --config", file=sys.stderr)
+        print(f"{path}: already exists and is not overwritten; specify a different file with --config", file=sys.stderr)
         return ExitCode.BAD_INPUT
     try:
         survey = asyncio.run(survey_rig(host, port, camera))
@@ -61,7 +61,7 @@ async def survey_rig(host: str, port: int, camera: str | None = None) -> RigSurv
     host, port
         Address of the server.
     camera
-        Name of the camera to use; None to choose the largest cooled camera, or else the largest.
+        Name of the camera to use; by default, the largest cooled camera or, without one, the largest camera.
 
     Raises
     ------
@@ -104,7 +104,7 @@ async def survey_rig(host: str, port: int, camera: str | None = None) -> RigSurv
 
 
 def _chosen_camera(server: str, cameras: dict[str, CameraFeatures], wanted: str | None) -> tuple[str, CameraFeatures]:
-    """Return the wanted camera, or else the cooled one with the most pixels.
+    """Return the wanted camera; by default, return the cooled camera with the most pixels.
 
     Guide cameras are small and uncooled.
     """

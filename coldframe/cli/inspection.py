@@ -16,7 +16,7 @@ from rich.text import Text
 from coldframe.calibration.diagnosis.findings import Finding
 from coldframe.calibration.files import xisf_file
 from coldframe.calibration.files.durable import NotDurableError, write_durably
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import PLAIN_SUFFIXES
 from coldframe.calibration.files.image_file import UINT16_STORAGES, ImageFile, open_image, uint16_pixels
 from coldframe.calibration.files.scratch import scratch_folder
@@ -56,7 +56,7 @@ def inspect_file(path: Path, output: Path | None, extension: Extension | None = 
         Which image to show from a file with several images.
     """
     if output is not None and output.suffix.lower() != ".png":
-        return _refuse(f"{output}: the picture is written as PNG; name a file that ends in .png")
+        return _refuse(f"{output}: the picture is written as PNG; specify a file that ends in .png")
     if output is not None and output.exists():
         return _refuse(f"{output}: exists, and files are never overwritten: choose a different name")
     try:

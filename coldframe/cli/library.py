@@ -12,7 +12,7 @@ from rich.table import Table
 from coldframe.calibration.combining.finding import NothingFoundError, find_files
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.durable import NotDurableError
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.library.adopting import Stated, assumptions_in
 from coldframe.calibration.library.library import Catalogue, Library, NotAMasterError

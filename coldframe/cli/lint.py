@@ -11,7 +11,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.interchange.groups import Group
 from coldframe.calibration.interchange.judged import Trap
 from coldframe.calibration.interchange.linting import Lint, candidates_of, lint
@@ -57,7 +57,7 @@ def lint_folder(folder: Path, request: Request) -> ExitCode:
     except UnknownVersionError as error:
         return _refuse(str(error))
     if not folder.is_dir():
-        return _refuse(f"{folder}: not a folder; name the folder that you would load into the program")
+        return _refuse(f"{folder}: not a folder; specify the folder that you would load into the program")
     files, errors = candidates_of(folder)
     if not files and not errors:
         return _refuse(f"{folder}: no FITS or XISF files in this folder and its subfolders")

@@ -69,7 +69,7 @@ def _say(line: str) -> None:
 
 
 class NightProcesses:
-    """Starts `coldframe run` with one configuration."""
+    """Processes that run `coldframe run` with one configuration."""
 
     def __init__(self, config: Path, server: ServerSettings) -> None:
         self._config = config

@@ -21,7 +21,7 @@ _FILES = (
         "~/.config/coldframe/coldframe.toml",
         "The configuration; coldframe init writes it, coldframe explain describes it.",
     ),
-    ("~/coldframe/", "Nights, masters and the library, unless [storage] names a different folder."),
+    ("~/coldframe/", "Nights, masters and the library, unless [storage] specifies a different folder."),
 )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from coldframe.calibration.combining.finding import NothingFoundError
 from coldframe.calibration.diagnosis.uncooled.thermometer import DarkThermometer
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.lights.files import light_setup

@@ -19,7 +19,7 @@ def missing_night(night: Path, searched: Path | None = None) -> str:
         The folder whose nights are listed; None for the folder that contains `night`, or for the nearest existing one.
     """
     if night.is_file():
-        return f"{night}: is a file; name the folder of a night"
+        return f"{night}: is a file; specify the folder of a night"
     place = searched or next((each for each in night.absolute().parents if each.is_dir()), Path("/"))
     nights: list[Path] = []
     with suppress(OSError):  # a folder that cannot be read has no nights to choose from

@@ -28,7 +28,7 @@ def folder_path(text: str) -> Path:
     path = home_path(text)
     with suppress(OSError):  # a path that cannot be examined is reported by the command that uses it
         if path.exists() and not path.is_dir():
-            raise typer.BadParameter(f"{text} is a file; name a folder")
+            raise typer.BadParameter(f"{text} is a file; specify a folder")
     return path
 
 
@@ -55,7 +55,7 @@ def _found_by_command(context: typer.Context, path: Path | None) -> Path | None:
 
 
 def _checked_by_command(context: typer.Context, path: Path | None) -> None:
-    """Refuse a configuration that the user named and that cannot be used.
+    """Refuse a configuration file that the user specified and that cannot be used.
 
     The command itself may need none, so it ignores faults of the default configuration.
     """

@@ -5,14 +5,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.operations.light_groups import fault_text
 
 _MOST_NAMED = 3
 
 
 class Printed:
-    """Prints the results on standard output, and everything else on standard error; see `Reports`."""
+    """Results printed to standard output, and everything else to standard error; see `Reports`."""
 
     def line(self, text: str) -> None:
         """Print a part of the result."""

@@ -20,7 +20,7 @@ def report_night(night: Path | None, config: Path | None) -> ExitCode:
         Folder of a night; a folder of nights, to use its newest night; or the name of a night in the configured storage
         folder. None for the newest night in the storage folder.
     config
-        The configuration file; None for the user's. It is not read if `night` is a folder.
+        The configuration file; by default, the user's configuration. It is not read if `night` is a folder.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def report_night(night: Path | None, config: Path | None) -> ExitCode:
         folder = _folder(night, config)
         made = make_report(folder)
     except ConfigError as error:
-        return _refuse(f"{error}\nOr name the folder of the night: coldframe report FOLDER")
+        return _refuse(f"{error}\nOr specify the folder of the night: coldframe report FOLDER")
     except (NoNightError, NotDurableError) as error:
         return _refuse(str(error))
     except OSError as error:

@@ -31,7 +31,7 @@ def make_safe(config: Path | None, patience_s: float, *, overrides: bool = False
     Parameters
     ----------
     config
-        The configuration; None for the user's.
+        The configuration; by default, the user's configuration.
     patience_s
         Maximum total wait for lost servers and devices.
     overrides

@@ -40,7 +40,7 @@ class Screen:
         return JsonLog(sys.stdout) if self.wants_json else LineLog(sys.stdout)
 
     def line(self, text: str) -> None:
-        """Print a part of the result; standard output carries only JSON lines if these are wanted."""
+        """Print a part of the result; if JSON lines are requested, standard output contains nothing else."""
         print(text, file=sys.stderr if self.wants_json else sys.stdout, flush=True)
 
     def notice(self, text: str) -> None:

@@ -90,7 +90,9 @@ async def _until_signalled(web: WebNight, storage: Path, address: Address) -> No
 async def _warn_if_missing(storage: Path) -> None:
     with suppress(OSError, DiskHangsError):
         if not await read_in_thread(storage.is_dir):
-            print(f"warning: {storage}: no such folder yet; nights are shown once it exists", file=sys.stderr)
+            print(
+                f"warning: {storage}: this folder does not exist yet; nights are shown once it exists", file=sys.stderr
+            )
 
 
 def _print_urls(address: Address) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from coldframe.calibration.combining.verify import recombined
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.capture.storage.night_folder import NightFolder, newest_night
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.missing_night import missing_night

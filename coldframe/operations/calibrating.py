@@ -1,9 +1,11 @@
 """The calibration of lights with masters from the library."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +20,11 @@ from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.lights.arithmetic import COLOUR_PERIOD, Correction, GlowError
+from coldframe.calibration.lights.buffers import LightBuffers
 from coldframe.calibration.lights.caveats import temperature_caveat, temperature_cost
 from coldframe.calibration.lights.earlier import Earlier, earlier_result, group_digest, light_digest
 from coldframe.calibration.lights.files import (
     CalibratedFile,
-    LightLook,
     Output,
     calibrate_file,
     egain,
@@ -41,14 +43,16 @@ from coldframe.operations.light_groups import FAULTS, Light, LightGroup, grouped
 from coldframe.operations.reports import Reports
 
 THREADS = 2
-"""Number of lights to calibrate at once, so that reading and computing overlap. Each needs the memory of four
-lights."""
+"""Number of lights to calibrate at once, so that reading and computing overlap. Each needs the memory of two lights."""
 
 CALIBRATED = "calibrated"
 
 HotPixels = dict[tuple[Path, Path | None], BadPixels | NotJudgeableError]
 """The hot pixels of darks, or the reason why they are unknown, by the files of the dark and of the bias that is
 subtracted from it."""
+
+_KERNELS = "coldframe.calibration.kernels.lights"
+"""Any module of kernels; all import Numba."""
 
 _COMPRESSED = frozenset({".fz", ".gz"})
 
@@ -340,7 +344,9 @@ def _calibrate_group(
     look = None if summary is None else _look(group, summary, planes, output)
     if not output.uncertainty:
         planes = planes.without_variances()
-    work = partial(_outcome, planes=planes, output=output, look=None if look is None else look.measure)
+    measure = None if look is None else look.measure
+    calibrate = partial(calibrate_file, planes=planes, output=output, look=measure, buffers=LightBuffers())
+    work = partial(_outcome, calibrate=calibrate)
     with ThreadPoolExecutor(THREADS, "light") as threads:
         try:
             for job, outcome in zip(jobs, threads.map(work, jobs), strict=True):
@@ -403,6 +409,8 @@ def _planes(recipe: LightRecipe, request: Request, summary: MasterSummary | None
             except NotJudgeableError as error:
                 found[masters] = error
 
+    # Importing Numba takes as long as reading a master, and both can be done at the same time.
+    threading.Thread(target=import_module, args=(_KERNELS,)).start()
     look = None if summary is None else summary.add
     return load_correction(recipe, despite_glow=request.despite_glow, look=look, search=search)
 
@@ -433,12 +441,10 @@ def _target(light: Path, folder: Path | None) -> Path:
     return (folder or light.parent / CALIBRATED) / f"{stem}_calibrated.fits"
 
 
-def _outcome(job: _Job, planes: Correction, output: Output, look: LightLook | None) -> CalibratedFile | Exception:
+def _outcome(job: _Job, calibrate: Callable[..., CalibratedFile]) -> CalibratedFile | Exception:
     light = job.light
     try:
         job.target.parent.mkdir(parents=True, exist_ok=True)
-        return calibrate_file(
-            light.path, job.target, light.recipe, planes, output, digest=job.digest(), look=look, write=job.write
-        )
+        return calibrate(light.path, job.target, light.recipe, digest=job.digest(), write=job.write)
     except FAULTS as error:
         return error

@@ -1,4 +1,4 @@
-"""The choice of the masters for lights to be diagnosed: named, recorded in the light's header, or from the library."""
+"""The choice of the masters for a diagnosis: specified, recorded in the light's header, or from the library."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ NEED_FLAT = (Kind.DUST, Kind.OVERCORRECTION, Kind.COLOUR, Kind.GRADIENT)
 
 @dataclass(frozen=True, slots=True)
 class GivenMasters:
-    """The masters that the user named; None for those not named."""
+    """The masters that the user specified; None for a kind that was not specified."""
 
     dark: Path | None = None
     bias: Path | None = None
@@ -38,7 +38,7 @@ class GivenMasters:
 
     @property
     def by_kind(self) -> dict[FrameKind, Path]:
-        """The named masters, by kind."""
+        """The specified masters, by kind."""
         every = {FrameKind.DARK: self.dark, FrameKind.BIAS: self.bias, FrameKind.FLAT: self.flat}
         return {kind: path for kind, path in every.items() if path is not None}
 
@@ -63,14 +63,14 @@ class Chosen:
 
 
 class MasterChoice:
-    """Chooses masters for lights.
+    """The choice of masters for lights.
 
     Parameters
     ----------
     library
-        Folder of the library; None for the configured one.
+        Folder of the library; by default, the configured library.
     given
-        Masters that the user named; if there are any, the library is not used.
+        Masters that the user specified; if there are any, the library is not used.
     """
 
     def __init__(self, library: Path | None, given: GivenMasters) -> None:
@@ -84,12 +84,12 @@ class MasterChoice:
         return masters_of(find_library(self._folder).catalogue())
 
     def read_given(self) -> None:
-        """Read the headers of the named masters.
+        """Read the headers of the specified masters.
 
         Raises
         ------
         FrameFileError
-            If a named master cannot be read.
+            If a specified master cannot be read.
         """
         for path in self._given.by_kind.values():
             self._given_setups[path] = under_one_name(setup_of(read_master_header(path)), self.camera_names)
@@ -104,7 +104,7 @@ class MasterChoice:
         NoMasterError
             If no masters match a raw light.
         MismatchError
-            If the pixels of a named master do not match those of the light.
+            If the pixels of a specified master do not match those of the light.
         """
         if self._given.by_kind:
             return self._chosen_by_user(light)
@@ -112,7 +112,7 @@ class MasterChoice:
             return Chosen(self._with_bias(light, recorded), _missing(recorded, "no {kind} was applied"))
         if light.stage is Stage.RAW:
             return self._from_library(light)
-        reason = "the masters used to calibrate the lights are unknown: name them with --dark and --flat"
+        reason = "the masters used to calibrate the lights are unknown: specify them with --dark and --flat"
         if light.made_with is not None:
             reason = f"the library lacks masters used to calibrate the lights ({', '.join(light.made_with.all)})"
         return Chosen(LightRecipe(None, None, None), dict.fromkeys((*NEED_DARK, *NEED_FLAT, Kind.OFFSET), reason))

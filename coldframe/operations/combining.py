@@ -143,7 +143,7 @@ def combine_into(names: Sequence[str], output: Path, request: Request, reports: 
 
 
 def _master(names: Sequence[str], request: Request, stacking: Stacking, folder: Path, reports: Reports) -> Made:
-    """Return the master of the named files."""
+    """Return the master of the given files."""
     treatment = request.treatment
     raws, refused = open_frames(find_files(names), folder, request.kind, request.extension)
     reports.left_out(refused)
@@ -192,7 +192,7 @@ def _check_request(names: Sequence[str], output: Path, request: Request) -> None
     """Raise an error before any work if the options contradict each other, or the master could not be written."""
     _check_output(output)
     if not names and not request.states:
-        raise RefusedError("nothing to combine: name raw FILES, folders or patterns")
+        raise RefusedError("nothing to combine: specify raw FILES, folders or patterns")
     if request.states and request.scheduler is not None:
         raise RefusedError("--state and --dask cannot be used together: a state grows on one machine")
 
@@ -210,9 +210,9 @@ def _overscan(request: Request, subtracted: Subtracted | None) -> OverscanChoice
 def _check_output(output: Path) -> None:
     """Raise an error before any work if the master could not be written at the end."""
     if output.is_dir():
-        raise RefusedError(f"{output}: this is a folder; name a file in it, such as {output / 'MasterDark.fits'}")
+        raise RefusedError(f"{output}: this is a folder; specify a file in it, such as {output / 'MasterDark.fits'}")
     if output.suffix.lower() not in PLAIN_SUFFIXES:
-        raise RefusedError(f"{output}: masters are written as FITS; name a file that ends in .fits")
+        raise RefusedError(f"{output}: masters are written as FITS; specify a file that ends in .fits")
     if output.exists():
         raise RefusedError(f"{output}: exists, and files are never overwritten: choose a different name")
     if not output.parent.is_dir():
@@ -230,8 +230,8 @@ def _check_set(frames: Sequence[RawFrame], reports: Reports, *, force: bool) -> 
         raise NothingLeftError
     if len(sets) > 1 and not force:
         raise RefusedError(
-            f"the files belong to {len(sets)} sets: use --all -o FOLDER to make a master of each, or name the files of "
-            "one set; --force combines them into one master anyway"
+            f"the files belong to {len(sets)} sets: use --all -o FOLDER to make a master of each, or specify the files "
+            "of one set; --force combines them into one master anyway"
         )
     if len(frames) < FEWEST_FRAMES and not force:
         raise RefusedError("a single frame is not enough for a master: nothing can be averaged or rejected")
@@ -245,7 +245,7 @@ def _subtracted(
     if dark is not None and kind is not FrameKind.FLAT:
         raise RefusedError(f"--dark {dark}: a dark is subtracted from flats only")
     if bias is not None and kind is not FrameKind.DARK:
-        raise RefusedError(f"--bias {bias}: a bias is subtracted from darks only; for flats, name it with --dark")
+        raise RefusedError(f"--bias {bias}: a bias is subtracted from darks only; for flats, specify it with --dark")
     if dark is None and kind is FrameKind.FLAT:
         reports.notice(
             "no --dark: bias and dark current remain in the flats and distort the master; "

@@ -18,10 +18,10 @@ from coldframe.operations.light_groups import FAULTS, Light, LightGroup
 Masters = Mapping[Path, FrameSetup]
 
 Refuse = Callable[[Sequence[Path], Exception, Masters], None]
-"""Reports lights that cannot be calibrated, the reason, and the masters that may still be used for them."""
+"""A function that reports lights that cannot be calibrated, the reason, and the masters that may still be used."""
 
 RecipeWith = Callable[[FrameSetup, Masters], LightRecipe]
-"""Chooses the recipe of a light from the given masters."""
+"""A function that chooses the recipe of a light from the given masters."""
 
 
 def _not_calibrated_before(_light: Light, _darks: Masters) -> LightRecipe | None:

@@ -18,7 +18,7 @@ _EXPOSURE_DIGITS = 3
 
 
 NewWatcher = Callable[[FrameSetup], Watcher]
-"""Returns the watcher of a set, from the setup of its first light."""
+"""A function that returns the watcher of a set, from the setup of its first light."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,9 @@ class Request:
     Attributes
     ----------
     library
-        Folder of masters; None for the configured one.
+        Folder of masters; by default, the configured library.
     given
-        Masters that the user named.
+        Masters that the user specified.
     stage
         RAW or OTHER if the user stated the processing of the lights; None to determine it.
     e_per_adu
@@ -66,7 +66,7 @@ class Diagnoses:
     Raises
     ------
     FrameFileError
-        If a named master cannot be read.
+        If a specified master cannot be read.
     """
 
     def __init__(self, request: Request, reports: Reports, new_watcher: NewWatcher | None = None) -> None:

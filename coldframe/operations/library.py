@@ -8,7 +8,7 @@ from pathlib import Path
 from coldframe.calibration.diagnosis.uncooled.dark_choice import DarkChoice
 from coldframe.calibration.diagnosis.uncooled.remarks import refusal_of, remarks_on
 from coldframe.calibration.diagnosis.uncooled.thermometer import DarkThermometer
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.matching import Match, best_master, predecessors
@@ -81,7 +81,7 @@ class MatchedMaster:
     refusal
         The nearest master and its differences; empty if a master matches.
     notes
-        What could not be compared, and differences that do not prevent the use of the master.
+        Values that could not be compared, and differences that do not prevent the use of the master.
     """
 
     kind: FrameKind

@@ -1,4 +1,4 @@
-"""The lights that the user names, grouped by the masters that calibrate them, for all operations on lights."""
+"""The lights that the user specifies, grouped by the masters that calibrate them, for all operations on lights."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from coldframe.calibration.combining.finding import find_files
 from coldframe.calibration.files.durable import NotDurableError
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import without_packed_copies
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.lights.arithmetic import MismatchError
@@ -64,7 +64,7 @@ class Grouping:
 
 
 def find_lights(names: Sequence[str], reports: Reports) -> list[Path]:
-    """Return the named lights without compressed copies of each other, which are reported.
+    """Return the specified lights without compressed copies of each other, which are reported.
 
     Raises
     ------

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from coldframe.calibration.combining.frame_sets import RawFrame
 from coldframe.calibration.diagnosis.findings import Finding
 from coldframe.calibration.diagnosis.masters.looking import look_at_master
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import UINT16_STORAGES, uint16_pixels
 from coldframe.calibration.masters.flat_recipe import on_pedestal
 from coldframe.calibration.masters.master_frame import MasterFrame, master_header

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 
 
 def reason_of(error: Exception) -> str:
@@ -15,7 +15,7 @@ def reason_of(error: Exception) -> str:
 
 
 class Reports(Protocol):
-    """Receives the messages of an operation."""
+    """A receiver of the messages of an operation."""
 
     def line(self, text: str) -> None:
         """Report a part of the result."""

@@ -10,7 +10,7 @@ import numpy as np
 from coldframe.calibration.combining.combine import Stacking, StackingError, combine_frames, stack_here
 from coldframe.calibration.combining.few_frames import method_for, weakness
 from coldframe.calibration.combining.frame_sets import FrameSet, RawFrame, sets_of
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.frames.matching import subtraction_faults
 from coldframe.calibration.frames.overscan import OverscanChoice
 from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, require_readable, setup_of
@@ -205,7 +205,7 @@ def require_fit(frames: Sequence[RawFrame], subtracted: Subtracted, reports: Rep
 def _other_master(setup: FrameSetup) -> str:
     """Return the master to use instead of one that does not fit."""
     if setup.kind is not FrameKind.FLAT:
-        return "name a different master bias with --bias, or use none"
+        return "specify a different master bias with --bias, or use none"
     exposure = "" if setup.exposure_s is None else f" of {setup.exposure_s:g} s"
     return f"use --dark with a master dark flat{exposure} or with a master bias"
 

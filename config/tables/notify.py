@@ -48,5 +48,7 @@ class NotifySettings(Section):
     @model_validator(mode="after")
     def _check_addresses(self) -> Self:
         if self.urls_file is None and not self.urls_from:
-            raise ContradictionError([Contradiction(("urls_file",), "missing; name a file, or variables in urls_from")])
+            raise ContradictionError(
+                [Contradiction(("urls_file",), "missing; specify a file, or variables in urls_from")]
+            )
         return self

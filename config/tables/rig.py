@@ -16,7 +16,7 @@ def _empty_is_none(value: object) -> object:
 
 
 class ServerSettings(Section):
-    """The INDI server that the rig's drivers run under."""
+    """The INDI server that runs the rig's drivers."""
 
     host: Name = Field(
         default="127.0.0.1",

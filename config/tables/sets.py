@@ -96,8 +96,8 @@ class FrameSet(Section):
     )
     exposure_s: Exposure | None = Field(
         default=None,
-        description="Exposure of darks, in seconds, as for the lights. Other kinds have none: bias frames use the "
-        "camera's shortest exposure, flats are tuned, and dark flats use the exposure of their flats.",
+        description="Exposure of darks, in seconds, as for the lights. Other kinds have no such setting: bias frames "
+        "use the camera's shortest exposure, flats are tuned, and dark flats use the exposure of their flats.",
     )
     filter: Name | None = Field(
         default=None,

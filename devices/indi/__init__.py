@@ -1,4 +1,4 @@
-"""Devices behind an INDI server.
+"""Devices on an INDI server.
 
 Start with `rig`, which builds all devices of a configuration, then read `device`, their base class. `link` is the
 control connection, which runs pyindi-client in a separate process (`child`). All modules read properties from `mirror`.

@@ -1,4 +1,4 @@
-"""A camera behind INDI, with commands over the link and pixels over the BLOB channel."""
+"""A camera on an INDI server, with commands over the link and pixels over the BLOB channel."""
 
 import asyncio
 import logging

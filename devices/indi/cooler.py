@@ -1,4 +1,4 @@
-"""The cooler and the thermometer of a camera behind INDI."""
+"""The cooler and the thermometer of a camera on an INDI server."""
 
 from coldframe.devices.camera import Limits, Thermals
 from coldframe.devices.errors import NotSupportedError, SettingRefusedError
@@ -11,7 +11,7 @@ SENSIBLE_C = Limits(-100.0, 100.0)
 """Range of possible readings. Drivers have been seen to report -300 or -273.15 (indi-3rdparty#1328)."""
 
 NO_COOLING_C = 50.0
-"""Setpoint of a cooler that is off but has no switch, such as FLI's. Moravian's driver switches off in this way."""
+"""Setpoint that turns off a cooler without a switch, such as FLI's. Moravian's driver itself uses this method."""
 
 NO_POWER_PERCENT = 5.0
 """Power below which a cooler without a switch counts as off."""
@@ -51,8 +51,9 @@ class IndiCooler:
     def _is_known(self) -> bool:
         """False while the driver of a DSLR shows 0 C without a reading.
 
-        The driver for gphoto takes the temperature from each frame. It is Idle until then, and in Alert if the frames
-        state none (gphoto_ccd.cpp, `TimerHit`). Drivers of cooled cameras show readings in all states.
+        The driver for gphoto takes the temperature from each frame. Its property is Idle until then, and in Alert if
+        the frames state no temperature (gphoto_ccd.cpp, `TimerHit`). Drivers of cooled cameras show readings in all
+        states.
         """
         found = dialects.find(self._device.link.mirror, self._device.name, dialects.TEMPERATURE)
         return found is None or not is_dslr(self._device) or found[0].state in {"ok", "busy"}
@@ -77,7 +78,7 @@ class IndiCooler:
         )
 
     def of_frame(self, stated_c: float | None, *, is_raw: bool) -> float | None:
-        """Return the temperature of a frame: the one that a raw states, or else the driver's or the header's.
+        """Return the temperature of a frame: from the header of a raw, or from the driver if it has a reading.
 
         Parameters
         ----------
@@ -89,11 +90,11 @@ class IndiCooler:
         shown_c = self.thermals().sensor_c
         if is_raw and stated_c is not None:
             return stated_c
-        # Without a reading, the driver of a DSLR writes 0 C into its headers.
+        # Use the header without a reading, except from the driver of a DSLR, which then writes 0 C into its headers.
         return stated_c if shown_c is None and not is_dslr(self._device) else shown_c
 
     def _is_on(self, power_percent: float | None) -> bool | None:
-        """Return the state of the cooler's switch, or of its power if it has no switch; None if neither is reported."""
+        """Return whether the cooler is on, according to its switch or its power; None if neither is reported."""
         switch = self._device.value(dialects.COOLER_ON)
         if isinstance(switch, bool):
             return switch

@@ -144,7 +144,7 @@ def find(mirror: Mirror, device: str, spellings: tuple[Spelling, ...]) -> tuple[
 
 
 def _element(prop: Property, wanted: str) -> str | None:
-    """Return the element with the wanted name, or else the first element whose name or label differs only in case."""
+    """Return the element with the wanted name, otherwise the first element whose name or label differs only in case."""
     if wanted in prop.values:
         return wanted
     folded = wanted.casefold()

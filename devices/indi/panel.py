@@ -1,4 +1,4 @@
-"""A flat panel, a dust cap, or a combination of both, behind INDI."""
+"""A flat panel, a dust cap, or a combination of both, on an INDI server."""
 
 from dataclasses import dataclass
 
@@ -70,7 +70,7 @@ class IndiFlatPanel(IndiDevice):
         return shown is not None and abs(shown - wanted) <= max(1.0, rounding)
 
     def _reported(self) -> PanelFeatures:
-        """Return the abilities. Include a lamp or cover whose control is missing, so that its failures show."""
+        """Return the abilities, including a lamp or cover whose control is missing, so that commands to it fail."""
         known = self._known
         return PanelFeatures(
             has_light=self.has(dialects.LIGHT_ON) or (known is not None and known.has_light),

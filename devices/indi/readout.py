@@ -1,4 +1,4 @@
-"""The readout settings of a camera behind INDI: gain, offset, binning, readout mode and region."""
+"""The readout settings of a camera on an INDI server: gain, offset, binning, readout mode and region."""
 
 import math
 import re

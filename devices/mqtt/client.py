@@ -242,7 +242,7 @@ async def connect(
     keep_alive_s: int = KEEP_ALIVE_S,
     answer_s: float = ANSWER_S,
 ) -> AsyncIterator[Broker]:
-    """Connect to the broker for the duration of the block. Use MQTT 5 if the broker supports it, or else MQTT 3.1.1.
+    """Connect to the broker for the duration of the block. Use MQTT 5 if the broker supports it, otherwise MQTT 3.1.1.
 
     Parameters
     ----------

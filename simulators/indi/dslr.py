@@ -142,7 +142,7 @@ class IndiDslr(IndiCamera):
         return self._model.iso[names.index(self._iso.selected or names[0])]
 
     def _taken_s(self, exposure_s: float) -> float:
-        """Return the exposure that the camera takes: a listed one, any with bulb, or else the nearest listed one."""
+        """Return the exposure that the camera takes: a listed one, any with bulb, otherwise the nearest listed one."""
         exact = [time for time in self._list.values() if abs(float(time) - exposure_s) < SAME_S]
         if exact and self._force_bulb.selected == "Off":
             return float(exact[0])

@@ -175,10 +175,10 @@ def test_unsuitable_input_is_refused(files: Files, tmp_path: Path) -> None:
     assert "contradicts" in bisect(light, "--dark", files.old_dark, "--library", files.library).stderr
     assert "it is a flat, not a dark" in refused(bisect(light, "--dark", files.right[FrameKind.FLAT]))
     (tmp_path / "empty").mkdir()
-    assert "name them with --dark" in refused(bisect(light, "--library", tmp_path / "empty"))
+    assert "specify them with --dark" in refused(bisect(light, "--library", tmp_path / "empty"))
     calibrated = tmp_path / "pp_light.fits"
     calibrated.write_bytes(light.read_bytes())
-    assert "name raw lights" in refused(bisect(calibrated, "--dark", files.old_dark))
+    assert "specify raw lights" in refused(bisect(calibrated, "--dark", files.old_dark))
     other = nights.simulate(replace(NIGHT, exposure_s=NIGHT.exposure_s * 2, lights=1))
     (path, *_), _ = nights.write(other, tmp_path)
     assert "belong to 2 sets" in refused(bisect(light, path, "--dark", files.old_dark))

@@ -1,3 +1,4 @@
+import errno
 import gzip
 import os
 import pty
@@ -401,6 +402,31 @@ def test_a_damaged_master_is_named(observatory: Observatory, library: Library, t
     result = calibrate(library, light)
     assert result.exit_code == ExitCode.BAD_INPUT
     assert f"{flat}: truncated" in result.stderr
+
+
+def test_a_full_disk_leaves_no_incomplete_file(
+    observatory: Observatory, library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        observatory.light(tmp_path / "lights" / f"{number}.fits", number)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    result = calibrate(library, tmp_path / "lights")
+    assert result.exit_code == ExitCode.BAD_INPUT
+    assert "the disk is full: free some space" in result.stderr
+    assert not list((tmp_path / "lights" / "calibrated").iterdir())
+
+
+def test_lights_calibrated_together_do_not_mix(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+    lights = [observatory.light(tmp_path / "lights" / f"{number}.fits", number) for number in range(5)]
+    calibrate(library, tmp_path / "lights")
+    for light in lights:
+        calibrate(library, light, "--out", tmp_path / "alone")
+        alone = tmp_path / "alone" / _calibrated(light).name
+        np.testing.assert_array_equal(fits.getdata(_calibrated(light)), fits.getdata(alone))
 
 
 def test_an_interruption_leaves_only_complete_files(

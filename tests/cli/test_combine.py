@@ -1,5 +1,6 @@
 """`coldframe combine`, run as a process and in memory."""
 
+import errno
 import os
 import resource
 import subprocess
@@ -13,13 +14,14 @@ import pytest
 from astropy.io import fits
 from typer.testing import CliRunner
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
 from coldframe.cli import app
 from coldframe.cli.combine import combine_files, option_without_effect
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.operations.combining import Choice, Request, chosen_method
+from coldframe.operations.master_findings import findings_of_new
 from coldframe.operations.set_master import Treatment
 from tests.patience import PATIENCE_S
 from tests.permissions import permissions_apply
@@ -246,3 +248,24 @@ def test_a_fault_without_a_frame_ends_the_command(
     monkeypatch.setattr("coldframe.operations.set_master.combine_frames", fault)
     assert combine(names, tmp_path / "master.fits") == ExitCode.BAD_INPUT
     assert capsys.readouterr().err == "elsewhere.fits: gone\n"
+
+
+def test_a_disk_that_is_full_leaves_no_master_and_ends_the_judgement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fill_disk(path: Path, _: object) -> None:
+        path.write_bytes(b"SIMPLE")
+        raise OSError(errno.ENOSPC, "full")
+
+    (tmp_path / "raw").mkdir()
+    names = shoot(tmp_path / "raw", 5)
+    monkeypatch.setattr("coldframe.calibration.files.durable._write_flushed", fill_disk)
+    judge = Mock(side_effect=findings_of_new)
+    monkeypatch.setattr("coldframe.operations.combining.findings_of_new", judge)
+    assert combine(names, tmp_path / "master.fits") == ExitCode.BAD_INPUT
+    printed = capsys.readouterr()
+    (line,) = [line for line in printed.err.splitlines() if "not saved" in line]
+    assert line.endswith("the disk is full: free some space")
+    assert "master.fits: 5 frames" not in printed.out
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+    judge.assert_called_once()

@@ -158,7 +158,7 @@ def test_a_map_of_other_pixels_is_refused(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("nothing", "name at least one master"),
+        ("nothing", "specify at least one master"),
         ("kind", "is a flat frame, not a dark"),
         ("exists", "never overwritten"),
         ("folder", "does not exist"),

@@ -305,7 +305,7 @@ def test_lights_of_other_programs_without_masters(siril: Files) -> None:
     found = diagnosed(*siril.lights)
     assert found["masters"] == []
     assert set(found["untested"]) >= {"dust", "overcorrection", "offset", "amp-glow", "temperature"}
-    assert "name them with --dark and --flat" in found["untested"]["dust"]
+    assert "specify them with --dark and --flat" in found["untested"]["dust"]
     assert "banding" in found["seen_down_to"]
 
 

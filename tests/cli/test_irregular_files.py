@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.calibration.files.frame_file import FrameFileError, read_header
+from coldframe.calibration.files.frame_file import read_header
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.capture.storage.journal import is_being_written
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.saved_frames import SavedFrames

@@ -267,7 +267,7 @@ def test_a_dark_without_its_bias_is_marked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("level", "cards", "said"),
     [
-        (2e9, {"IMAGETYP": "Dark Frame"}, "exceed 16 bits: state the ADU of the value 1 with --range"),
+        (2e9, {"IMAGETYP": "Dark Frame"}, "exceed 16 bits: specify the ADU of the value 1 with --range"),
         (500.0, {"IMAGETYP": "Dark Frame", "BUNIT": "electron"}, "its unit is electrons (BUNIT)"),
         (-3.0, {"IMAGETYP": "Flat Field"}, "is not a flat"),
         (500.0, {"IMAGETYP": "Light Frame"}, "is a light frame"),
@@ -308,7 +308,7 @@ def test_a_level_that_does_not_show_the_bias_is_stated(tmp_path: Path, option: s
     dark = foreign(tmp_path / "m.fits", dark_of(90), IMAGETYP="Master Dark", EXPTIME=60.0)
     refused = run(Library(tmp_path / "new"), "add", dark)
     assert refused.exit_code == ExitCode.BAD_INPUT
-    assert "state --with-bias or --bias-subtracted" in refused.stderr
+    assert "specify --with-bias or --bias-subtracted" in refused.stderr
     _, filed = added(tmp_path, dark, option)
     assert setup_of(filed.header).bias_subtracted is subtracted
 

@@ -227,7 +227,7 @@ def test_an_invalid_overscan_is_reported_in_one_line(
 def test_only_a_bias_is_subtracted_and_only_from_darks(raw: Path, tmp_path: Path) -> None:
     bias, dark, _ = masters(tmp_path, raw)
     for kind, given, message in (
-        ("flat", bias, "for flats, name it with --dark"),
+        ("flat", bias, "for flats, specify it with --dark"),
         ("dark", dark, "this is a master dark"),
     ):
         done = coldframe("combine", raw / kind, "-o", tmp_path / "x.fits", "--bias", given)

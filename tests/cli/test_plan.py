@@ -1,5 +1,6 @@
 """Output of `plan` and `run --lights`, and the hooks around a run."""
 
+import gc
 import json
 import signal
 import subprocess
@@ -64,6 +65,12 @@ def lights(tmp_path: Path) -> Path:
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(each) for each in arguments], catch_exceptions=False)
+
+
+def test_garbage_is_collected_again_after_a_plan(tmp_path: Path) -> None:
+    (tmp_path / "night.toml").write_text(RIG + SETS)
+    assert run("plan", "--config", tmp_path / "night.toml").exit_code == ExitCode.DONE
+    assert gc.isenabled()
 
 
 def test_the_table_has_every_set_and_fits_80_columns(config: Path, lights: Path) -> None:

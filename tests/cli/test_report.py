@@ -118,7 +118,7 @@ def test_night_that_is_over_is_not_reported_as_running(tmp_path: Path) -> None:
     assert report_night(folder, None) is ExitCode.INCOMPLETE
     assert "still running" in (folder / "report.html").read_text("utf-8")
     report_after(folder, SCREEN)
-    assert "broke off" in (folder / "report.html").read_text("utf-8")
+    assert "stopped unexpectedly" in (folder / "report.html").read_text("utf-8")
 
 
 def test_report_that_cannot_be_written_is_reported(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:

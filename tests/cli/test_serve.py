@@ -134,7 +134,7 @@ async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
                 await asyncio.sleep(0.05)
     folder = tmp_path / "nights"
     assert (tmp_path / "errors").read_text() == (
-        f"warning: {folder}: no such folder yet; nights are shown once it exists\n"
+        f"warning: {folder}: this folder does not exist yet; nights are shown once it exists\n"
     )
 
 

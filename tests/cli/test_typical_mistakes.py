@@ -17,7 +17,7 @@ from coldframe.capture.planning.preflight import UnfitPlanError
 from coldframe.cli import app
 from tests.patience import PATIENCE_S
 
-OTHER_FOLDER = "name a different folder with --folder or in [storage]"
+OTHER_FOLDER = "specify a different folder with --folder or in [storage]"
 
 
 def answer(*arguments: str | Path) -> str:
@@ -56,7 +56,7 @@ def test_a_time_that_does_not_exist(command: str, text: str) -> None:
 )
 def test_a_file_where_a_folder_is_wanted(words: list[str], file: Path) -> None:
     line = answer(*words, file)
-    assert line.endswith(f"'{words[-1]}': {file} is a file; name a folder")
+    assert line.endswith(f"'{words[-1]}': {file} is a file; specify a folder")
 
 
 def refusal(folder: Path) -> str:
@@ -111,7 +111,7 @@ NEWEST = "contains the nights 2026-11-07, 2026-11-06, 2026-11-05, 2026-11-04, 20
 @pytest.mark.parametrize("command", ["report", "verify"])
 def test_a_wrong_night(command: str, storage: Path, file: Path) -> None:
     assert answer(command, storage / "2026-11-31") == f"{storage / '2026-11-31'}: no such night; {storage} {NEWEST}"
-    assert answer(command, file) == f"{file}: is a file; name the folder of a night"
+    assert answer(command, file) == f"{file}: is a file; specify the folder of a night"
 
 
 def test_a_wrong_name_of_a_night_in_the_configured_folder(storage: Path, tmp_path: Path) -> None:

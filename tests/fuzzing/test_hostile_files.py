@@ -11,7 +11,7 @@ import pytest
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.image_file import ImageFile, open_image
 from coldframe.calibration.masters.reading import integrity_fault, read_master

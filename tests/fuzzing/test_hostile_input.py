@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from coldframe.calibration.files.cards import Card
-from coldframe.calibration.files.frame_file import FrameEncoder, FrameFileError, parse, read_header
+from coldframe.calibration.files.frame_file import FrameEncoder, parse, read_header
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import open_image
 from coldframe.capture.events.kinds import (
     Event,

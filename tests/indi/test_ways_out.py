@@ -160,13 +160,13 @@ def server_comes_back(place: Path) -> None:
         server.process.wait()
         time.sleep(1)
         run.process.send_signal(signal.SIGTERM)
-        block_until(lambda: "waiting for it" in (run.night / "journal.jsonl").read_text())
+        block_until(lambda: "waiting at most" in (run.night / "journal.jsonl").read_text())
         with indiserver(place / "home", STOCK_DRIVERS, server.port) as again:
             again.set(f"{PANEL}.CONNECTION.CONNECT=On")
             light_up(again)
             code, said = run.wait()
             assert code == 130, said
-            assert "waiting for it" in said
+            assert "waiting at most" in said
             assert "the rig is safe" in said
             assert_safe(again)
 

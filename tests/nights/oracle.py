@@ -25,7 +25,8 @@ import numpy as np
 
 from coldframe.calibration.combining.verify import recombined
 from coldframe.calibration.files.cards import HeaderValue
-from coldframe.calibration.files.frame_file import FrameFileError, read_frame, read_header
+from coldframe.calibration.files.frame_file import read_frame, read_header
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture.events.kinds import (
     Event,

@@ -171,5 +171,5 @@ async def test_twilight_flats_shot_with_a_dead_thermometer_do_not_count(tmp_path
     assert len([event for event in night.of(FrameAccepted) if "/flats/" in event.path]) < len(flats)
     rejected = night.of(FrameRejected)
     assert rejected
-    assert all("none when polled" in event.reason for event in rejected)
+    assert all("even after polling the driver" in event.reason for event in rejected)
     assert any(event.outcome is StepOutcome.FAILED for event in night.of(StepEnded))

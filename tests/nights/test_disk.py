@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from coldframe.calibration.files.durable import NotDurableError, make_folder_durably, replace_durably, write_durably
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.capture.events.kinds import FrameAccepted, MasterWritten, NightEnded
 from coldframe.capture.events.values import NightOutcome
 from coldframe.capture.shooting.set_master import FinishedSet, SetMaster

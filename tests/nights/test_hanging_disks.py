@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from coldframe.calibration.files.frame_file import FrameFileError, read_frame
+from coldframe.calibration.files.frame_file import read_frame
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture import threads
 from coldframe.capture.events.kinds import Event, FrameAccepted, MasterWritten, NightEnded, NightStarted, Notice

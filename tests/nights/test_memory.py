@@ -46,6 +46,6 @@ async def test_growing_memory_is_dealt_with_between_sets(tmp_path: Path, comes_b
     night = await night_with(connection, tmp_path)
     assert night.outcome is NightOutcome.COMPLETE
     assert connection.recycled == connection.looks // 4 > 1
-    drivers = [notice.text for notice in night.of(Notice) if notice.text.startswith("indi_grows_ccd takes")]
+    drivers = [notice.text for notice in night.of(Notice) if notice.text.startswith("indi_grows_ccd uses")]
     assert len(drivers) == 1
     assert sum("MB of memory; restarting it" in notice.text for notice in night.of(Notice)) == connection.recycled

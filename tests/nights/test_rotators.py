@@ -240,7 +240,7 @@ async def test_a_rotator_that_does_not_turn_back_is_a_warning(tmp_path: Path) ->
     assert night.outcome is NightOutcome.COMPLETE
     assert [text for text in notices(night) if "turned back" in text] == [
         (
-            "Coldframe Rotator was not turned back to 30 deg, where it was before the night: Coldframe Rotator: did "
+            "Coldframe Rotator was not turned back to 30 deg, its angle before the night: Coldframe Rotator: did "
             "not reach angle 30 deg within 180 s"
         )
     ]

@@ -163,4 +163,4 @@ async def test_missing_broker_is_reported_and_changes_no_frame(broker: Mosquitto
             notices.append(event.text)
 
     assert await night(tmp_path / "published", broker, collect) == expected
-    assert [text for text in notices if "cannot reach" in text] == notices
+    assert [text for text in notices if "cannot reach" in text or "the cooler is off" in text] == notices

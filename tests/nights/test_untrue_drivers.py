@@ -80,7 +80,7 @@ async def test_a_constant_leak_is_found_by_turning_the_wheel(tmp_path: Path) -> 
     assert "on the right side" in reason
     assert "cover the telescope" in reason
     assert elapsed_min(run, FrameKind.DARK) < 60
-    assert any("shooting it again" in text for text in warnings(run))
+    assert any("shooting the set again" in text for text in warnings(run))
     assert list((run.folder / "darks").glob("*/*.fits")) == []
     assert len(list((run.folder / "quarantine").glob("dark_*.fits"))) >= 4
     assert len(run.of(MasterWritten)) == len(night().sets) - 1

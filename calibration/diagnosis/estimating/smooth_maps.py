@@ -33,6 +33,10 @@ _PLANES = ("from left to right", "from top to bottom")
 LEAST_SKY = 0.2
 """Smallest fraction of the field without nebulae at which colours are compared."""
 
+_CERTAIN_SKY = 1 / 3
+"""Fraction of the field from which tiles that look like sky are sky. In simulated nights, faint nebulae passed for sky
+only where less than a quarter of the field remained (`python -m benchmarks.diagnosis`)."""
+
 _SHARED_TILES = 4.0
 """Structures in the sky extend over several tiles, so that the errors of tiles are not independent."""
 
@@ -113,13 +117,14 @@ def colour_shape(
     fewest = min(np.count_nonzero(each) for each in empty)
     if np.count_nonzero(sky) < _FEWEST_TILES or fewest < LEAST_SKY * np.count_nonzero(known):
         return None
+    is_certain = bool(fewest >= _CERTAIN_SKY * np.count_nonzero(known))
     expected = noise_adu / float(np.median(levels[sky][..., 1]) * np.sqrt(PIXELS * np.median(blocks[sky])))
     found = []
     for name, ratio, noise in (
         ("first colour of the array relative to the last", _first_to_last, np.sqrt(2) * expected),
         ("first and last colours relative to the others", _outer_to_green, expected),
     ):
-        shape, place = _largest_change(ratio(total, sky), sky, noise, name)
+        shape, place = _largest_change(ratio(total, sky), sky, noise, name, is_certain=is_certain)
         if place.endswith(_PLANES):
             changed = _turned([ratio(light.tiles, sky) for light in lights], sky)
             shape = Estimate(shape.value, float(np.hypot(shape.error, changed)))
@@ -238,7 +243,7 @@ def _empty_sky(level: F64, known: Mask, noise: float) -> Mask:
     return kept
 
 
-def _largest_change(values: F64, sky: Mask, expected: float, name: str) -> tuple[Estimate, str]:
+def _largest_change(values: F64, sky: Mask, expected: float, name: str, *, is_certain: bool) -> tuple[Estimate, str]:
     """Return the change of a colour over the field with the significance of all directions together.
 
     Parameters
@@ -251,13 +256,16 @@ def _largest_change(values: F64, sky: Mask, expected: float, name: str) -> tuple
         Noise of a value.
     name
         The colours.
+    is_certain
+        Whether the tiles certainly contain no nebulae. Where nebulae fill most of the field, their faint parts can look
+        like the sky.
     """
     y, x = (place[sky] for place in _places(sky.shape))
     design = np.stack([np.ones_like(x), x, y, 2 * (x * x + y * y)], axis=1)
     fit, covariance = robust_fit(design, values, np.ones_like(values))
     # Faint nebulae that remain scatter more than noise, and change smoothly over several tiles.
     excess = max(spread(values - design @ fit) / expected, 1.0)
-    shared = 1.0 if excess < _NOISE_ALONE else _SHARED_TILES * excess**2
+    shared = 1.0 if is_certain and excess < _NOISE_ALONE else _SHARED_TILES * excess**2
     changes, inverse = fit[1:], np.linalg.pinv(covariance[1:, 1:] * shared)
     significance = float(np.sqrt(changes @ inverse @ changes))
     errors = np.sqrt(np.diag(covariance)[1:] * shared)

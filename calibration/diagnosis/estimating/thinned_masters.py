@@ -31,7 +31,6 @@ MOST_HOT = 20_000
 _STEP = 7
 """Step of the rows and columns that are sampled for a single figure."""
 
-
 _ROWS_AT_ONCE = 256
 """Number of rows that a thread searches for hot pixels at once."""
 

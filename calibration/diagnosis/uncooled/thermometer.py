@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.thermometer import residual_of
 from coldframe.calibration.diagnosis.estimating.thinned_masters import HotPixels, find_hot
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.files.unpacking import Extension

@@ -1,4 +1,4 @@
-"""The headers of FITS files, without their pixels, and the index that remembers them between commands.
+"""The headers of FITS files, without their pixels, and the index that stores them between commands.
 
 Start with `hdus`, which reads the headers of all HDUs of a file. `index` keeps headers in the user's cache folder.
 Nothing here depends on what the cards mean.

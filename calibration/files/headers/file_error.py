@@ -1,4 +1,4 @@
-"""The error about a file that cannot be read. It is apart from the readers, so that reading headers needs no NumPy."""
+"""The error about a file that cannot be read. It is apart from the readers so that reading headers needs no NumPy."""
 
 from pathlib import Path
 

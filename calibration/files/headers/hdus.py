@@ -18,16 +18,16 @@ FitsFile = BufferedReader | gzip.GzipFile
 GZIP_MAGIC = b"\x1f\x8b"
 
 LONGEST_HEADER = 200 * BLOCK_LENGTH
-"""Length of the longest header, 7,200 cards; a file whose header does not end within it is not FITS."""
+"""Maximum length of a header, 7,200 cards; a file whose header does not end within it is not FITS."""
 
 _MOST_HDUS = 1000
-"""Most HDUs of a file; a mosaic camera has a few hundred."""
+"""Maximum number of HDUs in a file; a mosaic camera has a few hundred."""
 
 _MOST_AXES = 999
-"""Most axes of an image and most columns of a table (FITS standard 4.0, sections 4.4.1.1 and 7.3.1)."""
+"""Maximum number of axes of an image and of columns of a table (FITS standard 4.0, sections 4.4.1.1 and 7.3.1)."""
 
 _MOST_UNPACKED_BYTES = 1 << 32
-"""Most bytes of a gzip file that are unpacked in search of HDUs."""
+"""Maximum number of bytes of a gzip file to unpack in search of HDUs."""
 
 _OPENINGS = _PRIMARY, _EXTENSION = "SIMPLE  =", "XTENSION="
 
@@ -109,7 +109,7 @@ def _required_header(file: FitsFile, path: Path, opening: str) -> dict[str, Head
 
 
 def _next_header(file: FitsFile) -> dict[str, HeaderValue] | None:
-    """Return the header at the position of the file; None if no whole header is there."""
+    """Return the header at the position of the file; None if there is no complete header."""
     cards, length, has_end = _read_cards(file)
     is_whole = has_end and length % BLOCK_LENGTH == 0
     return parse_cards(cards) if is_whole and cards and cards[0].startswith(_OPENINGS) else None
@@ -135,7 +135,7 @@ def _read_cards(file: FitsFile) -> _Cards:
 def _skip_data(file: FitsFile, header: Mapping[str, HeaderValue], number: int, path: Path) -> None:
     length = _data_length(header)
     if length < 0 or number >= _MOST_HDUS or not _has_possible_counts(header):
-        raise FrameFileError(path, f"damaged: the header of HDU {number} is not possible in FITS")
+        raise FrameFileError(path, f"damaged: the header of HDU {number} is not valid in FITS")
     if isinstance(file, gzip.GzipFile) and file.tell() + length > _MOST_UNPACKED_BYTES:
         raise FrameFileError(path, f"announces {length} bytes of data: unpack it with gunzip first")
     file.seek(length, os.SEEK_CUR)

@@ -36,9 +36,9 @@ _COMPANIONS = frozenset(
 
 
 def without_packed_copies(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
-    """Return files in their order, and apart from them the compressed copies that gzip and fpack leave beside a file.
+    """Return files in their order and, separately, the compressed copies that gzip and fpack leave next to a file.
 
-    A copy is recognised by its name, such as light.fits.fz beside light.fits.
+    A copy is recognised by its name, such as light.fits.fz next to light.fits.
     """
     every = dict.fromkeys(paths)
     copies = [path for path in every if path.suffix.lower() in _PACKED_SUFFIXES and path.with_suffix("") in every]
@@ -55,7 +55,7 @@ def require_known_format(path: Path) -> None:
     """
     format_name = UNREAD_FORMATS.get(path.suffix.lower())
     if format_name is not None:
-        raise FrameFileError(path, f"{format_name} files are not read: name the camera raw, or convert it to FITS")
+        raise FrameFileError(path, f"{format_name} files are not read: specify the camera raw, or convert it to FITS")
 
 
 def read_image_header(path: Path, extension: "Extension | None" = None) -> dict[str, HeaderValue]:

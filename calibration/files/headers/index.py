@@ -5,10 +5,12 @@ size, times and inode are unchanged, and if the installed coldframe reads header
 docs/decisions/0031-index-of-headers.md.
 """
 
+import errno
 import hashlib
 import json
 import logging
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from coldframe.calibration.files.cards import GarbledValue, HeaderValue
+from coldframe.calibration.files.regular import open_regular
 
 FORMAT = 1
 """Version of the format, which is part of the names of the files, so that versions do not overwrite each other."""
@@ -29,11 +32,21 @@ removed."""
 SETTLED_NS = 2_000_000_000
 """Age from which a file's times tell whether it changes again: FAT counts modification times in steps of 2 s."""
 
+COARSE_NS = 10_000_000
+"""Steps in which exFAT counts times; sshfs counts whole seconds, and FAT counts 2 s."""
+
 _NEW_SHARE = 20
-"""The file of a folder is written if one header in so many is new; reading the others again costs less."""
+"""The index of a folder is written if at least one header in this many is new; otherwise, reading the new headers again
+costs less."""
 
 _FORGOTTEN_S = 3600
 """Age at which a file that a process did not finish is removed."""
+
+_FINISHED = re.compile(r"[0-9a-f]{32}\.\d+\.json")
+_UNFINISHED = re.compile(r"[0-9a-f]{32}\.\d+\.\d+\.\d+\.new")
+"""Names of the files of the index; see `_file_of` and `_write`."""
+
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 _USED_S = 86400
 """Interval at which the use of a file is recorded in its modification time."""
@@ -65,6 +78,15 @@ class Stamp(NamedTuple):
     def is_settled(self, now_ns: int) -> bool:
         """Return True if a further change would change the stamp, in spite of the resolution of the clock."""
         return now_ns - max(self.modified_ns, self.changed_ns) > SETTLED_NS
+
+    @property
+    def identifies(self) -> bool:
+        """True if the file system records times so finely that two files do not have equal stamps by chance.
+
+        FAT, exFAT and sshfs number inodes anew with each mount. Two cards from twin rigs, used one after the other,
+        could therefore have files with equal names, sizes, inodes and times.
+        """
+        return any(time_ns % COARSE_NS for time_ns in (self.modified_ns, self.changed_ns))
 
 
 class _DamagedError(Exception):
@@ -115,7 +137,7 @@ class HeaderIndex:
         if known is not None and known[0] == stamp:
             return dict(known[1])
         header = self._read(path)
-        if stamp.is_settled(now_ns) and Stamp.of(path) == stamp:
+        if stamp.is_settled(now_ns) and stamp.identifies and Stamp.of(path) == stamp:
             folder.headers[name] = stamp, dict(header)
             folder.new += 1
         return header
@@ -182,9 +204,9 @@ def _file_of(folder: str, location: Path) -> Path:
 
 
 def _load(file: Path, folder: str) -> dict[str, tuple[Stamp, Header]]:
-    """Return the headers in a file of the index; a file that is damaged or of a different version has none."""
+    """Return the headers in a file of the index; none if the file is damaged or has a different version."""
     try:
-        content = file.read_bytes()
+        content = _own_content(file)
     except OSError:
         return {}
     try:
@@ -198,6 +220,27 @@ def _load(file: Path, folder: str) -> dict[str, tuple[Stamp, Header]]:
         if time.time() - file.stat().st_mtime > _USED_S:
             os.utime(file)
     return headers
+
+
+def _own_content(file: Path) -> bytes:
+    """Return the content of a file of the index that no other user can have written.
+
+    Other users can place files in a cache folder in /tmp, for example, and links to files that the user downloaded.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read, or other users can have written it.
+    """
+    if file.is_symlink():
+        raise PermissionError(errno.EPERM, "is a symbolic link", str(file))
+    with open_regular(file) as stream:
+        status = os.fstat(stream.fileno())
+        if status.st_uid != os.geteuid() or status.st_mode & _WRITABLE_BY_OTHERS or status.st_nlink > 1:
+            raise PermissionError(errno.EPERM, "other users can have written it", str(file))
+        if status.st_size > MOST_BYTES:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(file))
+        return stream.read()
 
 
 def _decoded(content: bytes, folder: str) -> dict[str, tuple[Stamp, Header]]:
@@ -258,14 +301,17 @@ def _write(folder: _Folder, location: Path) -> None:
 
 
 def _remove_oldest(location: Path) -> None:
-    """Remove files of the index until it is small enough, and files that other processes left unfinished."""
+    """Remove files of the index until it is small enough, and files that other processes left unfinished.
+
+    Other files are kept: the folder may be a link to a folder of the user.
+    """
     found = []
     for file in location.iterdir():
         with suppress(FileNotFoundError):  # another process may remove it
-            status = file.stat()
-            if file.suffix == ".json":
+            status = file.lstat()
+            if _FINISHED.fullmatch(file.name):
                 found.append((status.st_mtime, status.st_size, file))
-            elif file.suffix == ".new" and time.time() - status.st_mtime > _FORGOTTEN_S:
+            elif _UNFINISHED.fullmatch(file.name) and time.time() - status.st_mtime > _FORGOTTEN_S:
                 file.unlink()
     total = 0
     for _, size, file in sorted(found, reverse=True):

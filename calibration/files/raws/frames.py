@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import STRUCTURAL, HeaderValue
-from coldframe.calibration.files.frame_file import FrameFileError, read_frame
+from coldframe.calibration.files.frame_file import read_frame
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.image_file import ImageFile, open_image, uint16_pixels
 from coldframe.calibration.files.raw_file import SUFFIXES

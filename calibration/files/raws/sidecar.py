@@ -1,6 +1,6 @@
-"""The file beside a camera raw that says how the frame was shot, with a digest of the raw's bytes.
+"""The file next to a camera raw that states how the frame was shot, with a digest of the raw's bytes.
 
-A raw is kept as the camera wrote it, so it names neither the kind of the frame nor the filter. The cards that a FITS
+A raw is kept as the camera wrote it, so it states neither the kind of the frame nor the filter. The cards that a FITS
 file would have are in a JSON file with the same name and a further suffix: dark_0001.cr2.json describes dark_0001.cr2.
 """
 
@@ -60,7 +60,7 @@ def described(cards: Iterable[Card], content: bytes) -> bytes:
 
 
 def read_sidecar(raw: Path) -> Sidecar | None:
-    """Return the description of a raw; None if there is none, as beside the files of other programs.
+    """Return the description of a raw; None if there is none, as for raws from other programs.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def read_sidecar(raw: Path) -> Sidecar | None:
         raise FrameFileError(path, error.strerror or str(error)) from error
     found = _parsed(text)
     if found is None:
-        # Other programs write JSON files beside pictures, too.
+        # Other programs also write JSON files next to pictures.
         if b'"sha256"' not in text:
             return None
         raise FrameFileError(path, "damaged: it does not describe a raw")

@@ -58,7 +58,7 @@ class Rule:
     says
         The statement.
     source
-        Its source; None if none is known, so that the rule is an assumption.
+        Source of the rule; None if the source is unknown, so that the rule is an assumption.
     """
 
     name: str
@@ -114,7 +114,7 @@ class Reading:
     takes_last
         True if the last keyword in the header wins, instead of the first in the order of preference.
     missing_filter
-        Name of the group of frames without FILTER; None if the program does not name one.
+        Name of the group of frames without FILTER; None if the program does not define such a name.
     path_keywords
         True if names of folders and files may state keywords, such as GAIN_100.
     master_in_path

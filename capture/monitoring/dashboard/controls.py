@@ -1,4 +1,7 @@
-"""The keys of the dashboard, which change the view, show help, and send commands to the night. Pure."""
+"""The keys of the dashboard, which change the view, show help, and send commands to the night.
+
+This module performs no I/O.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +32,7 @@ class View(StrEnum):
 VIEWS = tuple(View)
 
 SendCommand = Callable[[Command], str | None]
-"""Sends a command to the night, and returns the answer, or None if the answer will follow later."""
+"""A function that sends a command to the night, and returns the answer, or None if the answer will follow later."""
 
 
 @dataclass(slots=True)

@@ -33,7 +33,7 @@ def _not_stopped() -> Iterator[None]:
 
 
 class Keyboard:
-    """Passes on single keys during an asynchronous block. Does nothing without a terminal.
+    """A keyboard that reports single keys during an asynchronous block. It does nothing without a terminal.
 
     The terminal is in non-canonical mode without echo, and is restored afterwards. A process in the background
     neither reads keys nor changes modes until it is in the foreground again. Ctrl-C and Ctrl-Z work as usual.

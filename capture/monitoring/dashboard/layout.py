@@ -257,7 +257,7 @@ def _folder(state: DashboardState) -> Iterator[Text]:
 
 
 def _missing(state: DashboardState) -> Iterator[Text]:
-    """Name each step that failed, and each set that was not reached or finished."""
+    """List each step that failed, and each set that was not reached or finished."""
     for step in state.steps.values():
         if step.outcome is StepOutcome.DONE or (step.planned.kind is None and step.outcome is None):
             continue

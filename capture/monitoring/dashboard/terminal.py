@@ -144,7 +144,7 @@ def _local_time() -> datetime:
 
 
 class Dashboard:
-    """Shows a night on a terminal. It is an `EventStream` subscriber and an asynchronous context manager.
+    """A terminal dashboard of a night. It is an `EventStream` subscriber and an asynchronous context manager.
 
     On entering, it switches to the terminal's alternate screen and starts a task that redraws changed lines. On
     leaving, it restores the terminal and prints a summary.

@@ -28,7 +28,8 @@ MOST_STUCK = 3
 LONGEST_FILE_BYTES = 100_000
 
 Send: TypeAlias = Callable[[Notification], bool]
-"""Sends a notification, and returns False if an address refused it. The call blocks, and may raise any exception."""
+"""A function that sends a notification, and returns False if an address refused it. It blocks, and may raise any
+exception."""
 
 
 class NotifySetupError(ColdframeError):

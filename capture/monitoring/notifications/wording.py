@@ -1,4 +1,4 @@
-"""Decide which events deserve a notification, and write the notifications. Pure."""
+"""Decide which events deserve a notification, and write the notifications. This module performs no I/O."""
 
 import re
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ class Notification:
 
 @dataclass(slots=True)
 class NotificationWriter:
-    """Writes notifications about the start of a night, each kind of problem, and the end with its results.
+    """A writer of notifications about the start of a night, each kind of problem, and the end with its results.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Turns events into sentences for logs, dashboard, notifications and report. An event gets at most one line."""
+"""Turn events into sentences for logs, dashboard, notifications and report. An event gets at most one line."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -100,7 +100,7 @@ def planned_s(step: PlannedStep) -> float:
 
 
 class Narrator:
-    """Turns events into sentences. A narrator stores the plan, because events refer to steps by number.
+    """A narrator that turns events into sentences. It stores the plan, because events refer to steps by number.
 
     Parameters
     ----------

@@ -1,6 +1,8 @@
-"""The words that describe a night now: its verdict, its expected end, its activity, and the latest frame. Pure.
+"""The words that describe a night now: its verdict, its expected end, its activity, and the latest frame.
 
 The dashboard and the web page show the same words. Times of day are in the time zone of `now`.
+
+This module performs no I/O.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Estimates the remaining time from the plan, corrected by the measured pace of this night's frames."""
+"""Estimate the remaining time from the plan, corrected by the measured pace of this night's frames."""
 
 from collections import deque
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The warnings and errors of a night: their number, and the latest lines. Pure."""
+"""The warnings and errors of a night: their number, and the latest lines. This module performs no I/O."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ MOST_LINES = 40
 
 
 class Problems:
-    """Counts all warnings and errors, and keeps the latest `MOST_LINES` lines, oldest first.
+    """The number of warnings and errors, and the latest `MOST_LINES` lines, oldest first.
 
     Warnings are discarded before errors, because many rejected frames must not hide an error.
     """

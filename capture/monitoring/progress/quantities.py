@@ -1,4 +1,4 @@
-"""Formats durations, exposure times, noise, panel states and temperature readings as text."""
+"""Format durations, exposure times, noise, panel states and temperature readings as text."""
 
 import math
 from typing import TYPE_CHECKING

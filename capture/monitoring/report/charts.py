@@ -1,4 +1,4 @@
-"""Draws the charts of the morning report from its values."""
+"""Draw the charts of the morning report from its values."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Compares a master with the last one with the same setting from an earlier night, to find dust that has moved."""
+"""Compare a master with the latest earlier master with the same setting, to find dust that has moved."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Builds the report of a night from its events, without reading a clock or files.
+"""Build the report of a night from its events, without reading a clock or files.
 
 The journal of a resumed night contains several runs, each with its own plan. The report follows the last plan. Steps of
 two plans are the same if they do the same work (see `step_keys`). A frame counts once, even if several runs report it.
@@ -72,7 +72,7 @@ def gather(events: Iterable[Event], *, zone: tzinfo | None = None, is_running: b
     zone
         Time zone of the clock times in sentences; None for the local time zone.
     is_running
-        True if a night without an ending is still running, and False if it broke off.
+        True if a night without an ending is still running, and False if it stopped unexpectedly.
 
     Raises
     ------
@@ -214,7 +214,7 @@ class _Step:
 
 @dataclass(slots=True)
 class _Gathered:
-    """Collects the events of a night for the report."""
+    """The events of a night, collected for the report."""
 
     steps: dict[StepKey, _Step] = field(default_factory=dict)
     readings: list[Reading] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Judges in words the noise of masters, by the noise that each adds to a light."""
+"""Judge the noise of masters in words, by the noise that each master adds to a light."""
 
 from collections.abc import Sequence
 from math import hypot, isfinite

@@ -1,4 +1,4 @@
-"""Reports the diagnoses of the night's lights."""
+"""Report the diagnoses of the night's lights."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Creates the morning report of a night from its journal and masters, as an HTML page and a JSON file."""
+"""Create the morning report of a night from its journal and masters, as an HTML page and a JSON file."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -8,7 +8,8 @@ from itertools import count
 from pathlib import Path
 
 from coldframe.calibration.files.durable import replace_durably
-from coldframe.calibration.files.frame_file import FrameFileError, read_header
+from coldframe.calibration.files.frame_file import read_header
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import FrameSetup, setup_of

@@ -1,4 +1,4 @@
-"""Renders the report as one HTML file without scripts or network requests, and escapes all text from devices."""
+"""Render the report as one HTML file without scripts or network requests, and escape all text from devices."""
 
 import base64
 import re

@@ -1,4 +1,4 @@
-"""Computes statistics and pictures of masters and frames. The pictures are stretched so that faults are visible.
+"""Compute statistics and pictures of masters and frames. The pictures are stretched so that faults are visible.
 
 Files are read in bands of rows, so memory use does not depend on the size of the sensor.
 """

@@ -1,4 +1,4 @@
-"""Encodes pictures as PNG, in memory."""
+"""Encode pictures as PNG, in memory."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""Splits the journal of a night into runs of coldframe. The journal of a resumed night contains several runs."""
+"""Split the journal of a night into runs of coldframe. The journal of a resumed night contains several runs."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -42,7 +42,7 @@ class Run:
 
     @property
     def ending(self) -> NightEnded | None:
-        """The event that ended the run; None if the run broke off."""
+        """The event that ended the run; None if the run stopped unexpectedly."""
         return next((event for event in reversed(self.events) if isinstance(event, NightEnded)), None)
 
     @property
@@ -74,7 +74,7 @@ def runs_of(events: Iterable[Event]) -> list[Run]:
 
 Work = tuple[StepType, FrameKind | None, str | None, float | None, float | None, float | None]
 StepKey = tuple[Work, int]
-"""Identifies a step in all runs by the work of the step and the number of earlier steps with the same work."""
+"""Key that identifies a step in all runs by the work of the step and the number of earlier steps with the same work."""
 
 
 def step_keys(plan: NightStarted) -> dict[int, StepKey]:

@@ -1,4 +1,4 @@
-"""Draws small charts as inline SVG without scripts or styles. The style sheet of the page sets the colours.
+"""Draw small charts as inline SVG without scripts or styles. The style sheet of the page sets the colours.
 
 Each chart is 420 units wide at any size on the screen. Text in charts is stored as text, not as outlines. The elements
 have the classes ``line``, ``dot``, ``bad``, ``model``, ``band``, ``grid`` and ``axis``.

@@ -1,4 +1,4 @@
-"""Divides the time of a night into exposing, reading, moving, waiting and lost time.
+"""Divide the time of a night into exposing, reading, moving, waiting and lost time.
 
 Every moment from the start of the first run to the end of the last one belongs to exactly one of the five categories,
 so the categories add up to the length of the night. The categories are derived from the journal as follows:
@@ -13,7 +13,7 @@ moving
 lost
     Exposure and readout of frames that were rejected or never arrived. Also the time from a failure with a retry to the
     next success, including the wait for a lost device. Also the gap between two runs, and the exposure that was under
-    way when the first of the two runs broke off.
+    way when the first of the two runs stopped.
 waiting
     Everything else: cooling, warming up, combining, saving, waiting for the sky, and requested pauses.
 
@@ -192,7 +192,7 @@ def _seconds(seconds: float) -> timedelta:
 
 @dataclass(slots=True)
 class _Walk:
-    """Divides a run into periods. The events at the start and at the end of a period determine its activity."""
+    """A run, divided into periods. The events at the start and at the end of a period determine its activity."""
 
     run: Run
     now: datetime

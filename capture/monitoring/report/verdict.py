@@ -1,4 +1,4 @@
-"""Summarises a night in the first sentence of the morning report."""
+"""Summarise a night in the first sentence of the morning report."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -58,7 +58,7 @@ def _verdict_of_rig(last: Run, sets: Sequence[SetReport], *, zone: tzinfo | None
             NightState.RUNNING, None, f"The night is still running: {made} of {len(sets)} masters were made by {at}."
         )
     during = f", during {title}" if (title := _running_step(last)) else ""
-    sentence = f"The night broke off at {at}{during}; {_uncapped(_masters(sets))}"
+    sentence = f"The night stopped unexpectedly at {at}{during}; {_uncapped(_masters(sets))}"
     return Verdict(NightState.BROKEN_OFF, None, printable(f"{sentence} {SAFETY_UNKNOWN}"))
 
 
@@ -137,13 +137,14 @@ def _safety(ending: NightEnded) -> list[str]:
         return [SAFETY_UNKNOWN]
     if ending.rig_is_safe:
         if ending.still_cold_c is not None:
-            return [f"The rig is safe: cooler off, sensor at {ending.still_cold_c:.0f} C, still warming up by itself."]
+            sensor = f"sensor at {ending.still_cold_c:.0f} C, which warms up to the air temperature"
+            return [f"The rig is safe: cooler off, {sensor}."]
         return ["The rig is safe."]
     return ["The rig is NOT safe:", *ending.not_safe] if ending.not_safe else ["The rig is NOT safe."]
 
 
 def _running_step(run: Run) -> str:
-    """Return the title of the step during which a run broke off; empty if the run was between two steps."""
+    """Return the title of the step during which a run stopped unexpectedly; empty if the run was between two steps."""
     titles = {step.number: step.title for step in run.started.steps}
     for event in reversed(run.events):
         if isinstance(event, StepEnded):

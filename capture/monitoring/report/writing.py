@@ -1,4 +1,4 @@
-"""Writes the report as JSON, for other programs."""
+"""Write the report as JSON, for other programs."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Parse MQTT commands, and reject expired, retained and repeated commands. Pure."""
+"""Parse MQTT commands, and reject expired, retained and repeated commands. This module performs no I/O."""
 
 import json
 import re
@@ -48,7 +48,7 @@ class CommandError(ColdframeError, ValueError):
     Attributes
     ----------
     id
-        Identifier of the command; None if the command has none.
+        Identifier of the command; None if the command has no identifier.
     """
 
     def __init__(self, text: str, command_id: str | None = None) -> None:
@@ -122,7 +122,7 @@ def _step(fields: dict[str, object], given_id: str) -> int | None:
 
 
 class CommandGate:
-    """Admits each command once, before it expires.
+    """A gate that admits each command once, before it expires.
 
     Parameters
     ----------

@@ -56,7 +56,7 @@ class DetachedExecutor(ThreadPoolExecutor):
 
 
 class BrokerConnection:
-    """Publishes messages while the broker is connected, and reconnects when the connection is lost.
+    """A connection that publishes messages, and reconnects to the broker when the connection is lost.
 
     Call each method on the event loop of `run`. Other threads may only read the properties.
 

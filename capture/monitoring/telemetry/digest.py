@@ -1,4 +1,4 @@
-"""Collect the events of the night so far in one message for new watchers. Pure.
+"""Collect the events of the night so far in one message for new watchers. This module performs no I/O.
 
 Each line is an event in the format of the journal, with two additional fields: `run` identifies the run, and `n` counts
 its events. Lines that are superseded by later lines are omitted, so the counts have gaps.
@@ -51,7 +51,7 @@ _GZIP = 31
 
 
 class Digest:
-    """Keeps the events that a new watcher needs, within a bounded size.
+    """The events that a new watcher needs, in a bounded size.
 
     Parameters
     ----------

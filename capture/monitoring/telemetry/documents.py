@@ -1,4 +1,4 @@
-"""Build the MQTT messages as JSON documents. Their schemas are in docs/mqtt. Pure."""
+"""Build the MQTT messages as JSON documents. Their schemas are in docs/mqtt. This module performs no I/O."""
 
 import base64
 import json

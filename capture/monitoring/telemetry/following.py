@@ -1,4 +1,4 @@
-"""Reconstruct a night from its MQTT messages, for watchers on another machine. Pure."""
+"""Reconstruct a night from its MQTT messages, for watchers on another machine. This module performs no I/O."""
 
 import base64
 import binascii
@@ -24,7 +24,7 @@ _WHY_DETACHED = {
 
 
 class RemoteNight:
-    """Turns the messages of one rig into updates for a watcher.
+    """A night followed over MQTT: the messages of one rig become updates for a watcher.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class RemoteNight:
 
 
 class Follower:
-    """Returns each event from journals and single lines once, and ignores lines that are not from coldframe.
+    """A filter that returns each event from journals and single lines once, and ignores lines from other programs.
 
     Attributes
     ----------

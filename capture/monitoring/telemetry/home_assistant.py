@@ -1,6 +1,8 @@
-"""Build the retained document that describes a rig to Home Assistant as one device with all its components. Pure.
+"""Build the retained document that describes a rig to Home Assistant as one device with all its components.
 
 The field names are the abbreviated names of Home Assistant's MQTT discovery with a device payload.
+
+This module performs no I/O.
 """
 
 from collections.abc import Mapping

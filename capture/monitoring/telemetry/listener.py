@@ -70,7 +70,7 @@ class StartedNight(Protocol):
 
 
 class Nights(Protocol):
-    """Starts nights."""
+    """An object that starts nights."""
 
     def rig_user(self) -> str | None:
         """Return a sentence that names the user of the rig, or None if the rig is free."""
@@ -86,7 +86,7 @@ class Nights(Protocol):
 
 
 class Listener:
-    """Accepts commands for a rig until `stop` is called.
+    """A listener that accepts commands for a rig until `stop` is called.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Store the messages that wait for the broker, in a bounded amount of memory. Pure."""
+"""Store the messages that wait for the broker, in a bounded amount of memory. This module performs no I/O."""
 
 from collections import deque
 
@@ -9,7 +9,7 @@ MOST_EVENTS = 1000
 
 
 class Outbox:
-    """Stores the latest message of each retained topic, and a queue of at most `most_events` other messages.
+    """The latest message of each retained topic, and a queue of at most `most_events` other messages.
 
     Attributes
     ----------

@@ -128,7 +128,7 @@ class Telemetry:
 
 
 class MqttPublisher:
-    """Publishes a night in a separate thread. The night's thread may call only `queue`, `start` and `stop`."""
+    """A publisher in a separate thread. The night's thread may call only `queue`, `start` and `stop`."""
 
     def __init__(
         self,

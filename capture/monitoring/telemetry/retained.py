@@ -23,7 +23,7 @@ CALM_S = 30.0
 
 
 class RetainedDocuments:
-    """Publishes the events of a night and the documents derived from them over a connection."""
+    """The events of a night and the documents derived from them, published over a connection."""
 
     def __init__(self, connection: BrokerConnection, topics: Topics, clock: NightClock) -> None:
         self._connection = connection

@@ -1,4 +1,4 @@
-"""The MQTT topics of one rig. Pure."""
+"""The MQTT topics of one rig. This module performs no I/O."""
 
 import re
 from dataclasses import dataclass

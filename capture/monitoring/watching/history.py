@@ -1,4 +1,4 @@
-"""The events that a new watcher needs to show the whole night, in bounded memory. Pure."""
+"""The events that a new watcher needs to show the whole night, in bounded memory. This module performs no I/O."""
 
 from collections import deque
 from datetime import timedelta
@@ -19,7 +19,7 @@ MOST_BYTES = 2_000_000
 
 
 class History:
-    """Keeps events as they happen, and returns them as lines.
+    """The events of a night, stored as they happen and returned as lines.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The protocol between a run and its watchers, with one JSON object per line. Pure.
+"""The protocol between a run and its watchers, with one JSON object per line. This module performs no I/O.
 
 A run sends a greeting, all events so far, a mark, and then each event as it happens. Events are lines of the journal.
 All other messages are objects without the key "event".

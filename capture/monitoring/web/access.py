@@ -1,4 +1,7 @@
-"""Decide which requests the page answers, from the host name, the origin of a command, and the token. Pure."""
+"""Decide which requests the page answers, from the host name, the origin of a command, and the token.
+
+This module performs no I/O.
+"""
 
 import hmac
 import ipaddress

@@ -30,7 +30,7 @@ def night_id(night: NightStarted) -> str:
 
 
 class Commands:
-    """Sends commands to the night, and matches the night's answers to them.
+    """The commands sent to the night, matched with the night's answers.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Sends each browser the sections that have changed. A slow browser skips the versions that it missed."""
+"""Send each browser the sections that have changed. A slow browser skips the versions that it missed."""
 
 import asyncio
 import time

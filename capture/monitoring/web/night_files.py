@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from coldframe.calibration.files.durable import NotDurableError
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import setup_of
@@ -68,7 +68,7 @@ class Report:
 
 
 class NightFiles:
-    """Reads files from the night that is shown. Only files in the storage folder are read.
+    """The files of the night that is shown. Only files in the storage folder are read.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class NightFiles:
             state = self._night.state
             if state.night != self._drawn_night:
                 self._drawn_night, self.picture, self._source, self._next_s = state.night, None, None, 0.0
-            with suppress(OSError, NotDurableError):  # the disk hangs or is gone: keep what is shown
+            with suppress(OSError, NotDurableError):  # the disk hangs or was removed: keep the current picture
                 await self._look_for_picture(state)
             self._show_preview(self._night.state)
 

@@ -1,4 +1,4 @@
-"""Writes the page, as a whole or by section, from the state of a night. Pure. All foreign text is escaped."""
+"""Write the page, as a whole or by section, from the state of a night, without I/O. All foreign text is escaped."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Serves the page to browsers over HTTP. This is the only module that imports the web server library."""
+"""Serve the page to browsers over HTTP. This is the only module that imports the web server library."""
 
 import asyncio
 import json
@@ -235,7 +235,7 @@ def _application(web: WebNight) -> Application:
 
 
 class _Server(HTTPServer):
-    """Closes connections beyond `MOST_CONNECTIONS` and `MOST_PER_ADDRESS` at once."""
+    """A server that immediately closes connections beyond `MOST_CONNECTIONS` and `MOST_PER_ADDRESS`."""
 
     def initialize(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the signature is the library's
         super().initialize(*args, **kwargs)
@@ -261,7 +261,7 @@ def _place(address: tuple[Any, ...]) -> str:
 
 
 class _Handler(RequestHandler):
-    """Answers with 404. The other handlers are derived from this one, so that all of them check the host."""
+    """A handler that answers with 404. The other handlers inherit from it, so that all of them check the host."""
 
     web: WebNight
 
@@ -333,7 +333,7 @@ class _TextHandler(_Handler):
 
 
 class _EventsHandler(_Handler):
-    """Sends the sections that change as an endless stream of server-sent events."""
+    """A handler that sends the sections that change as an endless stream of server-sent events."""
 
     async def get(self) -> None:
         live = self.web.live
@@ -407,7 +407,7 @@ class _ReportHandler(_Handler):
 
 
 class _CommandHandler(_Handler):
-    """Passes a command to the night if the token and the origin of the request are valid."""
+    """A handler that passes a command to the night if the token and the origin of the request are valid."""
 
     async def post(self) -> None:
         access, headers = self.web.access, self.request.headers

@@ -1,4 +1,4 @@
-"""The masters that a bisection compares: those that the user names, or all in the library that fit the lights."""
+"""The masters that a bisection compares: those that the user specifies, or all in the library that fit the lights."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ class NoMastersError(ColdframeError):
 
 @dataclass(frozen=True, slots=True)
 class NamedMasters:
-    """The masters that the user named."""
+    """The masters that the user specified."""
 
     dark: Sequence[Path] = ()
     flat: Sequence[Path] = ()
@@ -42,7 +42,7 @@ class NamedMasters:
 
     @property
     def by_path(self) -> dict[Path, FrameKind]:
-        """The kinds of all named masters, by path."""
+        """The kinds of all specified masters, by path."""
         every = {
             FrameKind.DARK: self.dark,
             FrameKind.FLAT: self.flat,
@@ -72,7 +72,7 @@ class Choice:
 
 
 def named_candidates(light: FrameSetup, named: NamedMasters) -> Choice:
-    """Return the named masters.
+    """Return the specified masters.
 
     Raises
     ------

@@ -57,17 +57,17 @@ def diagnose(
         typer.Option(
             metavar="E",
             min=1e-6,
-            help="Electrons per ADU; default: EGAIN in the lights' headers, or else measured with the flats.",
+            help="Electrons per ADU; default: EGAIN in the lights' headers or, without it, measured from the flats.",
         ),
     ] = None,
     extension: ExtensionOption = None,
 ) -> None:
     """Find out whether lights calibrate cleanly and, if they do not, which master is the cause.
 
-    Name raw lights, or lights that any program has calibrated; they must not be registered or stacked. coldframe
+    Specify raw lights, or lights that any program has calibrated; they must not be registered or stacked. coldframe
     measures residual dust, over-correction, banding, amplifier glow, colours, gradients, offsets and temperature
     differences, and states the size, the cause and the remedy for each. A set of twelve lights shows most of them; a
-    single light shows only offsets and temperature differences. Masters that you name may differ from the lights in
+    single light shows only offsets and temperature differences. Masters that you specify may differ from the lights in
     exposure, temperature, gain or filter.
 
     The exit code is 0 if the lights calibrate cleanly, 1 if a finding matters or a light could not be read, and 2 if
@@ -120,7 +120,7 @@ def bisect(
         typer.Option(
             metavar="E",
             min=1e-6,
-            help="Electrons per ADU; default: EGAIN in the lights' headers, or else measured with the flats.",
+            help="Electrons per ADU; default: EGAIN in the lights' headers or, without it, measured from the flats.",
         ),
     ] = None,
     extension: ExtensionOption = None,
@@ -134,11 +134,11 @@ def bisect(
 ) -> None:
     """Find out which master introduces an artifact: calibrate the same lights with every sensible combination.
 
-    Name up to a dozen raw lights of one set. coldframe compares all masters in the library that fit, whatever their
-    age, or those that you name. It tries each dark, darks scaled from other exposures, the bias alone, each flat, each
-    flat with a different dark flat or bias subtracted, and no flat. A combination's score is the sum of the squared
-    significances of all artifacts that remain in the lights. Scores that differ by less than 5 count as a tie. With
-    --shoot, the rig first shoots new darks or flats if none of the masters is good enough.
+    Specify up to a dozen raw lights of one set. coldframe compares all matching masters in the library, whatever their
+    age, or those that you specify. It tries each dark, darks scaled from other exposures, the bias alone, each flat,
+    each flat with a different dark flat or bias subtracted, and no flat. A combination's score is the sum of the
+    squared significances of all artifacts that remain in the lights. Scores that differ by less than 5 count as a tie.
+    With --shoot, the rig first shoots new darks or flats if none of the masters is good enough.
 
     The exit code is 0 if the best combination leaves no artifact, 1 if it leaves one or a light could not be read, and
     2 if the input is invalid.
@@ -159,5 +159,5 @@ def bisect(
             raise typer.BadParameter(text, param_hint="--shoot")
         rig = NightRequest(config, simulate, folder)
     elif config is not None or simulate is not None or folder is not None:
-        raise typer.BadParameter("names the rig for --shoot", param_hint="--config, --simulate or --folder")
+        raise typer.BadParameter("specifies the rig for --shoot", param_hint="--config, --simulate or --folder")
     raise typer.Exit(bisect_lights(lights, Request(library, named, e_per_adu, image, as_json, html, rig)))

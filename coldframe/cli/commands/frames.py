@@ -189,8 +189,8 @@ def combine(
     method: Annotated[
         Literal["mean", "sigma-clip", "winsorized", "median"] | None,
         typer.Option(
-            help="How to combine the values of a pixel. Default: sigma-clip; median for three or four frames, from "
-            "which sigma-clip rejects nothing."
+            help="How to combine the values of a pixel. Default: sigma-clip; median for three or four frames, "
+            "because sigma-clip rejects nothing from so few."
         ),
     ] = None,
     center: Annotated[
@@ -220,7 +220,8 @@ def combine(
         Literal["none", "row", "smooth"] | None,
         typer.Option(
             help="Subtract the overscan level (BIASSEC) of each line, either as measured or smoothed, and trim the "
-            "strip. Default: as in --dark or --bias; without these, smooth if the headers define an overscan.",
+            "strip. Default: as for the master given with --dark or --bias; without these, smooth if the headers "
+            "define an overscan.",
         ),
     ] = None,
     kind: Annotated[
@@ -349,13 +350,13 @@ def defects(
 ) -> None:
     """Find a sensor's defective pixels, columns and rows (hot, cold, unstable and others) from its masters.
 
-    The map is an 8-bit FITS image; good pixels are 0, and the header names the bits. "coldframe calibrate --defects
+    The map is an 8-bit FITS image; good pixels are 0, and the header describes the bits. "coldframe calibrate --defects
     MAP" replaces the defective pixels with values from their neighbours.
     """
     from coldframe.calibration.defects.finding import Limits
     from coldframe.cli.defects import Masters, map_defects
 
     if dark is None and flat is None and bias is None:
-        raise typer.BadParameter("name at least one master", param_hint="--dark, --flat or --bias")
+        raise typer.BadParameter("specify at least one master", param_hint="--dark, --flat or --bias")
     limits = Limits(sigma=sigma, hot_e_per_s=hot, cold_response=cold)
     raise typer.Exit(map_defects(Masters(dark, flat, bias), output, siril_list, limits, e_per_adu))

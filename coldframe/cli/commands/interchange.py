@@ -38,7 +38,7 @@ def export(
     README.txt lists the settings to change in the program.
 
     The exit code is 1 if existing files have different contents, such as a master that has since been replaced, or if
-    masters cannot be read; these files are named.
+    masters cannot be read; these files are listed.
 
     With --check, the exit code is 0 if there is nothing to report, 1 if there are traps or unreadable files, and 2 if
     there is nothing to export; see `coldframe lint`.

@@ -87,11 +87,14 @@ def plan(
     """
     # What a plan builds lives until the command ends, so collecting garbage would find none, and take 0.1 s.
     gc.disable()
-    from coldframe.cli.plan import show_plan
-    from coldframe.operations.nights.request import NightRequest
+    try:
+        from coldframe.cli.plan import show_plan
+        from coldframe.operations.nights.request import NightRequest
 
-    request = NightRequest(config, simulate, folder, lights, until, tuple(only or ()), tuple(skip or ()), redo)
-    raise typer.Exit(show_plan(request, wants_json=json))
+        request = NightRequest(config, simulate, folder, lights, until, tuple(only or ()), tuple(skip or ()), redo)
+        raise typer.Exit(show_plan(request, wants_json=json))
+    finally:
+        gc.enable()
 
 
 def watch(

@@ -78,7 +78,8 @@ def init(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Camera to use if the server has several; default: the largest cooled camera, or else the largest.",
+            help="Camera to use if the server has several; default: the largest cooled camera or, without one, the "
+            "largest camera.",
         ),
     ] = None,
     full: Annotated[

@@ -30,7 +30,7 @@ FIXED_SIGMA = 4.0
 
 
 class SetPictures:
-    """Collects the pictures of a set while its lights are read.
+    """The pictures of a set, collected while its lights are read.
 
     Parameters
     ----------

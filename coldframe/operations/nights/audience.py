@@ -8,7 +8,7 @@ from coldframe.capture.session.steering import Steering
 
 
 class Audience(Protocol):
-    """Receives the events and the messages of a run, and answers its question."""
+    """A receiver of the events and messages of a run, which also answers its question."""
 
     def lines(self) -> Subscriber:
         """Return a subscriber for the events before the night."""

@@ -53,7 +53,7 @@ def _is_open(path: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RemoteSubscribers:
-    """The subscribers that a configuration names, with their passwords, certificates and addresses."""
+    """The subscribers that a configuration specifies, with their passwords, certificates and addresses."""
 
     settings: Settings
     access: Access | None

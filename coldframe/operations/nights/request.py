@@ -33,11 +33,11 @@ class NightRequest:
     Attributes
     ----------
     config
-        Configuration file; None for the user's.
+        Configuration file; by default, the user's configuration.
     simulate
         Name or file of a simulated rig; None for the real rig.
     folder
-        Folder for the night's files; None for the configured one.
+        Folder for the night's files; by default, the configured folder.
     lights
         Folder of the lights that need calibration frames; None shoots the configured sets.
     until

@@ -206,7 +206,7 @@ class _Run:
         return NightRun() if assembled is None else await self._run_to_its_end(assembled)
 
     def _safe_state(self, settings: Settings, rig: Rig) -> SafeState:
-        """Return the safe state of a rig that a crashed run left behind. Only the screen shows its messages."""
+        """Return the object that makes safe a rig left behind by a crashed run. Only the screen shows its messages."""
         events = EventStream()
         events.subscribe(self.audience.lines())
         return SafeState(settings, rig, events, self.clock, patience_s=QUIET_PATIENCE_S)

@@ -6,7 +6,7 @@ from coldframe.devices.indi.device import IndiDevice
 
 
 class FrameDemands:
-    """Makes a driver send uncompressed 16-bit frames in one file format.
+    """The settings with which a driver sends uncompressed 16-bit frames in one file format.
 
     Parameters
     ----------

@@ -71,7 +71,7 @@ def require_pixel_size(device: IndiDevice) -> None:
 
 
 class ShutterControl:
-    """Makes the camera time the exposures that are too short for bulb, and leaves the user's setting for the others.
+    """A shutter setting that lets the camera time exposures too short for bulb; other exposures use the user's setting.
 
     The lights were exposed with the user's setting. It matters, because the camera's "30 s" lasts 32 s.
 
@@ -86,7 +86,7 @@ class ShutterControl:
         self._is_forced: bool | None = None
 
     def possible_s(self, exposure_s: float) -> float:
-        """Return an exposure if it is possible, apart from rounding, or else the nearest possible one."""
+        """Return an exposure if it is possible, apart from rounding; otherwise, the nearest possible one."""
         shutter = shutter_times(self._device)
         return exposure_s if shutter is None or shutter.offers(exposure_s) else shutter.nearest_s(exposure_s)
 

@@ -18,7 +18,7 @@ end. Servers before INDI 1.9.2 do not answer pings, so nothing else would reveal
 
 
 class Relay:
-    """Connects to the server, and waits for the library on a separate port.
+    """A relay that connects to the server, and waits for the library on a separate port.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Limits on the XML that a server may send, because the library's parser has none. Pure."""
+"""Limits on the XML that a server may send, because the library's parser has none. This module performs no I/O."""
 
 import re
 
@@ -18,7 +18,7 @@ class XmlLimitError(ColdframeError):
 
 
 class XmlLimits:
-    """Follows the elements in the bytes of a connection, in bounded memory.
+    """A check that follows the elements in the bytes of a connection, in bounded memory.
 
     Attributes
     ----------

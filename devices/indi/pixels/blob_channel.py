@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import HeaderValue
-from coldframe.calibration.files.frame_file import FrameFileError, parse
+from coldframe.calibration.files.frame_file import parse
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.keywords import DRIVERS_WORDS
 from coldframe.calibration.files.raw_file import SUFFIXES
 from coldframe.calibration.files.raws.frames import read_delivered

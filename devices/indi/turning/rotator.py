@@ -1,4 +1,4 @@
-"""A rotator behind INDI."""
+"""A rotator on an INDI server."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""A filter wheel behind INDI."""
+"""A filter wheel on an INDI server."""
 
 from typing import ClassVar
 

@@ -101,7 +101,7 @@ def test_patterns_name_the_kind_of_frames_whose_headers_lack_it(night: Path, tmp
             fits.PrimaryHDU(units[0].data, header).writeto(target)
     (unknown,) = measure_night(tmp_path)[1]
     assert unknown.startswith(f"{tmp_path / 'panel/L/Flat_1.0_0.fits'} and 11 others are left out: their headers lack")
-    assert unknown.endswith("the kind of the frame: name it with --bias, --dark or --flat")
+    assert unknown.endswith("the kind of the frame: specify it with --bias, --dark or --flat")
     (record,), problems = measure_night(tmp_path, kinds={FrameKind.BIAS: "zero", FrameKind.FLAT: "panel/*/Flat*"})
     assert problems == []
     assert record.e_per_adu is not None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from coldframe.calibration.combining.combine import NotOneSetError, combine_frames
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.calibration.stacking.methods import Mean, MedianClipping

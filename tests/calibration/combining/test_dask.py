@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coldframe.calibration.combining.combine import Stacking, StackingError, stack_here
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile, open_image
 from coldframe.calibration.masters.flat_recipe import FlatRecipe
 from coldframe.calibration.stacking.clipping import Clipping

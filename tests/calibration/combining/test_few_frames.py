@@ -45,7 +45,7 @@ def test_the_chosen_method_rejects_from_three_frames_on(tmp_path: Path) -> None:
         (4, Median(), False, "the median is used"),
         (4, Median(), True, None),
         (4, Clipping(), True, "rejects nothing from 4 frames"),
-        (6, Clipping(), False, "only one outlier of a pixel"),
+        (6, Clipping(), False, "only one outlier per pixel"),
         (8, Clipping(), False, None),
         (9, Clipping(start="all"), True, "rejects nothing from 9 frames"),
         (3, Mean(), True, None),

@@ -8,7 +8,7 @@ from coldframe.calibration.defects.files import read_map, write_map, write_siril
 from coldframe.calibration.defects.finding import Defect, Defects, Limits
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.durable import NotDurableError
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 
 HEADER: dict[str, HeaderValue] = {"INSTRUME": "Camera", "XBINNING": 2, "EXPTIME": 60.0, "OBJECT": "not of a map"}
 

@@ -106,14 +106,14 @@ def test_a_pedestal_left_in_the_lights_is_named() -> None:
 
 def test_photon_noise_counts_only_if_the_responses_agree() -> None:
     seen = examined(simulate(NIGHT))
-    pedestals = seen.pedestals
-    assert pedestals is not None
-    sky = pedestals.sky_adu
+    measured = seen.pedestals
+    assert measured is not None
+    sky = measured.sky_adu
     response = Estimate((-0.015 + OTHER_RESPONSE.value) * sky, 0.007 * sky)
 
     def found(by_noise: Estimate) -> list[Finding]:
-        witnesses = replace(pedestals, by_response_adu=response, by_noise_adu=by_noise)
-        return list(pedestal_findings(replace(seen, pedestals=witnesses, hot=None)))
+        pedestals = replace(measured, by_response_adu=response, by_noise_adu=by_noise)
+        return list(pedestal_findings(replace(seen, pedestals=pedestals, hot=None)))
 
     # The noise of unseen stars in a crowded field looks like a much lower level.
     assert not found(Estimate(-0.07 * sky, 0.004 * sky))

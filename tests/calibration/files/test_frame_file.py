@@ -25,7 +25,6 @@ from coldframe.calibration.files.cards import (
 )
 from coldframe.calibration.files.frame_file import (
     FrameEncoder,
-    FrameFileError,
     extension_pieces,
     parse,
     primary_pieces,
@@ -33,6 +32,7 @@ from coldframe.calibration.files.frame_file import (
     read_header,
     read_pixels,
 )
+from coldframe.calibration.files.headers.file_error import FrameFileError
 
 planes = hnp.arrays(np.uint16, hnp.array_shapes(min_dims=2, max_dims=2, max_side=60))
 printable = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200)

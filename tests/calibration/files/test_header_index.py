@@ -209,19 +209,79 @@ def test_the_oldest_files_of_a_large_index_are_removed(tmp_path: Path) -> None:
     location = tmp_path / "index"
     location.mkdir()
     for number in (1, 2):
-        old = location / f"{number}.1.json"
+        old = location / f"{number:032x}.1.json"
         with old.open("wb") as file:
             file.truncate(MOST_BYTES - 100_000)
         os.utime(old, (LONG_AGO_S + number, LONG_AGO_S + number))
-    unfinished = location / "3.1.new"
+    unfinished = location / f"{3:032x}.1.4711.1.new"
     unfinished.write_bytes(b"{")
     settle(unfinished)
     os.utime(unfinished, (LONG_AGO_S - 3600, LONG_AGO_S - 3600))
     read(location, frame(tmp_path / "one.fits", "Ha"))
-    assert not (location / "1.1.json").exists()
-    assert (location / "2.1.json").exists()
+    assert not (location / f"{1:032x}.1.json").exists()
+    assert (location / f"{2:032x}.1.json").exists()
     assert not unfinished.exists()
     assert len(list(location.iterdir())) == 2
+
+
+def test_other_files_in_the_folder_of_the_index_are_kept(tmp_path: Path) -> None:
+    location = tmp_path / "index"
+    location.mkdir()
+    others = [location / name for name in ("large.json", "draft.new")]
+    for other in others:
+        with other.open("wb") as file:
+            file.truncate(MOST_BYTES + 1)
+        settle(other)
+        os.utime(other, (LONG_AGO_S - 3600, LONG_AGO_S - 3600))
+    read(location, frame(tmp_path / "one.fits", "Ha"))
+    assert all(other.exists() for other in others)
+
+
+def by_a_link(file: Path) -> None:
+    file.rename(file.with_name("download"))
+    file.symlink_to(file.with_name("download"))
+
+
+def by_a_hard_link(file: Path) -> None:
+    file.with_name("download").hardlink_to(file)
+
+
+def by_its_mode(file: Path) -> None:
+    file.chmod(0o666)
+
+
+def by_a_fifo(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+@pytest.mark.parametrize("plant", [by_a_link, by_a_hard_link, by_its_mode, by_a_fifo])
+def test_an_index_that_other_users_can_have_written_is_not_used(tmp_path: Path, plant: Callable[[Path], None]) -> None:
+    path = frame(tmp_path / "one.fits", "Ha")
+    read(tmp_path / "index", path)
+    plant(index_file(tmp_path / "index"))
+    assert read(tmp_path / "index", path)[1] == ["one.fits"]
+    assert read(tmp_path / "index", path)[1] == []
+
+
+def test_an_index_that_belongs_to_another_user_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = frame(tmp_path / "one.fits", "Ha")
+    read(tmp_path / "index", path)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert read(tmp_path / "index", path)[1] == ["one.fits"]
+
+
+@pytest.mark.parametrize("step_ns", [10_000_000, 1_000_000_000], ids=["exFAT", "sshfs"])
+def test_files_with_coarse_times_are_not_kept(tmp_path: Path, step_ns: int) -> None:
+    """Two memory cards at the same mount point can have files with equal stamps."""
+    path = frame(tmp_path / "Light_0001.fits", "Ha")
+    rounded_ns = int(LONG_AGO_S) * 1_000_000_000 + step_ns
+    os.utime(path, ns=(rounded_ns, rounded_ns))
+    read(tmp_path / "index", path)
+    overwritten(path)
+    os.utime(path, ns=(rounded_ns, rounded_ns))
+    (header,), _ = read(tmp_path / "index", path)
+    assert header["FILTER"] == "SII"
 
 
 def test_without_a_writable_folder_every_file_is_read_without_a_word(

@@ -13,7 +13,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from coldframe.calibration.files import unpacking
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import open_image
 from tests.calibration.combining.raw_files import DARK, SHAPE, noise, save
 
@@ -119,7 +119,7 @@ def test_a_tile_that_unpacks_to_more_than_the_image_is_refused(tmp_path: Path, m
     content, bomb = path.read_bytes(), gzip.compress(bytes(200 << 20), 1)
     start = content.index(b"\x1f\x8b\x08")
     path.write_bytes(content[:start] + bomb + content[start + len(bomb) :])
-    with pytest.raises(FrameFileError, match="needs more memory than there is for it"):
+    with pytest.raises(FrameFileError, match="needs more memory than is available"):
         open_image(path, tmp_path)
 
 
@@ -141,7 +141,7 @@ def test_images_are_unpacked_after_the_process_that_unpacks_was_killed(tmp_path:
         ("ZNAXIS1", "9999999", "9999999 x 24 pixels cannot come from"),
         ("ZNAXIS1", "300", "table of 24 rows does not describe 240 tiles"),
         ("ZTILE1", "0", "ZTILE1 is 0, not a positive integer"),
-        ("TFIELDS", "99999999", "the header of HDU 1 is not possible"),
+        ("TFIELDS", "99999999", "the header of HDU 1 is not valid"),
         ("ZCMPTYPE", "'RICE_TWO'", "damaged: "),
         ("ZCMPTYPE", "3", "damaged: "),
         ("TFORM1", "'1QB(7)'", "damaged: "),
@@ -184,7 +184,7 @@ def test_a_long_header_walk_in_a_damaged_file_ends(tmp_path: Path) -> None:
     backwards = header("XTENSION= 'IMAGE   '", "BITPIX  = 8", "NAXIS   = 1", "NAXIS1  = 0", "PCOUNT  = -2880")
     path = tmp_path / "a.fits"
     path.write_bytes(header("SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 0") + backwards)
-    with pytest.raises(FrameFileError, match="the header of HDU 1 is not possible in FITS"):
+    with pytest.raises(FrameFileError, match="the header of HDU 1 is not valid in FITS"):
         open_image(path, tmp_path)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from coldframe.calibration.files import raw_file
 from coldframe.calibration.files.exif import MAKE, MODEL, read_exif
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.image_file import UINT16_STORAGES, open_image
 from coldframe.calibration.frames.setup import setup_of

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.calibration.files.frame_file import FrameFileError, read_header
+from coldframe.calibration.files.frame_file import read_header
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.regular import NotRegularError, open_regular, read_regular

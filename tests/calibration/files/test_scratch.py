@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.scratch import require_room, scratch_folder
 
 HOLDER = """

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.image_file import UINT16_STORAGES, open_image
 from coldframe.calibration.frames.setup import setup_of

@@ -385,7 +385,7 @@ def test_a_flat_of_one_of_several_angles_is_a_guess_for_a_light_without_an_angle
     assert match.guess in match.caveats
     assert match.guess == (
         "MasterFlat_0.0.fits of 0 deg was chosen from flats at the rotator angles 0, 90 deg, but the light does not "
-        "state its angle; a flat of a different angle leaves dust and vignetting: to choose one, name a folder that "
+        "state its angle; a flat of a different angle leaves dust and vignetting: to choose one, specify a folder that "
         "has only this flat with --library"
     )
     flats.pop(Path("MasterFlat_90.0.fits"))

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from coldframe.calibration.files.cards import HeaderValue
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.frames.overscan import Overscan
 from coldframe.calibration.frames.setup import fault_of_raw_frame, require_readable, setup_of
 from coldframe.config.frames import FrameKind

@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 
 from coldframe.calibration.files.cards import HeaderValue
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.interchange.export import Exported, export

@@ -12,7 +12,7 @@ import pytest
 from astropy.io import fits
 
 from coldframe.calibration.files.durable import NotDurableError, link_durably
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.library import library as library_module
 from coldframe.calibration.library.index import LibraryIndex, OpenIndex, Stamp, connected
 from coldframe.calibration.library.library import INDEX, Library, NotAMasterError

@@ -235,6 +235,16 @@ def test_bad_pixels_do_not_raise_the_pedestal() -> None:
     assert words.pixels[0, :3].tolist() == [500, 50, 550]
 
 
+def test_a_second_trial_of_the_pedestal_overwrites_the_first() -> None:
+    into = np.full(SHAPE, 7, np.uint16)
+    signal = np.full(SHAPE, 50, np.float32)
+    signal[0, 0] = -450
+    words = to_words(signal, without_masters(SHAPE), None, None, into)
+    assert words.pixels is into
+    assert (words.pedestal_adu, words.below) == (500, 0)
+    assert words.pixels[0, :2].tolist() == [50, 550]
+
+
 def test_values_beyond_sixteen_bits_are_counted() -> None:
     signal = np.array([[-0.4, -0.6, 65535.4, 65535.6, 1e9]], np.float32)
     words = to_words(signal, without_masters(signal.shape), None, 0)

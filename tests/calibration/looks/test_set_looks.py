@@ -1,5 +1,6 @@
 """Which frames of a set on disk are doubtful, and what is odd about the whole set."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from coldframe.calibration.looks.sampling import sample
 from coldframe.calibration.looks.set_looks import look_at_set
 from coldframe.calibration.looks.set_verdict import SetFrame, SetVerdict
 from tests.calibration.looks.frames_on_disk import BIAS_ADU, SHAPE, dark, flat, frame, written
@@ -226,6 +228,19 @@ def test_a_file_that_became_shorter_is_a_fault(tmp_path: Path) -> None:
     stored.write_bytes(stored.read_bytes()[:1000])
     (fault,) = look_at_set(frames).faults
     assert fault.path == stored
+
+
+def test_a_file_system_may_return_a_few_bytes_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = written(tmp_path, map(dark, range(4)), "Dark")
+    whole = [sample(each.image, each.setup, 16) for each in frames]
+    read = os.preadv
+    monkeypatch.setattr(os, "preadv", lambda file, buffers, offset: read(file, [buffers[0][:101]], offset))
+    assert look_at_set(frames).faults == []
+    for each, expected in zip(frames, whole, strict=True):
+        found = sample(each.image, each.setup, 16)
+        assert found is not None
+        assert expected is not None
+        assert found.measured.digest == expected.measured.digest
 
 
 def test_saturation_is_read_before_the_overscan_is_subtracted(tmp_path: Path) -> None:

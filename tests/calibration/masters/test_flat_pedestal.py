@@ -41,7 +41,7 @@ def test_equal_masters_need_no_dark_flats() -> None:
     verdict = compare(master(), master(0.3), FLAT)
     assert verdict.subtract is Subtract.BIAS
     assert verdict.level_adu == pytest.approx(0.3, abs=0.05)
-    assert "will do" in verdict.reason
+    assert "is sufficient" in verdict.reason
 
 
 def along(axis: int, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,7 +10,8 @@ from astropy.io import fits
 
 from coldframe.calibration.files.cards import STRUCTURAL, Card
 from coldframe.calibration.files.durable import NotDurableError
-from coldframe.calibration.files.frame_file import FrameFileError, read_header
+from coldframe.calibration.files.frame_file import read_header
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.masters.master_frame import MasterFrame, master_header, master_name, write_master
 from coldframe.calibration.masters.reading import planes_of_new, read_master, typical_variance
 from coldframe.calibration.stacking.clipping import Clipping

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import Card
 from coldframe.calibration.files.durable import write_durably
-from coldframe.calibration.files.frame_file import FrameFileError, extension_pieces, primary_pieces
+from coldframe.calibration.files.frame_file import extension_pieces, primary_pieces
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.masters.reading import integrity_fault, read_adu_master, read_master
 
 SHAPE = (13, 21)

@@ -38,3 +38,19 @@ def test_the_place_of_the_values_counts() -> None:
     assert digest(frame[::-1]) != digest(frame)
     flat = np.full((8, 12), 7, np.uint16)
     assert digest(flat) != digest(flat.reshape(12, 8))
+
+
+def test_the_places_of_equal_values_count_only_in_the_hashed_rows() -> None:
+    for row, counts in [(0, True), (1, False), (7, False), (8, True)]:
+        frame = noise(1)
+        frame[row, :2] = 400, 600
+        swapped = frame.copy()
+        swapped[row, :2] = 600, 400
+        assert (digest(swapped) != digest(frame)) == counts
+
+
+def test_exposures_with_a_clipped_black_level_differ_by_a_few_pixels_in_any_row() -> None:
+    places = np.random.default_rng(5).permutation(SHAPE[0] * SHAPE[1])[:300]
+    frames = np.zeros((places.size, *SHAPE), np.uint16)
+    frames.reshape(places.size, -1)[np.arange(places.size), places] = 1
+    assert len({digest(frame) for frame in frames}) == places.size

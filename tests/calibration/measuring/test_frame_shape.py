@@ -39,6 +39,11 @@ def test_cells_are_the_means_of_their_pixels(height: int, width: int, seed: int,
     assert shape.size == (height, width)
 
 
+def test_the_sum_of_a_very_wide_cell_at_full_scale_does_not_overflow() -> None:
+    pixels = np.full((2, 16 * 70_000), 65535, np.uint16)
+    np.testing.assert_array_equal(frame_shape(pixels).levels_adu, np.full((1, 16), 65535.0))
+
+
 @pytest.mark.parametrize("step", [1, 4, 16])
 def test_the_step_of_the_values_is_found(step: int) -> None:
     pixels = np.random.default_rng(1).integers(0, 65536 // step, (40, 40)).astype(np.uint16) * np.uint16(step)

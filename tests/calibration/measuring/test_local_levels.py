@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from coldframe.calibration.kernels.masters import block_quantiles
 from coldframe.calibration.measuring.local_levels import LocalLevels
 
 ROWS = slice(0, 200)
@@ -36,3 +37,32 @@ def test_single_bright_pixels_change_neither_level_nor_spread() -> None:
 def test_a_plane_smaller_than_a_block_has_one_level() -> None:
     plane = np.full((10, 12), 7.0, np.float32)
     assert (LocalLevels(plane).level(slice(0, 10)) == 7).all()
+
+
+@pytest.mark.parametrize("block", [1, 5, 32])
+@pytest.mark.parametrize("kind", ["noise", "whole", "negative", "not finite"])
+def test_quantiles_are_those_of_sorted_blocks(kind: str, block: int) -> None:
+    random = np.random.default_rng(4)
+    values = random.normal(0, 20, (block, 100)).astype(np.float32)
+    if kind == "whole":
+        values = np.rint(values)  # many equal values, and both zeros
+    elif kind == "negative":
+        values = -np.abs(values) * np.float32(1e30)
+    elif kind == "not finite":
+        values[random.random(values.shape) < 0.4] = np.nan
+        values[random.random(values.shape) < 0.1] = np.copysign(np.nan, np.float32(-1))
+        values[random.random(values.shape) < 0.1] = -np.inf
+    lefts = np.array([0, 3, 100 - block])
+    windows = np.sort([values[:, left : left + block].reshape(-1) for left in lefts], axis=1)
+    found = np.empty(lefts.size, np.float32)
+    for place in {0, block * block // 2, block * block - 1}:
+        block_quantiles(values, lefts, place, found)
+        np.testing.assert_array_equal(found, windows[:, place])
+
+
+def test_threads_measure_the_same_levels() -> None:
+    plane = np.random.default_rng(5).normal(500, 8, (150, 130)).astype(np.float32)
+    one, shared = LocalLevels(plane), LocalLevels(plane, shared=True)
+    rows = slice(0, 150)
+    np.testing.assert_array_equal(shared.spread(rows), one.spread(rows))
+    np.testing.assert_array_equal(shared.level(rows), one.level(rows))

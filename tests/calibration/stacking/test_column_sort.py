@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile, open_image
 from coldframe.calibration.masters.flat_scaling import FlatScaler
 from coldframe.calibration.stacking import column_sort

@@ -1,6 +1,7 @@
 """The names and values of events that journals, watchers and MQTT clients rely on."""
 
 import json
+from dataclasses import fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -25,6 +26,11 @@ from coldframe.capture.storage.journal import is_journalled
 
 AT = datetime(2026, 11, 22, 3, 12, tzinfo=UTC)
 SCHEMA = Path(__file__).parents[3] / "docs/mqtt/event.schema.json"
+
+
+def cases() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(SCHEMA.read_text("utf-8"))["allOf"]
+    return found
 
 
 def test_wire_names_stay_the_same() -> None:
@@ -90,14 +96,19 @@ def test_the_schema_lists_the_values(event: str, field: str, values: type[StrEnu
     assert set(properties(event)[field]["enum"]) - {None} == {each.value for each in values}
 
 
+@pytest.mark.parametrize("event", [case["if"]["properties"]["event"]["const"] for case in cases()])
+def test_the_schema_lists_the_fields(event: str) -> None:
+    names = {each.name for each in fields(EVENT_KINDS[event])} - {"at"}
+    assert names <= properties(event).keys()
+
+
 def test_the_schema_lists_the_types_of_steps() -> None:
     step = properties("night-started")["steps"]["items"]["properties"]
     assert set(step["step_type"]["enum"]) == {each.value for each in StepType}
 
 
 def properties(event: str) -> dict[str, Any]:
-    cases = json.loads(SCHEMA.read_text("utf-8"))["allOf"]
     found: dict[str, Any] = next(
-        case["then"]["properties"] for case in cases if case["if"]["properties"]["event"]["const"] == event
+        case["then"]["properties"] for case in cases() if case["if"]["properties"]["event"]["const"] == event
     )
     return found

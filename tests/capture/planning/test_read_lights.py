@@ -1,6 +1,8 @@
 """Reading the lights of a folder, from any capture program."""
 
+import errno
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ from astropy.io import fits
 
 from coldframe.capture.planning.read_lights import NoLightsError, read_lights
 from tests.capture.planning.headers import EVENING, PROGRAMS, Program, nina, save
+from tests.permissions import permissions_apply
 
 NAMES = ("ZWO CCD ASI2600MM Pro",)
 
@@ -69,3 +72,37 @@ def test_a_folder_without_lights_is_reported(tmp_path: Path) -> None:
         read_lights(tmp_path, NAMES)
     with pytest.raises(NoLightsError, match="no such folder"):
         read_lights(tmp_path / "nowhere", NAMES)
+
+
+def test_a_subfolder_that_the_user_may_not_read_is_reported(tmp_path: Path) -> None:
+    path = save(tmp_path / "light.fits", nina("L", 60.0, 0.0, EVENING))
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    with permissions_apply():
+        lights = read_lights(tmp_path, NAMES)
+    assert list(lights.setups) == [path]
+    assert [str(fault) for fault in lights.faults] == [
+        f"{closed}: the lights in this folder cannot be read: Permission denied"
+    ]
+
+
+def test_a_folder_that_the_user_may_not_read_is_refused(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    with permissions_apply(), pytest.raises(NoLightsError, match="closed: Permission denied"):
+        read_lights(closed, NAMES)
+
+
+def test_a_faulty_disk_is_not_a_folder_with_fewer_lights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path / "light.fits", nina("L", 60.0, 0.0, EVENING))
+    (tmp_path / "faulty").mkdir()
+    scandir = os.scandir
+
+    def with_fault(path: str) -> object:
+        if str(path).endswith("faulty"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", with_fault)
+    with pytest.raises(NoLightsError, match="Input/output error"):
+        read_lights(tmp_path, NAMES)

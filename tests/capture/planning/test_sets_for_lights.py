@@ -514,7 +514,7 @@ def test_a_moved_focuser_is_reported_but_does_not_prevent_flats() -> None:
     [
         ({"panel": None}, light(), "no flats for 1 light because the configuration has no [panel]"),
         ({}, light("OIII"), "no flats for 1 light through OIII: the wheel has only L, R, G, B, Ha"),
-        ({}, light(FILTER="none"), "no flats for 1 light whose headers do not name the filter"),
+        ({}, light(FILTER="none"), "no flats for 1 light whose headers do not state the filter"),
     ],
 )
 def test_flats_that_cannot_be_shot_are_reported(tables: dict[str, Any], header: Cards, said: str) -> None:

@@ -89,7 +89,7 @@ async def test_a_device_that_failed_twice_in_a_row_gets_no_retries_until_it_work
         seen.context.retries.begin_set()
         with pytest.raises(StepFailedError):
             await with_retries(seen.context, failing(3, stuck_wheel))
-    assert f"{WHEEL} has failed repeatedly: it gets no more retries until it works" in seen.notices
+    assert f"{WHEEL} has failed repeatedly; commands to it are not retried until it works again" in seen.notices
     seen.context.retries.begin_set()
     before = len(retries(seen))
     with pytest.raises(StepFailedError):
@@ -134,7 +134,7 @@ async def test_a_set_goes_on_without_a_device_that_it_does_not_need(tmp_path: Pa
     seen = await scene(tmp_path, meddle=lambda rig: replace(rig, wheel=Away(rig.wheel)))
     seen.context.retries.begin_set([CAMERA])
     await come_back(seen.context)
-    assert any("steps that do not need it continue without it" in text for text in seen.notices)
+    assert any("steps that do not need this device continue" in text for text in seen.notices)
     wheel: Any = seen.context.rig.wheel
     checks = wheel.checks
     await ensure_ready(seen.context)

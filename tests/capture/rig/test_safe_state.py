@@ -124,7 +124,7 @@ async def test_a_sensor_that_is_still_cold_is_stated(tmp_path: Path, settings: S
     assert safe.still_cold_c is not None
     assert -11 < safe.still_cold_c < settings.cooling.warm_to_c - STILL_COLD_C
     assert [notice.text for notice in seen.of(Notice)] == [
-        f"the cooler is off; the sensor is at {safe.still_cold_c:.0f} C and still warms up by itself"
+        f"the cooler is off; the sensor is at {safe.still_cold_c:.0f} C and warms up to the air temperature"
     ]
 
 
@@ -180,8 +180,8 @@ async def test_a_lost_device_is_waited_for(tmp_path: Path) -> None:
     back_at_s = asyncio.get_running_loop().time() + PATIENCE_S / 2
     assert await safe.reach() == ()
     assert not seen.panel.state().lit
-    assert [text for text in seen.notices if "waiting for it" in text] == [
-        f"the server: is away; waiting for it for at most {PATIENCE_S:g} s"
+    assert [text for text in seen.notices if "waiting at most" in text] == [
+        f"the server: is away; waiting at most {PATIENCE_S:g} s for it"
     ]
 
 

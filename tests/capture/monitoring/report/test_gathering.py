@@ -94,7 +94,7 @@ def test_a_night_that_broke_off_is_reported_with_time_and_step() -> None:
     story = Story().start().step(1).wait(60).done(1).set_of(2, FrameKind.BIAS, "bias", 0.0).step(5).wait(900)
     report = report_of(story.temperature(-10))
     assert report.verdict.sentence == (
-        "The night broke off at 04:16, during dark 10 s; 1 of 3 masters was made. "
+        "The night stopped unexpectedly at 04:16, during dark 10 s; 1 of 3 masters was made. "
         "It is unknown whether the rig is safe: run “coldframe safe”."
     )
     assert {made.reason for made in report.sets[1:]} == {"the night ended before the set was finished"}

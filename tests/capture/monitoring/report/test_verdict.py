@@ -50,7 +50,7 @@ def test_the_last_sentence_is_about_the_rig(
 def test_a_sensor_that_is_still_cold_is_stated() -> None:
     found = verdict(MADE, ended=replace(ENDED, rig_is_safe=True, still_cold_c=-3.2))
     assert found.safe
-    assert found.sentence.endswith("The rig is safe: cooler off, sensor at -3 C, still warming up by itself.")
+    assert found.sentence.endswith("sensor at -3 C, which warms up to the air temperature.")
 
 
 def test_missing_sets_with_the_same_reason_are_listed_together() -> None:
@@ -90,6 +90,6 @@ def test_a_night_without_an_ending_broke_off_or_is_running() -> None:
     broken, running = verdict(MADE, ended=None), verdict(MADE, ended=None, is_running=True)
     assert (broken.state, running.state) == (NightState.BROKEN_OFF, NightState.RUNNING)
     assert broken.sentence.startswith(
-        "The night broke off at 05:30, during dark 10 s; the one planned master was made."
+        "The night stopped unexpectedly at 05:30, during dark 10 s; the one planned master was made."
     )
     assert running.sentence == "The night is still running: 1 of 1 masters were made by 05:30."

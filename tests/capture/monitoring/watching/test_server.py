@@ -201,7 +201,7 @@ async def test_run_of_another_user_is_ignored(run: Run, monkeypatch: pytest.Monk
     async with run.serving(), watched(run.storage) as (_, received):
         update = await received.get()
         assert isinstance(update, Detached)
-        assert "another user" in update.reason
+        assert "a different user" in update.reason
 
 
 async def test_number_of_watchers_is_limited(run: Run) -> None:

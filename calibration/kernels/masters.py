@@ -1,0 +1,101 @@
+"""Kernels that derive planes from the planes of a master file, and local levels from planes."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.kernels.compiling import F32, I64, kernel
+
+I32 = NDArray[np.int32]
+
+
+@kernel
+def scale_squares(  # noqa: PLR0917 - keyword arguments slow down calls to compiled functions
+    uncertainty: F32, counts: F32, most: float, rounding: float, factor: float, relative: F32, variance: F32
+) -> None:
+    """Write the squared uncertainty of a mean, multiplied by the number of its values and a factor.
+
+    Parameters
+    ----------
+    uncertainty, counts
+        Flat arrays: the standard error of each mean, and the number of its values.
+    most
+        Number of values where none was rejected.
+    rounding
+        Variance to subtract from each square.
+    factor
+        Factor for pixels without rejected values.
+    relative
+        Factors relative to `factor`, by the number of rejected values; the last is for all larger numbers.
+    variance
+        Output, same shape.
+    """
+    taken, first, full, zero = np.float32(rounding), np.float32(factor), np.float32(most), np.float32(0)
+    last = np.float32(relative.size - 1)
+    for i in range(uncertainty.size):
+        square = uncertainty[i] * uncertainty[i]
+        if taken > zero:
+            square = max(square - taken, zero)
+        square *= counts[i] * first
+        variance[i] = square * relative[np.int64(min(full - counts[i], last))]
+
+
+@kernel
+def block_quantiles(values: F32, lefts: I64, place: int, quantiles: F32) -> None:
+    """Write the value at the same place in the ascending order of each block's values; NaN is last.
+
+    The bits of floats have the order of the floats, so the value is found by bisection of its bits: each step counts
+    the smaller values, in vector code. This is several times as fast as a partial sort of a thousand values.
+
+    Parameters
+    ----------
+    values
+        Contiguous, shape (rows, columns).
+    lefts
+        First column of each block; the blocks are squares of all rows.
+    place
+        The place, counted from 0.
+    quantiles
+        Output, same size as `lefts`.
+    """
+    side = values.shape[0]
+    keys = np.empty(side * side, np.int32)
+    found = np.empty(1, np.int32)
+    for block in range(lefts.size):
+        for row in range(side):
+            bits = values[row, lefts[block] : lefts[block] + side].view(np.int32)
+            ordered_keys(bits, keys[row * side : (row + 1) * side])
+        low, high = np.int64(keys.min()), np.int64(keys.max())
+        while low < high:
+            middle = (low + high) >> 1  # rounds down below zero as well
+            if count_up_to(keys, np.int32(middle)) > place:
+                high = middle
+            else:
+                low = middle + 1
+        found[0] = turned(np.int32(low))
+        quantiles[block] = found.view(np.float32)[0]
+
+
+@kernel
+def ordered_keys(bits: I32, keys: I32) -> None:
+    """Write integers that have the order of the floats with the given bits; NaN of either sign is the largest."""
+    for i in range(bits.size):
+        key = turned(bits[i])
+        keys[i] = key if key >= np.int32(-0x7F800001) else np.int32(0x7FFFFFFF)
+
+
+@kernel
+def turned(bits: np.int32) -> np.int32:
+    """Return the bits of a float as a number with the order of the floats, or this number as bits again.
+
+    Negative floats have a sign bit and the bits of their magnitude, which are inverted here.
+    """
+    return np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
+
+
+@kernel
+def count_up_to(keys: I32, limit: np.int32) -> int:
+    """Return the number of keys that do not exceed a limit."""
+    count = np.int32(0)
+    for i in range(keys.size):
+        count += np.int32(keys[i] <= limit)
+    return count  # type: ignore[return-value] # int, once compiled
