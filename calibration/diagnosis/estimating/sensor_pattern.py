@@ -115,13 +115,7 @@ def _polynomial(plane: F32, known: Mask) -> F32:
 
 def find_sensor_pattern(lights: Sequence[LightMeasures]) -> SensorPattern:
     """Return the pattern that is fixed on the sensor."""
-    scaled = []
-    for light in lights:
-        level, noise = light.background_and_spread
-        excess = ((light.bins - level) / np.maximum(noise, np.float32(1e-6))).astype(np.float32)
-        # The surroundings of saturated discs and of cores of nebulae are not known, and match at many shifts.
-        excess[widened(_wide(light.bins > MOST_BRIGHT * light.sky_adu), _WINGS)] = 0
-        scaled.append(excess)
+    scaled, bright = zip(*map(_excess_and_bright, lights), strict=True)
     # Residuals of dust are bright on one side; as part of every light, they would be masked as stars.
     common = _common(scaled)
     places = places_of(scaled)
@@ -132,12 +126,24 @@ def find_sensor_pattern(lights: Sequence[LightMeasures]) -> SensorPattern:
             places = places_of(own)
     residuals = np.empty((len(lights), *common.shape), np.float32)
     for number, (light, excess) in enumerate(zip(lights, scaled, strict=True)):
-        relative = light.bins / light.sky_adu
-        masked = np.where(_stars(excess - common, relative) | ~np.isfinite(relative), np.nan, relative)
+        stars = _stars(excess - common, bright[number])
+        masked = np.where(stars | ~np.isfinite(light.bins), np.nan, light.bins / light.sky_adu)
         residuals[number] = high_pass(masked.astype(np.float32))
     is_dithered = _is_dithered(places)
     mean, error = _separated(residuals, places if is_dithered or _is_turned(places) else [None] * len(places))
     return SensorPattern(mean, error, tuple(places), is_dithered)
+
+
+def _excess_and_bright(light: LightMeasures) -> tuple[F32, Mask]:
+    """Return the excess of bins over their background in units of its spread, and the bright bins."""
+    level, noise = light.background_and_spread
+    excess = ((light.bins - level) / np.maximum(noise, np.float32(1e-6))).astype(np.float32)
+    # Where the sky is faint or below zero, noise alone exceeds its multiple.
+    least_adu = max((MOST_BRIGHT - 1) * light.sky_adu, 10 * _STAR_SIGMA * float(np.median(noise)))
+    bright = light.bins - light.sky_adu > least_adu
+    # The surroundings of saturated discs and of cores of nebulae are not known, and match at many shifts.
+    excess[widened(_wide(bright), _WINGS)] = 0
+    return excess, bright
 
 
 def _wide(mask: Mask) -> Mask:
@@ -146,21 +152,17 @@ def _wide(mask: Mask) -> Mask:
     return widened(~widened(~mask, reach), reach)
 
 
-def _stars(excess: F32, relative: F32) -> Mask:
+def _stars(excess: F32, bright: Mask) -> Mask:
     """Return the bins with stars and their wings.
 
     Parameters
     ----------
     excess
         Excess over the background and the structures that most lights share, in units of the background's spread.
-    relative
-        Level relative to the sky.
+    bright
+        Bins that are so bright that they count even if most lights share their light.
     """
-    return (
-        widened(excess > _STAR_SIGMA, 1)
-        | widened(excess > 10 * _STAR_SIGMA, 3)
-        | widened(relative > MOST_BRIGHT, _WINGS)
-    )
+    return widened(excess > _STAR_SIGMA, 1) | widened(excess > 10 * _STAR_SIGMA, 3) | widened(bright, _WINGS)
 
 
 def _common(scaled: Sequence[F32]) -> F32:

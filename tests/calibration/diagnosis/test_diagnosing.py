@@ -232,6 +232,15 @@ def test_single_shadows_decide_what_happened_to_dust(seed: int, fault: Fault, ca
     assert cause in named
 
 
+def test_lights_below_zero_match_by_their_stars() -> None:
+    night = simulate(STARRY)
+    dark = np.median(night.masters.dark.mean)
+    low = [np.maximum(light - np.median(light) + dark - 50, 0).astype(np.uint16) for light in night.lights]
+    seen = examined(replace(night, lights=low))
+    assert seen.sky_adu < 0
+    assert seen.pattern.is_dithered
+
+
 def test_a_single_dark_bin_is_no_shadow() -> None:
     plane = np.zeros((20, 20), np.float32)
     plane[5, 5] = -1
