@@ -1,6 +1,6 @@
 """The configuration that `coldframe init` writes: the devices found, and the settings that the user must choose."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from coldframe.config.starters.rig_survey import RigSurvey, is_adjustable
 from coldframe.config.tables.rig import ServerSettings
@@ -18,21 +18,36 @@ _DARKS = '    { kind = "dark", count = 30, exposure_s = 300.0 },  # one line for
 
 def starter_config(survey: RigSurvey) -> str:
     """Return a short configuration for the surveyed rig, as TOML that `load_settings` accepts."""
-    blocks = [_HEAD, _sets(survey), _places(survey), _camera(survey), *_cooling(survey), *_panel(survey)]
+    filters = [name for name in survey.flat_filters() if name is not None]
+    blocks = [_HEAD, *([_list_of_sets(filters)] if filters else []), _places(survey), _camera(survey)]
+    blocks += [*_cooling(survey), *_panel(survey)]
     if survey.cover is not None:
         blocks.append(_table("cover", {"device": survey.cover}, {}))
-    return "\n\n".join([*blocks, *_wheel(survey), *_rotator(survey)]) + "\n"
+    blocks += [*_wheel(survey), *_rotator(survey)]
+    if not filters:  # TOML allows a list before the tables only, but tables of sets also after them
+        blocks.append(_tables_of_sets(has_flats=bool(survey.flat_filters())))
+    return "\n\n".join(blocks) + "\n"
 
 
-def _sets(survey: RigSurvey) -> str:
-    flats = [_flats(name) for name in survey.flat_filters()]
+def _tables_of_sets(*, has_flats: bool) -> str:
+    """Return a table for each set, to which users can append more."""
+    exposure = "exposure_s = 300.0  # one set for each exposure of your lights"
+    sets = [('"bias"', "count = 100"), ('"dark"', f"count = 30\n{exposure}")]
+    if has_flats:
+        sets += [('"flat"', "count = 25"), ('"dark-flat"', "count = 25")]
+    return "\n\n".join(f"[[sets]]\nkind = {kind}\n{settings}" for kind, settings in sets)
+
+
+def _list_of_sets(filters: Sequence[str]) -> str:
+    """Return a list with a line for the flats of each filter, which takes less space than tables."""
+    flats = [_flats(name) for name in filters]
     in_a_line = 1 if len(flats) <= MOST_FILTER_LINES else 2  # so that the file still fits on a screen
     lines = ["    " + " ".join(flats[first : first + in_a_line]) for first in range(0, len(flats), in_a_line)]
     return "\n".join(["sets = [", _BIASES, _DARKS, *lines, "]"])
 
 
-def _flats(filter_name: str | None) -> str:
-    own = "" if filter_name is None else f", filter = {toml_value(filter_name)}"
+def _flats(filter_name: str) -> str:
+    own = f", filter = {toml_value(filter_name)}"
     return f'{{ kind = "flat"{own}, count = 25 }}, {{ kind = "dark-flat"{own}, count = 25 }},'
 
 

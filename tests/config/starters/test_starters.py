@@ -60,6 +60,7 @@ EIGHT = ("L", "R", "G", "B", "Ha", "OIII", "SII", "")
     [
         replace(COMPLETE, host="observatory", other_cameras=("Guider",), filters=EIGHT),
         replace(COMPLETE, host="observatory", has_cover=False, cover="Dust Cap", filters=EIGHT),
+        replace(COMPLETE, host="observatory", has_cover=False, cover="Dust Cap", wheel=None, filters=()),
     ],
 )
 def test_the_starter_is_short(survey: RigSurvey) -> None:
@@ -71,6 +72,7 @@ def test_the_starter_is_short(survey: RigSurvey) -> None:
     [
         COMPLETE,
         replace(COMPLETE, host="observatory", has_cover=False, cover="Dust Cap", filters=EIGHT),
+        replace(COMPLETE, wheel=None, filters=()),
         RigSurvey(host="127.0.0.1", port=7624, camera="CCD"),
     ],
 )
@@ -93,6 +95,13 @@ def test_the_starter_has_the_surveyed_devices_and_good_practice(path: Path) -> N
         ("flat", "Ha", 25, None),
         ("dark-flat", "Ha", 25, None),
     ]
+
+
+def test_a_set_can_be_appended_to_a_starter_without_filters(path: Path) -> None:
+    text = starter_config(replace(COMPLETE, wheel=None, filters=()))
+    path.write_text(text + '\n[[sets]]\nkind = "dark"\nexposure_s = 60.0\ncount = 20\n', encoding="utf-8")
+    kinds = [each.kind for each in load_settings(path).sets]
+    assert kinds == ["bias", "dark", "flat", "dark-flat", "dark"]
 
 
 @pytest.mark.parametrize("count", [8, 9, 12])
