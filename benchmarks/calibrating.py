@@ -209,7 +209,9 @@ def main() -> None:
     found = [command for command in options.siril if shutil.which(command)]
     if not found:
         print("!! Siril is not compared (Debian package siril)")
-    with tempfile.TemporaryDirectory(dir=options.folder or "/dev/shm") as name:
+    folder = options.folder or Path("/dev/shm")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as name:
         compare(Path(name), options.lights, options.runs, found)
 
 

@@ -153,6 +153,8 @@ def main(size: str, frames: int, folder: Path | None) -> None:
     """Print the table."""
     warm()
     print(machine_line())
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     table = Table(
         *("path", "frames/s", "over pyindi-client", "goal", "longest stall of the loop"),
         title=f"Frames of {size} pixels through indiserver, {frames} each",
