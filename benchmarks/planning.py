@@ -30,7 +30,7 @@ AGE_S = 3600
 """Age that the files pretend to have."""
 
 SETTLED_S = 2.5
-"""Time after which the index trusts the files."""
+"""Time after which the index trusts new files. It also compares the time of the last change, which cannot be set."""
 
 CONFIG = """
 [server]

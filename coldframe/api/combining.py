@@ -11,7 +11,7 @@ from coldframe.api.frames import Master, read_master
 from coldframe.calibration.combining.given_sections import GivenSections
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.config.frames import FrameKind
-from coldframe.operations.combining import Choice, Request, chosen_method, combine_into
+from coldframe.operations.combining import Choice, Request, chosen_method, combine_into, option_without_effect
 from coldframe.operations.set_master import NothingLeftError, Treatment
 
 
@@ -111,7 +111,7 @@ def combine(
     OSError
         If a folder cannot be read, or temporary files cannot be written.
     ValueError
-        If an argument has a value that is not allowed.
+        If an argument has a value that is not allowed, or has no effect with the chosen method.
 
     Examples
     --------
@@ -125,10 +125,11 @@ def combine(
     one_of("start", start, ("trimmed", "all"))
     one_of("overscan", overscan, ("none", "row", "smooth"))
     within("sigma", sigma, 1, 100)
+    choice = Choice(method, center, start, sigma)
+    if (ignored := option_without_effect(choice)) is not None:
+        raise ValueError(ignored)
     request = Request(
-        treatment=Treatment(
-            chosen_method(Choice(method, center, start, sigma)), overscan, force=force, reject_doubtful=reject_doubtful
-        ),
+        treatment=Treatment(chosen_method(choice), overscan, force=force, reject_doubtful=reject_doubtful),
         kind=None if kind is None else FrameKind(kind),
         dark=optional_path(dark),
         bias=optional_path(bias),

@@ -7,23 +7,7 @@ from pathlib import Path
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.printed import Printed
 from coldframe.errors import ColdframeError
-from coldframe.operations.combining import Choice, Request, combine_into
-
-_OPTIONS_OF = {"mean": (), "median": (), "winsorized": ("sigma",), "sigma-clip": ("center", "start", "sigma")}
-
-
-def option_without_effect(choice: Choice) -> str | None:
-    """Return a sentence about an option that the chosen method would ignore, or None if every option has an effect."""
-    method = choice.method or "sigma-clip"
-    for option in ("center", "start", "sigma"):
-        if getattr(choice, option) is None:
-            continue
-        if option not in _OPTIONS_OF[method]:
-            others = " or ".join(name for name, options in _OPTIONS_OF.items() if option in options)
-            return f"--{option} has no effect with --method {method}: leave it out, or choose --method {others}"
-        if option == "start" and choice.center == "median":
-            return "--start has no effect with --center median: leave out one of them"
-    return None
+from coldframe.operations.combining import Request, combine_into
 
 
 def combine_files(names: Sequence[str], output: Path, request: Request) -> ExitCode:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 DEFAULT_SIGMA = 3.0
 
+_OPTIONS_OF = {"mean": (), "median": (), "winsorized": ("sigma",), "sigma-clip": ("center", "start", "sigma")}
+
 
 class Choice(NamedTuple):
     """The options that select the method."""
@@ -47,6 +49,20 @@ class Choice(NamedTuple):
     center: Literal["mean", "median"] | None = None
     start: Literal["trimmed", "all"] | None = None
     sigma: float | None = None
+
+
+def option_without_effect(choice: Choice) -> str | None:
+    """Return a sentence about an option that the chosen method would ignore, or None if every option has an effect."""
+    method = choice.method or "sigma-clip"
+    for option in ("center", "start", "sigma"):
+        if getattr(choice, option) is None:
+            continue
+        if option not in _OPTIONS_OF[method]:
+            others = " or ".join(name for name, options in _OPTIONS_OF.items() if option in options)
+            return f"--{option} has no effect with --method {method}: leave it out, or choose --method {others}"
+        if option == "start" and choice.center == "median":
+            return "--start has no effect with --center median: leave out one of them"
+    return None
 
 
 def chosen_method(choice: Choice) -> Method | None:

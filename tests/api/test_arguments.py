@@ -20,6 +20,7 @@ from coldframe.api.arguments import names_of
         (lambda: coldframe.combine("x", kind="light"), "kind = 'light'"),  # type: ignore[arg-type]
         (lambda: coldframe.combine("x", sigma=0.5), "sigma = 0.5: expected a number from 1 to 100"),
         (lambda: coldframe.combine("x", sigma=float("nan")), "sigma = nan"),
+        (lambda: coldframe.combine("x", method="median", sigma=3), "no effect with --method median"),
         (lambda: coldframe.combine("x", extension=-1), "extension = -1"),
         (lambda: coldframe.calibrate("x", subtract="flat"), "subtract = 'flat'"),  # type: ignore[arg-type]
         (lambda: coldframe.calibrate("x", blank=True), "needs floating = True"),

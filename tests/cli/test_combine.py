@@ -18,9 +18,9 @@ from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
 from coldframe.cli import app
-from coldframe.cli.combine import combine_files, option_without_effect
+from coldframe.cli.combine import combine_files
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.operations.combining import Choice, Request, chosen_method
+from coldframe.operations.combining import Choice, Request, chosen_method, option_without_effect
 from coldframe.operations.master_findings import findings_of_new
 from coldframe.operations.set_master import Treatment
 from tests.patience import PATIENCE_S

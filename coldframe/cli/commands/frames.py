@@ -274,11 +274,11 @@ def combine(
     --method winsorized, values are rejected as in Siril.
     """
     from coldframe.calibration.combining.given_sections import GivenSections
-    from coldframe.cli.combine import combine_files, option_without_effect
+    from coldframe.cli.combine import combine_files
     from coldframe.cli.combine_all import combine_all
     from coldframe.cli.exit_codes import ExitCode
     from coldframe.config.frames import FrameKind
-    from coldframe.operations.combining import Choice, Request, chosen_method
+    from coldframe.operations.combining import Choice, Request, chosen_method, option_without_effect
     from coldframe.operations.set_master import Treatment
 
     choice = Choice(method, center, start, sigma)
