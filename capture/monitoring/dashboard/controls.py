@@ -42,9 +42,9 @@ class Controls:
     Attributes
     ----------
     send
-        Sends a command to the night.
+        Function that sends a command to the night.
     close
-        Closes the dashboard; None if it stays open until the night ends.
+        Function that closes the dashboard; None if the dashboard stays open until the night ends.
     allows_commands
         Whether the night accepts commands. If it does not, the command keys are hidden.
     note
@@ -119,7 +119,7 @@ class Controls:
             case "p":
                 self._send(Command(Request.RESUME if state.paused else Request.PAUSE), now)
             case "s" if (step := state.step) is not None:
-                # Name the step by its number, because the next step may begin before the user answers.
+                # State the number of the step, because the next step may begin before the user answers.
                 self._pending = Command(Request.SKIP, step.planned.number)
                 self.question = f"Skip {printable(step.planned.title)} and keep its frames so far?"
             case "s":

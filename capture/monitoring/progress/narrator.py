@@ -105,7 +105,7 @@ class Narrator:
     Parameters
     ----------
     expected_s
-        Returns the expected duration of a step that begins, in seconds.
+        Function that returns the expected duration of a step that is beginning, in seconds.
     """
 
     def __init__(self, expected_s: Callable[[PlannedStep], float] = planned_s) -> None:
@@ -117,8 +117,8 @@ class Narrator:
     def narrate(self, event: Event) -> LogLine | None:
         """Return the event as a sentence, or None for an event that gets no line.
 
-        Previews, short exposures and the growth of a master get no line, because the frame gets a line. A reading gets
-        no line within `READINGS_INTERVAL` of the last line for a reading of the same kind.
+        Previews, short exposures and the growth of a master get no line, because the frame gets one. A reading gets no
+        line within `READINGS_INTERVAL` of the last line for a reading of the same kind.
         """
         sentence = self._sentence(event)
         return LogLine(event.at, severity_of(event), printable(sentence)) if sentence else None

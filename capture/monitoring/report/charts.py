@@ -225,5 +225,5 @@ def _times(first: datetime, last: datetime, zone: tzinfo | None) -> Axis:
 
 
 def unit_of(made: SetReport) -> str:
-    """Return the unit of the master of a set."""
+    """Return the unit of the pixel values in the master of a set."""
     return "relative" if made.kind.value == "flat" else "ADU"

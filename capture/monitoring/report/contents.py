@@ -69,7 +69,7 @@ class FramePoint:
         contains none, the last reading before the rejection.
     level_adu, noise_adu, saturated_fraction
         Measured values. The journal does not contain them for rejected frames. The level of a rejected frame is read
-        from its file, and its other values are None.
+        from its file, and the other values are None.
     rejected
         Reason for the rejection; empty for an accepted frame.
     """
@@ -169,9 +169,10 @@ class MasterReport:
     look
         Statistics of the pixels; None if the file cannot be read, in which case `fault` contains the reason.
     judgement
-        What its noise adds to a light, in words; empty if unknown.
+        What the master's noise adds to a light, in words; empty if unknown.
     change
-        How it differs from the last master with the same setting from an earlier night; empty if there is none.
+        How the master differs from the latest master with the same settings from an earlier night; empty if there is
+        none.
     """
 
     path: str

@@ -28,7 +28,7 @@ class Axis:
     label
         Name of the quantity, with its unit.
     ticks
-        Values that have a tick; None for round values.
+        Values marked by ticks; None for round values.
     words
         Labels of the ticks; None to label ticks with their values.
     """
@@ -86,7 +86,7 @@ def round_values(low: float, high: float, most: int = TICKS) -> tuple[float, ...
 
 
 def decades(low: float, high: float) -> tuple[float, ...]:
-    """Return the powers of 10 between two values. If they are too few, add 2- and 5-fold values or use round ones."""
+    """Return the powers of 10 between two values; if there are too few, also their 2- and 5-fold, or round values."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     whole = tuple(10.0**power for power in powers if low <= 10.0**power <= high)
     if len(whole) > TICKS:
@@ -99,7 +99,7 @@ def decades(low: float, high: float) -> tuple[float, ...]:
 
 
 def decade_texts(values: Sequence[float]) -> tuple[str, ...]:
-    """Return numbers as text for a narrow margin: millions as "1 M"."""
+    """Return numbers as text that fits a narrow margin: a million becomes "1 M"."""
     texts = number_texts(values)
     millions = [f"{value / 1e6:g} M" if value >= 1e6 else "" for value in values]  # noqa: PLR2004
     return tuple(short or text for short, text in zip(millions, texts, strict=True))

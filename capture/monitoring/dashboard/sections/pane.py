@@ -36,7 +36,7 @@ class Block:
     Parameters
     ----------
     section
-        Draws the lines.
+        Function that draws the lines.
     title
         Shown in a rule above the lines; an empty title omits the rule.
     gutter
