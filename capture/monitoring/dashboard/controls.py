@@ -1,4 +1,4 @@
-"""The keys of the dashboard, which change the view, show help, and send commands to the night.
+"""The keys of the dashboard. They change the view, show help, and send commands to the night.
 
 This module performs no I/O.
 """
@@ -91,7 +91,7 @@ class Controls:
             self._request(key.lower(), state, now)
 
     def withdraw_outdated_question(self, state: DashboardState) -> None:
-        """Withdraw the question if its night is over or lost, so that the answer cannot affect a later night."""
+        """Withdraw a question about a night that is over or lost, so that the answer cannot affect a later night."""
         if self._pending_for is not state.night or state.ended is not None or state.lost_at is not None:
             self._pending, self.question = None, ""
 

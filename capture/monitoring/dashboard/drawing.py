@@ -158,7 +158,7 @@ def gauge(level: float, low: float, high: float, width: int, glyphs: Glyphs) -> 
 
 
 def histogram(counts: NDArray[np.int64], width: int, height: int, glyphs: Glyphs) -> list[str]:
-    """Draw a histogram, top line first. Heights show the square root of the counts, so that tails are visible."""
+    """Draw a histogram, top line first. Heights are proportional to the square roots of the counts, to show tails."""
     edges = np.linspace(0, len(counts), width + 1).astype(np.intp)
     # If there are more columns than bins, adjacent columns share a bin.
     columns = np.maximum.reduceat(counts, np.minimum(edges[:-1], len(counts) - 1)).astype(np.float64)
@@ -198,7 +198,7 @@ class Canvas:
         self._set(self._reference, x, y)
 
     def dot(self, x: float, y: float) -> None:
-        """Draw a measured dot at `x`, `y` that is not part of the curve."""
+        """Draw a dot at `x`, `y` for a measured value that is not part of the curve."""
         self._set(self._measured, x, y)
 
     def line_to(self, x: float, y: float) -> None:
@@ -280,7 +280,7 @@ def shrink(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
 
 
 GREYS = 52
-"""Number of grey shades in a picture. With few shades, more neighbours are equal, which reduces the output."""
+"""Number of grey shades in a picture. With few shades, more neighbours are equal, and the output is shorter."""
 
 
 def _half_blocks(pixels: NDArray[np.uint8], _glyphs: Glyphs) -> Iterator[list[Segment]]:

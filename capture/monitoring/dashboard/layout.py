@@ -44,7 +44,7 @@ BLANK = Text(" ")
 """An empty area. It contains a space, because rich would draw a placeholder for an empty text."""
 
 PICTURE_ASPECT = 1.5
-"""Ratio of columns to rows of the picture's area, which suits the aspect ratio of most sensors."""
+"""Ratio of columns to rows in the area for the picture, chosen for the aspect ratio of most sensors."""
 
 
 def render(state: DashboardState, width: int, height: int, now: datetime, controls: Controls | None = None) -> "Sized":
@@ -102,7 +102,7 @@ def _headed(state: DashboardState, now: datetime, *parts: Layout) -> Layout:
 
 
 def _overview(state: DashboardState, width: int, height: int, now: datetime) -> Layout:
-    """Return the overview that fits the size."""
+    """Return the variant of the overview that fits the size."""
     if width >= WIDE[0] and height >= WIDE[1]:
         return _wide(state, width, height, now)
     if width >= COMPACT[0] and height >= COMPACT[1]:

@@ -41,7 +41,7 @@ class NonBlockingTerminal(io.TextIOBase):
 
     A plain write would block the event loop while the terminal is not reading, for example after Ctrl-S or on a stalled
     ssh connection. This class buffers the output that the terminal does not accept at once, and writes it later.
-    Callers should skip redraws while `is_busy`. Writes to a terminal that has been closed are discarded.
+    Callers should skip redraws while `is_busy` is True. Writes to a terminal that has been closed are discarded.
 
     Parameters
     ----------

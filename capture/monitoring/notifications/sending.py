@@ -64,7 +64,7 @@ def _in_file(path: Path) -> list[str]:
     except OSError as error:
         raise NotifySetupError(f"{path}: the addresses cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError:
-        raise NotifySetupError(f"{path}: the addresses are not UTF-8") from None
+        raise NotifySetupError(f"{path}: the addresses are not encoded in UTF-8") from None
     if len(content) > LONGEST_FILE_BYTES:
         raise NotifySetupError(f"{path}: is larger than {LONGEST_FILE_BYTES:,} bytes; expected one address per line")
     lines = (line.strip() for line in text.splitlines())
@@ -131,7 +131,7 @@ class Notifier:
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
-        """Send notifications during the block, then wait up to one deadline for those that are still queued."""
+        """Send notifications during the block, then wait at most `deadline_s` for those that are still queued."""
         threading.Thread(target=self._send_all, name="notify", daemon=True).start()
         try:
             yield

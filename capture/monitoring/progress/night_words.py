@@ -85,11 +85,11 @@ _FINAL = {
 
 
 SAME_NIGHT = timedelta(hours=20)
-"""Maximum difference from now at which a time of day is shown without its date, even after a long night."""
+"""Maximum difference from now at which a time of day is shown without a date; longer than a night."""
 
 
 def clock(at: datetime, now: datetime, form: str = "%H:%M:%S") -> str:
-    """Return a time of day in the time zone of `now`, with the date if it belongs to a different night."""
+    """Return a time of day in the time zone of `now`, with the date if the time belongs to another night."""
     try:
         local = at.astimezone(now.tzinfo)
     except OverflowError:  # a journal may contain any time, even in the year 1
@@ -156,7 +156,7 @@ def _expected_end(state: DashboardState, now: datetime) -> str:
     at = clock(now + timedelta(seconds=outlook.remaining_s), now, "%H:%M")
     left = duration_text(outlook.remaining_s)
     if outlook.overdue:
-        return f"done not before {at}, in {left} or more"
+        return f"done no earlier than {at}, in {left} or more"
     return f"done about {at}, in {left}"
 
 
@@ -203,7 +203,7 @@ def activity_of(state: DashboardState, now: datetime) -> Activity:
 
 
 def step_time(step: StepProgress, state: DashboardState, now: datetime) -> tuple[str, bool]:
-    """Return the time that a step took or will take, or its outcome if it failed, and whether it is an estimate."""
+    """Return how long a step took or will take or, after a failure, its outcome; and whether this is an estimate."""
     if step.outcome in (StepOutcome.FAILED, StepOutcome.SKIPPED):
         return step.outcome.value, False
     if step.is_over and step.began and step.ended:

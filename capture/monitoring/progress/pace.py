@@ -20,7 +20,7 @@ MOST_FRAMES = 200
 """Maximum number of frames kept for each step, so that memory use does not depend on the number of frames."""
 
 LONGEST_STALL = 4.0
-"""Upper limit of one interval as a multiple of the pace so far, because one delay does not predict further delays."""
+"""Upper limit of an interval, as a multiple of the pace so far. One long delay does not predict further delays."""
 
 LEAST_SHARE = 0.2
 """Lower limit of the expected duration of a later step, as a fraction of its estimate."""
@@ -101,8 +101,8 @@ class Pace:
     """The pace of the night, measured from the intervals between frames, whether accepted or rejected.
 
     The running step is expected to continue at its measured pace. For later steps, only the *excess* per frame over the
-    plan is used, because readout and saving take the same time at any exposure. Steps with a planned exposure and steps
-    with a tuned exposure are counted separately, because the plan can only estimate tuned exposures.
+    plan is used, because readout and saving take the same time whatever the exposure. Steps with a planned exposure and
+    steps with a tuned exposure are counted separately, because the plan can only estimate tuned exposures.
     """
 
     _interval_s: float = 0.0

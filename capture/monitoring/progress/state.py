@@ -153,7 +153,7 @@ class DashboardState:
 
     @property
     def is_reading_current(self) -> bool:
-        """True if the latest temperature reading describes the sensor now."""
+        """True if the latest temperature reading is current."""
         if self.thermals is None or self.last_event_at is None or self.ended is not None:
             return False
         return self.stopped_at is None and self.last_event_at - self.thermals.at <= READING_STAYS

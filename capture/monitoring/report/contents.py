@@ -196,7 +196,7 @@ class SetReport:
     planned
         Number of frames to accept, as revised during the night.
     reason
-        Reason why the master is missing or has fewer frames, or why the count was revised; otherwise empty.
+        Reason why the master is missing or has too few frames, or why the count was revised; otherwise empty.
     is_reached
         False if the night ended before it reached this set.
     masters
@@ -238,7 +238,7 @@ class TuningTest:
 
     @classmethod
     def of(cls, event: FlatTested) -> Self:
-        """Return the test of an event."""
+        """Return the report's entry for a test frame."""
         return cls(
             exposure_s=event.exposure_s,
             brightness=event.brightness,
@@ -296,7 +296,7 @@ class ArtifactReport:
 
 @dataclass(frozen=True, slots=True)
 class LightsReport:
-    """The diagnosis of lights, or of flats held out of their set.
+    """The diagnosis of lights, or of flats that were held out of their set.
 
     Attributes
     ----------
@@ -307,7 +307,7 @@ class LightsReport:
     frames, filter, exposure_s, count, cleanness, masters, sky_adu, noise_adu
         Same as in `LightsVerified`.
     artifacts
-        The artifacts, the most harmful first.
+        The artifacts, with the most harmful first.
     """
 
     title: str
@@ -334,7 +334,7 @@ class Reading:
 
     @classmethod
     def of(cls, event: TemperatureRead) -> Self:
-        """Return the reading of an event."""
+        """Return the report's entry for a reading."""
         return cls(event.at, event.sensor_c, event.setpoint_c, event.power_percent)
 
 

@@ -104,7 +104,7 @@ def change_text(kind: FrameKind, path: Path, earlier: Path, night: str) -> str:
     if change.is_moved_dust:
         where = f"column {change.column}, row {change.row}"
         return f"changed by up to {change.largest:+.1%} since {night} (at {where}): dust moved, or the focus changed"
-    return f"small structures unchanged since {night} within {max(abs(change.largest), 1e-4):.1%}"
+    return f"small structures unchanged since {night} to within {max(abs(change.largest), 1e-4):.1%}"
 
 
 def change_of(now: ImageFile, before: ImageFile) -> Change | None:

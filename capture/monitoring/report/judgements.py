@@ -23,7 +23,7 @@ def judgement_of(
     made, master
         The set and its master.
     lights
-        The diagnosed lights, whose noise and sky are known.
+        The diagnosed lights, whose noise and sky level are known.
     cameras
         The measured cameras. Read noise, the smallest noise that a light can have, is used for darks if no light with
         the same exposure is known.

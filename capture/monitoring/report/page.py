@@ -200,7 +200,7 @@ def chart_style() -> str:
 
 
 def templates(folder: Path) -> Environment:
-    """Return an environment for the templates in a folder that escapes text and has the filter `visible`."""
+    """Return a Jinja environment that loads templates from a folder, escapes text, and has the filter `visible`."""
     environment = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,

@@ -47,7 +47,7 @@ class Run:
 
     @property
     def ended_at(self) -> datetime:
-        """Time of the end or, if there was none, of the last event that only a running night publishes."""
+        """Time of `ending` or, if it is None, of the last event that only a running night publishes."""
         if self.ending is not None:
             return self.ending.at
         return max(event.at for event in self.events if not isinstance(event, Notice | HookEnded))

@@ -1,7 +1,7 @@
 """Draw small charts as inline SVG without scripts or styles. The style sheet of the page sets the colours.
 
-Each chart is 420 units wide at any size on the screen. Text in charts is stored as text, not as outlines. The elements
-have the classes ``line``, ``dot``, ``bad``, ``model``, ``band``, ``grid`` and ``axis``.
+Each chart is 420 units wide, whatever its size on the screen. Text in charts is stored as text, not as outlines. The
+elements have the classes ``line``, ``dot``, ``bad``, ``model``, ``band``, ``grid`` and ``axis``.
 """
 
 import math
@@ -86,7 +86,7 @@ def round_values(low: float, high: float, most: int = TICKS) -> tuple[float, ...
 
 
 def decades(low: float, high: float) -> tuple[float, ...]:
-    """Return the powers of 10 between two values; if there are too few, also their 2- and 5-fold, or round values."""
+    """Return the powers of 10 between two values; if too few, also their multiples by 2 and 5, or round values."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     whole = tuple(10.0**power for power in powers if low <= 10.0**power <= high)
     if len(whole) > TICKS:

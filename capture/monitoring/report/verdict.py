@@ -19,7 +19,7 @@ MOST_NAMES = 6
 LONGEST_REASON = 120
 
 CLAUSE_WORDS = 4
-"""Minimum number of words before a colon for these to suffice as a summary. Usually, only figures follow the colon."""
+"""If at least this many words precede a colon, they suffice as a summary. Usually, only figures follow the colon."""
 
 
 def verdict_of(
@@ -34,7 +34,7 @@ def verdict_of(
     sets
         The sets of the plan.
     lights
-        Sentence about whether the lights calibrate cleanly, which is put first; empty if this is unknown.
+        Opening sentence, on whether the lights calibrate cleanly; empty if this is unknown.
     zone
         Time zone for clock times; None for the local time zone.
     is_running

@@ -117,7 +117,7 @@ def _step(fields: dict[str, object], given_id: str) -> int | None:
     if step is None:
         return None
     if fields.get("command") != "skip" or type(step) is not int or not 0 < step < _MOST_STEPS:
-        raise CommandError("step: expected a step number, and only with the command skip", given_id)
+        raise CommandError("step: expected a step number; allowed only with the command skip", given_id)
     return step
 
 

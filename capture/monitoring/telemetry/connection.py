@@ -63,7 +63,7 @@ class BrokerConnection:
     Parameters
     ----------
     access
-        The broker.
+        Address and credentials of the broker.
     client_id
         Identifier of this client. If two clients have the same identifier, the broker disconnects the first.
     status_topic
@@ -274,7 +274,7 @@ async def subscribe(broker: Broker, topics: Sequence[str]) -> None:
 
 
 async def run_until_first(*works: Coroutine[Any, Any, None]) -> None:
-    """Run coroutines until one of them ends, then cancel the rest. Raise the error of the ended coroutine, if any."""
+    """Run coroutines until one of them ends, then cancel the rest. If that coroutine failed, raise its error."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -67,7 +67,7 @@ class RemoteNight:
         return [*events] if self._follower.run == known else self._attach()
 
     def _attach(self) -> list[Update]:
-        """Return the update that attaches to the run with all events so far, and if it is over, one that detaches."""
+        """Return an update that attaches to the run with all events so far, and one that detaches if it is over."""
         if not self._presence or self._journal is None:
             return []
         self._follower = Follower()

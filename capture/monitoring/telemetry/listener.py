@@ -1,4 +1,4 @@
-"""Wait for the MQTT command `run` while no night is running, and start a night when it arrives.
+"""Wait for the MQTT command `run` while no night is running, and start a night when the command arrives.
 
 A run in progress answers commands directly. If a run may be in progress, the listener waits for the run's answer and
 replies only if there is none, so that each command gets exactly one answer. The night is a separate process that does
@@ -28,7 +28,7 @@ ANSWER_DEADLINE_S = 2.0
 """Time that a run has to answer a command before the listener answers."""
 
 BEGIN_DEADLINE_S = 60.0
-"""Time after which the listener answers `BEGINNING`, because hooks before the night may take longer."""
+"""Time after which the listener answers `BEGINNING`, because hooks that run before the night may take longer."""
 
 POLL_S = 0.25
 MOST_REPLIES = 32
@@ -41,7 +41,7 @@ BEGUN = "the night has begun"
 BEGINNING = "the night is beginning"
 CLEANING_UP = "the last night is being cleaned up; try again in a moment"
 ENDING = "the listener is shutting down; restart it first"
-EXPIRED = "ignored: expired while the listener waited for an answer from a run"
+EXPIRED = "ignored: expired while the listener was waiting for an answer from a run"
 
 
 class StartedNight(Protocol):
@@ -91,7 +91,7 @@ class Listener:
     Parameters
     ----------
     settings, access
-        The broker.
+        MQTT settings, and the address and credentials of the broker.
     rig
         Display name of the rig.
     nights
@@ -153,7 +153,7 @@ class Listener:
         return self._run_presence == Presence.ONLINE.encode()
 
     async def run(self) -> None:
-        """Accept commands until `stop` is called, then wait for any night that this listener started to end."""
+        """Accept commands until `stop` is called, then wait until the night that was started, if any, has ended."""
         prepare_loop(asyncio.get_running_loop())
         ending = asyncio.create_task(self._finish_when_stopped(), name="mqtt stop")
         try:

@@ -5,7 +5,10 @@ from collections import deque
 from coldframe.devices.mqtt.message import Message
 
 MOST_EVENTS = 1000
-"""Maximum number of other waiting messages. The oldest are dropped first; the journal topic still has their events."""
+"""Maximum number of waiting messages that are not retained.
+
+The oldest are dropped first. The journal topic still contains their events.
+"""
 
 
 class Outbox:

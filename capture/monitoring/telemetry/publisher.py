@@ -61,7 +61,7 @@ class Telemetry:
     Parameters
     ----------
     settings, access
-        The settings that determine what is published, and the access to the broker.
+        MQTT settings, and the address and credentials of the broker.
     rig
         Display name of the rig.
     events, clock

@@ -33,8 +33,8 @@ class RemoteSource:
     Parameters
     ----------
     settings, access
-        The settings and access for the broker. Commands have an effect only if `settings.commands` is true both here
-        and in the run.
+        MQTT settings, and the address and credentials of the broker. Commands have an effect only if
+        `settings.commands` is true both here and in the run.
     rig
         Display name of the rig, as in the settings of the run.
     """

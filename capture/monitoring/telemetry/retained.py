@@ -65,7 +65,7 @@ class RetainedDocuments:
         self._changed.discard(name)
         try:
             self._renew(name)
-        except Exception:  # a document that fails, e.g. on a year after 9999, must not block others
+        except Exception:  # one faulty document, e.g. with a year after 9999, must not block others
             if name not in self._failed:
                 log.exception("MQTT: cannot build the document %s", name)
             self._failed.add(name)

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 MOST_WATCHERS = 16
 
 MOST_BYTES = 4_000_000
-"""Maximum backlog, in bytes, before a watcher is disconnected. For slow links, it is twice the size of the history."""
+"""Maximum backlog, in bytes, before a watcher is disconnected. Slow links need more than the size of the history."""
 
 REFUSED = "refused: the run's configuration lacks allow_commands = true in [watch]"
 

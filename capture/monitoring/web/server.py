@@ -184,7 +184,7 @@ async def serve(web: WebNight, address: Address, opened: Callable[[Address], Non
     # The library logs hostile requests, which are not errors in this program.
     logging.getLogger("tornado.general").setLevel(logging.ERROR)
     try:
-        # The library binds "::" to IPv6 only, and offers no address for both IPv4 and IPv6.
+        # The library binds "::" to IPv6 only, and accepts no address that stands for both IPv4 and IPv6.
         sockets = bind_sockets(address.port, None if address.host == "::" else address.host)
     except OSError as error:
         raise CannotListenError(error.strerror or str(error)) from error
