@@ -70,7 +70,7 @@ class NightStarted(Event):
     width, height
         Size of a full frame in pixels, without binning.
     is_resumed, origin
-        True if the run resumes a night that an earlier run did not complete; the rig, and the choice of sets.
+        True if the run resumes a night that an earlier run did not complete; the rig and the choice of sets of the run.
     """
 
     folder: str

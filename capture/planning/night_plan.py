@@ -1,6 +1,6 @@
 """Turn the configured sets into the steps of a night. This module performs no I/O.
 
-The order minimises moves and waits, and allows each master to be combined while its frames arrive:
+The order minimises moves and waits, and allows each master to be combined while its frames are arriving:
 
 1. Sets with the same setpoint stay together, in the order in which the configuration first names the setpoints.
 2. Bias frames come first, because they take little time and the flat tuner needs their level.
@@ -109,5 +109,5 @@ def _of(conditions: _TwilightConditions, sets: list[ShootStep]) -> tuple[ShootSt
 
 
 def _twilight_conditions(step: ShootStep) -> _TwilightConditions:
-    """Return the properties that all twilight flats of a step share, apart from their setpoint."""
+    """Return the settings that all twilight flats of a step share, apart from their setpoint."""
     return step.readout, step.rotator_deg
