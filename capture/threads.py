@@ -23,7 +23,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 DISK_DEADLINE_S = 180.0
-"""Maximum time for work that reads or writes a few files. Linux may need several resets, each 30 s, to revive a disk."""
+"""Maximum time for reading or writing a few files. Linux may reset a stalled disk several times, each within 30 s."""
 
 LONG_WORK_S = 3600.0
 """Maximum time for work that reads many frames, such as combining a large set on a Raspberry Pi. The work counts as

@@ -91,7 +91,7 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The rig and the extent of a run, by which a later run recognises its own night.
+    """The rig of a run, and whether it shoots all sets, by which a later run recognises its own night.
 
     Attributes
     ----------

@@ -66,7 +66,7 @@ A lamp drifts by a few percent in an hour.
 """
 
 OTHER_LIGHT = 0.25
-"""Smallest difference between the logarithms of two light rates on earlier nights that proves two different filters."""
+"""Smallest difference between the logarithms of two light rates on earlier nights that proves the filters different."""
 
 DARKENED = 0.5
 """A region with less than this fraction of the usual light is shaded; panels and dust cause smaller changes."""

@@ -24,8 +24,8 @@ class Cooling:
     """The cooling of the sensor for the steps that follow.
 
     If a setpoint is out of reach, bias frames, flats and dark flats move to a setpoint within reach. If there is none,
-    they are shot without cooling. Darks move to this setpoint as well, unless they were planned for lights, whose
-    temperature they must match; darks that do not move are skipped.
+    they are shot without cooling. Darks move to a setpoint within reach as well, unless they were planned for lights,
+    whose temperature they must match. Darks that do not move are skipped.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Cooling:
             If the camera failed.
         """
         self._reached_c = None
-        # If a frame of a finished set turns out to be missing, its set itself waits for the setpoint.
+        # If a frame of a finished set turns out to be missing, that set waits for the setpoint before it shoots again.
         if not self._progress.needs_no_cooling(number, setpoint_c):
             try:
                 await with_retries(self._context, lambda: cool(self._context, setpoint_c))

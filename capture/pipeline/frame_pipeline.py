@@ -105,7 +105,7 @@ class FramePipeline(Generic[Shot, Judged]):
         await self._judged.join()
 
     def end_exposing(self, error: StepFailedError) -> bool:
-        """End the first stage with an error, which `run` raises. Return False if the stage has already ended.
+        """End the first stage with an error that `run` then raises. Return False if the stage has already ended.
 
         If this method is called several times, `run` raises the first error.
         """

@@ -21,10 +21,10 @@ class AmbientCover:
     Attributes
     ----------
     uncovered_c
-        Temperatures of the lights without a dark in the library, degrees Celsius; None for an unknown temperature.
+        Temperatures of the lights that have no dark in the library, degrees Celsius; None for an unknown temperature.
     now_c
-        Temperature of the sensor tonight, degrees Celsius. If it was not read, the temperature of the newest light;
-        None if both are unknown.
+        Temperature of the sensor tonight or, if it was not read, of the newest light, degrees Celsius; None if both are
+        unknown.
     limit_c
         Maximum difference between the temperatures of a light and its dark, C.
     is_newest_covered

@@ -44,7 +44,7 @@ class MosaicWords:
 
 @dataclass(frozen=True, slots=True)
 class LightWords:
-    """The names to use; empty without lights.
+    """The names to copy from the lights to the night's frames; empty without lights.
 
     Attributes
     ----------
@@ -146,7 +146,7 @@ def _filters(setups: Iterable[FrameSetup], filters: tuple[str, ...] | None, note
 def _mosaics(lights: Lights) -> Iterable[MosaicWords]:
     """Yield the arrays of the unbinned lights; with most cameras, binned pixels mix the colours."""
     for path, setup in lights.setups.items():
-        # INDI's drivers write the top row first. In lights with the opposite order, the array begins elsewhere.
+        # INDI drivers write the top row first. In lights with the opposite order, the array begins elsewhere.
         is_from_top = setup.row_order in {None, "TOP-DOWN"}
         if setup.mosaic is not None and setup.readout.binning == 1 and is_from_top:
             words = lights.words.get(path, {})

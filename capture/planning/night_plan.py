@@ -39,7 +39,7 @@ def plan_night(settings: Settings) -> tuple[Step, ...]:
 
 
 def _order(settings: Settings) -> Callable[[list[ShootStep]], Iterator[Step]]:
-    """Return the function that orders the sets of one setpoint."""
+    """Return the function that orders the sets with the same setpoint."""
     if settings.flats.source == "sky":
         return _in_twilight
     by_hand = settings.panel is not None and settings.panel.kind == "manual"
@@ -73,7 +73,7 @@ def _at_one_temperature(sets: list[ShootStep]) -> Iterator[Step]:
 
 
 def _switching_least(sets: list[ShootStep]) -> Iterator[Step]:
-    """Order the sets of one setpoint so that the user switches a manual lamp on and off only twice.
+    """Order the sets with the same setpoint so that the user switches a manual lamp on and off only twice.
 
     In this order, the wheel goes through its filters twice. All master dark flats stay in memory until their flats are
     shot.
@@ -89,7 +89,7 @@ def _switching_least(sets: list[ShootStep]) -> Iterator[Step]:
 
 
 def _in_twilight(sets: list[ShootStep]) -> Iterator[Step]:
-    """Order the sets of one setpoint for twilight flats, whose dark flats do not belong to a filter."""
+    """Order the sets with the same setpoint for twilight flats, whose dark flats do not belong to a filter."""
     yield from (step for step in sets if step.kind is FrameKind.BIAS)
     flats = [step for step in sets if step.kind is FrameKind.FLAT]
     dark_flats = [step for step in sets if step.kind is FrameKind.DARK_FLAT]

@@ -1,7 +1,7 @@
 """Compare the optical trains of lights: which rotator angles their flats need, and which flats cannot be shot.
 
-Only mechanical angles are compared (ROTATANG, ROTATOR). The position angle on the sky changes by 180 degrees at a
-meridian flip, but the shadows of dust on the sensor do not.
+Only mechanical angles are compared (ROTATANG, ROTATOR). At a meridian flip, the position angle on the sky changes by
+180 degrees, but the shadows that dust casts on the sensor stay where they are.
 
 This module performs no I/O.
 """

@@ -32,7 +32,7 @@ class ChoiceError(ColdframeError):
 
 @dataclass(frozen=True, slots=True)
 class SetChoice:
-    """A choice of all sets of a kind or, if it has a name, of those with this filter or, for darks, this exposure."""
+    """A choice of all sets of a kind or, if `name` is given, of those with this filter or (for darks) this exposure."""
 
     kind: FrameKind
     name: str | None = None

@@ -220,9 +220,10 @@ class _LibraryMasters:
 
 
 def _compared_setups(group: list[ShotLight], kind: FrameKind) -> list[FrameSetup]:
-    """Return the setups for which the library must have masters: the newest light's, for flats with each optical train.
+    """Return the setups that the library's masters must match.
 
-    The age and the focus of the other lights do not count, because flats that are shot now would fit them no better.
+    This is the setup of the newest light; for flats, it is combined with each optical train. The age and the focus of
+    the other lights do not count, because flats that are shot now would fit these lights no better.
     """
     newest = group[-1].setup
     if kind is not FrameKind.FLAT:
@@ -239,7 +240,7 @@ def _train_of_flat(light: ShotLight, focus_steps: float | None) -> OpticalTrain:
 
 
 def _in_wheels_words(masters: Mapping[Path, FrameSetup], filters: tuple[str, ...] | None) -> dict[Path, FrameSetup]:
-    """Return the masters with the wheel's names for their filters, because the lights also have these names."""
+    """Return the masters with their filters named as in the wheel, so that they match the lights."""
     return {
         path: replace(setup, filter_name=name_in_wheel(setup.filter_name, filters)) for path, setup in masters.items()
     }
@@ -295,7 +296,7 @@ _FlatGroup = tuple[str | None, ReadoutSettings, float | None, str | None]
 
 
 def _flat_groups(lights: list[ShotLight], settings: Settings, rig: RigSnapshot) -> dict[_FlatGroup, list[ShotLight]]:
-    """Return groups of lights by the flats that they need.
+    """Group the lights by the flats that they need.
 
     Offset and setpoint do not matter, because the dark flats remove their effect.
     """

@@ -21,7 +21,7 @@ class ResizedSet:
     count
         New frame count; 0 if there is no time for the set.
     estimate_s
-        Expected wall time of the step.
+        Expected wall time of the step, seconds.
     """
 
     number: int
