@@ -1,4 +1,4 @@
-"""Detect light on frames that should be dark from their pixels, not from the states of the panel and the cover.
+"""Detect light on frames that should be dark, judging by the pixels, not by the states of the panel and the cover.
 
 Frames reveal only changes. Light that appears or disappears changes the pattern, because a leak is brighter on one
 side. Strong light also changes the level. Constant light looks like dark current. With a filter wheel, darks are shot
@@ -155,7 +155,7 @@ class LeakWatch:
     def _excess(self) -> NDArray[np.float64]:
         """Return the scatter of each component from frame to frame, relative to the noise within frames; at least 1.
 
-        Slow swings of a camera's offset along the frame increase the scatter.
+        Slow variations of a camera's offset along the frame increase the scatter.
         """
         scatter = np.sqrt((self._squares + PRIOR_COMPARISONS) / (self._comparisons + PRIOR_COMPARISONS))
         return np.maximum(scatter, 1.0)
