@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 F64 = NDArray[np.float64]
 
 HUBER_SIGMA = 2.0
-"""Residuals beyond this many standard deviations are weighted in inverse proportion to their size (P. J. Huber 1964)."""
+"""Residuals beyond this many standard deviations are weighted in inverse proportion to their size (Huber 1964)."""
 
 _ROUNDS = 15
 

@@ -27,7 +27,7 @@ CONFIRMED_ERROR = 0.007
 """Smallest relative error of a stated gain that agrees with the scatter of the flat."""
 
 MEASURED_ERROR = 0.015
-"""Relative error of a gain measured from a flat: bright pixels share charge, which reduces their scatter by 1 to 2 %."""
+"""Relative error of a gain measured from a flat: bright pixels share charge, which reduces scatter by 1 to 2 %."""
 
 UNCHECKED_ERROR = 0.08
 """Relative error of a gain that is known only from a header or only from a flat; a gain from a flat is wrong in

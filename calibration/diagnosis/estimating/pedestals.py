@@ -35,8 +35,8 @@ from coldframe.calibration.kernels.block_sums import (
 F64 = NDArray[np.float64]
 
 SHARED_ERRORS = 9.0
-"""Factor by which squared errors of the gain measured from lights exceed those expected for independent parts, according
-to simulated nights: nebulae and clouds change the scatter of many parts in the same way."""
+"""Factor by which, in simulated nights, squared errors of the gain measured from lights exceed those expected for
+independent parts: nebulae and clouds change the scatter of many parts in the same way."""
 
 _FEWEST_BLOCKS = 50
 _NEAR_FREEDOM = PIXELS * 3 // 4

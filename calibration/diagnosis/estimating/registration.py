@@ -16,7 +16,7 @@ LEAST_PEAK = 7.0
 """Smallest peak of a correlation with the reference, in standard deviations, that counts as a match of the stars."""
 
 LEAST_LEAD = 1.4
-"""Smallest ratio of the highest peak to the next one elsewhere. The peak of a chance match of one bright star or a trail
+"""Smallest ratio of the highest peak to the next one elsewhere. The peak of a chance match of one bright star or trail
 is far above the standard deviation, because most shifts match no star, but there are similar peaks elsewhere."""
 
 _BESIDE = 4
@@ -94,7 +94,7 @@ def _stars(residual: F32) -> F32:
 
 
 def _match(reference: Spectrum, stars: F32, shape: tuple[int, ...]) -> Place | None:
-    """Return the position of a light, rotated or not, given the reference's conjugate spectrum; None if none matches."""
+    """Return the position of a light, rotated or not, from the conjugate spectrum of the reference; None if unknown."""
     found: list[tuple[float, float, Place]] = []
     others = []
     spectrum = np.fft.rfft2(stars, shape)

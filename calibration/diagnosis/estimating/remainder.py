@@ -62,7 +62,7 @@ def weighted_remainder(pattern: SensorPattern, motes: Motes) -> Remainder:
 
 
 def _edge_scatter(squares: F32, plain: Mask) -> F32:
-    """Return, for bins near the edge, whose surroundings are one-sided, the mean square at the same distance from it."""
+    """Return the mean square of bins at the same distance from the edge, where surroundings are one-sided; 0 inside."""
     down, across = (np.minimum(np.arange(size), np.arange(size)[::-1]) for size in squares.shape)
     distance = np.minimum(np.minimum(down[:, None], across), _EDGE_REACH)
     counts = np.bincount(distance[plain], minlength=_EDGE_REACH + 1)

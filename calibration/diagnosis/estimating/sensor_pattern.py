@@ -32,7 +32,7 @@ MOST_BRIGHT = 2.0
 place never doubles the level. Stars wider than the dithers, however, cover the same bins in most lights."""
 
 _WIDEST_STAR = 5
-"""Smallest width, in bins, of a bright object that is not matched as a star: stars that do not saturate are narrower."""
+"""Smallest width, in bins, of a bright object that is not matched as a star: unsaturated stars are narrower."""
 
 _WINGS = 6
 """Reach of the wings of bright stars in bins."""
@@ -78,7 +78,7 @@ class SensorPattern:
 
     @property
     def moves_stars(self) -> bool:
-        """True if no star falls on the same pixels in more than a third of the lights; their median is free of stars."""
+        """True if no star falls on the same pixels in over a third of the lights, so that their median has no stars."""
         counts = Counter(self.places)
         return _dither(self.places) >= _LEAST_MOVED and 3 * max(counts.values()) <= len(self.places)
 
@@ -191,7 +191,7 @@ def _is_dithered(places: Sequence[Place | None]) -> bool:
 
 
 def _dither(places: Sequence[Place | None]) -> float:
-    """Return the scatter of the shifts about the mean of each pier side, for the axis with more scatter; 0 if too few."""
+    """Return the scatter of the shifts within each side of the pier, for the axis with more scatter; 0 if too few."""
     found = [place for place in places if place is not None]
     if len(found) <= _FITTED:
         return 0.0

@@ -25,7 +25,7 @@ MOST_MIRRORED = 0.05
 """If a mirror image of the glow fits the lights with more than this fraction, a nebula may be imitating the glow."""
 
 _POSSIBLE = (-1.0, 1.0)
-"""Possible range of the remaining fraction of the dark's glow: lights contain from none of the glow to twice as much."""
+"""Possible range of the remaining fraction of the dark's glow: lights contain from none to twice as much of it."""
 
 LEAST_GAIN_STEPS = 0.3
 """Smallest ratio between gains that can be recognised from the noise of the dark, in powers of 2."""
