@@ -22,7 +22,7 @@ SKIPPED_FOLDERS = frozenset({"masters", "quarantine", "checks"})
 """Folders inside a night folder that contain no usable raw frames."""
 
 TUNING_FOLDER = "tuning"
-"""Folder of test frames. A single frame with given settings is skipped there: its illumination occurs only once."""
+"""Folder of test frames. A frame in it is skipped if no other has the same settings: its illumination is unique."""
 
 
 @dataclass(slots=True)

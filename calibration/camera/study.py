@@ -158,7 +158,7 @@ def _linearity(
     for reference, others in _ladders(sets):
         dark = _dark_of(reference, darks).noise
         rungs = sorted(others, key=lambda each: each.exposure_s)
-        # The light may have drifted between the reference and the rungs, so the rungs are tried on their own first.
+        # The light may have drifted between the reference and the other sets, so these are tried on their own first.
         for steps in (rungs, [reference, *rungs]):
             signals = [bright_signal_adu(each.noise, reference.noise, dark) for each in steps]
             deviations = nonlinearity([each.exposure_s for each in steps], signals, saturation_signal_adu)
@@ -172,7 +172,7 @@ def _linearity(
 
 
 def _ladder_error(rungs: Sequence[StudiedSet], dark: TileNoise) -> float:
-    """Return the relative error of the rungs' signals, estimated from rungs with two frames each; 0 if unknown."""
+    """Return the relative error of the signals at several exposures, from sets of two frames each; 0 if unknown."""
     dark_adu = float(np.median(dark.level_adu))
     levels_adu = [each.noise.frame_levels_adu for each in rungs if len(each.noise.frame_levels_adu) == 2]  # noqa: PLR2004 - up and down
     if len(levels_adu) < 2:  # noqa: PLR2004 - a difference remains after removal of the drift

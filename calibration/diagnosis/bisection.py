@@ -187,7 +187,7 @@ class Comparison:
         return tuple(row for row in self.rows[1:] if self.is_as_good(row) and row.changes <= most)
 
     def alternatives(self, component: Component) -> tuple[Scored, ...]:
-        """Return the combinations that differ from the best one in one component alone."""
+        """Return the combinations that differ from the best one only in the given component."""
         same, best = component.other(), self.best
         return tuple(row for row in self.rows[1:] if same.of(row) == same.of(best) and row is not best)
 

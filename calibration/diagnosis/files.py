@@ -59,7 +59,7 @@ SMALLEST_SIDE = 128
 """Smallest width and height of lights, in pixels; the largest shadows have a diameter of 100 pixels."""
 
 MOST_OF_FRACTIONS = 0.999
-"""Smallest fraction of pixels within the full range of 1 in lights that contain fractions of the full range."""
+"""Smallest fraction of pixels that do not exceed 1 in lights that contain fractions of the full range."""
 
 MOST_ADU = 1e8
 """Largest plausible value in a calibrated light; division by a faint flat can yield values beyond 16 bits."""
@@ -156,7 +156,7 @@ Watcher = Callable[[NDArray[np.uint16] | F32, F32], None]
 
 
 def light_source(path: Path, extension: Extension | None = None, stage: Stage | None = None) -> LightSource:
-    """Return the file from which to read the pixels of a light, with its properties, as found in headers.
+    """Find the file from which the pixels of a light are to be read, and read its properties from the header.
 
     Parameters
     ----------

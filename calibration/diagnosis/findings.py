@@ -20,7 +20,7 @@ class Kind(StrEnum):
 
 
 class Origin(StrEnum):
-    """Origins of findings that explain other findings or are explained by them, since causes are text for people."""
+    """Origins of findings that explain other findings, or are explained by them; causes are text for people only."""
 
     PEDESTAL_OF_LIGHTS = "pedestal of lights"
     OTHER_SHADOWS = "other shadows"

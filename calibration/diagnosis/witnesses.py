@@ -142,7 +142,7 @@ class RemainingDarks:
 
 
 def _only_hot(hot_adu: F32) -> LightMeasures:
-    """Return the measurements of a light that contain only its hot pixels."""
+    """Return measurements in which everything except the hot pixels is empty."""
     maps, lines = np.zeros((0, 0), np.float32), np.zeros(0)
     return LightMeasures(maps, lines, lines, lines, lines, lines, lines, hot_adu, 0.0, maps)
 
@@ -238,9 +238,10 @@ def _alternating(examined: Examination, lines: LinePattern) -> float:
 
 
 def _of_dust(examined: Examination) -> float:
-    """Return the squared significance of changes of all shadows, beyond that expected by chance, and of single ones.
+    """Return how significantly the shadows of lights and flat differ, as an improvement in chi-square.
 
-    A pedestal makes all shadows slightly weaker or stronger, so such a change is ignored if pedestals are measured.
+    A change of all shadows counts only beyond what chance explains. A pedestal makes all shadows slightly weaker or
+    stronger, so such a change is ignored if pedestals are measured.
     """
     dust = examined.dust
     is_slight = dust.change is Change.WEAKER and abs(dust.scale - 1) < SLIGHT
@@ -251,7 +252,7 @@ def _of_dust(examined: Examination) -> float:
 
 
 def _noise_of_masters(examined: Examination) -> float | None:
-    """Return the squared significance of the noise of masters made from few frames; None if a noise is not stated."""
+    """Return the squared significance of the noise of masters made from few frames; None if noise is not stated."""
     masters = examined.masters
     fractions = ((masters.dark, examined.dark_fraction), (masters.flat, examined.flat_fraction))
     if any(each is not None and not each.uncertainty.any() for each in (masters.dark, masters.bias, masters.flat)):

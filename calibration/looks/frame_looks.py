@@ -46,7 +46,7 @@ LARGEST_JUMP = 4.0
 """Largest change in a region of a bias frame that a normal readout can cause, in units of one pixel's noise."""
 
 LEAST_TORN = 0.02
-"""Smallest changed fraction of a frame that counts as a fault; individual disturbed rows are clipped in combining."""
+"""Smallest changed fraction of a frame that counts as a fault; combining clips individual disturbed rows."""
 
 LARGEST_GRADIENT = 0.02
 """Largest relative root mean square of a smooth difference between two flats.

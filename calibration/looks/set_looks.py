@@ -1,4 +1,4 @@
-"""Looks at the frames of a set on disk that find frames that differ from the others, and faults of the whole set."""
+"""Looks that find frames of a set on disk that differ from the others, and faults of the whole set."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

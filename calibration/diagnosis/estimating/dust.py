@@ -1,6 +1,6 @@
 """Dust shadows that the flat does not remove: shifted, rotated, larger, smaller, new or gone.
 
-Where the flat is right, nothing remains. Elsewhere, the sum of the remainder and the flat's shadows is the true shadow
+Where the flat is right, nothing remains. Elsewhere, adding the flat's shadows to the remainder yields the true shadows
 in the lights. The most probable change is the one that makes the flat's shadows most similar to the true shadows.
 """
 
@@ -65,7 +65,7 @@ AFFECTED_SIGMA = 6.0
 """Smallest significance of the remainder in a shadow that has changed."""
 
 CLEAR = 25.0
-"""Smallest difference in chi-square at which the best of the possible changes of a shadow is clear."""
+"""Smallest difference in chi-square at which one possible change of a shadow is clearly better than the others."""
 
 GONE_SIGMA = 8.0
 BRIGHT_SIGMA = 5.0
@@ -97,7 +97,7 @@ class Change(Enum):
     TURNED = auto()
     SCALED = auto()
     WEAKER = auto()
-    """All shadows of the lights are weaker than those of the flat, or stronger."""
+    """All shadows of the lights are weaker, or all are stronger, than those of the flat."""
     OTHER = auto()
     """The shadows of the lights differ from those of the flat, without a common change."""
 
@@ -385,7 +385,7 @@ def _new_shadows(discs: Discs) -> tuple[Shadow, ...]:
 
 
 def _most_significant(discs: Discs, significance: F32) -> tuple[Shadow, ...]:
-    """Return the discs with sufficient significance, which is float32, shape (radii, rows, columns)."""
+    """Return the discs that are significant enough; `significance` is float32, shape (radii, rows, columns)."""
     found: list[Shadow] = []
     radii = tuple(NEW_SIGMA)
     relative = significance / np.array(tuple(NEW_SIGMA.values()), np.float32)[:, None, None]

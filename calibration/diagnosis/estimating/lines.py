@@ -114,7 +114,7 @@ def _without_slopes(lines: F64, period: int) -> F64:
 
 
 def _outlying(values: F64) -> NDArray[np.bool_]:
-    """Return a mask of outlying lines, such as defective columns, which are the business of the defect map."""
+    """Return a mask of outlying lines, such as defective columns, which belong in the defect map."""
     return np.asarray(np.abs(values - np.median(values)) > _LARGEST_SIGMA * max(spread(values), 1e-9))
 
 

@@ -1,5 +1,4 @@
-"""Measurements of one light, on which all estimators are based; they need one pass over the pixels and little memory.
-"""
+"""Measurements of one light, the basis of all estimators; they need one pass over the pixels and little memory."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -119,7 +119,7 @@ def _match(reference: Spectrum, stars: F32, shape: tuple[int, ...]) -> Place | N
 
 
 def _shifted(plane: F32, down: int, across: int) -> F32:
-    """Return a plane shifted by whole bins; NaN where no bin was moved to."""
+    """Return a plane shifted by whole bins; NaN in the bins that are left empty."""
     height, width = plane.shape
     result = np.full_like(plane, np.nan)
     top, left = max(down, 0), max(across, 0)

@@ -31,7 +31,7 @@ LEAST_GAIN_STEPS = 0.3
 """Smallest ratio between gains that can be recognised from the noise of the dark, in powers of 2."""
 
 SAME_GAIN_STEPS = 0.2
-"""Largest difference, in powers of 2, at which the gain ratios from hot pixels and from noise agree."""
+"""Largest difference, in powers of 2, at which the gain ratios from hot pixels and from noise count as equal."""
 
 _STEP = 3
 _SAME_EXPOSURE = 0.01

@@ -33,15 +33,15 @@ CHANCE_CHI2 = 4.0
 """Improvement in chi-square that is attributed to chance if a gradient in two directions is fitted."""
 
 LEAK_CHI2 = 5.0
-"""Advantage in chi-square above which light in the dark, rather than a pedestal in the flat, is the cause."""
+"""Advantage in chi-square above which light in the dark, rather than a pedestal in the flat, is taken as the cause."""
 
 LEAK_SIGMA = 4.0
 """Significance of the pedestal from pixel responses above which its gradient is taken into account as well: light in
 the dark is seldom even."""
 
 UNCONFIRMED_CHI2 = 2.0
-"""If the gain from the flat contradicts a pedestal in the flat by this chi-square, under-correction is attributed to a
-lamp whose colour differs from that of the sky, and hence to a different pattern of pixel responses."""
+"""If the gain from the flat contradicts over-correction by this chi-square, the apparent over-correction is attributed
+to a lamp whose colour, and hence whose pattern of pixel responses, differs from that of the sky."""
 
 GRADIENT_SIGMA = 2.3
 """Significance above which light in the dark is called uneven."""

@@ -21,10 +21,10 @@ MOST_ERROR = 0.035
 """Largest variance that the error of a master may add to the stack, as a fraction of the variance of the stack."""
 
 ADVISED_FRAMES = 20
-"""Number of darks or flats that is usually enough."""
+"""Number of darks or flats that usually suffices."""
 
 MOST_UNDITHERED = 0.25
-"""Like `MOST_ERROR`, for a master made from enough frames and lights without dithering."""
+"""Like `MOST_ERROR`, for a master made from enough frames and used for undithered lights."""
 
 INDEPENDENT = 12
 """Number of dithered lights in which the errors of masters are assumed to add up; in more lights, dithering averages
@@ -113,7 +113,7 @@ def _alternating(examined: Examination, name: str, lines: LinePattern) -> Iterat
 
 
 def _share_of_dark(examined: Examination, lines: LinePattern) -> float:
-    """Return the variance that the lines of the master dark add to all lights: that of one frame, averaged."""
+    """Return the variance that the lines of the master dark add to all lights: that of one dark divided by their number."""
     if examined.masters.dark is None:
         return 0.0
     frames = frames_of(examined.masters.dark) or 1

@@ -11,8 +11,8 @@ from coldframe.calibration.frames.rules import Tolerances
 from coldframe.calibration.frames.setup import FrameSetup
 
 CONTRADICTION_C = 1.5
-"""Largest difference between the temperatures from hot pixels and from headers that their errors explain. The dark
-current of real sensors doubles every 5 to 7 C; this uncertainty alone changes a measured difference of 5 C by 1 C."""
+"""Largest difference between the temperatures from hot pixels and from headers that measurement errors explain. The
+dark current of real sensors doubles every 5 to 7 C; this uncertainty alone changes a difference of 5 C by 1 C."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,9 +124,9 @@ class DarkThermometer:
     def measure(
         self, lights: Sequence[Path], darks: Iterable[Path], overscan: Overscan | None = None
     ) -> dict[Path, Measured | None]:
-        """Return, by dark, the temperature of lights relative to it; None if its hot pixels do not show any.
+        """Return the temperature of the lights relative to each dark; None for a dark that does not show it.
 
-        Unreadable lights are skipped. A dark that does not have the size of any light is missing from the result.
+        Unreadable lights are skipped. Darks that differ in size from all readable lights are missing from the result.
 
         Parameters
         ----------
