@@ -64,7 +64,7 @@ Terms = Mapping[Witness, float]
 
 
 class Use(IntEnum):
-    """How a master is used in a combination; of equally good combinations, the smallest sum of uses is preferred."""
+    """How a master is used in a combination; of equally good ones, that with the smallest sum of uses is preferred."""
 
     AS_MADE = 0
     CHANGED = 1

@@ -113,7 +113,7 @@ def _alternating(examined: Examination, name: str, lines: LinePattern) -> Iterat
 
 
 def _share_of_dark(examined: Examination, lines: LinePattern) -> float:
-    """Return the variance that the lines of the master dark add to all lights: that of one dark divided by their number."""
+    """Return the variance that the lines of the dark add to all lights: that of one frame over the number of frames."""
     if examined.masters.dark is None:
         return 0.0
     frames = frames_of(examined.masters.dark) or 1

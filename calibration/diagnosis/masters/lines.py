@@ -243,7 +243,7 @@ def _bands(name: str, lines: Lines, before: Lines | None) -> Finding:
         else f"the {name} of the flat have a fixed pattern with a period of {lines.period_px:.4g} px, probably due to "
         "the readout"
     )
-    evidence = f"in all parts of the {name} alike, with {lines.peak:.0f} times the power of noise; noise alone reaches 14"
+    evidence = f"in all parts of the {name} alike, with {lines.peak:.0f} times the power of noise (noise reaches 14)"
     if same:
         evidence += "; the previous flat has the same pattern"
     return master_finding(
