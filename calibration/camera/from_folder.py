@@ -115,7 +115,8 @@ def _groups(folder: Path, kinds: Mapping[FrameKind, str], problems: list[str]) -
 def _left_out(paths: list[Path], value: str) -> str:
     if len(paths) == 1:
         return f"{paths[0]} is left out: its header lacks the {value}"
-    others = "1 other" if len(paths) == 2 else f"{len(paths) - 1} others"
+    more = len(paths) - 1
+    others = "1 other" if more == 1 else f"{more} others"
     return f"{paths[0]} and {others} are left out: their headers lack the {value}"
 
 
