@@ -31,7 +31,7 @@ def compiled(function: FunctionType, arguments: Sequence[object]) -> MachineCode
     made = dispatcher(function)
     if not hasattr(made, "overloads"):  # Numba is switched off
         return None
-    types = tuple(map(numba.typeof, arguments))
+    types = tuple(numba.typeof(_ordinary(each)) for each in arguments)
     made.compile(types)
     result = made.overloads[types]
     if result.environment.consts or result.reload_init or result.library.has_dynamic_globals:
@@ -40,3 +40,10 @@ def compiled(function: FunctionType, arguments: Sequence[object]) -> MachineCode
     if kind != "object":
         return None
     return MachineCode(result.fndesc.llvm_cpython_wrapper_name, result.fndesc.env_name, bytes(data[0]))
+
+
+def _ordinary(value: object) -> object:
+    """Replace integers, because Numba has another type for very large ones, but machine code serves all integers."""
+    if type(value) is tuple:
+        return tuple(map(_ordinary, value))
+    return 0 if type(value) is int else value
