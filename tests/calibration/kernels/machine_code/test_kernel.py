@@ -11,7 +11,6 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from coldframe.calibration.kernels.machine_code import finding, host, loading
 from coldframe.calibration.kernels.machine_code.compiler import dispatcher
@@ -244,7 +243,7 @@ def test_a_signature_distinguishes_what_code_depends_on() -> None:
     plane = np.zeros((3, 4), np.float32)
     read_only = plane.view()
     read_only.flags.writeable = False
-    arrays: list[NDArray[Any]] = [plane, plane.T, plane[:, ::2], read_only, plane.reshape(-1), plane.astype(np.float64)]
+    arrays: list[Any] = [plane, plane.T, plane[:, ::2], read_only, plane.reshape(-1), plane.astype(np.float64)]
     kinds = [(each.dtype, each.ndim, each.flags.num) for each in arrays]
     assert len({signature((kind,)) for kind in kinds}) == len(arrays)
     assert signature((kinds[0], int, type(None), np.float32)) == "float32[2d C] int64 none float32"

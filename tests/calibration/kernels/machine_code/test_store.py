@@ -10,6 +10,7 @@ import pytest
 from coldframe.calibration.kernels.machine_code import store as store_module
 from coldframe.calibration.kernels.machine_code.loading import MachineCode
 from coldframe.calibration.kernels.machine_code.store import Identity, find, folders, keep
+from tests.permissions import permissions_apply
 
 IDENTITY = Identity("module.name", "int64", "host", "fingerprint")
 CODE = MachineCode("function", "environment", bytes(range(256)) * 20)
@@ -120,6 +121,16 @@ def test_a_folder_that_cannot_be_written_is_reported_once(
     (record,) = caplog.records
     assert "cannot be stored" in record.getMessage()
     assert str(tmp_path / "file") in record.getMessage()
+
+
+def test_a_read_only_folder_is_read_but_not_written(store: Path, caplog: pytest.LogCaptureFixture) -> None:
+    keep(IDENTITY, CODE)
+    store.chmod(0o500)
+    with permissions_apply():
+        keep(IDENTITY._replace(signature="float64"), CODE)
+        assert find(IDENTITY) == CODE
+    assert len(list(store.iterdir())) == 1
+    assert "cannot be stored" in caplog.text
 
 
 def test_the_folder_beside_the_kernels_comes_before_that_of_the_user(
