@@ -31,6 +31,7 @@ from coldframe.calibration.diagnosis.judging.noise import (
     LEAST_ALTERNATING,
     LEAST_COMMON,
 )
+from coldframe.calibration.kernels import diagnosis as kernels
 from coldframe.calibration.masters.reading import MasterPlanes
 
 F32 = NDArray[np.float32]
@@ -110,8 +111,6 @@ class RemainingDarks:
 
     def watched(self, signals: Iterable[F32]) -> Iterator[F32]:
         """Yield calibrated lights after measuring the remaining patterns in each."""
-        from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
-
         for signal in signals:
             for reference, seen in zip(self._references, self._hot, strict=True):
                 excess = np.empty(reference.hot.excess_adu.size, np.float32)

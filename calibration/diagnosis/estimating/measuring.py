@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.stars import background_and_spread, local_levels, star_bins
 from coldframe.calibration.diagnosis.estimating.thinned_masters import Masters
+from coldframe.calibration.kernels import diagnosis as kernels
 from coldframe.calibration.kernels.block_sums import BIN, SUMS
 from coldframe.calibration.lights.arithmetic import Correction
 from coldframe.calibration.measuring.local_levels import LocalLevels
@@ -126,8 +127,6 @@ class LightMeter:
         signal
             float32, shape (height, width): ADU above the dark, divided by the flat; without a pedestal.
         """
-        from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
-
         skies = colour_medians(signal, self._period)
         usual = float(skies.mean())
         scales = np.ones((2, 2), np.float32)
@@ -219,8 +218,6 @@ def calibrated_signal(pixels: U16 | F32, planes: Correction) -> F32:
     planes
         The planes of the masters.
     """
-    from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     signal = np.empty(pixels.shape, np.float32)
     edges = np.linspace(0, len(signal), thread_count() + 1).astype(int).tolist()
 

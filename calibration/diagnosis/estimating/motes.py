@@ -12,6 +12,7 @@ from coldframe.calibration.diagnosis.estimating.estimates import spread
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import high_pass
 from coldframe.calibration.diagnosis.estimating.smoothing import smoothed
 from coldframe.calibration.diagnosis.estimating.stars import widened
+from coldframe.calibration.kernels import diagnosis as kernels
 from coldframe.calibration.threads import parallel_map
 
 F32 = NDArray[np.float32]
@@ -171,8 +172,6 @@ def disc_area(radius: int) -> int:
 
 def disc_sums(plane: F32, radius: int) -> F64:
     """Return the sums over discs around each bin; bins beyond the edges count as 0."""
-    from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     sums = np.empty(plane.shape)
     kernels.sum_discs(np.ascontiguousarray(plane, np.float32), radius, sums)
     return sums

@@ -13,6 +13,7 @@ from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures
 from coldframe.calibration.diagnosis.estimating.registration import Place, places_of, star_light
 from coldframe.calibration.diagnosis.estimating.smoothing import smoothed
 from coldframe.calibration.diagnosis.estimating.stars import widened
+from coldframe.calibration.kernels import sensor_and_sky as kernels
 from coldframe.calibration.threads import parallel_map, thread_count
 
 F32 = NDArray[np.float32]
@@ -169,8 +170,6 @@ def _stars(excess: F32, bright: Mask) -> Mask:
 
 def _common(scaled: Sequence[F32]) -> F32:
     """Return the structures that most lights share; zeros if there are too few lights."""
-    from coldframe.calibration.kernels import sensor_and_sky as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     medians = np.zeros_like(scaled[0])
     if len(scaled) >= _FEWEST_COMMON:
         lights = np.stack(scaled)
@@ -215,8 +214,6 @@ def _separated(residuals: F32, places: Sequence[Place | None]) -> tuple[F32, F32
     places
         The positions of the lights.
     """
-    from coldframe.calibration.kernels import sensor_and_sky as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     lights, height, width = residuals.shape
     parts = _parts(height)
     table = np.array([(0, 0, 0, 0) if at is None else (at.down, at.across, at.is_turned, 1) for at in places], np.int64)

@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.kernels import smoothing as kernels
 from coldframe.calibration.threads import parallel_map, thread_count
 
 F32 = NDArray[np.float32]
@@ -41,8 +42,6 @@ def smoothed(plane: F32, known: Mask, sigma: float) -> F32:
 
 def _boxed(plane: F32, reach: int) -> F32:
     """Return a plane after all box filters; the plane is overwritten."""
-    from coldframe.calibration.kernels import smoothing as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     other = np.empty_like(plane)
     rows, columns = (_parts(size) for size in plane.shape)
     for _ in range(_BOXES):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_fit, spread
 from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures, middle_of, pixel_variance
 from coldframe.calibration.diagnosis.estimating.thinned_masters import HotPixels
+from coldframe.calibration.kernels import diagnosis as kernels
 
 DOUBLING_C = 6.0
 """Approximate temperature difference that doubles the dark current (R. Widenhorn et al. 2002, Proc. SPIE 4669, 193)."""
@@ -114,8 +115,6 @@ def fraction_lacking(lights: Sequence[LightMeasures], dark: NDArray[np.float32],
     period
         Distance between pixels of the same colour: 1 or 2.
     """
-    from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     middles = [light.middle for light in lights if light.middle.size]
     if len(middles) < FEWEST_LIGHTS:
         return None

@@ -14,6 +14,7 @@ from coldframe.calibration.diagnosis.estimating.thinned_masters import find_hot
 from coldframe.calibration.diagnosis.findings import Finding
 from coldframe.calibration.diagnosis.masters.darks import FEWEST_PIXELS, least_level_adu, level_adu
 from coldframe.calibration.diagnosis.masters.master_finding import adu, master_finding, percent
+from coldframe.calibration.kernels import diagnosis as kernels
 from coldframe.calibration.kernels.block_sums import BIN
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.calibration.measuring.frame_shape import COLUMNS, smooth_pattern
@@ -248,8 +249,6 @@ def _hot_changes(dark: MasterPlanes, previous: MasterPlanes, period: int) -> Ite
 
 
 def _excess(dark: MasterPlanes, places: NDArray[np.int64], period: int) -> F64:
-    from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     excess = np.empty(places.shape[1], np.float32)
     kernels.excess_at(dark.mean, np.ascontiguousarray(places), period, excess)
     return excess.astype(np.float64)
