@@ -32,8 +32,8 @@ PART = ".part"
 _COPIED_AT_ONCE = 1 << 24
 
 _WRITTEN_AT_ONCE = 1 << 18
-"""Number of bytes of one call of write. For larger calls, Linux allocates larger pieces of the page cache, which takes up
-to seven times as long as the rest of the call if the memory is fragmented (benchmarks/live.md)."""
+"""Number of bytes in one call of write. For larger calls, Linux allocates larger pieces of the page cache, which takes
+much longer than the rest of the call if the memory is fragmented (benchmarks/live.md)."""
 
 _FLUSHED_AT_ONCE = 1 << 23
 """Number of bytes after which the operating system starts to write them to disk, so that the final sync is short."""
