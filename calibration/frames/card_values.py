@@ -297,13 +297,13 @@ def _moment(text: str, clock: str | None) -> datetime | None:
     """Return a time in UTC; None for a default value. Raise ValueError or OverflowError if it is not a time."""
     day_first = _DAY_FIRST.match(text)
     if day_first is not None:
-        day, month, year = (int(part) for part in day_first.groups())
+        day, month, year = map(int, day_first.groups())
         date, rest = datetime(_full_year(year), month, day, tzinfo=UTC), text[day_first.end() :]
     else:
         year_first = _YEAR_FIRST.match(text)
         if year_first is None:
             raise ValueError("not a date")
-        year, month, day = (int(part) for part in year_first.groups())
+        year, month, day = map(int, year_first.groups())
         date, rest = datetime(year, month, day, tzinfo=UTC), text[year_first.end() :]
     moment = date + _time_of_day(rest.strip(" T") or clock or "00:00")
     return moment if OLDEST_YEAR <= moment.year <= LATEST_YEAR else None
@@ -321,7 +321,7 @@ def _time_of_day(text: str) -> timedelta:
     match = _CLOCK.match(text)
     if match is None:
         raise ValueError("not a time of day")
-    hours, minutes, seconds, fraction = (part or "0" for part in match.groups())
+    hours, minutes, seconds, fraction = match.groups("0")
     if int(hours) > 24 or int(minutes) > 59 or int(seconds) > 60:  # noqa: PLR2004 - hour 24 and second 60 come from rounding
         raise ValueError("not a time of day")
     since = timedelta(hours=int(hours), minutes=int(minutes), seconds=float(f"{seconds}.{fraction}"))
