@@ -8,7 +8,7 @@ computed again after each rejection.
 import numpy as np
 
 from coldframe.calibration.kernels.compiling import kernel
-from coldframe.calibration.kernels.tiles import SQUARE, STRIDE, TOTAL, Columns, Sums, Variances, row_of, variance_of
+from coldframe.calibration.kernels.tiles import SQUARE, TILE, TOTAL, Columns, Sums, Variances, row_of, variance_of
 
 WINSORIZED_AT = 1.5
 """Distance of the bounds from the median, in sigma (Huber, Robust Statistics, 1981)."""
@@ -139,8 +139,8 @@ def winsorized_variance(
     count = last - first
     weight = float(count) * (count - 1)
     sigma = np.sqrt(variance_of(count, total, square))
-    lower = float(kind(columns[first * STRIDE + i]) - origin)
-    upper = float(kind(columns[(last - 1) * STRIDE + i]) - origin)
+    lower = float(kind(columns[first * TILE + i]) - origin)
+    upper = float(kind(columns[(last - 1) * TILE + i]) - origin)
     inner, end = first, last
     inside, inside_squares = float(total), float(square)
     for _ in range(MOST_WINSORIZINGS):
@@ -150,14 +150,14 @@ def winsorized_variance(
             low, high = np.floor(low + 0.5), np.floor(high + 0.5)
         lower, upper = max(lower, low), min(upper, high)
         while inner < end:
-            value = float(kind(columns[inner * STRIDE + i]) - origin)
+            value = float(kind(columns[inner * TILE + i]) - origin)
             if value >= lower:
                 break
             inside -= value
             inside_squares -= value * value
             inner += 1
         while end > inner:
-            value = float(kind(columns[(end - 1) * STRIDE + i]) - origin)
+            value = float(kind(columns[(end - 1) * TILE + i]) - origin)
             if value <= upper:
                 break
             inside -= value

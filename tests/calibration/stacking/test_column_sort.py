@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,6 +22,7 @@ from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.calibration.stacking.column_sort import (
     MixedShapesError,
     Scaling,
+    blocks_of,
     combine_columns,
     merging_network,
     method_trial,
@@ -377,6 +378,17 @@ def test_networks_sort(rows: int, seed: int) -> None:
     np.testing.assert_array_equal(merged, expected)
     middle = [(rows - 1) // 2, rows // 2]
     np.testing.assert_array_equal(partly[middle], expected[middle])
+
+
+@given(st.integers(1, 300), st.sampled_from([merging_network, middle_network]))
+@settings(deadline=None)
+def test_blocks_are_the_comparators_of_a_network_in_order(
+    rows: int, network: Callable[[int], NDArray[np.int32]]
+) -> None:
+    blocks = blocks_of(network, rows).tolist()
+    assert all(count <= second - first for first, second, count in blocks)  # the rows of a block are independent
+    expanded = [[first + row, second + row] for first, second, count in blocks for row in range(count)]
+    assert expanded == network(rows).tolist()
 
 
 def test_the_networks_have_the_published_size() -> None:
