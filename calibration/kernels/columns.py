@@ -303,7 +303,7 @@ def clip_about_medians(
         variances, whole = scratch[: end - begin], flags[: end - begin]
         find_variances(frames, sums, variances)
         if step >= 0:
-            find_winsorized_variances(columns, frames, sums, step, variances)
+            find_winsorized_variances(columns, frames, sums, near, step, variances)
         find_whole_about_medians(columns, frames, variances, kappa_squared, whole)
         for i in range(whole.size):
             if whole[i]:

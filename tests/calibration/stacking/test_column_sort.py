@@ -106,6 +106,8 @@ def sample(rng: np.random.Generator, source: str, count: int) -> NDArray[np.uint
             values = rng.normal(500.5, 0.3, shape)
         case "cosmic rays":
             values = rng.normal(500, 8, shape) + (rng.random(shape) < 0.05) * rng.exponential(2000, shape)
+        case "full-scale outliers":  # the sums of their squares exceed 32 bits
+            values = np.where(rng.random(shape) < 0.03, 65535, rng.normal(500, 8, shape))
         case "telegraph":
             values = rng.normal(1000.0 + np.digitize(rng.random(shape), [0.6, 0.9]) * 40.0, 6.0)
         case "bimodal":
@@ -119,7 +121,17 @@ def sample(rng: np.random.Generator, source: str, count: int) -> NDArray[np.uint
     return np.clip(np.round(values), 0, 65535).astype(np.uint16)
 
 
-SOURCES = ["gaussian", "quantised", "cosmic rays", "telegraph", "bimodal", "saturated", "uniform", "few levels"]
+SOURCES = [
+    "gaussian",
+    "quantised",
+    "cosmic rays",
+    "full-scale outliers",
+    "telegraph",
+    "bimodal",
+    "saturated",
+    "uniform",
+    "few levels",
+]
 clippings = st.builds(
     Clipping,
     kappa=st.sampled_from([1.0, 1.5, 2.5, 3.0, 3.3, 5.0]),
