@@ -46,6 +46,8 @@ LONGEST_HEADERS_BYTES, LONGEST_BODY_BYTES = 16_384, 1_000
 REQUEST_S = 30.0
 """Maximum time that a browser may take to send a request, or to read an answer, a message or a block of the report."""
 
+STOPPED_READING = "it stopped reading"
+
 OWN_PAGES = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -292,13 +294,13 @@ class _Handler(RequestHandler):
     def finish(self, chunk: str | bytes | dict[Any, Any] | None = None) -> "asyncio.Future[None]":
         """Send the answer, and disconnect a browser that does not read it."""
         finishing = super().finish(chunk)
-        timer = asyncio.get_running_loop().call_later(REQUEST_S, self.disconnect)
+        timer = asyncio.get_running_loop().call_later(REQUEST_S, self.disconnect, STOPPED_READING)
         finishing.add_done_callback(lambda _: timer.cancel())
         return finishing
 
-    def disconnect(self) -> None:
-        """Close the connection."""
-        log.info("disconnected a browser that stopped reading")
+    def disconnect(self, reason: str) -> None:
+        """Close the connection, and log the reason."""
+        log.info("disconnected a browser: %s", reason)
         connection = self.request.connection
         assert isinstance(connection, HTTP1Connection)
         connection.close()
@@ -351,7 +353,7 @@ class _EventsHandler(_Handler):
                     async with asyncio.timeout(REQUEST_S):
                         await self.flush()
             except TimeoutError:
-                self.disconnect()
+                self.disconnect(STOPPED_READING)
             except StreamClosedError:
                 pass
 
@@ -400,10 +402,16 @@ class _ReportHandler(_Handler):
                 self.write(block)
                 async with asyncio.timeout(REQUEST_S):
                     await self.flush()
-        except (OSError, DiskHangsError):
-            left = -1
+        except StreamClosedError:
+            return
+        except TimeoutError:
+            left, reason = -1, STOPPED_READING
+        except (OSError, DiskHangsError) as error:
+            left, reason = -1, f"the report could not be read: {error}"
+        else:
+            reason = "the report became shorter while it was being sent"
         # The browser must not mistake a part of the report for the whole.
-        self.disconnect() if left else self.finish()
+        self.disconnect(reason) if left else self.finish()
 
 
 class _CommandHandler(_Handler):
