@@ -118,10 +118,14 @@ class QuickLook:
         self._preparing = Lock()
         self._lights: dict[Path, LightMeasures] = {}
 
-    def measure(self, path: Path, pixels: NDArray[np.uint16] | F32) -> None:
-        """Measure a raw light: uint16, or float32 after subtraction of the overscan; shape (height, width)."""
-        signal = calibrated_signal(pixels[examined_rows(pixels.shape)], self._masters.planes)
-        self._lights[path] = without_maps(self._prepared(signal).measure(signal))
+    def rows(self, shape: tuple[int, ...]) -> NDArray[np.intp] | slice:
+        """Return the rows that `measure` needs; see `examined_rows`."""
+        return examined_rows(shape)
+
+    def measure(self, light: Path, pixels: NDArray[np.uint16] | F32) -> None:
+        """Measure the examined rows of a raw light: uint16, or float32 after subtraction of the overscan."""
+        signal = calibrated_signal(pixels, self._masters.planes)
+        self._lights[light] = without_maps(self._prepared(signal).measure(signal))
 
     def _prepared(self, signal: F32) -> LightMeter:
         with self._preparing:

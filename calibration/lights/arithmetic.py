@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.frames.setup import setup_of
+from coldframe.calibration.lights.pixels import LightPixels, Pixels
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.calibration.measuring.amp_glow import DarkSignal, scaling_doubt
 from coldframe.calibration.threads import parallel_map
@@ -310,7 +311,7 @@ def calibrate(
     """
     from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
 
-    check_shape(pixels, planes)
+    check_shape(pixels.shape, planes)
     light = CalibratedLight(np.empty(pixels.shape, np.float32), np.empty(pixels.shape, np.float32))
     adu_per_e = 0.0 if e_per_adu is None else 1 / e_per_adu
     lights.calibrate_pixels(
@@ -368,13 +369,13 @@ class Words:
 
 
 def to_words(
-    pixels: NDArray[np.uint16] | F32,
+    pixels: LightPixels,
     planes: Correction,
     bad: Mask | None,
     pedestal_adu: float | None,
     into: NDArray[np.uint16] | None = None,
 ) -> Words:
-    """Calibrate one light and round it to 16 bits, in one pass and without an array of floats.
+    """Calibrate one light and round it to 16 bits, without an array of floats.
 
     Parameters
     ----------
@@ -396,39 +397,46 @@ def to_words(
     """
     from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
 
-    check_shape(pixels, planes)
+    check_shape(pixels.shape, planes)
     words = np.empty(pixels.shape, np.uint16) if into is None else into
-    arrays = *_flat(pixels, planes), _flags(bad)
+
+    def round_all(added: float) -> tuple[int, int, int]:
+        counts = np.zeros(3, np.int64)
+        for rows, arrays in _flat_bands(pixels, planes, bad):
+            counts += lights.calibrate_to_words(*arrays, -PEDESTAL_STEP_ADU, added, words[rows].reshape(-1))
+        lower, below, above = counts.tolist()
+        return lower, below, above
+
     # Hardly any light needs more than the smallest pedestal, so it is tried before the lowest pixel is known.
     added = PEDESTAL_STEP_ADU if pedestal_adu is None else pedestal_adu
-    lower, below, above = lights.calibrate_to_words(*arrays, -PEDESTAL_STEP_ADU, added, words.reshape(-1))
+    lower, below, above = round_all(added)
     if pedestal_adu is None and lower:
-        added = pedestal_for(lights.lowest_signal(*arrays))
-        _, below, above = lights.calibrate_to_words(*arrays, -PEDESTAL_STEP_ADU, added, words.reshape(-1))
-    return Words(words, added, int(below), int(above))
+        added = pedestal_for(min(lights.lowest_signal(*arrays) for _, arrays in _flat_bands(pixels, planes, bad)))
+        _, below, above = round_all(added)
+    return Words(words, added, below, above)
 
 
-def to_floats(
-    pixels: NDArray[np.uint16] | F32, planes: Correction, bad: Mask | None, pedestal_adu: float | None
-) -> F32:
+def to_floats(pixels: LightPixels, planes: Correction, bad: Mask | None, pedestal_adu: float | None) -> F32:
     """Calibrate one light without its uncertainty: float32, shape (height, width); see `to_words`."""
     from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
 
-    check_shape(pixels, planes)
+    check_shape(pixels.shape, planes)
     signal = np.empty(pixels.shape, np.float32)
-    lights.calibrate_to_floats(*_flat(pixels, planes), _flags(bad), pedestal_adu or 0, signal.reshape(-1))
+    for rows, arrays in _flat_bands(pixels, planes, bad):
+        lights.calibrate_to_floats(*arrays, pedestal_adu or 0, signal[rows].reshape(-1))
     return signal
 
 
-def check_shape(pixels: NDArray[np.uint16] | F32, planes: Correction) -> None:
+def _flat_bands(
+    pixels: LightPixels, planes: Correction, bad: Mask | None
+) -> Iterator[tuple[slice, tuple[Pixels, F32, F32, Mask]]]:
+    """Yield the rows of each band, and its pixels, the planes and the bad pixels as flat arrays."""
+    for rows, band in pixels.bands():
+        flags = np.zeros(0, np.bool_) if bad is None else bad[rows].reshape(-1)
+        yield rows, (band.reshape(-1), planes.subtracted[rows].reshape(-1), planes.response[rows].reshape(-1), flags)
+
+
+def check_shape(shape: tuple[int, ...], planes: Correction) -> None:
     """Raise `MismatchError` if the shape of the masters differs from that of the light."""
-    if pixels.shape != planes.subtracted.shape:
-        raise MismatchError(f"the light has the shape {pixels.shape}, but its masters have {planes.subtracted.shape}")
-
-
-def _flat(pixels: NDArray[np.uint16] | F32, planes: Correction) -> tuple[NDArray[np.uint16] | F32, F32, F32]:
-    return pixels.reshape(-1), planes.subtracted.reshape(-1), planes.response.reshape(-1)
-
-
-def _flags(bad: Mask | None) -> Mask:
-    return np.zeros(0, np.bool_) if bad is None else bad.reshape(-1)
+    if shape != planes.subtracted.shape:
+        raise MismatchError(f"the light has the shape {shape}, but its masters have {planes.subtracted.shape}")

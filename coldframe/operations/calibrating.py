@@ -22,6 +22,7 @@ from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.lights.arithmetic import COLOUR_PERIOD, Correction, GlowError
 from coldframe.calibration.lights.buffers import LightBuffers
 from coldframe.calibration.lights.caveats import temperature_caveat, temperature_cost
+from coldframe.calibration.lights.content import content_of
 from coldframe.calibration.lights.earlier import Earlier, earlier_result, group_digest, light_digest
 from coldframe.calibration.lights.files import (
     CalibratedFile,
@@ -278,11 +279,15 @@ def _recipe_as_before(
         recipe = None if dark is None else recipe_with(dark)
         if recipe is None:
             return None
-        expected = partial(light_digest, digest(recipe), light.path)
+        expected = partial(_digest_of_file, partial(light_digest, digest(recipe), light.path), light.path)
         earlier = earlier_result(target, light.path, light.setup, expected)
     except FAULTS:
         return None
     return recipe if earlier is Earlier.SAME else None
+
+
+def _digest_of_file(digest: Callable[[str], str], light: Path) -> str:
+    return digest(content_of(light))
 
 
 def _way_out(light: FrameSetup, masters: Mapping[Path, FrameSetup], request: Request, *more: str) -> str:
@@ -300,14 +305,14 @@ def _way_out(light: FrameSetup, masters: Mapping[Path, FrameSetup], request: Req
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A light to calibrate, the file for its result, the digest of the calibration, and how to write the file.
+    """A light to calibrate, the file for its result, and how to write the file.
 
-    The digest of a light without an earlier result is derived only when its pixels are read.
+    `digest` returns the digest of the calibration from that of the light's bytes.
     """
 
     light: Light
     target: Path
-    digest: Callable[[], str]
+    digest: Callable[[str], str]
     write: Callable[[Path, Iterable[Buffer]], None]
 
 
@@ -344,8 +349,7 @@ def _calibrate_group(
     look = None if summary is None else _look(group, summary, planes, output)
     if not output.uncertainty:
         planes = planes.without_variances()
-    measure = None if look is None else look.measure
-    calibrate = partial(calibrate_file, planes=planes, output=output, look=measure, buffers=LightBuffers())
+    calibrate = partial(calibrate_file, planes=planes, output=output, look=look, buffers=LightBuffers())
     work = partial(_outcome, calibrate=calibrate)
     with ThreadPoolExecutor(THREADS, "light") as threads:
         try:
@@ -365,9 +369,9 @@ def _jobs(group: LightGroup, request: Request, tally: Tally) -> Iterator[_Job]:
     shared = group_digest(group.recipe, request.output, request.mend, request.despite_glow)
     for light in group.lights:
         target = _target(light.path, request.target)
-        digest = cache(partial(light_digest, shared, light.path))
+        digest = partial(light_digest, shared, light.path)
         try:
-            earlier = earlier_result(target, light.path, light.setup, digest)
+            earlier = earlier_result(target, light.path, light.setup, partial(_digest_of_file, digest, light.path))
         except OSError as error:
             tally.report(light.path, error)
             continue
@@ -445,6 +449,6 @@ def _outcome(job: _Job, calibrate: Callable[..., CalibratedFile]) -> CalibratedF
     light = job.light
     try:
         job.target.parent.mkdir(parents=True, exist_ok=True)
-        return calibrate(light.path, job.target, light.recipe, digest=job.digest(), write=job.write)
+        return calibrate(light.path, job.target, light.recipe, digest=job.digest, write=job.write)
     except FAULTS as error:
         return error
