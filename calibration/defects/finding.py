@@ -4,7 +4,7 @@ docs/defects.md explains the thresholds and their sources.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntFlag
 from statistics import NormalDist
@@ -13,8 +13,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.masters.flat_scaling import cfa_period
-from coldframe.calibration.masters.reading import MasterPlanes, kept_scatter
+from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes, for_each_band, kept_scatter
 from coldframe.calibration.measuring.local_levels import BLOCK, LocalLevels
 from coldframe.calibration.threads import parallel_map
 from coldframe.errors import ColdframeError
@@ -25,7 +26,7 @@ Mask = NDArray[np.bool_]
 FEWEST_FRAMES = 10
 """Minimum number of frames for finding unstable pixels; with fewer frames, the scatter is too uncertain."""
 
-_ROWS_AT_ONCE = 256
+_ROWS_AT_ONCE = 32
 _FEWEST_FOR_SLOPE = 30
 _LEAST_NOISE_ADU = 0.5
 """Lowest measurable noise, which is the noise of rounding to whole ADU."""
@@ -144,7 +145,7 @@ class Defects:
 
 
 def dark_defects(
-    dark: MasterPlanes, bias: MasterPlanes | None, limits: Limits, e_per_adu: float | None = None
+    dark: BandedMaster, bias: BandedMaster | None, limits: Limits, e_per_adu: float | None = None
 ) -> Defects:
     """Find hot and unstable pixels.
 
@@ -195,7 +196,7 @@ def dark_defects(
     return Defects(bits, OF_DARK)
 
 
-def bias_defects(bias: MasterPlanes, limits: Limits) -> Defects:
+def bias_defects(bias: BandedMaster, limits: Limits) -> Defects:
     """Find pixels whose bias level is wrong or unstable."""
     ordinary, scatter = LocalLevels(bias.mean), _Scatter.of(bias, limits)
     bits = np.zeros(bias.mean.shape, np.uint8)
@@ -291,9 +292,8 @@ def _bad_lines(bad: Mask, limits: Limits) -> Iterator[tuple[int, int, int]]:
 class _Scatter:
     """The scatter of the frames of a master, and the limits beyond which it exceeds noise."""
 
-    def __init__(self, master: MasterPlanes, counts: F32, limits: Limits) -> None:
-        frames = _frames(master, counts)
-        self.variance = kept_scatter(master)
+    def __init__(self, variance: F32, counts: F32, frames: int, limits: Limits) -> None:
+        self.variance = variance
         self.ordinary = LocalLevels(self.variance, shared=True)
         self._factor = max(limits.flicker**2, largest_variance_ratio(frames - 1, limits.false_alarm))
         self._counts = counts
@@ -301,11 +301,20 @@ class _Scatter:
         self._fewest_kept = frames - max(limits.rejected_fraction * frames, by_chance)
 
     @classmethod
-    def of(cls, master: MasterPlanes, limits: Limits) -> Self | None:
+    def of(cls, master: BandedMaster, limits: Limits) -> Self | None:
         """Return the scatter of a master's frames, or None if the master lacks it or has too few frames."""
-        if master.counts is None or not master.frame_variance.any():
+        if not master.has_counts:
             return None
-        return cls(master, master.counts, limits) if _frames(master, master.counts) >= FEWEST_FRAMES else None
+        variance, counts = np.empty(master.mean.shape, np.float32), np.empty(master.mean.shape, np.float32)
+        scatters = []
+
+        def take(rows: slice, band: MasterPlanes) -> None:
+            variance[rows], counts[rows] = kept_scatter(band), band.counts
+            scatters.append(band.frame_variance.any())
+
+        for_each_band(master, take)
+        frames = _frames(master.header, counts)
+        return cls(variance, counts, frames, limits) if any(scatters) and frames >= FEWEST_FRAMES else None
 
     def is_unstable(self, rows: slice, shot: F32 | np.float32) -> Mask:
         """Return a mask of the unstable pixels in a band of rows, given the additional variance from dark current."""
@@ -337,8 +346,8 @@ def _shot_noise_slope(scatter: _Scatter, excess: Callable[[slice], F32], hot: Ma
     return max(float(np.median(np.concatenate(list(parallel_map(slopes, _bands(hot.shape)))))), 0.0)
 
 
-def _frames(master: MasterPlanes, counts: F32) -> int:
-    stated = master.header.get("NCOMBINE", master.header.get("STACKCNT"))
+def _frames(header: Mapping[str, HeaderValue], counts: F32) -> int:
+    stated = header.get("NCOMBINE", header.get("STACKCNT"))
     return max(stated if isinstance(stated, int) else 0, int(counts.max()), 2)
 
 
@@ -366,7 +375,7 @@ def _rejections_by_chance(counts: F32, frames: int, probability: float) -> float
     return 2 + math.log(counts.size * probability / twice) / math.log(thrice / twice)
 
 
-def _adu_s_per_e(dark: MasterPlanes, e_per_adu: float | None) -> float:
+def _adu_s_per_e(dark: BandedMaster, e_per_adu: float | None) -> float:
     """Return the factor from electrons per second to ADU in a dark."""
     exposure_s, egain = dark.header.get("EXPTIME"), dark.header.get("EGAIN") if e_per_adu is None else e_per_adu
     if not _positive(exposure_s) or not _positive(egain):
@@ -388,7 +397,7 @@ def _bands(shape: tuple[int, ...]) -> Iterator[slice]:
         yield slice(top, min(top + _ROWS_AT_ONCE, shape[0]))
 
 
-def _size(master: MasterPlanes) -> str:
+def _size(master: BandedMaster) -> str:
     return _text(master.mean.shape)
 
 

@@ -86,8 +86,12 @@ class LocalLevels:
         return self._at(self._spread, rows, extrapolated=False)
 
     def _at(self, values: F32, rows: slice, *, extrapolated: bool) -> F32:
+        from coldframe.calibration.kernels import masters  # noqa: PLC0415 - importing Numba takes 0.7 s
+
         place, weight = _places(np.arange(rows.start, rows.stop), self._centres, extrapolated=extrapolated)
-        return _between(values, place, weight[:, None])
+        between = np.empty((weight.size, values.shape[1]), np.float32)
+        masters.interpolate_rows(values, place, weight, between)
+        return between
 
 
 def _places(
