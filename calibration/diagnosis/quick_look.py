@@ -29,7 +29,7 @@ from coldframe.calibration.diagnosis.untestable import knowledge_of, with_readou
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.kernels.block_sums import BIN, BLOCKS, PIXELS, SCATTER
 from coldframe.calibration.lights.arithmetic import Correction
-from coldframe.calibration.masters.reading import MasterPlanes
+from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes, gathered_rows
 from coldframe.config.frames import FrameKind
 
 F32 = NDArray[np.float32]
@@ -45,7 +45,7 @@ _BAND_ROWS = BACKGROUND * BIN
 """Rows of a band: the blocks in which the background of stars is measured do not contain rows of two bands."""
 
 
-def examined_rows(shape: tuple[int, ...]) -> NDArray[np.intp] | slice:
+def examined_rows(shape: tuple[int, ...]) -> NDArray[np.intp]:
     """Return the rows to examine: all of a small sensor, and bands with equal distances of a large one.
 
     The bands are treated as a smaller sensor. They cover the frame from top to bottom, like vignetting and glow, and
@@ -58,7 +58,7 @@ def examined_rows(shape: tuple[int, ...]) -> NDArray[np.intp] | slice:
     """
     parts = min(max(round(shape[0] * shape[1] / ENOUGH_PIXELS), 1), MOST_PARTS)
     if parts == 1 or shape[0] < parts * _BAND_ROWS:
-        return slice(None)
+        return np.arange(shape[0])
     bands = np.arange(parts // 2, shape[0] // _BAND_ROWS, parts)
     return (bands[:, None] * _BAND_ROWS + np.arange(_BAND_ROWS)).reshape(-1)
 
@@ -77,11 +77,12 @@ class MasterSummary:
         self.kept: dict[FrameKind, MasterPlanes] = {}
         self.pattern = NO_PATTERN
 
-    def add(self, kind: FrameKind, master: MasterPlanes) -> None:
+    def add(self, kind: FrameKind, master: BandedMaster) -> None:
         """Summarise a master."""
         if kind is FrameKind.DARK:
-            rows = examined_rows(master.mean.shape)
-            part = replace(master, mean=master.mean[rows], uncertainty=master.uncertainty[rows])
+            rows = examined_rows(shape := master.mean.shape)
+            errors = gathered_rows(shape, lambda band: master.band(band).uncertainty, rows)
+            part = MasterPlanes(master.mean[rows], errors, errors, None, master.header)
             self.pattern = dark_pattern(part, self.period)
         self.kept[kind] = thinned(master)
 
@@ -118,7 +119,7 @@ class QuickLook:
         self._preparing = Lock()
         self._lights: dict[Path, LightMeasures] = {}
 
-    def rows(self, shape: tuple[int, ...]) -> NDArray[np.intp] | slice:
+    def rows(self, shape: tuple[int, ...]) -> NDArray[np.intp]:
         """Return the rows that `measure` needs; see `examined_rows`."""
         return examined_rows(shape)
 

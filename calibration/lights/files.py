@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Protocol, cast
@@ -29,28 +29,18 @@ from coldframe.calibration.lights.arithmetic import (
     COLOUR_PERIOD,
     Correction,
     MismatchError,
-    Subtraction,
     calibrate,
-    correction,
-    dark_subtraction,
-    scaled_subtraction,
-    to_floats,
-    to_words,
-    with_bias,
 )
 from coldframe.calibration.lights.buffers import LightBuffers
-from coldframe.calibration.lights.caveats import flat_caveats, temperature_caveat
+from coldframe.calibration.lights.caveats import temperature_caveat
 from coldframe.calibration.lights.content import content_of
 from coldframe.calibration.lights.mending import mend
 from coldframe.calibration.lights.pixels import HeldPixels, KeptRows, LightPixels, Pixels, StoredPixels
 from coldframe.calibration.lights.recipe import LightRecipe
+from coldframe.calibration.lights.words import to_floats, to_words
 from coldframe.calibration.masters.flat_scaling import cfa_period
 from coldframe.calibration.masters.reading import (
     HIGHEST_OF_FRACTIONS,
-    MasterPlanes,
-    read_adu_master,
-    read_master,
-    without_frames,
 )
 from coldframe.config.frames import FrameKind
 
@@ -173,85 +163,14 @@ def require_light(setup: FrameSetup, path: Path) -> None:
         raise FrameFileError(path, f"is of type {setup.kind_word!r}, which is not a word for lights")
 
 
-MasterLook = Callable[[FrameKind, MasterPlanes], None]
-"""Receives each master of a recipe before its planes are freed; a bias-subtracted dark has its bias again."""
-
-DarkSearch = Callable[[MasterPlanes, MasterPlanes | None], None]
-"""Receives the dark and the bias of a recipe as they were read."""
-
-
 class LightLook(Protocol):
     """A look at some rows of each light."""
 
-    def rows(self, shape: tuple[int, ...]) -> NDArray[np.intp] | slice:
+    def rows(self, shape: tuple[int, ...]) -> NDArray[np.intp]:
         """Return the rows to look at, in ascending order, of lights of the given height and width."""
 
     def measure(self, light: Path, pixels: Pixels) -> None:
         """Receive the file of a light that was written, and its raw rows after subtraction of the overscan."""
-
-
-def load_correction(
-    recipe: LightRecipe,
-    *,
-    despite_glow: bool = False,
-    look: MasterLook | None = None,
-    search: DarkSearch | None = None,
-) -> Correction:
-    """Read the masters of a recipe and combine them.
-
-    Parameters
-    ----------
-    recipe
-        The recipe of the lights.
-    despite_glow
-        True to scale a dark even if its glow may not scale; see `scaled_subtraction`.
-    look
-        Called with each master.
-    search
-        Called with the dark, if there is one, before `look`; it must not change the planes.
-
-    Raises
-    ------
-    FrameFileError
-        If a master cannot be read.
-    GlowError
-        If the glow of the dark may not scale.
-    MismatchError
-        If the masters do not fit each other.
-    """
-    subtraction = load_subtraction(recipe, despite_glow=despite_glow, look=look, search=search)
-    if recipe.flat is None:
-        return replace(correction(subtraction, None), caveats=subtraction.caveats)
-    flat = read_master(recipe.flat)
-    if look is not None:
-        look(FrameKind.FLAT, flat)
-    caveats = *subtraction.caveats, *flat_caveats(flat, subtraction.level_adu)
-    return replace(correction(subtraction, without_frames(flat)), caveats=caveats)
-
-
-def load_subtraction(
-    recipe: LightRecipe,
-    *,
-    despite_glow: bool = False,
-    look: MasterLook | None = None,
-    search: DarkSearch | None = None,
-) -> Subtraction:
-    """Read the dark and bias of a recipe, and free them before a flat is read; see `load_correction`."""
-    dark = None if recipe.dark is None else read_adu_master(recipe.dark)
-    bias = None if recipe.bias is None else read_adu_master(recipe.bias)
-    if search is not None and dark is not None:
-        search(dark, bias)
-    if dark is not None and bias is not None:
-        dark = with_bias(dark, bias)
-    for kind, master in ((FrameKind.DARK, dark), (FrameKind.BIAS, bias)):
-        if look is not None and master is not None:
-            look(kind, master)
-    if dark is not None and bias is not None and recipe.dark_scale != 1:
-        witness = None if recipe.glow_witness is None else read_adu_master(recipe.glow_witness)
-        return scaled_subtraction(bias, dark, recipe.dark_scale, witness, despite_glow=despite_glow)
-    only = dark or bias
-    assert only is not None
-    return dark_subtraction(only)
 
 
 def calibrate_file(

@@ -125,12 +125,12 @@ class KeptRows:
     pixels
         The pixels of a light.
     rows
-        The rows to keep, in ascending order; a slice of all keeps the whole light.
+        The rows to keep, in ascending order.
     """
 
-    def __init__(self, pixels: LightPixels, rows: NDArray[np.intp] | slice) -> None:
+    def __init__(self, pixels: LightPixels, rows: NDArray[np.intp]) -> None:
         self._source = pixels
-        self._rows = np.arange(pixels.shape[0])[rows]
+        self._rows = rows
         self._bands: dict[int, Pixels] = {}
 
     @property

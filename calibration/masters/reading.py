@@ -1,6 +1,5 @@
 """Reading of masters from disk, and checks that every byte is intact."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,20 +15,17 @@ from coldframe.calibration.files.frame_file import read_header
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.image_file import open_image
-from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import setup_of
-from coldframe.calibration.masters.stored_planes import StoredImage, StoredPlane, stored_images
+from coldframe.calibration.masters.stored_planes import StoredPlane, stored_images
 from coldframe.calibration.stacking.stack import Stack
 from coldframe.calibration.threads import parallel_map
 from coldframe.config.frames import FrameKind
-from coldframe.errors import MissingPackageError
 
 F32 = NDArray[np.float32]
 
-_ALL_ONES = 0xFFFFFFFF
-
-_ROWS_AT_ONCE = 192
+_SAMPLED_AT_ONCE = 64
+_ROWS_AT_ONCE = 96
 """Rows of a band: a few megabytes of a large master, and a multiple of the steps in which masters are sampled."""
 
 MOST_VARIANCE_FACTORS = 99
@@ -93,6 +89,9 @@ class MasterPlanes:
             None if self.counts is None else np.float32(self.counts.max()) if self.most is None else self.most,
         )
 
+    def planes(self) -> "MasterPlanes":  # noqa: D102 - see `BandedMaster`
+        return self
+
     @property
     def rounding_adu2(self) -> float:
         """Variance in the squared uncertainty that does not decrease with the number of frames, ADU^2."""
@@ -121,6 +120,9 @@ class BandedMaster(Protocol):
     def band(self, rows: slice) -> MasterPlanes:
         """Return some rows of all planes; several threads may call this method."""
 
+    def planes(self) -> MasterPlanes:
+        """Return all rows of all planes."""
+
 
 class StoredMaster:
     """A master in a FITS file; all planes apart from the mean and the mask are read when they are needed.
@@ -129,6 +131,8 @@ class StoredMaster:
     ----------
     mean, masked, header
         See `MasterPlanes`.
+    is_checked
+        True after all rows were found to be finite.
     """
 
     def __init__(self, path: Path) -> None:
@@ -139,9 +143,9 @@ class StoredMaster:
             self.header = self.header or image.header
             if name in {"MEAN", "UNCERT", "COUNTS", "MASK"}:
                 planes[name] = StoredPlane(image, path)
-        self._path, self._planes = path, planes
+        self._path, self._planes, self.is_checked = path, planes, False
         self.mean = np.empty(planes["MEAN"].shape, np.float32)
-        _fill(self.mean, lambda rows: _finite(planes["MEAN"].rows(rows), path))
+        _fill(self.mean, lambda rows: require_finite(planes["MEAN"].rows(rows), path))
         if any(plane.shape != self.mean.shape for plane in planes.values()):
             raise FrameFileError(path, "its extensions differ in size from its first image")
         self.masked = np.empty(self.mean.shape, np.bool_) if "MASK" in planes else None
@@ -181,7 +185,7 @@ class StoredMaster:
 
     def planes(self) -> MasterPlanes:
         """Return all rows of all planes; errors are those of `band`."""
-        uncertainty, variance = np.empty(self.mean.shape, np.float32), np.empty(self.mean.shape, np.float32)
+        uncertainty, variance = np.empty((2, *self.mean.shape), np.float32)
         counts = np.empty(self.mean.shape, np.float32) if self.has_counts else None
 
         def take(rows: slice, band: MasterPlanes) -> None:
@@ -201,7 +205,46 @@ def bands_of(shape: tuple[int, ...]) -> Iterator[slice]:
 
 def for_each_band(master: BandedMaster, take: Callable[[slice, MasterPlanes], None]) -> None:
     """Pass all rows of a master to a function, a band at a time, in several threads."""
+    if isinstance(master, MasterPlanes) and master.counts is not None and master.most is None:
+        master = replace(master, most=np.float32(master.counts.max()))
     list(parallel_map(lambda rows: take(rows, master.band(rows)), bands_of(master.mean.shape)))
+    if isinstance(master, StoredMaster):
+        master.is_checked = True
+
+
+def check(master: BandedMaster, path: Path) -> None:
+    """Raise `FrameFileError` unless all values of the opened master in a file are finite."""
+    if isinstance(master, StoredMaster) and not master.is_checked:
+        with damage_reported(path):
+            for_each_band(master, lambda _rows, _band: None)
+
+
+def gathered_rows(
+    shape: tuple[int, ...], rows_of: Callable[[slice], F32], wanted: NDArray[np.intp] | None = None
+) -> F32:
+    """Return rows of a plane, which several threads compute.
+
+    Parameters
+    ----------
+    shape
+        Height and width of the plane.
+    rows_of
+        Returns a range of rows: float32, shape (rows, width).
+    wanted
+        The rows to return, in ascending order; None for all.
+    """
+    if wanted is None:
+        wanted = np.arange(shape[0])
+    found = np.empty((wanted.size, shape[1]), np.float32)
+
+    def take(band: slice) -> None:
+        first, last = np.searchsorted(wanted, (band.start, band.stop))
+        if first < last:
+            top = int(wanted[first])
+            found[first:last] = rows_of(slice(top, int(wanted[last - 1]) + 1))[wanted[first:last] - top]
+
+    list(parallel_map(take, bands_of(shape)))
+    return found
 
 
 def _fill(plane: F32 | NDArray[np.bool_], rows_of: Callable[[slice], F32 | NDArray[np.bool_]]) -> None:
@@ -211,11 +254,6 @@ def _fill(plane: F32 | NDArray[np.bool_], rows_of: Callable[[slice], F32 | NDArr
         plane[rows] = rows_of(rows)
 
     list(parallel_map(read, bands_of(plane.shape)))
-
-
-def _finite(plane: F32, path: Path) -> F32:
-    require_finite(plane, path)
-    return plane
 
 
 def open_master(path: Path) -> StoredMaster | MasterPlanes:
@@ -230,12 +268,13 @@ def open_master(path: Path) -> StoredMaster | MasterPlanes:
         not finite or exceed the range of 32-bit floats; `StoredMaster.band` may find such values later.
     """
     with damage_reported(path):
-        return _xisf_planes(path) if _is_xisf(path) else StoredMaster(path)
+        return _xisf_planes(path) if is_xisf(path) else StoredMaster(path)
 
 
 def read_master(path: Path) -> MasterPlanes:
     """Read all planes of a master; see `open_master`."""
-    return all_planes(open_master(path), path)
+    with damage_reported(path):
+        return open_master(path).planes()
 
 
 def read_master_header(path: Path) -> dict[str, HeaderValue]:
@@ -246,10 +285,11 @@ def read_master_header(path: Path) -> dict[str, HeaderValue]:
     FrameFileError
         If the file cannot be read.
     """
-    return read_image_header(path) if _is_xisf(path) else read_header(path)
+    return read_image_header(path) if is_xisf(path) else read_header(path)
 
 
-def _is_xisf(path: Path) -> bool:
+def is_xisf(path: Path) -> bool:
+    """Return whether the name of a file is that of an XISF image."""
     return path.suffix.lower() == xisf_file.SUFFIX
 
 
@@ -273,11 +313,12 @@ def typical_variance(master: MasterPlanes) -> np.float32:
     return np.float32(np.median(sampled))
 
 
-def require_finite(plane: F32, path: Path, which: str = "pixels of the master") -> None:
-    """Raise `FrameFileError` unless all values of a plane of this file are finite."""
+def require_finite(plane: F32, path: Path, which: str = "pixels of the master") -> F32:
+    """Return a plane of this file; raise `FrameFileError` unless all values are finite."""
     # The extremes are NaN if any value is; unlike a mask, they need no memory.
     if not (np.isfinite(plane.min()) and np.isfinite(plane.max())):
         raise FrameFileError(path, f"some {which} are not numbers, or exceed the range of 32-bit floats")
+    return plane
 
 
 def open_adu_master(path: Path) -> StoredMaster | MasterPlanes:
@@ -298,13 +339,9 @@ def open_adu_master(path: Path) -> StoredMaster | MasterPlanes:
 
 def read_adu_master(path: Path) -> MasterPlanes:
     """Read all planes of a master bias, dark or dark flat; see `open_adu_master`."""
-    return all_planes(open_adu_master(path), path)
-
-
-def all_planes(master: StoredMaster | MasterPlanes, path: Path) -> MasterPlanes:
-    """Return all planes of the opened master in a file."""
+    master = open_adu_master(path)
     with damage_reported(path):
-        return master.planes() if isinstance(master, StoredMaster) else master
+        return master.planes()
 
 
 def planes_of_new(
@@ -371,27 +408,27 @@ def kept_scatter(master: MasterPlanes) -> F32:
     return _frame_variance(master.uncertainty, master.counts, master.header, "CFSCA", master.most)
 
 
-def without_frames(master: MasterPlanes) -> MasterPlanes:
-    """Return a master without the memory of the planes that describe its frames: their variance and counts."""
-    return replace(master, frame_variance=np.broadcast_to(np.float32(0), master.mean.shape), counts=None)
-
-
-def sampled_master(master: MasterPlanes, step: int) -> MasterPlanes:
+def sampled_master(master: BandedMaster, step: int) -> MasterPlanes:
     """Return a master with every `step`-th row and column, which suffices for properties of typical pixels.
 
     An odd step keeps the four colours of a filter array alternating.
     """
+    height = master.mean.shape[0]
+    at_once = height if isinstance(master, MasterPlanes) else _SAMPLED_AT_ONCE * step
 
-    def sampled(plane: F32) -> F32:
-        return plane[::step, ::step].copy()
+    def sample(top: int) -> MasterPlanes:
+        return master.band(slice(top, min(top + at_once, height), step))
 
-    return replace(
-        master,
-        mean=sampled(master.mean),
-        uncertainty=sampled(master.uncertainty),
-        frame_variance=sampled(master.frame_variance),
-        masked=None if master.masked is None else master.masked[::step, ::step].copy(),
-        counts=None if master.counts is None else sampled(master.counts),
+    bands = list(parallel_map(sample, range(0, height, at_once)))
+    return MasterPlanes(
+        np.concatenate([band.mean[:, ::step] for band in bands]),
+        np.concatenate([band.uncertainty[:, ::step] for band in bands]),
+        np.concatenate([band.frame_variance[:, ::step] for band in bands]),
+        None if master.masked is None else master.masked[::step, ::step].copy(),
+        master.header,
+        np.concatenate([band.counts[:, ::step] for band in bands if band.counts is not None])
+        if master.has_counts
+        else None,
     )
 
 
@@ -410,46 +447,3 @@ def _rounding_adu2(header: Mapping[str, HeaderValue]) -> float:
     """Return the variance that rounding adds to each pixel's squared uncertainty; 0 if the header states none."""
     variance = header.get("CFROUND", 0)
     return float(variance) if isinstance(variance, int | float) and variance > 0 else 0.0
-
-
-def integrity_fault(path: Path) -> str | None:
-    """Return a description of the damage to a file, or None if CHECKSUM and DATASUM of every image are correct.
-
-    In XISF, checksums are optional, and those that PixInsight writes are checked.
-
-    CHECKSUM makes the 32-bit ones' complement sum over an HDU all ones (FITS standard 4.0, appendix J).
-    """
-    try:
-        if _is_xisf(path):
-            read_master(path)  # checks the checksum, if there is one
-            return None
-        for number, image in enumerate(stored_images(path), start=1):
-            fault = _checksum_fault(image)
-            if fault is not None:
-                return f"image {number}: {fault}"
-    except FrameFileError as error:
-        return error.what
-    except MissingPackageError as error:
-        return str(error)
-    return None
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file as text; it detects damage that additive checksums miss, such as swapped words."""
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _checksum_fault(image: StoredImage) -> str | None:
-    if "CHECKSUM" not in image.header or "DATASUM" not in image.header:
-        return "has no CHECKSUM"
-    if _ones_complement(image.whole) != _ALL_ONES:
-        return "CHECKSUM is wrong: the file has changed since it was written"
-    return None
-
-
-def _ones_complement(data: memoryview) -> int:
-    total = int(np.frombuffer(data, ">u4").sum(dtype=np.uint64))
-    while total >> 32:
-        total = (total & _ALL_ONES) + (total >> 32)
-    return total

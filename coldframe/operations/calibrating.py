@@ -9,11 +9,12 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coldframe.calibration.defects.files import BadPixels, read_map
 from coldframe.calibration.defects.finding import NotJudgeableError
 from coldframe.calibration.diagnosis.findings import Finding
-from coldframe.calibration.diagnosis.quick_look import MasterSummary, QuickLook
+from coldframe.calibration.diagnosis.quick_look import MasterSummary, QuickLook, examined_rows
 from coldframe.calibration.diagnosis.uncooled.thermometer import DarkThermometer
 from coldframe.calibration.files.durable import Buffer, replace_durably, write_durably
 from coldframe.calibration.files.headers.image_header import read_image_header
@@ -30,13 +31,12 @@ from coldframe.calibration.lights.files import (
     calibrate_file,
     egain,
     light_setup,
-    load_correction,
-    load_subtraction,
 )
 from coldframe.calibration.lights.hot_pixels import filter_array_fault, hot_pixels
+from coldframe.calibration.lights.loading import load_correction, load_subtraction
 from coldframe.calibration.lights.recipe import LightRecipe, Subtract, recipe_for, ways_out
 from coldframe.calibration.masters.flat_scaling import cfa_period
-from coldframe.calibration.masters.reading import MasterPlanes
+from coldframe.calibration.masters.reading import BandedMaster
 from coldframe.errors import ColdframeError
 from coldframe.operations.dark_check import DarkCheck, with_dark
 from coldframe.operations.library import configured_camera_names, find_library, masters_of
@@ -404,7 +404,7 @@ def _look(group: LightGroup, summary: MasterSummary, planes: Correction, output:
 def _planes(recipe: LightRecipe, request: Request, summary: MasterSummary | None, found: HotPixels) -> Correction:
     """Read the masters; find the hot pixels of the dark in the same planes, unless they are known or not needed."""
 
-    def search(dark: MasterPlanes, bias: MasterPlanes | None) -> None:
+    def search(dark: BandedMaster, bias: BandedMaster | None) -> None:
         assert recipe.dark is not None
         masters = recipe.dark, recipe.bias
         if request.output.defects is None and request.mend and masters not in found:
@@ -416,7 +416,12 @@ def _planes(recipe: LightRecipe, request: Request, summary: MasterSummary | None
     # Importing Numba takes as long as reading a master, and both can be done at the same time.
     threading.Thread(target=import_module, args=(_KERNELS,)).start()
     look = None if summary is None else summary.add
-    return load_correction(recipe, despite_glow=request.despite_glow, look=look, search=search)
+    rows = None if request.output.uncertainty else examined_rows if request.diagnose else _no_rows
+    return load_correction(recipe, despite_glow=request.despite_glow, look=look, search=search, rows=rows)
+
+
+def _no_rows(_: tuple[int, ...]) -> NDArray[np.intp]:
+    return np.zeros(0, np.intp)
 
 
 def _defects(recipe: LightRecipe, request: Request, found: HotPixels) -> tuple[BadPixels | None, list[str]]:

@@ -15,14 +15,12 @@ from coldframe.calibration.lights.arithmetic import (
     calibrate,
     correction,
     dark_subtraction,
-    pedestal_for,
     scaled_subtraction,
-    to_floats,
-    to_words,
     with_other_bias,
     with_own_bias,
 )
 from coldframe.calibration.lights.pixels import HeldPixels
+from coldframe.calibration.lights.words import pedestal_for, to_floats, to_words
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.calibration.measuring.amp_glow import measure_glow
 
