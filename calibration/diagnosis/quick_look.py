@@ -29,7 +29,7 @@ from coldframe.calibration.diagnosis.untestable import knowledge_of, with_readou
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.kernels.block_sums import BIN, BLOCKS, PIXELS, SCATTER
 from coldframe.calibration.lights.arithmetic import Correction
-from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes, gathered_rows
+from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes, gathered_rows, sampled_master
 from coldframe.config.frames import FrameKind
 
 F32 = NDArray[np.float32]
@@ -41,6 +41,10 @@ ENOUGH_PIXELS = 2_000_000
 """Number of pixels of a light to examine; more pixels would cost time and hardly reduce the errors."""
 
 MOST_PARTS = 8
+
+_FEW = 64
+"""Step of the rows and columns of masters of which only the headers matter."""
+
 _BAND_ROWS = BACKGROUND * BIN
 """Rows of a band: the blocks in which the background of stars is measured do not contain rows of two bands."""
 
@@ -115,6 +119,9 @@ class QuickLook:
         self._masters = summary.masters(planes)
         self._known = knowledge_of(self._masters, calibrated=False, hot_replaced=False)
         self._gain = find_gain(self._masters.flat, self._masters.dark, stated_e_per_adu, summary.period)
+        self._excess = excess_of_uncertainty(self._masters.dark), excess_of_uncertainty(self._masters.flat)
+        self._masters = _without_unused(self._masters)
+        summary.kept.clear()
         self._meter: LightMeter | None = None
         self._preparing = Lock()
         self._lights: dict[Path, LightMeasures] = {}
@@ -125,7 +132,7 @@ class QuickLook:
 
     def measure(self, light: Path, pixels: NDArray[np.uint16] | F32) -> None:
         """Measure the examined rows of a raw light: uint16, or float32 after subtraction of the overscan."""
-        signal = calibrated_signal(pixels, self._masters.planes)
+        signal = calibrated_signal(pixels, self._masters.planes, shared=False)
         self._lights[light] = without_maps(self._prepared(signal).measure(signal))
 
     def _prepared(self, signal: F32) -> LightMeter:
@@ -134,7 +141,7 @@ class QuickLook:
                 planes = with_readout_noise(self._masters.planes, signal, self._summary.period)
                 masters = replace(self._masters, planes=planes)
                 skipped = np.zeros((signal.shape[0] // BIN, signal.shape[1] // BIN), np.bool_)
-                self._meter = LightMeter(masters, self._summary.period, skipped)
+                self._meter = LightMeter(masters, self._summary.period, skipped, shared=False)
             return self._meter
 
     def findings(self) -> list[Finding] | None:
@@ -154,8 +161,7 @@ class QuickLook:
     def _pedestals(self, lights: list[LightMeasures]) -> Pedestals | None:
         if self._gain is None:
             return None
-        dark, flat = (excess_of_uncertainty(each) for each in (self._masters.dark, self._masters.flat))
-        return find_pedestals(lights, self._gain, dark, flat)
+        return find_pedestals(lights, self._gain, *self._excess)
 
     def _examined(self, lights: list[LightMeasures]) -> Examination:
         """Return the examination, without the estimates that a quick look omits."""
@@ -187,3 +193,16 @@ class QuickLook:
             flat_fraction=0.0,
         )
         return without_untestable(examined, self._known)
+
+
+def _without_unused(masters: Masters) -> Masters:
+    """Return masters without the pixels that the findings do not need: all of the flat, and of a dark without a bias.
+
+    Their headers are still needed, and a few pixels that show whether the uncertainty is known.
+    """
+    dark, flat = masters.dark, masters.flat
+    return replace(
+        masters,
+        dark=None if dark is None else dark if masters.bias is not None else sampled_master(dark, _FEW),
+        flat=None if flat is None else sampled_master(flat, _FEW),
+    )
