@@ -29,7 +29,8 @@ from coldframe.calibration.diagnosis.untestable import knowledge_of, with_readou
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.kernels.block_sums import BIN, BLOCKS, PIXELS, SCATTER
 from coldframe.calibration.lights.arithmetic import Correction
-from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes, gathered_rows, sampled_master
+from coldframe.calibration.masters.bands import gathered_rows
+from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes, sampled_master
 from coldframe.config.frames import FrameKind
 
 F32 = NDArray[np.float32]
@@ -198,11 +199,13 @@ class QuickLook:
 def _without_unused(masters: Masters) -> Masters:
     """Return masters without the pixels that the findings do not need: all of the flat, and of a dark without a bias.
 
-    Their headers are still needed, and a few pixels that show whether the uncertainty is known.
+    Their headers are still needed, the counts of the dark, and a few pixels that show whether the uncertainty is known.
     """
     dark, flat = masters.dark, masters.flat
+    if dark is not None and masters.bias is None:
+        dark = replace(sampled_master(dark, _FEW), counts=dark.counts)
     return replace(
         masters,
-        dark=None if dark is None else dark if masters.bias is not None else sampled_master(dark, _FEW),
+        dark=dark,
         flat=None if flat is None else sampled_master(flat, _FEW),
     )

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.frames.setup import setup_of
-from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes, gathered_rows, sampled_master
+from coldframe.calibration.masters.bands import gathered_rows
+from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes, sampled_master
 from coldframe.calibration.measuring.amp_glow import DarkSignal, scaling_doubt
 from coldframe.errors import ColdframeError
 
@@ -88,7 +89,7 @@ class Correction:
     def without_variances(self) -> "Correction":
         """Return the planes without those that only the uncertainty of lights needs, half of all."""
         nothing = np.zeros((0, 0), np.float32)
-        return replace(self, dark_variance=nothing, response_variance=nothing)
+        return replace(self, dark_variance=nothing, response_variance=nothing, sampled=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -51,7 +51,7 @@ def group_digest(recipe: LightRecipe, output: Output, *options: object) -> str:
     return digest_of(*_masters(recipe), recipe.dark_scale, recipe.overscan, *_output(output), *options)
 
 
-def light_digest(group: str, light: Path, content: str) -> str:
+def light_digest(group: str, light: Path, content: str | None = None) -> str:
     """Return the digest of a light's calibration, for the card `CALIBRATION`.
 
     Parameters
@@ -59,10 +59,15 @@ def light_digest(group: str, light: Path, content: str) -> str:
     group
         Digest of the masters and options; see `group_digest`.
     light, content
-        The light, identified by its name and the digest of its bytes: a damaged copy that was replaced has the same
-        size and time.
+        The light, identified by its name and the digest of its bytes (None to read them): a damaged copy that was
+        replaced has the same size and time.
+
+    Raises
+    ------
+    OSError
+        If the file is not accessible.
     """
-    return digest_of(group, light.name, content)
+    return digest_of(group, light.name, content_of(light) if content is None else content)
 
 
 def earlier_result(target: Path, light: Path, setup: FrameSetup, digest: Callable[[], str]) -> Earlier:

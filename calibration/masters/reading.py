@@ -1,6 +1,6 @@
 """Reading of masters from disk, and checks that every byte is intact."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +17,7 @@ from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import setup_of
+from coldframe.calibration.masters.bands import bands_of, fill
 from coldframe.calibration.masters.stored_planes import StoredPlane, stored_images
 from coldframe.calibration.stacking.stack import Stack
 from coldframe.calibration.threads import parallel_map
@@ -25,8 +26,6 @@ from coldframe.config.frames import FrameKind
 F32 = NDArray[np.float32]
 
 _SAMPLED_AT_ONCE = 64
-_ROWS_AT_ONCE = 96
-"""Rows of a band: a few megabytes of a large master, and a multiple of the steps in which masters are sampled."""
 
 MOST_VARIANCE_FACTORS = 99
 """Maximum number of factors (CFVAR1 to CFVAR99, CFSCA1 to CFSCA99) from the uncertainty to the variance of a frame."""
@@ -61,7 +60,7 @@ class MasterPlanes:
     counts
         float32, same shape: number of values in each pixel; None if the file has no such plane.
     most
-        Largest count of the whole master, if these planes are rows of it; None for the largest of `counts`.
+        Largest count of the whole master, if `for_each_band` took these planes from it; None for that of `counts`.
     """
 
     mean: F32
@@ -86,7 +85,7 @@ class MasterPlanes:
             None if self.masked is None else self.masked[rows],
             self.header,
             None if self.counts is None else self.counts[rows],
-            None if self.counts is None else np.float32(self.counts.max()) if self.most is None else self.most,
+            self.most,
         )
 
     def planes(self) -> "MasterPlanes":  # noqa: D102 - see `BandedMaster`
@@ -133,6 +132,8 @@ class StoredMaster:
         See `MasterPlanes`.
     is_checked
         True after all rows were found to be finite.
+    samples
+        Samples of the rows and columns, by their step; see `sampled_master`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -144,13 +145,14 @@ class StoredMaster:
             if name in {"MEAN", "UNCERT", "COUNTS", "MASK"}:
                 planes[name] = StoredPlane(image, path)
         self._path, self._planes, self.is_checked = path, planes, False
+        self.samples: dict[int, MasterPlanes] = {}
         self.mean = np.empty(planes["MEAN"].shape, np.float32)
-        _fill(self.mean, lambda rows: require_finite(planes["MEAN"].rows(rows), path))
+        fill(self.mean, lambda rows: require_finite(planes["MEAN"].rows(rows), path))
         if any(plane.shape != self.mean.shape for plane in planes.values()):
             raise FrameFileError(path, "its extensions differ in size from its first image")
         self.masked = np.empty(self.mean.shape, np.bool_) if "MASK" in planes else None
         if self.masked is not None:
-            _fill(self.masked, lambda rows: planes["MASK"].rows(rows) > 0)
+            fill(self.masked, lambda rows: planes["MASK"].rows(rows) > 0)
         self._most = np.float32(0)
         if self.has_counts:
             # NaN, if there is one, is the largest count.
@@ -197,12 +199,6 @@ class StoredMaster:
         return MasterPlanes(self.mean, uncertainty, variance, self.masked, self.header, counts)
 
 
-def bands_of(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Yield the bands of rows in which masters are read."""
-    for top in range(0, shape[0], _ROWS_AT_ONCE):
-        yield slice(top, min(top + _ROWS_AT_ONCE, shape[0]))
-
-
 def for_each_band(master: BandedMaster, take: Callable[[slice, MasterPlanes], None]) -> None:
     """Pass all rows of a master to a function, a band at a time, in several threads."""
     if isinstance(master, MasterPlanes) and master.counts is not None and master.most is None:
@@ -217,43 +213,6 @@ def check(master: BandedMaster, path: Path) -> None:
     if isinstance(master, StoredMaster) and not master.is_checked:
         with damage_reported(path):
             for_each_band(master, lambda _rows, _band: None)
-
-
-def gathered_rows(
-    shape: tuple[int, ...], rows_of: Callable[[slice], F32], wanted: NDArray[np.intp] | None = None
-) -> F32:
-    """Return rows of a plane, which several threads compute.
-
-    Parameters
-    ----------
-    shape
-        Height and width of the plane.
-    rows_of
-        Returns a range of rows: float32, shape (rows, width).
-    wanted
-        The rows to return, in ascending order; None for all.
-    """
-    if wanted is None:
-        wanted = np.arange(shape[0])
-    found = np.empty((wanted.size, shape[1]), np.float32)
-
-    def take(band: slice) -> None:
-        first, last = np.searchsorted(wanted, (band.start, band.stop))
-        if first < last:
-            top = int(wanted[first])
-            found[first:last] = rows_of(slice(top, int(wanted[last - 1]) + 1))[wanted[first:last] - top]
-
-    list(parallel_map(take, bands_of(shape)))
-    return found
-
-
-def _fill(plane: F32 | NDArray[np.bool_], rows_of: Callable[[slice], F32 | NDArray[np.bool_]]) -> None:
-    """Fill a plane with bands of rows, which several threads read."""
-
-    def read(rows: slice) -> None:
-        plane[rows] = rows_of(rows)
-
-    list(parallel_map(read, bands_of(plane.shape)))
 
 
 def open_master(path: Path) -> StoredMaster | MasterPlanes:
@@ -411,25 +370,30 @@ def kept_scatter(master: MasterPlanes) -> F32:
 def sampled_master(master: BandedMaster, step: int) -> MasterPlanes:
     """Return a master with every `step`-th row and column, which suffices for properties of typical pixels.
 
-    An odd step keeps the four colours of a filter array alternating.
+    An odd step keeps the four colours of a filter array alternating. A stored master keeps its sample.
     """
-    height = master.mean.shape[0]
-    at_once = height if isinstance(master, MasterPlanes) else _SAMPLED_AT_ONCE * step
+    if isinstance(master, StoredMaster):
+        if step not in master.samples:
+            master.samples[step] = _sample(master, step)
+        return master.samples[step]
+    return _sample(master, step)
 
-    def sample(top: int) -> MasterPlanes:
-        return master.band(slice(top, min(top + at_once, height), step))
 
-    bands = list(parallel_map(sample, range(0, height, at_once)))
-    return MasterPlanes(
-        np.concatenate([band.mean[:, ::step] for band in bands]),
-        np.concatenate([band.uncertainty[:, ::step] for band in bands]),
-        np.concatenate([band.frame_variance[:, ::step] for band in bands]),
-        None if master.masked is None else master.masked[::step, ::step].copy(),
-        master.header,
-        np.concatenate([band.counts[:, ::step] for band in bands if band.counts is not None])
-        if master.has_counts
-        else None,
-    )
+def _sample(master: BandedMaster, step: int) -> MasterPlanes:
+    mean, masked = master.mean[::step, ::step].copy(), master.masked
+    uncertainty, variance = np.empty((2, *mean.shape), np.float32)
+    counts = np.empty(mean.shape, np.float32) if master.has_counts else None
+
+    def take(top: int) -> None:
+        rows = slice(top, min(top + _SAMPLED_AT_ONCE, len(mean)))
+        band = master.band(slice(rows.start * step, rows.stop * step, step))
+        uncertainty[rows], variance[rows] = band.uncertainty[:, ::step], band.frame_variance[:, ::step]
+        if counts is not None and band.counts is not None:
+            counts[rows] = band.counts[:, ::step]
+
+    list(parallel_map(take, range(0, len(mean), _SAMPLED_AT_ONCE)))
+    masked = None if masked is None else masked[::step, ::step].copy()
+    return MasterPlanes(mean, uncertainty, variance, masked, master.header, counts)
 
 
 def _variance_factors(header: Mapping[str, HeaderValue], keyword: str) -> list[float]:

@@ -9,7 +9,6 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from coldframe.calibration.defects.files import BadPixels, read_map
 from coldframe.calibration.defects.finding import NotJudgeableError
@@ -23,7 +22,6 @@ from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.lights.arithmetic import COLOUR_PERIOD, Correction, GlowError
 from coldframe.calibration.lights.buffers import LightBuffers
 from coldframe.calibration.lights.caveats import temperature_caveat, temperature_cost
-from coldframe.calibration.lights.content import content_of
 from coldframe.calibration.lights.earlier import Earlier, earlier_result, group_digest, light_digest
 from coldframe.calibration.lights.files import (
     CalibratedFile,
@@ -279,15 +277,11 @@ def _recipe_as_before(
         recipe = None if dark is None else recipe_with(dark)
         if recipe is None:
             return None
-        expected = partial(_digest_of_file, partial(light_digest, digest(recipe), light.path), light.path)
+        expected = partial(light_digest, digest(recipe), light.path)
         earlier = earlier_result(target, light.path, light.setup, expected)
     except FAULTS:
         return None
     return recipe if earlier is Earlier.SAME else None
-
-
-def _digest_of_file(digest: Callable[[str], str], light: Path) -> str:
-    return digest(content_of(light))
 
 
 def _way_out(light: FrameSetup, masters: Mapping[Path, FrameSetup], request: Request, *more: str) -> str:
@@ -371,7 +365,7 @@ def _jobs(group: LightGroup, request: Request, tally: Tally) -> Iterator[_Job]:
         target = _target(light.path, request.target)
         digest = partial(light_digest, shared, light.path)
         try:
-            earlier = earlier_result(target, light.path, light.setup, partial(_digest_of_file, digest, light.path))
+            earlier = earlier_result(target, light.path, light.setup, digest)
         except OSError as error:
             tally.report(light.path, error)
             continue
@@ -416,12 +410,9 @@ def _planes(recipe: LightRecipe, request: Request, summary: MasterSummary | None
     # Importing Numba takes as long as reading a master, and both can be done at the same time.
     threading.Thread(target=import_module, args=(_KERNELS,)).start()
     look = None if summary is None else summary.add
-    rows = None if request.output.uncertainty else examined_rows if request.diagnose else _no_rows
+    examined = (lambda _shape: np.zeros(0, np.intp)) if summary is None else examined_rows
+    rows = None if request.output.uncertainty else examined
     return load_correction(recipe, despite_glow=request.despite_glow, look=look, search=search, rows=rows)
-
-
-def _no_rows(_: tuple[int, ...]) -> NDArray[np.intp]:
-    return np.zeros(0, np.intp)
 
 
 def _defects(recipe: LightRecipe, request: Request, found: HotPixels) -> tuple[BadPixels | None, list[str]]:
