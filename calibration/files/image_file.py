@@ -39,6 +39,7 @@ from coldframe.calibration.files.unpacking import (
     unpack_gzip,
     unpack_tiles,
 )
+from coldframe.calibration.kernels import fits_words
 
 UINT16_STORAGES = frozenset({(8, 0, 1), (16, 0, 1), (16, BZERO, 1)})
 """Values of `ImageFile.storage` for images whose pixels are whole numbers from 0 to 65,535."""
@@ -111,8 +112,6 @@ class ImageFile:
             for top, rows in self.bands():
                 values[top : top + len(rows)] = rows
             return values
-        from coldframe.calibration.kernels import fits_words  # noqa: PLC0415 - importing Numba takes 0.7 s
-
         words = self._stored(0, self.shape[0]).view(np.uint16)
         require_unsigned(fits_words.decode_words(words.reshape(-1), int(self.zero)), self)
         return words

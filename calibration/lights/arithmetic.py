@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.frames.setup import setup_of
+from coldframe.calibration.kernels import lights
 from coldframe.calibration.masters.bands import gathered_rows
 from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes, sampled_master
 from coldframe.calibration.measuring.amp_glow import DarkSignal, scaling_doubt
@@ -316,8 +317,6 @@ def calibrate(
     MismatchError
         If the shape of the masters differs from that of the light.
     """
-    from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     check_shape(pixels.shape, planes)
     light = CalibratedLight(np.empty(pixels.shape, np.float32), np.empty(pixels.shape, np.float32))
     adu_per_e = 0.0 if e_per_adu is None else 1 / e_per_adu
@@ -337,8 +336,6 @@ def calibrate(
 
 def _local_level(pixels: NDArray[np.uint16] | F32, planes: Correction, adu_per_e: float, period: int) -> F32:
     """Return the mean level around each pixel, ADU above the dark; the level of stars and defects is limited."""
-    from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     every = max(1, pixels.size // _SAMPLED_PIXELS) | 1
     sampled = pixels.reshape(-1)[::every] - planes.subtracted.reshape(-1)[::every]
     level = float(np.nan_to_num(np.nanmedian(sampled)))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.regular import open_regular
+from coldframe.calibration.kernels import lights
 
 U8 = NDArray[np.uint8]
 
@@ -60,8 +61,6 @@ class ContentHash:
 
 
 def _mix(whole_steps: U8, lanes: NDArray[np.uint64]) -> None:
-    from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     lights.hash_words(whole_steps.view(np.uint64), lanes)
 
 

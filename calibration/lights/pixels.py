@@ -11,6 +11,7 @@ from coldframe.calibration.files.frame_file import BZERO
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile, require_unsigned
 from coldframe.calibration.files.regular import open_regular
+from coldframe.calibration.kernels import fits_words
 from coldframe.calibration.lights.content import ContentHash, content_of
 
 Pixels = NDArray[np.uint16] | NDArray[np.float32]
@@ -89,8 +90,6 @@ class StoredPixels:
         FrameFileError
             If the file cannot be read, or signed words are negative.
         """
-        from coldframe.calibration.kernels import fits_words  # noqa: PLC0415 - importing Numba takes 0.7 s
-
         image = self._image
         buffer = np.empty((height, image.shape[1]), np.uint16)
         content = self._new_content()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.kernels import lights
 from coldframe.calibration.lights.arithmetic import F32, Correction, Mask, check_shape
 from coldframe.calibration.lights.pixels import LightPixels, Pixels
 
@@ -69,8 +70,6 @@ def to_words(
     MismatchError
         If the shape of the masters differs from that of the light.
     """
-    from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     check_shape(pixels.shape, planes)
     words = np.empty(pixels.shape, np.uint16) if into is None else into
 
@@ -92,8 +91,6 @@ def to_words(
 
 def to_floats(pixels: LightPixels, planes: Correction, bad: Mask | None, pedestal_adu: float | None) -> F32:
     """Calibrate one light without its uncertainty: float32, shape (height, width); see `to_words`."""
-    from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     check_shape(pixels.shape, planes)
     signal = np.empty(pixels.shape, np.float32)
     for rows, arrays in _flat_bands(pixels, planes, bad):
