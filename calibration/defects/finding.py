@@ -4,7 +4,7 @@ docs/defects.md explains the thresholds and their sources.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntFlag
 from statistics import NormalDist
@@ -13,8 +13,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.masters.flat_scaling import cfa_period
-from coldframe.calibration.masters.reading import MasterPlanes, kept_scatter
+from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes, for_each_band, kept_scatter
 from coldframe.calibration.measuring.local_levels import BLOCK, LocalLevels
 from coldframe.calibration.threads import parallel_map
 from coldframe.errors import ColdframeError
@@ -25,7 +26,7 @@ Mask = NDArray[np.bool_]
 FEWEST_FRAMES = 10
 """Minimum number of frames for finding unstable pixels; with fewer frames, the scatter is too uncertain."""
 
-_ROWS_AT_ONCE = 256
+_ROWS_AT_ONCE = 128
 _FEWEST_FOR_SLOPE = 30
 _LEAST_NOISE_ADU = 0.5
 """Lowest measurable noise, which is the noise of rounding to whole ADU."""
@@ -144,7 +145,7 @@ class Defects:
 
 
 def dark_defects(
-    dark: MasterPlanes, bias: MasterPlanes | None, limits: Limits, e_per_adu: float | None = None
+    dark: BandedMaster, bias: BandedMaster | None, limits: Limits, e_per_adu: float | None = None
 ) -> Defects:
     """Find hot and unstable pixels.
 
@@ -172,30 +173,33 @@ def dark_defects(
     for measure in [ordinary.spread] if scatter is None else [ordinary.spread, scatter.ordinary.level]:
         measure(slice(0, 1))
     hot_adu = None if limits.hot_e_per_s is None else limits.hot_e_per_s * _adu_s_per_e(dark, e_per_adu)
-    bits = np.zeros(current.shape, np.uint8)
 
-    def excess(rows: slice) -> F32:
-        return current[rows] - ordinary.level(rows)
-
-    def find_hot(rows: slice) -> None:
+    def search(rows: slice) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         least = _threshold(ordinary, scatter, rows, limits) if hot_adu is None else np.float32(hot_adu)
-        bits[rows][excess(rows) > least] = Defect.HOT
+        is_hot = current[rows] - ordinary.level(rows) > least
+        is_suspect = np.zeros(0, np.bool_) if scatter is None else scatter.is_unstable(rows)
+        first = rows.start * current.shape[1]
+        return first + np.flatnonzero(is_hot), first + np.flatnonzero(is_suspect)
 
-    list(parallel_map(find_hot, _bands(current.shape)))
+    found = list(parallel_map(search, _bands(current.shape)))
+    hot, suspects = (np.concatenate(each) for each in zip(*found, strict=True))
+    bits = np.zeros(current.shape, np.uint8)
+    flat = bits.reshape(-1)
+    flat[hot] = Defect.HOT
     if scatter is None:
         return Defects(bits, Defect.HOT)
-    hot = bits != 0
-    slope = _shot_noise_slope(scatter, excess, hot)
 
-    def find_unstable(rows: slice) -> None:
-        unstable = scatter.is_unstable(rows, np.maximum(excess(rows), 0) * np.float32(slope or 0))
-        bits[rows][unstable if slope is not None else unstable & ~hot[rows]] |= np.uint8(Defect.UNSTABLE)
+    def excess(pixels: NDArray[np.intp]) -> F32:
+        return np.asarray(current.reshape(-1)[pixels] - ordinary.level_at(*np.unravel_index(pixels, current.shape)))
 
-    list(parallel_map(find_unstable, _bands(current.shape)))
+    slope = _shot_noise_slope(scatter, hot, excess(hot))
+    shot = np.maximum(excess(suspects), 0) * np.float32(slope or 0)
+    unstable = suspects[scatter.are_unstable(suspects, shot)]
+    flat[unstable if slope is not None else np.setdiff1d(unstable, hot)] |= np.uint8(Defect.UNSTABLE)
     return Defects(bits, OF_DARK)
 
 
-def bias_defects(bias: MasterPlanes, limits: Limits) -> Defects:
+def bias_defects(bias: BandedMaster, limits: Limits) -> Defects:
     """Find pixels whose bias level is wrong or unstable."""
     ordinary, scatter = LocalLevels(bias.mean), _Scatter.of(bias, limits)
     bits = np.zeros(bias.mean.shape, np.uint8)
@@ -203,7 +207,7 @@ def bias_defects(bias: MasterPlanes, limits: Limits) -> Defects:
         off = np.abs(bias.mean[rows] - ordinary.level(rows)) > _threshold(ordinary, scatter, rows, limits)
         bits[rows][off] = Defect.BIAS
         if scatter is not None:
-            bits[rows][scatter.is_unstable(rows, np.float32(0))] |= np.uint8(Defect.UNSTABLE)
+            bits[rows][scatter.is_unstable(rows)] |= np.uint8(Defect.UNSTABLE)
     return Defects(bits, Defect.BIAS if scatter is None else OF_BIAS)
 
 
@@ -291,9 +295,8 @@ def _bad_lines(bad: Mask, limits: Limits) -> Iterator[tuple[int, int, int]]:
 class _Scatter:
     """The scatter of the frames of a master, and the limits beyond which it exceeds noise."""
 
-    def __init__(self, master: MasterPlanes, counts: F32, limits: Limits) -> None:
-        frames = _frames(master, counts)
-        self.variance = kept_scatter(master)
+    def __init__(self, variance: F32, counts: F32, frames: int, limits: Limits) -> None:
+        self.variance = variance
         self.ordinary = LocalLevels(self.variance, shared=True)
         self._factor = max(limits.flicker**2, largest_variance_ratio(frames - 1, limits.false_alarm))
         self._counts = counts
@@ -301,17 +304,38 @@ class _Scatter:
         self._fewest_kept = frames - max(limits.rejected_fraction * frames, by_chance)
 
     @classmethod
-    def of(cls, master: MasterPlanes, limits: Limits) -> Self | None:
+    def of(cls, master: BandedMaster, limits: Limits) -> Self | None:
         """Return the scatter of a master's frames, or None if the master lacks it or has too few frames."""
-        if master.counts is None or not master.frame_variance.any():
+        if not master.has_counts:
             return None
-        return cls(master, master.counts, limits) if _frames(master, master.counts) >= FEWEST_FRAMES else None
+        variance, counts = np.empty(master.mean.shape, np.float32), np.empty(master.mean.shape, np.float32)
+        scatters = []
 
-    def is_unstable(self, rows: slice, shot: F32 | np.float32) -> Mask:
-        """Return a mask of the unstable pixels in a band of rows, given the additional variance from dark current."""
-        expected = np.maximum(self.ordinary.level(rows), np.float32(_LEAST_NOISE_ADU**2)) + shot
-        found: Mask = self.variance[rows] > np.float32(self._factor) * expected
-        return found | (self._counts[rows] < self._fewest_kept)
+        def take(rows: slice, band: MasterPlanes) -> None:
+            variance[rows], counts[rows] = kept_scatter(band), band.counts
+            scatters.append(band.frame_variance.any())
+
+        for_each_band(master, take)
+        frames = _frames(master.header, counts)
+        return cls(variance, counts, frames, limits) if any(scatters) and frames >= FEWEST_FRAMES else None
+
+    def is_unstable(self, rows: slice) -> Mask:
+        """Return a mask of the unstable pixels in a band of rows."""
+        expected = np.maximum(self.ordinary.level(rows), np.float32(_LEAST_NOISE_ADU**2))
+        return self._exceeds(self.variance[rows], self._counts[rows], expected)
+
+    def are_unstable(self, pixels: NDArray[np.intp], shot: F32) -> Mask:
+        """Return which pixels, given by their indices, are unstable despite their variance from dark current."""
+        expected = np.maximum(self.level_at(pixels), np.float32(_LEAST_NOISE_ADU**2)) + shot
+        return self._exceeds(self.variance.reshape(-1)[pixels], self._counts.reshape(-1)[pixels], expected)
+
+    def level_at(self, pixels: NDArray[np.intp]) -> F32:
+        """Return the variance of ordinary pixels around some pixels."""
+        return self.ordinary.level_at(*np.unravel_index(pixels, self.variance.shape))
+
+    def _exceeds(self, variance: F32, counts: F32, expected: F32) -> Mask:
+        found: Mask = variance > np.float32(self._factor) * expected
+        return found | (counts < self._fewest_kept)
 
 
 def _threshold(ordinary: LocalLevels, scatter: _Scatter | None, rows: slice, limits: Limits) -> F32:
@@ -320,25 +344,20 @@ def _threshold(ordinary: LocalLevels, scatter: _Scatter | None, rows: slice, lim
     return spread if scatter is None else np.maximum(spread, np.sqrt(np.maximum(scatter.ordinary.level(rows), 0)))
 
 
-def _shot_noise_slope(scatter: _Scatter, excess: Callable[[slice], F32], hot: Mask) -> float | None:
+def _shot_noise_slope(scatter: _Scatter, hot: NDArray[np.intp], excess: F32) -> float | None:
     """Return the variance per ADU of dark current, as the median over hot pixels; None with too few hot pixels.
 
     The slope is measured and not derived from EGAIN, because some drivers report EGAIN for a scale that differs from
-    the file's. `excess` returns the excess of a band of rows over the neighbours.
+    the file's. `hot` contains the indices of hot pixels, and `excess` their excess over the neighbours.
     """
-    if np.count_nonzero(hot) < _FEWEST_FOR_SLOPE:
+    if hot.size < _FEWEST_FOR_SLOPE:
         return None
-
-    def slopes(rows: slice) -> F32:
-        among = hot[rows]
-        surplus = scatter.variance[rows][among] - scatter.ordinary.level(rows)[among]
-        return np.asarray(surplus / excess(rows)[among])
-
-    return max(float(np.median(np.concatenate(list(parallel_map(slopes, _bands(hot.shape)))))), 0.0)
+    surplus = scatter.variance.reshape(-1)[hot] - scatter.level_at(hot)
+    return max(float(np.median(surplus / excess)), 0.0)
 
 
-def _frames(master: MasterPlanes, counts: F32) -> int:
-    stated = master.header.get("NCOMBINE", master.header.get("STACKCNT"))
+def _frames(header: Mapping[str, HeaderValue], counts: F32) -> int:
+    stated = header.get("NCOMBINE", header.get("STACKCNT"))
     return max(stated if isinstance(stated, int) else 0, int(counts.max()), 2)
 
 
@@ -366,7 +385,7 @@ def _rejections_by_chance(counts: F32, frames: int, probability: float) -> float
     return 2 + math.log(counts.size * probability / twice) / math.log(thrice / twice)
 
 
-def _adu_s_per_e(dark: MasterPlanes, e_per_adu: float | None) -> float:
+def _adu_s_per_e(dark: BandedMaster, e_per_adu: float | None) -> float:
     """Return the factor from electrons per second to ADU in a dark."""
     exposure_s, egain = dark.header.get("EXPTIME"), dark.header.get("EGAIN") if e_per_adu is None else e_per_adu
     if not _positive(exposure_s) or not _positive(egain):
@@ -388,7 +407,7 @@ def _bands(shape: tuple[int, ...]) -> Iterator[slice]:
         yield slice(top, min(top + _ROWS_AT_ONCE, shape[0]))
 
 
-def _size(master: MasterPlanes) -> str:
+def _size(master: BandedMaster) -> str:
     return _text(master.mean.shape)
 
 

@@ -29,7 +29,8 @@ from coldframe.calibration.diagnosis.untestable import knowledge_of, with_readou
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.kernels.block_sums import BIN, BLOCKS, PIXELS, SCATTER
 from coldframe.calibration.lights.arithmetic import Correction
-from coldframe.calibration.masters.reading import MasterPlanes
+from coldframe.calibration.masters.bands import gathered_rows
+from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes, sampled_master
 from coldframe.config.frames import FrameKind
 
 F32 = NDArray[np.float32]
@@ -41,13 +42,17 @@ ENOUGH_PIXELS = 2_000_000
 """Approximate number of pixels to examine in each light; more pixels would take longer and hardly reduce the errors."""
 
 MOST_PARTS = 8
+
+_FEW = 64
+"""Step of the rows and columns of masters of which only the headers matter."""
+
 _BAND_ROWS = BACKGROUND * BIN
 """Number of rows in a band, chosen so that no block used to measure the background around stars contains rows of two
 bands."""
 
 
-def examined_rows(shape: tuple[int, ...]) -> NDArray[np.intp] | slice:
-    """Return the rows to examine: all rows of a small sensor, evenly spaced bands of rows of a large one.
+def examined_rows(shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """Return the rows to examine: all of a small sensor, and bands with equal distances of a large one.
 
     The bands are treated as a smaller sensor. They span the frame from top to bottom, as vignetting and glow do, and
     they cover the same rows of every column.
@@ -59,7 +64,7 @@ def examined_rows(shape: tuple[int, ...]) -> NDArray[np.intp] | slice:
     """
     parts = min(max(round(shape[0] * shape[1] / ENOUGH_PIXELS), 1), MOST_PARTS)
     if parts == 1 or shape[0] < parts * _BAND_ROWS:
-        return slice(None)
+        return np.arange(shape[0])
     bands = np.arange(parts // 2, shape[0] // _BAND_ROWS, parts)
     return (bands[:, None] * _BAND_ROWS + np.arange(_BAND_ROWS)).reshape(-1)
 
@@ -78,11 +83,12 @@ class MasterSummary:
         self.kept: dict[FrameKind, MasterPlanes] = {}
         self.pattern = NO_PATTERN
 
-    def add(self, kind: FrameKind, master: MasterPlanes) -> None:
+    def add(self, kind: FrameKind, master: BandedMaster) -> None:
         """Summarise a master."""
         if kind is FrameKind.DARK:
-            rows = examined_rows(master.mean.shape)
-            part = replace(master, mean=master.mean[rows], uncertainty=master.uncertainty[rows])
+            rows = examined_rows(shape := master.mean.shape)
+            errors = gathered_rows(shape, lambda band: master.band(band).uncertainty, rows)
+            part = MasterPlanes(master.mean[rows], errors, errors, None, master.header)
             self.pattern = dark_pattern(part, self.period)
         self.kept[kind] = thinned(master)
 
@@ -115,14 +121,21 @@ class QuickLook:
         self._masters = summary.masters(planes)
         self._known = knowledge_of(self._masters, calibrated=False, hot_replaced=False)
         self._gain = find_gain(self._masters.flat, self._masters.dark, stated_e_per_adu, summary.period)
+        self._excess = excess_of_uncertainty(self._masters.dark), excess_of_uncertainty(self._masters.flat)
+        self._masters = _without_unused(self._masters)
+        summary.kept.clear()
         self._meter: LightMeter | None = None
         self._preparing = Lock()
         self._lights: dict[Path, LightMeasures] = {}
 
-    def measure(self, path: Path, pixels: NDArray[np.uint16] | F32) -> None:
-        """Measure a raw light: uint16, or float32 after overscan subtraction; shape (height, width)."""
-        signal = calibrated_signal(pixels[examined_rows(pixels.shape)], self._masters.planes)
-        self._lights[path] = without_maps(self._prepared(signal).measure(signal))
+    def rows(self, shape: tuple[int, ...]) -> NDArray[np.intp]:
+        """Return the rows that `measure` needs; see `examined_rows`."""
+        return examined_rows(shape)
+
+    def measure(self, light: Path, pixels: NDArray[np.uint16] | F32) -> None:
+        """Measure the examined rows of a raw light: uint16, or float32 after subtraction of the overscan."""
+        signal = calibrated_signal(pixels, self._masters.planes, shared=False)
+        self._lights[light] = without_maps(self._prepared(signal).measure(signal))
 
     def _prepared(self, signal: F32) -> LightMeter:
         with self._preparing:
@@ -130,7 +143,7 @@ class QuickLook:
                 planes = with_readout_noise(self._masters.planes, signal, self._summary.period)
                 masters = replace(self._masters, planes=planes)
                 skipped = np.zeros((signal.shape[0] // BIN, signal.shape[1] // BIN), np.bool_)
-                self._meter = LightMeter(masters, self._summary.period, skipped)
+                self._meter = LightMeter(masters, self._summary.period, skipped, shared=False)
             return self._meter
 
     def findings(self) -> list[Finding] | None:
@@ -150,8 +163,7 @@ class QuickLook:
     def _pedestals(self, lights: list[LightMeasures]) -> Pedestals | None:
         if self._gain is None:
             return None
-        dark, flat = (excess_of_uncertainty(each) for each in (self._masters.dark, self._masters.flat))
-        return find_pedestals(lights, self._gain, dark, flat)
+        return find_pedestals(lights, self._gain, *self._excess)
 
     def _examined(self, lights: list[LightMeasures]) -> Examination:
         """Return the examination, without the estimates that a quick look omits."""
@@ -183,3 +195,18 @@ class QuickLook:
             flat_fraction=0.0,
         )
         return without_untestable(examined, self._known)
+
+
+def _without_unused(masters: Masters) -> Masters:
+    """Return masters without the pixels that the findings do not need: all of the flat, and of a dark without a bias.
+
+    Their headers are still needed, the counts of the dark, and a few pixels that show whether the uncertainty is known.
+    """
+    dark, flat = masters.dark, masters.flat
+    if dark is not None and masters.bias is None:
+        dark = replace(sampled_master(dark, _FEW), counts=dark.counts)
+    return replace(
+        masters,
+        dark=dark,
+        flat=None if flat is None else sampled_master(flat, _FEW),
+    )

@@ -91,6 +91,23 @@ def primary_pieces(
     yield from _pieces(plane)
 
 
+def primary_in_place(pixels: NDArray[np.uint16], cards: Iterable[Card]) -> Iterator[bytes | memoryview]:
+    """Yield header and data of a file's first image; encode the pixels in their own memory, which takes one pass.
+
+    Parameters
+    ----------
+    pixels
+        uint16, contiguous, shape (height, width); the bytes of the file overwrite it.
+    cards
+        As for `primary_pieces`.
+    """
+    even, odd = fits_words.encode_words(pixels.reshape(-1))
+    structure = [*_primary(_bits(pixels), pixels.shape), *_unsigned(pixels)]
+    yield sealed_header(structure, cards, add_ones_complement((int(even) << 16) + int(odd)))
+    yield pixels.reshape(-1).view(np.uint8).data
+    yield bytes(_whole_blocks(pixels.nbytes) - pixels.nbytes)
+
+
 def extension_pieces(
     name: str, plane: NDArray[np.float32 | np.uint16 | np.uint8], cards: Iterable[Card]
 ) -> Iterator[bytes | memoryview]:

@@ -6,7 +6,7 @@ Headers are not trusted: the sizes in a header are checked against the length of
 import mmap
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,9 +40,6 @@ from coldframe.calibration.files.unpacking import (
     unpack_tiles,
 )
 from coldframe.calibration.kernels import fits_words
-
-Memory = Callable[[tuple[int, int]], NDArray[np.uint16]]
-"""Returns a contiguous array of the given shape, whose content does not matter."""
 
 UINT16_STORAGES = frozenset({(8, 0, 1), (16, 0, 1), (16, BZERO, 1)})
 """Values of `ImageFile.storage` for images whose pixels are whole numbers from 0 to 65,535."""
@@ -100,13 +97,8 @@ class ImageFile:
         """Bytes per pixel."""
         return abs(self.bits) // 8
 
-    def pixels(self, memory: Memory | None = None) -> NDArray[np.uint16] | NDArray[np.float32]:
+    def pixels(self) -> NDArray[np.uint16] | NDArray[np.float32]:
         """Return all values: uint16 for an image of 8 or 16 bits, float32 for any other image.
-
-        Parameters
-        ----------
-        memory
-            Returns the array for the pixels of an image of 16 bits; None for a new one.
 
         Raises
         ------
@@ -120,11 +112,8 @@ class ImageFile:
             for top, rows in self.bands():
                 values[top : top + len(rows)] = rows
             return values
-        into = None if memory is None else memory(self.shape).view(STORED_AS[self.bits])
-        words = self._stored(0, self.shape[0], into).view(np.uint16)
-        signs = fits_words.decode_words(words.reshape(-1), int(self.zero))
-        if self.zero == 0 and signs & BZERO:
-            raise FrameFileError(self.path, _BELOW_ZERO)
+        words = self._stored(0, self.shape[0]).view(np.uint16)
+        require_unsigned(fits_words.decode_words(words.reshape(-1), int(self.zero)), self)
         return words
 
     def values(self, places: NDArray[np.intp]) -> NDArray[np.uint16]:
@@ -163,9 +152,9 @@ class ImageFile:
         values: NDArray[np.float64] = self._stored(top, bottom).astype(np.float64) * self.scale + self.zero
         return values
 
-    def _stored(self, top: int, bottom: int, into: NDArray[Any] | None = None) -> NDArray[Any]:
+    def _stored(self, top: int, bottom: int) -> NDArray[Any]:
         width = self.shape[1]
-        stored = np.empty((bottom - top, width), STORED_AS[self.bits]) if into is None else into
+        stored = np.empty((bottom - top, width), STORED_AS[self.bits])
         try:
             with open_regular(self.stored) as file:
                 file.seek(self.data_start + top * width * self.pixel_bytes)
@@ -175,6 +164,12 @@ class ImageFile:
         if count < stored.nbytes:
             raise FrameFileError(self.path, "became shorter while it was being read")
         return stored
+
+
+def require_unsigned(seen: int, image: ImageFile) -> None:
+    """Raise `FrameFileError` if signed words are negative; `seen` is the result of decoding them."""
+    if image.zero == 0 and seen & BZERO:
+        raise FrameFileError(image.path, _BELOW_ZERO)
 
 
 def uint16_pixels(image: ImageFile) -> NDArray[np.uint16]:

@@ -24,10 +24,18 @@ from coldframe.calibration.kernels.block_sums import (
     SCATTER,
     SIGNAL,
     SIGNAL_ERROR,
+    SUMS,
 )
 from coldframe.calibration.kernels.compiling import F32, F64, I64, U16, kernel
 
 Mask = NDArray[np.bool_]
+
+BLOCKS_AT_ONCE = 128
+"""Number of blocks that vector code takes at once; their values stay in the processor's cache."""
+
+OF_SIGNAL, OF_RESPONSE, OF_INVERSE, OF_VARIANCE, OF_DARK, OF_DARK_VARIANCE = 0, 1, 2, 3, 4, 5
+SCRATCH = 6
+"""Indices and number of the values that are kept of each pixel of a row of blocks."""
 
 
 @kernel
@@ -122,32 +130,38 @@ def sum_blocks(
     rows, columns
         Outputs, shapes (2, height) and (2, width): the sum of the residuals in ADU above the dark, and their number.
     """
-    side = BIN * period
-    inverses = np.empty(PIXELS)
+    side, colours = BIN * period, period * period
+    columns_of_blocks = columns.shape[1] // side
+    scratch = np.empty((SCRATCH, PIXELS, BLOCKS_AT_ONCE))
+    residuals = np.empty((colours, PIXELS, BLOCKS_AT_ONCE))
+    sums = np.empty((colours, SUMS, BLOCKS_AT_ONCE))
+    bad = np.empty((PIXELS, BLOCKS_AT_ONCE), np.bool_)
+    kept = np.empty((colours, BLOCKS_AT_ONCE), np.bool_)
     for block_row in range(first, last):
-        for block_column in range(columns.shape[1] // side):
-            top, left = block_row * side, block_column * side
-            if is_avoided(avoided, top // BIN, left // BIN, period):
-                continue
-            for colour in range(period * period):
-                add_block(
-                    signal,
-                    response,
-                    response_variance,
-                    dark,
-                    dark_variance,
-                    defects,
-                    photon_adu2,
-                    adu_per_e,
-                    cut,
-                    period,
-                    top + colour // period,
-                    left + colour % period,
-                    inverses,
-                    tiles[block_row // tile, block_column // tile, colour],
-                    rows,
-                    columns,
-                )
+        top = block_row * side
+        for first_column in range(0, columns_of_blocks, BLOCKS_AT_ONCE):
+            count = min(BLOCKS_AT_ONCE, columns_of_blocks - first_column)
+            left = first_column * side
+            for colour in range(colours):
+                down, right = top + colour // period, left + colour % period
+                load_blocks(signal, down, right, period, count, scratch[OF_SIGNAL])
+                load_blocks(response, down, right, period, count, scratch[OF_RESPONSE])
+                load_blocks(response_variance, down, right, period, count, scratch[OF_VARIANCE])
+                load_blocks(dark, down, right, period, count, scratch[OF_DARK])
+                load_blocks(dark_variance, down, right, period, count, scratch[OF_DARK_VARIANCE])
+                load_blocks(defects, down, right, period, count, bad)
+                total_blocks(count, scratch, bad, sums[colour], kept[colour])
+                cut_blocks(photon_adu2, adu_per_e, cut, count, scratch, residuals[colour], sums[colour], kept[colour])
+                compare_blocks(count, scratch, residuals[colour], sums[colour])
+            for block in range(count):
+                if is_avoided(avoided, top // BIN, left // BIN + block * period, period):
+                    continue
+                tile_sums = tiles[block_row // tile, (first_column + block) // tile]
+                for colour in range(colours):
+                    if kept[colour, block]:
+                        add_block(sums[colour, :, block], tile_sums[colour])
+                        down, right = top + colour // period, left + block * side + colour % period
+                        add_residuals(residuals[colour, :, block], down, right, period, rows, columns)
 
 
 @kernel
@@ -161,100 +175,121 @@ def is_avoided(avoided: Mask, top: int, left: int, bins: int) -> bool:
 
 
 @kernel
-def add_block(
-    signal: F32,
-    response: F32,
-    response_variance: F32,
-    dark: F32,
-    dark_variance: F32,
-    defects: Mask,
-    photon_adu2: float,
-    adu_per_e: float,
-    cut: float,
-    period: int,
-    top: int,
-    left: int,
-    inverses: F64,
-    sums: F64,
-    rows: F64,
-    columns: F64,
-) -> None:
-    """Add one block to the sums of its tile, as `sum_blocks` describes; `top` and `left` are its first pixel.
+def load_blocks(plane: F32 | Mask, top: int, left: int, period: int, count: int, values: F64 | Mask) -> None:
+    """Copy the pixels of a row of blocks, so that vector code can take many blocks at once.
 
-    `inverses` is scratch space for one value per pixel.
+    Parameters
+    ----------
+    plane
+        Shape (height, width).
+    top, left
+        First pixel of the first block.
+    period
+        Distance between pixels of the same colour: 1 or 2.
+    count
+        Number of blocks.
+    values
+        Output, shape (16, blocks).
     """
-    number = 0
-    mean, inverse, level, dark_mean, variance = 0.0, 0.0, 0.0, 0.0, 0.0
-    bottom, right = top + BIN * period, left + BIN * period
-    for y in range(top, bottom, period):
-        for x in range(left, right, period):
-            if defects[y, x]:
-                return
-            mean += signal[y, x]
-            inverses[number] = 1 / response[y, x]
-            inverse += inverses[number]
-            number += 1
-            level += signal[y, x] * response[y, x]
-            dark_mean += dark[y, x]
-            variance += dark_variance[y, x]
-    mean, inverse, level, dark_mean, variance = (
-        mean / PIXELS,
-        inverse / PIXELS,
-        level / PIXELS,
-        dark_mean / PIXELS,
-        variance / PIXELS,
-    )
-    limit = cut * cut * (variance + max(adu_per_e * level, photon_adu2))
-    scatter = 0.0
-    for y in range(top, bottom, period):
-        for x in range(left, right, period):
-            residual = (signal[y, x] - mean) * response[y, x]
-            if not residual * residual <= limit:
-                return
-            scatter += residual * residual
-    number = 0
-    product, square, error, flat_variance = 0.0, 0.0, 0.0, 0.0
-    for y in range(top, bottom, period):
-        for x in range(left, right, period):
-            residual = signal[y, x] - mean
-            inverse_residual = inverses[number] - inverse
-            product += residual * inverse_residual
-            square += inverse_residual * inverse_residual
-            error += response_variance[y, x] * inverses[number] * inverses[number]
-            number += 1
-            seen = mean * response[y, x]
-            flat_variance += seen * seen * response_variance[y, x]
-            rows[0, y] += residual * response[y, x]
-            rows[1, y] += 1
-            columns[0, x] += residual * response[y, x]
-            columns[1, x] += 1
-    sums[BLOCKS] += 1
-    sums[LEVEL] += level
-    sums[SIGNAL] += mean
-    sums[RESPONSE_PRODUCT] += product
-    sums[RESPONSE_SQUARE] += square
-    sums[RESPONSE_ERROR] += error
-    sums[SIGNAL_ERROR] += error * mean
-    sums[SCATTER] += scatter
-    sums[NEAR_SCATTER] += near_scatter(signal, response, mean, top, left, period)
-    sums[DARK_VARIANCE] += variance
-    sums[FLAT_VARIANCE] += flat_variance / PIXELS
-    sums[DARK] += dark_mean
+    for pixel in range(0, PIXELS, BIN):
+        row, into = plane[top + pixel // BIN * period, left:], values[pixel : pixel + BIN]
+        if period == 1:  # with constant steps, the compiler finds vector code
+            for block in range(count):
+                for across in range(BIN):
+                    into[across, block] = row[block * BIN + across]
+        else:
+            for block in range(count):
+                for across in range(BIN):
+                    into[across, block] = row[(block * BIN + across) * 2]
 
 
 @kernel
-def near_scatter(signal: F32, response: F32, mean: float, top: int, left: int, period: int) -> float:
-    """Return the sum of squares of the residuals of a block, less the mean of each group of 2 x 2 pixels."""
-    total = 0.0
-    for y in range(top, top + BIN * period, 2 * period):
-        for x in range(left, left + BIN * period, 2 * period):
-            one = (signal[y, x] - mean) * response[y, x]
-            two = (signal[y, x + period] - mean) * response[y, x + period]
-            three = (signal[y + period, x] - mean) * response[y + period, x]
-            four = (signal[y + period, x + period] - mean) * response[y + period, x + period]
-            middle = (one + two + three + four) / 4
-            total += (one - middle) ** 2 + (two - middle) ** 2 + (three - middle) ** 2 + (four - middle) ** 2
-    return total
+def total_blocks(count: int, scratch: F64, defects: Mask, sums: F64, kept: Mask) -> None:
+    """Write the inverse response of each pixel, the means of blocks, and whether they are free of defects."""
+    sums[:, :count] = 0
+    kept[:count] = True
+    for pixel in range(PIXELS):
+        signals, responses = scratch[OF_SIGNAL, pixel], scratch[OF_RESPONSE, pixel]
+        levels, variances = scratch[OF_DARK, pixel], scratch[OF_DARK_VARIANCE, pixel]
+        inverses, bad = scratch[OF_INVERSE, pixel], defects[pixel]
+        for block in range(count):
+            inverses[block] = 1 / responses[block]
+            sums[SIGNAL, block] += signals[block]
+            sums[LEVEL, block] += np.float32(signals[block]) * np.float32(responses[block])
+            sums[DARK, block] += levels[block]
+            sums[DARK_VARIANCE, block] += variances[block]
+            kept[block] &= not bad[block]
+    for number in (SIGNAL, LEVEL, DARK, DARK_VARIANCE):
+        for block in range(count):
+            sums[number, block] /= PIXELS
+
+
+@kernel
+def cut_blocks(
+    photon_adu2: float, adu_per_e: float, cut: float, count: int, scratch: F64, residuals: F64, sums: F64, kept: Mask
+) -> None:
+    """Write the residuals of blocks, ADU above the dark, and clear the flags of blocks in which one is too large."""
+    limits = np.empty(count)
+    for block in range(count):
+        photons_adu2 = max(adu_per_e * sums[LEVEL, block], photon_adu2)
+        limits[block] = cut * cut * (sums[DARK_VARIANCE, block] + photons_adu2)
+    for pixel in range(PIXELS):
+        signals, responses = scratch[OF_SIGNAL, pixel], scratch[OF_RESPONSE, pixel]
+        for block in range(count):
+            residual = (signals[block] - sums[SIGNAL, block]) * responses[block]
+            residuals[pixel, block] = residual
+            kept[block] &= residual * residual <= limits[block]
+            sums[SCATTER, block] += residual * residual
+
+
+@kernel
+def compare_blocks(count: int, scratch: F64, residuals: F64, sums: F64) -> None:
+    """Write the sums that compare the residuals of blocks with those of the inverse flat, and with each other."""
+    inverse = np.zeros(count)
+    for pixel in range(PIXELS):
+        for block in range(count):
+            inverse[block] += scratch[OF_INVERSE, pixel, block]
+    inverse /= PIXELS
+    for pixel in range(PIXELS):
+        signals, responses = scratch[OF_SIGNAL, pixel], scratch[OF_RESPONSE, pixel]
+        inverses, variances = scratch[OF_INVERSE, pixel], scratch[OF_VARIANCE, pixel]
+        for block in range(count):
+            mean = sums[SIGNAL, block]
+            apart = inverses[block] - inverse[block]
+            seen = mean * responses[block]
+            sums[RESPONSE_PRODUCT, block] += (signals[block] - mean) * apart
+            sums[RESPONSE_SQUARE, block] += apart * apart
+            sums[RESPONSE_ERROR, block] += variances[block] * inverses[block] * inverses[block]
+            sums[FLAT_VARIANCE, block] += seen * seen * variances[block]
+    for block in range(count):
+        sums[SIGNAL_ERROR, block] = sums[RESPONSE_ERROR, block] * sums[SIGNAL, block]
+        sums[FLAT_VARIANCE, block] /= PIXELS
+        sums[BLOCKS, block] = 1
+    for corner in (0, 2, 2 * BIN, 2 * BIN + 2):  # the residuals of 2 x 2 pixels, less their mean
+        one, two = residuals[corner], residuals[corner + 1]
+        three, four = residuals[corner + BIN], residuals[corner + BIN + 1]
+        for block in range(count):
+            a, b, c, d = one[block], two[block], three[block], four[block]
+            middle = (a + b + c + d) / 4
+            sums[NEAR_SCATTER, block] += (a - middle) ** 2 + (b - middle) ** 2 + (c - middle) ** 2 + (d - middle) ** 2
+
+
+@kernel
+def add_block(sums: F64, tile: F64) -> None:
+    """Add the sums of a block to those of its tile."""
+    for number in range(SUMS):
+        tile[number] += sums[number]
+
+
+@kernel
+def add_residuals(residuals: F64, top: int, left: int, period: int, rows: F64, columns: F64) -> None:
+    """Add the residuals of a block to the sums of its rows and columns."""
+    for pixel in range(PIXELS):
+        rows[0, top + pixel // BIN * period] += residuals[pixel]
+        columns[0, left + pixel % BIN * period] += residuals[pixel]
+    for line in range(BIN):
+        rows[1, top + line * period] += BIN
+        columns[1, left + line * period] += BIN
 
 
 @kernel

@@ -40,6 +40,27 @@ def scale_squares(  # noqa: PLR0917 - keyword arguments slow down calls to compi
 
 
 @kernel
+def interpolate_rows(values: F32, before: I64, weight: F32, between: F32) -> None:
+    """Write rows between the rows of an array.
+
+    Parameters
+    ----------
+    values
+        Shape (places, columns).
+    before, weight
+        For each row of the output, the last place before it, and the weight of the place that follows.
+    between
+        Output, shape (rows, columns).
+    """
+    one, last = np.float32(1), values.shape[0] - 1
+    for row in range(between.shape[0]):
+        lower, upper = values[before[row]], values[min(before[row] + 1, last)]
+        rest = one - weight[row]
+        for column in range(between.shape[1]):
+            between[row, column] = lower[column] * rest + upper[column] * weight[row]
+
+
+@kernel
 def block_quantiles(values: F32, lefts: I64, place: int, quantiles: F32) -> None:
     """Write the value at the same place in the ascending order of each block's values; NaN is last.
 

@@ -102,7 +102,8 @@ class Library:
         NotDurableError
             If the master could not be written to disk.
         """
-        from coldframe.calibration.masters.reading import file_digest, read_master_header  # noqa: PLC0415 - needs NumPy
+        from coldframe.calibration.masters.integrity import file_digest  # noqa: PLC0415 - needs NumPy
+        from coldframe.calibration.masters.reading import read_master_header  # noqa: PLC0415 - needs NumPy
 
         header = read_master_header(master)
         fault = not_a_master(header)
@@ -156,7 +157,7 @@ class Library:
         The checksums in the file must be correct, and its SHA-256 must be the one that it had when it was filed or
         first found intact.
         """
-        from coldframe.calibration.masters.reading import integrity_fault  # noqa: PLC0415 - needs NumPy
+        from coldframe.calibration.masters.integrity import integrity_fault  # noqa: PLC0415 - needs NumPy
 
         catalogue = self.catalogue()
         yield from catalogue.faults.items()
@@ -217,7 +218,7 @@ class Library:
         return header
 
     def _digest_fault(self, path: Path) -> str | None:
-        from coldframe.calibration.masters.reading import file_digest  # noqa: PLC0415 - needs NumPy
+        from coldframe.calibration.masters.integrity import file_digest  # noqa: PLC0415 - needs NumPy
 
         digest = file_digest(path)
         with self._index.opened() as index:

@@ -1,6 +1,6 @@
 """The arithmetic that calibrates lights, on planes in memory and independent of files."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,20 +8,13 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.kernels import lights
-from coldframe.calibration.masters.reading import MasterPlanes
+from coldframe.calibration.masters.bands import gathered_rows
+from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes, sampled_master
 from coldframe.calibration.measuring.amp_glow import DarkSignal, scaling_doubt
-from coldframe.calibration.threads import parallel_map
 from coldframe.errors import ColdframeError
 
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-
-PEDESTAL_STEP_ADU = 100
-"""The pedestal of a 16-bit result is a multiple of this number."""
-
-MOST_PEDESTAL_ADU = 1000
-"""Largest pedestal; a larger pedestal would reduce the range of all pixels because of a few hot pixels of the dark."""
-
 
 _STEP = 3
 """Step of the rows and columns that are sampled for a level; an odd step covers every colour of a filter array."""
@@ -35,7 +28,6 @@ COLOUR_PERIOD = 2
 
 _LIMIT_SIGMA = 10.0
 _SAMPLED_PIXELS = 10_000
-_ROWS_AT_ONCE = 32
 
 
 class MismatchError(ColdframeError):
@@ -64,6 +56,10 @@ class Correction:
         bool: pixels without signal in the flat; None without a flat, or if the flat has no mask.
     caveats
         Errors that the masters may leave in every light.
+    rows
+        The rows of the two variances, in ascending order; None for all rows.
+    sampled
+        Returns every n-th row and column of the whole `dark_variance`, if only some rows are known.
     """
 
     subtracted: F32
@@ -72,21 +68,29 @@ class Correction:
     response_variance: F32
     masked: NDArray[np.bool_] | None
     caveats: tuple[str, ...] = ()
+    rows: NDArray[np.intp] | None = None
+    sampled: Callable[[int], F32] | None = None
 
     def band(self, rows: slice | NDArray[np.intp]) -> "Correction":
-        """Return the planes for the given rows."""
+        """Return the planes for the given rows; if only the variances of some rows are known, for exactly these."""
+        is_all = self.rows is None
+        assert self.rows is None or np.array_equal(np.arange(len(self.subtracted))[rows], self.rows)
         return Correction(
             self.subtracted[rows],
-            self.dark_variance[rows],
+            self.dark_variance[rows] if is_all else self.dark_variance,
             self.response[rows],
-            self.response_variance[rows],
+            self.response_variance[rows] if is_all else self.response_variance,
             None if self.masked is None else self.masked[rows],
         )
+
+    def sampled_variance(self, step: int) -> F32:
+        """Return every `step`-th row and column of the variance of the dark."""
+        return self.dark_variance[::step, ::step] if self.sampled is None else self.sampled(step)
 
     def without_variances(self) -> "Correction":
         """Return the planes without those that only the uncertainty of lights needs, half of all."""
         nothing = np.zeros((0, 0), np.float32)
-        return replace(self, dark_variance=nothing, response_variance=nothing)
+        return replace(self, dark_variance=nothing, response_variance=nothing, sampled=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +110,7 @@ class CalibratedLight:
     uncertainty: F32
 
 
-def correction(dark: "Subtraction", flat: MasterPlanes | None) -> Correction:
+def correction(dark: "Subtraction", flat: BandedMaster | None) -> Correction:
     """Combine the dark to subtract with the flat to divide by.
 
     Raises
@@ -116,28 +120,22 @@ def correction(dark: "Subtraction", flat: MasterPlanes | None) -> Correction:
     """
     shape = dark.subtracted.shape
     if flat is None:
-        return Correction(dark.subtracted, dark.variance, np.ones(shape, np.float32), np.zeros(shape, np.float32), None)
+        ones, zeros = np.ones(shape, np.float32), np.zeros(dark.variance.shape, np.float32)
+        return Correction(dark.subtracted, dark.variance, ones, zeros, None, (), dark.rows, dark.sampled)
     if flat.mean.shape != shape:
         raise MismatchError(f"the master flat has the shape {flat.mean.shape}, but the dark has {shape}")
     check_relative(flat)
     # A flat without dark pixels, the usual one, is the response itself, which saves the memory for another plane.
     response = flat.mean if flat.mean.min() > 0 else np.where(flat.mean > 0, flat.mean, np.float32(1))
-    relative_variance = np.empty(shape, np.float32)
 
-    def combine(rows: slice) -> None:
-        relative_variance[rows] = np.square(flat.uncertainty[rows] / response[rows])
+    def relative_variance(band: slice) -> F32:
+        return np.asarray(np.square(flat.band(band).uncertainty / response[band]))
 
-    list(parallel_map(combine, _bands(shape)))
-    return Correction(dark.subtracted, dark.variance, response, relative_variance, flat.masked)
-
-
-def _bands(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Yield bands of rows so narrow that intermediate results stay in the processor's cache."""
-    for top in range(0, shape[0], _ROWS_AT_ONCE):
-        yield slice(top, min(top + _ROWS_AT_ONCE, shape[0]))
+    variance = gathered_rows(shape, relative_variance, dark.rows)
+    return Correction(dark.subtracted, dark.variance, response, variance, flat.masked, (), dark.rows, dark.sampled)
 
 
-def check_relative(flat: MasterPlanes) -> None:
+def check_relative(flat: BandedMaster) -> None:
     """Raise `MismatchError` if the mean of a master flat is not 1."""
     level = float(flat.mean.mean(dtype=np.float64))
     if not 0.5 < level < 2:  # noqa: PLR2004 - generous: masks and mosaics shift the mean of coldframe's flats far less
@@ -156,11 +154,20 @@ class Subtraction:
         ADU^2, same shape: variance of `subtracted`, plus the variance of a single dark frame.
     caveats
         Errors that the subtraction may leave.
+    rows, sampled
+        See `Correction`.
     """
 
     subtracted: F32
     variance: F32
     caveats: tuple[str, ...] = ()
+    rows: NDArray[np.intp] | None = None
+    sampled: Callable[[int], F32] | None = None
+
+    def with_variance_of(self, rows: NDArray[np.intp]) -> "Subtraction":
+        """Return the subtraction with the variance of some rows only."""
+        variance = self.variance
+        return replace(self, variance=variance[rows], rows=rows, sampled=lambda step: variance[::step, ::step])
 
     @property
     def level_adu(self) -> float:
@@ -168,19 +175,20 @@ class Subtraction:
         return float(np.median(self.subtracted[::_STEP, ::_STEP]))
 
 
-def dark_subtraction(dark: MasterPlanes) -> Subtraction:
+def dark_subtraction(dark: BandedMaster, rows: NDArray[np.intp] | None = None) -> Subtraction:
     """Return the subtraction of a master dark of the light's exposure, or of a bias if dark current does not matter.
 
     The noise of the light's readout is derived for each pixel from the scatter of the master's frames, so that it is
-    also correct for hot and flickering pixels.
+    also correct for hot and flickering pixels. The variance is limited to some rows; None for all.
     """
-    variance = np.empty_like(dark.mean)
+    variance = gathered_rows(dark.mean.shape, lambda band: _variance(dark.band(band)), rows)
+    if rows is None:
+        return Subtraction(dark.mean, variance)
+    return Subtraction(dark.mean, variance, rows=rows, sampled=lambda step: _variance(sampled_master(dark, step)))
 
-    def combine(rows: slice) -> None:
-        variance[rows] = dark.uncertainty[rows] ** 2 + dark.frame_variance[rows]
 
-    list(parallel_map(combine, _bands(variance.shape)))
-    return Subtraction(dark.mean, variance)
+def _variance(dark: MasterPlanes) -> F32:
+    return np.asarray(dark.uncertainty**2 + dark.frame_variance)
 
 
 def with_bias(dark: MasterPlanes, bias: MasterPlanes) -> MasterPlanes:
@@ -309,7 +317,7 @@ def calibrate(
     MismatchError
         If the shape of the masters differs from that of the light.
     """
-    check_shape(pixels, planes)
+    check_shape(pixels.shape, planes)
     light = CalibratedLight(np.empty(pixels.shape, np.float32), np.empty(pixels.shape, np.float32))
     adu_per_e = 0.0 if e_per_adu is None else 1 / e_per_adu
     lights.calibrate_pixels(
@@ -338,90 +346,7 @@ def _local_level(pixels: NDArray[np.uint16] | F32, planes: Correction, adu_per_e
     return local
 
 
-def pedestal_for(lowest_adu: float) -> int:
-    """Return the smallest pedestal that keeps all pixels above zero, as a multiple of 100 ADU from 100 to 1000."""
-    needed = -(lowest_adu // PEDESTAL_STEP_ADU) * PEDESTAL_STEP_ADU
-    return int(min(max(needed, PEDESTAL_STEP_ADU), MOST_PEDESTAL_ADU))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Words:
-    """A calibrated light in 16 bits.
-
-    Attributes
-    ----------
-    pixels
-        uint16, shape (height, width): the signal plus the pedestal.
-    pedestal_adu
-        The level that was added to every pixel.
-    below, above
-        Numbers of pixels clipped at 0 and at 65,535.
-    """
-
-    pixels: NDArray[np.uint16]
-    pedestal_adu: float
-    below: int
-    above: int
-
-
-def to_words(
-    pixels: NDArray[np.uint16] | F32,
-    planes: Correction,
-    bad: Mask | None,
-    pedestal_adu: float | None,
-    into: NDArray[np.uint16] | None = None,
-) -> Words:
-    """Calibrate one light and round it to 16 bits, in one pass and without an array of floats.
-
-    Parameters
-    ----------
-    pixels
-        As for `calibrate`.
-    planes
-        The planes of the light's recipe; their variances are not used.
-    bad
-        bool, shape (height, width): pixels whose signal is zero; None for none.
-    pedestal_adu
-        Level to add; None adds the level that keeps every pixel above zero, see `pedestal_for`.
-    into
-        uint16, contiguous, same shape: the array for the result; None for a new one.
-
-    Raises
-    ------
-    MismatchError
-        If the shape of the masters differs from that of the light.
-    """
-    check_shape(pixels, planes)
-    words = np.empty(pixels.shape, np.uint16) if into is None else into
-    arrays = *_flat(pixels, planes), _flags(bad)
-    # Hardly any light needs more than the smallest pedestal, so it is tried before the lowest pixel is known.
-    added = PEDESTAL_STEP_ADU if pedestal_adu is None else pedestal_adu
-    lower, below, above = lights.calibrate_to_words(*arrays, -PEDESTAL_STEP_ADU, added, words.reshape(-1))
-    if pedestal_adu is None and lower:
-        added = pedestal_for(lights.lowest_signal(*arrays))
-        _, below, above = lights.calibrate_to_words(*arrays, -PEDESTAL_STEP_ADU, added, words.reshape(-1))
-    return Words(words, added, int(below), int(above))
-
-
-def to_floats(
-    pixels: NDArray[np.uint16] | F32, planes: Correction, bad: Mask | None, pedestal_adu: float | None
-) -> F32:
-    """Calibrate one light without its uncertainty: float32, shape (height, width); see `to_words`."""
-    check_shape(pixels, planes)
-    signal = np.empty(pixels.shape, np.float32)
-    lights.calibrate_to_floats(*_flat(pixels, planes), _flags(bad), pedestal_adu or 0, signal.reshape(-1))
-    return signal
-
-
-def check_shape(pixels: NDArray[np.uint16] | F32, planes: Correction) -> None:
+def check_shape(shape: tuple[int, ...], planes: Correction) -> None:
     """Raise `MismatchError` if the shape of the masters differs from that of the light."""
-    if pixels.shape != planes.subtracted.shape:
-        raise MismatchError(f"the light has the shape {pixels.shape}, but its masters have {planes.subtracted.shape}")
-
-
-def _flat(pixels: NDArray[np.uint16] | F32, planes: Correction) -> tuple[NDArray[np.uint16] | F32, F32, F32]:
-    return pixels.reshape(-1), planes.subtracted.reshape(-1), planes.response.reshape(-1)
-
-
-def _flags(bad: Mask | None) -> Mask:
-    return np.zeros(0, np.bool_) if bad is None else bad.reshape(-1)
+    if shape != planes.subtracted.shape:
+        raise MismatchError(f"the light has the shape {shape}, but its masters have {planes.subtracted.shape}")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.lights.arithmetic import F32, Correction
 from coldframe.calibration.masters.master_frame import FLAT_LEVEL
-from coldframe.calibration.masters.reading import MasterPlanes
+from coldframe.calibration.masters.reading import BandedMaster, sampled_master
 from coldframe.calibration.measuring.amp_glow import measure_glow
 from coldframe.calibration.measuring.statistics import central_region
 
@@ -86,7 +86,7 @@ def temperature_cost(worst_c: float, planes: Correction, mended: NDArray[np.bool
     errors = [f"{_adu(abs(excess) * hot_adu)} in one pixel in 1,000"]
     if glow.significant:
         errors.append(f"{_adu(abs(excess) * glow.amplitude_adu)} of glow {glow.place}")
-    noise_adu = float(np.sqrt(np.median(planes.dark_variance[::_STEP, ::_STEP])))
+    noise_adu = float(np.sqrt(np.median(planes.sampled_variance(_STEP))))
     readout = f" (readout noise {_adu(noise_adu)})" if noise_adu else ""
     return f"this may leave {' and '.join(errors)}{readout}"
 
@@ -107,7 +107,7 @@ def header_caveats(flat: Header) -> Iterator[str]:
         )
 
 
-def flat_caveats(flat: MasterPlanes, bias_adu: float) -> Iterator[str]:
+def flat_caveats(flat: BandedMaster, bias_adu: float) -> Iterator[str]:
     """Yield the faults that a master flat reveals, with the errors that they cause, as text.
 
     Parameters
@@ -129,14 +129,14 @@ def flat_caveats(flat: MasterPlanes, bias_adu: float) -> Iterator[str]:
         )
 
 
-def saturated_fraction(flat: MasterPlanes) -> float:
+def saturated_fraction(flat: BandedMaster) -> float:
     """Return the fraction of the pixels of a flat whose frames scatter less than photon noise; 0 if unknown."""
-    cut = (slice(None, None, _STEP), slice(None, None, _STEP))
-    if flat.counts is None or flat.counts[cut].max() < _FEWEST_FRAMES:
+    sampled = sampled_master(flat, _STEP)
+    if sampled.counts is None or sampled.counts.max() < _FEWEST_FRAMES:
         return 0.0
-    quiet = flat.frame_variance[cut] < np.square(LEAST_FLAT_NOISE * flat.mean[cut])
-    if flat.masked is not None:
-        quiet &= ~flat.masked[cut]
+    quiet = sampled.frame_variance < np.square(LEAST_FLAT_NOISE * sampled.mean)
+    if sampled.masked is not None:
+        quiet &= ~sampled.masked
     return float(quiet.mean())
 
 
@@ -151,7 +151,7 @@ def _is_subtracted(flat: Header) -> bool:
     return "CFSUBTR" in flat or "OVERSCAN" in flat or not {"B", "D"}.isdisjoint(str(flat.get("CALSTAT", "")))
 
 
-def _pedestal_cost(flat: MasterPlanes, bias_adu: float) -> str:
+def _pedestal_cost(flat: BandedMaster, bias_adu: float) -> str:
     """Return the error of an unsubtracted flat in its darkest percent of pixels as text; "" if it is unknown."""
     level_adu = flat_level_adu(flat.header)
     if level_adu is None or level_adu <= bias_adu:

@@ -3,23 +3,16 @@
 import os
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
-from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
-from coldframe.calibration.kernels import lights
+from coldframe.calibration.lights.content import content_of, digest_of
 from coldframe.calibration.lights.files import CALIBRATION, Output
 from coldframe.calibration.lights.recipe import LightRecipe
-
-_DIGEST_BYTES = 16
-"""Enough that two different calibrations do not have the same digest by chance, and short enough for a header card."""
-
-_HASHED_AT_ONCE = 1 << 20
 
 
 class Earlier(Enum):
@@ -55,25 +48,26 @@ def group_digest(recipe: LightRecipe, output: Output, *options: object) -> str:
     FrameFileError
         If a master cannot be read.
     """
-    return _digest(*_masters(recipe), recipe.dark_scale, recipe.overscan, *_output(output), *options)
+    return digest_of(*_masters(recipe), recipe.dark_scale, recipe.overscan, *_output(output), *options)
 
 
-def light_digest(group: str, light: Path) -> str:
+def light_digest(group: str, light: Path, content: str | None = None) -> str:
     """Return the digest of a light's calibration, for the card `CALIBRATION`.
 
     Parameters
     ----------
     group
         Digest of the masters and options; see `group_digest`.
-    light
-        The light, identified by its name and its bytes: a damaged copy that was replaced has the same size and time.
+    light, content
+        The light, identified by its name and the digest of its bytes (None to read them): a damaged copy that was
+        replaced has the same size and time.
 
     Raises
     ------
     OSError
         If the file is not accessible.
     """
-    return _digest(group, light.name, _content(light))
+    return digest_of(group, light.name, content_of(light) if content is None else content)
 
 
 def earlier_result(target: Path, light: Path, setup: FrameSetup, digest: Callable[[], str]) -> Earlier:
@@ -109,7 +103,7 @@ def _masters(recipe: LightRecipe) -> Iterator[object]:
         if master is None:
             yield None
         else:
-            yield from (master.name, read_image_header(master).get("DATASUM") or _content(master))
+            yield from (master.name, read_image_header(master).get("DATASUM") or content_of(master))
 
 
 def _output(output: Output) -> Iterator[object]:
@@ -122,26 +116,4 @@ def _output(output: Output) -> Iterator[object]:
         output.uncertainty,
     )
     if output.defects is not None:
-        yield from (output.defects.path.name, _digest(np.packbits(output.defects.bad).tobytes()))
-
-
-def _content(file: Path) -> str:
-    """Return a digest of the bytes of a file.
-
-    Only equal and unequal files must be told apart, so a cryptographic hash, which takes ten times as long, is not
-    needed.
-    """
-    lanes = np.zeros(4, np.uint64)
-    piece = np.zeros(_HASHED_AT_ONCE, np.uint8)
-    size = 0
-    with open_regular(file) as opened:
-        while count := opened.readinto(piece.data):
-            whole = -(-count // lanes.nbytes) * lanes.nbytes
-            piece[count:whole] = 0
-            lights.hash_words(piece[:whole].view(np.uint64), lanes)
-            size += count
-    return _digest(size, lanes.tolist())
-
-
-def _digest(*parts: object) -> str:
-    return blake2b(repr(parts).encode(), digest_size=_DIGEST_BYTES).hexdigest()
+        yield from (output.defects.path.name, digest_of(np.packbits(output.defects.bad).tobytes()))

@@ -3,10 +3,10 @@
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,41 +14,33 @@ from numpy.typing import NDArray
 from coldframe.calibration.defects.files import BadPixels
 from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.durable import Buffer, write_durably
-from coldframe.calibration.files.frame_file import extension_pieces, primary_pieces
+from coldframe.calibration.files.frame_file import extension_pieces, primary_in_place, primary_pieces
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
-from coldframe.calibration.files.image_file import open_image
+from coldframe.calibration.files.image_file import ImageFile, open_image
 from coldframe.calibration.files.keywords import other_cards, software_card
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.files.unpacking import Extension
 from coldframe.calibration.frames.matching import defect_map_faults
 from coldframe.calibration.frames.names import under_one_name
-from coldframe.calibration.frames.overscan import corrected_header
+from coldframe.calibration.frames.overscan import Overscan, corrected_header
 from coldframe.calibration.frames.setup import FrameSetup, fault_of_raw_frame, require_readable, setup_of
 from coldframe.calibration.lights.arithmetic import (
     COLOUR_PERIOD,
     Correction,
     MismatchError,
-    Subtraction,
     calibrate,
-    correction,
-    dark_subtraction,
-    scaled_subtraction,
-    to_floats,
-    to_words,
-    with_bias,
 )
-from coldframe.calibration.lights.buffers import LightBuffers, Use
-from coldframe.calibration.lights.caveats import flat_caveats, temperature_caveat
+from coldframe.calibration.lights.buffers import LightBuffers
+from coldframe.calibration.lights.caveats import temperature_caveat
+from coldframe.calibration.lights.content import content_of
 from coldframe.calibration.lights.mending import mend
+from coldframe.calibration.lights.pixels import HeldPixels, KeptRows, LightPixels, Pixels, StoredPixels
 from coldframe.calibration.lights.recipe import LightRecipe
+from coldframe.calibration.lights.words import to_floats, to_words
 from coldframe.calibration.masters.flat_scaling import cfa_period
 from coldframe.calibration.masters.reading import (
     HIGHEST_OF_FRACTIONS,
-    MasterPlanes,
-    read_adu_master,
-    read_master,
-    without_frames,
 )
 from coldframe.config.frames import FrameKind
 
@@ -171,79 +163,14 @@ def require_light(setup: FrameSetup, path: Path) -> None:
         raise FrameFileError(path, f"is of type {setup.kind_word!r}, which is not a word for lights")
 
 
-MasterLook = Callable[[FrameKind, MasterPlanes], None]
-"""Receives each master of a recipe before its planes are freed; a bias-subtracted dark has its bias again."""
+class LightLook(Protocol):
+    """A look at some rows of each light."""
 
-LightLook = Callable[[Path, NDArray[np.uint16] | NDArray[np.float32]], None]
-"""Receives the file of each light and its raw pixels after subtraction of the overscan, only during the call."""
+    def rows(self, shape: tuple[int, ...]) -> NDArray[np.intp]:
+        """Return the rows to look at, in ascending order, of lights of the given height and width."""
 
-
-DarkSearch = Callable[[MasterPlanes, MasterPlanes | None], None]
-"""Receives the dark and the bias of a recipe as they were read."""
-
-
-def load_correction(
-    recipe: LightRecipe,
-    *,
-    despite_glow: bool = False,
-    look: MasterLook | None = None,
-    search: DarkSearch | None = None,
-) -> Correction:
-    """Read the masters of a recipe and combine them.
-
-    Parameters
-    ----------
-    recipe
-        The recipe of the lights.
-    despite_glow
-        True to scale a dark even if its glow may not scale; see `scaled_subtraction`.
-    look
-        Called with each master.
-    search
-        Called with the dark, if there is one, before `look`; it must not change the planes.
-
-    Raises
-    ------
-    FrameFileError
-        If a master cannot be read.
-    GlowError
-        If the glow of the dark may not scale.
-    MismatchError
-        If the masters do not fit each other.
-    """
-    subtraction = load_subtraction(recipe, despite_glow=despite_glow, look=look, search=search)
-    if recipe.flat is None:
-        return replace(correction(subtraction, None), caveats=subtraction.caveats)
-    flat = read_master(recipe.flat)
-    if look is not None:
-        look(FrameKind.FLAT, flat)
-    caveats = *subtraction.caveats, *flat_caveats(flat, subtraction.level_adu)
-    return replace(correction(subtraction, without_frames(flat)), caveats=caveats)
-
-
-def load_subtraction(
-    recipe: LightRecipe,
-    *,
-    despite_glow: bool = False,
-    look: MasterLook | None = None,
-    search: DarkSearch | None = None,
-) -> Subtraction:
-    """Read the dark and bias of a recipe, and free them before a flat is read; see `load_correction`."""
-    dark = None if recipe.dark is None else read_adu_master(recipe.dark)
-    bias = None if recipe.bias is None else read_adu_master(recipe.bias)
-    if search is not None and dark is not None:
-        search(dark, bias)
-    if dark is not None and bias is not None:
-        dark = with_bias(dark, bias)
-    for kind, master in ((FrameKind.DARK, dark), (FrameKind.BIAS, bias)):
-        if look is not None and master is not None:
-            look(kind, master)
-    if dark is not None and bias is not None and recipe.dark_scale != 1:
-        witness = None if recipe.glow_witness is None else read_adu_master(recipe.glow_witness)
-        return scaled_subtraction(bias, dark, recipe.dark_scale, witness, despite_glow=despite_glow)
-    only = dark or bias
-    assert only is not None
-    return dark_subtraction(only)
+    def measure(self, light: Path, pixels: Pixels) -> None:
+        """Receive the file of a light that was written, and its raw rows after subtraction of the overscan."""
 
 
 def calibrate_file(
@@ -254,14 +181,14 @@ def calibrate_file(
     output: Output,
     *,
     buffers: LightBuffers | None = None,
-    digest: str | None = None,
+    digest: Callable[[str], str] | None = None,
     look: LightLook | None = None,
     write: Callable[[Path, Iterable[Buffer]], None] = write_durably,
 ) -> CalibratedFile:
     """Calibrate one light and write the result durably to `target`, in an existing folder.
 
-    `buffers` are for callers with many lights. `digest` identifies the calibration; see
-    `coldframe.calibration.lights.earlier`. `look` is called with the raw pixels of a light that was written. `write`
+    `buffers` are for callers with many lights. `digest` returns the digest of the calibration from that of the light's
+    bytes; see `coldframe.calibration.lights.earlier`. `look` looks at rows of the light after it was written. `write`
     writes the file: by default, only a new one.
 
     The light may contain 8-, 16- or 32-bit integers or floats, in ADU, and may be compressed. The first image of the
@@ -281,30 +208,41 @@ def calibrate_file(
     buffers = buffers or LightBuffers()
     with scratch_folder(target.parent) as unpacked:
         image = open_image(light, unpacked, output.extension)
-        raw, header = image.pixels(partial(buffers.words, Use.RAW)), dict(image.header)
-    if raw.dtype.kind == "f" and raw.max() <= HIGHEST_OF_FRACTIONS:
-        raise FrameFileError(light, "its values are below 1, so they are not in ADU and no master fits them")
-    pixels: NDArray[np.uint16] | NDArray[np.float32] = raw
-    if recipe.overscan is not None:
-        header = corrected_header(header, recipe.overscan)
-        pixels = recipe.overscan.signal(raw)
-    e_per_adu = output.e_per_adu or egain(header)
-    result = _calibrated(pixels, planes, e_per_adu, output, _colour_period(header), buffers=buffers)
+        header = dict(image.header)
+        if recipe.overscan is not None:
+            header = corrected_header(header, recipe.overscan)
+        raw = _raw_pixels(image, recipe.overscan)
+        pixels = raw if look is None else KeptRows(raw, look.rows(raw.shape))
+        e_per_adu = output.e_per_adu or egain(header)
+        result = _calibrated(pixels, planes, e_per_adu, output, _colour_period(header), buffers=buffers)
     if output.defects is not None:
         _treat(result, output.defects, header, output)
     kept = {keyword: value for keyword, value in header.items() if not _OF_THE_RAW_FILE.fullmatch(keyword)}
-    identity = [] if digest is None else [Card(CALIBRATION, digest, "digest of light, masters and options")]
+    identity = []
+    if digest is not None:
+        content = raw.content if isinstance(raw, StoredPixels) else content_of(light)
+        identity = [Card(CALIBRATION, digest(content), "digest of light, masters and options")]
     noise = [_noise_card(e_per_adu)] if output.uncertainty else []
     cards = [*_cards(light, header, recipe, e_per_adu), *noise, *identity, *_notes(recipe, planes), *result.cards]
-    first = primary_pieces(result.signal, cards + other_cards(cards, kept))
-    write(target, chain(first, *_extensions(result, planes, output.defects)))
-    if look is not None:
-        look(light, pixels)
+    cards += other_cards(cards, kept)
+    write(target, chain(_primary(result.signal, cards), *_extensions(result, planes, output.defects)))
+    if look is not None and isinstance(pixels, KeptRows):
+        look.measure(light, pixels.kept)
     return CalibratedFile(target, result.below, result.above, photons=e_per_adu is not None)
 
 
+def _raw_pixels(image: ImageFile, overscan: Overscan | None) -> HeldPixels | StoredPixels:
+    """Return the pixels of a raw light after subtraction of the overscan."""
+    if overscan is None and StoredPixels.holds(image):
+        return StoredPixels(image)
+    raw = image.pixels()
+    if raw.dtype.kind == "f" and raw.max() <= HIGHEST_OF_FRACTIONS:
+        raise FrameFileError(image.path, "its values are below 1, so they are not in ADU and no master fits them")
+    return HeldPixels(raw if overscan is None else overscan.signal(raw))
+
+
 def _calibrated(
-    pixels: NDArray[np.uint16] | NDArray[np.float32],
+    pixels: LightPixels,
     planes: Correction,
     e_per_adu: float | None,
     output: Output,
@@ -322,9 +260,7 @@ def _calibrated(
         signal = to_floats(pixels, planes, bad, output.pedestal_adu)
         result = _Result(signal, None, [_pedestal_card(output.pedestal_adu or 0)])
     else:
-        words = to_words(
-            pixels, planes, bad, output.pedestal_adu, buffers.words(Use.CALIBRATED, planes.subtracted.shape)
-        )
+        words = to_words(pixels, planes, bad, output.pedestal_adu, buffers.words(planes.subtracted.shape))
         clipped = [
             Card("CFCLIPLO", words.below, "pixels clipped at 0"),
             Card("CFCLIPHI", words.above, "pixels clipped at 65535"),
@@ -342,7 +278,7 @@ def _pedestal_card(pedestal_adu: float) -> Card:
 
 
 def _uncertainty(
-    pixels: NDArray[np.uint16] | NDArray[np.float32],
+    pixels: LightPixels,
     planes: Correction,
     e_per_adu: float | None,
     bad: NDArray[np.bool_] | None,
@@ -350,10 +286,9 @@ def _uncertainty(
 ) -> NDArray[np.float32]:
     """Return the standard error of a light, band by band, which needs little more memory than the result."""
     uncertainty = np.empty(pixels.shape, np.float32)
-    for top in range(0, len(pixels), _BAND_ROWS):
-        rows = slice(top, min(top + _BAND_ROWS, len(pixels)))
+    for rows, band in pixels.bands(_BAND_ROWS):
         # Without their values, defects do not influence the photon noise of their neighbours.
-        known = pixels[rows] if bad is None else np.where(bad[rows], np.float32(np.nan), pixels[rows])
+        known = band if bad is None else np.where(bad[rows], np.float32(np.nan), band)
         uncertainty[rows] = calibrate(known, planes.band(rows), e_per_adu, period).uncertainty
     return uncertainty
 
@@ -387,6 +322,12 @@ def _treat(result: _Result, defects: BadPixels, header: Mapping[str, HeaderValue
     unmended = mend(result.signal, result.uncertainty, defects.bad, period, defects.places)
     result.cards.append(Card("CFDEFHOW", "median of good neighbours", "of the same colour"))
     result.cards.append(Card("CFDEFLFT", unmended, "defects without a good neighbour: zero signal"))
+
+
+def _primary(signal: NDArray[np.uint16] | NDArray[np.float32], cards: list[Card]) -> Iterator[bytes | memoryview]:
+    if signal.dtype == np.uint16:
+        return primary_in_place(cast("NDArray[np.uint16]", signal), cards)
+    return primary_pieces(signal, cards)
 
 
 def _extensions(

@@ -9,7 +9,7 @@ from coldframe.calibration.defects.files import MOST_BAD, BadPixels
 from coldframe.calibration.defects.finding import Limits, NotJudgeableError, dark_defects
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.masters.flat_scaling import cfa_period
-from coldframe.calibration.masters.reading import MasterPlanes
+from coldframe.calibration.masters.reading import BandedMaster
 
 Mask = NDArray[np.bool_]
 
@@ -33,7 +33,7 @@ def single(bad: Mask) -> Mask:
     return kept
 
 
-def hot_pixels(path: Path, dark: MasterPlanes, bias: MasterPlanes | None) -> BadPixels:
+def hot_pixels(path: Path, dark: BandedMaster, bias: BandedMaster | None) -> BadPixels:
     """Return the hot and unstable pixels of a master dark, except those within larger structures (see `single`).
 
     Parameters

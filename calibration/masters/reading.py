@@ -1,36 +1,33 @@
 """Reading of masters from disk, and checks that every byte is intact."""
 
-import hashlib
-import mmap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files import xisf_file
-from coldframe.calibration.files.cards import BLOCK_LENGTH, HeaderValue
+from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.damage import damage_reported
-from coldframe.calibration.files.frame_file import memory_mapped, parse_header, read_header
+from coldframe.calibration.files.frame_file import read_header
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.image_file import open_image
-from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.kernels import masters
+from coldframe.calibration.masters.bands import bands_of, fill
+from coldframe.calibration.masters.stored_planes import StoredPlane, stored_images
 from coldframe.calibration.measuring.medians import median
 from coldframe.calibration.stacking.stack import Stack
+from coldframe.calibration.threads import parallel_map
 from coldframe.config.frames import FrameKind
-from coldframe.errors import MissingPackageError
 
 F32 = NDArray[np.float32]
 
-_DTYPES = {8: "u1", 16: ">i2", 32: ">i4", -32: ">f4", -64: ">f8"}
-_ALL_ONES = 0xFFFFFFFF
-_MOST_HDUS = 64
+_SAMPLED_AT_ONCE = 64
 
 MOST_VARIANCE_FACTORS = 99
 """Maximum number of factors (CFVAR1 to CFVAR99, CFSCA1 to CFSCA99) from the uncertainty to the variance of a frame."""
@@ -43,24 +40,6 @@ TYPICAL_STEP = 3
 
 HIGHEST_OF_FRACTIONS = 1.0
 """An image without values above this limit contains fractions of the full range."""
-
-
-class Image(NamedTuple):
-    """One header and data unit of a file.
-
-    Attributes
-    ----------
-    header
-        Values of the header's cards.
-    whole
-        All bytes of the unit, including the header and the padding.
-    data
-        The bytes of the pixels.
-    """
-
-    header: dict[str, HeaderValue]
-    whole: memoryview
-    data: memoryview
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +61,8 @@ class MasterPlanes:
         Values of the cards in the first image's header.
     counts
         float32, same shape: number of values in each pixel; None if the file has no such plane.
+    most
+        Largest count of the whole master, if `for_each_band` took these planes from it; None for that of `counts`.
     """
 
     mean: F32
@@ -90,6 +71,27 @@ class MasterPlanes:
     masked: NDArray[np.bool_] | None
     header: dict[str, HeaderValue]
     counts: F32 | None = None
+    most: np.float32 | None = None
+
+    @property
+    def has_counts(self) -> bool:
+        """True if the numbers of values are known."""
+        return self.counts is not None
+
+    def band(self, rows: slice) -> "MasterPlanes":
+        """Return some rows of all planes; see `BandedMaster`."""
+        return MasterPlanes(
+            self.mean[rows],
+            self.uncertainty[rows],
+            self.frame_variance[rows],
+            None if self.masked is None else self.masked[rows],
+            self.header,
+            None if self.counts is None else self.counts[rows],
+            self.most,
+        )
+
+    def planes(self) -> "MasterPlanes":  # noqa: D102 - see `BandedMaster`
+        return self
 
     @property
     def rounding_adu2(self) -> float:
@@ -97,8 +99,126 @@ class MasterPlanes:
         return _rounding_adu2(self.header)
 
 
-def read_master(path: Path) -> MasterPlanes:
-    """Read a master that `write_master` wrote, or any two-dimensional FITS or XISF image from a different program.
+class BandedMaster(Protocol):
+    """A master, whose rows can be taken a few at a time: `MasterPlanes` in memory, or a `StoredMaster`."""
+
+    @property
+    def mean(self) -> F32:
+        """See `MasterPlanes`."""
+
+    @property
+    def masked(self) -> NDArray[np.bool_] | None:
+        """See `MasterPlanes`."""
+
+    @property
+    def header(self) -> dict[str, HeaderValue]:
+        """See `MasterPlanes`."""
+
+    @property
+    def has_counts(self) -> bool:
+        """True if the numbers of values are known."""
+
+    def band(self, rows: slice) -> MasterPlanes:
+        """Return some rows of all planes; several threads may call this method."""
+
+    def planes(self) -> MasterPlanes:
+        """Return all rows of all planes."""
+
+
+class StoredMaster:
+    """A master in a FITS file; all planes apart from the mean and the mask are read when they are needed.
+
+    Attributes
+    ----------
+    mean, masked, header
+        See `MasterPlanes`.
+    is_checked
+        True after all rows were found to be finite.
+    samples
+        Samples of the rows and columns, by their step; see `sampled_master`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        planes: dict[str, StoredPlane] = {}
+        self.header: dict[str, HeaderValue] = {}
+        for number, image in enumerate(stored_images(path)):
+            name = "MEAN" if number == 0 else str(image.header.get("EXTNAME"))
+            self.header = self.header or image.header
+            if name in {"MEAN", "UNCERT", "COUNTS", "MASK"}:
+                planes[name] = StoredPlane(image, path)
+        self._path, self._planes, self.is_checked = path, planes, False
+        self.samples: dict[int, MasterPlanes] = {}
+        self.mean = np.empty(planes["MEAN"].shape, np.float32)
+        fill(self.mean, lambda rows: require_finite(planes["MEAN"].rows(rows), path))
+        if any(plane.shape != self.mean.shape for plane in planes.values()):
+            raise FrameFileError(path, "its extensions differ in size from its first image")
+        self.masked = np.empty(self.mean.shape, np.bool_) if "MASK" in planes else None
+        if self.masked is not None:
+            fill(self.masked, lambda rows: planes["MASK"].rows(rows) > 0)
+        self._most = np.float32(0)
+        if self.has_counts:
+            # NaN, if there is one, is the largest count.
+            largest = parallel_map(lambda rows: planes["COUNTS"].rows(rows).max(), bands_of(self.mean.shape))
+            self._most = np.array(list(largest), np.float32).max()
+
+    @property
+    def has_counts(self) -> bool:
+        """True if the file has a plane with the number of values in each pixel."""
+        return "COUNTS" in self._planes
+
+    def band(self, rows: slice) -> MasterPlanes:
+        """Return some rows of all planes.
+
+        Raises
+        ------
+        FrameFileError
+            If values are not finite, or exceed the range of 32-bit floats.
+        """
+        mean, masked = self.mean[rows], None if self.masked is None else self.masked[rows]
+        uncertainty = (
+            self._planes["UNCERT"].rows(rows) if "UNCERT" in self._planes else np.zeros(mean.shape, np.float32)
+        )
+        # The scatter of a single frame is unknown (NaN), and is read as 0.
+        np.copyto(uncertainty, 0, where=np.isnan(uncertainty))
+        if not self.has_counts:
+            return MasterPlanes(mean, uncertainty, np.zeros(mean.shape, np.float32), masked, self.header)
+        counts = self._planes["COUNTS"].rows(rows)
+        variance = _frame_variance(uncertainty, counts, self.header, "CFVAR", self._most)
+        require_finite(variance, self._path, "values in its extensions")
+        return MasterPlanes(mean, uncertainty, variance, masked, self.header, counts, self._most)
+
+    def planes(self) -> MasterPlanes:
+        """Return all rows of all planes; errors are those of `band`."""
+        uncertainty, variance = np.empty((2, *self.mean.shape), np.float32)
+        counts = np.empty(self.mean.shape, np.float32) if self.has_counts else None
+
+        def take(rows: slice, band: MasterPlanes) -> None:
+            uncertainty[rows], variance[rows] = band.uncertainty, band.frame_variance
+            if counts is not None and band.counts is not None:
+                counts[rows] = band.counts
+
+        for_each_band(self, take)
+        return MasterPlanes(self.mean, uncertainty, variance, self.masked, self.header, counts)
+
+
+def for_each_band(master: BandedMaster, take: Callable[[slice, MasterPlanes], None]) -> None:
+    """Pass all rows of a master to a function, a band at a time, in several threads."""
+    if isinstance(master, MasterPlanes) and master.counts is not None and master.most is None:
+        master = replace(master, most=np.float32(master.counts.max()))
+    list(parallel_map(lambda rows: take(rows, master.band(rows)), bands_of(master.mean.shape)))
+    if isinstance(master, StoredMaster):
+        master.is_checked = True
+
+
+def check(master: BandedMaster, path: Path) -> None:
+    """Raise `FrameFileError` unless all values of the opened master in a file are finite."""
+    if isinstance(master, StoredMaster) and not master.is_checked:
+        with damage_reported(path):
+            for_each_band(master, lambda _rows, _band: None)
+
+
+def open_master(path: Path) -> StoredMaster | MasterPlanes:
+    """Open a master that `write_master` wrote, or any two-dimensional FITS or XISF image from a different program.
 
     The values of XISF are scaled to ADU; a master flat in XISF is made relative to its mean.
 
@@ -106,10 +226,16 @@ def read_master(path: Path) -> MasterPlanes:
     ------
     FrameFileError
         If the file cannot be read, is truncated or damaged, if its first image is not two-dimensional, or if values are
-        not finite or exceed the range of 32-bit floats.
+        not finite or exceed the range of 32-bit floats; `StoredMaster.band` may find such values later.
     """
     with damage_reported(path):
-        return _xisf_planes(path) if _is_xisf(path) else _master_planes(path)
+        return _xisf_planes(path) if is_xisf(path) else StoredMaster(path)
+
+
+def read_master(path: Path) -> MasterPlanes:
+    """Read all planes of a master; see `open_master`."""
+    with damage_reported(path):
+        return open_master(path).planes()
 
 
 def read_master_header(path: Path) -> dict[str, HeaderValue]:
@@ -120,10 +246,11 @@ def read_master_header(path: Path) -> dict[str, HeaderValue]:
     FrameFileError
         If the file cannot be read.
     """
-    return read_image_header(path) if _is_xisf(path) else read_header(path)
+    return read_image_header(path) if is_xisf(path) else read_header(path)
 
 
-def _is_xisf(path: Path) -> bool:
+def is_xisf(path: Path) -> bool:
+    """Return whether the name of a file is that of an XISF image."""
     return path.suffix.lower() == xisf_file.SUFFIX
 
 
@@ -139,32 +266,6 @@ def _xisf_planes(path: Path) -> MasterPlanes:
     return MasterPlanes(mean, unknown, unknown.copy(), None, dict(image.header))
 
 
-def _master_planes(path: Path) -> MasterPlanes:
-    planes: dict[str, F32] = {}
-    header: dict[str, HeaderValue] = {}
-    for number, image in enumerate(_images(path)):
-        name = "MEAN" if number == 0 else str(image.header.get("EXTNAME"))
-        header = header or image.header
-        if name in {"MEAN", "UNCERT", "COUNTS", "MASK"}:
-            planes[name] = _plane(image, path)
-            _release(image.data)
-    mean = planes["MEAN"]
-    require_finite(mean, path)
-    if any(plane.shape != mean.shape for plane in planes.values()):
-        raise FrameFileError(path, "its extensions differ in size from its first image")
-    # The scatter of a single frame is unknown (NaN), and is read as 0.
-    uncertainty = planes["UNCERT"] if "UNCERT" in planes else np.zeros(mean.shape, np.float32)
-    np.copyto(uncertainty, 0, where=np.isnan(uncertainty))
-    counts = planes.get("COUNTS")
-    if counts is None:
-        variance = np.zeros(mean.shape, np.float32)
-    else:
-        variance = _frame_variance(uncertainty, counts, header, "CFVAR")
-    require_finite(variance, path, "values in its extensions")
-    masked = planes["MASK"] > 0 if "MASK" in planes else None
-    return MasterPlanes(mean, uncertainty, variance, masked, header, counts)
-
-
 def typical_variance(master: MasterPlanes) -> np.float32:
     """Return the median of `frame_variance` over every third row and column."""
     sampled = master.frame_variance[::TYPICAL_STEP, ::TYPICAL_STEP]
@@ -173,27 +274,35 @@ def typical_variance(master: MasterPlanes) -> np.float32:
     return median(sampled)
 
 
-def require_finite(plane: F32, path: Path, which: str = "pixels of the master") -> None:
-    """Raise `FrameFileError` unless all values of a plane of this file are finite."""
+def require_finite(plane: F32, path: Path, which: str = "pixels of the master") -> F32:
+    """Return a plane of this file; raise `FrameFileError` unless all values are finite."""
     # The extremes are NaN if any value is; unlike a mask, they need no memory.
     if not (np.isfinite(plane.min()) and np.isfinite(plane.max())):
         raise FrameFileError(path, f"some {which} are not numbers, or exceed the range of 32-bit floats")
+    return plane
 
 
-def read_adu_master(path: Path) -> MasterPlanes:
-    """Read a master bias, dark or dark flat; see `read_master`.
+def open_adu_master(path: Path) -> StoredMaster | MasterPlanes:
+    """Open a master bias, dark or dark flat; see `open_master`.
 
     Raises
     ------
     FrameFileError
-        As for `read_master`, or if the master contains fractions of the full range, as Siril and PixInsight write them;
+        As for `open_master`, or if the master contains fractions of the full range, as Siril and PixInsight write them;
         subtracting fractions from ADU would have almost no effect, and would cause no warning.
     """
-    master = read_master(path)
+    master = open_master(path)
     around_zero = "OVERSCAN" in master.header or "CALSTAT" in master.header
     if not around_zero and master.mean.max() <= HIGHEST_OF_FRACTIONS:
         raise FrameFileError(path, "its values are below 1: not in ADU")
     return master
+
+
+def read_adu_master(path: Path) -> MasterPlanes:
+    """Read all planes of a master bias, dark or dark flat; see `open_adu_master`."""
+    master = open_adu_master(path)
+    with damage_reported(path):
+        return master.planes()
 
 
 def planes_of_new(
@@ -255,31 +364,36 @@ def kept_scatter(master: MasterPlanes) -> F32:
     """
     if master.counts is None or "CFSCA1" not in master.header:
         return master.frame_variance
-    return _frame_variance(master.uncertainty, master.counts, master.header, "CFSCA")
+    return _frame_variance(master.uncertainty, master.counts, master.header, "CFSCA", master.most)
 
 
-def without_frames(master: MasterPlanes) -> MasterPlanes:
-    """Return a master without the memory of the planes that describe its frames: their variance and counts."""
-    return replace(master, frame_variance=np.broadcast_to(np.float32(0), master.mean.shape), counts=None)
-
-
-def sampled_master(master: MasterPlanes, step: int) -> MasterPlanes:
+def sampled_master(master: BandedMaster, step: int) -> MasterPlanes:
     """Return a master with every `step`-th row and column, which suffices for properties of typical pixels.
 
-    An odd step keeps the four colours of a filter array alternating.
+    An odd step keeps the four colours of a filter array alternating. A stored master keeps its sample.
     """
+    if isinstance(master, StoredMaster):
+        if step not in master.samples:
+            master.samples[step] = _sample(master, step)
+        return master.samples[step]
+    return _sample(master, step)
 
-    def sampled(plane: F32) -> F32:
-        return plane[::step, ::step].copy()
 
-    return replace(
-        master,
-        mean=sampled(master.mean),
-        uncertainty=sampled(master.uncertainty),
-        frame_variance=sampled(master.frame_variance),
-        masked=None if master.masked is None else master.masked[::step, ::step].copy(),
-        counts=None if master.counts is None else sampled(master.counts),
-    )
+def _sample(master: BandedMaster, step: int) -> MasterPlanes:
+    mean, masked = master.mean[::step, ::step].copy(), master.masked
+    uncertainty, variance = np.empty((2, *mean.shape), np.float32)
+    counts = np.empty(mean.shape, np.float32) if master.has_counts else None
+
+    def take(top: int) -> None:
+        rows = slice(top, min(top + _SAMPLED_AT_ONCE, len(mean)))
+        band = master.band(slice(rows.start * step, rows.stop * step, step))
+        uncertainty[rows], variance[rows] = band.uncertainty[:, ::step], band.frame_variance[:, ::step]
+        if counts is not None and band.counts is not None:
+            counts[rows] = band.counts[:, ::step]
+
+    list(parallel_map(take, range(0, len(mean), _SAMPLED_AT_ONCE)))
+    masked = None if masked is None else masked[::step, ::step].copy()
+    return MasterPlanes(mean, uncertainty, variance, masked, master.header, counts)
 
 
 def _variance_factors(header: Mapping[str, HeaderValue], keyword: str) -> list[float]:
@@ -297,119 +411,3 @@ def _rounding_adu2(header: Mapping[str, HeaderValue]) -> float:
     """Return the variance that rounding adds to each pixel's squared uncertainty; 0 if the header states none."""
     variance = header.get("CFROUND", 0)
     return float(variance) if isinstance(variance, int | float) and variance > 0 else 0.0
-
-
-def integrity_fault(path: Path) -> str | None:
-    """Return a description of the damage to a file, or None if CHECKSUM and DATASUM of every image are correct.
-
-    In XISF, checksums are optional, and those that PixInsight writes are checked.
-
-    CHECKSUM makes the 32-bit ones' complement sum over an HDU all ones (FITS standard 4.0, appendix J).
-    """
-    try:
-        if _is_xisf(path):
-            read_master(path)  # checks the checksum, if there is one
-            return None
-        for number, image in enumerate(_images(path), start=1):
-            fault = _checksum_fault(image)
-            if fault is not None:
-                return f"image {number}: {fault}"
-    except FrameFileError as error:
-        return error.what
-    except MissingPackageError as error:
-        return str(error)
-    return None
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file as text; it detects damage that additive checksums miss, such as swapped words."""
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _checksum_fault(image: Image) -> str | None:
-    if "CHECKSUM" not in image.header or "DATASUM" not in image.header:
-        return "has no CHECKSUM"
-    if _ones_complement(image.whole) != _ALL_ONES:
-        return "CHECKSUM is wrong: the file has changed since it was written"
-    return None
-
-
-def _ones_complement(data: memoryview) -> int:
-    total = int(np.frombuffer(data, ">u4").sum(dtype=np.uint64))
-    while total >> 32:
-        total = (total & _ALL_ONES) + (total >> 32)
-    return total
-
-
-def _plane(image: Image, path: Path) -> F32:
-    """Return an image's pixels as float32, with BZERO and BSCALE applied."""
-    header = image.header
-    if header.get("NAXIS") != 2:  # noqa: PLR2004 - two-dimensional
-        raise FrameFileError(path, "not a plane image")
-    shape = _whole(header, "NAXIS2", path), _whole(header, "NAXIS1", path)
-    stored = np.frombuffer(image.data, _DTYPES[_whole(header, "BITPIX", path)], shape[0] * shape[1]).reshape(shape)
-    plane = stored.astype(np.float32)
-    zero, scale = _number(header, "BZERO", 0, path), _number(header, "BSCALE", 1, path)
-    if scale != 1:
-        plane *= np.float32(scale)
-    if zero != 0:
-        plane += np.float32(zero)
-    return plane
-
-
-def _release(data: memoryview) -> None:
-    """Free the memory that maps a file; the bytes remain in the cache of the operating system."""
-    memory = data.obj
-    assert isinstance(memory, mmap.mmap)
-    memory.madvise(mmap.MADV_DONTNEED)
-
-
-def _images(path: Path) -> Iterator[Image]:
-    """Yield the HDUs of a file, and check each size in the headers against the length of the file."""
-    buffer = memoryview(memory_mapped(path))
-    start = 0
-    for _ in range(_MOST_HDUS):
-        if start >= len(buffer):
-            return
-        header, header_length = parse_header(buffer[start:], path, "XTENSION=" if start else "SIMPLE  =")
-        data_start = start + header_length
-        size = _data_size(header, path)
-        end = data_start + -(-size // BLOCK_LENGTH) * BLOCK_LENGTH
-        if end > len(buffer):
-            raise FrameFileError(path, f"truncated: the header announces {end} bytes, the file has {len(buffer)}")
-        yield Image(header, buffer[start:end], buffer[data_start : data_start + size])
-        start = end
-
-
-def _data_size(header: dict[str, HeaderValue], path: Path) -> int:
-    bits = _whole(header, "BITPIX", path)
-    if bits not in _DTYPES:
-        raise FrameFileError(path, f"BITPIX is {bits}, which FITS does not define")
-    axes = _whole(header, "NAXIS", path)
-    if axes == 0:
-        return 0
-    size = abs(bits) // 8
-    for axis in range(1, axes + 1):
-        length = _whole(header, f"NAXIS{axis}", path)
-        if length < 1:
-            raise FrameFileError(path, f"not a plane image: NAXIS{axis} is {length}")
-        size *= length
-    heap, groups = header.get("PCOUNT", 0), header.get("GCOUNT", 1)
-    if not isinstance(heap, int) or not isinstance(groups, int) or heap < 0 or groups != 1:
-        raise FrameFileError(path, f"PCOUNT {heap}, GCOUNT {groups}: not valid in FITS")
-    return size + abs(bits) // 8 * heap
-
-
-def _whole(header: dict[str, HeaderValue], keyword: str, path: Path) -> int:
-    value = header.get(keyword)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise FrameFileError(path, f"{keyword} is missing or not an integer")
-    return value
-
-
-def _number(header: Mapping[str, HeaderValue], keyword: str, default: float, path: Path) -> float:
-    value = header.get(keyword, default)
-    if isinstance(value, str | bool):
-        raise FrameFileError(path, f"{keyword} = {value!r} is not a number, so the pixels cannot be read")
-    return value

@@ -44,6 +44,8 @@ class LocalLevels:
         self._block = block
         self._map = parallel_map if shared else map
         self._lefts = lefts
+        columns, middles = np.arange(width), lefts.astype(np.float64) + (block - 1) / 2
+        self._columns = {beyond: _places(columns, middles, extrapolated=beyond) for beyond in (False, True)}
         self._centres = tops.astype(np.float64) + (block - 1) / 2
         self._bands = [slice(int(top), int(top) + block) for top in tops]
 
@@ -73,12 +75,17 @@ class LocalLevels:
         place = min(round(quantile * block * block), block * block - 1)
         middles = np.empty(lefts.size, np.float32)
         masters.block_quantiles(np.ascontiguousarray(values, np.float32), lefts, place, middles)
-        centres = lefts.astype(np.float64) + (block - 1) / 2
-        return _between(middles, *_places(np.arange(values.shape[1]), centres, extrapolated=extrapolated))
+        return _between(middles, *self._columns[extrapolated])
 
     def level(self, rows: slice) -> F32:
         """Return the level of a range of rows; float32, shape (rows, width)."""
         return self._at(self._level, rows, extrapolated=True)
+
+    def level_at(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> F32:
+        """Return the level of some pixels; float32, shape (pixels,)."""
+        before, weight = _places(rows, self._centres, extrapolated=True)
+        after = np.minimum(before + 1, len(self._level) - 1)
+        return np.asarray(self._level[before, columns] * (1 - weight) + self._level[after, columns] * weight)
 
     def spread(self, rows: slice) -> F32:
         """Return the spread of a range of rows; float32, shape (rows, width)."""
@@ -86,7 +93,9 @@ class LocalLevels:
 
     def _at(self, values: F32, rows: slice, *, extrapolated: bool) -> F32:
         place, weight = _places(np.arange(rows.start, rows.stop), self._centres, extrapolated=extrapolated)
-        return _between(values, place, weight[:, None])
+        between = np.empty((weight.size, values.shape[1]), np.float32)
+        masters.interpolate_rows(values, place, weight, between)
+        return between
 
 
 def _places(

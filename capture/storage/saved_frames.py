@@ -14,7 +14,7 @@ from coldframe.calibration.files.keywords import angle_of_set_deg, in_drivers_wo
 from coldframe.calibration.files.raws.frames import is_raw, read_night_frame, read_night_header
 from coldframe.calibration.files.raws.sidecar import digest_fault
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
-from coldframe.calibration.masters.reading import integrity_fault
+from coldframe.calibration.masters.integrity import integrity_fault
 from coldframe.capture.steps import ShootStep
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.config.angles import is_same_angle

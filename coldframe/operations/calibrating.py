@@ -11,7 +11,7 @@ import numpy as np
 from coldframe.calibration.defects.files import BadPixels, read_map
 from coldframe.calibration.defects.finding import NotJudgeableError
 from coldframe.calibration.diagnosis.findings import Finding
-from coldframe.calibration.diagnosis.quick_look import MasterSummary, QuickLook
+from coldframe.calibration.diagnosis.quick_look import MasterSummary, QuickLook, examined_rows
 from coldframe.calibration.diagnosis.uncooled.thermometer import DarkThermometer
 from coldframe.calibration.files.durable import Buffer, replace_durably, write_durably
 from coldframe.calibration.files.headers.image_header import read_image_header
@@ -27,13 +27,12 @@ from coldframe.calibration.lights.files import (
     calibrate_file,
     egain,
     light_setup,
-    load_correction,
-    load_subtraction,
 )
 from coldframe.calibration.lights.hot_pixels import filter_array_fault, hot_pixels
+from coldframe.calibration.lights.loading import load_correction, load_subtraction
 from coldframe.calibration.lights.recipe import LightRecipe, Subtract, recipe_for, ways_out
 from coldframe.calibration.masters.flat_scaling import cfa_period
-from coldframe.calibration.masters.reading import MasterPlanes
+from coldframe.calibration.masters.reading import BandedMaster
 from coldframe.errors import ColdframeError
 from coldframe.operations.dark_check import DarkCheck, with_dark
 from coldframe.operations.library import configured_camera_names, find_library, masters_of
@@ -295,14 +294,14 @@ def _way_out(light: FrameSetup, masters: Mapping[Path, FrameSetup], request: Req
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A light to calibrate, the file for its result, the digest of the calibration, and how to write the file.
+    """A light to calibrate, the file for its result, and how to write the file.
 
-    The digest of a light without an earlier result is derived only when its pixels are read.
+    `digest` returns the digest of the calibration from that of the light's bytes.
     """
 
     light: Light
     target: Path
-    digest: Callable[[], str]
+    digest: Callable[[str], str]
     write: Callable[[Path, Iterable[Buffer]], None]
 
 
@@ -339,8 +338,7 @@ def _calibrate_group(
     look = None if summary is None else _look(group, summary, planes, output)
     if not output.uncertainty:
         planes = planes.without_variances()
-    measure = None if look is None else look.measure
-    calibrate = partial(calibrate_file, planes=planes, output=output, look=measure, buffers=LightBuffers())
+    calibrate = partial(calibrate_file, planes=planes, output=output, look=look, buffers=LightBuffers())
     work = partial(_outcome, calibrate=calibrate)
     with ThreadPoolExecutor(THREADS, "light") as threads:
         try:
@@ -360,7 +358,7 @@ def _jobs(group: LightGroup, request: Request, tally: Tally) -> Iterator[_Job]:
     shared = group_digest(group.recipe, request.output, request.mend, request.despite_glow)
     for light in group.lights:
         target = _target(light.path, request.target)
-        digest = cache(partial(light_digest, shared, light.path))
+        digest = partial(light_digest, shared, light.path)
         try:
             earlier = earlier_result(target, light.path, light.setup, digest)
         except OSError as error:
@@ -395,7 +393,7 @@ def _look(group: LightGroup, summary: MasterSummary, planes: Correction, output:
 def _planes(recipe: LightRecipe, request: Request, summary: MasterSummary | None, found: HotPixels) -> Correction:
     """Read the masters; find the hot pixels of the dark in the same planes, unless they are known or not needed."""
 
-    def search(dark: MasterPlanes, bias: MasterPlanes | None) -> None:
+    def search(dark: BandedMaster, bias: BandedMaster | None) -> None:
         assert recipe.dark is not None
         masters = recipe.dark, recipe.bias
         if request.output.defects is None and request.mend and masters not in found:
@@ -405,7 +403,9 @@ def _planes(recipe: LightRecipe, request: Request, summary: MasterSummary | None
                 found[masters] = error
 
     look = None if summary is None else summary.add
-    return load_correction(recipe, despite_glow=request.despite_glow, look=look, search=search)
+    examined = (lambda _shape: np.zeros(0, np.intp)) if summary is None else examined_rows
+    rows = None if request.output.uncertainty else examined
+    return load_correction(recipe, despite_glow=request.despite_glow, look=look, search=search, rows=rows)
 
 
 def _defects(recipe: LightRecipe, request: Request, found: HotPixels) -> tuple[BadPixels | None, list[str]]:
@@ -438,6 +438,6 @@ def _outcome(job: _Job, calibrate: Callable[..., CalibratedFile]) -> CalibratedF
     light = job.light
     try:
         job.target.parent.mkdir(parents=True, exist_ok=True)
-        return calibrate(light.path, job.target, light.recipe, digest=job.digest(), write=job.write)
+        return calibrate(light.path, job.target, light.recipe, digest=job.digest, write=job.write)
     except FAULTS as error:
         return error

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from coldframe.calibration.library.library import Library
 from coldframe.calibration.lights.files import CalibratedFile
-from coldframe.calibration.masters.reading import integrity_fault
+from coldframe.calibration.masters.integrity import integrity_fault
 from coldframe.cli import app
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind, ReadoutSettings

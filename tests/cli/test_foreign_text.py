@@ -17,7 +17,7 @@ from rich.text import Text
 
 from coldframe.__main__ import main as start
 from coldframe.calibration.library.library import Library
-from coldframe.calibration.masters.reading import file_digest
+from coldframe.calibration.masters.integrity import file_digest
 from coldframe.cli import main
 from coldframe.cli.console import VisibleConsole
 from coldframe.cli.terminal import VisibleStream, visible_output

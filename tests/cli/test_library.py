@@ -11,7 +11,8 @@ from typer.testing import CliRunner, Result
 
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.library.library import Library
-from coldframe.calibration.masters.reading import MasterPlanes, integrity_fault, read_master
+from coldframe.calibration.masters.integrity import integrity_fault
+from coldframe.calibration.masters.reading import MasterPlanes, read_master
 from coldframe.cli import app
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind, ReadoutSettings

@@ -28,7 +28,7 @@ import numpy as np
 
 from coldframe.calibration import threads
 from coldframe.calibration.combining.verify import recombined
-from coldframe.calibration.masters.reading import integrity_fault
+from coldframe.calibration.masters.integrity import integrity_fault
 from coldframe.capture.events.kinds import FrameAccepted, MasterWritten, NightEnded
 from coldframe.capture.events.values import NightOutcome
 from coldframe.capture.storage.journal_reader import read_journal

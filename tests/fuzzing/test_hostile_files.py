@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.image_file import ImageFile, open_image
-from coldframe.calibration.masters.reading import integrity_fault, read_master
+from coldframe.calibration.masters.integrity import integrity_fault
+from coldframe.calibration.masters.reading import read_master
 from coldframe.capture.monitoring.report.pixels import summarise
 from coldframe.cli.inspection import inspect_file
 from tests.fuzzing.engine import Act, run

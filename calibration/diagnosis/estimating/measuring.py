@@ -98,9 +98,12 @@ class LightMeter:
         Distance between pixels of the same colour: 1 for monochrome sensors, 2 for 2 x 2 filter arrays.
     avoided
         bool, shape (height // 4, width // 4): bins with dust shadows.
+    shared
+        True to share the work on a light between threads; False for callers that measure several lights at once.
     """
 
-    def __init__(self, masters: Masters, period: int, avoided: Mask) -> None:
+    def __init__(self, masters: Masters, period: int, avoided: Mask, *, shared: bool = True) -> None:
+        self._map = parallel_map if shared else map
         self._masters = masters
         self._period = period
         self._avoided = avoided
@@ -139,7 +142,7 @@ class LightMeter:
             rows = slice(first * BIN, last * BIN)
             kernels.bin_signal(signal[rows], self._defects[rows], scales, bins[first:last])
 
-        list(parallel_map(bin_part, edges[:-1], edges[1:]))
+        list(self._map(bin_part, edges[:-1], edges[1:]))
         levels = local_levels(bins)
         avoided = star_bins(bins, levels) | self._avoided
         tiles = np.zeros((*self._tiles, self._period**2, SUMS))
@@ -171,7 +174,7 @@ class LightMeter:
                 columns[part],
             )
 
-        list(parallel_map(sum_part, range(thread_count())))
+        list(self._map(sum_part, range(thread_count())))
         column_sums = columns.sum(axis=0)
         sampled = signal[::_STEP, ::_STEP]
         return LightMeasures(
@@ -208,7 +211,7 @@ class LightMeter:
         return np.asarray(excess * self._masters.planes.response[tuple(self._hot.places)], np.float32)
 
 
-def calibrated_signal(pixels: U16 | F32, planes: Correction) -> F32:
+def calibrated_signal(pixels: U16 | F32, planes: Correction, *, shared: bool = True) -> F32:
     """Return a calibrated light without a pedestal, ADU: float32, same shape.
 
     Parameters
@@ -216,7 +219,9 @@ def calibrated_signal(pixels: U16 | F32, planes: Correction) -> F32:
     pixels
         A raw light, shape (height, width): uint16, or float32 after overscan subtraction.
     planes
-        The planes of the masters.
+        The planes of its masters.
+    shared
+        See `LightMeter`.
     """
     signal = np.empty(pixels.shape, np.float32)
     edges = np.linspace(0, len(signal), thread_count() + 1).astype(int).tolist()
@@ -225,7 +230,7 @@ def calibrated_signal(pixels: U16 | F32, planes: Correction) -> F32:
         rows = slice(first, last)
         kernels.calibrate_light(pixels[rows], planes.subtracted[rows], planes.response[rows], signal[rows])
 
-    list(parallel_map(calibrate, edges[:-1], edges[1:]))
+    list((parallel_map if shared else map)(calibrate, edges[:-1], edges[1:]))
     return signal
 
 

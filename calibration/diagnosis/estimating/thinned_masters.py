@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.kernels.block_sums import BIN
 from coldframe.calibration.lights.arithmetic import Correction
-from coldframe.calibration.masters.reading import MasterPlanes, sampled_master
+from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes, sampled_master
 from coldframe.calibration.threads import parallel_map
 
 F32 = NDArray[np.float32]
@@ -132,11 +132,11 @@ def thinned_masters(
     )
 
 
-def thinned(master: MasterPlanes) -> MasterPlanes:
-    """Return a master with fewer pixels if it is large; planes already thinned by `with_thin_errors` are kept."""
+def thinned(master: BandedMaster) -> MasterPlanes:
+    """Return a master with fewer pixels if it is large; planes from `with_thin_errors` are thin already."""
     if master.mean.size <= ENOUGH_PIXELS:
-        return master
-    if master.uncertainty.shape == master.mean.shape:
+        return master.planes()
+    if not isinstance(master, MasterPlanes) or master.uncertainty.shape == master.mean.shape:
         return sampled_master(master, STEP)
     masked = None if master.masked is None else master.masked[::STEP, ::STEP].copy()
     return replace(master, mean=master.mean[::STEP, ::STEP].copy(), masked=masked)

@@ -57,7 +57,7 @@ def looked_at(night: nights.Simulated) -> list[Finding] | None:
     summary.add(FrameKind.FLAT, night.masters.flat)
     look = QuickLook(setup_in(night), summary, masters.planes, night.night.e_per_adu)
     for number, light in enumerate(night.lights):
-        look.measure(Path(f"{number}.fits"), light)
+        look.measure(Path(f"{number}.fits"), light[look.rows(light.shape)])
     return look.findings()
 
 

@@ -11,7 +11,8 @@ from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.regular import NotRegularError, open_regular, read_regular
-from coldframe.calibration.masters.reading import integrity_fault, read_master
+from coldframe.calibration.masters.integrity import integrity_fault
+from coldframe.calibration.masters.reading import read_master
 
 
 @pytest.fixture

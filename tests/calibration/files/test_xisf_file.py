@@ -14,7 +14,8 @@ from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.image_file import UINT16_STORAGES, open_image
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.library.library import Library
-from coldframe.calibration.masters.reading import integrity_fault, read_adu_master, read_master
+from coldframe.calibration.masters.integrity import integrity_fault
+from coldframe.calibration.masters.reading import read_adu_master, read_master
 from coldframe.config.frames import FrameKind
 from coldframe.errors import MissingPackageError
 from tests.xisf_files import DATA_AT, keywords, properties, write_xisf

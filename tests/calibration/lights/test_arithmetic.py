@@ -15,13 +15,12 @@ from coldframe.calibration.lights.arithmetic import (
     calibrate,
     correction,
     dark_subtraction,
-    pedestal_for,
     scaled_subtraction,
-    to_floats,
-    to_words,
     with_other_bias,
     with_own_bias,
 )
+from coldframe.calibration.lights.pixels import HeldPixels
+from coldframe.calibration.lights.words import pedestal_for, to_floats, to_words
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.calibration.measuring.amp_glow import measure_glow
 
@@ -219,7 +218,7 @@ def test_the_pedestal_keeps_every_pixel_above_zero(lowest: float, pedestal: int)
     signal = np.random.default_rng(5).normal(6000, 30, SHAPE).astype(np.float32)
     signal[3, 4] = lowest
     assert pedestal_for(lowest) == pedestal
-    words = to_words(signal, without_masters(SHAPE), None, None)
+    words = to_words(HeldPixels(signal), without_masters(SHAPE), None, None)
     assert words.pedestal_adu == pedestal
     assert (words.below, words.above) == (lowest < -1000, 0)
     np.testing.assert_array_equal(words.pixels, np.rint(signal + np.float32(pedestal)).clip(0))
@@ -230,7 +229,7 @@ def test_bad_pixels_do_not_raise_the_pedestal() -> None:
     signal[0, 0], signal[0, 1] = -900, -450
     bad = np.zeros(SHAPE, np.bool_)
     bad[0, 0] = True
-    words = to_words(signal, without_masters(SHAPE), bad, None)
+    words = to_words(HeldPixels(signal), without_masters(SHAPE), bad, None)
     assert (words.pedestal_adu, words.below) == (500, 0)
     assert words.pixels[0, :3].tolist() == [500, 50, 550]
 
@@ -239,7 +238,7 @@ def test_a_second_trial_of_the_pedestal_overwrites_the_first() -> None:
     into = np.full(SHAPE, 7, np.uint16)
     signal = np.full(SHAPE, 50, np.float32)
     signal[0, 0] = -450
-    words = to_words(signal, without_masters(SHAPE), None, None, into)
+    words = to_words(HeldPixels(signal), without_masters(SHAPE), None, None, into)
     assert words.pixels is into
     assert (words.pedestal_adu, words.below) == (500, 0)
     assert words.pixels[0, :2].tolist() == [50, 550]
@@ -247,7 +246,7 @@ def test_a_second_trial_of_the_pedestal_overwrites_the_first() -> None:
 
 def test_values_beyond_sixteen_bits_are_counted() -> None:
     signal = np.array([[-0.4, -0.6, 65535.4, 65535.6, 1e9]], np.float32)
-    words = to_words(signal, without_masters(signal.shape), None, 0)
+    words = to_words(HeldPixels(signal), without_masters(signal.shape), None, 0)
     assert (words.below, words.above) == (1, 2)
     assert words.pixels.tolist() == [[0, 0, 65535, 65535, 65535]]
 
@@ -257,8 +256,8 @@ def test_pixels_are_those_of_the_calibration_with_uncertainty() -> None:
     light = rng.integers(0, 65536, SHAPE).astype(np.uint16)
     masters = correction(dark_subtraction(planes(rng.normal(500, 3, SHAPE))), planes(vignetted()))
     signal = calibrate(light, masters, None).signal
-    np.testing.assert_array_equal(to_floats(light, masters, None, 12.5), signal + np.float32(12.5))
-    words = to_words(light, masters, None, 200)
+    np.testing.assert_array_equal(to_floats(HeldPixels(light), masters, None, 12.5), signal + np.float32(12.5))
+    words = to_words(HeldPixels(light), masters, None, 200)
     np.testing.assert_array_equal(words.pixels, np.rint(signal + np.float32(200)).clip(0, 65535))
 
 

@@ -11,7 +11,8 @@ from coldframe.calibration.files.cards import Card
 from coldframe.calibration.files.durable import write_durably
 from coldframe.calibration.files.frame_file import extension_pieces, primary_pieces
 from coldframe.calibration.files.headers.file_error import FrameFileError
-from coldframe.calibration.masters.reading import integrity_fault, read_adu_master, read_master
+from coldframe.calibration.masters.integrity import integrity_fault
+from coldframe.calibration.masters.reading import read_adu_master, read_master
 
 SHAPE = (13, 21)
 RNG = np.random.default_rng(1)

@@ -1,0 +1,85 @@
+"""A digest of the bytes of a file, by which a light or a master is recognised."""
+
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.files.regular import open_regular
+from coldframe.calibration.kernels import lights
+
+U8 = NDArray[np.uint8]
+
+_STEP = 32
+"""Bytes that the hash takes in one step."""
+
+_DIGEST_BYTES = 16
+"""Enough that two different calibrations do not have the same digest by chance, and short enough for a header card."""
+
+_HASHED_AT_ONCE = 1 << 20
+
+
+def digest_of(*parts: object) -> str:
+    """Return a short digest of values, as text."""
+    return blake2b(repr(parts).encode(), digest_size=_DIGEST_BYTES).hexdigest()
+
+
+class ContentHash:
+    """A hash of the bytes of a file, which are added piece by piece.
+
+    Only equal and unequal files must be told apart, so a cryptographic hash, which takes ten times as long, is not
+    needed.
+    """
+
+    def __init__(self) -> None:
+        self._lanes = np.zeros(_STEP // 8, np.uint64)
+        self._size = 0
+        self._rest = np.zeros(0, np.uint8)
+
+    def add(self, piece: U8) -> None:
+        """Add the next bytes."""
+        self._size += piece.size
+        missing = -self._rest.size % _STEP
+        begun = np.concatenate([self._rest, piece[:missing]])
+        if begun.size < _STEP and missing:  # the piece does not complete the step
+            self._rest = begun
+            return
+        whole = (piece.size - missing) // _STEP * _STEP + missing
+        _mix(begun, self._lanes)
+        _mix(piece[missing:whole], self._lanes)
+        self._rest = piece[whole:].copy()
+
+    @property
+    def text(self) -> str:
+        """The digest of the bytes so far; zeros complete the last step."""
+        lanes = self._lanes.copy()
+        if self._rest.size:
+            _mix(np.pad(self._rest, (0, _STEP - self._rest.size)), lanes)
+        return digest_of(self._size, lanes.tolist())
+
+
+def _mix(whole_steps: U8, lanes: NDArray[np.uint64]) -> None:
+    lights.hash_words(whole_steps.view(np.uint64), lanes)
+
+
+def content_of(file: Path) -> str:
+    """Return the digest of the bytes of a file.
+
+    Raises
+    ------
+    OSError
+        If the file is not accessible.
+    """
+    content = ContentHash()
+    for piece in _pieces(file):
+        content.add(piece)
+    return content.text
+
+
+def _pieces(file: Path) -> Iterator[U8]:
+    buffer = np.empty(_HASHED_AT_ONCE, np.uint8)
+    with open_regular(file) as opened:
+        while count := opened.readinto(buffer.data):
+            yield buffer[:count]

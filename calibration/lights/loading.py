@@ -1,0 +1,102 @@
+"""The masters of a recipe, read from their files and combined into the planes that calibrate lights."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.lights.arithmetic import (
+    Correction,
+    Subtraction,
+    correction,
+    dark_subtraction,
+    scaled_subtraction,
+    with_bias,
+)
+from coldframe.calibration.lights.caveats import flat_caveats
+from coldframe.calibration.lights.recipe import LightRecipe
+from coldframe.calibration.masters.reading import BandedMaster, check, open_adu_master, open_master, read_adu_master
+from coldframe.config.frames import FrameKind
+
+MasterLook = Callable[[FrameKind, BandedMaster], None]
+"""Receives each master of a recipe before its planes are freed; a bias-subtracted dark has its bias again."""
+
+RowsOf = Callable[[tuple[int, ...]], NDArray[np.intp]]
+"""Returns rows in ascending order for the height and width of a light."""
+
+DarkSearch = Callable[[BandedMaster, BandedMaster | None], None]
+"""Receives the dark and the bias of a recipe as they were read."""
+
+
+def load_correction(
+    recipe: LightRecipe,
+    *,
+    despite_glow: bool = False,
+    look: MasterLook | None = None,
+    search: DarkSearch | None = None,
+    rows: RowsOf | None = None,
+) -> Correction:
+    """Read the masters of a recipe and combine them.
+
+    Parameters
+    ----------
+    recipe
+        The recipe of the lights.
+    despite_glow
+        True to scale a dark even if its glow may not scale; see `scaled_subtraction`.
+    look
+        Called with each master.
+    search
+        Called with the dark, if there is one, before `look`; it must not change the planes.
+    rows
+        Returns the rows of which variances are needed; None for all.
+
+    Raises
+    ------
+    FrameFileError
+        If a master cannot be read.
+    GlowError
+        If the glow of the dark may not scale.
+    MismatchError
+        If the masters do not fit each other.
+    """
+    subtraction = load_subtraction(recipe, despite_glow=despite_glow, look=look, search=search, rows=rows)
+    if recipe.flat is None:
+        return replace(correction(subtraction, None), caveats=subtraction.caveats)
+    flat = open_master(recipe.flat)
+    check(flat, recipe.flat)
+    if look is not None:
+        look(FrameKind.FLAT, flat)
+    caveats = *subtraction.caveats, *flat_caveats(flat, subtraction.level_adu)
+    return replace(correction(subtraction, flat), caveats=caveats)
+
+
+def load_subtraction(
+    recipe: LightRecipe,
+    *,
+    despite_glow: bool = False,
+    look: MasterLook | None = None,
+    search: DarkSearch | None = None,
+    rows: RowsOf | None = None,
+) -> Subtraction:
+    """Read the dark and bias of a recipe, and free them before a flat is read; see `load_correction`."""
+    dark, bias = (None if path is None else open_adu_master(path) for path in (recipe.dark, recipe.bias))
+    if search is not None and dark is not None:
+        search(dark, bias)
+    for path, master in ((recipe.dark, dark), (recipe.bias, bias)):
+        if path is not None and master is not None:
+            check(master, path)
+    if dark is not None and bias is not None:
+        bias = bias.planes()
+        dark = with_bias(dark.planes(), bias)
+    for kind, master in ((FrameKind.DARK, dark), (FrameKind.BIAS, bias)):
+        if look is not None and master is not None:
+            look(kind, master)
+    if dark is not None and bias is not None and recipe.dark_scale != 1:
+        witness = None if recipe.glow_witness is None else read_adu_master(recipe.glow_witness)
+        scaled = scaled_subtraction(bias.planes(), dark.planes(), recipe.dark_scale, witness, despite_glow=despite_glow)
+        return scaled if rows is None else scaled.with_variance_of(rows(scaled.subtracted.shape))
+    only = dark or bias
+    assert only is not None
+    return dark_subtraction(only, None if rows is None else rows(only.mean.shape))

@@ -1,0 +1,164 @@
+"""The pixels of a raw light, band by band, so that a band is still in the processor's cache when it is calibrated."""
+
+from collections.abc import Iterator
+from io import BufferedReader
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.files.frame_file import BZERO
+from coldframe.calibration.files.headers.file_error import FrameFileError
+from coldframe.calibration.files.image_file import ImageFile, require_unsigned
+from coldframe.calibration.files.regular import open_regular
+from coldframe.calibration.kernels import fits_words
+from coldframe.calibration.lights.content import ContentHash, content_of
+
+Pixels = NDArray[np.uint16] | NDArray[np.float32]
+
+ROWS_AT_ONCE = 64
+"""Rows of a band: less than a megabyte of a large frame."""
+
+_WORDS_OF_16_BITS = frozenset({(16, 0, 1), (16, BZERO, 1)})
+
+
+class LightPixels(Protocol):
+    """The pixels of a light, which can be read several times."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height and width."""
+
+    def bands(self, height: int = ROWS_AT_ONCE) -> Iterator[tuple[slice, Pixels]]:
+        """Yield bands of `height` rows, each with its rows in the light; the next band overwrites its pixels."""
+
+
+class HeldPixels:
+    """Pixels in memory: uint16 or float32, shape (height, width)."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        self._pixels = pixels
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height and width."""
+        return self._pixels.shape
+
+    def bands(self, height: int = ROWS_AT_ONCE) -> Iterator[tuple[slice, Pixels]]:
+        """Yield bands of rows; see `LightPixels`."""
+        for rows in _bands(len(self._pixels), height):
+            yield rows, self._pixels[rows]
+
+
+class StoredPixels:
+    """The pixels of a file of 16-bit words, which are read when they are needed; uint16.
+
+    While the bands are read for the first time, the bytes of the file enter its digest.
+
+    Parameters
+    ----------
+    image
+        A file whose format is one of those for which `holds` returns True.
+    """
+
+    def __init__(self, image: ImageFile) -> None:
+        self._image = image
+        self._content: str | None = None
+
+    @staticmethod
+    def holds(image: ImageFile) -> bool:
+        """Return True for images of 16-bit words."""
+        return image.storage in _WORDS_OF_16_BITS
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height and width."""
+        return self._image.shape
+
+    @property
+    def content(self) -> str:
+        """The digest of the bytes of the light's file; see `content_of`."""
+        if self._content is None:
+            self._content = content_of(self._image.path)
+        return self._content
+
+    def bands(self, height: int = ROWS_AT_ONCE) -> Iterator[tuple[slice, NDArray[np.uint16]]]:
+        """Yield bands of rows; see `LightPixels`.
+
+        Raises
+        ------
+        FrameFileError
+            If the file cannot be read, or signed words are negative.
+        """
+        image = self._image
+        buffer = np.empty((height, image.shape[1]), np.uint16)
+        content = self._new_content()
+        try:
+            with open_regular(image.stored) as file:
+                _add_bytes(file, image.data_start, content)
+                for rows in _bands(image.shape[0], height):
+                    words = buffer[: rows.stop - rows.start].reshape(-1)
+                    if file.readinto(words.view(np.uint8).data) < words.nbytes:
+                        raise FrameFileError(image.path, "became shorter while it was being read")
+                    if content is not None:
+                        content.add(words.view(np.uint8))
+                    require_unsigned(fits_words.decode_words(words, int(image.zero)), image)
+                    yield rows, words.reshape(-1, image.shape[1])
+                if content is not None:
+                    _add_bytes(file, None, content)
+                    self._content = content.text
+        except OSError as error:
+            raise FrameFileError(image.path, error.strerror or str(error)) from error
+
+    def _new_content(self) -> ContentHash | None:
+        """Return a hash for the bytes of the file; None if they are known, or are those of an unpacked copy."""
+        image = self._image
+        return ContentHash() if self._content is None and image.stored == image.path else None
+
+
+class KeptRows:
+    """Pixels of which some rows are kept while they pass.
+
+    Parameters
+    ----------
+    pixels
+        The pixels of a light.
+    rows
+        The rows to keep, in ascending order.
+    """
+
+    def __init__(self, pixels: LightPixels, rows: NDArray[np.intp]) -> None:
+        self._source = pixels
+        self._rows = rows
+        self._bands: dict[int, Pixels] = {}
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height and width of the whole light."""
+        return self._source.shape
+
+    @property
+    def kept(self) -> Pixels:
+        """The rows to keep, after all bands have passed."""
+        return np.concatenate([self._bands[top] for top in sorted(self._bands)])
+
+    def bands(self, height: int = ROWS_AT_ONCE) -> Iterator[tuple[slice, Pixels]]:
+        """Yield bands of rows; see `LightPixels`."""
+        self._bands.clear()
+        for rows, band in self._source.bands(height):
+            within = self._rows[(self._rows >= rows.start) & (self._rows < rows.stop)] - rows.start
+            if within.size:
+                self._bands[rows.start] = band[within]
+            yield rows, band
+
+
+def _bands(height: int, at_once: int) -> Iterator[slice]:
+    for top in range(0, height, at_once):
+        yield slice(top, min(top + at_once, height))
+
+
+def _add_bytes(file: BufferedReader, count: int | None, content: ContentHash | None) -> None:
+    """Pass the next bytes of a file, or its rest, and add them to its content."""
+    read = file.read(-1 if count is None else count)
+    if content is not None:
+        content.add(np.frombuffer(read, np.uint8))

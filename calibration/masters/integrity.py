@@ -1,0 +1,57 @@
+"""Checks that every byte of a master is intact."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from coldframe.calibration.files.headers.file_error import FrameFileError
+from coldframe.calibration.files.regular import open_regular
+from coldframe.calibration.masters.reading import is_xisf, read_master
+from coldframe.calibration.masters.stored_planes import StoredImage, stored_images
+from coldframe.errors import MissingPackageError
+
+_ALL_ONES = 0xFFFFFFFF
+
+
+def integrity_fault(path: Path) -> str | None:
+    """Return a description of the damage to a file, or None if CHECKSUM and DATASUM of every image are correct.
+
+    In XISF, checksums are optional, and those that PixInsight writes are checked.
+
+    CHECKSUM makes the 32-bit ones' complement sum over an HDU all ones (FITS standard 4.0, appendix J).
+    """
+    try:
+        if is_xisf(path):
+            read_master(path)  # checks the checksum, if there is one
+            return None
+        for number, image in enumerate(stored_images(path), start=1):
+            fault = _checksum_fault(image)
+            if fault is not None:
+                return f"image {number}: {fault}"
+    except FrameFileError as error:
+        return error.what
+    except MissingPackageError as error:
+        return str(error)
+    return None
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file as text; it detects damage that additive checksums miss, such as swapped words."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _checksum_fault(image: StoredImage) -> str | None:
+    if "CHECKSUM" not in image.header or "DATASUM" not in image.header:
+        return "has no CHECKSUM"
+    if _ones_complement(image.whole) != _ALL_ONES:
+        return "CHECKSUM is wrong: the file has changed since it was written"
+    return None
+
+
+def _ones_complement(data: memoryview) -> int:
+    total = int(np.frombuffer(data, ">u4").sum(dtype=np.uint64))
+    while total >> 32:
+        total = (total & _ALL_ONES) + (total >> 32)
+    return total

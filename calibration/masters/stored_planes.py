@@ -1,0 +1,135 @@
+"""The images in the FITS file of a master, whose rows are decoded when they are needed."""
+
+import mmap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.files.cards import BLOCK_LENGTH, HeaderValue
+from coldframe.calibration.files.frame_file import memory_mapped, parse_header
+from coldframe.calibration.files.headers.file_error import FrameFileError
+
+F32 = NDArray[np.float32]
+
+_DTYPES = {8: "u1", 16: ">i2", 32: ">i4", -32: ">f4", -64: ">f8"}
+_MOST_HDUS = 64
+
+
+class StoredImage(NamedTuple):
+    """One header and data unit of a file.
+
+    Attributes
+    ----------
+    header
+        Values of the header's cards.
+    whole
+        All bytes of the unit, including the header and the padding.
+    data
+        The bytes of the pixels.
+    """
+
+    header: dict[str, HeaderValue]
+    whole: memoryview
+    data: memoryview
+
+
+class StoredPlane:
+    """A two-dimensional image in a file.
+
+    Parameters
+    ----------
+    image
+        The image.
+    path
+        Its file, for messages.
+
+    Raises
+    ------
+    FrameFileError
+        If the image has more or fewer axes, or its header is damaged.
+    """
+
+    def __init__(self, image: StoredImage, path: Path) -> None:
+        header = image.header
+        if header.get("NAXIS") != 2:  # noqa: PLR2004 - two-dimensional
+            raise FrameFileError(path, "not a plane image")
+        self.shape = _whole(header, "NAXIS2", path), _whole(header, "NAXIS1", path)
+        dtype = _DTYPES[_whole(header, "BITPIX", path)]
+        self._stored = np.frombuffer(image.data, dtype, self.shape[0] * self.shape[1]).reshape(self.shape)
+        self._zero, self._scale = _number(header, "BZERO", 0, path), _number(header, "BSCALE", 1, path)
+        self._memory = image.data.obj
+        self._start = _address(image.data) - _address(memoryview(self._memory))
+
+    def rows(self, rows: slice) -> F32:
+        """Return some rows as float32, with BZERO and BSCALE applied; several threads may call this method."""
+        plane = self._stored[rows].astype(np.float32)
+        if self._scale != 1:
+            plane *= np.float32(self._scale)
+        if self._zero != 0:
+            plane += np.float32(self._zero)
+        self._release(rows)
+        return plane
+
+    def _release(self, rows: slice) -> None:
+        """Free the memory that maps some rows; the bytes remain in the cache of the operating system."""
+        assert isinstance(self._memory, mmap.mmap)
+        top, bottom, _ = rows.indices(self.shape[0])
+        first = (self._start + top * self._stored.strides[0]) // mmap.PAGESIZE * mmap.PAGESIZE
+        self._memory.madvise(mmap.MADV_DONTNEED, first, self._start + bottom * self._stored.strides[0] - first)
+
+
+def _address(data: memoryview) -> int:
+    return int(np.frombuffer(data, np.uint8).__array_interface__["data"][0])
+
+
+def stored_images(path: Path) -> Iterator[StoredImage]:
+    """Yield the HDUs of a file, and check each size in the headers against the length of the file."""
+    buffer = memoryview(memory_mapped(path))
+    start = 0
+    for _ in range(_MOST_HDUS):
+        if start >= len(buffer):
+            return
+        header, header_length = parse_header(buffer[start:], path, "XTENSION=" if start else "SIMPLE  =")
+        data_start = start + header_length
+        size = _data_size(header, path)
+        end = data_start + -(-size // BLOCK_LENGTH) * BLOCK_LENGTH
+        if end > len(buffer):
+            raise FrameFileError(path, f"truncated: the header announces {end} bytes, the file has {len(buffer)}")
+        yield StoredImage(header, buffer[start:end], buffer[data_start : data_start + size])
+        start = end
+
+
+def _data_size(header: dict[str, HeaderValue], path: Path) -> int:
+    bits = _whole(header, "BITPIX", path)
+    if bits not in _DTYPES:
+        raise FrameFileError(path, f"BITPIX is {bits}, which FITS does not define")
+    axes = _whole(header, "NAXIS", path)
+    if axes == 0:
+        return 0
+    size = abs(bits) // 8
+    for axis in range(1, axes + 1):
+        length = _whole(header, f"NAXIS{axis}", path)
+        if length < 1:
+            raise FrameFileError(path, f"not a plane image: NAXIS{axis} is {length}")
+        size *= length
+    heap, groups = header.get("PCOUNT", 0), header.get("GCOUNT", 1)
+    if not isinstance(heap, int) or not isinstance(groups, int) or heap < 0 or groups != 1:
+        raise FrameFileError(path, f"PCOUNT {heap}, GCOUNT {groups}: not valid in FITS")
+    return size + abs(bits) // 8 * heap
+
+
+def _whole(header: dict[str, HeaderValue], keyword: str, path: Path) -> int:
+    value = header.get(keyword)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise FrameFileError(path, f"{keyword} is missing or not an integer")
+    return value
+
+
+def _number(header: Mapping[str, HeaderValue], keyword: str, default: float, path: Path) -> float:
+    value = header.get(keyword, default)
+    if isinstance(value, str | bool):
+        raise FrameFileError(path, f"{keyword} = {value!r} is not a number, so the pixels cannot be read")
+    return value
