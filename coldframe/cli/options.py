@@ -162,7 +162,9 @@ RedoOption = Annotated[
         "Starts a new night.",
     ),
 ]
-_RIGS = "small, cooled-mono, cooled-osc, ccd-overscan, uncooled, or a TOML file; small if no name is given"
+_RIGS = (
+    "small, cooled-mono, cooled-osc, ccd-overscan, uncooled, dslr, rotator, or a TOML file; small if no name is given"
+)
 SimulateOption = Annotated[
     str | None,
     typer.Option(
