@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import socket
 from collections import Counter
 from collections.abc import Callable
 from contextlib import aclosing, suppress
@@ -16,7 +17,6 @@ from typing import Any
 from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream, StreamClosedError
-from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
 
 from coldframe.calibration.files.regular import open_regular
@@ -183,33 +183,52 @@ async def serve(web: WebNight, address: Address, opened: Callable[[Address], Non
     """
     # The library logs hostile requests, which are not errors in this program.
     logging.getLogger("tornado.general").setLevel(logging.ERROR)
-    try:
-        # The library binds "::" to IPv6 only, and offers no address for both IPv4 and IPv6.
-        sockets = bind_sockets(address.port, None if address.host == "::" else address.host)
-    except OSError as error:
-        raise CannotListenError(error.strerror or str(error)) from error
-    server = _Server(
-        _application(web),
-        max_header_size=LONGEST_HEADERS_BYTES,
-        max_body_size=LONGEST_BODY_BYTES,
-        idle_connection_timeout=REQUEST_S,
-        body_timeout=REQUEST_S,
-    )
-    server.add_sockets(sockets)
-    opened(Address(address.host, sockets[0].getsockname()[1]))
+    with _listener(address) as listener:
+        server = _Server(
+            _application(web),
+            max_header_size=LONGEST_HEADERS_BYTES,
+            max_body_size=LONGEST_BODY_BYTES,
+            idle_connection_timeout=REQUEST_S,
+            body_timeout=REQUEST_S,
+        )
+        server.add_socket(listener)
+        try:
+            opened(Address(address.host, listener.getsockname()[1]))
+            await _serve_until(end, web)
+        finally:
+            server.stop()
+            await server.close_all_connections()
+
+
+async def _serve_until(end: asyncio.Event, web: WebNight) -> None:
     running = asyncio.create_task(web.run(), name="web")
     ended = asyncio.create_task(end.wait(), name="end")
     try:
         await asyncio.wait([running, ended], return_when=asyncio.FIRST_COMPLETED)
     finally:
-        server.stop()
         web.live.close()
         for task in (running, ended):
             task.cancel()
         await asyncio.wait([running, ended])
-        await server.close_all_connections()
     if not running.cancelled():
         running.result()
+
+
+def _listener(address: Address) -> socket.socket:
+    """Return a socket that listens. tornado's `bind_sockets` leaves its sockets open if an address is refused."""
+    listens_on_all = address.host == "::"
+    host = "0.0.0.0" if listens_on_all and not socket.has_dualstack_ipv6() else address.host  # noqa: S104 - as asked
+    try:
+        listener = socket.create_server(
+            (host, address.port),
+            family=socket.AF_INET6 if ":" in host else socket.AF_INET,
+            dualstack_ipv6=listens_on_all and host == "::",
+        )
+    except OSError as error:
+        # The text of this error contains the address, which the caller prints.
+        raise CannotListenError(os.strerror(error.errno) if error.errno else str(error)) from error
+    listener.setblocking(False)
+    return listener
 
 
 def _application(web: WebNight) -> Application:
