@@ -193,7 +193,8 @@ async def test_dark_flats_are_shot_once_for_all_angles(tmp_path: Path, settings:
     assert exposures_of(night, FrameKind.DARK_FLAT, 200.0) == []
     assert len(files_in(night.folder, "dark-flats/*/*.fits")) == frames
     assert any(
-        f"dark flat L at 200 deg: {frames} dark flats with the same exposure count" in text for text in notices(night)
+        f"dark flat L at 200 deg: reused {frames} dark flats of another rotator angle" in text
+        for text in notices(night)
     )
     dark_flats = [read_header(path) for path in files_in(night.folder, "masters/MasterDarkFlat*.fits")]
     flats_of = [read_header(path) for path in master_flats(night)]
