@@ -199,7 +199,7 @@ def replace_setpoint(step: Step, from_c: float, to_c: float | None, *, moves_dar
     from_c, to_c
         Old and new setpoint, degrees Celsius; None for no setpoint.
     moves_darks
-        False leaves darks unchanged. Only they depend on the temperature of the lights.
+        False leaves darks unchanged, because only they depend on the temperature of the lights.
     """
     match step:
         case ShootStep(kind=FrameKind.DARK) if not moves_darks:

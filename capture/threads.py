@@ -23,7 +23,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 DISK_DEADLINE_S = 180.0
-"""Maximum time for work that reads or writes a few files. Linux resets a stalled disk within 30 s, several times."""
+"""Maximum time for reading or writing a few files. Linux may reset a stalled disk several times, each within 30 s."""
 
 LONG_WORK_S = 3600.0
 """Maximum time for work that reads many frames, such as combining a large set on a Raspberry Pi. The work counts as
@@ -36,7 +36,7 @@ SAMPLE_S = 10.0
 
 
 class DiskHangsError(NotDurableError):
-    """The disk does not answer, or work on it does not end.
+    """The disk does not respond, or work on it does not end.
 
     Parameters
     ----------
@@ -53,9 +53,9 @@ class DiskHangsError(NotDurableError):
 
 
 class DaemonThreads(ThreadPoolExecutor):
-    """A pool of daemon threads, which starts another thread whenever all threads are busy.
+    """A pool of daemon threads that starts another thread whenever all threads are busy.
 
-    Work that never ends therefore blocks neither other work nor the exit.
+    Work that never ends therefore blocks neither other work nor the exit of the process.
     """
 
     def __init__(self) -> None:
@@ -109,8 +109,8 @@ class _Work:
     Attributes
     ----------
     moved_s
-        Time at which the work began or, for long work, at which it was last seen to have used CPU time before it was
-        overdue.
+        Time at which the work began or, for long work, at which it was last found to have used CPU time. It does not
+        change once the work is overdue.
     """
 
     began_s: float
@@ -133,7 +133,7 @@ class _Work:
             _under_way.discard(self)
 
     def waiting_s(self, now_s: float) -> float:
-        """Return the seconds for which the work has waited for the disk."""
+        """Return the seconds for which the work has been waiting for the disk."""
         if self._is_long and not self.is_overdue:
             ticks = sum(map(_cpu_ticks, (self._thread, *pixel_threads())))
             if ticks != self._cpu_ticks:
@@ -172,7 +172,7 @@ _under_way: set[_Work] = set()
 
 
 def waiting_for_disk_s() -> float:
-    """Return the longest time for which work of `in_thread` or `in_thread_within` has waited; 0.0 if there is none."""
+    """Return the longest time, in seconds, for which work in a thread has been waiting; 0.0 if there is no work."""
     now_s = asyncio.get_running_loop().time()
     return max((each.waiting_s(now_s) for each in tuple(_under_way)), default=0.0)
 
@@ -185,7 +185,7 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
     Raises
     ------
     DiskHangsError
-        If the work takes longer than `DISK_DEADLINE_S`, and at once while other work is overdue. The thread continues.
+        If the work takes longer than `DISK_DEADLINE_S` (its thread continues); immediately if other work is overdue.
     """
     return await in_thread_within(DISK_DEADLINE_S, work, *args, **kwargs)
 
@@ -213,8 +213,8 @@ async def in_thread_within(deadline_s: float, work: Callable[P, T], *args: P.arg
 async def read_in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Read files in a thread, as `in_thread` does, but end at once if the caller is cancelled.
 
-    Reading leaves nothing incomplete, so a program that only reads can end while the disk hangs. Its loop needs
-    `DaemonThreads`.
+    Reading leaves nothing incomplete, so a program that only reads can end while the disk hangs. Its event loop must
+    use `DaemonThreads`.
 
     Raises
     ------
@@ -268,8 +268,8 @@ async def _finished(task: "asyncio.Future[T]", left_s: Callable[[float], float] 
     task
         The task.
     left_s
-        Function that returns the seconds left for the task at a time of the loop. Unless they are infinite, it is
-        called every `SAMPLE_S`.
+        Function that returns the seconds left for the task at a given time of the event loop. It is called every
+        `SAMPLE_S`, unless the time left is infinite.
 
     Raises
     ------

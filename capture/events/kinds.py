@@ -70,7 +70,7 @@ class NightStarted(Event):
     width, height
         Size of a full frame in pixels, without binning.
     is_resumed, origin
-        True if the run resumes a night that an earlier run did not complete; the rig, and the choice of sets.
+        True if the run resumes a night that an earlier run did not complete; the rig and the choice of sets of the run.
     """
 
     folder: str
@@ -406,7 +406,7 @@ class MasterGrew(Event):
 @on_the_wire("master-written")
 @dataclass(frozen=True, slots=True)
 class MasterWritten(Event):
-    """A master frame was written durably. `level` and `noise` are in ADU, or relative to a mean of 1 for flats."""
+    """A master frame was written durably. `level` and `noise` are in ADU; for flats, relative to a mean of 1."""
 
     step: int
     path: str

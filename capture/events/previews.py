@@ -1,4 +1,4 @@
-"""The preview of a frame as an event, which is shown, but not journalled."""
+"""Define the event that carries the preview of a frame. It is shown, but not journalled."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -8,15 +8,15 @@ from coldframe.capture.events.kinds import Event, on_the_wire
 @on_the_wire("rotator-turned")
 @dataclass(frozen=True, slots=True)
 class RotatorTurned(Event):
-    """The rotator reached an angle, or is about to turn for the first time.
+    """The rotator has reached an angle, or is about to turn.
 
-    The event is published before each turn, and after it with the new angle. A run that resumes the night thereby knows
-    where the rotator was, even if the earlier run ended during the first turn.
+    The event is published before each turn, and again afterwards with the new angle. A run that resumes the night thus
+    knows where the rotator was before the night, even if the earlier run ended during the first turn.
 
     Attributes
     ----------
     angle_deg
-        Angle of the rotator; None while it turns.
+        Angle of the rotator; None while it is turning.
     found_deg
         Angle before the night, to which the rotator turns back at the end; None once it has returned to it, or if the
         angle is unknown.

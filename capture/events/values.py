@@ -46,7 +46,7 @@ class ExposurePurpose(StrEnum):
     CAMERA = "camera"
     """Measurement of saturation and linearity."""
     GAIN = "gain"
-    """Check of whether the camera obeys a change in gain."""
+    """Check of whether the camera responds to a change in gain."""
 
 
 class StepOutcome(StrEnum):
@@ -67,7 +67,7 @@ class SkippedBy(StrEnum):
 
 
 class Severity(StrEnum):
-    """Importance of a notice."""
+    """Severity of a notice."""
 
     INFO = "info"
     WARNING = "warning"
@@ -91,7 +91,7 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The rig and the plan of a run, from which a later run recognises its own night.
+    """The rig of a run, and whether it shoots all sets, by which a later run recognises its own night.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Define the event that states whether lights, or flats held out of their set, calibrate cleanly."""
+"""Define the event that states whether lights, or flats held out from their master, calibrate cleanly."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -52,10 +52,10 @@ class Artifact:
 @on_the_wire("lights-verified")
 @dataclass(frozen=True, slots=True)
 class LightsVerified(Event):
-    """Lights, or flats held out of their set, were calibrated with the masters of this night and diagnosed.
+    """Lights, or flats held out from their master, were calibrated with the masters of this night and diagnosed.
 
     A later event with the same frames, filter, exposure and angle replaces an earlier one. Before the night shoots a
-    set again because of an artifact, it publishes the event again, with `reshoots`.
+    set again because of an artifact, it publishes the event again, with `reshoots` set.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class LightsVerified(Event):
     masters
         Names of the masters.
     reshoots
-        The remedy that the night is carrying out; None if there is none.
+        The remedy that the night is carrying out; None if it carries out none.
     hindrance
         Text for display: why the night does not carry out the remedy; empty if it does, or if there is no remedy.
     sky_adu, noise_adu

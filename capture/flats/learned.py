@@ -111,7 +111,7 @@ class LearnedFlats:
     Attributes
     ----------
     problem
-        Sentence with the reason why the file could not be used; None if it was read or does not exist. The next `save`
+        Sentence that states why the file could not be used; None if it was read or does not exist. The next `save`
         renames an unusable file instead of overwriting it.
     """
 

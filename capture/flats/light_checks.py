@@ -37,36 +37,36 @@ from coldframe.capture.tuner.limits import ExposureSpan
 from coldframe.config.frames import FrameKind
 
 LEAST_BANDS = 0.0005
-"""Smallest relative depth of bands in one flat that matters.
+"""Smallest relative depth at which bands in one flat matter.
 
-In a master of 25 frames, these bands equal its photon noise of 0.01 %.
+In a master of 25 frames, bands of this depth equal the photon noise of 0.01 %.
 """
 
 SIGNIFICANT_BANDS = 6.0
 
 LEAST_LEVEL_CHANGE = 0.01
-"""Smallest relative change in the level between flats that matters. Bands wider than a frame change the level."""
+"""Smallest relative change in level between flats that matters. Bands wider than a frame change the level."""
 
 NO_BANDS_FROM_S = 5.0
-"""If exposures are at least this long, even a lamp that goes dark 100 times a second leaves less than `LEAST_BANDS`."""
+"""In exposures at least this long, even a lamp that goes dark 100 times a second leaves bands below `LEAST_BANDS`."""
 
 LEAST_LENGTHENING = 4.0
-"""Smallest factor by which a new exposure is longer than the old exposure."""
+"""Smallest factor by which the new exposure is longer than the one that showed bands."""
 
 BANDS_MARGIN = 2.0
-"""Factor by which a new exposure should bring the bands below `LEAST_BANDS`."""
+"""Factor by which the bands in the new exposure should be weaker than `LEAST_BANDS`."""
 
 FLICKER_RETRIES = 2
 """Number of retunings for longer exposures before bands are accepted with a warning."""
 
 SAME_LIGHT = 0.03
-"""Maximum difference between the logarithms of light rates that count as equal.
+"""Maximum difference between the logarithms of two light rates that count as equal.
 
 A lamp drifts by a few percent in an hour.
 """
 
 OTHER_LIGHT = 0.25
-"""Smallest difference between the logarithms of light rates on earlier nights that proves two different filters."""
+"""Smallest difference between the logarithms of two light rates on earlier nights that proves the filters different."""
 
 DARKENED = 0.5
 """A region with less than this fraction of the usual light is shaded; panels and dust cause smaller changes."""
@@ -105,7 +105,7 @@ def exposures_without_bands(
     exposure_s
         Exposure of these flats.
     preferred
-        Range for which the exposure was tuned.
+        Range of exposures for which the flats were tuned.
     longest_s
         Longest exposure allowed.
     """
@@ -130,7 +130,7 @@ def other_filter_in_beam(name: str, tonight: Mapping[str, float], earlier: Mappi
     name
         Selected filter.
     tonight, earlier
-        Light through each filter; tonight and earlier may have different scales.
+        Light through each filter; the scale may differ between tonight and earlier nights.
     """
     return next(
         (
@@ -143,10 +143,10 @@ def other_filter_in_beam(name: str, tonight: Mapping[str, float], earlier: Mappi
 
 
 def doubtful_pairs(name: str, tonight: Mapping[str, float], earlier: Mapping[str, float]) -> list[tuple[str, str]]:
-    """Return pairs of filters tuned before the selected one with the same light tonight, but not on earlier nights.
+    """Return pairs of other filters, tuned before, that pass the same light tonight but did not on earlier nights.
 
-    The tuning of the selected filter may have shown how the lamp responds. If the lamp ignores its brightness, filters
-    that seemed to pass different amounts of light may have passed the same amount.
+    The tuning of the selected filter may have revealed how the lamp responds. If the lamp ignores its brightness
+    setting, filters that seemed to pass different amounts of light may have passed the same amount.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ class FlatTuning:
     context
         The night.
     learned
-        Settings learned by earlier tunings.
+        Settings learned from earlier tunings.
     step
         The tuning step to run.
     number
@@ -97,7 +97,7 @@ class FlatTuning:
         return tuned, curve
 
     def _deadline_s(self, flats: FlatSettings) -> float:
-        """Return the time allowed for the tests, and for the user to switch a manual lamp."""
+        """Return the seconds allowed for the tests and for the user to switch a manual lamp."""
         panel = self.context.settings.panel
         switched_s = panel.manual_deadline_s if panel is not None and panel.kind == "manual" else 0.0
         return flats.tuning_deadline_s + switched_s
@@ -144,7 +144,7 @@ class FlatTuning:
         raise StepFailedError(decision.message)
 
     def _next_shot(self, tuner: FlatTuner, panel: FlatPanel) -> Shoot | None:
-        """Return the next test of the search, then the test that shows an unknown saturation level, then None."""
+        """Return the next test of the search, then a test that measures an unknown saturation level, then None."""
         decision = tuner.decide()
         if isinstance(decision, Shoot):
             return decision
@@ -200,7 +200,7 @@ class FlatTuning:
         return tuned, curve
 
     async def _bands(self, tuned: Tuned) -> Bands | None:
-        """Compare two tuned flats. Return None if the exposure hides flicker or the frames are too small."""
+        """Compare two tuned flats. Return None if the exposure hides flicker or the frames are too small or unlit."""
         if tuned.exposure_s >= NO_BANDS_FROM_S:
             return None
         one, other = [await self._frames.shape(tuned.exposure_s) for _ in range(2)]
@@ -278,7 +278,10 @@ class FlatTuning:
         return None if lights is None else other_filter_in_beam(*lights)
 
     def _filter_light(self, tuned: Tuned, curve: PanelCurve) -> tuple[str, dict[str, float], dict[str, float]] | None:
-        """Return the selected filter, and the light through each filter tonight and earlier; None without a wheel."""
+        """Return the selected filter and the light through each filter tonight and on earlier nights.
+
+        Return None without a panel or a wheel, or if the step has no filter.
+        """
         panel, name = self.context.rig.panel, self.step.filter
         if self.context.rig.wheel is None or panel is None or name is None:
             return None

@@ -1,4 +1,4 @@
-"""Settings of the C library's memory allocator."""
+"""Configure the memory allocator of the C library."""
 
 import ctypes
 from contextlib import suppress
@@ -8,9 +8,9 @@ M_ARENA_MAX = -8
 
 
 def share_one_heap() -> None:
-    """Have all threads allocate from one heap. Call this before a second thread starts.
+    """Make all threads allocate from one heap. Call this function before a second thread starts.
 
-    By default, glibc makes up to eight heaps for each core, and each call of `in_thread` may use another one. Every
+    By default, glibc creates up to eight heaps per core, and each call of `in_thread` may use a different one. Every
     heap keeps the memory of the largest frames that it ever held, so a run would grow by several hundred megabytes.
     Other C libraries are left unchanged.
     """

@@ -15,7 +15,7 @@ from coldframe.capture.threads import in_thread
 from coldframe.devices.errors import DeviceError
 
 MOST_LINK_BYTES = 256 << 20
-"""Ten times the memory of a healthy link, which carries no pixels."""
+"""Ten times the memory use of a healthy link, which carries no pixels."""
 
 MOST_DRIVER_GROWTH_BYTES = 1 << 30
 """Larger than any image buffer: in base64, the largest frames take a few hundred megabytes."""
@@ -34,7 +34,7 @@ class MemoryWatch:
     async def check(self) -> None:
         """Free the memory of the last set, and check the memory of the link and the drivers.
 
-        Call this between two sets, when restarting the link interrupts no exposure.
+        Call this method between two sets, when restarting the link interrupts no exposure.
         """
         # The objects of a set refer to each other, so only the garbage collector frees them. It counts objects instead
         # of bytes, and would leave the arrays of many sets in memory.

@@ -105,7 +105,7 @@ def _locked(path: Path, refusal: Callable[[Holder | None], str]) -> Iterator[Hol
 
 
 def rig_holder(server: ServerSettings) -> Holder | None:
-    """Return the holder named in the rig's lock file, or None. Do not check whether it still holds the lock."""
+    """Return the holder named in the rig's lock file, or None. The holder may no longer hold the lock."""
     with _read(server) as descriptor:
         return None if descriptor is None else _holder(descriptor)
 
@@ -113,7 +113,7 @@ def rig_holder(server: ServerSettings) -> Holder | None:
 def rig_in_use(server: ServerSettings) -> str | None:
     """Return the reason why a run cannot lock the rig now, or None if the rig is free.
 
-    If the lock file names no holder, do not try the lock, because that would lock out a run that starts at that moment.
+    If the lock file names no holder, the lock is not tried, because that would lock out a run that starts just then.
     """
     with _read(server) as descriptor:
         if descriptor is None or _holder(descriptor) is None:

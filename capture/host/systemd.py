@@ -1,7 +1,7 @@
-"""Notify systemd that coldframe is ready, and feed its watchdog while the night makes progress.
+"""Notify systemd that coldframe is ready, and feed its watchdog while the night is making progress.
 
-A running event loop does not prove that the night makes progress. coldframe therefore feeds the watchdog only while the
-night publishes events. Each event determines how long the wait for the next event may last. When the events stop,
+A running event loop does not prove that the night is making progress. coldframe therefore feeds the watchdog only while
+the night publishes events. Each event determines how long the wait for the next event may last. When the events stop,
 systemd ends the process and runs `coldframe safe`.
 """
 
@@ -20,7 +20,7 @@ READOUT_S = 300.0
 
 
 class Progress:
-    """The progress of a night, judged by its events. The class performs no I/O.
+    """The progress of a night, judged from its events. The class performs no I/O.
 
     Progress is required only between the first event and the last event. Before the first event, the process may wait
     for hours until the end of the night.
@@ -47,7 +47,7 @@ class Progress:
                 self.beat(now_s)
 
     def beat(self, now_s: float) -> None:
-        """Count a sign of progress. The sign never shortens the time that an event allowed for a long exposure."""
+        """Count a sign of progress. It never shortens the time that an event has allowed for a long exposure."""
         self._expected_by_s = max(self._expected_by_s or 0.0, now_s + SILENCE_S)
 
     def is_alive(self, now_s: float) -> bool:
@@ -61,8 +61,8 @@ class ServiceWatch:
     Parameters
     ----------
     environment
-        NOTIFY_SOCKET is the socket to notify (sd_notify(3)), and WATCHDOG_USEC is the watchdog's period
-        (sd_watchdog_enabled(3)).
+        Environment variables of the process: NOTIFY_SOCKET is the socket to notify (sd_notify(3)), and WATCHDOG_USEC
+        is the watchdog's period (sd_watchdog_enabled(3)).
     """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:

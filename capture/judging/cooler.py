@@ -36,10 +36,10 @@ GRID_C = 5.0
 """Spacing of the setpoints that may replace an unreachable one. Darks on a grid fit lights from other warm nights."""
 
 RESERVE_C = 1.0
-"""Minimum distance between such a setpoint and the limit of the cooler, because the air may become warmer."""
+"""Minimum distance between a replacement setpoint and the limit of the cooler, because the air may become warmer."""
 
 GRID_STEPS = 2
-"""Number of setpoints to try. A cooler that reaches neither is broken, and each attempt costs minutes."""
+"""Number of setpoints to try. A cooler that reaches neither is broken, and each attempt takes minutes."""
 
 WARMEST_GRID_C = 20.0
 """Warmest setpoint to try, because a sensor as warm as the air needs no cooler."""
@@ -92,7 +92,7 @@ class CoolingJudge:
     """A judge of whether a sensor has reached its setpoint, or cannot reach it.
 
     The setpoint is reached once all readings of a whole dwell have been within the tolerance. A sensor that is too cold
-    is not ready either. Programs that accept it start exposing during the overshoot (nina#39).
+    is not ready either. Programs that accept such a sensor start exposing during the overshoot (nina#39).
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ def setpoints_within_reach(setpoint_c: float, limit_c: float) -> tuple[float, ..
     setpoint_c
         The setpoint that is out of reach, degrees Celsius.
     limit_c
-        Sensor temperature at which the sensor stopped. In cold air, it may be below the setpoint.
+        Temperature at which the sensor stopped, degrees Celsius. In cold air, it may be below the setpoint.
     """
     away = math.copysign(1.0, limit_c - setpoint_c)
     first = math.ceil(away * (limit_c + away * RESERVE_C) / GRID_C)

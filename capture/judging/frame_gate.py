@@ -41,11 +41,11 @@ class FlatBand:
     saturated_fraction
         Maximum fraction of saturated pixels.
     faintest_adu
-        Lowest level of the faintest channel, including bias.
+        Lowest allowed level of the faintest channel, including bias.
     bias_adu
         Bias level.
     largest_bands
-        Largest relative depth of bands.
+        Largest allowed relative depth of bands.
     """
 
     low_adu: float
@@ -107,12 +107,12 @@ class FrameGate:
     def remember_pixels(self, frame: MeasuredFrame) -> None:
         """Record the pixels of a frame, so that a repetition of the frame is rejected.
 
-        Call this method for a frame that is rejected because of the way it was shot, even if its pixels are faultless.
+        Also call this method for a frame that is rejected because of how it was shot, even if its pixels are faultless.
         """
         self._digests.add(frame.digest)
 
     def accept(self, frame: MeasuredFrame) -> None:
-        """Record a good frame, with which later frames are compared."""
+        """Record a good frame for comparison with later frames."""
         self.remember_pixels(frame)
         self._reference = self._reference or Reference(frame.statistics, frame.shape, frame.lines, "the first frame")
         # Bias exposures are too short to show a leak, and comparing the frames of large bias sets would take too long.

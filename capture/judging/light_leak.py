@@ -1,9 +1,9 @@
-"""Detect from pixels, not from the states of panel and cover, that light falls on frames that should be dark.
+"""Detect light on frames that should be dark, judging by the pixels, not by the states of the panel and the cover.
 
 Frames reveal only changes. Light that appears or disappears changes the pattern, because a leak is brighter on one
-side. Strong light also changes the level. Constant light looks like dark current. With a filter wheel,
-`filters_for_darks` makes constant light change. `dark_ceiling_adu` limits constant light by the dark current of earlier
-nights. See docs/pixel-checks.md.
+side. Strong light also changes the level. Constant light looks like dark current. With a filter wheel, darks are shot
+through two filters (`filters_for_darks`), so that a constant leak changes as well. `dark_ceiling_adu` derives a limit
+for constant light from the dark current of earlier nights. See docs/pixel-checks.md.
 
 This module performs no I/O.
 """
@@ -42,10 +42,10 @@ LEAST_RATIO = 3.0
 """Smallest ratio of the light through two filters that can distinguish a leak from dark current."""
 
 SAME_DARK_CURRENT_C = 1.0
-"""Largest temperature difference from a recorded dark current, which changes by an eighth per degree."""
+"""Largest difference from the temperature of a recorded dark current. Dark current changes by an eighth per degree."""
 
 LARGEST_GROWTH = 3.0
-"""Largest factor by which dark current at one temperature grows between two nights."""
+"""Largest factor by which the dark current at a given temperature grows between two nights."""
 
 CEILING_MARGIN_ADU = 50.0
 """Allowance for drifting bias levels and uneven glow; a lit panel adds as much within a second."""
@@ -58,7 +58,7 @@ class Leak:
     Attributes
     ----------
     level_adu
-        Difference of the mean level.
+        Difference in mean level from the earlier frames, ADU.
     place
         Place where the light is brightest, as text; None if the light is uniform.
     significance
@@ -94,7 +94,7 @@ class _Seen:
 
 
 class LeakWatch:
-    """A comparison of the frames of one set, shot in the dark. In large sets, consecutive frames are merged.
+    """A comparison of the frames of one set that is shot in the dark. In large sets, consecutive frames are merged.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ class LeakWatch:
         return found
 
     def accept(self, shape: FrameShape, sensor_c: float | None) -> None:
-        """Record a good frame, with which later frames are compared."""
+        """Record a good frame for comparison with later frames."""
         if self._last is not None and is_large_enough(shape.levels_adu.shape):
             step = smooth_pattern(shape.levels_adu - self._last.levels_adu)
             self._squares += np.minimum(step.significances, SIGNIFICANT) ** 2
@@ -155,7 +155,7 @@ class LeakWatch:
     def _excess(self) -> NDArray[np.float64]:
         """Return the scatter of each component from frame to frame, relative to the noise within frames; at least 1.
 
-        Slow swings of a camera's offset along the frame increase the scatter.
+        Slow variations of a camera's offset along the frame increase the scatter.
         """
         scatter = np.sqrt((self._squares + PRIOR_COMPARISONS) / (self._comparisons + PRIOR_COMPARISONS))
         return np.maximum(scatter, 1.0)
@@ -188,7 +188,7 @@ def dark_ceiling_adu(record: CameraRecord, bias_adu: float, setpoint_c: float, e
     Parameters
     ----------
     record
-        Record of the camera with the settings of the dark.
+        Record of the camera at the settings of the dark.
     bias_adu
         Bias level of this night.
     setpoint_c, exposure_s

@@ -18,7 +18,7 @@ class NightDigests:
         Parameters
         ----------
         owner
-            The settings of the set. They are equal if the set is judged again, for example with more frames.
+            The settings of the set. They compare equal if the set is judged again, for example with more frames.
         """
         return SetDigests(self._sets, owner)
 

@@ -13,10 +13,10 @@ PLAUSIBLE_C = (-120.0, 80.0)
 """Drivers report values outside this range for "unknown" (-300, -273.15) or after a lost byte (indi-3rdparty#1328)."""
 
 FROZEN_S = 300.0
-"""A cooler at full power or at zero for this long changes any sensor's temperature by more than the last digit."""
+"""A cooler at full or zero power for this long changes any sensor's temperature by more than the last digit."""
 
 JUMP_S = 120.0
-"""A change in the ambient temperature cannot explain a drop or rise of the power within this time."""
+"""A change in the ambient temperature cannot explain a drop or rise in power within this time."""
 
 OFF_PERCENT, FULL_PERCENT = 1.0, 99.0
 FROM_PERCENT = (20.0, 80.0)

@@ -36,7 +36,7 @@ LEARNED_FLATS = "learned-flats.json"
 
 @dataclass(frozen=True, slots=True)
 class NightFiles:
-    """The folder of a night, the results from an earlier run of the same night (None for a new night), and the rig."""
+    """The folder of a night, the results from an earlier run of it (None for a new night), and the rig of the run."""
 
     folder: NightFolder
     earlier: EarlierRun | None = None
@@ -110,11 +110,11 @@ async def assembled_night(
     deadline
         Time by which the last frame must be complete; None for no deadline. The warm-up may end later.
     words
-        Words from the lights' headers for the night's frames; None if the sets were not planned for lights.
+        Names from the lights' headers for the night's frames; None if the sets were not planned for lights.
     lights
         Setups of the lights to verify, by path, in the order in which they were shot; None to verify no lights.
     safe_state
-        Makes the rig safe at the end; by default, a `SafeState`.
+        Object that makes the rig safe at the end; by default, a `SafeState`.
     """
     folder = files.folder
     # The journal opens before the first event and closes after all observers that the caller opens in the block. It

@@ -24,8 +24,8 @@ class Cooling:
     """The cooling of the sensor for the steps that follow.
 
     If a setpoint is out of reach, bias frames, flats and dark flats move to a setpoint within reach. If there is none,
-    they are shot without cooling. Darks move as well, unless they were planned for lights, because these lights have
-    a different temperature.
+    they are shot without cooling. Darks move to a setpoint within reach as well, unless they were planned for lights,
+    whose temperature they must match. Darks that do not move are skipped.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Cooling:
             If the camera failed.
         """
         self._reached_c = None
-        # If all sets are done but a frame is missing, its set waits for the setpoint before it shoots the frame.
+        # If a frame of a finished set turns out to be missing, that set waits for the setpoint before it shoots again.
         if not self._progress.needs_no_cooling(number, setpoint_c):
             try:
                 await with_retries(self._context, lambda: cool(self._context, setpoint_c))
@@ -73,7 +73,7 @@ class Cooling:
         self._reached_c = setpoint_c
 
     async def fall_back(self, number: int, error: OutOfReachError) -> str:
-        """Move the step that lost its setpoint, and all later steps, to a different one. Return a sentence about it.
+        """Move the step that lost its setpoint, and later steps, to another one. Return a sentence about the change.
 
         Raises
         ------
@@ -89,9 +89,9 @@ class Cooling:
         return await self._move(number - 1, lost_c, error)
 
     async def _move(self, number: int, setpoint_c: float, error: OutOfReachError) -> str:
-        """Move all steps after the given step to a setpoint within reach. Return a sentence about it.
+        """Move later steps with this setpoint to a setpoint within reach. Return a sentence about the change.
 
-        Without a temperature, no setpoint can be chosen, and the headers of frames would state a wrong temperature.
+        If the sensor temperature is unknown, no setpoint can be chosen, and the headers of frames would be wrong.
         """
         if error.limit_c is None or error.obstacle is None:
             raise error
@@ -110,7 +110,7 @@ class Cooling:
         return sentence
 
     def _sets_after(self, number: int, setpoint_c: float) -> tuple[bool, bool]:
-        """Return whether darks with the given setpoint follow the given step, and whether other sets with it do."""
+        """Return whether any darks, and whether any other sets, with the given setpoint follow the given step."""
         steps = [
             step
             for step in self._progress.steps[number:]
@@ -123,7 +123,7 @@ class Cooling:
 def moved_text(
     setpoint_c: float, limit_c: float, obstacle: Obstacle, reached_c: float | None, moved: MovedKinds
 ) -> str:
-    """Return a sentence about a setpoint that was out of reach, with the setting to change.
+    """Return a sentence about a setpoint that was out of reach, with advice for later nights.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Wait for the end of the night, which comes when no more lights arrive or the sun rises."""
+"""Wait for the end of the night: until no more lights arrive or the sun has risen."""
 
 import asyncio
 import logging
@@ -68,7 +68,7 @@ async def end_of_night(
 ) -> str:
     """Wait until the night is over, and return the reason.
 
-    Lights that exist at the start count by their modification times, so that a run started after the night does not
+    For lights that exist at the start, the modification time counts, so that a run started after the night does not
     wait.
 
     Parameters
@@ -76,11 +76,11 @@ async def end_of_night(
     folder
         Folder in which the lights arrive.
     settings
-        Minutes without a new light, and altitude of the sun, that end the night.
+        Settings of the lights: the minutes without a new light, and the altitude of the sun, that end the night.
     site
-        Observing site, to compute sunrise; None to ignore the sun.
+        Observing site, used to compute sunrise; None to ignore the sun.
     events, clock
-        The event stream for notices, and the clock that dates them.
+        The event stream for notices, and the clock for their times.
 
     Raises
     ------
@@ -100,7 +100,8 @@ async def end_of_night(
             found = seen
             log.warning("%s; checking again", error)
         if found != seen:
-            # Lights that arrive later count from now, because the clock of a network file system may be wrong.
+            # For lights that arrive later, the current time counts, because the clock of a network file system may be
+            # wrong.
             changed_at = min(now, found.at or now) if reported_at is None else now
             seen = found
         reason = _end(seen, changed_at, now, settings, site)

@@ -61,13 +61,13 @@ class Night:
     learned
         Flat exposures from earlier nights. The night adds the exposures that it finds.
     safe_state
-        Makes the rig safe at the end.
+        Object that makes the rig safe at the end.
     earlier
         Results from an unfinished run of this night; None for a new night.
     origin
         The rig and the choice of sets, by which a later run recognises this night.
     verification
-        Diagnoses the night's lights; None if there are none.
+        Diagnosis of the night's lights; None if no lights are diagnosed.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Night:
         return outcome
 
     async def _stop(self, steps: asyncio.Task[None]) -> None:
-        """Cancel the steps. Wait until they have ended, for at most `STOP_DEADLINE_S`, because the lamp may be lit."""
+        """Cancel the steps and wait until they end, but only for `STOP_DEADLINE_S`, because the lamp may be lit."""
         loop = asyncio.get_running_loop()
         ends_s = loop.time() + STOP_DEADLINE_S
         steps.cancel()
@@ -140,7 +140,7 @@ class Night:
                 self._safe_state.cut_warm_up_short()
         if not ended:
             self._context.notice(
-                Severity.WARNING, "a step of the night has not ended; making the rig safe in the meantime"
+                Severity.WARNING, "a step of the night has not ended yet; making the rig safe without waiting for it"
             )
 
     async def _run_steps(self) -> None:
@@ -206,7 +206,7 @@ class Night:
         publish_panel(context)
 
     async def _run_step(self, number: int, step: Step) -> None:
-        """Run one step and publish a failure. Later steps that do not depend on the failed step still run."""
+        """Run one step and publish any failure. Later steps that do not depend on a failed step still run."""
         context = self._context
         context.publish(StepStarted(context.clock.now(), number))
         context.retries.begin_set(needed_devices(step, context.rig))
@@ -323,8 +323,8 @@ def needed_devices(step: Step, rig: Rig) -> set[str]:
 
 
 def _safe_text(still_cold_c: float | None) -> str:
-    """Return the message that the rig is safe, and state whether the sensor is still cold."""
+    """Return the message that the rig is safe, with the temperature of the sensor if it is still cold."""
     if still_cold_c is None:
         return "the rig is safe"
-    sensor = f"sensor at {still_cold_c:.0f} C, which warms up to the air temperature"
+    sensor = f"sensor at {still_cold_c:.0f} C and warming up to the air temperature"
     return f"the rig is safe: cooler off, {sensor}"

@@ -53,7 +53,7 @@ class PlanProgress:
         return self._timetable.steps
 
     def announced_steps(self) -> tuple[PlannedStep, ...]:
-        """Return the plan for events. Sets that an earlier run finished take almost no time."""
+        """Return the plan for events. The estimate for sets that an earlier run finished is 0 s."""
         planned = planned_steps(self.steps, self._context.settings)
         return tuple(
             replace(step, estimate_s=0.0) if step.kind is not None and self.is_done(step.number) else step
@@ -82,7 +82,7 @@ class PlanProgress:
         """Return an earlier run's tuning if frames were shot with it, because one set must not mix two tunings."""
         tolerance_deg = self._context.settings.rotator_tolerance_deg
         earlier = {} if self._earlier is None else self._earlier.tuned
-        # More lights may have changed the planned angle slightly.
+        # Lights shot since then may have changed the planned angle slightly.
         found = (each for key, each in reversed(earlier.items()) if _is_same_tuning(key, step, tolerance_deg))
         tuned = next(found, None)
         if tuned is None:
@@ -132,7 +132,7 @@ class PlanProgress:
         return step
 
     def move(self, number: int, from_c: float, to_c: float | None, *, moves_darks: bool = True) -> None:
-        """Move all steps after the given step to a new setpoint. Tunings stay valid, because the lamp is the same.
+        """Move later steps from one setpoint to another. Their tunings stay valid, because the lamp is the same.
 
         `to_c` and `moves_darks` are as for `replace_setpoint`.
         """

@@ -1,4 +1,4 @@
-"""Convert the plan of a night to the form that events report. This module performs no I/O."""
+"""Convert the plan of a night to the form in which events report it. This module performs no I/O."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from coldframe.config.settings import Settings
 
 
 def planned_steps(steps: Sequence[Step], settings: Settings) -> tuple[PlannedStep, ...]:
-    """Return the steps of a plan, numbered from 1, with estimates of their time."""
+    """Return the steps of a plan, numbered from 1, with their estimated durations."""
     estimates_s = estimate_s(steps, settings)
     return tuple(_planned(number, *each) for number, each in enumerate(zip(steps, estimates_s, strict=True), start=1))
 

@@ -22,7 +22,7 @@ from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.tables.flats import FlatSettings
 
 LARGEST_AFTERGLOW = 0.05
-"""Largest signal in dark flats relative to their flats. A larger signal comes from a lit lamp or from daylight."""
+"""Largest signal in dark flats, relative to that in their flats. A larger signal is due to a lit lamp or daylight."""
 
 Conditions = tuple[ReadoutSettings, float | None]
 
@@ -93,17 +93,17 @@ class NightProducts:
                     self._biases.pop(conditions, None)
 
     def has_bias_subtracted(self, step: ShootStep) -> bool:
-        """Return whether a bias, and no dark flat, was subtracted from the given flats."""
+        """Return whether a bias, not a dark flat, was subtracted from the given flats."""
         return step.tuning not in self._by_dark_flats
 
     def dark_inputs(self, step: ShootStep, e_per_adu: float | None, ceiling_adu: float | None) -> DarkInputs:
-        """Return the inputs of a dark set, with filters that help to distinguish light from dark current."""
+        """Return the inputs for a set of darks, with filters that help to distinguish light from dark current."""
         assert step.exposure_s is not None
         filters = filters_for_darks(self._filter_light())
         return DarkInputs(step.exposure_s, ceiling_adu, filters, e_per_adu=e_per_adu)
 
     def dark_flat_inputs(self, step: ShootStep, steps: Sequence[Step], e_per_adu: float | None) -> DarkFlatInputs:
-        """Return the inputs of a dark flat set whose flats are tuned.
+        """Return the inputs for a set of dark flats whose flats have been tuned.
 
         Parameters
         ----------
@@ -120,7 +120,7 @@ class NightProducts:
         return DarkFlatInputs(tuned.exposure_s, test, ceiling_adu, e_per_adu)
 
     def flat_inputs(self, step: ShootStep) -> FlatInputs | None:
-        """Return the inputs of a tuned flat set; None if there is no master to subtract from the flats."""
+        """Return the inputs for a tuned set of flats; None if there is no master to subtract from the flats."""
         subtracted = self._dark_flats.get(step.tuning) or self._biases.get((step.readout, step.setpoint_c))
         if subtracted is None:
             return None

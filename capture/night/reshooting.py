@@ -40,7 +40,7 @@ MOST_FRAMES = 3
 """Largest size to which a set may grow, relative to its planned size."""
 
 CARRIED_OUT = (Remedy.DARK_FLATS, Remedy.LONGER_FLATS, Remedy.MORE_FLATS, Remedy.MORE_DARKS)
-"""The remedies that the night carries out. For the others, the optical train or the settings must change first."""
+"""The remedies that the night carries out. All others require a change to the optical train or the settings."""
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class _HinderedError(StepFailedError):
 
 @dataclass(slots=True)
 class Reshooting:
-    """The reshooting of sets at the end of a night, after the diagnoses, where it helps.
+    """The reshooting, at the end of a night, of the sets that a diagnosis blames for an artifact.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Reshooting:
     verification
         The diagnoses.
     require_setpoint
-        Checks that the sensor has the given setpoint; raises `StepSkippedError` otherwise.
+        Function that checks that the sensor has the given setpoint, and raises `StepSkippedError` otherwise.
     reshot
         Filters and rotator angles of the flats that an earlier run of this night exposed longer.
     """
@@ -88,7 +88,7 @@ class Reshooting:
         return MOST_WAIT * self.context.worked_s()
 
     async def _shoot_all(self) -> bool:
-        """Shoot again each set that a diagnosis blames. Return True if a set was shot."""
+        """Shoot again each set that a diagnosis blames. Return True if any set was shot."""
         has_shot = False
         for verdict in filter(is_faulty, self.verification.verdicts):
             artifact = next((each for each in verdict.event.artifacts if each.remedy in CARRIED_OUT), None)
@@ -105,7 +105,7 @@ class Reshooting:
         return has_shot
 
     async def _shoot_again(self, number: int, verdict: Verdict, artifact: Artifact) -> bool:
-        """Carry out the remedy. Return True if new masters were made; a failure is reported.
+        """Carry out the remedy. Return True if new masters were made; otherwise, report the failure.
 
         Raises
         ------
@@ -185,7 +185,7 @@ class Reshooting:
     async def _flats(
         self, context: NightContext, number: int, step: ShootStep, tuned: Tuned, *, by_dark_flats: bool
     ) -> None:
-        """Make the master that is subtracted, then the master flat, each from the frames on disk and new frames."""
+        """Make the master to subtract, then the master flat, each from the frames on disk and new frames."""
         inputs: SetInputs
         if by_dark_flats:
             place, dark = self._dark_flats_of(step)
@@ -229,7 +229,7 @@ class Reshooting:
         raise _HinderedError("there is no bias to subtract")
 
     async def _with_frames_on_disk(self) -> NightContext:
-        """Return the context of the night, in which all its raw frames count for the sets that are shot again."""
+        """Return a copy of the context in which all raw frames of the night count for the sets that are shot again."""
         folder = self.context.folder
 
         def saved() -> SavedFrames:
@@ -242,9 +242,9 @@ class Reshooting:
 
 
 def was_reshot(flat: ShootStep, reshot: Iterable[tuple[str | None, float | None]]) -> bool:
-    """Return whether a flat set is among those that were exposed longer, given by filter and rotator angle.
+    """Return whether the flats are among those that were exposed longer, which `reshot` lists by filter and angle.
 
-    The angle belongs to the lights that showed the artifact; None if all lights have one angle.
+    Each angle is that of the lights that showed the artifact; it is None if all lights have the same angle.
     """
     limit_deg = Tolerances().rotation_deg
     return any(

@@ -1,7 +1,7 @@
 """Find the files from an earlier run of the same night, tidy them up, and pass them to the run that resumes the night.
 
-A run that crashed, lost power or was ended leaves frames, masters, a journal, and perhaps a half-written file. Frames
-are counted again from their files (`SavedFrames`). The journal supplies only data that no other file contains: the
+A run that crashed, lost power or was interrupted leaves frames, masters, a journal, and perhaps a half-written file.
+Its frames are counted again from the files (`SavedFrames`). The journal supplies only data that no other file has: the
 tunings of flats, and the finished steps, for which no hardware needs to move (docs/decisions/0012).
 """
 
@@ -94,7 +94,7 @@ def unfinished_night(storage: Path, now: datetime, camera: str, origin: Origin =
 
 
 def later_nights(storage: Path, now: datetime, camera: str, origin: Origin = UNKNOWN_ORIGIN) -> tuple[NightFolder, ...]:
-    """Return the unfinished nights of the rig with a date after this evening, which only a wrong clock can cause.
+    """Return the rig's unfinished nights that are dated after this evening. Only a wrong clock can cause such dates.
 
     The parameters and errors are the same as for `unfinished_night`.
     """
@@ -105,7 +105,7 @@ def later_nights(storage: Path, now: datetime, camera: str, origin: Origin = UNK
 class _Progress(Enum):
     """How much of a night is complete.
 
-    PARTIAL is a complete night of chosen sets; the evening's other sets may be in an earlier, unfinished night.
+    PARTIAL is a complete night of only some sets; the evening's other sets may be in an earlier, unfinished night.
     """
 
     UNFINISHED = "unfinished"
@@ -115,7 +115,7 @@ class _Progress(Enum):
 
 
 def _nights(storage: Path, is_wanted: Callable[[str], bool]) -> Iterator[NightFolder]:
-    """Yield the folders of the nights with one of the given dates, latest first."""
+    """Yield the folders of the nights whose dates are wanted, latest first."""
     for path in nights_from_newest(storage) if storage.is_dir() else ():
         if is_wanted(path.name[: len("2026-11-22")]):
             yield NightFolder(path)
@@ -136,7 +136,7 @@ def _progress(folder: NightFolder, camera: str, origin: Origin) -> _Progress:
 
 
 def _starts_and_ends(folder: NightFolder) -> Iterator[tuple[NightStarted, NightEnded | None]]:
-    """Yield the start and end events of each run of a night; None for a run that ended without one."""
+    """Yield the start and end events of each run of a night; the end event is None if the run published none."""
     started, ended = None, None
     for event in _journal(folder):
         match event:

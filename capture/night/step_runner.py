@@ -1,4 +1,4 @@
-"""Run one step of a night: cool, tune, shoot or combine, with the products of earlier steps."""
+"""Run one step of a night: cool, tune, shoot or combine, using the products of earlier steps."""
 
 from dataclasses import replace
 from functools import partial
@@ -27,7 +27,7 @@ from coldframe.config.frames import FrameKind
 
 
 class StepRunner:
-    """A runner for the steps of a night, one at a time.
+    """A runner that performs the steps of a night, one at a time.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Take one exposure with a step's settings and temperature, and check that the frame was shot as requested."""
+"""Take one exposure at a step's settings and temperature, and check that the frame was shot as requested."""
 
 from dataclasses import dataclass
 
@@ -67,7 +67,8 @@ class FrameExposer:
         self._readout = readout
         self._setpoint_c = setpoint_c
         self._delivered = delivered
-        # The settings as the camera reports them; None before they are applied and after another program changed them.
+        # The settings as the camera reports them; None if they must be applied, because they have not been applied yet
+        # or another program has changed them.
         self._settings: ReadoutSettings | None = None
 
     async def apply_settings(self) -> ReadoutSettings:
@@ -139,7 +140,7 @@ class FrameExposer:
         """Return how the frame's settings differ from the requested settings, or None if they agree.
 
         If they differ, the settings are applied again before the next exposure. A restart of the camera does not change
-        the settings, because the driver gets them again after the restart.
+        the settings, because the driver receives them again after the restart.
         """
         if frame.settings == settings:
             return None

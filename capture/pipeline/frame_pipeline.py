@@ -46,14 +46,14 @@ class FramePipeline(Generic[Shot, Judged]):
         self._shots = asyncio.Queue[Shot]()
         self._room = asyncio.Semaphore(QUEUE_LENGTH)
         self._judged = asyncio.Queue[Judged](QUEUE_LENGTH)
-        # This timeout has no deadline until `end_exposing` sets one, which cancels only the first stage.
+        # This timeout has no deadline until `end_exposing` sets one. The deadline cancels only the first stage.
         self._exposing = asyncio.timeout(None)
         self._end: StepFailedError | None = None
         self.has_begun = False
 
     @property
     def is_ending(self) -> bool:
-        """True after `end_exposing` was called."""
+        """True once `end_exposing` has been called."""
         return self._end is not None
 
     async def run(self, expose_all: Callable[[], Awaitable[T]]) -> T:
@@ -96,18 +96,18 @@ class FramePipeline(Generic[Shot, Judged]):
         await self._room.acquire()
 
     async def until_judged(self) -> None:
-        """Wait until all submitted frames are judged."""
+        """Wait until all submitted frames have been judged."""
         await self._shots.join()
 
     async def until_kept(self) -> None:
-        """Wait until all submitted frames are kept."""
+        """Wait until all submitted frames have been kept."""
         await self._shots.join()
         await self._judged.join()
 
     def end_exposing(self, error: StepFailedError) -> bool:
-        """End the first stage with an error, which `run` raises. Return False if the stage has already ended.
+        """End the first stage with an error that `run` then raises. Return False if the stage has already ended.
 
-        If there are several errors, `run` raises the first.
+        If this method is called several times, `run` raises the first error.
         """
         try:
             self._exposing.reschedule(asyncio.get_running_loop().time())
@@ -121,7 +121,7 @@ class FramePipeline(Generic[Shot, Judged]):
             shot = await self._shots.get()
             self._room.release()
             judged = await self._judge(shot)
-            # Pass the frame on only when the previous frame is kept, so that no frame waits between the two stages.
+            # Pass the frame on only once the previous frame has been kept, so that no frame waits between the stages.
             await self._judged.join()
             await self._judged.put(judged)
             self._shots.task_done()

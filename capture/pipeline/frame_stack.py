@@ -27,7 +27,7 @@ class FinishedStack(NamedTuple):
     stack
         Mean, uncertainty and counts, in ADU; for flats, relative to a mean of 1.
     masked
-        Mask of the pixels of flats without signal, bool, shape (height, width); None for frames without light.
+        Mask of a flat's pixels that have no signal, bool, shape (height, width); None for frames without light.
     method
         Method by which the frames were combined.
     overscan
@@ -90,15 +90,16 @@ class DarkStack:
         self._rests: list[NDArray[np.int32]] = []
 
     def fold(self, pixels: NDArray[np.uint16], _exposure_s: float, digest: bytes) -> NDArray[np.uint16]:
-        """Fold a frame; see `FrameStack`."""
+        """Add a frame; see `FrameStack`."""
         raw = pixels
         if self._overscan is not None:
             pixels, rest = self._overscan.correct_words(raw)
             self._rests.append(rest)
         if self._accumulator is None:
             self._accumulator = _accumulator_for(pixels, self._planned_frames)
-            # Frames of a few values each, as of 12 bits on a scale of 16, scatter by less than a step. The subtraction
-            # of the overscan shifts the levels of each line, and hides the step.
+            # The pixels of frames with coarse steps, such as 12-bit data scaled to 16 bits, may scatter by less than a
+            # step. The step is measured in the raw frame, because subtracting the overscan shifts each line and
+            # thereby hides the step.
             self._clipping = Clipping(sigma_floor_adu=half_step(raw))
         self._accumulator.hold(pixels, digest)
         return pixels

@@ -1,4 +1,4 @@
-"""Find the uncooled lights without a dark near their temperature, and those that tonight's darks would fit.
+"""Find the uncooled lights that have no dark near their temperature, and count those that tonight's darks would fit.
 
 This module performs no I/O.
 """
@@ -21,10 +21,10 @@ class AmbientCover:
     Attributes
     ----------
     uncovered_c
-        Temperatures of the lights without a dark in the library, degrees Celsius; None for an unknown temperature.
+        Temperatures of the lights that have no dark in the library, degrees Celsius; None for an unknown temperature.
     now_c
-        Temperature of the sensor tonight, degrees Celsius. If it was not read, the temperature of the newest light;
-        None if both are unknown.
+        Temperature of the sensor tonight or, if it was not read, of the newest light, degrees Celsius; None if both are
+        unknown.
     limit_c
         Maximum difference between the temperatures of a light and its dark, C.
     is_newest_covered
@@ -42,7 +42,11 @@ class AmbientCover:
         return sum(map(self._is_served, self.uncovered_c))
 
     def note(self, exposure_s: float) -> str | None:
-        """Return a sentence about the temperatures without a dark; None if tonight's darks fit all of them."""
+        """Return a sentence about the temperatures for which there is no dark.
+
+        Return None if no such temperature is known, or if the newest light has no dark and tonight's darks fit all of
+        them.
+        """
         known = [each for each in self.uncovered_c if each is not None]
         served = sum(map(self._is_served, known))
         if not known or (served == len(known) and not self.is_newest_covered):

@@ -19,7 +19,7 @@ SMALLEST_COUNTS = {FrameKind.BIAS: 100, FrameKind.DARK: 20, FrameKind.FLAT: 20, 
 """Smallest frame counts that still give a useful master; a set planned with fewer frames keeps its planned count."""
 
 Counts = dict[int, int]
-"""Frame counts by index of the step in the plan; steps without an entry are skipped. A tuning counts as one frame."""
+"""Frame counts by the step's index in the plan; steps without an entry are skipped. A tuning counts as one frame."""
 
 
 def fit_before_deadline(
@@ -38,7 +38,8 @@ def fit_before_deadline(
     time_s
         Time until the deadline.
     settings
-        `lights.first` determines whether flats or darks are kept longest. Bias is skipped first if no flats need it.
+        `lights.first` determines whether flats or darks are kept longest. Bias sets that no flats need are skipped
+        first.
     pace
         Durations of the parts of a step.
     frames_on_disk
@@ -89,7 +90,7 @@ def _largest(counts: Counts, wanted: Counts, alike: list[int], fits: Callable[[C
 
 
 def time_needed_s(steps: Iterable[Step | None], settings: Settings, pace: Pace) -> float:
-    """Return the time until the last frame is complete, in seconds, without the warm-up."""
+    """Return the time until the last frame is complete, in seconds, excluding the warm-up."""
     done = [step for step in steps if step is not None and not isinstance(step, WarmStep)]
     return sum(estimate_s(done, settings, pace))
 
@@ -158,7 +159,7 @@ def _lost_its_bias(steps: Sequence[Step], indices: list[int], counts: Counts) ->
 
 
 def _with_counts(steps: Sequence[Step], counts: Counts) -> tuple[Step | None, ...]:
-    """Return the plan with the given frame counts, without cooling steps to setpoints that no remaining frame uses."""
+    """Return the plan with the given frame counts, omitting cooling to setpoints that no remaining frame uses."""
     setpoints = {step.setpoint_c for index, step in _countable_steps(steps).items() if index in counts}
     setpoints |= {step.setpoint_c for step in steps if isinstance(step, SkyStep)}
 

@@ -1,6 +1,6 @@
 """Check before the night whether the disk has room for the plan.
 
-Only `free_bytes` and `require_writable` use the disk.
+Only `free_bytes` and `require_writable` access the disk.
 """
 
 import errno
@@ -20,10 +20,10 @@ MASTER_BYTES_PER_PIXEL = 10
 
 HEADER_BYTES = 16 * 2880
 TEST_FRAMES = 20
-"""Test frames per tuning, including those that show the saturation level."""
+"""Test frames per tuning, including those that measure the saturation level."""
 
 SPARE_FRAMES = 10
-"""Allowance for frames of the night that must be shot again."""
+"""Allowance for frames that must be shot again during the night."""
 
 RESERVE_BYTES = 256 << 20
 """Space left for other programs, so that the user can still log in and free space."""
@@ -72,12 +72,12 @@ def free_bytes(folder: Path) -> int:
 
 
 def require_writable(folder: Path) -> None:
-    """Check that files can be created in a folder, or in the folder in which it will be created. A full disk passes.
+    """Check that files can be created in a folder or, before it exists, in its nearest parent. A full disk passes.
 
     Raises
     ------
     UnfitPlanError
-        If the path leads to a file, or files cannot be created.
+        If the path leads to a file, or if files cannot be created.
     """
     there = _existing(folder)
     if not there.is_dir():
@@ -94,7 +94,7 @@ def require_writable(folder: Path) -> None:
 
 
 def _existing(folder: Path) -> Path:
-    """Return the folder, or the nearest of its parents that exists."""
+    """Return the folder if it exists, otherwise its nearest existing parent."""
     return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 

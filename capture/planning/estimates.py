@@ -10,13 +10,13 @@ from coldframe.config.frames import FrameKind
 from coldframe.config.settings import Settings
 
 READOUT_GUESS_S = 1.0
-"""Time from the end of an exposure to the start of the next exposure, used until a set of this night is timed."""
+"""Time from the end of an exposure to the start of the next exposure, used until a set of this night has been timed."""
 
 TURN_DEG_PER_S = 2.0
 """Speed of a slow rotator; faster ones leave time to spare."""
 
 FIRST_TURN_GUESS_DEG = 90.0
-"""Assumed size of the first turn, whose start is unknown here: the mean over all angles."""
+"""Assumed size of the first turn, whose starting angle is unknown here: the mean over all angles."""
 
 TESTS_GUESS = 2
 AMBIENT_GUESS_C = 15.0
@@ -31,9 +31,9 @@ class Pace:
     sensor_c
         Sensor temperature at the start of the first ramp, degrees Celsius.
     readout_s
-        Time from the end of an exposure to the start of the next exposure.
+        Seconds from the end of an exposure to the start of the next exposure.
     flats_s
-        Flat exposures of the filters that have been tuned.
+        Flat exposures of the filters that have been tuned, seconds.
     """
 
     sensor_c: float = AMBIENT_GUESS_C
@@ -76,7 +76,7 @@ def estimate_s(steps: Iterable[Step], settings: Settings, pace: Pace | None = No
 
 
 def _angle_deg(step: Step) -> float | None:
-    """Return the angle to which the rotator turns for a step; None if it does not turn."""
+    """Return the angle to which the rotator turns for a step, in degrees; None if it does not turn."""
     match step:
         case TuneStep() | SkyStep() | ShootStep(kind=FrameKind.FLAT):
             return step.rotator_deg

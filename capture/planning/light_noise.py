@@ -1,4 +1,4 @@
-"""Measure the noise of the lights, which is the reference for frame counts given as percentages."""
+"""Measure the noise of the lights. Frame counts that are given as percentages refer to this noise."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # only percentages need pixels and NumPy, whose import would 
 
 
 def light_noises(lights: Lights, settings: Settings) -> Mapping[Path, LightNoise]:
-    """Measure one light of each kind, from the middle of the night, if any frame count is a percentage.
+    """Return the noise of one light of each kind, the middle one by date; empty if no frame count is a percentage.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def light_noises(lights: Lights, settings: Settings) -> Mapping[Path, LightNoise
         The lights. A kind is a combination of filter, exposure, setpoint and readout settings. Files that cannot be
         measured are skipped.
     settings
-        Settings of the rig. The sky level is known only if the camera record in the storage folder has a bias level.
+        Settings of the rig. The sky level is known only if the camera record in the storage folder states a bias level.
     """
     own = settings.lights
     if not any(isinstance(count, NoiseGoal) for count in (own.bias, own.dark, own.flat, own.dark_flat)):

@@ -1,7 +1,7 @@
-"""Names from the lights' headers for the night's frames, so that every program matches the frames to the lights.
+"""Copy names from the lights' headers to the night's frames, so that every program matches the frames to the lights.
 
-Capture programs write their own names for the telescope, the camera and the filters into lights. A night's frames have
-the driver's header, in which the same rig may have different names. This module performs no I/O.
+Capture programs write their own names for the telescope, the camera and the filters into the headers of lights. A
+night's frames have the driver's header, in which the same rig may have different names. This module performs no I/O.
 """
 
 from collections import defaultdict
@@ -30,7 +30,7 @@ class MosaicWords:
     shape
         Size of the lights, (height, width). In frames of a different size, the array may begin elsewhere.
     cards
-        The cards that state it.
+        The header cards that state the array.
     """
 
     pattern: str
@@ -44,7 +44,7 @@ class MosaicWords:
 
 @dataclass(frozen=True, slots=True)
 class LightWords:
-    """The names to use; empty without lights.
+    """The names to copy from the lights to the night's frames; empty without lights.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class LightWords:
     mosaic
         Colour filter array, used if the driver does not state it; None for mono lights.
     notes
-        Sentences for the user about names on which the lights differ, and which are not used.
+        Sentences for the user about names that are not used because the lights disagree on them.
     """
 
     train: Mapping[str, HeaderValue] = field(default_factory=dict)
@@ -67,20 +67,20 @@ class LightWords:
     notes: tuple[str, ...] = ()
 
     def pattern_of(self, shape: tuple[int, ...]) -> str | None:
-        """Return the lights' colour filter array for unbinned frames of a size; None if it is unknown."""
+        """Return the lights' colour filter array for unbinned frames of the given size; None if it is unknown."""
         return self.mosaic.pattern if self.mosaic is not None and self.mosaic.shape == shape else None
 
     def added_to(
         self, header: Mapping[str, HeaderValue], *, camera: str, filter_name: str | None, shape: tuple[int, ...]
     ) -> dict[str, HeaderValue]:
-        """Return the header of a frame with the lights' names; the keywords in `DRIVERS_WORDS` contain the rig's own.
+        """Return a frame's header with the lights' names, and the rig's names under the keywords in `DRIVERS_WORDS`.
 
         Parameters
         ----------
         header
             The driver's header.
         camera, filter_name
-            The rig's names of the camera, and of the filter in the beam; None for frames that do not state the filter.
+            The rig's names for the camera and the filter in the beam; None for frames that do not state the filter.
         shape
             Size of the frame, (height, width).
         """
@@ -95,7 +95,7 @@ class LightWords:
         return {**self._only_in_lights(header, shape), **header, **words, **kept}
 
     def _only_in_lights(self, header: Mapping[str, HeaderValue], shape: tuple[int, ...]) -> dict[str, HeaderValue]:
-        """Return cards to add to a header that lacks them."""
+        """Return the lights' cards about the colour filter array; empty if they do not apply to the frame."""
         if self.mosaic is None or self.mosaic.shape != shape:
             return {}
         array = _array(header)
@@ -146,7 +146,7 @@ def _filters(setups: Iterable[FrameSetup], filters: tuple[str, ...] | None, note
 def _mosaics(lights: Lights) -> Iterable[MosaicWords]:
     """Yield the arrays of the unbinned lights; with most cameras, binned pixels mix the colours."""
     for path, setup in lights.setups.items():
-        # INDI's drivers write the top row first. In lights with the opposite order, the array begins elsewhere.
+        # INDI drivers write the top row first. In lights with the opposite order, the array begins elsewhere.
         is_from_top = setup.row_order in {None, "TOP-DOWN"}
         if setup.mosaic is not None and setup.readout.binning == 1 and is_from_top:
             words = lights.words.get(path, {})

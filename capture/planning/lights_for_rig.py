@@ -32,7 +32,7 @@ class RigSnapshot:
     sensor_c
         Sensor temperature, degrees Celsius.
     cooler_on
-        State of the cooler.
+        True if the cooler is on.
     rotator_deg, rotator_limits_deg
         Angle of the rotator, and the lowest and the highest angle that it accepts.
     """
@@ -50,8 +50,8 @@ class RigSnapshot:
 class ShotLight:
     """Settings of a light in the rig's terms.
 
-    `setup` is for library look-ups; `noise` is None if not measured. `flat_deg` is the rotator angle of the light's
-    flat; None leaves the rotator alone.
+    `setup` is used for library look-ups; `noise` is None if not measured. `flat_deg` is the rotator angle of the
+    light's flat; None leaves the rotator alone.
     """
 
     setup: FrameSetup
@@ -102,7 +102,7 @@ def lights_in_rig_terms(
 
 
 def _own_mode(label: str | None, settings: Settings, rig: RigSnapshot) -> str | None:
-    """Return the camera's spelling of a readout mode, or None if it is not known that the camera has this mode."""
+    """Return the camera's spelling of a readout mode, or None if the camera is not known to have this mode."""
     own = rig.readout_modes or tuple(filter(None, [settings.camera.readout_mode]))
     return next((mode for mode in own if label is not None and mode.casefold() == label.casefold()), None)
 
@@ -131,7 +131,7 @@ def _stated_setpoint_c(setup: FrameSetup, settings: Settings) -> float | None:
 def _reached_setpoints_c(
     setups: list[FrameSetup], settings: Settings, notes: list[str]
 ) -> dict[float | None, float | None]:
-    """Return the setpoint to use for each stated setpoint. If the cooler missed it, use the sensor temperature."""
+    """Map each stated setpoint to the setpoint to use: the sensor temperature if the cooler missed the stated one."""
     sensors: dict[float | None, list[float]] = defaultdict(list)
     for setup in setups:
         of_setpoint = sensors[_stated_setpoint_c(setup, settings)]

@@ -1,6 +1,6 @@
 """Turn the configured sets into the steps of a night. This module performs no I/O.
 
-The order minimises moves and waits, and allows each master to be combined while its frames arrive:
+The order minimises moves and waits, and allows each master to be combined while its frames are arriving:
 
 1. Sets with the same setpoint stay together, in the order in which the configuration first names the setpoints.
 2. Bias frames come first, because they take little time and the flat tuner needs their level.
@@ -39,7 +39,7 @@ def plan_night(settings: Settings) -> tuple[Step, ...]:
 
 
 def _order(settings: Settings) -> Callable[[list[ShootStep]], Iterator[Step]]:
-    """Return the function that orders the sets of one setpoint."""
+    """Return the function that orders the sets with the same setpoint."""
     if settings.flats.source == "sky":
         return _in_twilight
     by_hand = settings.panel is not None and settings.panel.kind == "manual"
@@ -73,7 +73,7 @@ def _at_one_temperature(sets: list[ShootStep]) -> Iterator[Step]:
 
 
 def _switching_least(sets: list[ShootStep]) -> Iterator[Step]:
-    """Order the sets of one setpoint so that the user switches a manual lamp on and off only twice.
+    """Order the sets with the same setpoint so that the user switches a manual lamp on and off only twice.
 
     In this order, the wheel goes through its filters twice. All master dark flats stay in memory until their flats are
     shot.
@@ -89,7 +89,7 @@ def _switching_least(sets: list[ShootStep]) -> Iterator[Step]:
 
 
 def _in_twilight(sets: list[ShootStep]) -> Iterator[Step]:
-    """Order the sets of one setpoint for twilight flats, whose dark flats do not belong to a filter."""
+    """Order the sets with the same setpoint for twilight flats, whose dark flats do not belong to a filter."""
     yield from (step for step in sets if step.kind is FrameKind.BIAS)
     flats = [step for step in sets if step.kind is FrameKind.FLAT]
     dark_flats = [step for step in sets if step.kind is FrameKind.DARK_FLAT]
@@ -109,5 +109,5 @@ def _of(conditions: _TwilightConditions, sets: list[ShootStep]) -> tuple[ShootSt
 
 
 def _twilight_conditions(step: ShootStep) -> _TwilightConditions:
-    """Return the properties that all twilight flats of a step share, apart from their setpoint."""
+    """Return the settings that all twilight flats of a step share, apart from their setpoint."""
     return step.readout, step.rotator_deg

@@ -32,11 +32,11 @@ class FrameEstimate:
     Attributes
     ----------
     frames
-        Total count needed.
+        Total number of frames needed.
     summary
         The measured noise, for the user.
     reason
-        The summary, followed by the reason why the set needs more frames than expected, if it does.
+        The summary and, if the set needs more frames than expected, the reason.
     is_met
         True if the frames so far reach the target.
     """

@@ -1,7 +1,7 @@
 """Compare the optical trains of lights: which rotator angles their flats need, and which flats cannot be shot.
 
-Only mechanical angles are compared (ROTATANG, ROTATOR). The position angle on the sky changes by 180 degrees at a
-meridian flip, but the shadows of dust on the sensor do not.
+Only mechanical angles are compared (ROTATANG, ROTATOR). At a meridian flip, the position angle on the sky changes by
+180 degrees, but the shadows that dust casts on the sensor stay where they are.
 
 This module performs no I/O.
 """
@@ -28,7 +28,7 @@ def train_now(lights: Sequence[ShotLight]) -> OpticalTrain:
 
 
 def has_turned(lights: Sequence[ShotLight]) -> bool:
-    """Return whether the lights state rotator angles that need different flats."""
+    """Return whether the rotator angles of the lights differ so much that the lights need different flats."""
     angles = AngleGroups(Tolerances().rotation_deg)
     return len({angles.of(deg) for light in lights if (deg := light.train.rotation_deg) is not None}) > 1
 
@@ -81,7 +81,7 @@ def with_flat_angles(
     _note_unknown_angles(lights, settings.rotator, rig, notes)
     if settings.rotator is None:
         return list(lights)
-    # The flats themselves may deviate from their angle by the tolerance.
+    # The flats themselves may deviate from their angle by the tolerance of the rotator.
     angles = AngleGroups(Tolerances().rotation_deg - settings.rotator.tolerance_deg)
     newest_first = []
     for light in reversed(lights):

@@ -1,4 +1,4 @@
-"""Read the settings of the night's lights from the headers of files, which any program may have written."""
+"""Read the settings of the night's lights from file headers, whichever program wrote the files."""
 
 import os
 from collections import Counter
@@ -41,7 +41,7 @@ class Lights:
     Attributes
     ----------
     setups
-        Setup of each light by path, in order of date; lights without a date are first.
+        Setup of each light by path, in order of date; lights without a date come first.
     set_aside
         Number of skipped files by reason, such as "without an exposure in the header".
     faults
@@ -60,7 +60,7 @@ class Lights:
 
 
 def light_files(folder: Path, faults: list[FrameFileError] | None = None) -> list[Path]:
-    """Return the image files in and below a folder: FITS, XISF, camera raws, and files of formats that are not read.
+    """Return the image files in and below a folder: FITS, XISF, camera raws, and files of unsupported formats.
 
     Hidden files are skipped, because capture programs use them for frames that are still being written.
 
@@ -85,7 +85,7 @@ def light_files(folder: Path, faults: list[FrameFileError] | None = None) -> lis
 
 
 def _images_in(folder: Path, faults: list[FrameFileError]) -> Iterator[Path]:
-    """Yield the visible images in and below a folder; subfolders that the user may not read are faults."""
+    """Yield the visible images in and below a folder; add subfolders that the user may not read to `faults`."""
 
     def skip(error: OSError) -> None:
         if isinstance(error, FileNotFoundError):  # a program has moved the subfolder since it was listed
@@ -97,7 +97,7 @@ def _images_in(folder: Path, faults: list[FrameFileError]) -> Iterator[Path]:
     for inside, folders, names in os.walk(folder, onerror=skip):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
-            is_image = os.path.splitext(name)[1].lower() in _IMAGES  # noqa: PTH122 - a path for each file takes longer
+            is_image = os.path.splitext(name)[1].lower() in _IMAGES  # noqa: PTH122 - faster than a Path for each file
             if is_image and not name.startswith(".") and (path := Path(inside, name)).is_file():
                 yield path
 
@@ -174,7 +174,7 @@ def _unfit(setup: FrameSetup, camera_names: tuple[str, ...]) -> str | None:
 def _impossible(
     readout: ReadoutSettings, exposure_s: float, setpoint_c: float | None, filter_name: str | None
 ) -> str | None:
-    """Return the reason why no set can be shot with a header value, or None if all values are usable."""
+    """Return the reason why a header value cannot be used to shoot a set, or None if all values can be used."""
     dark = {"kind": FrameKind.DARK, "exposure_s": exposure_s, "setpoint_c": setpoint_c}
     try:
         FrameSet.model_validate(

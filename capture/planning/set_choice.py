@@ -1,4 +1,7 @@
-"""Choose some of the planned sets by kind and filter, as in `flats:Ha,OIII`. This module performs no I/O."""
+"""Choose some of the planned sets by kind and by filter or exposure, as in `flats:Ha,OIII`.
+
+This module performs no I/O.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,18 +27,18 @@ _KINDS = {"biases": FrameKind.BIAS} | {
 
 
 class ChoiceError(ColdframeError):
-    """A choice of sets fits no planned set. The message is one line that lists the possible choices."""
+    """A choice of sets does not suit the plan. The message is one line that states the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetChoice:
-    """A kind of set, and the filter of flats and dark flats or the exposure of darks; None for all sets of the kind."""
+    """A choice of all sets of a kind or, if `name` is given, of those with this filter or (for darks) this exposure."""
 
     kind: FrameKind
     name: str | None = None
 
     def __str__(self) -> str:
-        """Return the choice in the form in which the user writes it."""
+        """Return the choice as the user would write it."""
         return PLURALS[self.kind] + ("" if self.name is None else f":{self.name}")
 
     def includes(self, frame_set: FrameSet) -> bool:
@@ -62,7 +65,7 @@ class SetChoices:
     skip: tuple[SetChoice, ...] = ()
 
     def __bool__(self) -> bool:
-        """Return whether the user chose sets."""
+        """Return whether the user chose any sets."""
         return bool(self.only or self.skip)
 
     @property
@@ -71,7 +74,7 @@ class SetChoices:
         return bool(self.only) and all(choice.kind is FrameKind.FLAT for choice in self.only)
 
     def of(self, sets: Sequence[FrameSet], settings: Settings, made: Sequence[FrameSet] = ()) -> tuple[FrameSet, ...]:
-        """Return the chosen sets in their order, and the dark flats or bias frames that chosen flats need.
+        """Return the chosen sets and the dark flats or bias frames that chosen flats need, in the order of `sets`.
 
         Parameters
         ----------
@@ -80,7 +83,7 @@ class SetChoices:
         settings
             Settings of the rig.
         made
-            Those of the sets for which the library has masters, so that they need no other sets.
+            Sets for which the library already has masters. They do not depend on other sets.
 
         Raises
         ------
@@ -114,7 +117,7 @@ def parsed_choices(option: str, texts: Sequence[str]) -> tuple[SetChoice, ...]:
     option
         Name of the option, for messages.
     texts
-        Kinds, each optionally with filters or exposures, separated by commas: ``flats:Ha,OIII,darks:300,bias``.
+        Kinds, each optionally followed by filters or exposures, as in ``flats:Ha,OIII,darks:300,bias``.
 
     Raises
     ------
@@ -144,7 +147,7 @@ def _require_fit(option: str, choice: SetChoice, sets: Sequence[FrameSet]) -> No
     Raises
     ------
     ChoiceError
-        If it does not, or if it chooses dark flats without flats.
+        If the choice fits no set, or if ``--only`` chooses dark flats, which depend on their flats.
     """
     if option == "--only" and choice.kind is FrameKind.DARK_FLAT:
         raise ChoiceError(f"--only {choice}: dark flats have the exposure of their flats, so choose flats instead")
@@ -164,7 +167,7 @@ def name_of(frame_set: FrameSet) -> str | None:
 
 
 def subtracted_sets(flat: FrameSet, sets: Sequence[FrameSet], settings: Settings) -> list[FrameSet]:
-    """Return the sets whose master is subtracted from flats: their dark flats if there are any, otherwise the bias."""
+    """Return the sets to subtract from flats: dark flats, or the bias if there are none or the settings require it."""
     dark_flats = _alike(flat, FrameKind.DARK_FLAT, sets, settings)
     dark_flats = [each for each in dark_flats if each.filter == flat.filter]
     if dark_flats and settings.flats.pedestal != "bias":
@@ -192,7 +195,7 @@ def is_cold(rig: RigSnapshot, settings: Settings) -> bool:
 
 
 def without_setpoints(settings: Settings) -> Settings:
-    """Return the settings with all sets at the sensor's current temperature, so that the cooler is left unchanged."""
+    """Return the settings with all sets at the sensor's current temperature, so that the cooler is left alone."""
     sets = tuple(each.model_copy(update={"setpoint_c": None}) for each in settings.sets)
     camera = settings.camera.model_copy(update={"setpoint_c": None})
     return settings.model_copy(update={"sets": sets, "camera": camera})

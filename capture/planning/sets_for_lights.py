@@ -142,7 +142,7 @@ def plan_for_lights(
 class _LibraryMasters:
     """The masters in the library, the settings that limit their age, and the notes for the user.
 
-    `needs_angle` is True if flats must state the rotator angle, because the rotator turns.
+    `needs_angle` is True if flats must state the rotator angle, because the rotator has turned or may turn.
     """
 
     masters: Mapping[Path, FrameSetup]
@@ -159,7 +159,7 @@ class _LibraryMasters:
         )
 
     def dark_need(self, group: list[ShotLight], sensor_c: float | None) -> NeededMaster:
-        """Return the dark that a group of lights needs. Without cooling, all their temperatures must be covered.
+        """Return the dark that a group of lights needs. For uncooled lights, all their temperatures must be covered.
 
         Darks are shot if tonight's temperature suits a light that has no dark, or if the newest light has no dark.
         """
@@ -169,12 +169,12 @@ class _LibraryMasters:
             return need
         if (note := cover.note(need.frame_set.exposure_s or 0.0)) is not None:
             self.notes.append(note)
-        # If tonight's temperature is unknown, only the newest light decides.
+        # If tonight's temperature is unknown, all that counts is whether the newest light has a dark.
         is_served = cover.now_c is not None and cover.served > 0
         return replace(need, master=None) if is_served else need
 
     def need(self, group: list[ShotLight], kind: FrameKind) -> NeededMaster:
-        """Return the master that a group of lights needs, with the library's match if it has one for all of them."""
+        """Return the master that a group of lights needs, with the library's match if it fits all of them."""
         exposure_s = Counter(light.exposure_s for light in group).most_common(1)[0][0]
         light = replace(group[-1], exposure_s=exposure_s, noise=_most_sensitive_noise(group, kind))
         matches = [self._match(setup, kind) for setup in _compared_setups(group, kind)]
@@ -182,7 +182,7 @@ class _LibraryMasters:
         return NeededMaster(_frame_set(light, kind, self.settings), len(group), master)
 
     def _match(self, light: FrameSetup, kind: FrameKind) -> Path | None:
-        """Return the library's match for a light, and note what is assumed about it."""
+        """Return the library's match for a light, and note the assumptions about this match."""
         match = best_master(light, self.masters, kind, self._fresh)
         if kind is FrameKind.FLAT and self._lacks_angle(match, light):
             assert match.path is not None
@@ -199,7 +199,7 @@ class _LibraryMasters:
         return self._if_dated(match.path, light)
 
     def _lacks_angle(self, match: Match, light: FrameSetup) -> bool:
-        """Return whether a light states the rotator angle, and its match does not."""
+        """Return whether a light states the rotator angle, but its match does not."""
         is_known = light.train.rotation_deg is not None
         return is_known and match.path is not None and self.masters[match.path].train.rotation_deg is None
 
@@ -208,7 +208,7 @@ class _LibraryMasters:
             self.notes.append(text)
 
     def _if_dated(self, master: Path | None, light: FrameSetup) -> Path | None:
-        """Return a matching master, or None if its age is unknown, because it would count as fresh forever."""
+        """Return a matching master, or None if its age is unknown, because it would then count as fresh forever."""
         if master is None or self.settings.trust_undated:
             return master
         dated = self.masters[master].taken_at is not None
@@ -220,9 +220,10 @@ class _LibraryMasters:
 
 
 def _compared_setups(group: list[ShotLight], kind: FrameKind) -> list[FrameSetup]:
-    """Return the setups for which the library must have a master: the newest light, for flats with each optical train.
+    """Return the setups that the library's masters must match.
 
-    The age and the focus of the other lights do not count, because flats that are shot now would fit them no better.
+    This is the setup of the newest light; for flats, it is combined with each optical train. The age and the focus of
+    the other lights do not count, because flats that are shot now would fit these lights no better.
     """
     newest = group[-1].setup
     if kind is not FrameKind.FLAT:
@@ -239,7 +240,7 @@ def _train_of_flat(light: ShotLight, focus_steps: float | None) -> OpticalTrain:
 
 
 def _in_wheels_words(masters: Mapping[Path, FrameSetup], filters: tuple[str, ...] | None) -> dict[Path, FrameSetup]:
-    """Return the masters with their filters spelled as in the wheel, like those of the lights."""
+    """Return the masters with their filters named as in the wheel, so that they match the lights."""
     return {
         path: replace(setup, filter_name=name_in_wheel(setup.filter_name, filters)) for path, setup in masters.items()
     }
@@ -295,9 +296,9 @@ _FlatGroup = tuple[str | None, ReadoutSettings, float | None, str | None]
 
 
 def _flat_groups(lights: list[ShotLight], settings: Settings, rig: RigSnapshot) -> dict[_FlatGroup, list[ShotLight]]:
-    """Return groups of lights by the flats that they need.
+    """Group the lights by the flats that they need.
 
-    Offset and setpoint do not matter, because the dark flats remove them.
+    Offset and setpoint do not matter, because the dark flats remove their effect.
     """
     alike: dict[_FlatGroup, list[ShotLight]] = defaultdict(list)
     now = train_now(lights)
@@ -397,9 +398,9 @@ def _by_filter(flats: list[NeededMaster], filters: tuple[str, ...], in_beam: str
 
 
 def _by_angle(flats: list[NeededMaster], limits_deg: tuple[float, float] | None) -> list[NeededMaster]:
-    """Return the flats by ascending rotator angle, as the rotator counts it; flats of any angle come first.
+    """Return the flats by ascending rotator angle, as the rotator counts it; flats that suit any angle come first.
 
-    The rotator then never needs to cross the ends of its range, so that cables do not wind up from night to night. The
+    The rotator then never needs to cross the ends of its range, so cables do not wind up over several nights. The
     order does not depend on the current angle, so a run that resumes a night uses the same order.
     """
 

@@ -1,8 +1,8 @@
 """Compute the sun's altitude without a network or an ephemeris file. This module performs no I/O.
 
 It uses the formulas of the Astronomical Almanac (section C, "Low precision formulas for the Sun"), which are
-accurate to 0.01 deg from 1950 to 2050. At the equator, 0.01 deg corresponds to 2.4 s, which is far more accurate than a
-deadline requires.
+accurate to 0.01 deg from 1950 to 2050. At the equator, an error of 0.01 deg shifts sunrise by 2.4 s, far less than
+matters for a deadline.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _SECOND = timedelta(seconds=1)
 
 
 def altitude_deg(at: datetime, site: SiteSettings) -> float:
-    """Return the altitude of the sun's centre, in degrees, without refraction.
+    """Return the geometric altitude of the sun's centre, in degrees, ignoring refraction.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def altitude_deg(at: datetime, site: SiteSettings) -> float:
     obliquity = radians(23.439 - 0.0000004 * days)
     right_ascension = atan2(cos(obliquity) * sin(longitude), cos(longitude))
     declination = asin(sin(obliquity) * sin(longitude))
-    # Greenwich mean sidereal time: Meeus, Astronomical Algorithms (1998), eq. 12.4, without terms below 0.001 s.
+    # Greenwich mean sidereal time: Meeus, Astronomical Algorithms (1998), eq. 12.4, omitting terms below 0.001 s.
     sidereal_deg = 280.46061837 + 360.98564736629 * days
     hour_angle = radians(sidereal_deg + site.longitude_deg) - right_ascension
     latitude = radians(site.latitude_deg)
@@ -71,7 +71,7 @@ def next_rise(after: datetime, site: SiteSettings, limit_deg: float = SUNRISE_DE
 
 
 def _first(holds: Callable[[datetime], bool], before: datetime, after: datetime) -> datetime:
-    """Find by bisection the first second at which a condition is true. It is false `before` and true `after`."""
+    """Find by bisection, to the second, when a condition becomes true. It is false at `before` and true at `after`."""
     while after - before > _SECOND:
         middle = before + (after - before) / 2
         before, after = (before, middle) if holds(middle) else (middle, after)

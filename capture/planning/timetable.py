@@ -21,7 +21,7 @@ class ResizedSet:
     count
         New frame count; 0 if there is no time for the set.
     estimate_s
-        Expected wall time of the step.
+        Expected wall time of the step, seconds.
     """
 
     number: int
@@ -31,7 +31,7 @@ class ResizedSet:
 
 @dataclass(slots=True)
 class Timetable:
-    """The steps of a night, refitted before each step so that the last frame is complete by the deadline.
+    """The steps of a night, fitted again before each step so that the last frame is complete by the deadline.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Timetable:
         return self._left[number - 1] is None
 
     def move(self, number: int, from_c: float, to_c: float | None, *, moves_darks: bool = True) -> None:
-        """Change the setpoint of all steps after step `number`, except sets also planned at the new setpoint.
+        """Move steps after step `number` from setpoint `from_c` to `to_c`, except sets also planned at `to_c`.
 
         `to_c` and `moves_darks` are as for `replace_setpoint`.
         """

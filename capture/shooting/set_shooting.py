@@ -132,9 +132,7 @@ class SetShooting:
         if self._step.shares_frames and not self._frames.count.is_complete:
             await self._take_over_from(await in_thread_within(LONG_WORK_S, self._dark_flats_on_disk))
             if shared := len(self._frames.shared):
-                text = (
-                    f"{self._step.title}: {shared} dark flats with the same exposure count, so they are not shot again"
-                )
+                text = f"{self._step.title}: reused {shared} dark flats of another rotator angle with the same exposure"
                 self._context.notice(Severity.INFO, text)
 
     async def _take_over_from(self, saved: SavedFrames) -> None:

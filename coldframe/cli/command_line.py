@@ -25,7 +25,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     rigs.explain: "Explain a configuration setting.",
     nights.report: "Write a night's morning report again.",
     frames.inspect: "Show any frame or master.",
-    rigs.safe: "Bring the hardware to the safe state.",
+    rigs.safe: "Put the hardware in the safe state.",
     rigs.notify: "Send a message to your phone.",
     rigs.camera: "Show the measured properties of the cameras.",
     frames.calibrate: "Calibrate lights with matching masters.",

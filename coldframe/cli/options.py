@@ -147,7 +147,7 @@ OnlyOption = Annotated[
     typer.Option(
         "--only",
         metavar="KIND[:NAME,...]",
-        help=f"Shoot only these sets, and the sets that flats need. May be repeated. {_CHOICE}",
+        help=f"Include only these sets, plus the dark flats or the bias that flats need. May be repeated. {_CHOICE}",
     ),
 ]
 SkipOption = Annotated[
@@ -158,27 +158,25 @@ RedoOption = Annotated[
     bool,
     typer.Option(
         "--redo",
-        help="Shoot sets even if the library has fresh masters for them, or tonight's run already has their frames. "
-        "Starts a new night.",
+        help="Include sets even if the library has recent masters for them, or tonight's run already has their frames. "
+        "A run with this option starts a new night.",
     ),
 ]
-_RIGS = (
-    "small, cooled-mono, cooled-osc, ccd-overscan, uncooled, dslr, rotator, or a TOML file; small if no name is given"
-)
+_RIGS = "small, cooled-mono, cooled-osc, ccd-overscan, uncooled, dslr, rotator, or a TOML file; default: small"
 SimulateOption = Annotated[
     str | None,
     typer.Option(
         metavar="RIG",
-        help=f"Use a simulated rig over real INDI: {_RIGS}. Without --config, the rig's example night is shot, and "
-        "stored in ~/coldframe-simulated unless --folder is given.",
+        help=f"Use a simulated rig through a real INDI connection: {_RIGS}. Without --config, coldframe shoots the "
+        "rig's example night, and stores it in ~/coldframe-simulated unless --folder is given.",
     ),
 ]
 PlanSimulateOption = Annotated[
     str | None,
     typer.Option(
         metavar="RIG",
-        help=f"Plan for a simulated rig: {_RIGS}. Without --config, the rig's example night is planned, and "
-        "the folder is ~/coldframe-simulated unless --folder is given.",
+        help=f"Plan for a simulated rig: {_RIGS}. Without --config, coldframe plans the rig's example night, with "
+        "~/coldframe-simulated as its folder unless --folder is given.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the table as JSON.")]
@@ -214,6 +212,6 @@ ExtensionOption = Annotated[
         "--extension",
         metavar="N|mosaic",
         help="Image to read from files with several images: the number of its HDU, counted from 0, or mosaic to "
-        "assemble the amplifiers of a detector.",
+        "join the sections that a detector's amplifiers read out.",
     ),
 ]

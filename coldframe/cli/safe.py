@@ -1,4 +1,4 @@
-"""`coldframe safe`: bring the rig to the safe state, even if other parts of the system have failed."""
+"""`coldframe safe`: put the rig in the safe state, even if other parts of the system have failed."""
 
 import asyncio
 import sys
@@ -23,7 +23,7 @@ STUCK = (
 
 
 def make_safe(config: Path | None, patience_s: float, *, overrides: bool = False) -> ExitCode:
-    """Bring the configured rig to the safe state.
+    """Put the configured rig in the safe state.
 
     If a run is using the rig, do not touch the rig, because the run would undo the changes. A run that no longer
     responds cannot be distinguished from one that does, so the user decides.

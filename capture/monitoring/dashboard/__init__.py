@@ -1,4 +1,4 @@
-"""The dashboard, which shows a running night as text on a terminal.
+"""A dashboard that shows a running night as text on a terminal.
 
 Start with `layout`, which places the `sections` according to the size of the terminal. `terminal` takes over the
 terminal and redraws the lines that have changed. `keyboard` reads single keys, `controls` carries out their functions,

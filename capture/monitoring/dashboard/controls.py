@@ -1,4 +1,4 @@
-"""The keys of the dashboard, which change the view, show help, and send commands to the night.
+"""The keys of the dashboard. They change the view, show help, and send commands to the night.
 
 This module performs no I/O.
 """
@@ -42,9 +42,9 @@ class Controls:
     Attributes
     ----------
     send
-        Sends a command to the night.
+        Function that sends a command to the night.
     close
-        Closes the dashboard; None if it stays open until the night ends.
+        Function that closes the dashboard; None if the dashboard stays open until the night ends.
     allows_commands
         Whether the night accepts commands. If it does not, the command keys are hidden.
     note
@@ -91,7 +91,7 @@ class Controls:
             self._request(key.lower(), state, now)
 
     def withdraw_outdated_question(self, state: DashboardState) -> None:
-        """Withdraw the question if its night is over or lost, so that the answer cannot affect a later night."""
+        """Withdraw a question about a night that is over or lost, so that the answer cannot affect a later night."""
         if self._pending_for is not state.night or state.ended is not None or state.lost_at is not None:
             self._pending, self.question = None, ""
 
@@ -119,7 +119,7 @@ class Controls:
             case "p":
                 self._send(Command(Request.RESUME if state.paused else Request.PAUSE), now)
             case "s" if (step := state.step) is not None:
-                # Name the step by its number, because the next step may begin before the user answers.
+                # State the number of the step, because the next step may begin before the user answers.
                 self._pending = Command(Request.SKIP, step.planned.number)
                 self.question = f"Skip {printable(step.planned.title)} and keep its frames so far?"
             case "s":

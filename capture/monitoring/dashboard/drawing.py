@@ -14,8 +14,9 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-# The hues are from Okabe and Ito's palette (Color Universal Design, 2008), which is distinguishable with every kind of
-# colour vision. Each meaning also has a distinct sign or word, so that no information is lost without colour.
+# The hues are from Okabe and Ito's palette (Color Universal Design, 2008), whose colours can be distinguished with
+# every kind of colour vision. Each meaning also has a distinct sign or word, so that no information is lost without
+# colour.
 GOOD = Style(color="#2cb899")
 NOTE = Style(color="#56b4e9")
 WARN = Style(color="#e69f00", bold=True)
@@ -157,7 +158,7 @@ def gauge(level: float, low: float, high: float, width: int, glyphs: Glyphs) -> 
 
 
 def histogram(counts: NDArray[np.int64], width: int, height: int, glyphs: Glyphs) -> list[str]:
-    """Draw a histogram, top line first. Heights show the square root of the counts, so that tails are visible."""
+    """Draw a histogram, top line first. Heights are proportional to the square roots of the counts, to show tails."""
     edges = np.linspace(0, len(counts), width + 1).astype(np.intp)
     # If there are more columns than bins, adjacent columns share a bin.
     columns = np.maximum.reduceat(counts, np.minimum(edges[:-1], len(counts) - 1)).astype(np.float64)
@@ -174,7 +175,8 @@ def histogram(counts: NDArray[np.int64], width: int, height: int, glyphs: Glyphs
 class Canvas:
     """A curve and a dotted reference, drawn in braille (2 by 4 dots per character) or with one dot per character.
 
-    Where the curve and the reference share a character, only the curve is drawn, because a character has one colour.
+    Where the curve and the reference share a character, only the curve is drawn, because a character has only one
+    colour.
 
     Parameters
     ----------
@@ -196,7 +198,7 @@ class Canvas:
         self._set(self._reference, x, y)
 
     def dot(self, x: float, y: float) -> None:
-        """Draw a measured dot at `x`, `y` that is not part of the curve."""
+        """Draw a dot at `x`, `y` for a measured value that is not part of the curve."""
         self._set(self._measured, x, y)
 
     def line_to(self, x: float, y: float) -> None:
@@ -238,13 +240,13 @@ def logarithmic(value: float, low: float, high: float) -> float:
 
 
 class Picture:
-    """A greyscale picture, drawn in half blocks with two pixels per character, or in shades without colours.
+    """A greyscale picture, drawn in half blocks with two pixels per character or, without colours, in shades.
 
     Parameters
     ----------
     pixels
-        The picture, uint8, shape ``(rows, columns)``. It is shrunk to the available area with its aspect ratio, but
-        never enlarged.
+        The picture, uint8, shape ``(rows, columns)``. It is shrunk to fit the available area without a change of aspect
+        ratio, but never enlarged.
     """
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
@@ -278,7 +280,7 @@ def shrink(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
 
 
 GREYS = 52
-"""Number of grey shades in a picture. With few shades, more neighbours are equal, and the terminal gets fewer bytes."""
+"""Number of grey shades in a picture. With few shades, more neighbours are equal, and the output is shorter."""
 
 
 def _half_blocks(pixels: NDArray[np.uint8], _glyphs: Glyphs) -> Iterator[list[Segment]]:

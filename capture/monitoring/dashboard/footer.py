@@ -71,7 +71,7 @@ def draw_help(pane: Pane) -> list[Text]:
         ("s", "skip the current step (asks first); 5 frames are enough for a master"),
         ("a", "abort the night and make the rig safe (asks first)"),
         ("1 ... 5", "overview, plan, tuning, frame, log; Tab shows the next view"),
-        ("q", "close the dashboard, if another process runs the night"),
+        ("q", "close the dashboard, if another process is running the night"),
         ("Ctrl-C", "in the terminal of the run: end the night in the safe state"),
     )
     signs = (

@@ -1,4 +1,4 @@
-"""Read single keys from the terminal, without stopping a night that runs in the background."""
+"""Read single keys from the terminal, without stopping a night that is running in the background."""
 
 import asyncio
 import os

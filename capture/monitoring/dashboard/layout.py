@@ -1,4 +1,4 @@
-"""The layout of the dashboard, which selects and places the sections according to the size of the terminal."""
+"""Lay out the dashboard: select and place its sections according to the size of the terminal."""
 
 import io
 from collections.abc import Iterator
@@ -38,13 +38,13 @@ LEAST_WITH_KEYS = 6
 """Largest height of a terminal without a footer, in rows."""
 
 LEAST_RIG = 16
-"""Number of rows that the rig needs to show the temperature as a curve."""
+"""Number of rows that the section for the rig needs to show the temperature as a curve."""
 
 BLANK = Text(" ")
 """An empty area. It contains a space, because rich would draw a placeholder for an empty text."""
 
 PICTURE_ASPECT = 1.5
-"""Ratio of columns to rows of the picture's area, which suits the aspect ratio of most sensors."""
+"""Ratio of columns to rows in the area for the picture, chosen for the aspect ratio of most sensors."""
 
 
 def render(state: DashboardState, width: int, height: int, now: datetime, controls: Controls | None = None) -> "Sized":
@@ -102,7 +102,7 @@ def _headed(state: DashboardState, now: datetime, *parts: Layout) -> Layout:
 
 
 def _overview(state: DashboardState, width: int, height: int, now: datetime) -> Layout:
-    """Return the overview that fits the size."""
+    """Return the variant of the overview that fits the size."""
     if width >= WIDE[0] and height >= WIDE[1]:
         return _wide(state, width, height, now)
     if width >= COMPACT[0] and height >= COMPACT[1]:
@@ -204,7 +204,7 @@ def _picture_and_histogram(state: DashboardState, picture_width: int, now: datet
 
 
 def _wide(state: DashboardState, width: int, height: int, now: datetime) -> Layout:
-    """Arrange three columns with everything at once, and the events and masters below."""
+    """Arrange all sections at once: three columns, with the events and masters below."""
     left, middle, right = Layout(size=width * 29 // 100), Layout(ratio=1), Layout(size=width * 31 // 100)
     left.split_column(*_plan_and_rig(state, height - WIDE_HEADLINE - WIDE_LATEST, now))
     middle.split_column(

@@ -24,7 +24,7 @@ REFRESH_S = 0.25
 """Time between two checks for new events."""
 
 LARGEST_SHARE = 0.02
-"""Maximum fraction of a core used for drawing. Slow machines and large terminals get fewer redraws."""
+"""Maximum fraction of a CPU core used for drawing. Slow machines and large terminals get fewer redraws."""
 
 CLOCK_S = 1.0
 """Time between two redraws of the clock and the countdown when nothing else changes."""
@@ -33,15 +33,15 @@ REPAINT_S = 10.0
 """Time between two redraws of all lines, in case another program has written to the screen."""
 
 FAREWELL_S = 2.0
-"""Time that a slow terminal may take for the summary."""
+"""Maximum time that a slow terminal may take to accept the summary."""
 
 
 class NonBlockingTerminal(io.TextIOBase):
     """A text file that writes to a terminal and never blocks.
 
-    A plain write would block the event loop while the terminal does not read, for example after Ctrl-S or on a stalled
+    A plain write would block the event loop while the terminal is not reading, for example after Ctrl-S or on a stalled
     ssh connection. This class buffers the output that the terminal does not accept at once, and writes it later.
-    Callers should skip redraws while `is_busy`. Writes to a terminal that has been closed are discarded.
+    Callers should skip redraws while `is_busy` is True. Writes to a terminal that has been closed are discarded.
 
     Parameters
     ----------
@@ -154,11 +154,11 @@ class Dashboard:
     descriptor
         The terminal, such as ``sys.stdout.fileno()``.
     now
-        Returns the wall-clock time in the time zone to show.
+        Function that returns the wall-clock time in the time zone to show.
     controls
         Object that handles keys; None for a dashboard without keys.
     farewell
-        Returns the summary to print on leaving.
+        Function that returns the summary to print on leaving.
 
     Raises
     ------
@@ -187,7 +187,7 @@ class Dashboard:
         self._has_news = True
 
     def show(self, state: DashboardState) -> None:
-        """Draw this state from now on, at the next refresh."""
+        """Replace the state. The next refresh draws it."""
         self.state = state
         self._has_news = True
 
@@ -249,7 +249,7 @@ class Dashboard:
             self._pressed.clear()
 
     def _draw(self, size: tuple[int, int], *, is_resized: bool) -> None:
-        """Write only the lines that have changed, which avoids flicker and suits slow connections."""
+        """Write only the lines that have changed, to avoid flicker and to save time on slow connections."""
         console = self._console
         console.size = size
         lines = render(self.state, *size, self._now(), self._controls).lines(console)

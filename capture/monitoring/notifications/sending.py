@@ -23,21 +23,21 @@ MOST_WAITING = 30
 """Maximum number of notifications waiting to be sent. If there are more, the oldest is discarded."""
 
 MOST_STUCK = 3
-"""Number of attempts that may exceed their deadline. After that, no more notifications are sent."""
+"""Number of attempts that may exceed the deadline. After this many, no more notifications are sent."""
 
 LONGEST_FILE_BYTES = 100_000
 
 Send: TypeAlias = Callable[[Notification], bool]
-"""A function that sends a notification, and returns False if an address refused it. It blocks, and may raise any
-exception."""
+"""A function that sends a notification, and returns False if an address refused the notification. The function blocks,
+and may raise any exception."""
 
 
 class NotifySetupError(ColdframeError):
-    """Notifications cannot be sent as configured. The text is one line for the user, without addresses."""
+    """Notifications cannot be sent as configured. The error message is one line for the user, without addresses."""
 
 
 def addresses(settings: NotifySettings, environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Read the addresses from their file and from the environment.
+    """Read the addresses from the configured file and from the environment.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def _in_file(path: Path) -> list[str]:
     except OSError as error:
         raise NotifySetupError(f"{path}: the addresses cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError:
-        raise NotifySetupError(f"{path}: the addresses are not UTF-8") from None
+        raise NotifySetupError(f"{path}: the addresses are not encoded in UTF-8") from None
     if len(content) > LONGEST_FILE_BYTES:
         raise NotifySetupError(f"{path}: is larger than {LONGEST_FILE_BYTES:,} bytes; expected one address per line")
     lines = (line.strip() for line in text.splitlines())
@@ -108,9 +108,9 @@ class Notifier:
     Parameters
     ----------
     writer
-        Decides which events deserve a notification, and writes the notification.
+        Object that decides which events warrant a notification, and writes the notification.
     send
-        Sends a notification.
+        Function that sends a notification.
     deadline_s
         Maximum time that sending a notification may take.
     """
@@ -124,14 +124,14 @@ class Notifier:
         self._is_over = threading.Event()
 
     def __call__(self, event: Event) -> None:
-        """Queue a notification about the event if the event deserves one, without blocking."""
+        """Queue a notification about the event if the event warrants one, without blocking."""
         notification = self._writer.write(event)
         if notification is not None:
             self._put(notification)
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
-        """Send notifications during the block, then wait up to one deadline for those that are still queued."""
+        """Send notifications during the block, then wait at most `deadline_s` for those that are still queued."""
         threading.Thread(target=self._send_all, name="notify", daemon=True).start()
         try:
             yield
@@ -168,7 +168,7 @@ class Notifier:
         try:
             is_sent = self._send(notification)
         except Exception as error:  # noqa: BLE001  # an Apprise plugin may raise any exception
-            # Do not log the error's text, because it may contain the address.
+            # Do not log the error message, because it may contain the address.
             log.warning("notification not sent: %s: %s", notification.title, type(error).__name__)
             return
         if not is_sent:

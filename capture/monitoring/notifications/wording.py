@@ -1,4 +1,4 @@
-"""Decide which events deserve a notification, and write the notifications. This module performs no I/O."""
+"""Decide which events warrant a notification, and write the notifications. This module performs no I/O."""
 
 import re
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ class Notification:
 
 @dataclass(slots=True)
 class NotificationWriter:
-    """A writer of notifications about the start of a night, each kind of problem, and the end with its results.
+    """A writer of notifications about the start of a night, each kind of problem, and the end with the results.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class NotificationWriter:
     _began: datetime | None = None
 
     def write(self, event: Event) -> Notification | None:
-        """Return the notification about the event, or None if the event deserves none."""
+        """Return the notification about the event, or None if the event warrants none."""
         line = self._narrator.narrate(event)
         self._count(event)
         if line is None:
@@ -118,7 +118,7 @@ class NotificationWriter:
 
 
 def kind_of(event: Event) -> str:
-    """Return the text of a problem without its numbers. All problems of the same kind have the same result."""
+    """Return the text of a problem without its numbers, which is the same for all problems of a kind."""
     match event:
         case Notice(text=text) | FrameRejected(reason=text) | StepEnded(reason=text) | SetResized(reason=text):
             return re.sub(r"[-+]?\d[\d.,:]*", "#", text)

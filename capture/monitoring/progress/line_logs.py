@@ -17,7 +17,7 @@ class LineLog:
     stream
         Output stream. Write errors are ignored, because they must not end the night.
     zone
-        Time zone of the clock times; None for the local time zone.
+        Time zone for clock times; None for the local time zone.
     """
 
     def __init__(self, stream: TextIO, zone: tzinfo | None = None) -> None:

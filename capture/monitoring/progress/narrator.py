@@ -1,4 +1,4 @@
-"""Turn events into sentences for logs, dashboard, notifications and report. An event gets at most one line."""
+"""Turn events into sentences for logs, the dashboard, notifications and the report. An event gets at most one line."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -105,7 +105,7 @@ class Narrator:
     Parameters
     ----------
     expected_s
-        Returns the expected duration of a step that begins, in seconds.
+        Function that returns the expected duration of a step that is beginning, in seconds.
     """
 
     def __init__(self, expected_s: Callable[[PlannedStep], float] = planned_s) -> None:
@@ -117,8 +117,8 @@ class Narrator:
     def narrate(self, event: Event) -> LogLine | None:
         """Return the event as a sentence, or None for an event that gets no line.
 
-        Previews, short exposures and the growth of a master get no line, because the frame gets a line. A reading gets
-        no line within `READINGS_INTERVAL` of the last line for a reading of the same kind.
+        Previews, short exposures and the growth of a master get no line, because the frame itself gets one. A reading
+        gets no line within `READINGS_INTERVAL` of the last line for a reading of the same kind.
         """
         sentence = self._sentence(event)
         return LogLine(event.at, severity_of(event), printable(sentence)) if sentence else None
@@ -154,7 +154,7 @@ class Narrator:
 
     @_sentence.register
     def _night_paused(self, _event: NightPaused) -> str:
-        return "the night is paused by request; no exposure begins until it is resumed"
+        return "the night is paused by request; no exposure will begin until it is resumed"
 
     @_sentence.register
     def _night_resumed(self, _event: NightResumed) -> str:

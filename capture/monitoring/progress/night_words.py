@@ -1,4 +1,4 @@
-"""The words that describe a night now: its verdict, its expected end, its activity, and the latest frame.
+"""The words for the current state of a night: the verdict, the expected end, the activity and the latest frame.
 
 The dashboard and the web page show the same words. Times of day are in the time zone of `now`.
 
@@ -26,11 +26,11 @@ FLICKER_S = 5.0
 
 
 LONGEST_REST_S = 1e7
-"""Longest remaining time for which an end is shown. Longer times come from invalid numbers."""
+"""Longest remaining time for which an expected end is shown. Longer times result only from invalid numbers."""
 
 
 class Mark(StrEnum):
-    """The sign of a verdict, as words and colours alone are easily overlooked."""
+    """The sign of a verdict. Words and colours alone are easily overlooked."""
 
     WAITING = "waiting"
     DONE = "done"
@@ -85,11 +85,11 @@ _FINAL = {
 
 
 SAME_NIGHT = timedelta(hours=20)
-"""Maximum difference from now at which a time of day needs no date, even on the morning after a long night."""
+"""Maximum difference from now at which a time of day is shown without a date; longer than a night."""
 
 
 def clock(at: datetime, now: datetime, form: str = "%H:%M:%S") -> str:
-    """Return a time of day in the time zone of `now`, with the date if it belongs to a different night."""
+    """Return a time of day in the time zone of `now`, with the date if the time belongs to another night."""
     try:
         local = at.astimezone(now.tzinfo)
     except OverflowError:  # a journal may contain any time, even in the year 1
@@ -143,7 +143,7 @@ def ending(state: DashboardState, now: datetime) -> str:
     if state.lost_at is not None:
         return f"last contact at {clock(state.lost_at, now, '%H:%M')}"
     if state.silent_since is not None:
-        return "attached, but the run sends no events"
+        return "attached, but the run is sending no events"
     return _expected_end(state, now)
 
 
@@ -156,12 +156,12 @@ def _expected_end(state: DashboardState, now: datetime) -> str:
     at = clock(now + timedelta(seconds=outlook.remaining_s), now, "%H:%M")
     left = duration_text(outlook.remaining_s)
     if outlook.overdue:
-        return f"done not before {at}, in {left} or more"
+        return f"done no earlier than {at}, in {left} or more"
     return f"done about {at}, in {left}"
 
 
 def result_text(state: DashboardState) -> str:
-    """Return the result of a night that has ended, in sentences; empty while it runs."""
+    """Return the result of a night that has ended, in sentences; empty while the night is running."""
     if state.ended is None:
         return ""
     return printable(" ".join(filter(None, [state.lights_sentence, state.ended.summary])))
@@ -203,7 +203,7 @@ def activity_of(state: DashboardState, now: datetime) -> Activity:
 
 
 def step_time(step: StepProgress, state: DashboardState, now: datetime) -> tuple[str, bool]:
-    """Return the time that a step took or will take, and whether it is an estimate; or the outcome if it failed."""
+    """Return how long a step took or will take or, after a failure, its outcome; and whether this is an estimate."""
     if step.outcome in (StepOutcome.FAILED, StepOutcome.SKIPPED):
         return step.outcome.value, False
     if step.is_over and step.began and step.ended:

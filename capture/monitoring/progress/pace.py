@@ -17,10 +17,10 @@ GOOD_FAITH = 20
 """Number of accepted frames credited to each step, so that a few rejected frames do not raise the estimate much."""
 
 MOST_FRAMES = 200
-"""Maximum number of frames kept for each step, so that the memory use does not depend on the number of frames."""
+"""Maximum number of frames kept for each step, so that memory use does not depend on the number of frames."""
 
 LONGEST_STALL = 4.0
-"""Upper limit of one interval as a multiple of the pace so far, because one delay does not predict further delays."""
+"""Upper limit of an interval, as a multiple of the pace so far. One long delay does not predict further delays."""
 
 LEAST_SHARE = 0.2
 """Lower limit of the expected duration of a later step, as a fraction of its estimate."""
@@ -51,7 +51,7 @@ class StepProgress:
     skipped_by: SkippedBy | None = None
 
     def accept(self, frame: FrameAccepted) -> None:
-        """Count an accepted frame. Its number is lower than before if the set was quarantined and is shot again."""
+        """Count an accepted frame. The numbers start again if the set was quarantined and is being shot again."""
         self.accepted = frame.index
         while self.frames and self.frames[-1].index >= frame.index:
             self.frames.pop()
@@ -59,7 +59,7 @@ class StepProgress:
 
     @property
     def is_over(self) -> bool:
-        """True once the step has ended, with any outcome."""
+        """True once the step has ended, whatever its outcome."""
         return self.outcome is not None
 
     @property
@@ -77,7 +77,7 @@ class Outlook:
     remaining_s
         Expected time to the end, in seconds. It is never negative.
     overdue
-        True if a step takes longer than expected, so that `remaining_s` is a lower bound.
+        True if a step is taking longer than expected, so that `remaining_s` is a lower bound.
     """
 
     remaining_s: float
@@ -98,11 +98,11 @@ class _Excess:
 
 @dataclass(slots=True)
 class Pace:
-    """The pace of the night, measured from the intervals between accepted and rejected frames.
+    """The pace of the night, measured from the intervals between frames, whether accepted or rejected.
 
     The running step is expected to continue at its measured pace. For later steps, only the *excess* per frame over the
-    plan is used, because readout and saving take the same time at any exposure. Steps with a planned exposure and steps
-    with a tuned exposure are counted separately, because the plan can only estimate tuned exposures.
+    plan is used, because readout and saving take the same time whatever the exposure. Steps with a planned exposure and
+    steps with a tuned exposure are counted separately, because the plan can only estimate tuned exposures.
     """
 
     _interval_s: float = 0.0
@@ -174,9 +174,10 @@ class Pace:
         return self._rest_of_frames(progress, self._last_frame, now)
 
     def _rest_before_frames(self, progress: StepProgress, now: datetime) -> Outlook:
-        """Return the remaining time of a step without new frames, for example during cooling or tuning.
+        """Return the remaining time of a step that has produced no new frame yet, for example during cooling or tuning.
 
-        The remaining time is the estimate minus the elapsed time, but at least the time that the missing frames need.
+        The remaining time is the estimate minus the elapsed time, but at least the time that the remaining frames will
+        take.
         """
         assert progress.began is not None
         step, there = progress.planned, progress.accepted
@@ -187,7 +188,7 @@ class Pace:
         return Outlook(max(left_s, least_s), overdue=left_s < 0)
 
     def _rest_of_frames(self, progress: StepProgress, last_frame: datetime, now: datetime) -> Outlook:
-        """Return the time for the missing frames at the measured pace, minus the time since the last frame."""
+        """Return the time for the remaining frames at the measured pace, minus the time since the last frame."""
         left = progress.planned.count - progress.accepted
         if left <= 0:
             return Outlook(0.0)

@@ -12,7 +12,7 @@ MOST_LINES = 40
 class Problems:
     """The number of warnings and errors, and the latest `MOST_LINES` lines, oldest first.
 
-    Warnings are discarded before errors, because many rejected frames must not hide an error.
+    Warnings are discarded before errors, so that many rejected frames cannot displace an error.
     """
 
     def __init__(self) -> None:

@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # importing the events takes 0.1 s, and commands without a night also format quantities
+if TYPE_CHECKING:  # importing the events takes 0.1 s, and commands that run no night also format quantities
     from coldframe.capture.events.kinds import PanelChanged, TemperatureRead
 
 MINUTE_S, HOUR_S = 60, 3600
@@ -13,7 +13,7 @@ ON_SETPOINT_C = 0.5
 
 
 def printable(text: str) -> str:
-    """Return `text` on one line and without control characters, which driver messages may contain."""
+    """Return `text` as one line without control characters. Messages from drivers may contain them."""
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 

@@ -46,7 +46,7 @@ LATEST = 60
 """Maximum number of lines kept for the latest events."""
 
 READING_STAYS = timedelta(minutes=1)
-"""Age at which a temperature reading is no longer current. A run publishes one every second, even if it is empty."""
+"""Age at which a temperature reading is no longer current. Runs publish a reading, even an empty one, every second."""
 
 SHOWN_ELSEWHERE = (TemperatureRead, CoolingProgress, ExposureStarted)
 """Events that the dashboard shows in a separate section, and not among the latest events."""
@@ -65,8 +65,8 @@ class Tuning:
 class DashboardState:
     """The state of a night. Call `apply` with each event, in order.
 
-    A watcher that attaches later reaches the same state by applying the journal from its start, except for the
-    preview, which is not journalled.
+    A watcher that attaches later reaches the same state by applying the journal from its start. Only the preview is
+    missing, because it is not journalled.
 
     Attributes
     ----------
@@ -77,9 +77,9 @@ class DashboardState:
     lost_at
         Time of the last event before the connection to the night was lost. See `lose`.
     silent_since
-        Time of the last event if a run that is attached no longer sends any. See `fall_silent`.
+        Time of the last event if the attached run no longer sends events. See `fall_silent`.
     steps
-        Progress of each step by its number, in the order of the plan.
+        Progress of each step by step number, in the order of the plan.
     running
         Number of the step under way.
     temperatures
@@ -87,13 +87,13 @@ class DashboardState:
     noise
         Growth of the master of the running (or last) set.
     masters
-        Masters in the order in which they were written. A master that a later run wrote again is listed once.
+        Masters in the order in which they were written. A master that was written again in a later run is listed once.
     verified
         The latest diagnosis of each set of lights, and of the flats of each filter.
     latest
         Lines of events, oldest first.
     problems
-        The warnings and errors, which are kept for longer.
+        The warnings and errors. They are kept for longer than other lines.
     """
 
     night: NightStarted | None = None
@@ -143,7 +143,7 @@ class DashboardState:
             self.lost_at = self.last_event_at
 
     def fall_silent(self) -> None:
-        """Record that the night no longer sends events, although it is attached. The next event clears this."""
+        """Record that the night no longer sends events, although it is attached. The next event ends this state."""
         self.silent_since = self.last_event_at
 
     @property
@@ -153,7 +153,7 @@ class DashboardState:
 
     @property
     def is_reading_current(self) -> bool:
-        """True if the latest temperature reading describes the sensor now."""
+        """True if the latest temperature reading is current."""
         if self.thermals is None or self.last_event_at is None or self.ended is not None:
             return False
         return self.stopped_at is None and self.last_event_at - self.thermals.at <= READING_STAYS
@@ -178,7 +178,7 @@ class DashboardState:
 
     @property
     def lights_sentence(self) -> str:
-        """Whether the lights calibrate cleanly, in a sentence; empty if unknown."""
+        """Sentence about whether the lights calibrate cleanly; empty if this is unknown."""
         return night_sentences(self.verified.values())
 
     @property

@@ -12,8 +12,8 @@ MOST_FAULTS = 2
 CLEAN = "Your lights calibrate cleanly"
 
 _RESHOT = {
-    Remedy.DARK_FLATS: "its dark flats are completed and subtracted from the flats",
-    Remedy.LONGER_FLATS: "its flats are shot again with longer exposures and a dimmer panel",
+    Remedy.DARK_FLATS: "the dark flats are completed and subtracted from the flats",
+    Remedy.LONGER_FLATS: "the flats are shot again with longer exposures and a dimmer panel",
     Remedy.MORE_FLATS: "more flats are shot",
     Remedy.MORE_DARKS: "more darks are shot",
 }
@@ -23,7 +23,7 @@ _OF_DARKS = frozenset({Remedy.MORE_DARKS, Remedy.NEW_DARKS})
 
 
 def set_text(event: LightsVerified) -> str:
-    """Return the frames that were judged, such as "Ha", "60 s" or "Ha flats at 90 deg"."""
+    """Return a name for the frames that were judged, such as "Ha", "60 s" or "Ha flats at 90 deg"."""
     angle = "" if event.rotator_deg is None else f" at {event.rotator_deg:g} deg"
     return _frames_text(event) + angle
 
@@ -37,7 +37,7 @@ def _frames_text(event: LightsVerified) -> str:
 
 
 def line_of(event: LightsVerified) -> str:
-    """Return a result as one line."""
+    """Describe a result in one line."""
     count = f"{event.count} {event.frames if event.count > 1 else event.frames.removesuffix('s')}"
     if event.cleanness is Cleanness.CLEAN:
         verb = "calibrate" if event.count > 1 else "calibrates"
@@ -48,7 +48,7 @@ def line_of(event: LightsVerified) -> str:
 
 
 def fault_of(event: LightsVerified) -> str:
-    """Return the worst artifact in the frames, and the action that the night or the user takes."""
+    """Describe the worst artifact in the frames, and what the night will do or the user should do about it."""
     if not event.artifacts:  # a damaged journal
         return f"{set_text(event)}: artifacts were found"
     worst, *others = event.artifacts
@@ -57,7 +57,7 @@ def fault_of(event: LightsVerified) -> str:
 
 
 def night_sentences(verified: Iterable[LightsVerified]) -> str:
-    """Return the latest results of a night; empty if no frames were judged."""
+    """Describe the latest results of a night in sentences; empty if no frames were judged."""
     latest = latest_of(verified)
     faulty = [event for event in latest if event.cleanness is Cleanness.FAULTY]
     if faulty:
@@ -75,13 +75,13 @@ def night_sentences(verified: Iterable[LightsVerified]) -> str:
 
 
 def latest_of(verified: Iterable[LightsVerified]) -> list[LightsVerified]:
-    """Return the latest event about each set, lights first."""
+    """Return the latest event about each set, with the lights first."""
     latest = {event.key: event for event in verified}
     return sorted(latest.values(), key=lambda event: event.frames is Verified.FLATS)
 
 
 def command_for(event: LightsVerified, artifacts: Sequence[Artifact]) -> str:
-    """Return the command that shoots the blamed sets again; empty if no set helps."""
+    """Return the command that reshoots the sets that caused the artifacts; empty if reshooting would not help."""
     remedies = {artifact.remedy for artifact in artifacts}
     choices = [f"flats:{event.filter}" if event.filter else "flats"] if remedies & _OF_FLATS else []
     if remedies & _OF_DARKS:
@@ -103,4 +103,4 @@ def _action(event: LightsVerified, worst: Artifact) -> str:
         return f"Do not dismantle: restore the focus and rotation of the lights, then run `{command}`{reason}"
     if worst.remedy in _OF_FLATS:
         return f"Do not dismantle: `{command}`{reason}"
-    return f"Shoot its darks again with the settings of the lights: `{command}`{reason}"
+    return f"Shoot the darks again with the settings of the lights: `{command}`{reason}"

@@ -45,7 +45,7 @@ def histogram_chart(master: MasterReport, unit: str) -> Markup | None:
 
 
 def growth_chart(growth: Sequence[Growth]) -> Markup | None:
-    """Draw the noise of a master against the number of frames, with a 1/sqrt(N) curve from the first known value."""
+    """Draw the noise of a master against the number of frames, with a 1/sqrt(N) curve through the first known value."""
     known = [(each.frames, each.noise_adu) for each in growth if _is_known(each.noise_adu) and each.noise_adu > 0]
     if len(known) < 2:  # noqa: PLR2004 - a line
         return None
@@ -225,5 +225,5 @@ def _times(first: datetime, last: datetime, zone: tzinfo | None) -> Axis:
 
 
 def unit_of(made: SetReport) -> str:
-    """Return the unit of the master of a set."""
+    """Return the unit of the pixel values in the master of a set."""
     return "relative" if made.kind.value == "flat" else "ADU"

@@ -69,7 +69,7 @@ class FramePoint:
         contains none, the last reading before the rejection.
     level_adu, noise_adu, saturated_fraction
         Measured values. The journal does not contain them for rejected frames. The level of a rejected frame is read
-        from its file, and its other values are None.
+        from its file, and the other values are None.
     rejected
         Reason for the rejection; empty for an accepted frame.
     """
@@ -169,9 +169,10 @@ class MasterReport:
     look
         Statistics of the pixels; None if the file cannot be read, in which case `fault` contains the reason.
     judgement
-        What its noise adds to a light, in words; empty if unknown.
+        What the master's noise adds to a light, in words; empty if unknown.
     change
-        How it differs from the last master with the same setting from an earlier night; empty if there is none.
+        How the master differs from the latest master with the same settings from an earlier night; empty if there is
+        none.
     """
 
     path: str
@@ -195,7 +196,7 @@ class SetReport:
     planned
         Number of frames to accept, as revised during the night.
     reason
-        Reason why the master is missing or has fewer frames, or why the count was revised; otherwise empty.
+        Reason why the master is missing or has too few frames, or why the count was revised; otherwise empty.
     is_reached
         False if the night ended before it reached this set.
     masters
@@ -237,7 +238,7 @@ class TuningTest:
 
     @classmethod
     def of(cls, event: FlatTested) -> Self:
-        """Return the test of an event."""
+        """Return the report's entry for a test frame."""
         return cls(
             exposure_s=event.exposure_s,
             brightness=event.brightness,
@@ -295,7 +296,7 @@ class ArtifactReport:
 
 @dataclass(frozen=True, slots=True)
 class LightsReport:
-    """The diagnosis of lights, or of flats held out of their set.
+    """The diagnosis of lights, or of flats that were held out of their set.
 
     Attributes
     ----------
@@ -306,7 +307,7 @@ class LightsReport:
     frames, filter, exposure_s, count, cleanness, masters, sky_adu, noise_adu
         Same as in `LightsVerified`.
     artifacts
-        The artifacts, the most harmful first.
+        The artifacts, with the most harmful first.
     """
 
     title: str
@@ -333,7 +334,7 @@ class Reading:
 
     @classmethod
     def of(cls, event: TemperatureRead) -> Self:
-        """Return the reading of an event."""
+        """Return the report's entry for a reading."""
         return cls(event.at, event.sensor_c, event.setpoint_c, event.power_percent)
 
 

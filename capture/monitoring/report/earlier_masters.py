@@ -1,4 +1,4 @@
-"""Compare a master with the latest earlier master with the same setting, to find dust that has moved."""
+"""Compare a master with the latest earlier master that has the same settings, to find dust that has moved."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from coldframe.config.frames import FrameKind
 
 SAME_NIGHT = timedelta(hours=12)
 COLUMNS = 192
-"""Width of the compared maps, in blocks; a block is smaller than the shadows of dust."""
+"""Width of the compared maps, in blocks. A block is smaller than a dust shadow."""
 
 LEAST_CHANGE = 0.005
 CHANGE_SIGMAS = 8.0
-"""Smallest change in a flat that counts as moved dust, relative and in units of the scatter of the blocks."""
+"""Smallest changes in a flat that count as moved dust: a relative change, and one in units of the blocks' scatter."""
 
 _SMOOTH = 9
 
@@ -32,9 +32,9 @@ class Change:
     Attributes
     ----------
     largest, scatter
-        The largest relative change, and the typical scatter of a block.
+        The largest relative change of a block, and the typical scatter of the blocks.
     column, row
-        Place of the largest change, in pixels, counted from 1.
+        Position of the largest change, in pixels, counted from 1.
     """
 
     largest: float
@@ -44,12 +44,12 @@ class Change:
 
     @property
     def is_moved_dust(self) -> bool:
-        """Whether the change is too large for noise."""
+        """True if the change is too large to be noise."""
         return abs(self.largest) > max(LEAST_CHANGE, CHANGE_SIGMAS * self.scatter)
 
 
 def earlier_master(setup: FrameSetup, library: Mapping[Path, FrameSetup]) -> Path | None:
-    """Return the newest master from an earlier night with the same setting; None if there is none.
+    """Return the latest master from an earlier night with the same settings; None if there is none.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def _setting(setup: FrameSetup) -> tuple[object, ...]:
 
 
 def change_text(kind: FrameKind, path: Path, earlier: Path, night: str) -> str:
-    """Return how a master differs from one from an earlier night.
+    """Describe how a master differs from one from an earlier night; empty if they cannot be compared.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def change_text(kind: FrameKind, path: Path, earlier: Path, night: str) -> str:
     if change.is_moved_dust:
         where = f"column {change.column}, row {change.row}"
         return f"changed by up to {change.largest:+.1%} since {night} (at {where}): dust moved, or the focus changed"
-    return f"small structures unchanged since {night} within {max(abs(change.largest), 1e-4):.1%}"
+    return f"small structures unchanged since {night} to within {max(abs(change.largest), 1e-4):.1%}"
 
 
 def change_of(now: ImageFile, before: ImageFile) -> Change | None:
@@ -121,7 +121,7 @@ def change_of(now: ImageFile, before: ImageFile) -> Change | None:
 
 
 def _smoothed(plane: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the means of squares of `_SMOOTH` blocks around each block; edges are reflected."""
+    """Return the median of the `_SMOOTH` x `_SMOOTH` blocks around each block; the edges are reflected."""
     half = _SMOOTH // 2
     wide = np.pad(plane, half, mode="reflect")
     windows = np.lib.stride_tricks.sliding_window_view(wide, (_SMOOTH, _SMOOTH))

@@ -59,18 +59,18 @@ from coldframe.capture.steps import angle_words
 from coldframe.config.frames import FrameKind
 
 READINGS = 400
-"""Number of equal periods of the night. The coldest and the warmest reading of each period are kept."""
+"""Number of equal periods into which the night is divided. The coldest and the warmest reading of each are kept."""
 
 
 def gather(events: Iterable[Event], *, zone: tzinfo | None = None, is_running: bool = False) -> NightReport:
-    """Return the report of a night, without the statistics of its files.
+    """Return the report of a night, excluding the statistics of its files.
 
     Parameters
     ----------
     events
         Events from the journal.
     zone
-        Time zone of the clock times in sentences; None for the local time zone.
+        Time zone for clock times in sentences; None for the local time zone.
     is_running
         True if a night without an ending is still running, and False if it stopped unexpectedly.
 
@@ -119,7 +119,7 @@ def relative(path: str, folder: str) -> str:
 
 
 def thinned(readings: Sequence[Reading]) -> Iterator[Reading]:
-    """Yield the coldest and the warmest reading of each of `READINGS` equal periods, in order of time."""
+    """Yield the coldest and the warmest reading of each of `READINGS` equal periods, in chronological order."""
     if not readings:
         return
     first = readings[0].at
@@ -134,7 +134,7 @@ def thinned(readings: Sequence[Reading]) -> Iterator[Reading]:
 
 
 def remarks_of(events: Iterable[Event]) -> Iterator[Remark]:
-    """Yield the warnings and errors of a night, without diagnoses. Merge equal consecutive ones."""
+    """Yield the warnings and errors of a night, excluding diagnoses. Merge identical consecutive ones."""
     narrator, current = Narrator(), None
     for event in events:
         line = narrator.narrate(event)
@@ -400,7 +400,7 @@ class _Gathered:
         return SetState.MISSING, self._root_cause(step) or step.failure or "no master was written"
 
     def _root_cause(self, step: _Step) -> str:
-        """Return why the cool-down or tuning that a skipped step needs has failed, or an empty string if it has not."""
+        """Return why the cool-down or tuning on which a skipped step depends failed; empty if neither failed."""
         assert step.ended is not None
         if step.ended.outcome is not StepOutcome.SKIPPED:
             return ""

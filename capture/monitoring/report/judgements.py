@@ -1,4 +1,4 @@
-"""Judge the noise of masters in words, by the noise that each master adds to a light."""
+"""Judge the noise of each master, in words, by how much it increases the noise of a light."""
 
 from collections.abc import Sequence
 from math import hypot, isfinite
@@ -8,7 +8,7 @@ from coldframe.capture.monitoring.report.contents import CameraReport, LightsRep
 from coldframe.config.frames import FrameKind
 
 GOOD, ACCEPTABLE = 0.01, 0.03
-"""Largest increase in a light's noise that is good, and largest that is acceptable."""
+"""Largest relative increase in the noise of a light that counts as good, and largest that counts as acceptable."""
 
 _SAME_EXPOSURE = 0.01
 
@@ -23,15 +23,15 @@ def judgement_of(
     made, master
         The set and its master.
     lights
-        The diagnosed lights, whose noise and sky are known.
+        The diagnosed lights, whose noise and sky level are known.
     cameras
-        The measured camera. Its read noise is the smallest noise that a light can have, and is used if no light is
-        known.
+        The measured cameras. Read noise, the smallest noise that a light can have, is used for darks if no light with
+        the same exposure is known.
 
     Returns
     -------
     str
-        Empty for masters that are not applied to lights, and if the noise of a light is unknown.
+        The judgement; empty if the master is not applied to lights, or if the noise of a light is unknown.
     """
     if not (isfinite(master.noise) and master.noise > 0):
         return ""
@@ -51,7 +51,7 @@ def judgement_of(
 
 
 def _of_flat(made: SetReport, master: MasterReport, lights: Sequence[LightsReport]) -> str:
-    """Return the noise that a flat adds to the light of its filter with the brightest sky, where it adds most."""
+    """Judge the noise that a flat adds to the lights with the same filter, for those to which it adds most."""
     added = [
         (hypot(1, master.noise * each.sky_adu / each.noise_adu) - 1, each)
         for each in lights

@@ -9,7 +9,7 @@ from coldframe.capture.monitoring.report.contents import ArtifactReport, LightsR
 
 
 def lights_reports(verified: Iterable[LightsVerified]) -> tuple[LightsReport, ...]:
-    """Return the reports about the latest diagnosis of each set, lights first."""
+    """Return the reports on the latest diagnosis of each set, with the lights first."""
     return tuple(map(_lights_report, latest_of(verified)))
 
 

@@ -31,7 +31,7 @@ RECENT = timedelta(minutes=2)
 """A night without an ending is considered to be running if its last event is more recent than this."""
 
 PICTURES_PIXELS = 1_200_000
-"""Total number of pixels in all pictures of whole frames. Encoded as PNG and base64, they take less than 2 MB."""
+"""Total number of pixels in all pictures of whole frames. Encoded as PNG and base64, they take up less than 2 MB."""
 
 WIDEST, NARROWEST = 480, 120
 
@@ -66,11 +66,12 @@ def make_report(
     folder
         Folder of the night.
     zone
-        Time zone of the clock times; None for the local time zone.
+        Time zone for clock times; None for the local time zone.
     now
         Current time; None to use the system clock.
     is_over
-        True if the night has ended, even if the journal lacks its ending, for example because the disk is full.
+        True if the night has ended, even if its ending is missing from the journal, for example because the disk was
+        full.
 
     Raises
     ------
@@ -138,7 +139,7 @@ def with_pixels(report: NightReport, folder: Path) -> tuple[NightReport, dict[st
 
 
 def with_judgements(report: NightReport, folder: Path) -> NightReport:
-    """Return the report with its masters judged, and compared with those from earlier nights."""
+    """Return the report with its masters judged and compared with masters from earlier nights."""
     try:
         library = Library(folder.parent / LIBRARY).catalogue().setups
     except (FrameFileError, OSError, sqlite3.Error):

@@ -132,7 +132,7 @@ def render(
     made_at
         Current time.
     zone
-        Time zone of the clock times; None for the local time zone.
+        Time zone for clock times; None for the local time zone.
     """
     template = _environment().get_template("page.html.jinja")
     page = template.render(
@@ -169,7 +169,7 @@ def _sign(report: NightReport) -> tuple[str, str]:
 
 
 def commands(text: str) -> Markup:
-    """Return a text with the commands between backticks marked up as code."""
+    """Return a text in which the commands between backticks are marked up as code."""
     return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
 
 
@@ -195,12 +195,12 @@ def style() -> Markup:
 
 
 def chart_style() -> str:
-    """Return the style sheet for charts, without colours, which the style sheet of the page defines."""
+    """Return the style sheet for charts. The colours are defined by the style sheet of the page."""
     return (_FOLDER / "chart.css").read_text("utf-8")
 
 
 def templates(folder: Path) -> Environment:
-    """Return the templates of a folder; text is escaped, and the filter `visible` shows control characters."""
+    """Return a Jinja environment that loads templates from a folder, escapes text, and has the filter `visible`."""
     environment = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,
@@ -246,7 +246,7 @@ def number_text(value: float | None, digits: int = 4) -> str:
 
 
 def shares(spent: TimeSpent, whole_s: float) -> list[Share]:
-    """Return the activities of a time budget, with their percentages of `whole_s`."""
+    """Return the activities of a time budget, with the time spent on each and its percentage of `whole_s`."""
     seconds = {activity: float(getattr(spent, f"{activity}_s")) for activity in Activity}
     return [
         Share(activity.value, ACTIVITIES[activity], each, 100 * each / whole_s if whole_s > 0 else 0.0)
@@ -276,5 +276,5 @@ def _master_card(made: SetReport, master: MasterReport, summary: ImageSummary | 
 
 
 def data_uri(pixels: NDArray[np.uint8]) -> str:
-    """Return a picture as the address of an image within a page; see `png_bytes`."""
+    """Return a picture as a data URI, which can be embedded in a page; see `png_bytes`."""
     return "data:image/png;base64," + base64.b64encode(png_bytes(pixels)).decode("ascii")

@@ -77,7 +77,7 @@ def summarise_file(path: Path, largest_width: int) -> ImageSummary:
     FrameFileError
         If the file cannot be read, or is not a two-dimensional image.
     OSError
-        If there is no disk space for an unpacked copy.
+        If there is not enough disk space for an unpacked copy.
     """
     with scratch_folder() as folder:
         return summarise(open_image(path, folder), largest_width)
@@ -140,7 +140,7 @@ def _colours(image: ImageFile) -> tuple[float, float, float] | None:
 
 
 def _histogram_end(low: float, high: float) -> float:
-    """Return the end of the histogram; a narrow range is widened until the limits of its bins differ as floats."""
+    """Return the end of the histogram; a narrow range is widened until the edges of its bins differ as floats."""
     narrowest = 2 * BINS * float(np.spacing(max(abs(low), abs(high))))
     return high if high - low > narrowest else low + max(1.0, narrowest)
 
@@ -164,7 +164,7 @@ def stretched(values: NDArray[np.float64], stretch: Stretch, greys: int) -> NDAr
     span = stretch.white - stretch.black
     if span <= 0:
         return np.full(values.shape, 128, np.uint8)
-    if not np.isfinite(greys / span):  # the contrast is below the smallest numbers
+    if not np.isfinite(greys / span):  # the contrast is too small for floats
         return np.full(values.shape, 128, np.uint8)
     with np.errstate(over="ignore"):  # infinities are white
         steps = np.clip((values - stretch.black) * (greys / span), 0, greys - 1).astype(np.uint8)
@@ -226,7 +226,7 @@ def _block(image: ImageFile, largest_width: int) -> int:
 
 
 def _whole_blocks(image: ImageFile, block: int) -> Iterator[NDArray[np.float64]]:
-    """Yield the rows of an image in bands of whole blocks, without incomplete blocks at the right and lower edges."""
+    """Yield the rows of an image in bands of whole blocks, excluding incomplete blocks at the right and lower edges."""
     height, width = (size // block * block for size in image.shape)
     rows = max(_BAND_ROWS // block, 1) * block
     for top in range(0, height, rows):

@@ -20,7 +20,8 @@ def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
     """
     height, width = pixels.shape[:2]
     colour = _GREY if pixels.ndim == 2 else _RGB  # noqa: PLR2004 - a plane
-    # Each row starts with its filter type. Type 0 means no filter. The other types do not compress noise better.
+    # Each row starts with its filter type. Type 0 means no filter. The other types do not improve the compression of
+    # noise.
     rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)
     header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 9)), (b"IEND", b"")]

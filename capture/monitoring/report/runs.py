@@ -47,7 +47,7 @@ class Run:
 
     @property
     def ended_at(self) -> datetime:
-        """Time of the end or, without an end, of the last event that only a running night publishes."""
+        """Time of `ending` or, if it is None, of the last event that only a running night publishes."""
         if self.ending is not None:
             return self.ending.at
         return max(event.at for event in self.events if not isinstance(event, Notice | HookEnded))
@@ -74,7 +74,7 @@ def runs_of(events: Iterable[Event]) -> list[Run]:
 
 Work = tuple[StepType, FrameKind | None, str | None, float | None, float | None, float | None]
 StepKey = tuple[Work, int]
-"""Key that identifies a step in all runs by the work of the step and the number of earlier steps with the same work."""
+"""Key that identifies a step across runs: the work of the step, and the number of earlier steps with the same work."""
 
 
 def step_keys(plan: NightStarted) -> dict[int, StepKey]:

@@ -1,7 +1,7 @@
 """Draw small charts as inline SVG without scripts or styles. The style sheet of the page sets the colours.
 
-Each chart is 420 units wide at any size on the screen. Text in charts is stored as text, not as outlines. The elements
-have the classes ``line``, ``dot``, ``bad``, ``model``, ``band``, ``grid`` and ``axis``.
+Each chart is 420 units wide, whatever its size on the screen. Text in charts is stored as text, not as outlines. The
+elements have the classes ``line``, ``dot``, ``bad``, ``model``, ``band``, ``grid`` and ``axis``.
 """
 
 import math
@@ -28,7 +28,7 @@ class Axis:
     label
         Name of the quantity, with its unit.
     ticks
-        Values that have a tick; None for round values.
+        Values marked by ticks; None for round values.
     words
         Labels of the ticks; None to label ticks with their values.
     """
@@ -86,7 +86,7 @@ def round_values(low: float, high: float, most: int = TICKS) -> tuple[float, ...
 
 
 def decades(low: float, high: float) -> tuple[float, ...]:
-    """Return the powers of 10 between two values. If they are too few, add 2- and 5-fold values or use round ones."""
+    """Return the powers of 10 between two values; if too few, also their multiples by 2 and 5, or round values."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     whole = tuple(10.0**power for power in powers if low <= 10.0**power <= high)
     if len(whole) > TICKS:
@@ -99,7 +99,7 @@ def decades(low: float, high: float) -> tuple[float, ...]:
 
 
 def decade_texts(values: Sequence[float]) -> tuple[str, ...]:
-    """Return numbers as text for a narrow margin: millions as "1 M"."""
+    """Return numbers as text that fits a narrow margin: a million becomes "1 M"."""
     texts = number_texts(values)
     millions = [f"{value / 1e6:g} M" if value >= 1e6 else "" for value in values]  # noqa: PLR2004
     return tuple(short or text for short, text in zip(millions, texts, strict=True))

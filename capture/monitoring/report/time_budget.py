@@ -50,7 +50,7 @@ from coldframe.capture.monitoring.report.runs import Run
 
 LONGEST_MOVE = timedelta(minutes=2)
 LONGEST_SETTLING = timedelta(seconds=20)
-"""Covers, wheels and lamps need less time than this. A longer pause has a different cause, such as the sky."""
+"""Covers, wheels and lamps settle in less time than this. A longer pause has a different cause, such as the sky."""
 
 BETWEEN_RUNS = "between two runs"
 _ROUNDING = timedelta(milliseconds=1)
@@ -159,7 +159,7 @@ def spans_of(runs: Sequence[Run]) -> Iterator[Span]:
 
 
 def _judged_exposures(events: Sequence[Event]) -> tuple[dict[int, int], set[int]]:
-    """Return the exposure of each judged frame and the rejected exposures, all as indices of events."""
+    """Return the exposure of each judged frame, and the exposures of rejected frames, all as indices of events."""
     free = [place for place, event in enumerate(events) if isinstance(event, ExposureStarted)]
     exposure_of: dict[int, int] = {}
     rejected = set[int]()
@@ -168,7 +168,7 @@ def _judged_exposures(events: Sequence[Event]) -> tuple[dict[int, int], set[int]
         if not isinstance(event, FrameAccepted | FrameRejected):
             continue
         found = next((each for each in reversed(free) if each < place and _may_be(events[each], event)), None)
-        if found is None:  # an earlier run shot the frame
+        if found is None:  # the frame was shot in an earlier run
             continue
         free.remove(found)
         exposure_of[place] = found
@@ -183,7 +183,7 @@ def _may_be(exposure: Event, judged: Judged) -> bool:
 
 
 def _seconds(seconds: float) -> timedelta:
-    """Return a duration, or zero for a negative or infinite value, which a journal may contain."""
+    """Return a duration; zero for negative and infinite values, because a journal may contain them."""
     try:
         return max(timedelta(seconds=seconds), timedelta())
     except (ValueError, OverflowError):
@@ -238,7 +238,7 @@ class _Walk:
             self._title = ""
 
     def _close(self, at: datetime, by: Event | None, rejected: set[int]) -> Iterator[Span]:
-        """Yield the period since `now`, up to `at`, with its activity."""
+        """Yield the time from `now` to `at`, divided into periods of one activity."""
         at = max(at, self.now)
         if self._is_lost or self._exposure in rejected:
             parts = [(at, Activity.LOST)]

@@ -19,7 +19,7 @@ MOST_NAMES = 6
 LONGEST_REASON = 120
 
 CLAUSE_WORDS = 4
-"""Minimum number of words before a colon that suffice as a summary. Usually, only figures follow the colon."""
+"""If at least this many words precede a colon, they suffice as a summary. Usually, only figures follow the colon."""
 
 
 def verdict_of(
@@ -34,9 +34,9 @@ def verdict_of(
     sets
         The sets of the plan.
     lights
-        Whether the lights calibrate cleanly, which comes first; empty if unknown.
+        Opening sentence, on whether the lights calibrate cleanly; empty if this is unknown.
     zone
-        Time zone of the clock times; None for the local time zone.
+        Time zone for clock times; None for the local time zone.
     is_running
         True if the night has not ended yet.
     """
@@ -90,7 +90,7 @@ def _masters(sets: Sequence[SetReport]) -> str:
     if not missing:
         return f"{_all_made(len(sets))}, with fewer frames than planned for {_listed([each.title for each in short])}."
     made = len(sets) - len(missing)
-    # The opening states that the night ended early, which explains the sets that were not reached.
+    # The opening already states that the night ended early, so sets that were not reached need no explanation.
     missing = [each for each in missing if each.is_reached]
     count = f"{made} of {len(sets)} masters {'was' if made == 1 else 'were'} made"
     if not made:
@@ -123,7 +123,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _first_clause(text: str) -> str:
-    """Shorten a text for display to the first clause with enough words, without a full stop."""
+    """Shorten a text for display to its first clause that has enough words, without a full stop."""
     first = printable(text).split(". ")[0].rstrip(".? ")
     head = first.split(": ")[0]
     clause = head if len(head.split()) >= CLAUSE_WORDS else first
@@ -137,7 +137,7 @@ def _safety(ending: NightEnded) -> list[str]:
         return [SAFETY_UNKNOWN]
     if ending.rig_is_safe:
         if ending.still_cold_c is not None:
-            sensor = f"sensor at {ending.still_cold_c:.0f} C, which warms up to the air temperature"
+            sensor = f"sensor at {ending.still_cold_c:.0f} C and warming up to the air temperature"
             return [f"The rig is safe: cooler off, {sensor}."]
         return ["The rig is safe."]
     return ["The rig is NOT safe:", *ending.not_safe] if ending.not_safe else ["The rig is NOT safe."]

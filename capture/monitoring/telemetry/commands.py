@@ -15,7 +15,7 @@ LONGEST_LIFE = timedelta(minutes=10)
 """Longest lifetime of a command. A command that the network or the broker delays for longer has no effect."""
 
 MOST_IDS = 1000
-"""Number of identifiers to remember, more than a sender uses within `LONGEST_LIFE`."""
+"""Maximum number of identifiers to remember; senders use fewer within `LONGEST_LIFE`."""
 
 VERBS = ("pause", "resume", "skip", "abort", "run")
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -43,7 +43,7 @@ class Command:
 
 
 class CommandError(ColdframeError, ValueError):
-    """A command was refused. The text states the reason.
+    """A command was refused. The error message states the reason.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ def parse_command(payload: bytes) -> Command:
 
 
 def _id_at_start(payload: bytes) -> str | None:
-    """Return the identifier at the start of a payload that is too long to be parsed, for the answer to its sender."""
+    """Return the identifier from the start of a payload that is too long to be parsed, for the answer to the sender."""
     found = _WRITTEN_ID.search(payload, 0, LONGEST_BYTES)
     return found[1].decode("ascii") if found else None
 
@@ -117,7 +117,7 @@ def _step(fields: dict[str, object], given_id: str) -> int | None:
     if step is None:
         return None
     if fields.get("command") != "skip" or type(step) is not int or not 0 < step < _MOST_STEPS:
-        raise CommandError("step: expected a step number, and only with the command skip", given_id)
+        raise CommandError("step: expected a step number; allowed only with the command skip", given_id)
     return step
 
 
@@ -127,7 +127,7 @@ class CommandGate:
     Parameters
     ----------
     known
-        Identifiers of commands that earlier runs carried out.
+        Identifiers of commands that were executed in earlier runs.
     """
 
     def __init__(self, known: Iterable[str] = ()) -> None:
@@ -135,7 +135,7 @@ class CommandGate:
 
     @property
     def ids_remembered(self) -> int:
-        """Number of remembered identifiers, which cannot be used again."""
+        """Number of remembered identifiers. They cannot be used again."""
         return len(self._seen)
 
     def admit(self, payload: bytes, now: datetime, *, is_retained: bool) -> Command:
@@ -146,9 +146,9 @@ class CommandGate:
         payload
             The message.
         now
-            Current wall-clock time in UTC, the only clock that the run shares with the sender.
+            Current wall-clock time in UTC. The run shares no other clock with the sender.
         is_retained
-            True if the broker had retained the message, which may then be of any age.
+            True if the broker had retained the message. A retained message may be of any age.
 
         Raises
         ------
@@ -188,8 +188,8 @@ def answer_document(command_id: str | None, text: str, now: datetime, *, accepte
     command_id
         Identifier of the command; None if the message had none.
     accepted
-        True if the command was passed to the night. `text` is then the night's reply, and otherwise the reason for
-        the refusal.
+        True if the command was passed to a night or started one. `text` is the reply if the command was accepted, and
+        otherwise the reason for the refusal.
     """
     document = {
         "schema": SCHEMA,

@@ -1,4 +1,4 @@
-"""Keep a connection to the MQTT broker: reconnect whenever it is lost, and queue messages in the meantime."""
+"""Stay connected to the MQTT broker: reconnect whenever the connection is lost, and queue messages until then."""
 
 import asyncio
 import contextlib
@@ -27,15 +27,15 @@ SPARE_S = 0.5
 """Time allowed at the end for one more attempt to connect, and for the thread to finish."""
 
 READ_BACK_S = 5.0
-"""Time allowed for a broker with MQTT 3.1.1 to return the status that it should have retained."""
+"""Time allowed for a broker that uses MQTT 3.1.1 to return the status message that it should have retained."""
 
 BACKOFF = Backoff(first_s=1.0, longest_s=60.0)
 
 
 class DetachedExecutor(ThreadPoolExecutor):
-    """An executor that runs blocking work in daemon threads, for which it does not wait when it is shut down.
+    """An executor that runs blocking work in daemon threads and does not wait for them when it is shut down.
 
-    The MQTT library resolves host names in the loop's executor, and a name server may take half a minute to fail. An
+    The MQTT library resolves host names in the loop's executor, and a lookup may take half a minute to fail. An
     ordinary executor would wait for this failure when it is shut down.
     """
 
@@ -56,14 +56,14 @@ class DetachedExecutor(ThreadPoolExecutor):
 
 
 class BrokerConnection:
-    """A connection that publishes messages, and reconnects to the broker when the connection is lost.
+    """A connection that publishes messages, and is re-established whenever it is lost.
 
-    Call each method on the event loop of `run`. Other threads may only read the properties.
+    Call each method on the event loop that runs `run`. Other threads may only read the properties.
 
     Parameters
     ----------
     access
-        The broker.
+        Address and credentials of the broker.
     client_id
         Identifier of this client. If two clients have the same identifier, the broker disconnects the first.
     status_topic
@@ -72,10 +72,10 @@ class BrokerConnection:
     farewell
         The last message.
     subscriptions
-        Topics to subscribe to after each connection.
+        Topics to subscribe to each time the connection is established.
     on_connected, on_lost
         `on_connected` is called after each successful connection. `on_lost` is called with the reason after each failed
-        or lost connection.
+        attempt to connect and each loss of the connection.
     on_refused
         Called once, with a description such as "refuses messages on rig/status (this user is not authorized)". Further
         topics that the broker refuses are only logged.
@@ -114,7 +114,7 @@ class BrokerConnection:
         self._finishing = asyncio.Event()
         self._is_connected = False
         self._tried = set[str]()
-        """Topics on which a message has been confirmed or refused over the current connection."""
+        """Topics on which a message has been confirmed or refused during the current connection."""
         self._refused = set[str]()
         self._status_returned = asyncio.Event()
         self.retain(status_topic, Presence.ONLINE.encode())
@@ -131,16 +131,16 @@ class BrokerConnection:
 
     @property
     def messages_dropped(self) -> int:
-        """Number of messages that were discarded because too many waited."""
+        """Number of messages that were discarded because too many were waiting."""
         return self._outbox.dropped
 
     def publish(self, topic: str, payload: bytes) -> None:
-        """Send a message once, or drop it if too many messages wait."""
+        """Queue a message to be sent once. If too many messages are waiting, drop the oldest."""
         self._outbox.add(topic, payload)
         self._has_work.set()
 
     def retain(self, topic: str, payload: bytes) -> None:
-        """Send the latest message of a retained topic now and after each reconnection."""
+        """Send a retained message now and after each reconnection, until another message replaces it on its topic."""
         self._outbox.retain(topic, payload)
         self._has_work.set()
 
@@ -155,9 +155,9 @@ class BrokerConnection:
         self._has_work.set()
 
     async def run(self) -> None:
-        """Stay connected until `finish`, then send the waiting messages.
+        """Stay connected until `finish` is called, then send the waiting messages.
 
-        Sending them takes at most `FAREWELL_S`, or `SPARE_S` if the broker is not connected.
+        Sending takes at most `FAREWELL_S`, or `SPARE_S` if the broker is not connected.
         """
         connecting = asyncio.create_task(self._stay_connected(), name="mqtt connection")
         finishing = asyncio.create_task(self._finishing.wait(), name="mqtt finish")
@@ -209,8 +209,8 @@ class BrokerConnection:
                 await self._has_work.wait()
 
     async def _send(self, broker: Broker, message: Message) -> None:
-        # Use QoS 1 only for the first message of each topic, to learn whether the broker accepts it. With QoS 1, a hung
-        # broker delays each message up to its deadline (docs/decisions/0020).
+        # Use QoS 1 only for the first message on each topic, to learn whether the broker accepts messages on it. With
+        # QoS 1, a hung broker delays each message until a deadline (docs/decisions/0020).
         is_first = message.topic not in self._tried and not self._finishing.is_set()
         try:
             await broker.publish(message, confirmed=is_first)
@@ -224,7 +224,7 @@ class BrokerConnection:
         self._tried.add(message.topic)
 
     async def _read_back_status(self, broker: Broker) -> None:
-        """Check that the broker has retained the status, because a broker may drop it without an error."""
+        """Check that the broker has retained the status, because a broker may drop the message without an error."""
         topic = self._will.topic
         self._status_returned.clear()
         await broker.subscribe([topic])
@@ -235,7 +235,7 @@ class BrokerConnection:
             self._refuse(topic, f"does not return the message retained on {topic}")
 
     def _refuse(self, topic: str, fault: str) -> None:
-        """Log once per topic that the broker does not accept its messages, and report the first of these topics."""
+        """Log, once per topic, that the broker does not accept messages on it, and report the first such topic."""
         if topic in self._refused:
             return
         log.warning("the MQTT broker %s %s; check its access rules", self._access.address, fault)
@@ -267,14 +267,14 @@ async def subscribe(broker: Broker, topics: Sequence[str]) -> None:
     Raises
     ------
     BrokerLostError
-        If the broker does not answer.
+        If the broker does not respond.
     """
     for topic in await broker.subscribe(topics):
         log.warning("the MQTT broker refused the subscription to %s; check its access rules", topic)
 
 
 async def run_until_first(*works: Coroutine[Any, Any, None]) -> None:
-    """Run coroutines until one of them ends, then cancel the rest. Raise the error of the ended coroutine, if any."""
+    """Run coroutines until one of them ends, then cancel the rest. If that coroutine failed, raise its error."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

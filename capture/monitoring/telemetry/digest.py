@@ -1,7 +1,8 @@
 """Collect the events of the night so far in one message for new watchers. This module performs no I/O.
 
-Each line is an event in the format of the journal, with two additional fields: `run` identifies the run, and `n` counts
-its events. Lines that are superseded by later lines are omitted, so the counts have gaps.
+Each line is an event in the format of the journal, with two additional fields: `run` identifies the run, and `n` is the
+number of the event within the run. Lines that are superseded by later lines are omitted, so there are gaps in the
+numbers.
 """
 
 import zlib
@@ -39,19 +40,19 @@ KEPT: dict[type[Event], int] = {
 """Maximum number of events to keep, by kind."""
 
 KEPT_OTHERS = 500
-"""Maximum number of events to keep of each kind that is not in `KEPT`, such as steps and masters."""
+"""Maximum number of events to keep for each kind that is not in `KEPT`, such as the events of steps and masters."""
 
 READINGS_S = 15.0
 """Shortest time between two kept readings. A reading that follows sooner supersedes the previous one."""
 
 LONGEST_UNPACKED = 4_000_000
-"""Largest size in bytes that a reader accepts, far above the size that the limits above allow."""
+"""Largest uncompressed size, in bytes, that a reader accepts; it is far greater than these limits allow."""
 
 _GZIP = 31
 
 
 class Digest:
-    """The events that a new watcher needs, in a bounded size.
+    """The events that a new watcher needs, bounded in size.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Build the MQTT messages as JSON documents. Their schemas are in docs/mqtt. This module performs no I/O."""
+"""Build the MQTT messages, which are JSON documents. The schemas are in docs/mqtt. This module performs no I/O."""
 
 import base64
 import json
@@ -15,10 +15,10 @@ from coldframe.capture.monitoring.progress.state import DashboardState
 from coldframe.capture.monitoring.progress.verification_words import latest_of
 
 SCHEMA = 1
-"""Version of the schemas, incremented when a field is removed or changes its meaning, but not when a field is added."""
+"""Version of the schemas, incremented when a field is removed or changes meaning, but not when a field is added."""
 
 MOST_PROBLEMS = 10
-"""Maximum number of problems in the state document, which contains the latest ones. The journal topic has more."""
+"""Maximum number of problems in the state document. It contains the latest ones; the journal topic contains more."""
 
 MOST_SETS = 20
 """Maximum number of diagnosed sets in the state document."""
@@ -39,7 +39,7 @@ def to_json(document: Mapping[str, object]) -> bytes:
 
 
 def phase_of(state: DashboardState) -> str:
-    """Return the current activity: the kind of frames, or the work of a step without frames."""
+    """Return the current phase: the kind of frames being taken, or another activity, such as cooling."""
     if state.ended is not None:
         return "ended"
     step = state.step
@@ -62,7 +62,7 @@ def state_document(state: DashboardState, now: datetime, *, dropped: int = 0) ->
     now
         Current time in UTC.
     dropped
-        Number of messages dropped because the broker was too slow.
+        Number of messages dropped because too many were waiting for the broker.
     """
     outlook = state.outlook(now)
     thermals, frame, ended = state.thermals, state.frame, state.ended
@@ -101,7 +101,7 @@ def state_document(state: DashboardState, now: datetime, *, dropped: int = 0) ->
 
 
 def plan_document(state: DashboardState) -> bytes:
-    """Return the plan with its changes so far and the outcome of each step."""
+    """Return the plan, including all changes so far, with the outcome of each step."""
     night = state.night
     assert night is not None
     document = {
@@ -119,7 +119,7 @@ def plan_document(state: DashboardState) -> bytes:
 
 
 def picture_document(shown: FrameShown) -> bytes:
-    """Return the last frame as base64-encoded rows of 8-bit values, with its histogram."""
+    """Return the picture of the last frame, as base64-encoded rows of 8-bit values, and the frame's histogram."""
     height, width = shown.picture.shape
     document = {
         "schema": SCHEMA,
@@ -136,7 +136,7 @@ def picture_document(shown: FrameShown) -> bytes:
 
 
 def _lights(state: DashboardState) -> dict[str, object] | None:
-    """Return whether the lights calibrate cleanly; None before the first diagnosis."""
+    """Return the findings on whether the lights calibrate cleanly; None before the first diagnosis."""
     verified = latest_of(state.verified.values())
     if not verified:
         return None

@@ -24,7 +24,7 @@ _WHY_DETACHED = {
 
 
 class RemoteNight:
-    """A night followed over MQTT: the messages of one rig become updates for a watcher.
+    """A night followed over MQTT. It turns the messages of one rig into updates for a watcher.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class RemoteNight:
         self._is_attached = False
 
     def receive(self, topic: str, payload: bytes) -> list[Update]:
-        """Return the updates from a message, or an empty list if it adds nothing or is not from coldframe."""
+        """Return the updates that a message yields: none if it contains nothing new or is not from coldframe."""
         topics = self._topics
         if topic == topics.status:
             self._presence = payload
@@ -67,7 +67,7 @@ class RemoteNight:
         return [*events] if self._follower.run == known else self._attach()
 
     def _attach(self) -> list[Update]:
-        """Attach to the run with all events so far. If the run is over, detach from it immediately afterwards."""
+        """Return an update that attaches to the run with all events so far, and one that detaches if it is over."""
         if not self._presence or self._journal is None:
             return []
         self._follower = Follower()
@@ -83,14 +83,14 @@ class RemoteNight:
 
 
 class Follower:
-    """A filter that returns each event from journals and single lines once, and ignores lines from other programs.
+    """A filter that returns each event once, from a journal or a single line, and ignores lines from other programs.
 
     Attributes
     ----------
     run
         Identifier of the followed run; None before its first event.
     is_behind
-        True if a line was missed. The next journal contains that line. Read that journal with a new follower.
+        True if a line was missed. The next journal contains the line and must be read with a new follower.
     """
 
     def __init__(self) -> None:
@@ -138,7 +138,7 @@ def picture(payload: bytes) -> FrameShown | None:
         histogram = np.array([int(count) for count in fields["histogram"]], np.int64)
         at = datetime.fromisoformat(fields["at"])
         title = str(fields["title"])
-        # Runs with earlier versions publish the full range without these fields.
+        # Earlier versions of coldframe publish the full range, without these fields.
         first_adu, bin_adu = int(fields.get("first_adu", 0)), int(fields.get("bin_adu", 512))
     except (ValueError, TypeError, LookupError, RecursionError, OverflowError, binascii.Error):
         return None

@@ -1,6 +1,6 @@
 """Build the retained document that describes a rig to Home Assistant as one device with all its components.
 
-The field names are the abbreviated names of Home Assistant's MQTT discovery with a device payload.
+The field names are the abbreviations that Home Assistant's MQTT discovery accepts in device payloads.
 
 This module performs no I/O.
 """

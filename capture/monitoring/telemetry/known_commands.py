@@ -1,4 +1,4 @@
-"""The identifiers of commands that a run carried out, in a file, so that the next run does not carry them out again."""
+"""Keep the identifiers of executed commands in a file, so that the next run does not execute these commands again."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ LONGEST_FILE_BYTES = 1 << 18
 
 
 class KnownCommands:
-    """The commands of a rig that have not expired yet. Later, their expiry is reason enough to refuse them.
+    """The commands that were executed on a rig and have not expired yet. Expired commands are refused in any case.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class KnownCommands:
         return tuple(self._read(now))
 
     def keep(self, command: Command, now: datetime) -> None:
-        """Add a command to the file, and remove those that have expired. An error is logged and never raised."""
+        """Add a command to the file, and remove expired commands. Errors are logged and never raised."""
         known = {**self._read(now), command.id: command.expires}
         newest = list(known.items())[-MOST_IDS:]
         content = json.dumps({command_id: expires.isoformat() for command_id, expires in newest}, indent=2)

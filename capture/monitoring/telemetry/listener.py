@@ -1,4 +1,4 @@
-"""Wait for the MQTT command `run` while no night is running, and start a night.
+"""Wait for the MQTT command `run` while no night is running, and start a night when the command arrives.
 
 A run in progress answers commands directly. If a run may be in progress, the listener waits for the run's answer and
 replies only if there is none, so that each command gets exactly one answer. The night is a separate process that does
@@ -28,11 +28,11 @@ ANSWER_DEADLINE_S = 2.0
 """Time that a run has to answer a command before the listener answers."""
 
 BEGIN_DEADLINE_S = 60.0
-"""Time after which the listener answers `BEGINNING`, because hooks before the night may take longer."""
+"""Time after which the listener answers `BEGINNING`, because hooks that run before the night may take longer."""
 
 POLL_S = 0.25
 MOST_REPLIES = 32
-"""Maximum number of commands that wait for a run's answer. The listener does not answer further commands."""
+"""Maximum number of commands waiting for a run's answer. The listener does not answer any further commands."""
 
 LONGEST_ANSWER = 500
 
@@ -41,7 +41,7 @@ BEGUN = "the night has begun"
 BEGINNING = "the night is beginning"
 CLEANING_UP = "the last night is being cleaned up; try again in a moment"
 ENDING = "the listener is shutting down; restart it first"
-EXPIRED = "ignored: expired while the listener waited for an answer from a run"
+EXPIRED = "ignored: expired while the listener was waiting for an answer from a run"
 
 
 class StartedNight(Protocol):
@@ -57,7 +57,7 @@ class StartedNight(Protocol):
 
     @property
     def ending(self) -> str:
-        """The first error that the night reported, or its result if it reported none, on one line."""
+        """The first error that the night reported or, if it reported no error, its result; a single line."""
 
     def terminate(self) -> None:
         """End the night in the safe state. A second call skips the warm-up."""
@@ -91,11 +91,11 @@ class Listener:
     Parameters
     ----------
     settings, access
-        The broker.
+        MQTT settings, and the address and credentials of the broker.
     rig
         Display name of the rig.
     nights
-        Starts nights.
+        Object that starts nights.
     report
         Called with each line for the user.
     answer_deadline_s
@@ -153,7 +153,7 @@ class Listener:
         return self._run_presence == Presence.ONLINE.encode()
 
     async def run(self) -> None:
-        """Accept commands until `stop` is called, then wait for the end of a night that this listener started."""
+        """Accept commands until `stop` is called, then wait until the night that was started, if any, has ended."""
         prepare_loop(asyncio.get_running_loop())
         ending = asyncio.create_task(self._finish_when_stopped(), name="mqtt stop")
         try:
@@ -225,7 +225,7 @@ class Listener:
             self._reply_unless_answered(command.id, partial(self._refuse, command.id, NO_NIGHT))
 
     def _reply_unless_answered(self, command_id: str | None, reply: Callable[[], None]) -> None:
-        """Reply at once if no run can answer; otherwise reply only if the run does not answer in time."""
+        """Reply at once if no run can answer; otherwise reply only if no run answers in time."""
         if not self._may_run_answer():
             reply()
         elif len(self._replies) < MOST_REPLIES:

@@ -1,11 +1,14 @@
-"""Store the messages that wait for the broker, in a bounded amount of memory. This module performs no I/O."""
+"""Store the messages that are waiting for the broker, in a bounded amount of memory. This module performs no I/O."""
 
 from collections import deque
 
 from coldframe.devices.mqtt.message import Message
 
 MOST_EVENTS = 1000
-"""Maximum number of waiting messages. The oldest are dropped first. The journal topic still contains their events."""
+"""Maximum number of waiting messages that are not retained.
+
+The oldest are dropped first. The journal topic still contains their events.
+"""
 
 
 class Outbox:
@@ -42,7 +45,7 @@ class Outbox:
         self._unsent = dict.fromkeys(self._latest)
 
     def take(self) -> Message | None:
-        """Remove and return the next message, retained messages first. Return None if no message waits."""
+        """Remove and return the next message, retained messages first. Return None if no message is waiting."""
         if self._unsent:
             topic = next(iter(self._unsent))
             del self._unsent[topic]

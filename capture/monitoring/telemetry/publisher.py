@@ -1,7 +1,8 @@
 """Publish the telemetry of a night over MQTT from a separate thread, so that the broker can never delay the night.
 
 The night's event loop queues each event and continues. Encoding, network access and all waiting happen in the
-thread, on a separate event loop (docs/decisions/0020). Every queue is bounded and drops its oldest entries when full.
+publisher's thread, on a separate event loop (docs/decisions/0020). Every queue is bounded and drops its oldest entries
+when full.
 """
 
 import asyncio
@@ -39,7 +40,7 @@ from coldframe.devices.mqtt.message import Message
 log = logging.getLogger(__name__)
 
 MOST_QUEUED = 20_000
-"""Maximum number of events queued for the thread, which processes them within milliseconds."""
+"""Maximum number of events queued for the publisher's thread. It normally processes them within milliseconds."""
 
 REFRESH_S = 0.25
 """Time between two checks for retained documents that are due."""
@@ -47,7 +48,7 @@ REFRESH_S = 0.25
 MOST_NOTICES = 5
 """Maximum number of notices per night about a lost or restored connection to the broker.
 
-The log contains all of them.
+The log records every loss and every reconnection.
 """
 
 NO_STEERING = "this run accepts no commands"
@@ -60,16 +61,16 @@ class Telemetry:
     Parameters
     ----------
     settings, access
-        The broker, and the settings that determine what is published there.
+        MQTT settings, and the address and credentials of the broker.
     rig
         Display name of the rig.
     events, clock
         Event stream and clock of the night. A lost connection to the broker is reported as a notice in this
         stream.
     steering
-        Carries out commands; None to refuse all commands.
+        Object that carries out commands; None to refuse all commands.
     known
-        Commands that earlier runs carried out; None to remember only those of this run.
+        Commands that were executed in earlier runs; None to remember only those of this run.
     backoff
         Pauses between attempts to connect.
     """
@@ -276,7 +277,7 @@ class MqttPublisher:
         elif not self._call_night(self._steer, self._steering, command):
             self._answer(command.id, "the run is over", accepted=False)
         elif self._known is not None:
-            # The night already has the command, so a slow disk does not delay it.
+            # The command has already been passed to the night, so a slow disk cannot delay it.
             self._known.keep(command, datetime.now(UTC))
 
     def _steer(self, steering: Steering, command: Command) -> None:

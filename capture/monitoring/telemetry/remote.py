@@ -28,12 +28,13 @@ LONGEST_ANSWER = 500
 
 
 class RemoteSource:
-    """The run that publishes to the broker of a rig.
+    """A source that follows and steers the run of a rig through its MQTT broker.
 
     Parameters
     ----------
     settings, access
-        The broker. Commands have an effect only if `settings.commands` is true both here and in the run.
+        MQTT settings, and the address and credentials of the broker. Commands have an effect only if
+        `settings.commands` is true both here and in the run.
     rig
         Display name of the rig, as in the settings of the run.
     """
@@ -73,7 +74,7 @@ class RemoteSource:
             await asyncio.sleep(next(pauses_s))
 
     def send(self, command: Command) -> str | None:
-        """Send a command. Return the reason if it cannot be sent, or None if an `Answer` will follow."""
+        """Send a command. Return None if an `Answer` is to follow, or the reason why the command cannot be sent."""
         broker = self._broker
         if broker is None:
             return "not connected to the MQTT broker"

@@ -1,4 +1,4 @@
-"""Publish the retained documents about a night, with at most one message per document and interval."""
+"""Publish the retained documents about a night, each at most once per interval."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ class RetainedDocuments:
         self._clock = clock
         self._state = DashboardState()
         self._digest = Digest(secrets.token_hex(4))
-        # Replace the documents of the previous run, which the broker still retains.
+        # Replace the documents that the broker still retains from the previous run.
         self._changed = {"state", "journal"}
         self._due_s: dict[str, float] = {}
         self._failed = set[str]()
@@ -46,7 +46,7 @@ class RetainedDocuments:
             self._due_s.clear()
 
     def renew_due(self) -> None:
-        """Publish each changed document if its interval has passed."""
+        """Publish each changed document whose interval has passed."""
         now_s = asyncio.get_running_loop().time()
         if now_s - self._due_s.get("state", now_s) > CALM_S:
             self._changed.add("state")
@@ -65,7 +65,7 @@ class RetainedDocuments:
         self._changed.discard(name)
         try:
             self._renew(name)
-        except Exception:  # one that fails, e.g. on a time after the year 9999, must not block others
+        except Exception:  # one faulty document, e.g. with a year after 9999, must not block others
             if name not in self._failed:
                 log.exception("MQTT: cannot build the document %s", name)
             self._failed.add(name)

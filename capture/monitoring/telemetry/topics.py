@@ -22,14 +22,14 @@ class Presence(StrEnum):
 
 
 def topic_part(name: str) -> str:
-    """Return a name as a part of topics and Home Assistant identifiers, with at most 40 letters, digits, - and _."""
+    """Convert a name to part of a topic or Home Assistant identifier: up to 40 characters (letters, digits, - or _)."""
     part = re.sub(r"[^A-Za-z0-9-]+", "_", name)[:LONGEST_PART].strip("_")
     return part.lower() or "rig"
 
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The topics of a rig. All topics except `event`, `command` and `answer` are retained.
+    """The topics of a rig. The broker retains the last message on all topics except `event`, `command` and `answer`.
 
     Attributes
     ----------
@@ -71,12 +71,12 @@ class Topics:
 
     @property
     def event(self) -> str:
-        """Topic of each event as it happens."""
+        """Topic on which each event is published as it happens."""
         return f"{self.base}/event"
 
     @property
     def listener(self) -> str:
-        """Topic that shows whether a listener waits for the command `run`, as ``online`` or ``offline``."""
+        """Topic that shows, as ``online`` or ``offline``, whether a listener is waiting for the command `run`."""
         return f"{self.base}/listener"
 
     @property

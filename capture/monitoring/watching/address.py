@@ -16,7 +16,7 @@ def watch_address(storage: Path) -> str:
     needs neither a particular file system nor a folder for sockets. It depends only on the storage folder, so that the
     run and its watchers use the same address. Abstract addresses have no permissions, so `peer_user` replaces them.
     """
-    path = os.path.realpath(storage.expanduser())  # Path.resolve raises this error for a circular link
+    path = os.path.realpath(storage.expanduser())  # Path.resolve would raise an error for a circular link
     return "\0coldframe-watch-" + sha256(os.fsencode(path)).hexdigest()[:32]
 
 

@@ -27,8 +27,11 @@ HANDSHAKE_S = 10.0
 """Maximum time that a run may take to send all events so far."""
 
 SILENCE_S = 120.0
-"""Silence after which a run counts as silent. A run publishes a temperature every second, even for cameras without a
-thermometer, during long exposures and while it is paused. Only a wait for a device between the steps is longer."""
+"""Time without messages after which a run counts as silent.
+
+A run publishes a temperature every second, even for cameras without a thermometer, during long exposures and while it
+is paused. Only a wait for a device between two steps can be longer.
+"""
 
 REPEAT_S = 60.0
 """Time after which `Detached` is repeated."""
@@ -38,7 +41,7 @@ INCOMPATIBLE = "the run uses a different version of coldframe"
 
 
 class LocalSource:
-    """The run that stores its nights in a folder.
+    """A source that follows the run that stores its nights in a given folder.
 
     Parameters
     ----------
@@ -76,7 +79,7 @@ class LocalSource:
                 finally:
                     self._writer = None
                     writer.close()
-            # Keep the reason why the run was lost, which is more useful than "no run found".
+            # Keep reporting why the run was lost, because this is more useful than "no run found".
             if reason != reported and (reported is None or is_here):
                 repeated, again_s = reason, loop.time()
             reported = reason
@@ -89,7 +92,7 @@ class LocalSource:
         reader, writer = await asyncio.open_unix_connection(self._address, limit=LONGEST_MESSAGE_BYTES)
         if not is_trusted(peer_user(writer.get_extra_info("socket"))):
             writer.close()
-            raise PermissionError("a different user's program answers in place of the run, and is ignored")
+            raise PermissionError("a program of a different user answers in place of the run; it is ignored")
         return reader, writer
 
     async def _updates_from(
@@ -128,7 +131,7 @@ class LocalSource:
         return None
 
     def send(self, command: Command) -> str | None:
-        """Send a command. Return the reason if it cannot be sent, or None if an answer will follow."""
+        """Send a command. Return None if an answer is to follow, or the reason why the command cannot be sent."""
         if self._writer is None:
             return "not attached to a run"
         with suppress(OSError):

@@ -21,17 +21,17 @@ from coldframe.errors import ColdframeError
 PROTOCOL = 1
 
 LONGEST_COMMAND_BYTES = 1000
-"""Maximum length of a command's line. Longer lines are invalid."""
+"""Maximum length of the line of a command. Longer lines are invalid."""
 
 LONGEST_MESSAGE_BYTES = 1 << 20
-"""Maximum length of a message's line. Longer lines are invalid. Journal lines have the same limit."""
+"""Maximum length of the line of a message. Longer lines are invalid. Lines of the journal have the same limit."""
 
 LARGEST_PICTURE = 64 * 96
 HISTOGRAM_BINS = 128
 
 
 class MessageError(ColdframeError, ValueError):
-    """A line is not a valid message. The text states the reason."""
+    """A line is not a valid message. The error message states the reason."""
 
 
 class Request(StrEnum):
@@ -149,7 +149,7 @@ def encode_shown(shown: FrameShown) -> str:
 
 
 def decode_message(line: bytes) -> Message:
-    """Decode a message of a run.
+    """Decode a message from a run.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def _shown(fields: dict[str, object]) -> FrameShown:
         picture = np.frombuffer(data, np.uint8).reshape(rows, columns)
         histogram = np.array(fields["histogram"], np.int64)
         at = datetime.fromisoformat(str(fields["at"]))
-        # Runs with earlier versions send the full range without these fields.
+        # Earlier versions of coldframe send the full range, without these fields.
         first_adu, bin_adu = int(fields.get("first_adu", 0)), int(fields.get("bin_adu", 512))  # type: ignore[call-overload]
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise MessageError(f"invalid picture: {error}") from error

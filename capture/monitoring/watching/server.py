@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 MOST_WATCHERS = 16
 
 MOST_BYTES = 4_000_000
-"""Maximum backlog before a watcher is disconnected. It is twice the size of the history, which suits slow links."""
+"""Maximum backlog, in bytes, before a watcher is disconnected. Slow links need more than the size of the history."""
 
 REFUSED = "refused: the run's configuration lacks allow_commands = true in [watch]"
 
@@ -42,7 +42,7 @@ class WatchServer:
     events
         The events to send.
     steering
-        Carries out the commands of watchers.
+        Object that carries out the commands of watchers.
     allows_commands
         Whether watchers may send commands.
     most_bytes
@@ -106,7 +106,7 @@ class WatchServer:
             return
         transport.write("".join(f"{line}\n" for line in lines).encode("ascii"))
         if transport.get_write_buffer_size() > self._most_bytes:
-            log.info("disconnected a watcher that does not read")
+            log.info("disconnected a watcher that stopped reading")
             self._watchers.discard(watcher)
             transport.abort()
 

@@ -20,7 +20,7 @@ class Attached:
 class Detached:
     """No run is attached, for the given reason. The source continues to search for a run.
 
-    The source may repeat this, so that a watcher notices other changes, such as storage that was mounted.
+    The source may repeat this update, so that a watcher notices other changes, such as storage that has been mounted.
     """
 
     reason: str
@@ -35,12 +35,12 @@ Update = Attached | Detached | Silent | Event | Answer
 
 
 class NightSource(Protocol):
-    """A run on this machine or on another. Whenever the run is lost, the source searches for the next run."""
+    """A source that follows a run on any machine. Whenever the run is lost, the source searches for the next run."""
 
     def updates(self) -> AsyncGenerator[Update, None]:
         """Yield updates indefinitely. Events and answers follow only after `Attached`."""
         ...
 
     def send(self, command: Command) -> str | None:
-        """Send a command. Return the reason if it cannot be sent, or None if an `Answer` will follow."""
+        """Send a command. Return None if an `Answer` is to follow, or the reason why the command cannot be sent."""
         ...

@@ -1,4 +1,4 @@
-"""A night as a watcher sees it: the state of the running night, or of the last one if there is no run."""
+"""A night as a watcher sees it: the state of the running night or, if no run is attached, of the last night."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +21,12 @@ class WatchedNight:
     Attributes
     ----------
     storage
-        Folder of nights on this machine; the last night in it is shown while there is no run. None if there is no such
-        folder.
+        Folder on this machine that contains the folders of the nights; None if there is no such folder. While no run is
+        attached, the last night in it is shown.
     note
         A line for the user; empty while a run is attached.
     refusal
-        Why the night accepts no commands; None if it accepts them.
+        Reason why the night accepts no commands; None if it accepts commands.
     """
 
     storage: Path | None

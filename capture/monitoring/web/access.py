@@ -20,7 +20,7 @@ class Access:
     names
         Names of this machine, in lower case and without a final dot, under which the page may be opened.
     token
-        Token that commands need; None if there are no commands.
+        Token required for commands; None if the page accepts no commands.
     """
 
     names: frozenset[str]
@@ -30,11 +30,11 @@ class Access:
         return f"Access({sorted(self.names)})"
 
     def is_served(self, host: str) -> bool:
-        """Return True if the page may be opened under the host in a request.
+        """Return True if the page may be opened under the host that a request names.
 
         An IP address is always allowed. A name must be known, because a hostile page could make its own name resolve to
-        this machine (DNS rebinding), and the browser would then treat both as one site. The port does not matter,
-        because ssh may forward a different port.
+        this machine (DNS rebinding), and the browser would then treat that page and this one as a single site. The port
+        does not matter, because ssh may forward a different port.
         """
         name = _host_name(host)
         if name is None:
@@ -58,7 +58,7 @@ class Access:
 
 
 def _host_name(host: str) -> str | None:
-    """Return the name in a Host header in lower case, without port and final dot; None if the header is not valid."""
+    """Return the name in a Host header in lower case, without port or final dot; None if the header is not valid."""
     if any(character in host for character in "/@?#\\ "):
         return None
     try:

@@ -20,7 +20,7 @@ _SIOCGIFADDR = 0x8915
 
 
 class ListenError(ColdframeError, ValueError):
-    """An address or a name is not valid. The error's text is one line for the user."""
+    """An address or a name is not valid. The error message is one line for the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Address:
 
     @property
     def urls(self) -> list[str]:
-        """The addresses to enter in a browser, which cannot open an address that stands for all interfaces."""
+        """The URLs to enter in a browser; more than one if the address stands for all interfaces."""
         if ipaddress.ip_address(self.host).is_unspecified:
             hosts = [f"{machine_label()}.local", *_interface_addresses()]
         else:
@@ -75,8 +75,8 @@ def served_names(others: Iterable[str], machine: str) -> frozenset[str]:
     others
         Further names that the user permits.
     machine
-        The host name of this machine, which may contain a domain. Its first label, alone and with ``.local`` (mDNS),
-        is also a name of this machine.
+        The host name of this machine, which may include a domain. Its first label, alone and with ``.local`` (mDNS), is
+        also a name of this machine.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Commands that browsers send to the night: those of the dashboard's keys."""
+"""Commands that browsers send to the night, the same as those of the dashboard's keys."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ class Reply:
 
 
 def night_id(night: NightStarted) -> str:
-    """Return a text that distinguishes a run from the runs before and after it."""
+    """Return a text that distinguishes a night from the nights before and after it."""
     return night.at.isoformat()
 
 
@@ -35,7 +35,7 @@ class Commands:
     Parameters
     ----------
     source
-        Run to which the commands are sent. It answers in the order of the commands.
+        The run to which the commands are sent. It answers them in the order in which they were sent.
     night
         The night that the browsers see.
     """
@@ -46,7 +46,7 @@ class Commands:
         self._open = deque[asyncio.Future[str]]()
 
     def take(self, update: Update) -> None:
-        """Follow an update of the source: an answer, or the loss of the run."""
+        """Process an update from the source: an answer closes the oldest open command, a lost run all of them."""
         if isinstance(update, Answer) and self._open:
             _resolve(self._open.popleft(), update.text)
         elif isinstance(update, Detached):
@@ -59,8 +59,8 @@ class Commands:
         Parameters
         ----------
         body
-            A command in the format of the watch socket, with the `night_id` of the night that the browser showed when
-            the user decided. The command must not reach the next night.
+            A command in the format of the watch socket. It states the `night_id` of the night that the browser was
+            showing when the user gave the command, so that the command cannot reach the next night.
         """
         try:
             command = decode_command(body)
@@ -81,7 +81,7 @@ class Commands:
         self._open.append(answer)
         try:
             async with asyncio.timeout(ANSWER_S):
-                # Keep the place in the queue, because a late answer would otherwise count for the next command.
+                # Keep the place in the queue, because a late answer would otherwise be taken for the next one.
                 return Reply(HTTPStatus.OK, printable(await asyncio.shield(answer)))
         except TimeoutError:
             return Reply(HTTPStatus.GATEWAY_TIMEOUT, "the run has not answered yet; watch the page for the effect")

@@ -9,26 +9,26 @@ REFRESH_S = 1.0
 """Time between two checks of the night."""
 
 LARGEST_SHARE = 0.02
-"""Maximum fraction of a core used for writing the sections. Slow machines write them less often."""
+"""Maximum fraction of a CPU core used for writing the sections. Slow machines write them less often."""
 
 BEAT_S = 10.0
-"""Maximum time without a message to a browser, which expects messages to know that the connection works."""
+"""Maximum time between two messages to a browser. Without messages, the browser assumes that the connection is lost."""
 
 MOST_VIEWERS = 16
 
 
 class LivePage:
-    """The sections of the page, with the version in which each one changed last.
+    """The sections of the page, each with the version in which it last changed.
 
     Parameters
     ----------
     write
-        Returns all sections as HTML, by name.
+        Function that returns all sections as HTML, by name.
 
     Attributes
     ----------
     is_closed
-        True once the server is ending; no section changes after that.
+        True once the server is shutting down; no section changes after that.
     """
 
     def __init__(self, write: Callable[[], Mapping[str, str]]) -> None:
@@ -40,13 +40,13 @@ class LivePage:
         self.is_closed = False
 
     def close(self) -> None:
-        """Release all browsers, because the server is ending."""
+        """Stop serving all browsers, because the server is shutting down."""
         self.is_closed = True
         self._news.set()
 
     @property
     def viewers(self) -> int:
-        """Number of browsers that follow the page."""
+        """Number of browsers that are following the page."""
         return self._viewers
 
     @property
@@ -56,7 +56,7 @@ class LivePage:
 
     @contextmanager
     def viewer(self) -> Iterator[None]:
-        """Count a new browser, and write the sections for it at once."""
+        """Count a browser during the block, and write current sections for it at once."""
         self._viewers += 1
         try:
             self.refresh()
@@ -76,7 +76,7 @@ class LivePage:
             self._news = asyncio.Event()
 
     async def after(self, version: int) -> tuple[int, dict[str, str]]:
-        """Wait at most `BEAT_S` for sections newer than a version; return the new version and these sections."""
+        """Wait at most `BEAT_S` for sections newer than a version; return the latest version and the newer sections."""
         if version == self._version:
             try:
                 async with asyncio.timeout(BEAT_S):
@@ -87,7 +87,7 @@ class LivePage:
         return self._version, changed
 
     async def run(self) -> None:
-        """Keep writing the sections while browsers follow them."""
+        """Keep writing the sections while browsers are following them."""
         while True:
             pause_s = REFRESH_S
             if self._viewers:

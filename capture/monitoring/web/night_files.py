@@ -24,16 +24,16 @@ from coldframe.capture.storage.night_folder import nights_from_newest
 from coldframe.capture.threads import read_in_thread
 
 PICTURE_COLUMNS = 480
-"""Maximum width of the picture in pixels. As a PNG file, a noisy picture of this width takes about 150 kB."""
+"""Maximum width of the picture in pixels. A noisy picture of this width makes a PNG file of about 150 kB."""
 
 LOOK_S = 3.0
 """Time between two checks of the folder."""
 
 LEAST_PAUSE_S = 15.0
-"""Shortest time between two pictures, which suits a phone with a weak connection."""
+"""Shortest time between two pictures, long enough for a phone with a weak connection."""
 
 LARGEST_SHARE = 0.02
-"""Maximum fraction of a core used for reading pictures."""
+"""Maximum fraction of the time that is spent on reading pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Picture:
     Attributes
     ----------
     number
-        Distinguishes the picture from earlier ones.
+        Number that distinguishes the picture from earlier ones.
     facts
         Measured values of the frame or master; empty for a preview.
     png
@@ -101,11 +101,11 @@ class NightFiles:
             self._show_preview(self._night.state)
 
     async def find_report(self) -> None:
-        """Look only for the report, without waiting until a picture is read."""
+        """Look only for the report, without waiting for a picture to be read."""
         state = self._night.state
         try:
             self.report = await read_in_thread(_report_of, self._storage, state)
-        except (OSError, NotDurableError, ValueError, OverflowError):  # this includes a file with an impossible date
+        except (OSError, NotDurableError, ValueError, OverflowError):  # the last two if the file has an impossible date
             self.report = None
 
     async def _look_for_picture(self, state: DashboardState) -> None:
@@ -116,7 +116,7 @@ class NightFiles:
         title = title_of(newest, state)
         began_s = time.monotonic()
         png = await read_in_thread(_drawn, self._storage, state, newest.path)
-        if self._night.state.night != night:  # the next night has begun in the meantime
+        if self._night.state.night != night:  # the next night has begun meanwhile
             return
         self._source = newest
         ended_s = time.monotonic()
@@ -138,7 +138,7 @@ class NightFiles:
 
 
 def newest_image(state: DashboardState) -> FrameAccepted | MasterWritten | None:
-    """Return the event of the latest frame or master of a night."""
+    """Return the event of the latest frame or master of a night; None if there is none."""
     images = [each for each in (state.frame, state.masters[-1] if state.masters else None) if each is not None]
     return max(images, key=lambda each: each.at, default=None)
 
@@ -153,7 +153,7 @@ def title_of(image: FrameAccepted | MasterWritten, state: DashboardState) -> str
 
 
 def facts_of(image: FrameAccepted | MasterWritten) -> str:
-    """Return the measured values of a picture."""
+    """Return the measured values of a frame or master as text."""
     if isinstance(image, MasterWritten):
         return f"level {image.level:,.4g}, noise {noise_text(image.noise)}"
     figures = image.statistics

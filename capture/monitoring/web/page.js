@@ -63,7 +63,7 @@ function warn(text) {
   element("stale").hidden = false;
 }
 
-// A browser that blocks site data throws errors. The token is then remembered until the page is closed.
+// A browser that blocks site data throws errors. The token is then remembered only until the page is closed.
 let keptToken = null;
 
 function token() {
@@ -74,7 +74,7 @@ function keepToken(text) {
   keptToken = text;
   try {
     if (text === null) localStorage.removeItem(KEY); else localStorage.setItem(KEY, text);
-  } catch { /* kept in the page alone */ }
+  } catch { /* kept only in the page */ }
   element("forget").hidden = text === null;
 }
 
@@ -105,7 +105,7 @@ async function askToken() {
 }
 
 async function command(button) {
-  // Kept now, because the night may continue while the user decides.
+  // Read now, because the page may change while the user decides.
   const { do: request, step, night, question } = button.dataset;
   if (question) {
     element("question").querySelector("p").textContent = question;
@@ -114,7 +114,7 @@ async function command(button) {
   if (!token() && !(await askToken())) return;
   const body = JSON.stringify({ do: request, night, ...(step ? { step: Number(step) } : {}) });
   try {
-    const sent = token().replace(/[^\x21-\x7e]/g, ""); // a header may not contain every character
+    const sent = token().replace(/[^\x21-\x7e]/g, ""); // a header must not contain other characters
     const headers = { "Content-Type": "application/json", Authorization: `Bearer ${sent}` };
     const reply = await fetch("command", { method: "POST", headers, body });
     if (reply.status === 401) keepToken(null);

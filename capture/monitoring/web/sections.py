@@ -1,4 +1,7 @@
-"""Write the page, as a whole or by section, from the state of a night, without I/O. All foreign text is escaped."""
+"""Write the page, as a whole or by section, from the state of a night. All text in it is escaped.
+
+This module performs no I/O except for loading its templates.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,7 +41,7 @@ MOST_PROBLEMS, MOST_LINES = 6, 40
 
 
 class Theme(StrEnum):
-    """The colours of the page. Red light preserves the eyes' adaptation to the dark."""
+    """The colours of the page. Red light preserves the eyes' dark adaptation."""
 
     DARK = "dark"
     RED = "red"
@@ -47,7 +50,7 @@ class Theme(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """The input of the page.
+    """The input for the page.
 
     Attributes
     ----------
@@ -56,13 +59,13 @@ class Sight:
     note
         A line for the user; empty while a run is attached.
     refusal
-        Why commands are not possible; None if they are possible.
+        Reason why commands are not possible; None if they are possible.
     night_id
         See `commands.night_id`; empty if there is no night.
     picture, picture_title, picture_facts
-        Number of the picture to show, with its caption; None if there is none.
+        Number, title and measured values of the picture to show; the number is None if there is no picture.
     report_at
-        Time at which the morning report was written; None if there is none.
+        Time at which the morning report was written; None if there is no report.
     """
 
     state: DashboardState
@@ -118,7 +121,7 @@ def page(sight: Sight, theme: Theme) -> str:
 
 
 def sections(sight: Sight) -> dict[str, str]:
-    """Return the sections of the page, by the identifier of the element that contains each of them."""
+    """Return the sections of the page, keyed by the identifiers of the elements that contain them."""
     template = _template("page.html.jinja")
     values = _values(sight)
     return {name: "".join(block(template.new_context(values))) for name, block in template.blocks.items()}
@@ -182,7 +185,7 @@ def _values(sight: Sight) -> dict[str, object]:
 
 
 def _read_at(sight: Sight) -> str:
-    """Return the time of the latest temperature reading; empty if it describes the sensor now, or there is none."""
+    """Return the time of the latest temperature reading; empty if the reading is current or missing."""
     reading = sight.state.thermals
     return "" if reading is None or sight.state.is_reading_current else sight.clock(reading.at, "%H:%M")
 
@@ -228,7 +231,7 @@ def _row(step: StepProgress, sight: Sight) -> Row:
 
 
 def _charts(sight: Sight) -> Iterator[Figure]:
-    """Yield the charts of the cooler, then those of the flats, the latest first."""
+    """Yield the charts of the cooler, then those of the flats, with the latest flats first."""
     state, zone = sight.state, sight.now.tzinfo
     readings = [Reading.of(each) for each in state.temperatures]
     read_at = _read_at(sight)

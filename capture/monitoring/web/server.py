@@ -36,15 +36,17 @@ log = logging.getLogger(__name__)
 _FOLDER = Path(__file__).parent
 
 MOST_CONNECTIONS, MOST_PER_ADDRESS = 64, 32
-"""Maximum number of open connections, in total and from one IP address, so that no address can keep out the others."""
+"""Maximum number of open connections, in total and from one IP address, so that no address can lock out the others."""
 
 BLOCK_BYTES = 1 << 18
-"""Size of the pieces in which the report is sent."""
+"""Size of the blocks in which the report is sent."""
 
 LONGEST_HEADERS_BYTES, LONGEST_BODY_BYTES = 16_384, 1_000
 
 REQUEST_S = 30.0
 """Maximum time that a browser may take to send a request, or to read an answer, a message or a block of the report."""
+
+STOPPED_READING = "it stopped reading"
 
 OWN_PAGES = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -57,7 +59,7 @@ REPORT = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'self'"
 )
-"""Content-Security-Policy of the report, a file that contains its style sheet and pictures, and no scripts."""
+"""Content-Security-Policy of the report. This file contains its style sheet and pictures, but no scripts."""
 
 
 CANNOT_WRITE = (
@@ -67,7 +69,7 @@ CANNOT_WRITE = (
 
 
 class CannotListenError(ColdframeError):
-    """The server cannot listen on an address. The error's text is the reason."""
+    """The server cannot listen on an address. The error message states the reason."""
 
 
 class WebNight:
@@ -80,9 +82,9 @@ class WebNight:
     storage
         The folder that contains the folders of the nights.
     access
-        Decides which requests are answered.
+        Rules that decide which requests are answered.
     now
-        Returns the wall-clock time in the time zone to show.
+        Function that returns the wall-clock time in the time zone to show.
     """
 
     def __init__(
@@ -174,7 +176,7 @@ async def serve(web: WebNight, address: Address, opened: Callable[[Address], Non
     address
         Where to listen; the port 0 stands for any free port, and the address ``::`` for all IPv6 and IPv4 addresses.
     opened
-        Called with the address and its port once the server listens.
+        Called with the address and its port once the server is listening.
 
     Raises
     ------
@@ -311,13 +313,13 @@ class _Handler(RequestHandler):
     def finish(self, chunk: str | bytes | dict[Any, Any] | None = None) -> "asyncio.Future[None]":
         """Send the answer, and disconnect a browser that does not read it."""
         finishing = super().finish(chunk)
-        timer = asyncio.get_running_loop().call_later(REQUEST_S, self.disconnect)
+        timer = asyncio.get_running_loop().call_later(REQUEST_S, self.disconnect, STOPPED_READING)
         finishing.add_done_callback(lambda _: timer.cancel())
         return finishing
 
-    def disconnect(self) -> None:
-        """Close the connection."""
-        log.info("disconnected a browser that does not read")
+    def disconnect(self, reason: str) -> None:
+        """Close the connection, and log the reason."""
+        log.info("disconnected a browser: %s", reason)
         connection = self.request.connection
         assert isinstance(connection, HTTP1Connection)
         connection.close()
@@ -352,13 +354,13 @@ class _TextHandler(_Handler):
 
 
 class _EventsHandler(_Handler):
-    """A handler that sends the sections that change as an endless stream of server-sent events."""
+    """A handler that sends changed sections as an endless stream of server-sent events."""
 
     async def get(self) -> None:
         live = self.web.live
         self.set_header("Content-Type", "text/event-stream")
         if live.is_full:
-            # A browser hides the text of an error from the page.
+            # A browser would hide the text of an error response from the page.
             self.finish(_message("refusal", "Too many browsers are showing this page. Close it in one of them."))
             return
         version = 0
@@ -370,7 +372,7 @@ class _EventsHandler(_Handler):
                     async with asyncio.timeout(REQUEST_S):
                         await self.flush()
             except TimeoutError:
-                self.disconnect()
+                self.disconnect(STOPPED_READING)
             except StreamClosedError:
                 pass
 
@@ -410,7 +412,7 @@ class _ReportHandler(_Handler):
             await self._send(file)
 
     async def _send(self, file: BufferedReader) -> None:
-        """Send a file in blocks, so that slow browsers do not fill the memory."""
+        """Send a file in blocks, so that slow browsers do not cause high memory use."""
         left = os.fstat(file.fileno()).st_size
         self.set_header("Content-Length", str(left))
         try:
@@ -419,10 +421,16 @@ class _ReportHandler(_Handler):
                 self.write(block)
                 async with asyncio.timeout(REQUEST_S):
                     await self.flush()
-        except (OSError, DiskHangsError):
-            left = -1
+        except StreamClosedError:
+            return
+        except TimeoutError:
+            left, reason = -1, STOPPED_READING
+        except (OSError, DiskHangsError) as error:
+            left, reason = -1, f"the report could not be read: {error}"
+        else:
+            reason = "the report became shorter while it was being sent"
         # The browser must not mistake a part of the report for the whole.
-        self.disconnect() if left else self.finish()
+        self.disconnect(reason) if left else self.finish()
 
 
 class _CommandHandler(_Handler):
@@ -437,7 +445,7 @@ class _CommandHandler(_Handler):
         if headers.get("Content-Type", "").partition(";")[0].strip() != "application/json":
             raise HTTPError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
         if not access.has_token(headers.get("Authorization", "")):
-            raise HTTPError(HTTPStatus.UNAUTHORIZED, reason="wrong token; press the button again and enter it")
+            raise HTTPError(HTTPStatus.UNAUTHORIZED, reason="wrong token; press the button again to enter another")
         reply = await self.web.commands.send(self.request.body)
         self.set_status(reply.status)
         self.finish(f"{reply.text}\n")

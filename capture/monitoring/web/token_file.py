@@ -1,4 +1,4 @@
-"""The file with the token that commands from a browser need. Only the user may read it."""
+"""The file that contains the token required for commands from a browser. Only the user may read the file."""
 
 import base64
 import os
@@ -9,14 +9,14 @@ from pathlib import Path
 from coldframe.errors import ColdframeError
 
 TOKEN_BYTES = 15
-"""Number of random bytes in a new token. They make 24 letters, which a user types only once on a phone."""
+"""Number of random bytes in a new token. They yield 24 characters, which a user has to type on a phone only once."""
 
 SHORTEST, LONGEST = 16, 200
 """Limits on the length of a token, in characters."""
 
 
 class TokenFileError(ColdframeError):
-    """The file cannot be used. The error's text is one line for the user."""
+    """The file cannot be used. The error message is one line for the user."""
 
 
 def read_token(path: Path) -> str:
@@ -61,14 +61,14 @@ def _read(path: Path) -> str:
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
-            raise TokenFileError(f"{path}: is not a regular file; move it away, and coldframe creates a new token")
+            raise TokenFileError(f"{path}: is not a regular file; move it away, and coldframe will create a new token")
         if found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o077:
             raise TokenFileError(f"{path}: other users may read or change this token; delete the file to get a new one")
         content = file.read(LONGEST + 2)
     token = content.partition(b"\n")[0].strip()
     if not SHORTEST <= len(token) <= LONGEST or not all(0x21 <= byte <= 0x7E for byte in token):  # noqa: PLR2004 - ASCII
         raise TokenFileError(
-            f"{path}: contains no token. Its first line must have {SHORTEST} to {LONGEST} letters, digits or signs; "
+            f"{path}: contains no token. The first line must have {SHORTEST} to {LONGEST} letters, digits or symbols; "
             "delete the file to get a new one"
         )
     return token.decode("ascii")

@@ -40,7 +40,7 @@ def diagnose(
             metavar="MASTER", parser=home_path, help="Master bias for the lights, instead of one from the library."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as a JSON object.")] = False,
     html: Annotated[
         Path | None,
         typer.Option(metavar="FILE", parser=home_path, help="Also write a page with pictures that show the evidence."),
@@ -64,14 +64,14 @@ def diagnose(
 ) -> None:
     """Find out whether lights calibrate cleanly and, if they do not, which master is the cause.
 
-    Specify raw lights, or lights that any program has calibrated; they must not be registered or stacked. coldframe
+    Specify raw lights, or lights calibrated with any program; they must not be registered or stacked. coldframe
     measures residual dust, over-correction, banding, amplifier glow, colours, gradients, offsets and temperature
     differences, and states the size, the cause and the remedy for each. A set of twelve lights shows most of them; a
     single light shows only offsets and temperature differences. Masters that you specify may differ from the lights in
     exposure, temperature, gain or filter.
 
-    The exit code is 0 if the lights calibrate cleanly, 1 if a finding matters or a light could not be read, and 2 if
-    the input is invalid.
+    The exit code is 0 if the lights calibrate cleanly, 1 if there is a significant finding or a light could not be
+    read, and 2 if the input is invalid.
     """
     from coldframe.calibration.diagnosis.files import Stage
     from coldframe.cli.diagnose import diagnose_lights
@@ -110,7 +110,7 @@ def bisect(
             help="Master dark flat to subtract from the flats instead of the one that was subtracted. May be repeated.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as a JSON object.")] = False,
     html: Annotated[
         Path | None,
         typer.Option(metavar="FILE", parser=home_path, help="Also write a page with a picture of each combination."),
@@ -126,7 +126,10 @@ def bisect(
     extension: ExtensionOption = None,
     shoot: Annotated[
         bool,
-        typer.Option("--shoot", help="First shoot the missing frames on the rig, then compare with the new masters."),
+        typer.Option(
+            "--shoot",
+            help="Shoot new darks or flats on the rig if needed, and include their masters in the comparison.",
+        ),
     ] = False,
     config: ConfigOption = None,
     simulate: SimulateOption = None,
@@ -134,11 +137,12 @@ def bisect(
 ) -> None:
     """Find out which master introduces an artifact: calibrate the same lights with every sensible combination.
 
-    Specify up to a dozen raw lights of one set. coldframe compares all matching masters in the library, whatever their
-    age, or those that you specify. It tries each dark, darks scaled from other exposures, the bias alone, each flat,
-    each flat with a different dark flat or bias subtracted, and no flat. A combination's score is the sum of the
-    squared significances of all artifacts that remain in the lights. Scores that differ by less than 5 count as a tie.
-    With --shoot, the rig first shoots new darks or flats if none of the masters is good enough.
+    Specify up to a dozen raw lights of one set. coldframe compares the three newest matching masters of each kind in
+    the library, whatever their age, or the masters that you specify. It tries each dark, darks scaled from other
+    exposures, the bias alone, each flat, each flat with a different dark flat or bias subtracted, and no flat. A
+    combination's score is the sum of the squared significances of all artifacts that remain in the lights. Scores that
+    differ by less than 5 count as a tie. With --shoot, if none of the masters is good enough, the rig shoots new darks
+    or flats, and the command compares again.
 
     The exit code is 0 if the best combination leaves no artifact, 1 if it leaves one or a light could not be read, and
     2 if the input is invalid.

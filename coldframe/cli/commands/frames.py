@@ -27,7 +27,7 @@ def inspect(
 ) -> None:
     """Show the settings, levels, noise, histogram and a stretched picture of a frame or master.
 
-    Frames may be from any camera and program. For a master, the command also shows the uncertainty and the number of
+    Frames may come from any camera or program. For a master, the command also shows the uncertainty and the number of
     values per pixel.
     """
     from coldframe.cli.inspection import inspect_file
@@ -260,18 +260,18 @@ def combine(
         typer.Option(
             "--dask",
             metavar="SCHEDULER",
-            help="Use a Dask cluster that can read the same files, such as tcp://host:8786.",
+            help="Scheduler of a Dask cluster that can read the same files; for example, tcp://host:8786.",
         ),
     ] = None,
     extension: ExtensionOption = None,
 ) -> None:
-    """Combine raw frames from any camera and program into a master with uncertainty and counts.
+    """Combine raw frames from any camera or program into a master with uncertainty and counts.
 
     Frames are grouped by their headers. If they belong to several sets, the command lists the sets and refuses to
-    combine them, unless --all is given. Bad files are listed and left out. The pixels are judged as during a night:
-    frames that differ from the others are listed and, with --reject-doubtful, left out. With five or more frames, the
-    result is bit-for-bit identical to the master that a night makes from the same frames. With --center median or
-    --method winsorized, values are rejected as in Siril.
+    combine them, unless --all is given. Bad files are listed and left out. Frames are judged by their pixels, as during
+    a night: frames that differ from the rest are listed and, with --reject-doubtful, left out. With five or more
+    frames, the result is bit-for-bit identical to the master that a night makes from the same frames. With --center
+    median or --method winsorized, values are rejected as in Siril.
     """
     from coldframe.calibration.combining.given_sections import GivenSections
     from coldframe.cli.combine import combine_files

@@ -7,16 +7,16 @@ import typer
 
 from coldframe.cli.options import LibraryOption, UsedConfigOption, folder_path, home_path
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON object for programs.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as a JSON object.")]
 
 
 def export(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", parser=folder_path, help="Folder to write; existing files are kept.")
+        Path, typer.Argument(metavar="FOLDER", parser=folder_path, help="Folder to write to; existing files are kept.")
     ],
     program: Annotated[
         Literal["siril", "wbpp", "dss", "app", "asiair"],
-        typer.Option("--for", help="Program whose folders, names and formats to use."),
+        typer.Option("--for", help="Program for which to arrange, name and convert the files."),
     ],
     raw: Annotated[
         list[Path] | None,
@@ -73,15 +73,15 @@ def lint(
     tolerance: Annotated[
         float | None,
         typer.Option(
-            metavar="S", min=0, help="WBPP: the exposure tolerance of darks, seconds; default: 10, as in WBPP."
+            metavar="S", min=0, help="WBPP: exposure tolerance for darks, in seconds; default: 10, as in WBPP."
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show in advance what a program will group, merge or ignore, and every trap.
+    """Show in advance what a program will group, merge or ignore, and point out every trap.
 
     coldframe reads the headers in the folder and its subfolders according to the published rules of the program. Frames
-    may come from any camera program. Nothing is changed.
+    may come from any capture program. Nothing is changed.
 
     The exit code is 0 if there is nothing to report, 1 if there are traps or unreadable files, and 2 if the input is
     invalid.

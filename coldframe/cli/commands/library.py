@@ -60,7 +60,7 @@ def add_to_library(
     _config: UsedConfigOption = None,
     kind: Annotated[
         Literal["bias", "dark", "dark-flat", "flat"] | None,
-        typer.Option(help="Kind of the masters, if their headers do not state it."),
+        typer.Option(help="Kind of the masters, if their headers do not contain it."),
     ] = None,
     full_range: Annotated[
         float | None,
@@ -68,14 +68,14 @@ def add_to_library(
             "--range",
             metavar="ADU",
             min=1e-6,
-            help="ADU that the value 1 stands for. Default: 65535 if no value exceeds 1, otherwise 1.",
+            help="Level in ADU that the value 1 represents. Default: 65535 if no value exceeds 1, otherwise 1.",
         ),
     ] = None,
     with_bias: Annotated[
         bool | None,
         typer.Option(
             "--with-bias/--bias-subtracted",
-            help="Whether darks still contain the bias. Default: judged by their level.",
+            help="Whether darks still contain the bias. Default: determined from their level.",
         ),
     ] = None,
 ) -> None:
@@ -83,7 +83,7 @@ def add_to_library(
 
     The library contains hard links to the files, or copies if the files are on a different disk. Masters from other
     programs that contain fractions of the full range, and flats in ADU, are converted; the converted copy and the
-    output state the assumptions. Masters that cannot be used are refused.
+    output name the assumptions. Masters that cannot be used are rejected.
     """
     from coldframe.calibration.library.adopting import Stated
     from coldframe.cli.library import add_masters
@@ -127,7 +127,7 @@ def prune_library(
 @app.command("export", hidden=True)
 def export_library(
     target: Annotated[
-        Path, typer.Argument(metavar="FOLDER", parser=folder_path, help="Folder to write; existing files are kept.")
+        Path, typer.Argument(metavar="FOLDER", parser=folder_path, help="Folder to write to; existing files are kept.")
     ],
     program: Annotated[
         Literal["siril", "wbpp"], typer.Option("--for", help="Program whose folders and names to use.")

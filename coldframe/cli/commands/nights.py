@@ -51,9 +51,9 @@ def run(
 ) -> None:
     """Shoot the planned bias, dark, flat and dark-flat frames, make their masters, and leave the rig in the safe state.
 
-    Ctrl-C ends the night in the safe state: exposure aborted, lamp off, cover and cooler as configured. A second Ctrl-C
-    skips the warm-up and leaves the cooler on. If a run does not finish, the next run of the same night resumes it:
-    coldframe checks and counts the frames on disk, and shoots the missing ones.
+    Ctrl-C ends the night and leaves the rig in the safe state: exposure aborted, lamp off, cover and cooler as
+    configured. A second Ctrl-C skips the warm-up and leaves the cooler on. If a run does not finish, the next run of
+    the same night resumes it: coldframe checks and counts the frames on disk, and shoots the missing ones.
     """
     from coldframe.cli.plan import show_plan
     from coldframe.operations.nights.request import NightRequest
@@ -79,11 +79,11 @@ def plan(
     redo: RedoOption = False,
     json: Annotated[bool, typer.Option("--json", help="Print the plan as one JSON object.")] = False,
 ) -> None:
-    """List the sets to shoot in order, with their frames and times, and the masters that the library already has.
+    """List the sets to shoot, in order, with frame counts and times, and the masters that the library already has.
 
     With --lights, the sets are derived from the headers of the night's lights, regardless of the program that wrote
-    them. If time is short, sets get fewer frames, and the plan lists the sets that do not fit. The command uses no
-    device, and writes only an index of headers to the cache folder.
+    them. If time is short, sets get fewer frames, and the plan lists the sets that do not fit. The command does not
+    access any device, and writes only an index of headers to the cache folder.
     """
     # What a plan builds lives until the command ends, so collecting garbage would find none, and take 0.1 s.
     gc.disable()
@@ -130,8 +130,8 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Another name under which browsers may open the page, besides IP addresses and the name of this "
-            "machine. May be repeated.",
+            help="Additional host name of this machine that browsers may use, besides its IP addresses and its own "
+            "host name. May be repeated.",
         ),
     ] = None,
     commands: Annotated[
@@ -157,7 +157,7 @@ def serve(
 def listen(config: ConfigOption = None) -> None:
     """Wait for the command "run" from the MQTT broker in [mqtt], and start "coldframe run" when it arrives.
 
-    This needs commands = true in [mqtt]. A running night answers all other commands itself. On Ctrl-C or SIGTERM, the
+    This needs commands = true in [mqtt]. A running night handles all other commands itself. On Ctrl-C or SIGTERM, the
     listener first ends the night that it started, and leaves the rig in the safe state. If the listener is killed, the
     night continues.
     """

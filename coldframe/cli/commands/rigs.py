@@ -19,7 +19,7 @@ KindPattern = Annotated[
     str | None,
     typer.Option(
         metavar="PATTERN",
-        help="With --measure: pattern or subfolder of the frames of this kind, if their headers do not state the kind.",
+        help="With --measure: pattern or subfolder of these frames, if their headers do not contain the kind.",
     ),
 ]
 
@@ -112,7 +112,9 @@ def safe(
     config: ConfigOption = None,
     patience: Annotated[
         float,
-        typer.Option("--patience", metavar="SECONDS", min=0.0, max=86400.0, help="Maximum wait for a missing server."),
+        typer.Option(
+            "--patience", metavar="SECONDS", min=0.0, max=86400.0, help="Maximum time to wait for the server."
+        ),
     ] = 60.0,
     override: Annotated[
         bool,
@@ -121,7 +123,7 @@ def safe(
         ),
     ] = False,
 ) -> None:
-    """Bring the hardware to the safe state: exposure aborted, lamp off, cover and cooler as configured.
+    """Put the hardware in the safe state: exposure aborted, lamp off, cover and cooler as configured.
 
     The command needs only the INDI server and, with an MQTT panel, the broker. It needs neither a disk nor a running
     night. If a run is using the rig, the command asks first, or refuses if there is no terminal. Use it in systemd's
@@ -139,8 +141,7 @@ def notify(
         bool,
         typer.Option(
             "--alarm",
-            help="For systemd's OnFailure: state how the run ended; send nothing if the run has already reported its "
-            "end.",
+            help="For systemd's OnFailure: report how the run ended, unless the run has already reported its end.",
         ),
     ] = False,
 ) -> None:
@@ -182,8 +183,8 @@ def camera(
 ) -> None:
     """Show the measured gain, read noise, full well, linearity and dark current of each camera and setting.
 
-    coldframe measures them every night from the night's own frames (photon transfer). The newest values are shown, with
-    a plot.
+    coldframe measures them every night from the night's own frames (photon transfer). The command shows the latest
+    values and a plot.
     """
     from coldframe.cli.camera import measure_camera, show_cameras
     from coldframe.cli.exit_codes import ExitCode

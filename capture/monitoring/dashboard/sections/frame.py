@@ -8,7 +8,7 @@ from coldframe.capture.monitoring.progress.quantities import noise_text
 
 
 def draw_frame_facts(pane: Pane) -> list[Text]:
-    """Draw level, noise and saturation of the last frame."""
+    """Draw the level, noise and saturation of the last frame."""
     frame = pane.state.frame
     if frame is None:
         return [Text("no frame yet", QUIET)]
@@ -26,7 +26,7 @@ def draw_frame_facts(pane: Pane) -> list[Text]:
 
 
 def draw_histogram(pane: Pane) -> list[Text]:
-    """Draw the histogram of the last frame, with the levels at its ends and in its middle."""
+    """Draw the histogram of the last frame, with the levels at both ends and in the middle."""
     shown = pane.state.shown
     if shown is None or pane.height < 2:  # noqa: PLR2004 - bars and scale
         return []

@@ -15,7 +15,7 @@ from coldframe.capture.monitoring.progress.night_words import (
 )
 
 LONGEST_VERDICT = 33
-"""Width that a verdict needs without the title of a step, in characters."""
+"""Width of the longest verdict that does not contain the title of a step, in characters."""
 
 STYLES = {Mood.GOOD: GOOD, Mood.NOTE: NOTE, Mood.WARN: WARN, Mood.BAD: BAD}
 

@@ -16,16 +16,16 @@ INDENT = 11
 """Width of the time and the sign before the text of an event, in columns."""
 
 LEAST_WRAPPED = 8
-"""Minimum height of a pane, in rows, in which long lines are wrapped instead of cut."""
+"""Minimum height, in rows, of a pane in which long lines are wrapped rather than shortened."""
 
 
 def draw_latest(pane: Pane) -> list[Text]:
-    """List the latest events, the newest last. A problem that has scrolled off replaces the first line."""
+    """List the latest events, with the newest last. A problem that has scrolled off replaces the first line."""
     drawn = [_event_lines(line, pane) for line in pane.state.latest]
     first = max(len(drawn) - 1, 0)
     while first > 0 and sum(map(len, drawn[first - 1 :])) <= pane.height:
         first -= 1
-    # Prefer errors to warnings, and then the newest problem.
+    # Prefer errors to warnings, and newer problems to older ones.
     problem = max(pane.state.problems, key=lambda line: (line.severity is Severity.ERROR, line.at), default=None)
     if problem is not None and first < len(drawn) and problem.at < pane.state.latest[first].at:
         pinned = _event_lines(problem, pane)

@@ -14,7 +14,7 @@ from coldframe.capture.monitoring.progress.state import DashboardState
 
 @dataclass(frozen=True, slots=True)
 class Pane:
-    """The input of a section: the state of the night, the current time, a size and a set of characters."""
+    """The input for a section: the state of the night, the current time, a size and a set of characters."""
 
     state: DashboardState
     now: datetime
@@ -31,12 +31,12 @@ Section = Callable[[Pane], list[Text]]
 
 
 class Block:
-    """A section under its title, as a rich renderable that fills the area available.
+    """A section under its title, as a rich renderable that fills the available area.
 
     Parameters
     ----------
     section
-        Draws the lines.
+        Function that draws the lines.
     title
         Shown in a rule above the lines; an empty title omits the rule.
     gutter
@@ -53,7 +53,7 @@ class Block:
         self._gutter = gutter
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw the section, cropped to the area."""
+        """Draw the section, cropped to the available area."""
         glyphs = ASCII if options.ascii_only else UNICODE
         width, height = options.max_width - self._gutter, options.height or console.height
         if width <= 0 or height <= 0:
@@ -69,7 +69,7 @@ class Block:
 
 
 def heading(title: str, width: int, glyphs: Glyphs) -> Text:
-    """Draw the title of a section in a rule."""
+    """Draw the title of a section as part of a rule."""
     text = fit(title, width - 4, glyphs)
     return Text.assemble((glyphs.rule, FAINT), (f" {text} ", STRONG), (glyphs.rule * (width - len(text) - 3), FAINT))
 
@@ -81,6 +81,6 @@ def spread(left: Text, right: Text, width: int) -> Text:
 
 
 def labelled(lines: list[Text], top: str, bottom: str, gutter: int) -> list[Text]:
-    """Label the first and the last line of a drawing on its left."""
+    """Put labels to the left of the first and the last line of a drawing."""
     names = [top, *[""] * (len(lines) - 2), bottom]
     return [Text.assemble((f"{name:>{gutter - 1}} ", QUIET), line) for name, line in zip(names, lines, strict=True)]

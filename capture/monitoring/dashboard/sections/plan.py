@@ -26,7 +26,7 @@ def draw_plan(pane: Pane) -> list[Text]:
 
 
 def _window(steps: list[StepProgress], height: int) -> tuple[int, int]:
-    """Return the range of steps to show, which contains the first unfinished step and the steps around it."""
+    """Return the range of steps to show: the first unfinished step and the steps around it."""
     current = next((index for index, step in enumerate(steps) if not step.is_over), len(steps) - 1)
     first = min(max(current - height // 3, 0), max(len(steps) - height, 0))
     return first, min(first + height, len(steps))

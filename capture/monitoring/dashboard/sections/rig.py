@@ -79,7 +79,7 @@ def _temperature_history(pane: Pane) -> list[Text]:
     values = [reading.sensor_c for reading in readings if reading.sensor_c is not None]
     setpoints = [reading.setpoint_c for reading in readings if reading.setpoint_c is not None]
     low, high = min(values + setpoints[-1:]), max(values + setpoints[-1:])
-    margin = max(0.5 - (high - low) / 2, 0.0)  # the height covers at least one degree, so that noise does not fill it
+    margin = max(0.5 - (high - low) / 2, 0.0)  # the scale spans at least one degree, so that noise does not fill it
     low, high = low - margin, high + margin
     rows = min(pane.height - 7, 10)
     if rows < 3:  # noqa: PLR2004 - lines; a lower curve is harder to read than bars

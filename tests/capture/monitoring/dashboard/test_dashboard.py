@@ -480,7 +480,7 @@ def test_lost_night_has_no_good_verdict_and_no_expected_end() -> None:
     text = "\n".join(screen(state, 120, 40, DUSK + timedelta(hours=2)))
     assert f"No contact since {DUSK:%H:%M:%S}" in text
     assert "was running" in text
-    assert not any(words in text for words in ("All well", "done about", "done not before", "exposing", "reading out"))
+    assert not any(words in text for words in ("All well", "done about", "done no earlier", "exposing", "reading out"))
 
 
 def test_night_that_has_ended_is_not_lost() -> None:

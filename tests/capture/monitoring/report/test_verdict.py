@@ -50,7 +50,7 @@ def test_the_last_sentence_is_about_the_rig(
 def test_a_sensor_that_is_still_cold_is_stated() -> None:
     found = verdict(MADE, ended=replace(ENDED, rig_is_safe=True, still_cold_c=-3.2))
     assert found.safe
-    assert found.sentence.endswith("sensor at -3 C, which warms up to the air temperature.")
+    assert found.sentence.endswith("sensor at -3 C and warming up to the air temperature.")
 
 
 def test_missing_sets_with_the_same_reason_are_listed_together() -> None:
