@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import os
-import socket
 from collections import Counter
 from collections.abc import Callable
 from contextlib import aclosing, suppress
@@ -24,13 +23,12 @@ from coldframe.capture.monitoring.report.page import chart_style
 from coldframe.capture.monitoring.watching.source import NightSource
 from coldframe.capture.monitoring.watching.watched_night import WatchedNight
 from coldframe.capture.monitoring.web.access import Access
-from coldframe.capture.monitoring.web.addresses import Address
+from coldframe.capture.monitoring.web.addresses import Address, listening_socket
 from coldframe.capture.monitoring.web.commands import Commands, night_id
 from coldframe.capture.monitoring.web.live import LivePage
 from coldframe.capture.monitoring.web.night_files import LOOK_S, NightFiles
 from coldframe.capture.monitoring.web.sections import Sight, Theme, page, report_page, sections
 from coldframe.capture.threads import DiskHangsError, read_in_thread
-from coldframe.errors import ColdframeError
 
 log = logging.getLogger(__name__)
 _FOLDER = Path(__file__).parent
@@ -66,10 +64,6 @@ CANNOT_WRITE = (
     '<div class="verdict bad"><h1>✘ This page cannot be written</h1>'
     "<p>The log of coldframe serve states the reason.</p></div>"
 )
-
-
-class CannotListenError(ColdframeError):
-    """The server cannot listen on an address. The error message states the reason."""
 
 
 class WebNight:
@@ -185,7 +179,7 @@ async def serve(web: WebNight, address: Address, opened: Callable[[Address], Non
     """
     # The library logs hostile requests, which are not errors in this program.
     logging.getLogger("tornado.general").setLevel(logging.ERROR)
-    with _listener(address) as listener:
+    with listening_socket(address) as listener:
         server = _Server(
             _application(web),
             max_header_size=LONGEST_HEADERS_BYTES,
@@ -214,23 +208,6 @@ async def _serve_until(end: asyncio.Event, web: WebNight) -> None:
         await asyncio.wait([running, ended])
     if not running.cancelled():
         running.result()
-
-
-def _listener(address: Address) -> socket.socket:
-    """Return a socket that listens. tornado's `bind_sockets` leaves its sockets open if an address is refused."""
-    listens_on_all = address.host == "::"
-    host = "0.0.0.0" if listens_on_all and not socket.has_dualstack_ipv6() else address.host  # noqa: S104 - as asked
-    try:
-        listener = socket.create_server(
-            (host, address.port),
-            family=socket.AF_INET6 if ":" in host else socket.AF_INET,
-            dualstack_ipv6=listens_on_all and host == "::",
-        )
-    except OSError as error:
-        # The text of this error contains the address, which the caller prints.
-        raise CannotListenError(os.strerror(error.errno) if error.errno else str(error)) from error
-    listener.setblocking(False)
-    return listener
 
 
 def _application(web: WebNight) -> Application:

@@ -20,9 +20,9 @@ from coldframe.capture.monitoring.watching.server import REFUSED
 from coldframe.capture.monitoring.watching.watched_night import READ_ONLY
 from coldframe.capture.monitoring.web import live, night_files, server
 from coldframe.capture.monitoring.web.access import Access
-from coldframe.capture.monitoring.web.addresses import Address
+from coldframe.capture.monitoring.web.addresses import Address, CannotListenError
 from coldframe.capture.monitoring.web.commands import night_id
-from coldframe.capture.monitoring.web.server import MOST_CONNECTIONS, MOST_PER_ADDRESS, CannotListenError, serve
+from coldframe.capture.monitoring.web.server import MOST_CONNECTIONS, MOST_PER_ADDRESS, serve
 from coldframe.capture.storage.journal import encode_event
 from coldframe.capture.threads import DiskHangsError
 from tests.capture.monitoring.dashboard.test_dashboard import DUSK, STARTED, RecordedNight
