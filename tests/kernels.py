@@ -14,9 +14,8 @@ from tests.calibration.diagnosis import nights
 from tests.nights.replay import play
 
 
-def main() -> None:
+def run_commands() -> None:
     """Run a night on a simulated rig, and calibrate and diagnose simulated lights."""
-    logging.disable()
     play(0)
     with TemporaryDirectory(prefix="coldframe-kernels-") as scratch:
         folder = Path(scratch)
@@ -30,4 +29,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    logging.disable()
+    run_commands()

@@ -1,4 +1,4 @@
-"""Measurement of the camera from the frames in a folder, such as a night whose record is missing."""
+"""Measurement of the camera from the frames in a folder, such as that of a night whose record is missing."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,7 +22,7 @@ SKIPPED_FOLDERS = frozenset({"masters", "quarantine", "checks"})
 """Folders inside a night folder that contain no usable raw frames."""
 
 TUNING_FOLDER = "tuning"
-"""Folder of test frames. Individual frames in it are skipped, because no other frame has the same illumination."""
+"""Folder of test frames. A frame in it is skipped if no other has the same settings: its illumination is unique."""
 
 
 @dataclass(slots=True)
@@ -45,24 +45,24 @@ class _Group:
 def measure_night(
     folder: Path, known: Measured | None = None, kinds: Mapping[FrameKind, str] | None = None
 ) -> tuple[list[CameraRecord], list[str]]:
-    """Measure the camera from the raw frames in a folder; return the records, and sentences about unusable files.
+    """Measure the camera from the raw frames in a folder; return the records, and messages about unusable files.
 
     Parameters
     ----------
     folder
-        Folder of a night, or of frames from any program, with its subfolders.
+        Folder of a night, or of frames from any program; its subfolders are included.
     known
         Gain in electrons per ADU from another source, for a night without flats.
     kinds
-        Patterns for the frames whose headers do not state their kind, by kind. A pattern applies to the path below
-        `folder`, and may name a subfolder.
+        Patterns, by kind of frame, for frames whose headers do not state the kind. A pattern is matched against the
+        path relative to `folder`; it may also name a subfolder.
 
     Returns
     -------
     records
         One record for each camera and setting with enough frames.
     problems
-        Unusable files with the reasons.
+        Messages that name the unusable files and give the reasons.
     """
     problems: list[str] = []
     by_setting: dict[tuple[str, ReadoutSettings, int, int], list[_Group]] = {}
@@ -115,18 +115,20 @@ def _groups(folder: Path, kinds: Mapping[FrameKind, str], problems: list[str]) -
 def _left_out(paths: list[Path], value: str) -> str:
     if len(paths) == 1:
         return f"{paths[0]} is left out: its header lacks the {value}"
-    return f"{paths[0]} and {len(paths) - 1} others are left out: their headers lack the {value}"
+    more = len(paths) - 1
+    others = "1 other" if more == 1 else f"{more} others"
+    return f"{paths[0]} and {others} are left out: their headers lack the {value}"
 
 
 def _is_named(below: Path, pattern: str) -> bool:
-    """Return whether a path below the measured folder matches a pattern, or is in the subfolder named by it."""
+    """Return whether a path relative to the measured folder matches a pattern, or is in the subfolder it names."""
     name = below.as_posix()
     return fnmatch(name, pattern) or fnmatch(name, f"{pattern.rstrip('/')}/*")
 
 
 def _shot_alike(path: Path, setup: FrameSetup) -> tuple[object, ...]:
     """Return the properties that the frames of a group share."""
-    # The darks in one set are shot through two filters, to distinguish a light leak from dark current.
+    # One set of darks is shot through two filters, so that a light leak can be distinguished from dark current.
     filter_name = None if setup.kind is FrameKind.DARK else setup.filter_name
     shot = (setup.camera, setup.readout, setup.kind, setup.exposure_s, filter_name, setup.setpoint_c)
     return (path.parent, *shot, setup.width, setup.height)

@@ -1,11 +1,11 @@
-"""Photon transfer: measurement of the camera with the frames from a calibration night.
+"""Photon transfer: measurement of the camera from the frames of a calibration night.
 
-Two equally exposed frames differ only in their temporal noise, because fixed patterns, dust and vignetting cancel. The
-variance of their difference is twice the variance of the noise (J. Janesick, "Photon Transfer", SPIE Press 2007,
-chapters 5 and 11; EMVA standard 1288, release 4.0 linear, chapters 2 and 6). The excess over the noise of a dark frame
-is shot noise, whose variance in ADU^2 is the signal in ADU divided by the electrons per ADU.
+Two equally exposed frames differ only in their temporal noise: fixed patterns, dust and vignetting cancel. The variance
+of the difference is twice the variance of the noise (J. Janesick, "Photon Transfer", SPIE Press 2007, chapters 5 and
+11; EMVA standard 1288, release 4.0 linear, chapters 2 and 6). The variance in excess of that of a dark frame is due to
+shot noise; in ADU^2, it equals the signal in ADU divided by the electrons per ADU.
 
-The frames are sampled in tiles spread over the sensor. Thanks to vignetting and the colours of a filter array, each of
+The frames are sampled in tiles spread over the sensor. Because of vignetting and the colours of a filter array, each of
 the four colour planes of each tile is a separate point on the photon transfer curve.
 """
 
@@ -22,7 +22,7 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 TILES = 16
-"""Maximum number of tiles per axis; the 262,144 pixels of 256 tiles give the variance of one pair to 0.3 %."""
+"""Maximum number of tiles per axis; the 262,144 pixels of 256 tiles determine the variance of one pair to 0.3 %."""
 
 TILE_PIXELS = 32
 """Height and width of a tile."""
@@ -43,10 +43,10 @@ SATURATED_RATIO = 0.95
 """A tile is saturated if it has less than this fraction of its expected signal."""
 
 LEAST_LIT = 0.1
-"""Tiles with less than this fraction of the median tile's signal are overscan or outside the image circle."""
+"""A tile with less than this fraction of the median tile's signal is in the overscan or outside the image circle."""
 
 LEAST_NOISE_STEPS = 0.5
-"""Lowest noise, in steps of the converter, that the converter's rounding does not hide."""
+"""Lowest noise, in ADC steps, that is not hidden by the rounding of the ADC."""
 
 LINEAR_RANGE = (0.05, 0.95)
 """Range of signals in which linearity is measured, relative to saturation (EMVA 1288, 4.0 linear, section 6.7)."""
@@ -67,10 +67,10 @@ class TileNoise:
     Attributes
     ----------
     level_adu, variance_adu2
-        Level of each colour plane of each tile, and temporal variance of its pixels: float64, shape (4, tile rows, tile
+        Mean level and temporal pixel variance in each colour plane of each tile: float64, shape (4, tile rows, tile
         columns). The variance is NaN if the set has only one frame.
     variance_scatter
-        Relative standard error of a variance.
+        Relative standard error of each variance.
     frames
         Number of frames in the set.
     step_adu
@@ -88,15 +88,15 @@ class TileNoise:
 
 
 class TileSeries:
-    """The tiles from the frames of one set, accumulated in memory that does not grow with the number of frames.
+    """Accumulates the tiles of the frames of one set; the memory use does not grow with the number of frames.
 
     Each frame is subtracted from the next one. Successive differences share a frame, so n frames determine the variance
-    as well as 2 (n - 1)^2 / (3 n - 4) independent pairs of values (J. von Neumann et al. 1941, Ann. Math. Stat. 12,
-    153).
+    as precisely as 2 (n - 1)^2 / (3 n - 4) independent pairs of values would (J. von Neumann et al. 1941, Ann. Math.
+    Stat. 12, 153).
 
-    The level of each tile is subtracted from each difference, to remove the effect of a flickering lamp or a drifting
-    offset. Then the level of each row is subtracted, to remove row noise and the bands of a pulsed lamp under a rolling
-    shutter.
+    From each difference, the mean of each tile is subtracted to remove the effect of a flickering lamp or a drifting
+    offset. Then the mean of each row of a tile is subtracted to remove row noise and the banding that a pulsed lamp
+    causes with a rolling shutter.
     """
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class TileSeries:
         Parameters
         ----------
         pixels
-            uint16, shape (height, width), with at least 32 pixels on each side; all frames must have the same shape.
+            uint16, shape (height, width), at least 32 pixels on each side; all frames must have the same shape.
 
         Raises
         ------
@@ -185,7 +185,7 @@ def sample_tiles(pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
 
 
 def _tile_positions(size: int) -> NDArray[np.intp]:
-    """Return the rows or columns of the tiles, one in the middle of each of up to 16 equal sections of an axis."""
+    """Return the rows or columns of the tiles; a tile is centred in each of up to 16 equal sections of the axis."""
     tiles = min(TILES, size // TILE_PIXELS)
     if tiles == 0:
         raise ValueError(f"photon transfer needs frames of at least {TILE_PIXELS} pixels on each side, not {size}")
@@ -195,7 +195,7 @@ def _tile_positions(size: int) -> NDArray[np.intp]:
 
 
 def _clean(values: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Return a mask of the values within `CLIP_SIGMA` of their row's median, with sigma from absolute deviations."""
+    """Return a mask of values within `CLIP_SIGMA` of their row's median; sigma follows from absolute deviations."""
     deviations = np.abs(values - _medians(values))
     # If most values are equal (noise below the step between values), a value one step away is not an outlier.
     sigma = np.maximum(SIGMA_PER_MAD * _medians(deviations), _step(deviations) / CLIP_SIGMA * 2)
@@ -217,7 +217,7 @@ def _step(deviations: NDArray[np.floating]) -> float:
 
 
 def _squared_differences(difference: F32) -> tuple[F64, F64]:
-    """Remove patterns from a difference; return the sum of squares and the degrees of freedom of each point."""
+    """Remove the means of tiles and rows; return the sum of squares and the degrees of freedom of each point."""
     planes, down, across, rows, columns = difference.shape
     points = difference.reshape(planes * down * across, rows * columns)
     clean = _clean(points)
@@ -231,12 +231,12 @@ def _squared_differences(difference: F32) -> tuple[F64, F64]:
 
 
 def read_noise_adu(dark: TileNoise) -> Measured:
-    """Return the temporal noise of a pixel in the shortest dark frames, without the rounding noise of the converter.
+    """Return the temporal noise of a pixel in the shortest dark frames, excluding the rounding noise of the ADC.
 
     A uniform step d adds a variance of d^2 / 12 (Sheppard's correction, EMVA 1288, equation 8) if the noise is above
-    `LEAST_NOISE_STEPS`. Below that, the scatter depends on where the levels are between two steps, and the noise cannot
-    be derived from it. The remaining dependence is included in the error; it is the first term of the Fourier series of
-    the rounding error (B. Widrow and I. Kollar, Quantization Noise, 2008, chapter 4).
+    `LEAST_NOISE_STEPS`. Below that limit, the scatter depends on where the level lies between two steps, and the noise
+    cannot be derived from it. Above the limit, a slight dependence remains. It is included in the error, as the first
+    term of the Fourier series of the rounding error (B. Widrow and I. Kollar, Quantization Noise, 2008, chapter 4).
 
     Parameters
     ----------
@@ -267,14 +267,14 @@ def read_noise_adu(dark: TileNoise) -> Measured:
 def electrons_per_adu(pairs: Sequence[tuple[TileNoise, TileNoise]], saturation_signal_adu: float = inf) -> Measured:
     """Return the gain in electrons per ADU: signal divided by shot-noise variance, both in excess of the dark.
 
-    The gain is the reciprocal of the slope of a weighted line that is fitted through the point given by the dark frames
-    (EMVA 1288, section 6.6). The weights are computed from the line, because weights from the measured variances would
-    favour points that are low by chance.
+    A line of variance against signal is fitted through the point of the dark frames; the gain is the reciprocal of its
+    slope (EMVA 1288, section 6.6). The weights are computed from the line, because weights from the measured variances
+    would favour points that happen to be low.
 
     Parameters
     ----------
     pairs
-        Sets of flats, each with its set of dark frames; two or more frames per set.
+        Sets of flats, each with the corresponding set of dark frames; two or more frames per set.
     saturation_signal_adu
         Signal at saturation; only signals clearly below it are used.
 
@@ -319,13 +319,13 @@ def dark_current_e_per_s(dark: TileNoise, shorter: TileNoise, longer_by_s: float
         Gain in electrons per ADU.
     """
     signal = (dark.level_adu - shorter.level_adu) * e_per_adu.value / longer_by_s
-    # Glow affects some tiles, mainly those near its corner, but most tiles agree. So find the shortest interval that
-    # contains half of the values, and use its centre.
+    # Glow affects some tiles, mainly near the corner where it originates, but most tiles agree. Therefore, the values
+    # are averaged around the centre of the shortest interval that contains half of them.
     ordered = np.sort(signal.ravel())
     half = ordered.size // 2
     start = int(np.argmin(ordered[half:] - ordered[: ordered.size - half]))
     low, high = float(ordered[start]), float(ordered[start + half])
-    # Half of a normal sample is within 0.6745 sigma of the centre, and nearly all of it within three times that
+    # Half of a normal sample lies within 0.6745 sigma of the centre, and nearly all of it within three times that
     # distance.
     near = np.where((signal >= 2 * low - high) & (signal <= 2 * high - low), signal, np.nan)
     value = float(np.nanmean(near))
@@ -343,7 +343,7 @@ def saturation_adu(lit: TileNoise, reference: TileNoise, dark: TileNoise, ratio:
     Parameters
     ----------
     lit
-        Tiles of flats in which at least part of the sensor is saturated.
+        Tiles of flats in which part of the sensor may be saturated.
     reference
         Tiles of flats well below saturation.
     dark
@@ -370,10 +370,10 @@ def bright_signal_adu(lit: TileNoise, reference: TileNoise, dark: TileNoise) -> 
 
 
 def nonlinearity(exposures_s: Sequence[float], signals_adu: Sequence[float], saturation_signal_adu: float) -> F64:
-    """Return the relative deviations of the signals from a straight line fitted against exposure.
+    """Return the relative deviations of the signals from a linear fit of signal to exposure.
 
-    The line minimises the relative deviations (EMVA 1288, section 6.7). It need not pass through zero, because shutters
-    have a dead time.
+    The fit minimises the relative deviations (EMVA 1288, section 6.7). The line need not pass through zero, because
+    shutters have a dead time.
 
     Parameters
     ----------
@@ -399,20 +399,20 @@ def nonlinearity(exposures_s: Sequence[float], signals_adu: Sequence[float], sat
 
 
 def ladder_error(signals_adu: Sequence[tuple[float, float]]) -> float:
-    """Return the relative error of the mean signals of a ladder of exposures, which is climbed up and then down.
+    """Return the relative error of the mean signals of exposures that were lengthened and then shortened in steps.
 
-    The mean of the two directions cancels an evenly drifting light. The error comes from the remaining relative
-    differences between the two directions, without the part that is proportional to the time between them.
+    Averaging the two directions cancels a linear drift of the light. The error is estimated from the relative
+    differences between the two directions, after subtracting the part that is proportional to the time between them.
 
     Parameters
     ----------
     signals_adu
-        Signals of each rung on the way up and on the way down, ADU, from the faintest rung to the brightest; at least
-        two rungs.
+        Signals, ADU, of each step on the way up and on the way down, from the faintest step to the brightest; at least
+        two steps.
     """
     up, down = np.asarray(signals_adu, np.float64).T
     differences = 2 * (down - up) / (down + up)
-    # The frames of the brightest rung are consecutive; those of the next rung have two frames between them.
+    # The frames of the brightest step are consecutive; two frames lie between those of the next step, and so on.
     apart = 2.0 * np.arange(differences.size)[::-1] + 1
     rest = differences - apart * (apart @ differences) / (apart @ apart)
     return float(sqrt(rest @ rest / (differences.size - 1)) / 2)
@@ -421,9 +421,9 @@ def ladder_error(signals_adu: Sequence[tuple[float, float]]) -> float:
 def doubling_temperature_c(sensor_c: Sequence[float], dark_e_per_s: Sequence[float]) -> float | None:
     """Return the temperature difference that doubles the dark current.
 
-    The result is None if no two temperatures are at least 3 C apart. Over the range of a cooler, the logarithm of the
-    dark current is practically linear in temperature (Janesick 2007, chapter 11: dark current is proportional to
-    T^1.5 exp(-Eg / 2 k T)).
+    The result is None if no two temperatures are at least 3 C apart, or if the dark current does not rise with
+    temperature. Over the range of a cooler, the logarithm of the dark current is practically linear in temperature
+    (Janesick 2007, chapter 11: dark current is proportional to T^1.5 exp(-Eg / 2 k T)).
     """
     known = [(each_c, rate) for each_c, rate in zip(sensor_c, dark_e_per_s, strict=True) if rate > 0]
     if not known or max(known)[0] - min(known)[0] < 3:  # noqa: PLR2004 - as documented

@@ -1,4 +1,4 @@
-"""Records of the camera's measured figures, in small JSON files.
+"""Records of the measured figures of a camera, in small JSON files.
 
 ::
 
@@ -22,7 +22,7 @@ from coldframe.calibration.files.regular import read_regular
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 CAMERAS = "cameras"
-"""Name of the folder of camera records, in the storage folder."""
+"""Name of the folder of camera records inside the storage folder."""
 
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -55,7 +55,7 @@ class CurvePoint(RecordPart):
 
 
 class LinearityPoint(RecordPart):
-    """A signal above the dark, ADU, and its relative deviation from the straight line over exposure, with its error."""
+    """A signal above the dark, ADU, and its relative deviation, with error, from a linear fit of signal to exposure."""
 
     signal_adu: Positive
     deviation: Finite
@@ -79,9 +79,9 @@ class CameraRecord(RecordPart):
     e_per_adu
         Gain: electrons per ADU of the files.
     read_noise_e
-        Read noise of the shortest exposure in electrons, without noise common to a row.
+        Read noise of the shortest exposure in electrons, excluding noise common to a row.
     read_noise_below_e
-        Limit of the read noise, if it is hidden by the rounding of the converter; `read_noise_e` is then None.
+        Upper limit on the read noise, in electrons, if the rounding of the ADC hides it; `read_noise_e` is then None.
     bias_adu
         Level of the shortest exposure.
     saturation_adu
@@ -113,7 +113,7 @@ class CameraRecord(RecordPart):
 
     @property
     def full_well_e(self) -> Figure | None:
-        """Electrons between bias level and saturation, whether the pixel or the converter saturates first."""
+        """Electrons between bias level and saturation, whether the pixel or the ADC saturates first."""
         if self.saturation_adu is None or self.bias_adu is None or self.e_per_adu is None:
             return None
         signal_adu = self.saturation_adu.value - self.bias_adu
@@ -168,7 +168,7 @@ class CameraRecords:
         return path
 
     def load(self) -> tuple[list[CameraRecord], list[str]]:
-        """Return all records, oldest first, and a sentence about each unusable file."""
+        """Return all records, oldest first, and a message about each unusable file."""
         records, problems = [], []
         for path in sorted(self.folder.glob("*/*.json")):
             try:
@@ -182,7 +182,7 @@ class CameraRecords:
         return sorted(records, key=lambda record: record.measured_at), problems
 
     def known(self, camera: str, readout: ReadoutSettings) -> CameraRecord | None:
-        """Return the merged record of a camera with the given settings, or None if there is none."""
+        """Return the merged record of a camera with the given settings, or None if no record exists."""
         records, _ = self.load()
         mine = [record for record in records if record.camera == camera and record.readout == readout]
         return merged(mine) if mine else None

@@ -61,7 +61,7 @@ def study(sets: Sequence[StudiedSet], measured_at: datetime, known: Measured | N
     Parameters
     ----------
     sets
-        Sets of one camera, frame size and readout setting. Only the levels of sets with a single frame are used.
+        Sets of one camera, frame size and readout setting. If a set has only one frame, only its level is used.
     measured_at
         Time of the measurement, for the record.
     known
@@ -142,7 +142,7 @@ def _ladders(sets: Sequence[StudiedSet]) -> Iterator[tuple[StudiedSet, list[Stud
 
 
 def _saturation(sets: Sequence[StudiedSet], darks: Sequence[StudiedSet]) -> Measured | None:
-    """Return the saturation level from the brightest exposures under the first illumination that reaches it."""
+    """Return the saturation level from the longest exposure under the first illumination that reaches saturation."""
     for reference, others in _ladders(sets):
         brightest = max(others, key=lambda each: each.exposure_s)
         dark = _dark_of(reference, darks).noise
@@ -158,7 +158,7 @@ def _linearity(
     for reference, others in _ladders(sets):
         dark = _dark_of(reference, darks).noise
         rungs = sorted(others, key=lambda each: each.exposure_s)
-        # The reference was shot at a different time, and the light may have drifted since then.
+        # The light may have drifted between the reference and the other sets, so these are tried on their own first.
         for steps in (rungs, [reference, *rungs]):
             signals = [bright_signal_adu(each.noise, reference.noise, dark) for each in steps]
             deviations = nonlinearity([each.exposure_s for each in steps], signals, saturation_signal_adu)
@@ -172,7 +172,7 @@ def _linearity(
 
 
 def _ladder_error(rungs: Sequence[StudiedSet], dark: TileNoise) -> float:
-    """Return the relative error of the signals of rungs with two frames each; 0 if it is unknown."""
+    """Return the relative error of the signals at several exposures, from sets of two frames each; 0 if unknown."""
     dark_adu = float(np.median(dark.level_adu))
     levels_adu = [each.noise.frame_levels_adu for each in rungs if len(each.noise.frame_levels_adu) == 2]  # noqa: PLR2004 - up and down
     if len(levels_adu) < 2:  # noqa: PLR2004 - a difference remains after removal of the drift

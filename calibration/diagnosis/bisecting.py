@@ -1,6 +1,7 @@
-"""The bisection of lights in files: each combination of masters calibrates the same lights, which are then examined.
+"""Bisection with lights in files: the same lights are calibrated with each combination of masters, and then examined.
 
-Masters and lights are read again for each combination, so that memory does not depend on the number of combinations.
+Masters and lights are read again for each combination, so that memory use does not depend on the number of
+combinations.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +43,7 @@ from coldframe.calibration.measuring.statistics import central_region
 F32 = NDArray[np.float32]
 
 WatcherOf = Callable[[Part, Part], Watcher | None]
-"""Returns the watcher of the lights that a way to subtract and a way to divide calibrate."""
+"""A function that returns the watcher, if any, of the lights calibrated with a way to subtract and a way to divide."""
 
 
 @dataclass(slots=True, eq=False)
@@ -56,7 +57,7 @@ class Bisected:
     read
         Lights that were read.
     refused
-        Errors of the lights that could not be read.
+        Lights that could not be read, with the errors.
     """
 
     comparison: Comparison
@@ -66,24 +67,24 @@ class Bisected:
 
 @dataclass(eq=False)
 class LightBisection:
-    """The bisection of the calibration of raw lights of one set.
+    """Bisects the calibration of the raw lights of one set.
 
     Attributes
     ----------
     lights
         The lights.
     setup
-        Setup of the first light, after the overscan of the masters is subtracted.
+        Setup of the first light, after overscan subtraction.
     candidates
         The masters.
     overscan
         The overscan to subtract from the lights; None keeps the whole frame.
     e_per_adu
-        Electrons per ADU; None uses EGAIN.
+        Electrons per ADU; None to use EGAIN.
     extension
         The image to read from files with several images.
     watcher_of
-        Called for each combination.
+        Called for each combination, to obtain the watcher of its lights.
     advance
         Called after each light of each combination.
     """
@@ -106,7 +107,7 @@ class LightBisection:
 
     @property
     def combinations(self) -> int:
-        """Number of combinations, unless one of the further flats is the best."""
+        """Number of combinations, provided that none of the further ways to divide is the best."""
         return len(self._darks) * len(self._flats) + len(self._others)
 
     def run(self) -> Bisected:
@@ -166,7 +167,7 @@ class LightBisection:
             return terms_of(without_untestable(examined, known), remaining)
 
     def _flat(self, way: FlatWay) -> MasterPlanes | None:
-        """Return the flat of a way; without a division, the newest flat, whose pattern is looked for."""
+        """Return the flat of a way; without a division, the newest flat, to look for its pattern in the lights."""
         if way.flat is None:
             return relative_flat(self.candidates.flats[0].path) if self.candidates.flats else None
         flat = relative_flat(way.flat.path)
@@ -177,7 +178,7 @@ class LightBisection:
 
 
 def _divided(undivided: Masters, flat: MasterPlanes | None) -> Masters:
-    """Return masters with a flat."""
+    """Return masters to which a flat is added."""
     if flat is None:
         return undivided
     planes = correction(Subtraction(undivided.planes.subtracted, undivided.planes.dark_variance), flat)

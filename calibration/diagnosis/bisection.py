@@ -1,7 +1,8 @@
 """The bisection of a calibration: find the master that introduces an artifact by comparing combinations of masters.
 
-The same lights are calibrated with each combination, and several witnesses measure the remaining artifacts. The sky is
-the same for all combinations, so a nebula that imitates an artifact raises all scores alike.
+The same lights are calibrated with each combination. The remaining artifacts are measured in several ways, which are
+called witnesses. The sky is the same for all combinations, so a nebula that imitates an artifact raises all scores
+alike.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 CAP = 400.0
-"""Largest contribution of a witness to a score: beyond 20 standard errors, its errors are not random."""
+"""Largest contribution of a witness to a score, because deviations of more than 20 standard errors are not random."""
 
 TIE = 5.0
 """Combinations whose scores differ by less than this are equally good."""
@@ -36,8 +37,8 @@ ARTIFACTS: Mapping[Witness, str] = {
     Witness.GRADIENT: "a gradient",
     Witness.HOT: "hot pixels",
     Witness.GLOW: "amplifier glow",
-    Witness.ROWS: "a pattern of rows",
-    Witness.COLUMNS: "a pattern of columns",
+    Witness.ROWS: "row banding",
+    Witness.COLUMNS: "column banding",
     Witness.ODD_EVEN: "a difference between odd and even lines",
     Witness.DUST: "dust donuts",
     Witness.MASTERS: "noise from too few frames",
@@ -63,7 +64,7 @@ Terms = Mapping[Witness, float]
 
 
 class Use(IntEnum):
-    """The use of a master in a combination; of equally good combinations, that with the smallest sum is preferred."""
+    """How a master is used in a combination; of equally good ones, that with the smallest sum of uses is preferred."""
 
     AS_MADE = 0
     CHANGED = 1
@@ -78,11 +79,11 @@ class Part:
     Attributes
     ----------
     key
-        Short text for tables, such as "D2 scaled by 0.8 with B1"; different for each way.
+        Short text for tables, such as "D2 scaled by 0.8 with B1"; unique for each way.
     name
         Text for sentences, such as "the dark of 2026-11-14".
     use
-        Use of the master; it is left out if a bias alone is subtracted, or if no flat divides the lights.
+        How the master is used. It counts as left out if a bias alone is subtracted, or if lights are not divided.
     """
 
     key: str
@@ -108,7 +109,7 @@ class Scored:
 
     @property
     def changes(self) -> int:
-        """Departure of the combination from the masters as they were made."""
+        """Sum of the uses of both masters; 0 if both are used as they were made."""
         return self.dark.use + self.flat.use
 
 
@@ -119,7 +120,7 @@ class Component(StrEnum):
     FLAT = "flat"
 
     def of(self, scored: Scored) -> Part:
-        """Return this part of a combination."""
+        """Return this component of a combination."""
         return scored.dark if self is Component.DARK else scored.flat
 
     def other(self) -> "Component":
@@ -136,7 +137,7 @@ class Culprit:
     component
         The component for which this master is one of several options.
     worse, better
-        The combination with this master, and the best combination, which differs in this component alone.
+        The combination with this master, and the best combination, which differs from it in this component alone.
     witnesses
         Witnesses that show the difference, the clearest first.
     """
@@ -156,7 +157,7 @@ class Comparison:
     rows
         The combinations, the best first.
     witnesses
-        Witnesses that all combinations share; only these count.
+        Witnesses that were measured for all combinations; only these count.
     """
 
     rows: tuple[Scored, ...]
@@ -181,17 +182,17 @@ class Comparison:
         return self.score(row) - self.score(self.best) < TIE
 
     def ties(self) -> tuple[Scored, ...]:
-        """Return the other combinations that are as good as the best one and do not change the masters more."""
+        """Return the other combinations that are as good as the best and change the masters no more than it does."""
         most = self.best.changes
         return tuple(row for row in self.rows[1:] if self.is_as_good(row) and row.changes <= most)
 
     def alternatives(self, component: Component) -> tuple[Scored, ...]:
-        """Return the combinations that differ from the best one in one component alone."""
+        """Return the combinations that differ from the best one only in the given component."""
         same, best = component.other(), self.best
         return tuple(row for row in self.rows[1:] if same.of(row) == same.of(best) and row is not best)
 
     def culprits(self) -> Iterator[Culprit]:
-        """Yield the masters that introduce an artifact: first those used as they were made, the worst first."""
+        """Yield the masters that introduce an artifact, ordered by use (as made, then changed) and then by score."""
         worse = [
             Culprit(component, row, self.best, self._shown_by(row))
             for component in Component
@@ -209,7 +210,7 @@ class Comparison:
 
 
 def compared(scored: Sequence[Scored]) -> Comparison:
-    """Compare combinations by the witnesses that all of them share.
+    """Compare combinations by the witnesses that were measured for all of them.
 
     Raises
     ------
@@ -234,11 +235,11 @@ def bisect(
     Parameters
     ----------
     darks, flats
-        Ways to subtract and to divide, of which all combinations are measured.
+        Ways to subtract and to divide; all their combinations are measured.
     others
-        Further ways to divide, which are measured with the best dark alone.
+        Further ways to divide; they are measured only with the best dark, unless one of them is the best way to divide.
     measure
-        Calibrates the lights with one combination and returns the remaining artifacts.
+        Calibrates the lights with one combination and returns the measurements of the remaining artifacts.
     """
     scored = [Scored(dark, flat, measure(dark, flat)) for flat in flats for dark in darks]
     best = compared(scored).best.dark
@@ -250,7 +251,7 @@ def bisect(
 
 
 def sentences(comparison: Comparison) -> Iterator[str]:
-    """Yield the result in sentences: the culprits, equally good combinations, and artifacts that remain in any case."""
+    """Yield sentences about the culprits, equally good combinations, and artifacts that remain in any case."""
     best, score = comparison.best, comparison.score
     culprits = list(comparison.culprits())
     for component in Component:
@@ -289,7 +290,7 @@ def _accusation(comparison: Comparison, culprits: Sequence[Culprit]) -> str:
 
 
 def artifacts(witnesses: Sequence[Witness]) -> str:
-    """Return, as text, the artifacts that witnesses show; an offset is a pedestal, and is not named twice."""
+    """Return, as text, the artifacts that witnesses show; of an offset and a pedestal, only the offset is named."""
     is_offset = Witness.NOISE in witnesses
     names = [ARTIFACTS[each] for each in witnesses if not (is_offset and each is Witness.RESPONSE)]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

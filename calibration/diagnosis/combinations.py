@@ -14,7 +14,7 @@ from coldframe.config.frames import FrameKind
 Header = Mapping[str, HeaderValue]
 
 LETTERS = {FrameKind.DARK: "D", FrameKind.FLAT: "F", FrameKind.BIAS: "B", FrameKind.DARK_FLAT: "K"}
-"""Letter of each kind of master in short texts."""
+"""Letter for each kind of master in short texts."""
 
 _LEAST_SCALE, _MOST_SCALE = 0.1, 10.0
 
@@ -30,7 +30,7 @@ class Candidate:
     setup
         Setup of the master.
     header
-        Values of the cards.
+        Values of the header cards.
     key
         Letter of the kind, and number, such as "D2".
     name
@@ -66,7 +66,7 @@ class DarkWay:
     Attributes
     ----------
     part
-        The texts for this way, and the use of the master.
+        The texts that describe this way, and how the master is used.
     dark, bias
         The masters; None for masters that are not used.
     scale
@@ -86,9 +86,9 @@ class FlatWay:
     Attributes
     ----------
     part
-        The texts for this way, and the use of the master.
+        The texts that describe this way, and how the master is used.
     flat
-        The flat; None without a division.
+        The flat; None if the lights are not divided.
     subtracted
         Master that was subtracted from the frames of the flat, if it is to be replaced; None if there was none.
     replacement
@@ -128,14 +128,14 @@ def _taken(setup: FrameSetup) -> float:
 
 
 def dark_ways(light: FrameSetup, found: Candidates) -> list[DarkWay]:
-    """Return the ways to subtract: each dark, darks with a different exposure also scaled, and each bias alone.
+    """Return the ways to subtract: each dark, scaled as well if its exposure differs, and each bias alone.
 
     Without darks and biases, the only way is to subtract nothing.
     """
     ways: list[DarkWay] = []
     for dark in found.darks:
         if dark.setup.bias_subtracted:
-            # Without a bias, the level of the lights would remain.
+            # Without a bias, the bias level would remain in the lights.
             ways += [_dark_way(dark, bias, 1.0) for bias in found.biases]
         else:
             ways.append(_dark_way(dark, None, 1.0))
@@ -163,16 +163,17 @@ def _scale(light: FrameSetup, dark: FrameSetup) -> float | None:
 
 
 def flat_ways(found: Candidates) -> list[FlatWay]:
-    """Return the ways to divide by the flats as they were combined; without flats, none is divided."""
+    """Return the ways to divide by the flats as they were combined; without flats, the only way is not to divide."""
     ways = [FlatWay(Part(flat.key, flat.name), flat) for flat in found.flats]
     return ways or [FlatWay(Part("no flat", "no flat", use=Use.LEFT_OUT), None)]
 
 
 def other_flat_ways(found: Candidates) -> list[FlatWay]:
-    """Return the flats with other darks subtracted, and no flat at all; nothing without flats.
+    """Return further ways to divide: flats with a different dark subtracted, and no flat at all; none without flats.
 
-    Only flats whose header states their level and the subtracted master can be changed, and only those without a colour
-    filter array, whose colours are scaled separately.
+    A flat can be changed only if its header states its level, and if the master that was subtracted, if any, is
+    available. Flats with an overscan cannot be changed, nor flats with a colour filter array, because their colours are
+    scaled separately.
     """
     if not found.flats:
         return []

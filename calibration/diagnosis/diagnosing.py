@@ -1,4 +1,4 @@
-"""The judgement of an examination: the estimates that are findings, with their causes and remedies."""
+"""The judgement of an examination: which estimates are findings, with causes and remedies."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -39,16 +39,16 @@ _EXPLAINS: Mapping[Origin, frozenset[Kind]] = {
     Origin.PEDESTAL_OF_LIGHTS: frozenset({Kind.DUST}),
     # The flat of a different filter has different pixel responses, which look like a pedestal in the flat.
     Origin.OTHER_SHADOWS: frozenset({Kind.OVERCORRECTION}),
-    # Saturated pixels weaken the structure of the flat like a pedestal.
+    # Saturated pixels weaken the structure of the flat, as a pedestal does.
     Origin.SATURATED_FLAT: frozenset({Kind.OVERCORRECTION}),
-    # The few hot pixels that were not removed were weakened.
+    # The removal of hot pixels also weakened the few that remain.
     Origin.HOT_PIXELS_REMOVED: frozenset({Kind.TEMPERATURE}),
 }
-"""Kinds of findings that findings of each origin explain."""
+"""Kinds of findings that are explained by a finding of each origin."""
 
 
 def without_explained(found: Sequence[Finding]) -> list[Finding]:
-    """Return the findings without those that a different one explains."""
+    """Return the findings that are not explained by other findings."""
     explained = {kind for each in found if each.origin is not None for kind in _EXPLAINS.get(each.origin, ())}
     left = [each for each in found if each.kind not in explained or each.origin in _EXPLAINS]
     if {Kind.OFFSET, Kind.OVERCORRECTION} & {each.kind for each in found}:
@@ -68,7 +68,7 @@ def _limits(examined: Examination) -> Iterator[tuple[Kind, Sensitivity | str]]:
 
 
 def with_findings(diagnosis: Diagnosis, more: tuple[Finding, ...]) -> Diagnosis:
-    """Return a diagnosis with the findings of its masters, which come after those of the lights that matter."""
+    """Return a diagnosis with more findings; those about masters come after findings about lights that matter."""
     found = (*diagnosis.findings, *more)
     ordered = sorted(
         without_explained(found),
@@ -79,10 +79,10 @@ def with_findings(diagnosis: Diagnosis, more: tuple[Finding, ...]) -> Diagnosis:
 
 
 def _with_hidden(diagnosis: Diagnosis, found: Sequence[Finding]) -> Diagnosis:
-    """Return a diagnosis that lists the kinds of explained findings as not tested: they may hide a fault."""
+    """Return a diagnosis that lists explained kinds as untested, because the explanation may hide a real fault."""
     left = {each.kind for each in diagnosis.findings}
     hidden = {
-        kind: f"cannot be told apart from a different finding: {each.cause}"
+        kind: f"cannot be distinguished from another finding: {each.cause}"
         for each in found
         if each.origin is not None
         for kind in _EXPLAINS.get(each.origin, ())

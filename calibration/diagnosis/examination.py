@@ -29,12 +29,12 @@ F64 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 MOST_MAPS = 24
-"""Largest number of lights whose bins are kept; if there are more, they are thinned out evenly."""
+"""Largest number of lights whose bins are kept; if there are more lights, evenly spaced ones are chosen."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examination:
-    """All estimates for a set of lights; None for each that could not be made.
+    """All estimates for a set of lights; those that could not be made are None.
 
     Attributes
     ----------
@@ -51,23 +51,24 @@ class Examination:
     gain
         Electrons per ADU.
     pedestals
-        Pedestals in lights and flats; None without gain or flat.
+        Pedestals in lights and flats; None if they cannot be measured, for example because the gain is unknown.
     hot
-        Hot pixels of the dark in the lights.
+        What remains of the dark's hot pixels in the lights.
     lacking
-        Fraction of pixels that are hot in the lights and not in the dark.
+        Fraction of pixels that are hot in the lights but not in the dark.
     rows, columns
-        Patterns of lines.
+        Banding by row and by column.
     pattern
-        Pattern that is fixed on the sensor; None without a flat.
+        Fixed pattern of the sensor.
     motes, dust
-        The shadows of the flat, and the differences of those in the lights.
+        Dust shadows in the flat, and how those in the lights differ from them.
     glow
-        The fraction of the dark's glow in the lights, and the largest such fraction of its mirror images.
+        Fraction of the dark's glow that remains in the lights, and the largest such fraction for a mirror image of the
+        glow.
     colour
-        Change of colours over the field.
+        Variation of colour across the field.
     unevenness
-        Change of the flux of stars over the field.
+        Variation of stellar flux across the field.
     dark_fraction, flat_fraction
         Variance of the error of the dark and of the flat, relative to the variance of one light.
     """
@@ -95,7 +96,7 @@ class Examination:
 
     @property
     def stack_noise_adu(self) -> float:
-        """Noise of a pixel in the mean of all lights, without errors of the masters."""
+        """Noise of a pixel in the mean of all lights, excluding the errors of the masters."""
         return self.noise_adu / sqrt(self.lights)
 
 
@@ -117,7 +118,7 @@ def examine(
     masters
         The masters used to calibrate the lights.
     stated_e_per_adu
-        Electrons per ADU according to the header; the flat gives a better measurement.
+        Electrons per ADU according to the header; it is checked against the scatter of the flat.
     period
         Distance between pixels of the same colour: 1, or 2 for a 2 x 2 filter array.
 
@@ -166,7 +167,7 @@ def examine(
 
 
 def _measured(meter: LightMeter, signals: Iterable[F32]) -> list[LightMeasures]:
-    """Measure lights, and keep the maps of each, or of every second, every fourth and so on if there are many."""
+    """Measure lights; keep the maps of all or, if there are many, of every second, every fourth and so on."""
     lights: list[LightMeasures] = []
     step = 1
     for number, signal in enumerate(signals):
@@ -179,13 +180,13 @@ def _measured(meter: LightMeter, signals: Iterable[F32]) -> list[LightMeasures]:
 
 
 def without_maps(light: LightMeasures) -> LightMeasures:
-    """Return the measurements of a light without its bins and pixels, which need most of the memory."""
+    """Return the measurements of a light without its bins and pixels, which take up most of the memory."""
     nothing = np.zeros((0, 0), np.float32)
     return replace(light, bins=nothing, middle=nothing, levels=None)
 
 
 def binned_flat(response: F32, masked: Mask | None, period: int) -> F32:
-    """Return the mean of each bin of a flat with colours scaled to a common level; NaN for bins with a masked pixel."""
+    """Return the mean of each bin of a flat, colours scaled to a common level; NaN for bins with a masked pixel."""
     height, width = (size // BIN * BIN for size in response.shape)
     scales = 1 / colour_medians(response, period).reshape(period, period)
     bins = np.zeros((height // BIN, width // BIN), np.float32)
@@ -203,23 +204,23 @@ def _noise_of(tiles: F64) -> float:
 
 
 def _error_fraction(master: MasterPlanes | None, level_adu: float, noise_adu: float) -> float:
-    """Return the variance that the error of a master adds to a light, relative to the light's own."""
+    """Return the variance that the error of a master adds to a light, relative to the light's own variance."""
     if master is None:
         return 0.0
     sampled = np.square(master.uncertainty[::3, ::3].astype(np.float64))
-    # Hot and flickering pixels are few; their errors do not describe the others.
+    # Hot and flickering pixels are few, and their errors are not representative of the other pixels.
     typical = sampled[sampled <= np.quantile(sampled, 0.98)].mean()
     return float(typical) * excess_of_uncertainty(master) * level_adu**2 / noise_adu**2
 
 
 def frames_of(master: MasterPlanes) -> int | None:
-    """Return the number of frames of a master; None if it is unknown."""
+    """Return the number of frames combined into a master; None if unknown."""
     if master.counts is not None:
         return int(np.median(master.counts[::7, ::7]))
     return frames_stated(master.header)
 
 
 def frames_stated(header: Mapping[str, HeaderValue]) -> int | None:
-    """Return the number of frames that the header of a master states; None if it states none."""
+    """Return the number of frames stated in the header of a master; None if it is not stated."""
     stated = header.get("STACKCNT", header.get("NCOMBINE"))
     return stated if isinstance(stated, int) else None

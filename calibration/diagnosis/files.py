@@ -1,8 +1,8 @@
-"""The lights and masters that a diagnosis reads from files: raw lights, and lights that any program has calibrated.
+"""The diagnosis of lights in files: raw lights, and lights calibrated by any program.
 
-Raw lights are calibrated while they are read, one at a time. A light that coldframe has calibrated is replaced by its
-raw light if the raw light is in the same folder or in the folder above, because calibration replaces the hot pixels and
-rounds the values. Other programs write levels as ADU or as fractions of the full range.
+Raw lights are calibrated as they are read, one at a time. Calibration by coldframe replaces the hot pixels and rounds
+the values; therefore, the raw light is read in place of the calibrated one if it is in the same folder or in the folder
+above. Other programs write levels in ADU or in fractions of the full range.
 """
 
 import re
@@ -56,17 +56,17 @@ _CALIBRATED_NAME = re.compile(r"pp_.*|.*[_-](c|cal|calibrated)", re.IGNORECASE)
 """Names that Siril (pp_light.fit), PixInsight (light_c.fits) and others give to calibrated lights."""
 
 SMALLEST_SIDE = 128
-"""Smallest width and height of lights, pixels; the largest shadows have a diameter of 100 pixels."""
+"""Smallest width and height of lights, in pixels; the largest shadows have a diameter of 100 pixels."""
 
 MOST_OF_FRACTIONS = 0.999
-"""Fraction of the pixels that do not exceed 1 in lights that contain fractions of the full range."""
+"""Smallest fraction of pixels that do not exceed 1 in lights that contain fractions of the full range."""
 
 MOST_ADU = 1e8
-"""Largest value of a calibrated light; a division by a dark flat can exceed 16 bits."""
+"""Largest plausible value in a calibrated light; division by a faint flat can yield values beyond 16 bits."""
 
 _LARGEST_PERIOD = 2
 _DIGESTED = 16
-"""Step of the rows by which copies of a light are recognised."""
+"""Step between the rows by which copies of a light are recognised."""
 
 
 class Stage(StrEnum):
@@ -79,7 +79,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MasterNames:
-    """The masters that the header of a calibrated light lists."""
+    """The masters listed in the header of a calibrated light."""
 
     dark: str | None
     bias: str | None
@@ -107,9 +107,9 @@ class LightSource:
     stage
         Processing of the pixels in `source`.
     egain
-        Value of the EGAIN card of `source`; None without the card.
+        Value of the EGAIN card of `source`; None if the card is missing.
     made_with
-        Masters that calibrated `path`; None if its header lists none.
+        Masters with which `path` was calibrated; None if its header lists none.
     mended
         True if hot pixels were replaced in `source`.
     """
@@ -138,7 +138,7 @@ class DiagnosedSet:
     read
         Lights that were read.
     refused
-        Errors of the lights that could not be read.
+        Lights that could not be read, with the errors.
     notes
         Other observations about the headers.
     """
@@ -152,11 +152,11 @@ class DiagnosedSet:
 
 
 Watcher = Callable[[NDArray[np.uint16] | F32, F32], None]
-"""Receives the pixels of each light, both as stored in the file and calibrated, in ADU."""
+"""A function that receives the pixels of each light, both as stored in the file and calibrated, in ADU."""
 
 
 def light_source(path: Path, extension: Extension | None = None, stage: Stage | None = None) -> LightSource:
-    """Return the source of a light's pixels, from the headers.
+    """Find the file from which the pixels of a light are to be read, and read its properties from the header.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def light_source(path: Path, extension: Extension | None = None, stage: Stage | 
     extension
         The image to read from files with several images.
     stage
-        RAW or OTHER overrides the header and the name; None uses them.
+        RAW or OTHER to override what header and name of the file suggest; otherwise None.
 
     Raises
     ------
@@ -224,7 +224,7 @@ def _raw_beside(path: Path, header: Header) -> Path | None:
 
 
 def named_recipe(light: LightSource, masters: Mapping[Path, FrameSetup]) -> LightRecipe | None:
-    """Return the recipe with the masters that the header of a calibrated light lists; None if one is not available.
+    """Return the recipe with the masters listed in the header of a calibrated light; None if one is not available.
 
     Parameters
     ----------
@@ -266,11 +266,11 @@ def diagnose_set(
     recipe
         The masters; raw lights are calibrated with them, and calibrated lights are assumed to have been.
     e_per_adu
-        Electrons per ADU; None uses EGAIN.
+        Electrons per ADU; None to use EGAIN.
     extension
         The image to read from files with several images.
     missing
-        Reasons why masters are missing, by the kinds that need them.
+        Reasons why masters are missing, by the kinds of artifacts whose tests need them.
     watcher
         Called with each light.
     advance
@@ -290,7 +290,7 @@ def diagnose_set(
     period = cfa_period(first.setup.mosaic or recipe.mosaic)
     whole = read_masters(recipe, (setup.height, setup.width))
     masters, by_themselves = whole.thinned(period), whole.findings()
-    del whole  # its planes need most of the memory
+    del whole  # its planes take up most of the memory
     reading = LightReading(recipe, masters, extension, watcher, advance)
     signals = reading.signals(lights)
     opening = next(signals, None)
@@ -322,12 +322,12 @@ def diagnose_set(
 
 
 def findings_about_masters(examined: Examination, by_themselves: Sequence[Finding]) -> Iterator[Finding]:
-    """Yield the faults in the masters themselves that matter for the lights.
+    """Yield the faults of the masters themselves that matter for the lights.
 
     Parameters
     ----------
     examined
-        The lights, by which the noise and the hot pixels of the masters are judged.
+        The examination of the lights, by which the noise and the hot pixels of the masters are judged.
     by_themselves
         The findings from the pixels of the masters alone.
     """
@@ -342,7 +342,7 @@ def findings_about_masters(examined: Examination, by_themselves: Sequence[Findin
 
 @dataclass(slots=True, eq=False)
 class LightReading:
-    """The reading of the lights of one set.
+    """Reads and calibrates the lights of one set.
 
     Attributes
     ----------
@@ -380,8 +380,8 @@ class LightReading:
             self.advance()
 
     def _require_new(self, pixels: NDArray[np.uint16] | F32, path: Path) -> None:
-        """Refuse a copy of an earlier light, whose noise would look like a pattern that is fixed on the sensor."""
-        # The noise of some rows differs in all lights that are not copies.
+        """Refuse a copy of an earlier light: noise that occurs twice would look like a fixed pattern of the sensor."""
+        # Unless lights are copies, the noise in these rows differs.
         digest = blake2b(np.ascontiguousarray(pixels[::_DIGESTED]).data).digest()
         if (other := self._digests.setdefault(digest, path)) != path:
             raise FrameFileError(path, f"its pixels are those of {other}: each light counts only once")
@@ -408,7 +408,7 @@ class LightReading:
 
 def in_adu(pixels: NDArray[np.uint16] | F32) -> F32:
     """Return pixels in ADU; fractions of the full range are scaled to 16 bits."""
-    # Stars may exceed the full range of floats.
+    # In files with fractions, stars may exceed the full range.
     is_fraction = pixels.dtype.kind == "f" and np.quantile(pixels[::3, ::3], MOST_OF_FRACTIONS) <= HIGHEST_OF_FRACTIONS
     scale = FULL_RANGE_ADU if is_fraction else 1
     return np.asarray(pixels * np.float32(scale), np.float32)

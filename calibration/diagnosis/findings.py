@@ -20,7 +20,7 @@ class Kind(StrEnum):
 
 
 class Origin(StrEnum):
-    """Origins of findings that explain others, or that others explain; the text of a cause is for people only."""
+    """Origins of findings that explain other findings, or are explained by them; causes are text for people only."""
 
     PEDESTAL_OF_LIGHTS = "pedestal of lights"
     OTHER_SHADOWS = "other shadows"
@@ -38,7 +38,7 @@ class Finding:
     kind
         Kind of the artifact.
     cause
-        Most probable cause; it states if several causes are possible.
+        Most probable cause; the text says so if several causes are possible.
     size, error
         Size of the artifact and its standard error, in `unit`.
     unit
@@ -48,13 +48,13 @@ class Finding:
     matters
         True if the artifact is visible in a stack of these lights.
     evidence
-        The measurements from which the cause follows.
+        The measurements that point to the cause.
     fix
         The remedy, with a command if there is one.
     harm
-        Size relative to the noise of the stacked lights, by which findings are sorted; at least 1 if it matters.
+        Sort key of findings: size relative to the noise of the stacked lights; at least 1 if the finding matters.
     origin
-        The origin, if other findings depend on it.
+        The origin, if other findings depend on it; otherwise None.
     """
 
     kind: Kind
@@ -72,7 +72,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """The smallest size that would have been found.
+    """The smallest size of an artifact that would have been found.
 
     Attributes
     ----------
@@ -100,9 +100,9 @@ class Diagnosis:
     findings
         All findings, the most harmful first.
     seen_down_to
-        Sensitivity by kind of artifact, of the kinds that could be tested.
+        Sensitivity to each kind of artifact that could be tested.
     untested
-        The reason by kind of artifact, of the kinds that could not be tested.
+        The reason for each kind of artifact that could not be tested.
     """
 
     lights: int
@@ -117,7 +117,7 @@ class Diagnosis:
 
     @property
     def verdict(self) -> str:
-        """The result in a sentence."""
+        """The result in one sentence."""
         harmful = [finding for finding in self.findings if finding.matters]
         if not harmful:
             return "The lights calibrate cleanly."

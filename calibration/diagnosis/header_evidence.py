@@ -1,4 +1,4 @@
-"""Evidence from the headers: the gain of the lights, and differences that are evidence for the causes of findings."""
+"""Evidence from headers: the gain of the lights, and differences that support the causes of findings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ from coldframe.calibration.lights.files import egain
 from coldframe.config.frames import FrameKind
 
 SAME_GAIN = 0.01
-"""Largest relative difference of gains that are regarded as equal; some drivers round them."""
+"""Largest relative difference between gains that are regarded as equal; some drivers round the gain."""
 
 _DARK = (FrameKind.DARK, FrameKind.BIAS)
 
@@ -28,7 +28,7 @@ CONCERNED: Mapping[Kind, tuple[FrameKind, ...]] = {
 
 
 def with_header_evidence(diagnosis: Diagnosis, differences: Mapping[FrameKind, tuple[str, ...]]) -> Diagnosis:
-    """Return a diagnosis whose evidence includes the settings in which masters differ from the lights.
+    """Return a diagnosis in which the evidence for findings includes differing settings of lights and masters.
 
     Parameters
     ----------
@@ -50,19 +50,19 @@ def _with_evidence(finding: Finding, differences: Mapping[FrameKind, tuple[str, 
 
 
 def stated_gain(stated: Sequence[tuple[Path, HeaderValue | None]]) -> tuple[float | None, str | None]:
-    """Return the electrons per ADU that all headers state, and the reason if a stated value does not count.
+    """Return the electrons per ADU on which all headers agree, and the reason if stated values are ignored.
 
     Parameters
     ----------
     stated
-        Each light with the value of its card EGAIN; None without the card.
+        Each light with the value of its card EGAIN; None if the card is missing.
 
     Returns
     -------
     e_per_adu
         Electrons per ADU; None if no header states it, or if the headers do not agree.
     reason
-        Why values in the headers are ignored; None if none is.
+        Why values in the headers are ignored; None if no value is ignored.
     """
     given = [(path, value) for path, value in stated if value is not None]
     for path, value in given:

@@ -1,9 +1,8 @@
-"""Flats that are judged as if they were lights: calibrated with their own masters, they must be flat.
+"""Flats judged as if they were lights: calibrated with their own master flat, they must be flat.
 
-A pedestal e that remains in the master flat (relative to the flats' level) makes a calibrated flat brighter or darker
-where the master is faint: C = 1 - e / M + constant. If the dark that is subtracted here differs from the one that the
-master flat used, the slope of C on 1 / M is therefore this pedestal. A drift over time, for example from dew, leaves a
-different pattern.
+A pedestal e that remains in the master flat M (relative to the flats' level) makes a calibrated flat C brighter or
+darker where the master is faint: C = 1 - e / M + constant. If the dark that is subtracted here is correct, the slope of
+C against 1 / M therefore yields this pedestal. A drift over time, for example due to dew, leaves a different pattern.
 """
 
 from collections.abc import Sequence
@@ -18,14 +17,14 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 TILES = 16
-"""Tiles along the longer side of the frame."""
+"""Number of tiles along the longer side of the frame."""
 
 SIGNIFICANT = 6.0
 LEAST_PEDESTAL = 0.003
 """Smallest pedestal in the master flat that matters, relative to its level."""
 
 LEAST_UNEVENNESS = 0.005
-"""Smallest change of the flats' shape that matters, from the 5th to the 95th percentile of the tiles."""
+"""Smallest relative change in the flats' shape that matters, from the 5th to the 95th percentile of the tiles."""
 
 _SMALLEST_SIDE = 8
 _FEWEST_TILES = 12
@@ -42,7 +41,7 @@ class HeldOut:
     pedestal, pedestal_error
         The pedestal in the master flat and its standard error, relative to its level.
     unevenness, unevenness_error
-        The range of the tiles that the pedestal does not explain, and the standard error of a tile.
+        Relative range of the tiles that the pedestal does not explain, and the standard error of a tile.
     """
 
     flats: int
@@ -77,7 +76,7 @@ def examine_flats(flats: Sequence[F32], subtracted: F32, master: F32) -> HeldOut
     slope = float(np.sum(centred * mean) / total) if total else 0.0
     rest = mean - slope * centred
     low, high = np.percentile(rest - rest.mean(), (5, 95))
-    # All tiles are divided by the mean of C, so that the slope is relative to the level of the calibrated flat.
+    # All tiles were divided by the mean of C, so the slope is relative to the level of the calibrated flat.
     return HeldOut(
         len(flats),
         -slope / max(1 + slope * float(shape.mean()), 0.1),
@@ -112,7 +111,7 @@ def _pedestal(found: HeldOut, significance: float) -> Finding:
         matters=True,
         evidence=(
             f"in {found.flats} individual flats, calibrated with dark flats, the brightness follows the master flat: "
-            f"{100 * found.pedestal:+.2f} +- {100 * found.pedestal_error:.2f} % of its level remain"
+            f"{100 * found.pedestal:+.2f} +- {100 * found.pedestal_error:.2f} % of its level remains"
         ),
         fix="combine the flats with dark flats of their exposure instead of a bias",
         harm=1 + abs(found.pedestal),
@@ -122,13 +121,13 @@ def _pedestal(found: HeldOut, significance: float) -> Finding:
 def _unevenness(found: HeldOut, significance: float) -> Finding:
     return Finding(
         Kind.GRADIENT,
-        "the shape of the flats changed while they were shot: dew, a moving panel, or a change in the light",
+        "the shape of the flats changed while they were being shot: dew, a moving panel, or a change in the light",
         100 * found.unevenness,
-        "% over the field",
+        "% across the field",
         100 * found.unevenness_error,
         significance,
         matters=True,
-        evidence=f"the last {found.flats} flats differ from their master by {found.unevenness:.1%} over the field",
+        evidence=f"the last {found.flats} flats differ from their master by {found.unevenness:.1%} across the field",
         fix="remove the cause, and shoot the flats again",
         harm=1 + found.unevenness,
     )

@@ -1,4 +1,4 @@
-"""The masters that a diagnosis reads from files of any program, in ADU or as fractions of the full range."""
+"""The masters that a diagnosis reads from files of any program, in ADU or in fractions of the full range."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,12 +28,12 @@ FULL_RANGE_ADU = 65_535
 """Level of 1.0 in files with fractions of the full range, as Siril, PixInsight and Astro Pixel Processor write them."""
 
 HIGHEST_RELATIVE = 2.0
-"""A flat with a higher mean is in ADU."""
+"""Highest mean of a relative flat; a flat with a higher mean is in ADU."""
 
 
 @dataclass(frozen=True, slots=True)
 class MasterInUse:
-    """A master of a diagnosis.
+    """A master used in a diagnosis.
 
     Attributes
     ----------
@@ -52,15 +52,15 @@ class MasterInUse:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WholeMasters:
-    """The masters of a recipe with all pixels that can be looked at.
+    """The masters of a recipe, with all pixels that are needed to examine the masters themselves.
 
     Attributes
     ----------
     planes
         The planes to subtract from the lights and to divide them by.
     dark, bias, flat
-        The masters; None for masters that the recipe does not use. Of dark and bias, only the mean has all pixels: the
-        other planes of large masters are thinned out.
+        The masters; None for masters that the recipe does not use. If dark and bias are large, only their means and
+        masks have all pixels, and their other planes are thinned out.
     dark_scale
         Exposure of the lights divided by that of the dark, if the dark is scaled; otherwise 1.
     """
@@ -91,9 +91,9 @@ def read_masters(recipe: LightRecipe, shape: tuple[int, int]) -> WholeMasters:
     Parameters
     ----------
     recipe
-        The masters; all may be missing.
+        The recipe, which may lack some or all masters.
     shape
-        Shape of the lights, (height, width), which counts if there are no masters.
+        Shape of the lights, (height, width); used if there are no masters.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def read_masters(recipe: LightRecipe, shape: tuple[int, int]) -> WholeMasters:
 
 
 def _read_subtraction(recipe: LightRecipe) -> tuple[Subtraction | None, MasterPlanes | None, MasterPlanes | None]:
-    """Return the subtraction, with dark and bias; a dark without its bias gets the bias of the recipe."""
+    """Return the subtraction, the dark and the bias; the bias is added to a dark from which it was subtracted."""
     dark = None if recipe.dark is None else adu_master(recipe.dark)
     bias = None if recipe.bias is None else adu_master(recipe.bias)
     if dark is not None and bias is not None:
@@ -151,7 +151,7 @@ def relative_flat(path: Path) -> MasterPlanes:
     Raises
     ------
     FrameFileError
-        If the file cannot be read, or is not positive on average.
+        If the file cannot be read, or if its mean is not positive.
     """
     flat = read_master(path)
     level = float(flat.mean.mean(dtype=np.float64))

@@ -1,4 +1,4 @@
-"""Pixels below zero: the only sign of over-subtraction that needs neither gain, flat nor uncertainties."""
+"""Pixels below zero: the only sign of over-subtraction that can be seen without gain, flat and uncertainties."""
 
 from collections.abc import Iterator, Sequence
 from math import erfc, sqrt
@@ -10,8 +10,8 @@ LEAST_NOISE = 0.1
 """Smallest distance of the sky below zero that matters, relative to the noise of a pixel in one light."""
 
 MOST_TIMES, MOST_MORE = 3.0, 0.05
-"""More than this multiple of the expected fraction, and this fraction more, is unexpected: pixels of a gradient, of
-vignetted corners or of an uneven dark lie below the level of the others."""
+"""The fraction of negative pixels must exceed the expected fraction by this factor and by this amount to be a finding,
+because pixels in a gradient, in vignetted corners or under an uneven dark are fainter than the mean."""
 
 _SAME_LEVEL_ADU = 1.0
 
@@ -22,7 +22,7 @@ def expected_fraction(sky_adu: float, noise_adu: float) -> float:
 
 
 def negative_findings(examined: Examination, found: Sequence[Finding]) -> Iterator[Finding]:
-    """Yield more pixels below zero than noise explains, unless another finding states an offset.
+    """Yield a finding if more pixels are below zero than noise explains, unless another finding is an offset.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def negative_findings(examined: Examination, found: Sequence[Finding]) -> Iterat
         return
     expected = expected_fraction(max(sky, 0.0), noise)
     is_below = sky < -max(LEAST_NOISE * noise, _SAME_LEVEL_ADU)
-    # The colours of a filter array have different levels, from which their mean does not follow.
+    # The colours of a filter array have different levels, so the expected fraction does not follow from their mean.
     is_partly_below = examined.light.mosaic is None and examined.negative > max(
         MOST_TIMES * expected, expected + MOST_MORE
     )
@@ -67,6 +67,6 @@ def negative_findings(examined: Examination, found: Sequence[Finding]) -> Iterat
 
 
 def _error(examined: Examination) -> float:
-    """Return the standard error of the fraction of negative pixels, from the number of sampled pixels of a light."""
+    """Return the standard error of the fraction of negative pixels, from the number of sampled pixels."""
     pixels = max(examined.light.width * examined.light.height * examined.lights / 49, 1.0)
     return sqrt(max(examined.negative * (1 - examined.negative), 1 / pixels) / pixels)

@@ -1,7 +1,7 @@
-"""A quick look at lights while they are calibrated: only the tests that cost little.
+"""A quick look at lights while they are being calibrated: only the inexpensive tests.
 
-These tests find pedestals, hot pixels, patterns of lines and pixels below zero. Dust, glow, colours and gradients
-require a comparison of all lights with each other; see `examination`.
+These tests find pedestals, hot pixels, banding and pixels below zero. Dust, glow, colours and gradients require a
+comparison of all lights with each other; see `examination`.
 """
 
 from dataclasses import replace
@@ -35,21 +35,22 @@ from coldframe.config.frames import FrameKind
 F32 = NDArray[np.float32]
 
 FEWEST_BLOCKS = 1000
-"""Smallest number of blocks without stars in all lights from which anything can be concluded."""
+"""Smallest total number of star-free blocks, over all lights, from which anything can be concluded."""
 
 ENOUGH_PIXELS = 2_000_000
-"""Number of pixels of a light to examine; more pixels would cost time and hardly reduce the errors."""
+"""Approximate number of pixels to examine in each light; more pixels would take longer and hardly reduce the errors."""
 
 MOST_PARTS = 8
 _BAND_ROWS = BACKGROUND * BIN
-"""Rows of a band: the blocks in which the background of stars is measured do not contain rows of two bands."""
+"""Number of rows in a band, chosen so that no block used to measure the background around stars contains rows of two
+bands."""
 
 
 def examined_rows(shape: tuple[int, ...]) -> NDArray[np.intp] | slice:
-    """Return the rows to examine: all of a small sensor, and bands with equal distances of a large one.
+    """Return the rows to examine: all rows of a small sensor, evenly spaced bands of rows of a large one.
 
-    The bands are treated as a smaller sensor. They cover the frame from top to bottom, like vignetting and glow, and
-    the same pixels of each column.
+    The bands are treated as a smaller sensor. They span the frame from top to bottom, as vignetting and glow do, and
+    they cover the same rows of every column.
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ def examined_rows(shape: tuple[int, ...]) -> NDArray[np.intp] | slice:
 
 
 class MasterSummary:
-    """The few properties of masters that a quick look needs, so that the planes of the masters can be freed.
+    """The few properties of masters that a quick look needs, so that the masters themselves need not stay in memory.
 
     Parameters
     ----------
@@ -86,24 +87,24 @@ class MasterSummary:
         self.kept[kind] = thinned(master)
 
     def masters(self, planes: Correction) -> Masters:
-        """Return the masters; their planes contain the examined rows."""
+        """Return the masters, with planes that contain only the examined rows."""
         dark, bias, flat = (self.kept.get(kind) for kind in (FrameKind.DARK, FrameKind.BIAS, FrameKind.FLAT))
         return Masters(planes.band(examined_rows(planes.subtracted.shape)), dark, bias, flat, self.pattern)
 
 
 class QuickLook:
-    """A quick look at the lights of one set, which are measured in any order and from several threads.
+    """A quick look at the lights of one set, which may be measured in any order and from several threads.
 
     Parameters
     ----------
     light
-        Setup of the first light, after subtraction of the overscan.
+        Setup of the first light, after overscan subtraction.
     summary
         The masters.
     planes
-        The planes that calibrate the lights.
+        The planes with which the lights are calibrated.
     stated_e_per_adu
-        Electrons per ADU according to the header; None if it states none.
+        Electrons per ADU according to the header; None if not stated.
     """
 
     def __init__(
@@ -119,7 +120,7 @@ class QuickLook:
         self._lights: dict[Path, LightMeasures] = {}
 
     def measure(self, path: Path, pixels: NDArray[np.uint16] | F32) -> None:
-        """Measure a raw light: uint16, or float32 after subtraction of the overscan; shape (height, width)."""
+        """Measure a raw light: uint16, or float32 after overscan subtraction; shape (height, width)."""
         signal = calibrated_signal(pixels[examined_rows(pixels.shape)], self._masters.planes)
         self._lights[path] = without_maps(self._prepared(signal).measure(signal))
 

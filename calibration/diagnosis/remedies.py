@@ -20,7 +20,7 @@ _BY_KIND = {
 
 
 def remedy_for(finding: Finding, examined: Examination) -> tuple[Remedy, int | None]:
-    """Return the remedy for a finding, and the number of frames that the master needs; None if more do not help.
+    """Return the remedy for a finding, and the number of frames that the master needs; None if more would not help.
 
     Parameters
     ----------
@@ -60,5 +60,5 @@ def _frames_wanted(finding: Finding, master: MasterPlanes) -> int | None:
 
 
 def _is_among(finding: Finding, others: Iterable[Finding]) -> bool:
-    """Return whether a test yields the finding. The evidence does not count, because headers add to it."""
+    """Return whether a test yields the finding; the evidence is not compared, because headers may have added to it."""
     return any((each.kind, each.size, each.unit) == (finding.kind, finding.size, finding.unit) for each in others)

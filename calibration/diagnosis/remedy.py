@@ -1,14 +1,15 @@
-"""Remedies against artifacts. The choice is in `remedies`."""
+"""Remedies for artifacts; `remedies` chooses between them."""
 
 from enum import StrEnum
 
 
 class Remedy(StrEnum):
-    """A remedy against an artifact.
+    """A remedy for an artifact.
 
-    DARK_FLATS subtracts dark flats from the flats instead of a bias. MORE_FLATS and MORE_DARKS add frames to a master.
-    LONGER_FLATS are exposed longer, with a dimmer panel. NEW_FLATS need the focus, rotation and light of the lights,
-    and NEW_DARKS their settings, so that a repetition alone changes nothing.
+    DARK_FLATS means subtracting dark flats from the flats instead of a bias. MORE_FLATS and MORE_DARKS mean adding
+    frames to a master. LONGER_FLATS means exposing flats longer, with a dimmer panel. NEW_FLATS must match the lights
+    in focus, rotation and illumination, and NEW_DARKS must have the settings of the lights; shooting the same frames
+    again does not help.
     """
 
     DARK_FLATS = "dark-flats"

@@ -1,7 +1,7 @@
-"""The conclusions that missing masters, or masters without uncertainty, do not allow.
+"""Conclusions that cannot be drawn because masters are missing or do not state their uncertainty.
 
-An estimate that depends on a missing plane would be wrong rather than inaccurate. Therefore, these estimates are
-removed from the examination, and the reasons are stated by kind of artifact.
+An estimate that depends on a missing plane would be wrong, not merely inaccurate. Therefore, such estimates are removed
+from the examination, and the reason is stated for each kind of artifact.
 """
 
 from collections.abc import Mapping
@@ -26,12 +26,12 @@ _LEAST_VARIANCE, _MOST_VARIANCE = 1e-6, 1e12
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """The knowledge about the lights and masters that decides which artifacts can be tested.
+    """What is known about the lights and masters; it decides which artifacts can be tested.
 
     Attributes
     ----------
     flat_divided
-        True if the lights were divided by a flat, which may be unknown.
+        True if the lights were divided by a flat, even if that flat is not available.
     readout_noise
         True if the masters state the readout noise of each pixel.
     flat_uncertainty
@@ -47,7 +47,7 @@ class Knowledge:
 
 
 def knowledge_of(masters: Masters, *, calibrated: bool, hot_replaced: bool | None) -> Knowledge:
-    """Return the knowledge about lights and their masters.
+    """Return what is known about lights and their masters.
 
     Parameters
     ----------
@@ -68,9 +68,9 @@ def knowledge_of(masters: Masters, *, calibrated: bool, hot_replaced: bool | Non
 
 
 def with_readout_noise(planes: Correction, signal: F32, period: int) -> Correction:
-    """Return the planes with the variance of a light's pixels as readout noise if the masters do not state it.
+    """Return the planes; if the masters do not state the readout noise, use the pixel variance of a light instead.
 
-    Outliers are cut relative to this variance; it must not be zero.
+    Outliers are rejected relative to this variance, so it must not be zero.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def with_readout_noise(planes: Correction, signal: F32, period: int) -> Correcti
 
 
 def without_untestable(examined: Examination, known: Knowledge) -> Examination:
-    """Return an examination without the estimates that the knowledge does not support."""
+    """Return an examination without the estimates that cannot be trusted, given what is known."""
     if not (known.readout_noise and known.flat_uncertainty):
         examined = replace(examined, pedestals=None)
     if known.hot_replaced:
@@ -96,7 +96,7 @@ def without_untestable(examined: Examination, known: Knowledge) -> Examination:
     if known.hot_replaced is not False:
         examined = replace(examined, lacking=None)
     if not known.flat_divided:
-        # Without a division by the flat, vignetting changes colours and the flux of stars over the field.
+        # In lights that were not divided by a flat, vignetting changes colours and stellar flux across the field.
         examined = replace(examined, colour=None, unevenness=None)
     if not examined.sky_adu > 0:
         # Shadows are measured relative to the sky.
@@ -107,16 +107,17 @@ def without_untestable(examined: Examination, known: Knowledge) -> Examination:
 
 
 def with_reasons(diagnosis: Diagnosis, known: Knowledge, missing: Mapping[Kind, str]) -> Diagnosis:
-    """Return a diagnosis with the reasons why some kinds could not be tested.
+    """Return a diagnosis that states why some kinds of artifacts could not be tested.
 
     Parameters
     ----------
     diagnosis
-        The diagnosis of an examination from `without_untestable`.
+        The diagnosis of an examination that `without_untestable` has returned.
     known
-        The knowledge about lights and masters.
+        What is known about lights and masters.
     missing
-        Reasons for missing masters, by the kinds that need them; they replace general reasons.
+        Reasons why masters are missing, by the kinds of artifacts whose tests need them. These reasons replace the
+        general ones.
     """
     untested = dict(diagnosis.untested)
     untested |= {kind: reason for kind, reason in missing.items() if kind in untested}
@@ -145,5 +146,5 @@ def _finite(diagnosis: Diagnosis) -> Diagnosis:
         if isfinite(limit.size):
             seen[kind] = limit
         else:
-            untested[kind] = "too few pixels without stars, defects and dust, or no light of the sky"
+            untested[kind] = "too few pixels are free of stars, defects and dust, or the lights show no sky"
     return replace(diagnosis, seen_down_to=seen, untested=untested)

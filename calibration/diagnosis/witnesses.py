@@ -1,8 +1,8 @@
-"""The witnesses of a bisection: the result of each for lights calibrated with one combination of masters.
+"""The witnesses of a bisection: measurements of the artifacts that remain after calibration with one combination.
 
-A combination without a dark or a flat is examined with the patterns of the others: with the hot pixels and the glow of
-each dark, and with the pixel responses and the shadows of a flat. In this way, all combinations answer the same
-questions.
+Even lights calibrated without a dark or a flat are examined for the patterns of such masters: the hot pixels and the
+glow of each dark, the pixel responses and the shadows of a flat. In this way, the same artifacts are measured for all
+combinations.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,16 +31,17 @@ from coldframe.calibration.diagnosis.judging.noise import (
     LEAST_ALTERNATING,
     LEAST_COMMON,
 )
+from coldframe.calibration.kernels import diagnosis as kernels
 from coldframe.calibration.masters.reading import MasterPlanes
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 NOISE_OF_MASTERS = 0.01
-"""Fraction of the variance of the stacked lights that counts as one standard error of the noise of the masters."""
+"""Variance added by the masters, as a fraction of that of the stacked lights, that counts as one standard error."""
 
 SLIGHT = 0.5
-"""Largest relative change of the depth of all shadows for which a pedestal may be the cause."""
+"""Largest relative change in the depth of all shadows that may be due to a pedestal."""
 
 _SMALLEST_TILE = 8
 _SHARED_TILES = 4.0
@@ -69,7 +70,7 @@ def dark_reference(dark: MasterPlanes, period: int) -> DarkReference:
 
 
 def tile_medians(plane: F32, period: int) -> F64:
-    """Return the medians of square tiles, from a quarter of the pixels, which have the same colour.
+    """Return the medians of square tiles, computed from a quarter of the pixels, all of the same colour.
 
     Parameters
     ----------
@@ -86,14 +87,14 @@ def tile_medians(plane: F32, period: int) -> F64:
 
 
 class RemainingDarks:
-    """The patterns of all darks that remain in lights of one combination, measured while these are examined.
+    """Measures what remains of the patterns of all darks in the lights of one combination, as these are examined.
 
     Parameters
     ----------
     references
         The patterns of all darks.
     subtracted
-        Number of the dark that the combination subtracts; None without a dark.
+        Index of the dark that the combination subtracts; None without a dark.
     response
         Plane by which the lights were divided: float32, shape (height, width).
     period
@@ -109,9 +110,7 @@ class RemainingDarks:
         self._tiles: list[F64] = []
 
     def watched(self, signals: Iterable[F32]) -> Iterator[F32]:
-        """Yield calibrated lights after their patterns are measured."""
-        from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
-
+        """Yield calibrated lights after measuring the remaining patterns in each."""
         for signal in signals:
             for reference, seen in zip(self._references, self._hot, strict=True):
                 excess = np.empty(reference.hot.excess_adu.size, np.float32)
@@ -126,7 +125,7 @@ class RemainingDarks:
         for number, (reference, seen) in enumerate(zip(self._references, self._hot, strict=True)):
             if reference.hot.excess_adu.size < FEWEST:
                 continue
-            # The noise of a dark that is not subtracted is not in the lights.
+            # The lights do not contain the noise of a dark that was not subtracted.
             own = reference.hot if number == self._subtracted else replace(reference.hot, error_adu=0.0)
             found = find_residual([_only_hot(each) for each in seen], own)
             if found is not None:
@@ -142,7 +141,7 @@ class RemainingDarks:
 
 
 def _only_hot(hot_adu: F32) -> LightMeasures:
-    """Return the measurements of a light of which only the hot pixels are known."""
+    """Return measurements in which everything except the hot pixels is empty."""
     maps, lines = np.zeros((0, 0), np.float32), np.zeros(0)
     return LightMeasures(maps, lines, lines, lines, lines, lines, lines, hot_adu, 0.0, maps)
 
@@ -171,7 +170,7 @@ def _remaining(levels: F64, of_dark: F64, noise_adu: float) -> Estimate | None:
         for each in (square[::-1], square[:, ::-1], square[::-1, ::-1])
     ]
     fit, covariance = robust_fit(np.column_stack([smooth, template]), levels.ravel(), weights)
-    # Nebulae imitate the glow as well as they imitate its mirror images.
+    # Nebulae imitate the glow to the same extent as its mirror images.
     imitated = float(np.mean(np.square(mirrored)))
     return Estimate(float(fit[-1]), float(np.sqrt(covariance[-1, -1] * _SHARED_TILES + imitated)))
 
@@ -182,8 +181,8 @@ def terms_of(examined: Examination, darks: RemainingDarks) -> Terms:
     Parameters
     ----------
     examined
-        The examination of the lights. If the lights were not divided by a flat, its flat is the one whose pattern is
-        looked for.
+        The examination of the lights. If the lights were not divided by a flat, `examined.masters.flat` is a flat whose
+        pattern is looked for in them.
     darks
         The remaining patterns of the darks in the same lights.
     """
@@ -225,7 +224,7 @@ def _pedestals(examined: Examination) -> dict[Witness, float | None]:
 
 
 def _common(examined: Examination, lines: LinePattern) -> float | None:
-    """Return the squared significance of a pattern that all lights share; None for a single light."""
+    """Return the squared significance of banding common to all lights; None for a single light."""
     common = lines.common_adu2
     if not isfinite(common.error):
         return None
@@ -238,9 +237,10 @@ def _alternating(examined: Examination, lines: LinePattern) -> float:
 
 
 def _of_dust(examined: Examination) -> float:
-    """Return the improvement in chi-square by a change of the shadows, beyond the largest one expected by chance.
+    """Return how significantly the shadows of lights and flat differ, as an improvement in chi-square.
 
-    A pedestal makes all shadows slightly weaker or stronger, so this does not count if pedestals are measured.
+    A change of all shadows counts only beyond what chance explains. A pedestal makes all shadows slightly weaker or
+    stronger, so such a change is ignored if pedestals are measured.
     """
     dust = examined.dust
     is_slight = dust.change is Change.WEAKER and abs(dust.scale - 1) < SLIGHT
@@ -251,7 +251,7 @@ def _of_dust(examined: Examination) -> float:
 
 
 def _noise_of_masters(examined: Examination) -> float | None:
-    """Return the squared noise that masters made from few frames add to a stack; None if a master lacks its noise."""
+    """Return the squared significance of the noise of masters made from few frames; None if noise is not stated."""
     masters = examined.masters
     fractions = ((masters.dark, examined.dark_fraction), (masters.flat, examined.flat_fraction))
     if any(each is not None and not each.uncertainty.any() for each in (masters.dark, masters.bias, masters.flat)):
@@ -262,7 +262,7 @@ def _noise_of_masters(examined: Examination) -> float | None:
 
 
 def _has_few_frames(master: MasterPlanes) -> bool:
-    """Return whether a master has fewer frames than are usually enough; unknown numbers count as few."""
+    """Return whether a master has fewer frames than are usually enough; an unknown number counts as too few."""
     frames = frames_of(master)
     return frames is None or frames < ADVISED_FRAMES
 

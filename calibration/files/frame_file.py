@@ -22,6 +22,7 @@ from coldframe.calibration.files.cards import (
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.hdus import LONGEST_HEADER
 from coldframe.calibration.files.regular import open_regular
+from coldframe.calibration.kernels import fits_words
 
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 
@@ -64,8 +65,6 @@ class FrameEncoder:
         ValueError
             If a card cannot be written, or is a structural keyword.
         """
-        from coldframe.calibration.kernels import fits_words  # noqa: PLC0415 - importing Numba takes 0.7 s
-
         if pixels.size != self._size:
             self._size = pixels.size
             self._data = np.zeros(_whole_blocks(2 * pixels.size) // 2, np.uint16)
@@ -116,8 +115,6 @@ def _sum_of_pieces(plane: NDArray[np.generic]) -> int:
 
 def _sum_of_words(flat: NDArray[np.uint16]) -> int:
     """Return the sum of unsigned 16-bit pixels as FITS stores them."""
-    from coldframe.calibration.kernels import fits_words  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     encoded = np.empty(min(flat.size, _PIECE), np.uint16)  # stays in the processor's cache
     total = 0
     for start in range(0, flat.size, _PIECE):
@@ -172,8 +169,6 @@ def _big_endian(plane: NDArray[np.generic]) -> memoryview:
     data = np.empty(_whole_blocks(plane.nbytes), np.uint8)
     data[plane.nbytes :] = 0
     if plane.dtype == np.uint16:
-        from coldframe.calibration.kernels import fits_words  # noqa: PLC0415 - importing Numba takes 0.7 s
-
         words = cast("NDArray[np.uint16]", plane).reshape(-1)
         fits_words.encode_unsigned(words, data[: plane.nbytes].view(np.uint16))
         return data.data
@@ -242,8 +237,6 @@ def parse(buffer: Buffer, name: Path | str = "frame in memory") -> tuple[NDArray
 
 
 def _decode(data: memoryview, size: int, offset: int, name: Path | str) -> NDArray[np.uint16]:
-    from coldframe.calibration.kernels import fits_words  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     words = np.require(np.frombuffer(data, np.uint16, size), requirements="A")
     pixels = np.empty(size, np.uint16)
     seen = fits_words.decode_unsigned(words, offset, pixels)

@@ -39,6 +39,7 @@ from coldframe.calibration.files.unpacking import (
     unpack_gzip,
     unpack_tiles,
 )
+from coldframe.calibration.kernels import fits_words
 
 Memory = Callable[[tuple[int, int]], NDArray[np.uint16]]
 """Returns a contiguous array of the given shape, whose content does not matter."""
@@ -119,8 +120,6 @@ class ImageFile:
             for top, rows in self.bands():
                 values[top : top + len(rows)] = rows
             return values
-        from coldframe.calibration.kernels import fits_words  # noqa: PLC0415 - importing Numba takes 0.7 s
-
         into = None if memory is None else memory(self.shape).view(STORED_AS[self.bits])
         words = self._stored(0, self.shape[0], into).view(np.uint16)
         signs = fits_words.decode_words(words.reshape(-1), int(self.zero))

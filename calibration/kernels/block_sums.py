@@ -1,4 +1,4 @@
-"""The sizes of bins and blocks, and the sums of blocks; see `diagnosis.py`, which needs Numba to be imported."""
+"""The sizes of bins and blocks, and the sums of blocks; see `diagnosis.py`."""
 
 BIN = 4
 """Side of a bin or block, in pixels of one colour."""

@@ -1,11 +1,15 @@
 """The decorator that compiles kernels, and the array types in their signatures."""
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from coldframe.calibration.kernels.machine_code.kernel import Kernel
+
+if TYPE_CHECKING:
+    from types import FunctionType
 
 U16 = NDArray[np.uint16]
 U32 = NDArray[np.uint32]
@@ -18,8 +22,5 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function that releases the GIL, and cache the machine code on disk.
-
-    `error_model="numpy"` drops the check for division by zero, which would prevent vectorisation.
-    """
-    return cast("Function", njit(cache=True, nogil=True, error_model="numpy")(function))
+    """Compile a function by Numba when it is first called, and keep the machine code in a file; see `Kernel`."""
+    return cast("Function", Kernel(cast("FunctionType", function)))

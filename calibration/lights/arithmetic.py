@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.frames.setup import setup_of
+from coldframe.calibration.kernels import lights
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.calibration.measuring.amp_glow import DarkSignal, scaling_doubt
 from coldframe.calibration.threads import parallel_map
@@ -308,8 +309,6 @@ def calibrate(
     MismatchError
         If the shape of the masters differs from that of the light.
     """
-    from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     check_shape(pixels, planes)
     light = CalibratedLight(np.empty(pixels.shape, np.float32), np.empty(pixels.shape, np.float32))
     adu_per_e = 0.0 if e_per_adu is None else 1 / e_per_adu
@@ -329,8 +328,6 @@ def calibrate(
 
 def _local_level(pixels: NDArray[np.uint16] | F32, planes: Correction, adu_per_e: float, period: int) -> F32:
     """Return the mean level around each pixel, ADU above the dark; the level of stars and defects is limited."""
-    from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     every = max(1, pixels.size // _SAMPLED_PIXELS) | 1
     sampled = pixels.reshape(-1)[::every] - planes.subtracted.reshape(-1)[::every]
     level = float(np.nan_to_num(np.nanmedian(sampled)))
@@ -394,8 +391,6 @@ def to_words(
     MismatchError
         If the shape of the masters differs from that of the light.
     """
-    from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     check_shape(pixels, planes)
     words = np.empty(pixels.shape, np.uint16) if into is None else into
     arrays = *_flat(pixels, planes), _flags(bad)
@@ -412,8 +407,6 @@ def to_floats(
     pixels: NDArray[np.uint16] | F32, planes: Correction, bad: Mask | None, pedestal_adu: float | None
 ) -> F32:
     """Calibrate one light without its uncertainty: float32, shape (height, width); see `to_words`."""
-    from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     check_shape(pixels, planes)
     signal = np.empty(pixels.shape, np.float32)
     lights.calibrate_to_floats(*_flat(pixels, planes), _flags(bad), pedestal_adu or 0, signal.reshape(-1))

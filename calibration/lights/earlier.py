@@ -12,6 +12,7 @@ from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
+from coldframe.calibration.kernels import lights
 from coldframe.calibration.lights.files import CALIBRATION, Output
 from coldframe.calibration.lights.recipe import LightRecipe
 
@@ -130,8 +131,6 @@ def _content(file: Path) -> str:
     Only equal and unequal files must be told apart, so a cryptographic hash, which takes ten times as long, is not
     needed.
     """
-    from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     lanes = np.zeros(4, np.uint64)
     piece = np.zeros(_HASHED_AT_ONCE, np.uint8)
     size = 0

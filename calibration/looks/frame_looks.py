@@ -20,16 +20,16 @@ from coldframe.calibration.measuring.line_levels import LineLevels
 from coldframe.calibration.measuring.statistics import FrameStatistics
 
 FEWEST_LEVELS, LEAST_BITS = 6, 16.0
-"""Number of levels, and improbability as a power of two, from which the step between values is not due to chance.
+"""Minimum number of levels, and minimum improbability as a power of two, for a coarser step not to be due to chance.
 
-A frame of 8 bits in 16 needs six levels; a step of 2 ADU instead of 1 ADU needs sixteen.
+Frames with 8-bit values scaled to 16 bits need six levels; a step of 2 ADU instead of 1 ADU needs sixteen levels.
 """
 
 LARGEST_DARK_SATURATION = 0.01
-"""Largest saturated fraction of a frame without light. Hot pixels stay below it, but a leak or a lamp exceeds it."""
+"""Largest saturated fraction of a frame without light: hot pixels alone do not exceed it, but a leak or a lamp does."""
 
 LEVEL_TOLERANCE = 8.0
-"""Largest deviation from the level of the reference, in units of one frame's noise; see `level_limit_adu`."""
+"""Largest deviation from the level of the reference, in units of the noise of one pixel; see `level_limit_adu`."""
 
 LEAST_LEVEL_TOLERANCE_ADU = 20.0
 
@@ -37,16 +37,16 @@ NOISE_TOLERANCE = 0.25
 """Largest relative deviation from the noise of the reference. A wrong setting or stray light exceeds it."""
 
 NOISE_SCATTER = 15.0
-"""Noise deviations must also exceed this many standard errors, which matters for small frames."""
+"""Deviations of the noise must also be significant; this limit, in standard errors, matters only for small frames."""
 
 SHAPE_BOUNDS = 8.0
-"""Clip pixels of a frame without light that differ from the level by more than this multiple of the noise."""
+"""In frames without light, pixels that differ from the level by more than this multiple of the noise are clipped."""
 
 LARGEST_JUMP = 4.0
-"""Largest change of a region of a bias that a normal readout can cause, in units of one pixel's noise."""
+"""Largest change in a region of a bias frame that a normal readout can cause, in units of one pixel's noise."""
 
 LEAST_TORN = 0.02
-"""Smallest changed fraction of a frame that counts as a fault. Combining clips individual disturbed rows."""
+"""Smallest changed fraction of a frame that counts as a fault; combining clips individual disturbed rows."""
 
 LARGEST_GRADIENT = 0.02
 """Largest relative root mean square of a smooth difference between two flats.
@@ -76,7 +76,7 @@ A leak that rises evenly from zero at one edge has a root mean square of 0.58 ti
 LEAST_LEVEL = 1.0
 """Smallest change of the mean level that counts, in units of one pixel's noise.
 
-Bias levels drift less while a camera cools.
+The bias level drifts by less than this while a camera is cooling down.
 """
 
 SAME_TEMPERATURE_C = 0.5
@@ -144,14 +144,14 @@ def shape_bounds_adu(statistics: FrameStatistics) -> tuple[float, float]:
 
 
 def not_read_out(statistics: FrameStatistics) -> Fault | None:
-    """Find frames whose pixels all have the same value."""
+    """Return a fault if all pixels of the frame have the same value."""
     if statistics.minimum_adu != statistics.maximum_adu:
         return None
     return Fault(f"every pixel is {statistics.minimum_adu} ADU: the camera was not read out")
 
 
 def other_format(frame: MeasuredFrame, reference: Reference) -> Fault | None:
-    """Find frames that differ from the reference in size or bit depth."""
+    """Return a fault if the frame differs from the reference in size or bit depth."""
     shape, first = frame.shape, reference.shape
     if shape.size != first.size:
         (height, width), (first_height, first_width) = shape.size, first.size
@@ -170,8 +170,8 @@ def other_format(frame: MeasuredFrame, reference: Reference) -> Fault | None:
 def _has_steps(frame: MeasuredFrame | Reference, fine_adu: int) -> bool:
     """Return whether the values cover so many levels that their step cannot have arisen by chance from a finer step.
 
-    One in `step_adu / fine_adu` values of the finer step has the coarser step by chance. The finer step needs no such
-    evidence, because values of the coarser step cannot show it.
+    One in `step_adu / fine_adu` values with the finer step is a multiple of the coarser step by chance. A finer step
+    needs no such evidence, because it cannot appear in values with the coarser step.
     """
     statistics, step_adu = frame.statistics, frame.shape.step_adu
     levels = (statistics.maximum_adu - statistics.minimum_adu) // step_adu + 1
@@ -182,7 +182,7 @@ def _has_steps(frame: MeasuredFrame | Reference, fine_adu: int) -> bool:
 
 
 def saturated_dark(statistics: FrameStatistics) -> Fault | None:
-    """Find frames that should be dark but have too many saturated pixels."""
+    """Return a fault if a frame that should be dark has too many saturated pixels."""
     if statistics.saturated_fraction <= LARGEST_DARK_SATURATION:
         return None
     percent = 100 * statistics.saturated_fraction
@@ -190,7 +190,7 @@ def saturated_dark(statistics: FrameStatistics) -> Fault | None:
 
 
 def torn_bias(frame: MeasuredFrame, reference: Reference) -> Fault | None:
-    """Find bias frames that differ from the reference in some regions."""
+    """Return a fault if a bias frame differs from the reference in some regions."""
     moved_adu = frame.shape.levels_adu - reference.shape.levels_adu
     jumps = np.abs(moved_adu - np.median(moved_adu)) > LARGEST_JUMP * max(reference.statistics.noise_adu, 1.0)
     torn = float(jumps.mean())
@@ -202,7 +202,7 @@ def torn_bias(frame: MeasuredFrame, reference: Reference) -> Fault | None:
 
 
 def other_dark_level(frame: MeasuredFrame, reference: Reference) -> Fault | None:
-    """Find frames without light that differ from the reference in level."""
+    """Return a fault if a frame without light differs from the reference in level."""
     level_adu, usual_adu = frame.statistics.level_adu, reference.statistics.level_adu
     limit_adu = level_limit_adu(reference.statistics)
     if abs(level_adu - usual_adu) <= limit_adu:
@@ -215,15 +215,15 @@ def other_dark_level(frame: MeasuredFrame, reference: Reference) -> Fault | None
 
 
 def level_limit_adu(reference: FrameStatistics) -> float:
-    """Return how far the level of a frame without light may be from that of the reference.
+    """Return how far the level of a frame without light may be from that of the reference, in ADU.
 
-    The median of millions of pixels scatters far less than a single pixel; drifting offsets move it by a few ADU.
+    The median of millions of pixels scatters far less than a single pixel; a drifting offset shifts it by a few ADU.
     """
     return max(LEVEL_TOLERANCE * reference.noise_adu, LEAST_LEVEL_TOLERANCE_ADU)
 
 
 def other_noise(frame: MeasuredFrame, reference: Reference) -> Fault | None:
-    """Find frames without light that differ from the reference in noise."""
+    """Return a fault if a frame without light differs from the reference in noise."""
     noise_adu, usual_adu = frame.statistics.noise_adu, reference.statistics.noise_adu
     if abs(noise_adu / max(usual_adu, 1e-9) - 1) <= noise_tolerance(frame.shape.size):
         return None
@@ -236,8 +236,8 @@ def other_noise(frame: MeasuredFrame, reference: Reference) -> Fault | None:
 def noise_tolerance(size: tuple[int, int]) -> float:
     """Return the allowed relative difference between the noise of two frames of the given height and width.
 
-    A noise estimated from n values scatters by 1 / sqrt(2 n). The estimate uses the middle half of each axis, which is
-    a quarter of the pixels. It also uses second differences, in which neighbours share pixels.
+    The relative scatter of a noise estimated from n values is 1 / sqrt(2 n). The estimate uses the middle half of each
+    axis, which is a quarter of the pixels, and second differences, in which neighbours share pixels.
     """
     values = size[0] * size[1] / 4
     return max(NOISE_TOLERANCE, NOISE_SCATTER / sqrt(values))
@@ -269,7 +269,7 @@ def are_comparable(one_c: float | None, other_c: float | None) -> bool:
 
 
 def saturated_flat(statistics: FrameStatistics, largest_fraction: float) -> Fault | None:
-    """Find flats with more than the given fraction of saturated central pixels."""
+    """Return a fault if more than the given fraction of a flat's central pixels is saturated."""
     fraction = statistics.saturated_fraction
     if fraction <= largest_fraction:
         return None
@@ -286,7 +286,7 @@ def uneven_light(
     frame
         The flat.
     reference
-        Flats of the same setting.
+        Measurements of flats with the same settings.
     bias_adu
         Bias level.
     largest_bands
@@ -318,7 +318,7 @@ def uneven_light(
 
 
 def _uneven_lines(frame: MeasuredFrame, reference: Reference, bias_adu: float, largest: float) -> Fault | None:
-    """Compare the difference between odd and even lines, which `FrameShape` averages out, with the reference."""
+    """Compare the ratio of odd to even lines, which `FrameShape` averages out, with that in the reference."""
     if frame.lines is None or reference.lines is None:
         return None
     ratios = (frame.lines.levels_adu - bias_adu) / (reference.lines.levels_adu - bias_adu)

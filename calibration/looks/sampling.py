@@ -20,7 +20,7 @@ from coldframe.calibration.measuring.statistics import FULL_SCALE_ADU, measure
 from coldframe.config.frames import FrameKind
 
 MOST_PAIRS = 64
-"""Largest number of pairs of rows read from a frame. On 6 MP, the noise from these rows scatters by 0.3 %."""
+"""Largest number of pairs of rows read from a frame. For 6 megapixels, they determine the noise to 0.3 %."""
 
 FEWEST_PAIRS = 16
 """Smallest number of pairs of rows read from a frame, for very large sets."""
@@ -31,7 +31,7 @@ PAIRS_OF_A_SET = 1 << 17
 HIGHEST_OF_8_BITS = 255
 
 DIGESTED_STEP = 8
-"""One in this number of sampled rows enters the digest: two exposures never have the same noise in all of them."""
+"""Step between the sampled rows that enter the digest: no two exposures have the same noise in all of these rows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,15 +69,15 @@ def sample(
     image
         The frame.
     setup
-        How it was shot.
+        How the frame was shot.
     pairs
-        Number of pairs to read. Smaller frames are read completely.
+        Number of pairs of rows to read. Frames with fewer rows are read completely.
     bounds_adu
-        Bounds to which the values are limited for the shape. All frames of a set must have the same bounds. None
-        clips the hot pixels of frames without light, and nothing in flats.
+        Bounds to which values are clipped before the shape is measured; they must be the same for all frames of a set.
+        With None, only hot pixels are clipped in frames without light, and nothing is clipped in flats.
     raw
-        The frame before its overscan was subtracted, because the subtraction shifts the levels of saturation and
-        zero; None for a frame without overscan.
+        The frame before its overscan was subtracted, in which saturated and zero pixels are counted, because the
+        subtraction shifts their levels; None for a frame without overscan.
 
     Returns
     -------
@@ -119,9 +119,9 @@ def sample(
 
 
 def _sampled_rows(image: ImageFile, pairs: int) -> NDArray[np.uint16] | None:
-    """Return evenly spaced pairs of rows, uint16, shape (2 * pairs, width); None as for `sample`.
+    """Return evenly spaced pairs of rows, uint16, shape (2 * pairs, width); None in the same cases as `sample`.
 
-    A pair begins with an even row, so that the phase of a colour filter array is kept.
+    Each pair begins with an even row, so that the phase of a colour filter array is preserved.
     """
     height, width = image.shape
     if height < 2 or width < LEAST_CELL_PIXELS:  # noqa: PLR2004 - a pair of rows
@@ -146,7 +146,7 @@ def _sampled_rows(image: ImageFile, pairs: int) -> NDArray[np.uint16] | None:
 
 
 def _read_into(buffer: memoryview, descriptor: int, image: ImageFile, offset: int) -> None:
-    """Fill a buffer from an offset of the file with the pixels; a file system may return fewer bytes at once."""
+    """Fill a buffer with the bytes at an offset in the file; a single read may return fewer bytes than requested."""
     while buffer:
         count = os.preadv(descriptor, [buffer], offset)
         if count == 0:

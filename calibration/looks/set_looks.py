@@ -1,4 +1,4 @@
-"""Looks at all frames of a set on disk, to find frames that differ from the others and faults of the whole set."""
+"""Looks that find frames of a set on disk that differ from the others, and faults of the whole set."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,24 +37,25 @@ from coldframe.calibration.threads import THREAD_NAME, thread_count
 from coldframe.config.frames import FrameKind
 
 LARGEST_ZEROS = 0.001
-"""Largest fraction of pixels at 0 that is not reported. Normal noise at an offset of three sigma causes as many."""
+"""Largest fraction of pixels at 0 that is not reported; Gaussian noise causes about this fraction if the offset is only
+three sigma."""
 
 FLAT_SATURATION = 0.001
-"""Largest fraction of saturated central pixels of a good flat, as in a night."""
+"""Largest fraction of saturated central pixels in a good flat."""
 
 USELESS_SATURATION = 0.01
 """Flats are useless if all of them have a larger fraction of saturated pixels."""
 
 LARGEST_LIGHT_RATIO = 2.0
-"""Largest factor between the light of a flat and the median light of the set."""
+"""Largest ratio between the light in a flat and the median light of the set, in either direction."""
 
 SIMILAR_LIGHT = 0.1
 """If the bias is unknown, only flats within this fraction of the set's level are compared region by region."""
 
 LIGHT_RANGE = (0.05, 0.70)
-"""Levels of good flats, as fractions of the usable range; a night aims for 0.40.
+"""Levels of good flats, as fractions of the usable range; flats of a night are exposed to reach 0.40.
 
-Few sensors are linear above these levels. Below them, noise and the error of the bias are large.
+Few sensors are linear above these levels. Below them, noise and the error of the bias are relatively large.
 """
 
 LARGEST_ODD_LINES = 0.05
@@ -64,10 +65,10 @@ HIGHEST_OFFSET = 0.2
 """Highest level of frames without light, as a fraction of the range; offsets are usually below 0.1."""
 
 FEWEST_FOR_PATTERNS = 4
-"""Minimum number of darks for finding one whose pattern differs from that of the others."""
+"""Minimum number of darks needed to find one whose pattern differs from that of the others."""
 
 FEWEST_FOR_DRIFT = 6
-"""Minimum number of frames for a comparison of the halves."""
+"""Minimum number of frames needed to compare the two halves of a set."""
 
 COOLED_DARK_SPREAD_C = 1.0
 """Largest temperature difference in a set of cooled darks, over which dark current changes by an eighth."""
@@ -84,7 +85,7 @@ def look_at_set(frames: Sequence[SetFrame], bias_adu: float | None = None) -> Se
     frames
         Frames of one set, in any order.
     bias_adu
-        Level of the bias in flats; None if unknown, and for frames without light.
+        Bias level of the flats; None if it is unknown, or if the frames are without light.
     """
     verdict = SetVerdict()
     seen = _measured(frames, verdict)
@@ -96,7 +97,7 @@ def look_at_set(frames: Sequence[SetFrame], bias_adu: float | None = None) -> Se
 
 
 def _measured(frames: Sequence[SetFrame], verdict: SetVerdict) -> list[SeenFrame]:
-    """Return the measured frames; record the faults of the others."""
+    """Return the frames that could be measured; record why the others could not."""
     pairs = row_pairs(len(frames))
     bounds_adu = _common_bounds(frames, pairs)
     seen: list[SeenFrame] = []
@@ -107,7 +108,7 @@ def _measured(frames: Sequence[SetFrame], verdict: SetVerdict) -> list[SeenFrame
         except FrameFileError as error:
             return error
 
-    # These threads wait for those of `parallel_map`, and therefore must not be of the same pool.
+    # These threads wait for those of `parallel_map`, and therefore must not belong to the same pool.
     with ThreadPoolExecutor(thread_count(), THREAD_NAME) as pool:
         for frame, sampled in zip(frames, pool.map(measured, frames), strict=True):
             if isinstance(sampled, FrameFileError):
@@ -123,7 +124,7 @@ def _measured(frames: Sequence[SetFrame], verdict: SetVerdict) -> list[SeenFrame
 
 
 def _common_bounds(frames: Sequence[SetFrame], pairs: int) -> tuple[float, float] | None:
-    """Return the bounds for the shapes of frames without light, from the median of three frames; None for flats."""
+    """Return the clipping bounds for frames without light, from the median level of three frames; None for flats."""
     if not frames or frames[0].setup.kind is FrameKind.FLAT:
         return None
     statistics = []
@@ -156,7 +157,7 @@ def _look_at_flats(seen: list[SeenFrame], bias_adu: float | None, verdict: SetVe
 
 
 def _is_useless(statistics: FrameStatistics) -> bool:
-    """Return whether a flat is saturated. A frame of equal pixels below full scale is empty, not saturated."""
+    """Return whether a flat is saturated. If all pixels have the same value below full scale, the frame is empty."""
     is_empty = statistics.minimum_adu == statistics.maximum_adu < FULL_SCALE_ADU
     return statistics.saturated_fraction > USELESS_SATURATION and not is_empty
 
@@ -182,7 +183,7 @@ def _uneven_light(each: SeenFrame, reference: Reference, bias_adu: float | None)
 
 
 def _light_level(statistics: Sequence[FrameStatistics], bias_adu: float | None) -> str | None:
-    """Compare the level of the flats with the usable range."""
+    """Return a notice if the level of the flats is outside `LIGHT_RANGE`; otherwise None."""
     zero_adu = bias_adu or 0.0
     light_adu = float(np.median([each.brightest_adu for each in statistics])) - zero_adu
     top_adu = min(each.saturation_adu for each in statistics)
@@ -192,7 +193,7 @@ def _light_level(statistics: Sequence[FrameStatistics], bias_adu: float | None) 
             f"the flats are at {100 * part:.0f} % of the range ({light_adu + zero_adu:.0f} of {top_adu} ADU), where "
             "few sensors are linear: aim for 30 to 50 %"
         )
-    # Unscaled values of a converter with fewer bits use only a fraction of the 16-bit range.
+    # Unscaled values from an ADC with fewer bits use only a fraction of the 16-bit range.
     highest_adu = max(each.maximum_adu for each in statistics)
     reach_adu = next((top for top in CONVERTER_TOPS_ADU if top >= highest_adu), FULL_SCALE_ADU)
     faint_adu = float(np.median([each.faintest_adu for each in statistics])) - zero_adu
@@ -210,7 +211,7 @@ def _above(bias_adu: float | None) -> str:
 
 
 def _fixed_lines(reference: Reference, mosaic: str | None, bias_adu: float) -> str | None:
-    """Compare the odd lines with the even ones, in the median of all frames."""
+    """Return a notice if odd and even lines differ too much in the median of all frames; otherwise None."""
     excess = None if reference.lines is None else reference.lines.odd_excess(bias_adu, mosaic)
     if excess is None or abs(excess) <= LARGEST_ODD_LINES:
         return None
@@ -317,7 +318,7 @@ def _high_offset(statistics: FrameStatistics) -> str | None:
 
 
 def _drift(seen: Sequence[SeenFrame], noise_adu: float) -> str | None:
-    """Compare the levels of the newer half of the frames with those of the older half."""
+    """Return a notice if the median levels of the older and the newer half of the frames differ; otherwise None."""
     if len(seen) < FEWEST_FOR_DRIFT:
         return None
     dated = [(each.setup.taken_at, each) for each in seen if each.setup.taken_at is not None]
@@ -336,7 +337,7 @@ def _drift(seen: Sequence[SeenFrame], noise_adu: float) -> str | None:
 
 
 def _repetition_look(seen: Sequence[SeenFrame]) -> Look:
-    """Return the look that finds frames with the pixels of an earlier frame but a different header."""
+    """Return the look that finds frames whose pixels are the same as those of an earlier frame."""
     first = {each.measured.digest: each.path for each in reversed(seen)}
 
     def look(each: SeenFrame) -> Fault | None:

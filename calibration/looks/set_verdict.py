@@ -15,7 +15,7 @@ from coldframe.calibration.measuring.frame_shape import FrameShape
 from coldframe.calibration.measuring.line_levels import LineLevels
 
 COMMON = 1 / 3
-"""Largest fraction of frames that can differ from the others. If more frames differ, the set is a mixture or drifts."""
+"""Largest fraction of frames that count as outliers. If more frames differ, the set is a mixture, or it drifts."""
 
 
 class SetFrame(NamedTuple):
@@ -24,11 +24,11 @@ class SetFrame(NamedTuple):
     Attributes
     ----------
     image
-        The frame, without its overscan.
+        The frame after overscan subtraction.
     setup
-        How it was shot.
+        How the frame was shot.
     raw
-        The frame with its overscan; None if the frame has no overscan.
+        The frame before overscan subtraction; None if it has no overscan.
     """
 
     image: ImageFile
@@ -42,7 +42,7 @@ class SeenFrame(NamedTuple):
     Attributes
     ----------
     path, setup
-        The frame's file, and how it was shot.
+        The frame's file, and how the frame was shot.
     measured
         Measurements of a fraction of its rows.
     zero_fraction
@@ -69,9 +69,9 @@ class SetVerdict:
     notices
         Faults of the whole set.
     faults
-        Errors of the files that could not be read.
+        Errors from files that could not be read.
     all_saturated
-        True for flats of which every frame has too many saturated pixels.
+        True if the frames are flats and every one of them has too many saturated pixels.
     """
 
     doubts: dict[Path, str] = field(default_factory=dict)
@@ -82,8 +82,8 @@ class SetVerdict:
     def passing(self, seen: list[SeenFrame], look: Look, *, compares: bool) -> list[SeenFrame]:
         """Apply a look to frames, record its findings, and return the frames without doubts.
 
-        A fault of all frames becomes a notice, because no frame is better than the others. The same applies if a look
-        that compares frames with each other finds a fault in more than a third of them.
+        A fault found in all frames becomes a notice, because no frame is better than the others. The same applies if a
+        look that compares frames with each other finds a fault in more than a third of them.
 
         Parameters
         ----------
@@ -92,7 +92,7 @@ class SetVerdict:
         look
             The look.
         compares
-            True if it compares a frame with the others.
+            True if the look compares a frame with the others.
         """
         found = {each.path: fault.reason for each in seen if (fault := look(each)) is not None}
         if not found:
@@ -114,7 +114,8 @@ def median_reference(seen: Sequence[SeenFrame], bias_adu: float | None = None) -
     seen
         At least one frame.
     bias_adu
-        For flats, the bias level above which the frames are first scaled to one level; None for frames without light.
+        For flats, the bias level; the signals above it are first scaled to a common level. None for frames without
+        light.
     """
     frames = [each.measured for each in seen]
     zero_adu = bias_adu or 0.0

@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.kernels import flats
 from coldframe.calibration.measuring.bayer import BAYER_PATTERNS
 from coldframe.calibration.measuring.histogram import LEVELS
 from coldframe.calibration.measuring.statistics import central_region, median_of_counts
@@ -80,8 +81,6 @@ class FlatScaler:
 
     def scale_by(self, factors: NDArray[np.float32], pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
         """Subtract the dark from a flat frame and multiply it by the given `factors`; see `scale`."""
-        from coldframe.calibration.kernels import flats  # noqa: PLC0415 - importing Numba takes 0.7 s
-
         if self._scaled.shape != pixels.shape:
             self._scaled = np.empty(pixels.shape, np.uint16)
         flats.scale_signals(pixels, self._dark_for(pixels.shape), factors, self._scaled)
@@ -230,8 +229,6 @@ def _level(pixels: NDArray[np.uint16] | NDArray[np.float32], dark: NDArray[np.fl
     """Return the median signal of a region, above its dark."""
     if pixels.dtype != np.uint16:
         return float(np.median(pixels - dark))
-    from coldframe.calibration.kernels import flats  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     counts = np.zeros(LEVELS, np.uint32)
     flats.count_signals(cast("NDArray[np.uint16]", pixels), dark, counts)
     return _median_within_step(counts.astype(np.int64))

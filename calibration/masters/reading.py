@@ -20,6 +20,7 @@ from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import setup_of
+from coldframe.calibration.kernels import masters
 from coldframe.calibration.stacking.stack import Stack
 from coldframe.config.frames import FrameKind
 from coldframe.errors import MissingPackageError
@@ -239,8 +240,6 @@ def _frame_variance(
         most = counts.max()
     if not np.isfinite(most):
         return np.full_like(uncertainty, np.nan)
-    from coldframe.calibration.kernels import masters  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     variance = np.empty(uncertainty.shape, np.float32)
     errors, numbers = (np.ascontiguousarray(plane).reshape(-1) for plane in (uncertainty, counts))
     masters.scale_squares(errors, numbers, float(most), float(rounding), factors[0], relative, variance.reshape(-1))

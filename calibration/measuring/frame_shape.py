@@ -11,6 +11,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.kernels import shape
 from coldframe.calibration.threads import parallel_map, parts_of
 
 F64 = NDArray[np.float64]
@@ -70,8 +71,6 @@ def frame_shape(pixels: NDArray[np.uint16], bounds_adu: tuple[float, float] = (0
     ValueError
         If the frame has fewer than two rows or eight columns.
     """
-    from coldframe.calibration.kernels import shape  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     height, width = pixels.shape
     cells = min(COLUMNS, width // LEAST_CELL_PIXELS)
     if height < 2 or cells == 0:  # noqa: PLR2004 - a pair of rows

@@ -5,6 +5,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.kernels import masters
 from coldframe.calibration.threads import parallel_map
 
 F32 = NDArray[np.float32]
@@ -68,8 +69,6 @@ class LocalLevels:
 
     def _each_column(self, values: F32, quantile: float, *, extrapolated: bool) -> F32:
         """Return a quantile of each block in a row of blocks, interpolated between the blocks."""
-        from coldframe.calibration.kernels import masters  # noqa: PLC0415 - importing Numba takes 0.7 s
-
         block, lefts = self._block, self._lefts
         place = min(round(quantile * block * block), block * block - 1)
         middles = np.empty(lefts.size, np.float32)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.kernels import histograms
 from coldframe.calibration.measuring.bayer import BAYER_PATTERNS
 from coldframe.calibration.measuring.histogram import LEVELS, LevelHistogram, histogram_of
 from coldframe.calibration.threads import parallel_map, parts_of
@@ -142,8 +143,6 @@ def measure(
     ValueError
         If the frame has no pixels, or is not two-dimensional.
     """
-    from coldframe.calibration.kernels import histograms  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     if pixels.ndim != 2 or pixels.size == 0:  # noqa: PLR2004 - two-dimensional
         raise ValueError(f"a frame needs two dimensions and at least one pixel, not the shape {pixels.shape}")
     rows, columns = central_region(pixels.shape)
@@ -255,8 +254,6 @@ def _pixel_noise(pixels: NDArray[np.uint16], rows: slice, columns: slice) -> flo
 
     The variance of such a difference is 1 + 4 + 1 times the variance of a pixel.
     """
-    from coldframe.calibration.kernels import histograms  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     height = rows.stop - rows.start
     sampled = np.arange(rows.start, rows.stop, -(-height // DIFFERENCE_ROWS))
     counts = np.zeros(2 * LEVELS, np.int64)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.kernels import folding
 from coldframe.calibration.stacking.clipping import MOST_FRAMES, Clipping
 from coldframe.calibration.stacking.methods import Mean
 from coldframe.calibration.stacking.pixel_state import PixelRule, PixelState, Planes, combine_pixels, rule_of
@@ -369,8 +370,6 @@ class _Overflow(NamedTuple):
 
 
 def _folding() -> ModuleType:
-    from coldframe.calibration.kernels import folding  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     return folding
 
 

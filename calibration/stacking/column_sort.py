@@ -23,6 +23,7 @@ from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.unpacking import STORED_AS
+from coldframe.calibration.kernels import columns, fits_words, flats, tiles
 from coldframe.calibration.stacking.clipping import MOST_FRAMES, Clipping, variance_correction
 from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
 from coldframe.calibration.stacking.pixel_state import clipping_trial, scatter_corrections
@@ -208,8 +209,6 @@ class _BandReader:
             for frame, file, row in zip(self._frames, self._files, band, strict=True):
                 _read(frame, file, start, row)
             if self._scaling is not None:
-                from coldframe.calibration.kernels import fits_words  # noqa: PLC0415 - importing Numba takes 0.7 s
-
                 fits_words.decode_words(band.reshape(-1), self._flip)
         else:
             for frame, file, row in zip(self._frames, self._files, band, strict=True):
@@ -220,8 +219,6 @@ class _BandReader:
             self._scale(band, start, self._scaling)
 
     def _scale(self, band: NDArray[Any], start: int, scaling: Scaling) -> None:
-        from coldframe.calibration.kernels import flats  # noqa: PLC0415 - importing Numba takes 0.7 s
-
         dark = scaling.dark.reshape(-1)[start : start + band.shape[1]]
         width = self._frames[0].shape[1]
         scale = flats.scale_words if band.dtype == np.uint16 else flats.scale_values
@@ -258,8 +255,6 @@ def raise_open_file_limit(count: int) -> None:
 
 def _statistic(method: Method, frames: int, values: _Values, corrections: NDArray[np.float64]) -> Statistic:
     """Return the function that combines a band into values, uncertainties and counts; each thread needs its own."""
-    from coldframe.calibration.kernels import tiles  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     integral = values.dtype == np.uint16
     kernel, rule = _kernel(method, frames, corrections, whole=values.whole)
     least = rounding_variance(method.step_adu)
@@ -281,8 +276,6 @@ def _kernel(
     method: Method, frames: int, corrections: NDArray[np.float64], *, whole: bool
 ) -> tuple[Callable[..., None], tuple[Any, ...]]:
     """Return the kernel of a method, and the arguments that define the rule."""
-    from coldframe.calibration.kernels import columns  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     match method:
         case Mean():
             return columns.take_means, ()

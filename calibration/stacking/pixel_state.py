@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.kernels import clipping
 from coldframe.calibration.stacking.clipping import Clipping, variance_correction
 from coldframe.calibration.stacking.methods import Mean
 from coldframe.calibration.stacking.rounding import rounding_variance
@@ -145,6 +146,4 @@ def clipping_trial(frames: int, clipping: Clipping) -> Trial:
 
 
 def _clipping() -> ModuleType:
-    from coldframe.calibration.kernels import clipping  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     return clipping

@@ -1,11 +1,9 @@
 """The calibration of lights with masters from the library."""
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -50,9 +48,6 @@ CALIBRATED = "calibrated"
 HotPixels = dict[tuple[Path, Path | None], BadPixels | NotJudgeableError]
 """The hot pixels of darks, or the reason why they are unknown, by the files of the dark and of the bias that is
 subtracted from it."""
-
-_KERNELS = "coldframe.calibration.kernels.lights"
-"""Any module of kernels; all import Numba."""
 
 _COMPRESSED = frozenset({".fz", ".gz"})
 
@@ -409,8 +404,6 @@ def _planes(recipe: LightRecipe, request: Request, summary: MasterSummary | None
             except NotJudgeableError as error:
                 found[masters] = error
 
-    # Importing Numba takes as long as reading a master, and both can be done at the same time.
-    threading.Thread(target=import_module, args=(_KERNELS,)).start()
     look = None if summary is None else summary.add
     return load_correction(recipe, despite_glow=request.despite_glow, look=look, search=search)
 

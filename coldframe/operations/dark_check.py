@@ -18,10 +18,10 @@ from coldframe.operations.light_groups import FAULTS, Light, LightGroup
 Masters = Mapping[Path, FrameSetup]
 
 Refuse = Callable[[Sequence[Path], Exception, Masters], None]
-"""A function that reports lights that cannot be calibrated, the reason, and the masters that may still be used."""
+"""A function that reports which lights cannot be calibrated, why, and which masters may still be used."""
 
 RecipeWith = Callable[[FrameSetup, Masters], LightRecipe]
-"""A function that chooses the recipe of a light from the given masters."""
+"""A function that returns the recipe for a light, using only the given masters."""
 
 
 def _not_calibrated_before(_light: Light, _darks: Masters) -> LightRecipe | None:
@@ -30,21 +30,21 @@ def _not_calibrated_before(_light: Light, _darks: Masters) -> LightRecipe | None
 
 @dataclass(frozen=True, slots=True)
 class DarkCheck:
-    """The choice of darks for groups of lights.
+    """Checks the darks proposed for groups of lights, and replaces those that do not fit.
 
     Attributes
     ----------
     masters
         Setups of all masters, by path.
     thermometer
-        Measures the lights by the hot pixels of darks.
+        Measures the temperature of lights from the hot pixels of darks.
     recipe_with, refuse
-        See their types.
+        Functions as described at `RecipeWith` and `Refuse`.
     tell
-        Reports what the user should know about some lights.
+        Function that shows the user a remark about the given lights.
     as_before
-        Returns the recipe of a light that was calibrated before, with one of the given darks; None if it is not known.
-        These lights are not read.
+        Function that returns the recipe for a light that was already calibrated with one of the given darks, or None
+        if no such recipe is known. A light with a known recipe is not read.
     """
 
     masters: Masters
@@ -55,14 +55,14 @@ class DarkCheck:
     as_before: Callable[[Light, Masters], LightRecipe | None] = _not_calibrated_before
 
     def checked(self, groups: Sequence[LightGroup]) -> list[LightGroup]:
-        """Return the groups with the darks that their hot pixels choose.
+        """Return the lights, regrouped by masters after the hot pixels have been used to select the darks.
 
-        Lights without cooling may change their group. Those for which no dark fits are reported and left out.
+        Only uncooled lights may move to another group. Lights that no dark fits are reported and left out.
 
         Parameters
         ----------
         groups
-            The lights, grouped by the masters that their headers propose.
+            The lights, grouped by the masters proposed by their headers.
         """
         found = dict[Hashable, LightGroup]()
         for group in groups:
@@ -77,7 +77,7 @@ class DarkCheck:
         return list(found.values())
 
     def _lights(self, group: LightGroup, proposed: Path) -> Iterator[Light]:
-        """Yield the lights of a group with the recipes for their darks; report those for which no dark fits."""
+        """Yield the lights of a group with the recipes that use their darks; report lights that no dark fits."""
         darks = darks_at_any_temperature(as_in(self.masters[proposed], group.lights[0].setup), self.masters)
         new: dict[Path, Light] = {}
         for light in group.lights:
@@ -98,7 +98,7 @@ class DarkCheck:
             yield from self._answered(new, choices, darks)
 
     def _answered(self, lights: Mapping[Path, Light], choices: dict[Path, DarkChoice], darks: Masters) -> list[Light]:
-        """Return lights of the same answer with the recipes for their dark; report them if no dark fits."""
+        """Return lights whose choices have the same outcome, with their new recipes; report them if no dark fits."""
         paths, distinct = list(choices), list(dict.fromkeys(choices.values()))
         for remark in remarks_on(distinct):
             self.tell(paths, remark)
@@ -113,7 +113,7 @@ class DarkCheck:
             return []
 
     def _with_dark(self, light: Light, choice: DarkChoice) -> Light:
-        """Return a light with the recipe for the chosen dark, and the temperature difference that its pixels show."""
+        """Return a light whose recipe uses the chosen dark and records the temperature measured from hot pixels."""
         recipe, measured = with_dark(light, choice.dark, self.masters, self.recipe_with), choice.measured
         if measured is None:
             return replace(light, recipe=recipe)
@@ -126,7 +126,7 @@ class DarkCheck:
 
 
 def with_dark(light: Light, dark: Path, masters: Masters, recipe_with: RecipeWith) -> LightRecipe:
-    """Return the recipe of a light for a dark that fits it by its hot pixels, whatever the headers state."""
+    """Return a recipe that uses a dark for a light even if, according to the headers, a different dark fits better."""
     if dark == light.recipe.dark:
         return light.recipe
     others = darks_at_any_temperature(as_in(masters[dark], light.setup), masters).keys() - {dark}
@@ -135,21 +135,21 @@ def with_dark(light: Light, dark: Path, masters: Masters, recipe_with: RecipeWit
 
 
 def is_checked(light: FrameSetup, dark: FrameSetup) -> bool:
-    """Return True if hot pixels can choose between darks, because neither frame was cooled."""
+    """Return True if neither frame was cooled, so that hot pixels are needed to decide between darks."""
     return not light.cooled and not dark.cooled
 
 
 def choices_for(
     lights: Mapping[Path, FrameSetup], proposed: Path, masters: Masters, thermometer: DarkThermometer
 ) -> Iterator[dict[Path, DarkChoice]]:
-    """Yield the lights with the same answer, each with the choice of its dark.
+    """Yield one group of lights after another; each maps lights to dark choices with the same outcome.
 
     Parameters
     ----------
     lights
         Setups of the lights, by path.
     proposed
-        The dark that their headers propose.
+        The dark proposed by the headers of the lights.
     masters, thermometer
         See `DarkCheck`.
 
@@ -168,18 +168,18 @@ def choices_for(
 
 
 def as_in(master: FrameSetup, light: FrameSetup) -> FrameSetup:
-    """Return the setup of a light after its overscan is subtracted as from the frames of a master."""
+    """Return the setup of a light after overscan subtraction, provided that the master's frames had it subtracted."""
     return light if master.overscan is None else light.without(master.overscan)
 
 
 def assumed_temperature(light: FrameSetup, dark: FrameSetup) -> str:
-    """Return the caveat that a measured temperature replaces: that of a missing one; empty if there is none."""
+    """Return the caveat about an unknown temperature, which a measurement makes obsolete; empty if there is none."""
     unknown = rules.dark_temperature(light, dark, Tolerances())
     return unknown.text if unknown is not None and unknown.excess is None else ""
 
 
 def _at_one_temperature(lights: Mapping[Path, FrameSetup]) -> list[dict[Path, FrameSetup]]:
-    """Return lights of about the same temperature together, and lights of unknown temperature one by one."""
+    """Group lights of about the same temperature; put each light of unknown temperature in a group of its own."""
     alike: dict[Hashable, dict[Path, FrameSetup]] = {}
     for path, setup in lights.items():
         temperature_c = setup.temperature_c

@@ -24,7 +24,7 @@ def sections(documentation: str) -> dict[str, str]:
 
 
 def test_importing_coldframe_imports_no_other_library() -> None:
-    heavy = {"numpy", "numba", "astropy", "pydantic", "asyncio", "typer", "rich"}
+    heavy = {"numpy", "numba", "llvmlite", "astropy", "pydantic", "asyncio", "typer", "rich"}
     program = f"import sys, coldframe; dir(coldframe); print({heavy} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert shown.stdout == "set()\n"

@@ -55,7 +55,7 @@ def test_the_help_lists_all_shipped_rigs(command: str) -> None:
 
 def test_help_loads_none_of_the_heavy_libraries() -> None:
     """A command imports its work only when it runs: this keeps `coldframe --help` fast."""
-    heavy = {"numpy", "numba", "astropy", "pydantic", "asyncio"}
+    heavy = {"numpy", "numba", "llvmlite", "astropy", "pydantic", "asyncio"}
     program = f"import sys, coldframe.cli; print({heavy} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert shown.stdout == "set()\n"

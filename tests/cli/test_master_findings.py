@@ -89,6 +89,6 @@ def test_combine_finds_dew_that_dries(tmp_path: Path, capsys: pytest.CaptureFixt
     output = tmp_path / "MasterFlat.fits"
     assert combine_files(names, output, Request(dark=dark)) is ExitCode.DONE
     captured = capsys.readouterr()
-    assert "warning: a spot became brighter while the flats were shot" in captured.err
+    assert "warning: a spot became brighter while the flats were being shot" in captured.err
     assert "smoothed" not in captured.err
     assert "corners receive" in captured.out

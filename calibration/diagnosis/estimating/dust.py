@@ -1,7 +1,7 @@
-"""Shadows of dust that the flat does not remove: shifted, turned, larger, smaller, new or gone.
+"""Dust shadows that the flat does not remove: shifted, rotated, larger, smaller, new or gone.
 
-Where the flat is right, nothing remains. Otherwise the remainder plus the shadows of the flat are the true shadows of
-the lights, and the change that makes the flat's shadows most similar to these is the probable one.
+Where the flat is right, nothing remains. Elsewhere, adding the flat's shadows to the remainder yields the true shadows
+in the lights. The most probable change is the one that makes the flat's shadows most similar to the true shadows.
 """
 
 from collections.abc import Sequence
@@ -41,42 +41,44 @@ ANGLE_ERROR = 0.25
 
 LARGE_ANGLE = 45.0
 TURNING_PART, TURNING_GAIN = 0.05, 30.0
-"""A small rotation must explain more than a shift alone, by this fraction and by this improvement in chi-square."""
+"""The improvement in chi-square by a small rotation is reduced by this fraction and this amount before it is compared
+with that by a shift alone."""
 
 SHIFT_ERROR, RELATIVE_SHIFT_ERROR = 0.08, 0.05
-"""Errors of a shift in bins, and relative to it, that follow from the size of the bins and the smoothing."""
+"""Errors of a shift, in bins and relative to the shift, that result from the size of the bins and the smoothing."""
 
 SCALES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4)
 """Relative sizes of shadows to look for."""
 
 LEAST_GAIN = 80.0
-"""Smallest improvement in chi-square by a change of the shadows; see the diagnosis of clean nights in benchmarks/."""
+"""Smallest improvement in chi-square at which a change counts; see the diagnosis of clean nights in benchmarks/."""
 
 FEWEST_ALIKE = 3
 EXPLAINED = 0.6
-"""A change counts if this number of shadows has made it.
+"""A change counts if `FEWEST_ALIKE` shadows have undergone it.
 
-If the flat has fewer, half of them must have made it, and it must explain this fraction of the remainder.
+If fewer shadows have, it counts only if they are at least half of the flat's shadows and if the change explains the
+fraction `EXPLAINED` of the remainder.
 """
 
 AFFECTED_SIGMA = 6.0
 """Smallest significance of the remainder in a shadow that has changed."""
 
 CLEAR = 25.0
-"""Smallest difference in chi-square by which a shadow decides between its possible changes."""
+"""Smallest difference in chi-square at which one possible change of a shadow is clearly better than the others."""
 
 GONE_SIGMA = 8.0
 BRIGHT_SIGMA = 5.0
 """Smallest significance of a shadow that is gone, and of its brightness relative to the surroundings."""
 
 NEW_SIGMA = {1: 8.0, 2: 8.0, 3: 9.0, 5: 11.0, 8: 12.0}
-"""Smallest significance of a new shadow by its radius in bins: nebulae have more of large structures."""
+"""Smallest significance of a new shadow, by radius in bins; large structures occur in nebulae more often."""
 
 FEWEST_OTHER = 3
-"""If shadows are gone and new ones have come, smallest number of both that is attributed to a different filter."""
+"""If shadows are gone, smallest number of gone and new shadows together that is attributed to a different filter."""
 
 _MOST_BESIDE = 0.4
-"""If a mote is gone, largest difference between the remainder at its shadow and the whole shadow."""
+"""Largest relative difference between the remainder at a shadow and the inverse of the shadow if the mote is gone."""
 
 LEAST_ALIKE = 0.65
 """Smallest fraction of the remainder that has the shape of the shadow; nebulae leave a different shape."""
@@ -95,14 +97,14 @@ class Change(Enum):
     TURNED = auto()
     SCALED = auto()
     WEAKER = auto()
-    """All shadows of the lights are weaker than those of the flat, or stronger."""
+    """All shadows of the lights are weaker, or all are stronger, than those of the flat."""
     OTHER = auto()
-    """The shadows of the lights differ from those of the flat."""
+    """The shadows of the lights differ from those of the flat, without a common change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shadow:
-    """A single shadow that the flat lacks, or that the lights lack.
+    """A single shadow that is missing from the flat or from the lights.
 
     Attributes
     ----------
@@ -132,13 +134,13 @@ class DustResult:
     change
         Change of all shadows.
     gain
-        Improvement in chi-square by this change.
+        Improvement in chi-square that this change achieves.
     down, across
         Shift of the shadows in bins from the flat to the lights.
     angle
-        Rotation in degrees, counter-clockwise as displayed with the first row on top.
+        Rotation in degrees, counter-clockwise when displayed with the first row at the top.
     scale
-        Size of the shadows in the lights, relative to the flat; or their relative depth.
+        Size of the shadows in the lights, relative to the flat; for WEAKER, their relative depth.
     error
         Standard error of the shift in bins, of the angle, or of the scale.
     new, gone
@@ -179,7 +181,7 @@ def find_dust(pattern: SensorPattern, motes: Motes) -> DustResult:
 
 
 def _is_shared(seen: Remainder, motes: Motes, best: DustResult, model: F32) -> bool:
-    """Return whether most of the shadows that have changed have made this change, rather than none, or disappeared."""
+    """Return whether most affected shadows have undergone this change, rather than no change or disappearance."""
     changed = seen.gains_by(_owners_of_both(motes, best), model, motes.radii.size)
     gone = seen.gains_by(motes.owners, -motes.template, motes.radii.size)
     ordered = np.sort([np.zeros_like(gone), gone, changed], axis=0)
@@ -193,7 +195,7 @@ def _is_shared(seen: Remainder, motes: Motes, best: DustResult, model: F32) -> b
 
 
 def _owners_of_both(motes: Motes, change: DustResult) -> NDArray[np.int16]:
-    """Return the numbers of the shadows in the flat and, where there are none, of those in the lights."""
+    """Return the numbers of the shadows in the flat and, outside these, of the changed shadows in the lights."""
     if change.change not in {Change.SHIFTED, Change.TURNED}:
         return motes.owners
     there = moved_owners(motes.owners, change.angle, change.down, change.across)
@@ -201,7 +203,7 @@ def _owners_of_both(motes: Motes, change: DustResult) -> NDArray[np.int16]:
 
 
 def _is_affected(seen: Remainder, motes: Motes) -> Mask:
-    """Return, for each shadow, whether there is more than noise where it is in the flat."""
+    """Return, for each shadow, whether more than noise remains at its position in the flat."""
     owned = (motes.owners >= 0) & (seen.weight > 0)
     owners, count = motes.owners[owned], motes.radii.size
     squares = (seen.weight[owned] * np.square(seen.residual[owned])).astype(np.float64)
@@ -214,7 +216,7 @@ def _best_change(seen: Remainder, motes: Motes) -> tuple[DustResult, F32]:
     if not motes.mask.any():
         return none
     found = [_amplitude(seen, motes)]
-    # Dust on the filter moves without that on the sensor. Shadows without remainder have not moved.
+    # Dust on the filter can move while dust on the sensor does not. Shadows without a remainder have not moved.
     affected = motes.chosen(_is_affected(seen, motes))
     template = affected.template
     if affected.mask.any():
@@ -230,20 +232,20 @@ def _best_change(seen: Remainder, motes: Motes) -> tuple[DustResult, F32]:
 
 
 def _comparable_gain(result: DustResult) -> float:
-    """Return the gain without the amount that the additional freedom of a rotation gains in any case."""
+    """Return the gain, less the amount that a rotation gains merely through its additional degree of freedom."""
     if result.change is Change.TURNED and abs(result.angle) < LARGE_ANGLE:
         return result.gain * (1 - TURNING_PART) - TURNING_GAIN
     return result.gain
 
 
 def _remainder(seen: Remainder, motes: Motes) -> float:
-    """Return chi-square in the shadows, beyond that of noise."""
+    """Return the chi-square within shadows in excess of that of noise."""
     within = motes.mask & (seen.weight > 0)
     return float((seen.weight * np.square(seen.residual))[within].sum()) - np.count_nonzero(within)
 
 
 def _amplitude(seen: Remainder, motes: Motes) -> tuple[DustResult, F32]:
-    """Return the amount of all shadows that remains: the mean over individual shadows, robust against nebulae."""
+    """Return the remaining fraction of all shadows: a mean over individual shadows that is robust against nebulae."""
     amounts = [each for each in _amounts(seen, motes) if each.error > 0]
     squares = np.array([each.error**-2 for each in amounts])
     mean = robust_ratio(np.array([each.value for each in amounts]) * squares, squares)
@@ -252,7 +254,7 @@ def _amplitude(seen: Remainder, motes: Motes) -> tuple[DustResult, F32]:
 
 
 def _amounts(seen: Remainder, motes: Motes) -> list[Estimate]:
-    """Return the amount of each shadow that remains, relative to the shadow of the flat; the error is 0 if unknown."""
+    """Return the remaining fraction of each of the flat's shadows; the error is 0 if the fraction is unknown."""
     owned = motes.owners >= 0
     owners, count = motes.owners[owned], motes.radii.size
     weight, template, residual = (
@@ -272,7 +274,7 @@ def _scaled(seen: Remainder, motes: Motes, factor: float) -> tuple[DustResult, F
 
 
 def _shift(true: "_Correlation", template: F32, changed: F32, angle: float) -> tuple[DustResult, F32]:
-    """Return the best shift of the (turned) template, by the correlation of the true shadows with it."""
+    """Return the best shift of the (rotated) template, from its correlation with the true shadows."""
     gains = true.gains(changed)
     down, across = np.unravel_index(int(np.argmax(gains)), gains.shape)
     shift = int(down) - MOST_SHIFT, int(across) - MOST_SHIFT
@@ -305,7 +307,7 @@ def _fine_shift(seen: Remainder, template: F32, best: DustResult) -> tuple[DustR
 
 
 class _Correlation:
-    """Correlation of the true shadows with changed ones; every rotation needs the spectra of the true ones."""
+    """Correlates the true shadows, whose spectra are computed only once, with changed templates."""
 
     def __init__(self, seen: Remainder, template: F32) -> None:
         self._shape = tuple(fast_size(size + 2 * MOST_SHIFT) for size in template.shape)
@@ -314,7 +316,7 @@ class _Correlation:
         self._constant = float((seen.weight * template * (template + 2 * seen.residual)).sum(dtype=np.float64))
 
     def gains(self, changed: F32) -> F32:
-        """Return the improvement by `changed`, shifted, in place of the template, for each shift up to `MOST_SHIFT`."""
+        """Return the gain if `changed` replaces the template, for each shift of `changed` by up to `MOST_SHIFT`."""
         cross = self._true * np.conj(np.fft.rfft2(changed, self._shape))
         norm = self._weight * np.conj(np.fft.rfft2(np.square(changed), self._shape))
         gains = np.fft.irfft2(2 * cross - norm, self._shape)
@@ -331,7 +333,7 @@ def _vertex_error(gains: F32, peak: int) -> float:
 
 
 def _gone_shadows(left: Remainder, motes: Motes, discs: Discs) -> list[tuple[int, Shadow]]:
-    """Return the shadows of the flat that the lights lack, with their numbers; the remainder is their negative."""
+    """Return the flat's shadows that are missing from the lights, with their numbers; they leave negative shadows."""
     found = []
     brightest = -discs.significance.min(axis=0)
     height, width = motes.template.shape
@@ -352,9 +354,9 @@ def _gone_shadows(left: Remainder, motes: Motes, discs: Discs) -> list[tuple[int
 
 
 def _gone_parts(left: Remainder, motes: Motes, discs: Discs, gone: Sequence[tuple[int, Shadow]]) -> list[Shadow]:
-    """Return shadows within larger shadows of the flat that the lights lack: bright discs where the flat has dark ones.
+    """Return missing shadows inside larger shadows of the flat: bright discs where the flat has dark ones.
 
-    The disc must be as deep in the flat as it is bright in the lights, because nebulae do not depend on the flat.
+    A disc must be about as dark in the flat as it is bright in the lights; this excludes nebulae.
     """
     if not (-discs.significance > min(NEW_SIGMA.values())).any():
         return []
@@ -370,7 +372,7 @@ def _gone_parts(left: Remainder, motes: Motes, discs: Discs, gone: Sequence[tupl
 
 
 def _without_gone(left: Remainder, motes: Motes, gone: Sequence[tuple[int, Shadow]]) -> Remainder:
-    """Return the remainder without that of the shadows that are gone, which may hide new ones."""
+    """Return the remainder without the traces of shadows that are gone, because these may hide new shadows."""
     if not gone:
         return left
     lacking = np.isin(motes.owners, [number for number, _ in gone])
@@ -383,7 +385,7 @@ def _new_shadows(discs: Discs) -> tuple[Shadow, ...]:
 
 
 def _most_significant(discs: Discs, significance: F32) -> tuple[Shadow, ...]:
-    """Return the discs with a sufficient significance: float32, shape (radii, rows, columns)."""
+    """Return the discs that are significant enough; `significance` is float32, shape (radii, rows, columns)."""
     found: list[Shadow] = []
     radii = tuple(NEW_SIGMA)
     relative = significance / np.array(tuple(NEW_SIGMA.values()), np.float32)[:, None, None]
@@ -393,12 +395,12 @@ def _most_significant(discs: Discs, significance: F32) -> tuple[Shadow, ...]:
             break
         size, down, across = (int(each) for each in place)
         found.append(Shadow(down, across, radii[size], float(discs.depth[place]), float(significance[place])))
-        # Other discs must not find the shadow again.
+        # The same shadow must not be found again by means of other discs.
         reach = 2 * radii[size] + 2
         relative[:, max(down - reach, 0) : down + reach + 1, max(across - reach, 0) : across + reach + 1] = 0
     return tuple(found)
 
 
 def _discs(left: Remainder) -> Discs:
-    # A dark that is old leaves single pixels that are too dark.
+    # An old dark leaves individual pixels that are too dark.
     return compared_discs(without_specks(left.residual, left.weight), left.weight, tuple(NEW_SIGMA), _EDGE)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 F64 = NDArray[np.float64]
 
 HUBER_SIGMA = 2.0
-"""Residuals beyond this many standard deviations count less, in proportion to their distance (P. J. Huber 1964)."""
+"""Residuals beyond this many standard deviations are weighted in inverse proportion to their size (Huber 1964)."""
 
 _ROUNDS = 15
 
@@ -22,19 +22,19 @@ class Estimate:
 
     @property
     def significance(self) -> float:
-        """Absolute value divided by the standard error; 0 without an error."""
+        """Absolute value divided by the standard error; 0 if the error is 0."""
         return abs(self.value) / self.error if self.error > 0 else 0.0
 
 
 def spread(values: F64) -> float:
-    """Return the standard deviation of most values, from their median absolute deviation; 0 for fewer than two."""
+    """Return a robust standard deviation, from the median absolute deviation; 0 for fewer than two values."""
     if values.size < 2:  # noqa: PLR2004
         return 0.0
     return float(1.4826 * np.median(np.abs(values - np.median(values))))
 
 
 def robust_fit(design: F64, values: F64, weights: F64) -> tuple[F64, F64]:
-    """Fit a linear model; outliers count less.
+    """Fit a linear model in which outliers have less weight.
 
     Parameters
     ----------
@@ -48,13 +48,13 @@ def robust_fit(design: F64, values: F64, weights: F64) -> tuple[F64, F64]:
     Returns
     -------
     parameters, covariance
-        float64, shapes (parameters,) and (parameters, parameters). The covariance follows from the scatter.
+        float64, shapes (parameters,) and (parameters, parameters). The covariance is derived from the residuals.
     """
     root = np.sqrt(weights)
     kept = np.ones_like(root)
     for _ in range(_ROUNDS):
         scaled = design * (root * kept)[:, None]
-        # The few parameters allow normal equations, which are much faster than a decomposition of all values.
+        # With so few parameters, normal equations suffice; they are much faster than a decomposition of all values.
         parameters = np.linalg.pinv(scaled.T @ scaled) @ (scaled.T @ (values * root * kept))
         residuals = (values - design @ parameters) * root
         sigma = spread(residuals)
@@ -71,7 +71,7 @@ def robust_fit(design: F64, values: F64, weights: F64) -> tuple[F64, F64]:
 
 
 def robust_ratio(numerators: F64, denominators: F64) -> Estimate:
-    """Return the common ratio of pairs whose noise variance is in proportion to the denominator."""
+    """Return the common ratio of pairs of values; the variance of a numerator is proportional to its denominator."""
     known = denominators > 0
     if np.count_nonzero(known) < 3:  # noqa: PLR2004
         return Estimate(0.0, float("inf"))

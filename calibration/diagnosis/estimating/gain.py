@@ -1,4 +1,4 @@
-"""Electrons per ADU from the scatter of the frames of a flat, which headers often state only nominally."""
+"""Electrons per ADU, measured from the scatter of a flat's frames, because headers often state only a nominal value."""
 
 from dataclasses import dataclass
 
@@ -14,11 +14,11 @@ _STEP = 3
 _TRIMMED = (0.001, 0.999)
 
 STATED_ERROR = 0.02
-"""Relative error of a gain that a header states: drivers give the nominal gain of a model of camera."""
+"""Relative error of a gain stated in a header: drivers state the nominal gain of the camera model."""
 
 OTHER_UNITS = 1.5
-"""A stated gain that differs from the flat's by this factor is meant for other units, such as steps of a 12-bit
-converter without scaling to 16 bits."""
+"""A stated gain that differs from the gain measured in the flat by at least this factor refers to other units, such as
+steps of a 12-bit ADC before scaling to 16 bits."""
 
 LARGE_DIFFERENCE = 0.05
 """Relative difference between the stated gain and that of the flat beyond which the header is doubtful as well."""
@@ -27,16 +27,16 @@ CONFIRMED_ERROR = 0.007
 """Smallest relative error of a stated gain that agrees with the scatter of the flat."""
 
 MEASURED_ERROR = 0.015
-"""Relative error of a gain from a flat: bright pixels share charge, which reduces their scatter by 1 to 2 %."""
+"""Relative error of a gain measured from a flat: bright pixels share charge, which reduces scatter by 1 to 2 %."""
 
 UNCHECKED_ERROR = 0.08
-"""Relative error of a gain that either only a header or only a flat states; a pedestal in the flat changes the latter
-in proportion."""
+"""Relative error of a gain that is known only from a header or only from a flat; a gain from a flat is wrong in
+proportion to the pedestal in the flat."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """A gain.
+    """The gain of the camera, and how well it is known.
 
     Attributes
     ----------
@@ -45,8 +45,8 @@ class Gain:
     relative_error
         Relative error of the gain.
     from_flat
-        Electrons per ADU from the scatter of the flat; None if unknown. It is too large by the relative pedestal that
-        the flat contains.
+        Electrons per ADU from the scatter of the flat; None if unknown. The value is too large by the relative pedestal
+        in the flat.
     """
 
     e_per_adu: float
@@ -57,7 +57,7 @@ class Gain:
 def find_gain(
     flat: MasterPlanes | None, dark: MasterPlanes | None, stated_e_per_adu: float | None, period: int = 1
 ) -> Gain | None:
-    """Return the stated gain, or else that of the flat; None if both are unknown."""
+    """Return the stated gain or, failing that, the gain measured from the flat; None if both are unknown."""
     measured = None if flat is None else _measured(flat, dark, period)
     if measured is not None and stated_e_per_adu and not 1 / OTHER_UNITS < measured / stated_e_per_adu < OTHER_UNITS:
         stated_e_per_adu = None
@@ -75,7 +75,7 @@ def _stated_error(stated_e_per_adu: float, measured: float | None) -> float:
 
 
 def _measured(flat: MasterPlanes, dark: MasterPlanes | None, period: int) -> float | None:
-    """Return the gain from the colour with the smallest relative scatter, to which the flat's level applies."""
+    """Return the gain from the colour with the smallest relative scatter; the flat's level refers to this colour."""
     level_adu = flat_level_adu(flat.header)
     sampled = sampled_master(flat, _STEP)
     scatter = kept_scatter(sampled)
@@ -99,8 +99,8 @@ def _measured(flat: MasterPlanes, dark: MasterPlanes | None, period: int) -> flo
 def excess_of_uncertainty(master: MasterPlanes | None) -> float:
     """Return the mean squared error of a master's pixels, relative to the mean of their squared uncertainties.
 
-    The uncertainties allow for the error of the scatter from which they follow, so their squares are too large on
-    average; see `stacking.uncertainty`. 1 if the scatter of the frames is unknown.
+    The uncertainties allow for the error of the scatter from which they are derived, so their squares are too large on
+    average; see `stacking.uncertainty`. The result is 1 if the scatter of the frames is unknown.
     """
     if master is None or master.counts is None:
         return 1.0

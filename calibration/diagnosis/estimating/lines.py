@@ -1,4 +1,4 @@
-"""Rows and columns: patterns that all lights share, which masters can remove, and noise of individual lights."""
+"""Banding by row and column: the part common to all lights, which masters can remove, and that of individual lights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from coldframe.calibration.kernels.block_sums import BIN
 F64 = NDArray[np.float64]
 
 RETAINED = 0.5
-"""Fraction of the variance of independent lines that remains after the mean and the slope of each four lines are
-subtracted."""
+"""Fraction of the variance of independent lines that remains after the mean and the slope of each group of four lines
+are subtracted."""
 
 _FEWEST_PIXELS = 0.2
 """A line with fewer pixels than this fraction of the usual number is left out."""
@@ -25,14 +25,14 @@ _FEWEST_LINES = 16
 
 @dataclass(frozen=True, slots=True)
 class LinePattern:
-    """The pattern of rows or of columns.
+    """Banding by row or by column.
 
     Attributes
     ----------
     common_adu2
-        Variance of the lines that all lights share, ADU^2.
+        Variance of the line levels that is common to all lights, ADU^2.
     own_adu2
-        Variance of the lines of a single light beyond the noise of its pixels, ADU^2; it includes `common_adu2`.
+        Variance of the line levels of a single light in excess of pixel noise, ADU^2; it includes `common_adu2`.
     alternating_adu
         Mean difference between odd and even lines (the first line is odd), ADU.
     alternating_spread_adu
@@ -49,16 +49,17 @@ class LinePattern:
 
 
 def find_pattern(lines: F64, pixels: F64, noise_adu: F64, of_dark: F64 | None, period: int = 1) -> LinePattern:
-    """Return the pattern of lines.
+    """Return the banding of a set of lights.
 
-    Nebulae and gradients of the sky change smoothly from line to line, so the slope of each four lines is subtracted.
+    Nebulae and gradients of the sky change smoothly from line to line, so the slope of each group of four lines is
+    subtracted.
 
     Parameters
     ----------
     lines
         Mean residuals, ADU above the dark: float64, shape (lights, lines); NaN for lines without pixels.
     pixels
-        Number of pixels of each line, same shape.
+        Number of pixels in each line, same shape.
     noise_adu
         Noise of a pixel in each light: float64, shape (lights,).
     of_dark
@@ -88,8 +89,8 @@ def find_pattern(lines: F64, pixels: F64, noise_adu: F64, of_dark: F64 | None, p
         total = flat.sum(axis=0)
         pairs = lights * (lights - 1)
         each = (total**2 - (flat**2).sum(axis=0)) / pairs
-        # Error without a common pattern; two of four residuals without mean and slope are independent.
-        # Copies of one light scatter less than the noise of their pixels, from which nothing can follow.
+        # Standard error if there is no common pattern. Two of four residuals are independent after mean and slope are
+        # subtracted. The line levels of copied lights scatter less than pixel noise explains; hence the lower limit.
         own_noise = max(float(flat.var(axis=1).mean()) - float(each.mean()), float(of_pixels.mean()))
         error = own_noise * np.sqrt(2 / (pairs * count * RETAINED))
         common = Estimate(float(each.mean()) / RETAINED, float(error) / RETAINED)
@@ -102,7 +103,7 @@ def find_pattern(lines: F64, pixels: F64, noise_adu: F64, of_dark: F64 | None, p
 
 
 def _without_slopes(lines: F64, period: int) -> F64:
-    """Return lines without the slope of each group of four of the same colours; NaN outside complete groups."""
+    """Subtract the slope of each group of four lines of the same colours; NaN outside complete groups."""
     whole = lines.shape[1] // (BIN * period) * BIN * period
     groups = lines[:, :whole].reshape(lines.shape[0], -1, BIN, period)
     steps = (np.arange(BIN) - (BIN - 1) / 2)[None, None, :, None]
@@ -113,15 +114,15 @@ def _without_slopes(lines: F64, period: int) -> F64:
 
 
 def _outlying(values: F64) -> NDArray[np.bool_]:
-    """Return lines far from all others, such as defective columns, which are a matter of the map of defects."""
+    """Return a mask of outlying lines, such as defective columns, which belong in the defect map."""
     return np.asarray(np.abs(values - np.median(values)) > _LARGEST_SIGMA * max(spread(values), 1e-9))
 
 
 def rows_of(lights: Sequence[LightMeasures]) -> tuple[F64, F64]:
-    """Return the rows of all lights and their numbers of pixels; float64, shape (lights, height)."""
+    """Return the row residuals of all lights, and the numbers of pixels per row; float64, shape (lights, height)."""
     return np.array([light.rows for light in lights]), np.array([light.row_pixels for light in lights])
 
 
 def columns_of(lights: Sequence[LightMeasures]) -> tuple[F64, F64]:
-    """Return the columns of all lights and their numbers of pixels; float64, shape (lights, width)."""
+    """Return the column residuals of all lights, and the numbers of pixels; float64, shape (lights, width)."""
     return np.array([light.columns for light in lights]), np.array([light.column_pixels for light in lights])

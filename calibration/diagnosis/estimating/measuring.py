@@ -1,4 +1,4 @@
-"""The measurements of one light, on which all estimators are based: one pass over its pixels, and little memory."""
+"""Measurements of one light, the basis of all estimators; they need one pass over the pixels and little memory."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.stars import background_and_spread, local_levels, star_bins
 from coldframe.calibration.diagnosis.estimating.thinned_masters import Masters
+from coldframe.calibration.kernels import diagnosis as kernels
 from coldframe.calibration.kernels.block_sums import BIN, SUMS
 from coldframe.calibration.lights.arithmetic import Correction
 from coldframe.calibration.measuring.local_levels import LocalLevels
@@ -28,7 +29,7 @@ CUT_SIGMA = 6.0
 """A block with a residual beyond this many standard deviations contains a cosmic ray, a faint star or a defect."""
 
 MIDDLE = 512
-"""Side of the area whose pixels are followed one by one through all lights; it has some hot pixels on every sensor."""
+"""Side of the central area whose individual pixels are kept for all lights; it has some hot pixels on every sensor."""
 
 _ENOUGH_COLUMNS = 2000
 _STEP = 7
@@ -42,21 +43,23 @@ class LightMeasures:
     Attributes
     ----------
     bins
-        ADU, with the colours scaled to a common level: float32, shape (height // 4, width // 4); NaN without pixels.
+        Bins in ADU, with the colours scaled to a common level: float32, shape (height // 4, width // 4); NaN for bins
+        without valid pixels.
     skies_adu
         Median of each colour: float64, shape (period ** 2,).
     tiles
         Sums of blocks: float64, shape (tile rows, tile columns, period ** 2, sums); see `kernels.diagnosis`.
     rows, columns
-        Mean residuals of rows and columns, ADU above the dark: float64, shapes (height,) and (width,); NaN if empty.
+        Mean residuals of rows and columns, ADU above the dark: float64, shapes (height,) and (width,); NaN for lines
+        without pixels.
     row_pixels, column_pixels
         Number of pixels in each row and each column.
     hot_adu
         Excess of the dark's hot pixels over their neighbours in the light, ADU above the dark.
     negative
-        Fraction of pixels below zero, or clipped at zero.
+        Fraction of pixels below zero or clipped at zero.
     middle
-        Pixels in the middle of the sensor, ADU above the dark: float32, shape (rows, columns), at most `MIDDLE` each.
+        Pixels at the centre of the sensor, ADU above the dark: float32, at most `MIDDLE` rows and columns.
     levels
         Level and spread around each bin; None without `bins`.
     """
@@ -80,12 +83,12 @@ class LightMeasures:
 
     @property
     def sky_adu(self) -> float:
-        """Mean of the skies of all colours."""
+        """Mean sky level of all colours, ADU."""
         return float(self.skies_adu.mean())
 
 
 class LightMeter:
-    """The measurement of lights that the same masters calibrate.
+    """Measures lights that are calibrated with the same masters.
 
     Parameters
     ----------
@@ -124,8 +127,6 @@ class LightMeter:
         signal
             float32, shape (height, width): ADU above the dark, divided by the flat; without a pedestal.
         """
-        from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
-
         skies = colour_medians(signal, self._period)
         usual = float(skies.mean())
         scales = np.ones((2, 2), np.float32)
@@ -192,7 +193,7 @@ class LightMeter:
         return np.asarray(signal[middle] * self._masters.planes.response[middle], np.float32)
 
     def _photon_variance(self, signal: F32) -> float:
-        """Return the variance of most pixels beyond that of the dark, ADU^2.
+        """Return the typical variance of a pixel in excess of that of the dark, ADU^2.
 
         The variance could also be derived from the gain, but headers may state the gain in other units.
         """
@@ -213,12 +214,10 @@ def calibrated_signal(pixels: U16 | F32, planes: Correction) -> F32:
     Parameters
     ----------
     pixels
-        A raw light, shape (height, width): uint16, or float32 after the subtraction of the overscan.
+        A raw light, shape (height, width): uint16, or float32 after overscan subtraction.
     planes
-        The planes of its masters.
+        The planes of the masters.
     """
-    from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     signal = np.empty(pixels.shape, np.float32)
     edges = np.linspace(0, len(signal), thread_count() + 1).astype(int).tolist()
 
@@ -231,7 +230,7 @@ def calibrated_signal(pixels: U16 | F32, planes: Correction) -> F32:
 
 
 def middle_of(shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """Return the middle of a sensor, from even rows and columns, so that it begins with the same colour."""
+    """Return the central area of a sensor; it starts at an even row and column, to preserve the order of colours."""
     rows, columns = (slice(first := max(size - MIDDLE, 0) // 4 * 2, first + MIDDLE) for size in shape)
     return rows, columns
 
@@ -243,7 +242,7 @@ def colour_medians(plane: F32, period: int) -> F64:
 
 
 def pixel_variance(signal: F32, period: int) -> float:
-    """Return the variance of most pixels of a light, ADU^2, from the differences of neighbours of the same colour."""
+    """Return the typical variance of a light's pixels, ADU^2, from differences of neighbours of the same colour."""
     sampled = signal[::_STEP]
     across = 2 * max(signal.shape[1] // _ENOUGH_COLUMNS, 1)
     steps = np.abs(sampled[:, 2 * period :: across] - sampled[:, : -2 * period : across])

@@ -1,4 +1,4 @@
-"""The shadows of dust in a flat, as templates that can be shifted, turned and scaled."""
+"""The dust shadows in a flat, as templates that can be shifted, rotated and scaled."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +12,7 @@ from coldframe.calibration.diagnosis.estimating.estimates import spread
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import high_pass
 from coldframe.calibration.diagnosis.estimating.smoothing import smoothed
 from coldframe.calibration.diagnosis.estimating.stars import widened
+from coldframe.calibration.kernels import diagnosis as kernels
 from coldframe.calibration.threads import parallel_map
 
 F32 = NDArray[np.float32]
@@ -20,18 +21,18 @@ Mask = NDArray[np.bool_]
 
 SHADOW_SIGMA = 5.0
 LEAST_DEPTH = 0.002
-"""A bin of the flat is part of a shadow if it is darker than its surroundings by both limits."""
+"""A bin of the flat is part of a shadow if it is darker than its surroundings by more than both limits."""
 
 SMALLEST_MOTE = 3
-"""Smallest number of bins of a shadow."""
+"""Smallest number of bins in a shadow."""
 
 MOST_MOTES = 200
 
 LOCAL = 12.0
-"""Standard deviation of the smoothing by which the scatter around each bin is measured, in bins."""
+"""Standard deviation, in bins, of the smoothing with which the scatter around each bin is measured."""
 
 _MOST_SQUARE = 36.0
-"""Largest square of a significance that counts as scatter."""
+"""Limit to which squared significances are clipped when the scatter is measured."""
 
 _REACH = 1.2
 """Largest distance of a bin from the centre of its shadow, in units of the radius with its margin."""
@@ -46,7 +47,7 @@ class Motes:
     Attributes
     ----------
     template
-        Logarithm of the flat minus its surroundings, and 0 outside shadows: float32, shape (rows, columns) of bins.
+        Logarithm of the flat minus that of the surroundings; 0 outside shadows: float32, shape (rows, columns) of bins.
     mask
         bool, same shape: shadows with a margin.
     centres
@@ -62,7 +63,7 @@ class Motes:
 
     @cached_property
     def owners(self) -> NDArray[np.int16]:
-        """Number of the shadow to which each bin belongs: the nearest relative to its radius; -1 outside shadows."""
+        """Number of the shadow to which each bin belongs: the nearest in units of its radius; -1 outside shadows."""
         owners = np.full(self.mask.shape, -1, np.int16)
         nearest = np.full(self.mask.shape, np.float32(_REACH), np.float32)
         for number, ((down, across), radius) in enumerate(zip(self.centres, self.radii, strict=True)):
@@ -74,7 +75,7 @@ class Motes:
         return owners
 
     def chosen(self, which: Mask) -> Self:
-        """Return only some of the shadows; bool, shape (motes,)."""
+        """Return only the shadows selected by `which`: bool, shape (motes,)."""
         mask = self.mask & np.append(which, False)[self.owners]
         return replace(
             self,
@@ -119,7 +120,7 @@ def find_motes(flat_bins: F32) -> Motes:
 
 
 def _margin(down: int, across: int, radius: int, shape: tuple[int, ...]) -> int:
-    """Return the margin of a shadow in bins: the centre of one that an edge cuts may be outside, so it is uncertain."""
+    """Return the margin of a shadow in bins; it is larger at an edge, where the centre of a shadow is uncertain."""
     is_cut = min(down, across, shape[0] - 1 - down, shape[1] - 1 - across) < radius
     return 2 if is_cut else 1
 
@@ -128,7 +129,7 @@ def _disc_weights(shadows: F32) -> tuple[F64, NDArray[np.int64]]:
     """Return the largest weight of a disc around each bin, and its radius.
 
     The weight is the sum of the shadow divided by the square root of the area of the disc within the plane, so that a
-    shadow that an edge cuts is one disc as well.
+    shadow cut by an edge is still found as one disc.
     """
     within = np.ones_like(shadows)
     weights = np.array([-disc_sums(shadows, radius) / np.sqrt(disc_sums(within, radius)) for radius in _RADII])
@@ -137,7 +138,7 @@ def _disc_weights(shadows: F32) -> tuple[F64, NDArray[np.int64]]:
 
 
 def _renew_weights(shadows: F32, weights: F64, sizes: NDArray[np.int64], centre: tuple[int, int], reach: int) -> None:
-    """Compute the weights again within `reach` of a position at which shadows were removed."""
+    """Recompute the weights within `reach` of a position from which a shadow was removed."""
     margin = _RADII[-1]
     outer = tuple(slice(max(at - reach - margin, 0), at + reach + margin + 1) for at in centre)
     inner = tuple(slice(max(at - reach, 0), at + reach + 1) for at in centre)
@@ -157,7 +158,7 @@ def _square_around(centre: tuple[float, float], reach: float, shape: tuple[int, 
 
 
 def _fill_disc(plane: NDArray[Any], down: int, across: int, radius: int, value: int) -> None:
-    """Set the bins within `radius` of a position."""
+    """Set the bins within `radius` of a position to a value."""
     area = _square_around((down, across), radius, plane.shape)
     y, x = np.ogrid[area]
     plane[area][(y - down) ** 2 + (x - across) ** 2 <= radius**2 + 0.5] = value
@@ -171,8 +172,6 @@ def disc_area(radius: int) -> int:
 
 def disc_sums(plane: F32, radius: int) -> F64:
     """Return the sums over discs around each bin; bins beyond the edges count as 0."""
-    from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     sums = np.empty(plane.shape)
     kernels.sum_discs(np.ascontiguousarray(plane, np.float32), radius, sums)
     return sums
@@ -186,9 +185,9 @@ class Discs(NamedTuple):
 
 
 def compared_discs(residual: F32, weight: F32, radii: Sequence[int], edge: int) -> Discs:
-    """Return the depth of discs below the rings around them, and its significance.
+    """Return the depth of discs relative to the rings around them, and its significance.
 
-    The separation of sensor and sky leaves slow variations, which darken disc and ring alike.
+    The separation of sensor and sky leaves slow variations, which affect disc and ring alike.
 
     Parameters
     ----------
@@ -197,7 +196,7 @@ def compared_discs(residual: F32, weight: F32, radii: Sequence[int], edge: int) 
     radii
         Radii of the discs in bins.
     edge
-        Discs whose centres are closer to an edge have no significance.
+        Discs whose centres are closer than this to an edge, in bins, have no significance.
     """
     products = (weight * residual).astype(np.float32)
     covered = (weight > 0).astype(np.float32)
@@ -217,22 +216,23 @@ def compared_discs(residual: F32, weight: F32, radii: Sequence[int], edge: int) 
 
 
 def _local_spread(z: F32, known: Mask) -> F32:
-    """Return the spread of z around each bin, at least 1: nebulae leave more than noise.
+    """Return the spread of z around each bin, at least 1; it exceeds 1 where nebulae leave residuals.
 
-    Only bright structures count, because nebulae leave as many of them as dark ones, and shadows leave none.
+    Only bright structures count: nebulae leave as many bright structures as dark ones, but shadows leave only dark
+    ones.
     """
     square = smoothed(2 * np.minimum(np.square(np.minimum(z, 0)), _MOST_SQUARE), known, LOCAL)
     return np.sqrt(np.maximum(square, 1)).astype(np.float32)
 
 
 def turned(plane: F32, degrees: float) -> F32:
-    """Return a plane turned counter-clockwise, as displayed with the first row on top, about its centre."""
+    """Return a plane rotated about its centre, counter-clockwise when displayed with the first row at the top."""
     y, x = np.mgrid[0 : plane.shape[0], 0 : plane.shape[1]].astype(np.float32)
     return interpolated(plane, *_before_turn(y, x, plane.shape, degrees))
 
 
 def moved(plane: F32, down: float, across: float) -> F32:
-    """Return a plane shifted by fractions of a bin; it is 0 far from its shadows, so that nothing wraps around."""
+    """Return a plane shifted by a fractional number of bins; shadows shifted beyond an edge reappear at the other."""
     whole_down, whole_across = int(np.floor(down)), int(np.floor(across))
     part_down, part_across = np.float32(down - whole_down), np.float32(across - whole_across)
     moved = np.roll(plane, (whole_down, whole_across), (0, 1))
@@ -244,7 +244,7 @@ def moved(plane: F32, down: float, across: float) -> F32:
 
 
 def moved_owners(owners: NDArray[np.int16], degrees: float, down: float, across: float) -> NDArray[np.int16]:
-    """Return the owners of bins after the shadows were turned, and then shifted; -1 outside."""
+    """Return the owners of bins after the shadows were rotated and then shifted; -1 outside."""
     height, width = owners.shape
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     y, x = _before_turn(y - np.float32(down), x - np.float32(across), owners.shape, degrees)
@@ -254,7 +254,7 @@ def moved_owners(owners: NDArray[np.int16], degrees: float, down: float, across:
 
 
 def _before_turn(y: F32, x: F32, shape: tuple[int, ...], degrees: float) -> tuple[F32, F32]:
-    """Return the places that a turn about the centre moves to (y, x)."""
+    """Return the positions that a rotation about the centre moves to (y, x)."""
     middle_y, middle_x = ((size - 1) / 2 for size in shape)
     angle = np.deg2rad(degrees)
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
@@ -263,9 +263,9 @@ def _before_turn(y: F32, x: F32, shape: tuple[int, ...], degrees: float) -> tupl
 
 
 def scaled(motes: Motes, factor: float) -> F32:
-    """Return the template with each shadow scaled about its own centre, as a change of focus does.
+    """Return the template with each shadow scaled about its own centre, as by a change of focus.
 
-    The light that a mote holds back is the same at each focus, so larger shadows are fainter.
+    The amount of light that a mote blocks does not depend on focus, so larger shadows are fainter.
     """
     result = np.zeros_like(motes.template)
     for number, ((down, across), radius) in enumerate(zip(motes.centres, motes.radii, strict=True)):
@@ -280,7 +280,7 @@ def scaled(motes: Motes, factor: float) -> F32:
 
 
 def interpolated(plane: F32, down: NDArray[np.floating], across: NDArray[np.floating]) -> F32:
-    """Return a plane at fractional places; 0 outside."""
+    """Return the values of a plane at fractional positions; 0 outside."""
     height, width = plane.shape
     y, x = np.floor(down).astype(np.intp), np.floor(across).astype(np.intp)
     inside = (y >= 0) & (x >= 0) & (y < height - 1) & (x < width - 1)

@@ -1,9 +1,9 @@
-"""Pedestals that were left in lights or flats, found by two witnesses that neither nebulae nor gradients deceive.
+"""Pedestals that remain in lights or flats, measured in two ways that neither nebulae nor gradients affect.
 
 The response of the pixels modulates light, but neither an offset nor an error of the dark. If the calibrated pixels
-still show the pattern of the flat, a pedestal remains: under the light, or in the flat. The photon noise
-distinguishes the two, because a pedestal has none: if the level exceeds that implied by the noise, the pedestal is
-under the light.
+still show the pattern of the flat, a pedestal remains, either in the lights or in the flat. The photon noise
+distinguishes the two cases, because a pedestal has no photon noise: if the level exceeds the level implied by the
+noise, the pedestal is in the lights.
 """
 
 from collections.abc import Sequence
@@ -35,24 +35,24 @@ from coldframe.calibration.kernels.block_sums import (
 F64 = NDArray[np.float64]
 
 SHARED_ERRORS = 9.0
-"""Nebulae and clouds change the scatter of many parts in the same way; in simulated nights, the squared errors of the
-gain from the lights are larger than independent parts imply by this factor."""
+"""Factor by which, in simulated nights, squared errors of the gain measured from lights exceed those expected for
+independent parts: nebulae and clouds change the scatter of many parts in the same way."""
 
 _FEWEST_BLOCKS = 50
 _NEAR_FREEDOM = PIXELS * 3 // 4
 _PARTS = 3
-"""Parts of a light along each side; smaller ones would be too noisy for the fit."""
+"""Number of parts into which a light is divided along each side; smaller parts would be too noisy for the fit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pedestals:
-    """The results of the two witnesses.
+    """The results of both measurements.
 
     Attributes
     ----------
     by_response_adu
-        Pedestal under the light, ADU, from the response of the pixels; or minus the sky times the relative pedestal in
-        the flat. The error is infinite without a flat.
+        Pedestal in the lights, ADU, from the response of the pixels. A pedestal in the flat has the same effect: it
+        changes this value by minus the sky level times the relative pedestal. The error is infinite without a flat.
     by_noise_adu
         Level minus the level that the photon noise implies, ADU.
     across_adu, down_adu
@@ -60,7 +60,7 @@ class Pedestals:
     e_per_adu
         Electrons per ADU, from the known gain and from the lights.
     shared
-        Covariance of `by_noise_adu` and `e_per_adu`, because one line gives both.
+        Covariance of `by_noise_adu` and `e_per_adu`, which result from the same linear fit.
     genuine
         Fraction of the variance of the flat's pattern that is not noise of the flat.
     sky_adu
@@ -157,7 +157,8 @@ def _noise_points(tiles: F64) -> tuple[F64, F64, F64]:
     sums = np.array([part for part in parts if part[BLOCKS] >= _FEWEST_BLOCKS]).reshape(-1, SUMS)
     blocks = sums[:, BLOCKS]
     whole, near = sums[:, SCATTER] / (PIXELS - 1) / blocks, sums[:, NEAR_SCATTER] / _NEAR_FREEDOM / blocks
-    # The variance of a slope within n x n pixels grows with n^2 - 1: five times from 2 to 4. Noise does not grow.
+    # The variance due to a slope within n x n pixels is proportional to n^2 - 1, five times as large for n = 4 as for
+    # n = 2. The variance of noise does not depend on n.
     variance = (5 * near - whole) / 4
     photon = variance - (sums[:, DARK_VARIANCE] + sums[:, FLAT_VARIANCE]) / blocks
     # The variance of a variance: 2 sigma^4 / (n - 1).

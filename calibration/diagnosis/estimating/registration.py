@@ -1,4 +1,4 @@
-"""The shifts of lights against each other, from their stars: dithers, and the half turn of a meridian flip."""
+"""Registration of lights by their stars: shifts due to dithering, and the half turn of a meridian flip."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ LEAST_PEAK = 7.0
 """Smallest peak of a correlation with the reference, in standard deviations, that counts as a match of the stars."""
 
 LEAST_LEAD = 1.4
-"""Smallest ratio of the peak to the next one elsewhere. A chance match of one bright star, or of a trail, is far above
-the standard deviation of all shifts, because most of these match no star; but similar matches exist elsewhere."""
+"""Smallest ratio of the highest peak to the next one elsewhere. The peak of a chance match of one bright star or trail
+is far above the standard deviation, because most shifts match no star, but there are similar peaks elsewhere."""
 
 _BESIDE = 4
 """Distance from a peak, in bins, within which the correlation belongs to this peak."""
 
 _STEP = 5
 _BRIGHTEST = 30.0
-"""Stars count with at most this many standard deviations, so that a bright one does not dominate."""
+"""Limit to which the excess of stars is clipped, in standard deviations, so that a bright star does not dominate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class Place:
     Attributes
     ----------
     down, across
-        Shift of the (turned) light in bins: bin (y, x) of the sky is bin (y + down, x + across) of the light.
+        Shift of the (rotated) light in bins: bin (y, x) of the sky is bin (y + down, x + across) of the light.
     is_turned
-        True if the light is turned by 180 degrees.
+        True if the light is rotated by 180 degrees.
     """
 
     down: int
@@ -44,11 +44,11 @@ class Place:
     is_turned: bool
 
     def on_sky(self, plane: F32) -> F32:
-        """Return a plane of the light in the frame of the sky; NaN where the light has no bins."""
+        """Return a plane of the light in sky coordinates; NaN where the light has no bins."""
         return _shifted(plane[::-1, ::-1] if self.is_turned else plane, -self.down, -self.across)
 
     def on_sensor(self, sky: F32) -> F32:
-        """Return a plane of the sky in the frame of the light; NaN where the sky has no bins."""
+        """Return a plane of the sky in the coordinates of the light; NaN where the sky has no bins."""
         moved = _shifted(sky, self.down, self.across)
         return moved[::-1, ::-1] if self.is_turned else moved
 
@@ -61,7 +61,7 @@ def places_of(residuals: Sequence[F32]) -> list[Place | None]:
     residuals
         Excess of the bins over their background in units of its spread: float32, shape (rows, columns).
     """
-    # Without the margin, lights shifted by up to half of their size would match at both ends.
+    # Without this margin, the FFT would wrap lights that are shifted by up to half of their size around to both ends.
     shape = tuple(fast_size(size + size // 2) for size in residuals[0].shape)
     reference = np.conj(np.fft.rfft2(_stars(residuals[0]), shape))
     others = parallel_map(lambda each: _match(reference, _stars(each), shape), residuals[1:])
@@ -69,12 +69,12 @@ def places_of(residuals: Sequence[F32]) -> list[Place | None]:
 
 
 def star_light(residuals: Sequence[F32]) -> float:
-    """Return the sum of all stars that `places_of` compares, in units of the spread of the background."""
+    """Return the total light of the stars that `places_of` compares, in units of the spread of the background."""
     return float(sum(_stars(each).sum(dtype=np.float64) for each in residuals))
 
 
 def fast_size(least: int) -> int:
-    """Return the smallest size from `least` on whose only prime factors are 2, 3 and 5, for which the FFT is fast."""
+    """Return the smallest size, at least `least`, whose only prime factors are 2, 3 and 5, so that the FFT is fast."""
     size = least
     while not _is_fast(size):
         size += 1
@@ -94,11 +94,12 @@ def _stars(residual: F32) -> F32:
 
 
 def _match(reference: Spectrum, stars: F32, shape: tuple[int, ...]) -> Place | None:
-    """Return the position of a light, turned or not, from the reference's conjugate spectrum; None without match."""
+    """Return the position of a light, rotated or not, from the conjugate spectrum of the reference; None if unknown."""
     found: list[tuple[float, float, Place]] = []
     others = []
     spectrum = np.fft.rfft2(stars, shape)
-    # The conjugate spectrum is that of the light turned about its first bin, which a turn puts at the opposite corner.
+    # The conjugate spectrum is that of the light rotated about its first bin; a rotation about the centre moves this
+    # bin to the opposite corner.
     corner = stars.shape[0] - 1, stars.shape[1] - 1
     for seen, origin, is_turned in ((spectrum, (0, 0), False), (np.conj(spectrum), corner, True)):
         correlation = np.fft.irfft2(seen * reference, shape)
@@ -118,7 +119,7 @@ def _match(reference: Spectrum, stars: F32, shape: tuple[int, ...]) -> Place | N
 
 
 def _shifted(plane: F32, down: int, across: int) -> F32:
-    """Return a plane shifted by whole bins; NaN where it has none."""
+    """Return a plane shifted by whole bins; NaN in the bins that are left empty."""
     height, width = plane.shape
     result = np.full_like(plane, np.nan)
     top, left = max(down, 0), max(across, 0)

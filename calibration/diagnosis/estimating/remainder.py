@@ -1,4 +1,4 @@
-"""The remainder of the sensor's pattern in calibrated lights, weighted by errors that include nebulae."""
+"""What remains of the sensor's pattern in calibrated lights, weighted by errors that allow for nebulae."""
 
 from dataclasses import dataclass
 
@@ -16,15 +16,15 @@ Mask = NDArray[np.bool_]
 _PROBABLE = 9.0
 
 _EDGE_REACH = round(REACH)
-"""Distance from the edge, in bins, within which the errors follow from the bins at the same distance."""
+"""Distance from the edge, in bins, within which errors are derived from all bins at the same distance."""
 
 _MOST_SQUARE = 36.0
-"""Largest square of a significance that counts as scatter of the edges."""
+"""Limit to which squared significances are clipped when the scatter near the edges is measured."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Remainder:
-    """The remainder of the lights, weighted.
+    """The remaining pattern, with weights.
 
     Attributes
     ----------
@@ -38,11 +38,11 @@ class Remainder:
     weight: F32
 
     def gain(self, model: F32) -> float:
-        """Return the improvement in chi-square by a model of the remainder."""
+        """Return by how much a model of the remainder improves chi-square."""
         return float((self.weight * model * (2 * self.residual - model)).sum(dtype=np.float64))
 
     def gains_by(self, owners: NDArray[np.int16], model: F32, count: int) -> F64:
-        """Return the improvement in chi-square by a model, separately for the bins of each owner."""
+        """Return by how much a model improves chi-square, separately for the bins of each owner."""
         owned = owners >= 0
         residual, weight, model = self.residual[owned], self.weight[owned], model[owned]
         gains = (weight * model * (2 * residual - model)).astype(np.float64)
@@ -50,7 +50,7 @@ class Remainder:
 
 
 def weighted_remainder(pattern: SensorPattern, motes: Motes) -> Remainder:
-    """Return the remainder with errors that include the remainders of nebulae nearby."""
+    """Return the remainder, with errors that allow for residuals of nebulae around each bin."""
     known = np.isfinite(pattern.relative) & (pattern.error > 0)
     residual = np.where(known, pattern.relative, 0).astype(np.float32)
     error = np.where(known, pattern.error, 1).astype(np.float32)
@@ -62,7 +62,7 @@ def weighted_remainder(pattern: SensorPattern, motes: Motes) -> Remainder:
 
 
 def _edge_scatter(squares: F32, plain: Mask) -> F32:
-    """Return the mean square of the bins at the same distance from the edge: their surroundings are one-sided."""
+    """Return the mean square of bins at the same distance from the edge, where surroundings are one-sided; 0 inside."""
     down, across = (np.minimum(np.arange(size), np.arange(size)[::-1]) for size in squares.shape)
     distance = np.minimum(np.minimum(down[:, None], across), _EDGE_REACH)
     counts = np.bincount(distance[plain], minlength=_EDGE_REACH + 1)

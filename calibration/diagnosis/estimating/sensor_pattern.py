@@ -1,4 +1,4 @@
-"""The pattern that is fixed on the sensor in a set of dithered lights, without structures that are fixed on the sky."""
+"""The fixed pattern of the sensor in a set of dithered lights, separated from the structures of the sky."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,13 +13,14 @@ from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures
 from coldframe.calibration.diagnosis.estimating.registration import Place, places_of, star_light
 from coldframe.calibration.diagnosis.estimating.smoothing import smoothed
 from coldframe.calibration.diagnosis.estimating.stars import widened
+from coldframe.calibration.kernels import sensor_and_sky as kernels
 from coldframe.calibration.threads import parallel_map, thread_count
 
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 REACH = 8.0
-"""Standard deviation of the smoothing that is subtracted, in bins; larger structures are not of dust."""
+"""Standard deviation, in bins, of the smoothed plane that is subtracted; larger structures are not due to dust."""
 
 DEGREE = 4
 _SAMPLED = 50
@@ -28,25 +29,26 @@ _ROUNDS = 8
 _STAR_SIGMA = 3.5
 
 MOST_BRIGHT = 2.0
-"""Level relative to the sky above which a bin belongs to a bright star or nebula. A shadow that the flat removes in the
-wrong place never doubles the level; the light of stars that are larger than the dithers, however, is in most lights."""
+"""Level relative to the sky above which a bin belongs to a bright star or nebula. A shadow that is removed in the wrong
+place never doubles the level. Stars wider than the dithers, however, cover the same bins in most lights."""
 
 _WIDEST_STAR = 5
-"""Width in bins from which a bright object is not a point to match: stars that do not saturate are narrower."""
+"""Smallest width, in bins, of a bright object that is not matched as a star: unsaturated stars are narrower."""
 
 _WINGS = 6
 """Reach of the wings of bright stars in bins."""
 
 _LEAST_DITHER = 1.0
-"""Smallest scatter of the dithers along an axis in bins. Smaller dithers weaken structures that they cannot
-separate, but leave nothing of the sky: the first estimate of the sky contains all structures that both could have."""
+"""Smallest scatter of the dithers along an axis, in bins, at which lights count as dithered. Structures that small
+dithers cannot separate appear weaker, but nothing of the sky remains in the pattern: the first estimate of the sky
+contains all structures that may belong to either."""
 
 _LEAST_MOVED = 2.0
-"""Smallest scatter of the dithers in bins after which the wings of stars do not lie on the same pixels either."""
+"""Smallest scatter of the dithers, in bins, at which not even the wings of stars fall on the same pixels."""
 
 _FEWEST_COMMON = 3
 LEAST_OWN_STARS = 0.3
-"""Smallest fraction of the light of stars that dithered lights do not share; undithered lights share almost all."""
+"""Smallest fraction of the starlight that dithered lights do not have in common; undithered lights share almost all."""
 
 _LEAST_VARIANCE = 1e-20
 _FEWEST_VALUES = 2
@@ -61,13 +63,13 @@ class SensorPattern:
     Attributes
     ----------
     relative
-        Relative to the sky: float32, shape (rows, columns) of bins; NaN if unknown.
+        Pattern relative to the sky: float32, shape (rows, columns) of bins; NaN if unknown.
     error
         Standard error of each bin, same shape.
     places
-        The places of the lights.
+        Positions of the lights relative to the first.
     is_dithered
-        True if structures of the sky were distinguished from all those of the sensor.
+        True if structures of the sky could be distinguished from all structures of the sensor.
     """
 
     relative: F32
@@ -77,7 +79,7 @@ class SensorPattern:
 
     @property
     def moves_stars(self) -> bool:
-        """True if no star lies on the same pixels in more than a third of the lights, so that their median has none."""
+        """True if no star falls on the same pixels in over a third of the lights, so that their median has no stars."""
         counts = Counter(self.places)
         return _dither(self.places) >= _LEAST_MOVED and 3 * max(counts.values()) <= len(self.places)
 
@@ -85,8 +87,8 @@ class SensorPattern:
 def high_pass(plane: F32) -> F32:
     """Return a plane minus its surroundings; NaN stays NaN and has no weight.
 
-    A polynomial is subtracted first, because at the edges, where surroundings are one-sided, vignetting and gradients
-    would remain.
+    A polynomial is subtracted first, because vignetting and gradients would otherwise remain near the edges, where the
+    surroundings are one-sided.
     """
     known = np.isfinite(plane)
     flat = plane - _polynomial(plane, known)
@@ -114,13 +116,14 @@ def _polynomial(plane: F32, known: Mask) -> F32:
 
 
 def find_sensor_pattern(lights: Sequence[LightMeasures]) -> SensorPattern:
-    """Return the pattern that is fixed on the sensor."""
+    """Return the fixed pattern of the sensor."""
     scaled, bright = zip(*map(_excess_and_bright, lights), strict=True)
-    # Residuals of dust are bright on one side; as part of every light, they would be masked as stars.
+    # Residuals of dust shadows are bright on one side and would be masked as stars, so what all lights share is
+    # subtracted first.
     common = _common(scaled)
     places = places_of(scaled)
     if not _is_dithered(places):
-        # Hot pixels that the dark lacks match better than the stars, but at the same position in all lights.
+        # Hot pixels that the dark lacks match better than stars do, but at the same position in all lights.
         own = [each - common for each in scaled]
         if star_light(own) > LEAST_OWN_STARS * star_light(scaled):
             places = places_of(own)
@@ -138,10 +141,10 @@ def _excess_and_bright(light: LightMeasures) -> tuple[F32, Mask]:
     """Return the excess of bins over their background in units of its spread, and the bright bins."""
     level, noise = light.background_and_spread
     excess = ((light.bins - level) / np.maximum(noise, np.float32(1e-6))).astype(np.float32)
-    # Where the sky is faint or below zero, noise alone exceeds its multiple.
+    # If the sky is faint or below zero, noise alone exceeds a multiple of the sky level.
     least_adu = max((MOST_BRIGHT - 1) * light.sky_adu, 10 * _STAR_SIGMA * float(np.median(noise)))
     bright = light.bins - light.sky_adu > least_adu
-    # The surroundings of saturated discs and of cores of nebulae are not known, and match at many shifts.
+    # The background around saturated stars and cores of nebulae is not known, and these areas match at many shifts.
     excess[widened(_wide(bright), _WINGS)] = 0
     return excess, bright
 
@@ -160,15 +163,13 @@ def _stars(excess: F32, bright: Mask) -> Mask:
     excess
         Excess over the background and the structures that most lights share, in units of the background's spread.
     bright
-        Bins that are so bright that they count even if most lights share their light.
+        Bins so bright that they are masked even if they are bright in most lights.
     """
     return widened(excess > _STAR_SIGMA, 1) | widened(excess > 10 * _STAR_SIGMA, 3) | widened(bright, _WINGS)
 
 
 def _common(scaled: Sequence[F32]) -> F32:
     """Return the structures that most lights share; zeros if there are too few lights."""
-    from coldframe.calibration.kernels import sensor_and_sky as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     medians = np.zeros_like(scaled[0])
     if len(scaled) >= _FEWEST_COMMON:
         lights = np.stack(scaled)
@@ -183,13 +184,13 @@ def _common(scaled: Sequence[F32]) -> F32:
 def _is_dithered(places: Sequence[Place | None]) -> bool:
     """Return whether the lights of one side of the pier are dithered.
 
-    A turn alone is not enough: each structure of the sensor would leave its negative at the opposite place.
+    A half turn alone is not enough: each structure of the sensor would leave its negative at the opposite position.
     """
     return _dither(places) >= _LEAST_DITHER
 
 
 def _dither(places: Sequence[Place | None]) -> float:
-    """Return the scatter of the shifts on each side of the pier along one axis, the larger one; 0 with too few."""
+    """Return the scatter of the shifts within each side of the pier, for the axis with more scatter; 0 if too few."""
     found = [place for place in places if place is not None]
     if len(found) <= _FITTED:
         return 0.0
@@ -204,17 +205,15 @@ def _is_turned(places: Sequence[Place | None]) -> bool:
 
 
 def _separated(residuals: F32, places: Sequence[Place | None]) -> tuple[F32, F32]:
-    """Return the mean of the sensor's pattern, and its standard error, by alternating between sensor and sky.
+    """Return the sensor's pattern and its standard error, by estimating sensor and sky alternately.
 
     Parameters
     ----------
     residuals
         float32, shape (lights, rows, columns); NaN for unknown bins.
     places
-        The places of the lights.
+        The positions of the lights.
     """
-    from coldframe.calibration.kernels import sensor_and_sky as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     lights, height, width = residuals.shape
     parts = _parts(height)
     table = np.array([(0, 0, 0, 0) if at is None else (at.down, at.across, at.is_turned, 1) for at in places], np.int64)
@@ -243,7 +242,7 @@ def _separated(residuals: F32, places: Sequence[Place | None]) -> tuple[F32, F32
         list(parallel_map(add_scatter, range(len(parts))))
         number, total, squares = sums.sum(axis=0).T
         variance = squares / np.maximum(number, 1) - np.square(total / np.maximum(number, 1))
-        # Nebulae, which the sky contains, are not noise of the sensor's pattern.
+        # Nebulae are part of the sky, and therefore not noise in the sensor's pattern.
         free = (1 - _FITTED / known) / np.maximum(variance, _LEAST_VARIANCE)
         weights = np.where(table[:, 3] > 0, free, weights).astype(np.float32)
     list(parallel_map(lambda part: renew_mean(part, min(_FEWEST_VALUES, lights)), parts))

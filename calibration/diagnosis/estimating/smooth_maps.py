@@ -1,7 +1,7 @@
-"""Smooth remainders of lights: amplifier glow, and differences of the flat's shape between colours.
+"""Smooth residuals in lights: amplifier glow, and differences in the flat's shape between colours.
 
-Nebulae and the sky are smooth as well. Therefore the glow is compared with its own mirror images, which nebulae imitate
-as often, and the colours with their changes from light to light.
+Nebulae and the sky are smooth as well. Therefore, the glow is compared with its own mirror images, which nebulae
+imitate just as often, and the variation of colours with its changes from light to light.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,32 +26,32 @@ _ROUNDS = 10
 _NOISE_ALONE = 1.5
 _FEWEST_LIGHTS = 4
 _FEWEST_TURNED = 3
-"""Smallest number of lights on each side of the pier from which gradients of sky and flat are separated."""
+"""Smallest number of lights on each side of the pier from which the gradients of sky and flat can be separated."""
 
 _PLANES = ("from left to right", "from top to bottom")
 
 LEAST_SKY = 0.2
-"""Smallest fraction of the field without nebulae at which colours are compared."""
+"""Smallest fraction of the field that must be free of nebulae for colours to be compared."""
 
 _CERTAIN_SKY = 1 / 3
-"""Fraction of the field from which tiles that look like sky are sky. In simulated nights, faint nebulae passed for sky
-only where less than a quarter of the field remained (`python -m benchmarks.diagnosis`)."""
+"""If tiles that look like sky cover at least this fraction of the field, they are taken to be sky. In simulated nights,
+faint nebulae passed for sky only if less than a quarter of the field remained (`python -m benchmarks.diagnosis`)."""
 
 _SHARED_TILES = 4.0
 """Structures in the sky extend over several tiles, so that the errors of tiles are not independent."""
 
 
 class ColourShape(NamedTuple):
-    """The most significant change of a colour over the field.
+    """The most significant variation of a colour across the field.
 
     Attributes
     ----------
     change
-        Relative change.
+        Relative variation.
     place
-        The colours and the direction.
+        The colours and the direction, as text.
     largest_error
-        The larger standard error of the two ratios of colours: a change of either must exceed it.
+        Larger of the standard errors of the two colour ratios; it limits the variations that can be found.
     """
 
     change: Estimate
@@ -60,9 +60,9 @@ class ColourShape(NamedTuple):
 
 
 def glow_residual(lights: Sequence[LightMeasures], noise_adu: float) -> tuple[Estimate, float] | None:
-    """Return the fraction of the dark's glow that the lights still contain, and the largest of its mirror images.
+    """Return the fraction of the dark's glow that remains in the lights, and the largest fraction of a mirror image.
 
-    None if the dark has no glow.
+    The result is None if the dark has no glow.
     """
     total = np.sum([light.tiles for light in lights], axis=0).sum(axis=2)
     signal, known = _mean_of(total, SIGNAL)
@@ -73,7 +73,7 @@ def glow_residual(lights: Sequence[LightMeasures], noise_adu: float) -> tuple[Es
     weights = total[..., BLOCKS]
 
     def fit(*templates: F64) -> Estimate:
-        """Return the amount of the last template."""
+        """Return the fitted amount of the last template."""
         terms = (np.ones_like(x), x, y, x * x, x * y, y * y, *templates)
         design = np.stack([each[known] for each in terms], axis=1)
         found, covariance = robust_fit(design, signal[known], weights[known])
@@ -92,17 +92,17 @@ def glow_residual(lights: Sequence[LightMeasures], noise_adu: float) -> tuple[Es
 def colour_shape(
     lights: Sequence[LightMeasures], turned: Sequence[bool | None], noise_adu: float
 ) -> ColourShape | None:
-    """Return the most significant change of a ratio of colours over the field.
+    """Return the most significant variation of a colour ratio across the field.
 
-    Only the darkest part of the field counts, because nebulae brighten the field and have colours. None for monochrome
-    lights, and if nebulae leave too little of the field.
+    Only the darkest part of the field is used, because nebulae are bright and coloured. The result is None for
+    monochrome lights, or if nebulae leave too little of the field free.
 
     Parameters
     ----------
     lights
         The measurements of the lights.
     turned
-        True for each light that a meridian flip has turned; None if unknown.
+        True for each light that a meridian flip has rotated; None if unknown.
     noise_adu
         Noise of a pixel in one light.
     """
@@ -142,9 +142,9 @@ def _unturned(
     ratio: Callable[[F64, Mask], F64],
     noise_of_tile: float,
 ) -> tuple[Estimate, str] | None:
-    """Return the gradient of a colour that a meridian flip does not turn, and its direction; None with too few lights.
+    """Return the colour gradient that a meridian flip does not rotate, and its direction; None with too few lights.
 
-    The flip turns the gradient of the sky on the sensor, with that of nebulae, and the flat's stays the same.
+    On the sensor, the flip rotates the gradients of the sky and of nebulae, but not that of the flat.
     """
     sides = [[light for light, side in zip(lights, turned, strict=True) if side is which] for which in (False, True)]
     if min(len(side) for side in sides) < _FEWEST_TURNED:
@@ -152,7 +152,7 @@ def _unturned(
     colours = [_colours_of(np.sum([light.tiles for light in side], axis=0)) for side in sides]
     (total, known), (total_after, known_after) = colours
     both = known & known_after[::-1, ::-1]
-    # The flip also turns the remainder of nebulae, so that tiles with faint ones can stay.
+    # The flip also rotates the residuals of nebulae, so tiles with faint nebulae need not be excluded.
     sky = np.all(_empty_in_each(total + total_after[::-1, ::-1], both, 2 * noise_of_tile), axis=0)
     if np.count_nonzero(sky) < _FEWEST_TILES:
         return None
@@ -177,7 +177,7 @@ def _unturned(
 
 
 def _colours_of(tiles: F64) -> tuple[F64, Mask]:
-    """Return the levels of first colour, green and last colour of each tile, and whether all are known."""
+    """Return the levels of the first colour, green and the last colour in each tile, and whether all are known."""
     blocks = tiles[..., BLOCKS]
     means = tiles[..., SIGNAL] / np.maximum(blocks, 1)
     known = np.asarray((blocks >= _FEWEST_BLOCKS).all(axis=2) & (means > 0).all(axis=2))
@@ -185,18 +185,18 @@ def _colours_of(tiles: F64) -> tuple[F64, Mask]:
 
 
 def _empty_in_each(levels: F64, known: Mask, noise: float) -> list[Mask]:
-    """Return the tiles without nebulae in each colour: a red nebula hardly brightens green."""
+    """Return the tiles without nebulae, for each colour separately: a red nebula hardly brightens green."""
     return [_empty_sky(levels[..., colour], known, noise) for colour in range(levels.shape[-1])]
 
 
 def _first_to_last(tiles: F64, sky: Mask) -> F64:
-    """Return the logarithm of the first colour relative to the last in the tiles of the sky."""
+    """Return the logarithm of the ratio of the first colour to the last in the sky tiles."""
     means = _levels(tiles, sky)
     return np.asarray(np.log(means[:, 0] / means[:, 3]))
 
 
 def _outer_to_green(tiles: F64, sky: Mask) -> F64:
-    """Return the logarithm of the first and last colours relative to the two others in the tiles of the sky."""
+    """Return the logarithm of the ratio of the first and last colours to the other two in the sky tiles."""
     means = _levels(tiles, sky)
     return np.asarray(np.log(means[:, 0] * means[:, 3]) / 2 - np.log((means[:, 1] + means[:, 2]) / 2))
 
@@ -206,9 +206,9 @@ def _levels(tiles: F64, sky: Mask) -> F64:
 
 
 def _turned(ratios: Sequence[F64], sky: Mask) -> float:
-    """Return the significant part of the change of a colour's gradient from the first light to the last.
+    """Return the significant part of the change in a colour gradient from the first light to the last.
 
-    The sky has coloured gradients too, but they turn and grow while the sky moves; the flat's stays the same.
+    The sky has coloured gradients, too, but they rotate and grow as the sky moves; that of the flat stays the same.
     """
     y, x = (place[sky] for place in _places(sky.shape))
     design = np.stack([np.ones_like(x), x, y], axis=1)
@@ -225,9 +225,9 @@ def _turned(ratios: Sequence[F64], sky: Mask) -> float:
 
 
 def _empty_sky(level: F64, known: Mask, noise: float) -> Mask:
-    """Return the tiles without nebulae: a smooth surface is fitted, and tiles above it are left out, several times.
+    """Return the tiles without nebulae, by repeatedly fitting a smooth surface and excluding the tiles above it.
 
-    Tiles that noise alone explains stay, because each round would otherwise leave out a part of an empty sky.
+    Tiles within the noise are kept; otherwise, each round would exclude a part of an empty sky.
     """
     y, x = _places(level.shape)
     design = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
@@ -237,14 +237,14 @@ def _empty_sky(level: F64, known: Mask, noise: float) -> Mask:
             return kept
         fit = np.linalg.lstsq(design[kept], level[kept], rcond=None)[0]
         residual = level - design @ fit
-        # Below the surface lies noise alone.
+        # Deviations below the surface are due to noise alone.
         sigma = float(np.sqrt(np.mean(np.square(np.minimum(residual[kept], 0))) * 2))
         kept = known & (residual < max(sigma, _NOISE_ALONE * noise))
     return kept
 
 
 def _largest_change(values: F64, sky: Mask, expected: float, name: str, *, is_certain: bool) -> tuple[Estimate, str]:
-    """Return the change of a colour over the field with the significance of all directions together.
+    """Return the largest variation of a colour across the field, with the combined significance of all directions.
 
     Parameters
     ----------
@@ -253,17 +253,17 @@ def _largest_change(values: F64, sky: Mask, expected: float, name: str, *, is_ce
     sky
         bool, shape (tile rows, tile columns).
     expected
-        Noise of a value.
+        Expected noise of a value.
     name
         The colours.
     is_certain
-        True if the tiles certainly contain no nebulae. Where nebulae fill most of the field, their faint parts can look
+        True if the tiles certainly contain no nebulae. If nebulae fill most of the field, their faint parts can look
         like the sky.
     """
     y, x = (place[sky] for place in _places(sky.shape))
     design = np.stack([np.ones_like(x), x, y, 2 * (x * x + y * y)], axis=1)
     fit, covariance = robust_fit(design, values, np.ones_like(values))
-    # Faint nebulae that remain scatter more than noise, and change smoothly over several tiles.
+    # Remaining faint nebulae cause more scatter than noise does, and vary smoothly over several tiles.
     excess = max(spread(values - design @ fit) / expected, 1.0)
     shared = 1.0 if is_certain and excess < _NOISE_ALONE else _SHARED_TILES * excess**2
     changes, inverse = fit[1:], np.linalg.pinv(covariance[1:, 1:] * shared)

@@ -1,10 +1,11 @@
-"""Gaussian smoothing of planes with gaps, by three box filters, whose cost does not depend on the width."""
+"""Gaussian smoothing of planes with gaps, by means of three box filters; the cost does not depend on the width."""
 
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.kernels import smoothing as kernels
 from coldframe.calibration.threads import parallel_map, thread_count
 
 F32 = NDArray[np.float32]
@@ -16,13 +17,13 @@ _BOXES = 3
 _LEAST_WEIGHT = 1e-6
 
 SPECK_SIGMA = 3.0
-"""Largest number of standard deviations by which a bin may lie beyond its neighbours."""
+"""Largest number of standard deviations by which a bin may lie outside the range of its neighbours."""
 
 _NEIGHBOURS = tuple((down, across) for down in range(3) for across in range(3) if (down, across) != (1, 1))
 
 
 def smoothed(plane: F32, known: Mask, sigma: float) -> F32:
-    """Return the weighted mean of the known pixels around each pixel; 0 where none is known.
+    """Return the weighted mean of the known pixels around each pixel; 0 where there are none.
 
     Parameters
     ----------
@@ -41,8 +42,6 @@ def smoothed(plane: F32, known: Mask, sigma: float) -> F32:
 
 def _boxed(plane: F32, reach: int) -> F32:
     """Return a plane after all box filters; the plane is overwritten."""
-    from coldframe.calibration.kernels import smoothing as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     other = np.empty_like(plane)
     rows, columns = (_parts(size) for size in plane.shape)
     for _ in range(_BOXES):
@@ -57,16 +56,17 @@ def _parts(size: int) -> list[slice]:
 
 
 def without_specks(plane: F32, weight: F32) -> F32:
-    """Return a plane in which no bin is an outlier among its neighbours, as a bin with a defective pixel is.
+    """Return a plane in which outliers among neighbouring bins, such as bins with a defective pixel, are clipped.
 
-    Each bin is limited to the range of its eight neighbours without the most extreme on either side.
+    Each bin is clipped to the range of its eight neighbours, excluding the lowest and the highest of them, plus a
+    margin on both sides.
 
     Parameters
     ----------
     plane
         float32, shape (rows, columns).
     weight
-        Inverse variance of the bins, same shape; `SPECK_SIGMA` standard deviations beyond the range are left.
+        Inverse variance of the bins, same shape; the margin is `SPECK_SIGMA` standard deviations.
     """
     padded = np.pad(plane, 1, mode="edge")
     height, width = plane.shape

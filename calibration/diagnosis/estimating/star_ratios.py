@@ -1,7 +1,7 @@
-"""Stars before and after a meridian flip: the only witness that distinguishes an uneven flat from a sky gradient.
+"""Stars before and after a meridian flip: the only evidence that distinguishes an uneven flat from a sky gradient.
 
-A flip turns the camera by 180 degrees, so that each star is seen by the opposite side of the sensor. An uneven flat
-makes the same star brighter on one side; a gradient of the sky adds to stars and background alike and drops out.
+A flip rotates the camera by 180 degrees, so that each star falls on the opposite side of the sensor. An uneven flat
+makes the same star brighter on one side. A gradient of the sky adds to stars and background alike, and cancels.
 """
 
 from collections.abc import Sequence
@@ -25,12 +25,12 @@ _SATURATED_ADU = 30_000.0
 
 @dataclass(frozen=True, slots=True)
 class Unevenness:
-    """Change of the flux of stars over the field, relative.
+    """Relative variation of stellar flux across the field.
 
     Attributes
     ----------
     across, down
-        From the left to the right edge, and from top to bottom.
+        Change from the left to the right edge, and from the top to the bottom edge.
     stars
         Number of stars.
     """
@@ -41,7 +41,7 @@ class Unevenness:
 
 
 def find_unevenness(lights: Sequence[LightMeasures], places: Sequence[Place | None]) -> Unevenness | None:
-    """Compare the stars before and after a flip; None without a flip or with too few stars."""
+    """Compare stars before and after a flip; return None without a flip or with too few stars."""
     sides: dict[bool, list[F32]] = {False: [], True: []}
     spreads: dict[bool, list[float]] = {False: [], True: []}
     for light, place in zip(lights, places, strict=True):

@@ -9,14 +9,14 @@ F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 BACKGROUND = 16
-"""Side of the blocks of bins in which the background is measured."""
+"""Side, in bins, of the blocks in which the background is measured."""
 
 STAR_SIGMA = 4.0
-"""Excess of a bin with a star over the background, in standard deviations of the background's bins."""
+"""Smallest excess over the background of a bin with a star, in standard deviations of the background."""
 
 _STEP = 3
 _HALOS = ((STAR_SIGMA, 1), (40.0, 3), (400.0, 6))
-"""Excess in standard deviations, and the reach in bins of the halo around it."""
+"""Smallest excess of a star in standard deviations, and the reach of its halo in bins."""
 
 
 def local_levels(bins: F32) -> LocalLevels:
@@ -31,7 +31,7 @@ def background_and_spread(bins: F32, levels: LocalLevels) -> tuple[F32, F32]:
 
 
 def star_bins(bins: F32, levels: LocalLevels) -> Mask:
-    """Return the bins that contain stars and their halos, and bins without pixels; bool, same shape."""
+    """Return a mask of bins that contain stars or their halos, or no valid pixels; bool, same shape."""
     level, spread = background_and_spread(bins, levels)
     excess = bins - level
     found = ~np.isfinite(bins)

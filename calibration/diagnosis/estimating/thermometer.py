@@ -1,6 +1,6 @@
 """Hot pixels as a thermometer: the fraction of the dark's hot pixels that remains in the lights, or is missing.
 
-Hot pixels that only the lights have show that they were removed from the dark.
+If the lights have hot pixels that the dark lacks, these were removed from the dark.
 """
 
 from collections.abc import Sequence
@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_fit, spread
 from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures, middle_of, pixel_variance
 from coldframe.calibration.diagnosis.estimating.thinned_masters import HotPixels
+from coldframe.calibration.kernels import diagnosis as kernels
 
 DOUBLING_C = 6.0
 """Approximate temperature difference that doubles the dark current (R. Widenhorn et al. 2002, Proc. SPIE 4669, 193)."""
 
 FEWEST = 30
-"""Smallest number of hot pixels that give a temperature."""
+"""Smallest number of hot pixels from which a temperature can be derived."""
 
 FEWEST_LIGHTS = 5
-"""Smallest number of dithered lights whose median has no stars."""
+"""Smallest number of dithered lights whose median is free of stars."""
 
 _LEFT_SIGMA = 8.0
 _SAME_PIXEL = 0.1
@@ -34,16 +35,17 @@ _CHANGED_FRACTION = 0.5
 
 @dataclass(frozen=True, slots=True)
 class HotResidual:
-    """The hot pixels of the dark in the lights.
+    """What remains of the dark's hot pixels in the lights.
 
     Attributes
     ----------
     slope
-        Hot signal that remains in the lights, relative to that of the dark.
+        Remaining signal of the hot pixels in the lights, relative to their signal in the dark.
     pixels
         Number of hot pixels.
     changed
-        Fraction of the hot pixels whose signal in the lights differs from that in the dark, beyond the common slope.
+        Fraction of the hot pixels whose signal in the lights differs from that in the dark by more than the common
+        slope explains.
     median_adu
         Median excess of the hot pixels in the dark, ADU.
     """
@@ -67,24 +69,24 @@ class HotResidual:
 def find_residual(lights: Sequence[LightMeasures], hot: HotPixels) -> HotResidual | None:
     """Return the remainder of the dark's hot pixels; None if the dark has too few.
 
-    The median over the lights leaves stars out, which dithering moves over the hot pixels.
+    The median over the lights rejects stars that dithering moves across the hot pixels.
     """
     return residual_of([light.hot_adu for light in lights], hot)
 
 
 def residual_of(hot_adu: Sequence[NDArray[np.float32]], hot: HotPixels) -> HotResidual | None:
-    """Return the remainder of the dark's hot pixels from their excess in each light above the dark, ADU."""
+    """Return the remainder of the dark's hot pixels, given their excess in each light after dark subtraction, ADU."""
     if hot.excess_adu.size < FEWEST:
         return None
     residuals = np.median(hot_adu, axis=0).astype(np.float64)
     excess = hot.excess_adu.astype(np.float64)
     level = np.median(residuals[excess <= np.quantile(excess, 0.2)])
     noise = spread(residuals[excess <= np.median(excess)] - level) or 1.0
-    # The response of hot pixels flickers in proportion to their signal.
+    # Hot pixels flicker in proportion to their signal.
     weights = 1 / (noise**2 + (0.02 * excess) ** 2)
     design = excess[:, None]
     fit, covariance = robust_fit(design, residuals, weights)
-    # The noise of the dark is part of both the excess and, with the opposite sign, the residual.
+    # The noise of the dark is part of the excess and, with the opposite sign, of the residual.
     shared = hot.error_adu**2 * float(weights.sum())
     squares = float((weights * excess**2).sum())
     slope = (float(fit[0]) * squares + shared) / (squares - shared)
@@ -99,9 +101,10 @@ def residual_of(hot_adu: Sequence[NDArray[np.float32]], hot: HotPixels) -> HotRe
 
 
 def fraction_lacking(lights: Sequence[LightMeasures], dark: NDArray[np.float32], period: int) -> float | None:
-    """Return the fraction of pixels that are hot in dithered lights and not in their dark; None with too few lights.
+    """Return the fraction of pixels that are hot in dithered lights but not in their dark; None with too few lights.
 
-    0 if the dark has more hot pixels than it lacks: they change with time, so they were not removed.
+    The result is 0 if the dark has at least as many hot pixels as it lacks: the hot pixels have then changed with time,
+    and were not removed.
 
     Parameters
     ----------
@@ -112,8 +115,6 @@ def fraction_lacking(lights: Sequence[LightMeasures], dark: NDArray[np.float32],
     period
         Distance between pixels of the same colour: 1 or 2.
     """
-    from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     middles = [light.middle for light in lights if light.middle.size]
     if len(middles) < FEWEST_LIGHTS:
         return None

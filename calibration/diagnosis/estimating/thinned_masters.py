@@ -1,4 +1,4 @@
-"""The masters of the lights. Only data that the estimates need are kept, because all planes would fill the memory."""
+"""Masters, reduced to the data that the estimates need, because all planes together would take too much memory."""
 
 from dataclasses import dataclass, replace
 
@@ -14,19 +14,19 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 ENOUGH_PIXELS = 4_000_000
-"""A master with more pixels is thinned out, because this number of pixels shows the typical properties of all."""
+"""Masters with more pixels are thinned out, because this many pixels suffice to show typical properties."""
 
 STEP = 3
 """Step of the rows and columns that are kept; an odd step covers every colour of a filter array."""
 
 HOT_SIGMA = 12.0
-"""Excess of a hot pixel over its neighbours in the master dark, in standard errors of the master."""
+"""Smallest excess of a hot pixel over its neighbours in the master dark, in standard errors of the master."""
 
 ROUGH_SIGMA = 8.0
-"""Excess of a hot pixel over its neighbours, in standard deviations of ordinary neighbours (line patterns included)."""
+"""Smallest excess of a hot pixel over its neighbours, in standard deviations of ordinary pixels, banding included."""
 
 MOST_HOT = 20_000
-"""Largest number of hot pixels to follow; the hottest are kept."""
+"""Largest number of hot pixels to measure; the hottest are kept."""
 
 _STEP = 7
 """Step of the rows and columns that are sampled for a single figure."""
@@ -56,7 +56,7 @@ class HotPixels:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DarkPattern:
-    """The pattern that is fixed on the sensor in the dark.
+    """The fixed pattern of the sensor in a dark.
 
     Attributes
     ----------
@@ -76,9 +76,9 @@ NO_PATTERN = DarkPattern(HotPixels(np.zeros((2, 0), np.int64), np.zeros(0, np.fl
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Masters:
-    """The masters that calibrate the lights, and the planes made of them.
+    """The masters that calibrate the lights, and the planes made from them.
 
-    Only `planes` has all pixels of large sensors.
+    For large sensors, only `planes` contains all pixels.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Masters:
     dark, bias, flat
         The masters, thinned out if they are large; None for masters that were not used.
     pattern
-        The pattern that is fixed on the sensor in the dark.
+        The fixed pattern of the sensor in the dark.
     dark_scale
         Exposure of the lights divided by that of the dark, if the dark is scaled; otherwise 1.
     """
@@ -114,7 +114,7 @@ def thinned_masters(
     Parameters
     ----------
     planes
-        The planes made of the masters.
+        The planes made from the masters.
     dark, bias, flat
         The masters, with all pixels.
     period
@@ -133,7 +133,7 @@ def thinned_masters(
 
 
 def thinned(master: MasterPlanes) -> MasterPlanes:
-    """Return a master with fewer pixels if it is large; planes from `with_thin_errors` are thin already."""
+    """Return a master with fewer pixels if it is large; planes already thinned by `with_thin_errors` are kept."""
     if master.mean.size <= ENOUGH_PIXELS:
         return master
     if master.uncertainty.shape == master.mean.shape:
@@ -143,12 +143,12 @@ def thinned(master: MasterPlanes) -> MasterPlanes:
 
 
 def with_thin_errors(master: MasterPlanes) -> MasterPlanes:
-    """Return a master whose planes apart from the mean and the mask are thinned out if it is large."""
+    """Return a master in which all planes except the mean and the mask are thinned out if it is large."""
     return replace(thinned(master), mean=master.mean, masked=master.masked)
 
 
 def without_unlit(planes: Correction, flat: F32) -> Correction:
-    """Return planes whose mask includes the pixels without light in the flat, even if the flat has no mask."""
+    """Return planes whose mask includes the pixels that receive no light in the flat, even if the flat has no mask."""
     unlit = flat <= 0
     if not unlit.any():
         return planes
@@ -156,7 +156,7 @@ def without_unlit(planes: Correction, flat: F32) -> Correction:
 
 
 def dark_pattern(dark: MasterPlanes, period: int) -> DarkPattern:
-    """Return the pattern that is fixed on the sensor in a dark."""
+    """Return the fixed pattern of the sensor in a dark."""
     return DarkPattern(find_hot(dark, period), line_residuals(dark.mean, 1), line_residuals(dark.mean, 0))
 
 
@@ -170,7 +170,7 @@ def line_residuals(plane: F32, axis: int) -> F64:
 
 
 def scaled_hot(hot: HotPixels, scale: float) -> HotPixels:
-    """Return hot pixels as they are subtracted with a scaled dark."""
+    """Return the hot pixels as subtracted with a scaled dark."""
     return HotPixels(hot.places, hot.excess_adu * np.float32(scale), hot.error_adu * scale)
 
 
@@ -199,7 +199,7 @@ def find_hot(dark: MasterPlanes, period: int) -> HotPixels:
 
 
 def _roughness(dark: F32, period: int) -> float:
-    """Return the scatter of differences between neighbours along rows or columns, the larger one, patterns included."""
+    """Return the scatter of differences between neighbours, banding included; the larger of rows and columns."""
     along = dark[::_STEP, 2 * period :: _STEP], dark[::_STEP, : -2 * period : _STEP]
     across = dark[2 * period :: _STEP, ::_STEP], dark[: -2 * period : _STEP, ::_STEP]
     return max(1.4826 * float(np.median(np.abs(one - other))) / 2**0.5 for one, other in (along, across))

@@ -1,5 +1,5 @@
-"""Judgements of estimates: the limits beyond which an estimate is a finding, its cause, and its remedy.
+"""Judgement of estimates: the limits beyond which an estimate is a finding, and the cause and remedy of each finding.
 
-Each module judges one group of artifacts. The limits follow from nights without faults and from the strengths that must
-be found; `benchmarks/diagnosis.py` measures both.
+Each module judges one group of artifacts. The limits are chosen so that nights without faults yield no findings, and
+faults that matter are found; `benchmarks/diagnosis.py` measures both.
 """

@@ -1,4 +1,4 @@
-"""Hot pixels and glow that the dark leaves or over-subtracts."""
+"""Judgement of hot pixels and amplifier glow that the dark under-subtracts or over-subtracts."""
 
 from collections.abc import Iterator
 from math import log2
@@ -12,26 +12,26 @@ from coldframe.calibration.frames.setup import FrameSetup, setup_of
 
 SIGNIFICANT = 6.0
 LEAST_SLOPE = 0.035
-"""Smallest fraction of the hot pixels' signal that matters; it corresponds to 0.3 C."""
+"""Smallest remaining fraction of the hot pixels' signal that matters; it corresponds to 0.3 C."""
 
 LEAST_CHANGED = 0.05
-"""Smallest fraction of changed hot pixels that matters; flickering pixels are fewer."""
+"""Smallest fraction of changed hot pixels that matters; the fraction of flickering pixels is smaller."""
 
 FEWEST_CHANGED = 10
 
 GLOW_SIGMA = 6.0
 LEAST_GLOW = 0.06
 MOST_MIRRORED = 0.05
-"""Amount of a mirror image of the glow above which a nebula may be imitating the glow."""
+"""If a mirror image of the glow fits the lights with more than this fraction, a nebula may be imitating the glow."""
 
 _POSSIBLE = (-1.0, 1.0)
-"""Range of the fraction of the dark's glow that may remain: the lights contain between zero and twice its glow."""
+"""Possible range of the remaining fraction of the dark's glow: lights contain from none to twice as much of it."""
 
 LEAST_GAIN_STEPS = 0.3
-"""Smallest factor between gains that the noise of the dark shows, in powers of 2."""
+"""Smallest ratio between gains that can be recognised from the noise of the dark, in powers of 2."""
 
 SAME_GAIN_STEPS = 0.2
-"""Largest difference between the factors of hot pixels and noise, in powers of 2."""
+"""Largest difference, in powers of 2, at which the gain ratios from hot pixels and from noise count as equal."""
 
 _STEP = 3
 _SAME_EXPOSURE = 0.01
@@ -39,7 +39,7 @@ _SAME_C = 0.3
 
 
 def hot_pixel_findings(examined: Examination) -> Iterator[Finding]:
-    """Yield the remainder of the hot pixels, and hot pixels that have changed."""
+    """Yield a finding if the dark does not remove the hot pixels exactly, or if hot pixels have changed."""
     hot = examined.hot
     if hot is None:
         return
@@ -82,7 +82,7 @@ def hot_pixel_findings(examined: Examination) -> Iterator[Finding]:
 
 
 def _cause(examined: Examination, slope: float) -> tuple[Kind, str, str]:
-    """Return the kind, the cause and the remedy of hot pixels that remain; the headers decide between causes."""
+    """Return the kind, the cause and the remedy of remaining hot pixels; the headers help to find the cause."""
     assert examined.masters.dark is not None
     dark, light = setup_of(examined.masters.dark.header), examined.light
     again = "shoot darks with the settings of the lights: coldframe run --only dark --redo"
@@ -114,7 +114,7 @@ def _cause(examined: Examination, slope: float) -> tuple[Kind, str, str]:
 
 
 def _has_noise_of_other_gain(examined: Examination, slope: float) -> bool:
-    """Return whether the dark's noise differs from that of the bias by the same factor as its hot pixels.
+    """Return whether the noise of the dark differs from that of the bias by the same factor as the hot pixels do.
 
     A different gain changes signal and readout noise alike. A different temperature or exposure does not change the
     readout noise.
@@ -145,7 +145,7 @@ def _stated_difference(light: FrameSetup, dark: FrameSetup) -> str:
 
 
 def glow_findings(examined: Examination) -> Iterator[Finding]:
-    """Yield the glow that the dark leaves or over-subtracts."""
+    """Yield a finding if the dark under-subtracts or over-subtracts the amplifier glow."""
     if examined.glow is None:
         return
     glow, mirrored = examined.glow
@@ -178,7 +178,7 @@ def glow_findings(examined: Examination) -> Iterator[Finding]:
 
 
 def temperature_limit(examined: Examination) -> Sensitivity | str:
-    """Return the smallest temperature difference that would be found, or the reason why none would."""
+    """Return the smallest temperature difference that would be found, or the reason why none would be."""
     if examined.masters.dark is None:
         return "no dark"
     if examined.hot is None:
@@ -188,7 +188,7 @@ def temperature_limit(examined: Examination) -> Sensitivity | str:
 
 
 def glow_limit(examined: Examination) -> Sensitivity | str:
-    """Return the smallest change of the glow that would be found, or the reason why none would."""
+    """Return the smallest change of the glow that would be found, or the reason why none would be."""
     if examined.masters.dark is None:
         return "no dark"
     if examined.glow is None:

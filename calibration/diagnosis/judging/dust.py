@@ -1,4 +1,4 @@
-"""Shadows of dust that the flat does not remove."""
+"""Judgement of dust shadows that the flat does not remove."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +12,7 @@ from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.kernels.block_sums import BIN
 
 LEAST_WEAKNESS = 0.03
-"""Smallest common difference in the strength of all shadows that matters."""
+"""Smallest relative difference in strength, common to all shadows, that matters."""
 
 OTHER_SHADOWS = (
     "the shadows of the flat differ from those of the lights: a different filter, or a filter that is not seated in "
@@ -27,7 +27,7 @@ _AGAIN = (
 
 
 def dust_findings(examined: Examination) -> Iterator[Finding]:
-    """Yield the changes of the shadows between lights and flats."""
+    """Yield a finding if the shadows differ between lights and flats."""
     if examined.masters.flat is None:
         return
     dust = examined.dust
@@ -79,7 +79,7 @@ def _changed(examined: Examination, dust: DustResult) -> Finding:
 
 
 def _stated(examined: Examination) -> str:
-    """Return the settings of focuser, rotator and filter that the headers state."""
+    """Return, in brackets, the filters and settings of focuser and rotator that differ between headers, if any do."""
     assert examined.masters.flat is not None
     flat, light = setup_of(examined.masters.flat.header), examined.light
     said = []
@@ -95,7 +95,7 @@ def _stated(examined: Examination) -> str:
 
 
 def _clock(down: float, across: float) -> str:
-    """Return a direction as the hour on a clock's face, with the first row of the image on top."""
+    """Return a direction as the hour on a clock face, with the first row of the image at the top."""
     hour = round(np.degrees(np.arctan2(across, -down)) / 30) % _CLOCK_HOURS
     return f"{hour or _CLOCK_HOURS} o'clock"
 
@@ -142,7 +142,7 @@ def _place(shadow: Shadow) -> str:
 
 
 def dust_limit(examined: Examination) -> Sensitivity | str:
-    """Return the depth of the faintest new mote that would be found, or the reason why none would."""
+    """Return the depth of the faintest new mote that would be found, or the reason why none would be."""
     if examined.masters.flat is None:
         return "no flat"
     if not examined.pattern.is_dithered:

@@ -1,4 +1,4 @@
-"""Pedestals under lights and in flats, and light in darks."""
+"""Judgement of pedestals in lights and flats, and of light in darks."""
 
 from collections.abc import Iterator
 from math import hypot, inf
@@ -18,45 +18,48 @@ LEAST_OF_SKY = 0.009
 """Smallest pedestal that matters, relative to the sky."""
 
 LEAST_BY_NOISE = 0.15
-"""Smallest pedestal that the photon noise alone shows, relative to the sky; nebulae add noise, and
-no flat confirms the gain."""
+"""Smallest pedestal that counts if only the photon noise shows it, relative to the sky; nebulae add noise, and there is
+no flat to confirm the gain."""
 
 OTHER_RESPONSE = Estimate(0.004, 0.003)
-"""Pedestal, relative to the sky, that an incompletely removed pattern of the pixels imitates: the pattern depends on
-the colour of the light. In simulated nights, the patterns of flats and sky correlate by 0.994 to 1."""
+"""Apparent pedestal, relative to the sky, that arises because the flat does not remove the fixed pattern completely:
+the pattern depends on the colour of the light. In simulated nights, the patterns in flats and in the sky have
+correlations of 0.994 to 1."""
 
 LEAST_GENUINE = 0.3
-"""Smallest genuine fraction of the flat's pattern, that is, without its noise; smoothed flats have none."""
+"""Smallest fraction of the flat's pattern that must be genuine rather than noise; smoothed flats have no pattern."""
 
 CHANCE_CHI2 = 4.0
-"""Improvement in chi-square by a gradient in two directions that does not count, because chance explains it."""
+"""Improvement in chi-square that is attributed to chance if a gradient in two directions is fitted."""
 
 LEAK_CHI2 = 5.0
-"""Advantage in chi-square above which light in the dark, rather than a pedestal in the flat, is the cause."""
+"""Advantage in chi-square above which light in the dark, rather than a pedestal in the flat, is taken as the cause."""
 
 LEAK_SIGMA = 4.0
-"""Significance of the responses above which the gradient contributes: light in the dark is seldom even."""
+"""Significance of the pedestal from pixel responses above which its gradient is taken into account as well: light in
+the dark is seldom even."""
 
 UNCONFIRMED_CHI2 = 2.0
-"""If the gain from the flat contradicts over-correction by this chi-square, the lamp has a different colour from the
-sky, which makes the pattern of the pixels differ."""
+"""If the gain from the flat contradicts over-correction by this chi-square, the apparent over-correction is attributed
+to a lamp whose colour, and hence whose pattern of pixel responses, differs from that of the sky."""
 
 GRADIENT_SIGMA = 2.3
 """Significance above which light in the dark is called uneven."""
 
 NAMED_SIGMA = 2.5
-"""Smallest significance of the photon noise at which it confirms the responses, and so shows an offset of the lights
-rather than a pedestal in the flat."""
+"""Smallest significance of the pedestal from photon noise at which it can confirm the pedestal from pixel responses,
+and thus indicate an offset in the lights rather than a pedestal in the flat."""
 
 MOST_APART = 9.0
-"""Largest squared difference of responses and photon noise, in units of its variance, at which they confirm each other:
-three standard errors. In crowded fields, faint stars add noise that looks like a lower level."""
+"""Largest squared difference between the pedestals from pixel responses and from photon noise, in units of its
+variance, at which they confirm each other; it corresponds to three standard errors. In crowded fields, faint stars add
+noise, which makes the pedestal from photon noise too low."""
 
 UNSEEN_STARS = 0.004
 """Error of the level, relative to the sky, that is caused by the noise of stars too faint to be masked."""
 
 _PEDESTAL_FRACTION = 0.85
-"""A pedestal above this fraction of the level that was subtracted means that the bias or dark was not subtracted."""
+"""If the pedestal exceeds this fraction of the level to be subtracted, the bias or dark was not subtracted."""
 
 PEDESTAL_OF_LIGHTS = "the lights still contain their pedestal: the bias or dark was not, or not completely, subtracted"
 
@@ -65,7 +68,7 @@ _VIGNETTING = 0.2
 
 
 def pedestal_findings(examined: Examination) -> Iterator[Finding]:
-    """Yield the pedestal in the lights or in the flat, or the light in the dark."""
+    """Yield a finding if there is a pedestal in the lights or in the flat, or light in the dark."""
     found = examined.pedestals
     if found is None:
         return
@@ -77,7 +80,7 @@ def pedestal_findings(examined: Examination) -> Iterator[Finding]:
             yield _offset(
                 examined,
                 noise,
-                "their photon noise implies a different level; without a flat, there is no other witness",
+                "their photon noise implies a different level; without a flat, there is no other evidence",
             )
         return
     if (
@@ -101,7 +104,7 @@ def pedestal_findings(examined: Examination) -> Iterator[Finding]:
 
 
 def _by_response(examined: Examination) -> Estimate:
-    """Return the pedestal that the responses show, without the uniform residual of a dark of the wrong temperature."""
+    """Return the pedestal from pixel responses, excluding the uniform residual of a dark with a wrong temperature."""
     assert examined.pedestals is not None
     found = examined.pedestals.by_response_adu
     sky = examined.pedestals.sky_adu
@@ -120,16 +123,16 @@ def _by_noise(examined: Examination) -> Estimate:
 
 
 def _flat_gain(examined: Examination, noise: Estimate, pedestal: Estimate) -> Estimate:
-    """Return the relative excess of the gain from the flat, which a pedestal in the flat would cause.
+    """Return the relative excess of the gain from the flat; a pedestal in the flat would cause such an excess.
 
     Parameters
     ----------
     examined
         The lights.
     noise
-        The pedestal in the lights that their photon noise implies.
+        The pedestal in the lights, derived from their photon noise.
     pedestal
-        The pedestal that they are assumed to have. Level and noise of the lights then imply their gain more precisely.
+        The pedestal that the lights are assumed to contain. It makes the gain from their level and noise more precise.
     """
     found = examined.pedestals
     assert found is not None
@@ -144,7 +147,7 @@ def _flat_gain(examined: Examination, noise: Estimate, pedestal: Estimate) -> Es
 
 
 class _ChiSquares(NamedTuple):
-    """The misfit of each cause to the three witnesses: pixel responses, photon noise and the gain from the flat."""
+    """Chi-square of each cause, given three measurements: pixel responses, photon noise and the gain from the flat."""
 
     offset: float
     flat: float
@@ -152,10 +155,11 @@ class _ChiSquares(NamedTuple):
 
 
 def _chi_squares(examined: Examination, response: Estimate, noise: Estimate) -> _ChiSquares:
-    """Compare the causes.
+    """Return the chi-square of each cause.
 
-    An offset of the lights shows in the responses and in the noise. A pedestal in the flat shows in the responses and
-    in the gain from the flat. Light in the dark shows in the responses alone, because its noise is in the dark as well.
+    An offset of the lights affects the responses and the noise. A pedestal in the flat affects the responses and the
+    gain from the flat. Light in the dark affects only the responses, because the variance of the dark, which is
+    subtracted, includes the photon noise of that light.
     """
     assert examined.pedestals is not None
     in_flat = examined.pedestals.sky_adu * examined.pedestals.genuine
@@ -178,7 +182,8 @@ def _gradient_chi2(examined: Examination) -> float:
 def _significance(examined: Examination, response: Estimate, noise: Estimate) -> float:
     """Return the significance of a pedestal.
 
-    The photon noise counts as well if it confirms the responses, and so does the gradient of light in the dark.
+    The significance includes the photon noise if that confirms the responses. It includes the gradient of the pedestal
+    if the responses suggest light in the dark.
     """
     is_confirmed = response.value * noise.value > 0 and _apart(response, noise) < MOST_APART
     if is_confirmed and noise.significance > NAMED_SIGMA:
@@ -189,7 +194,7 @@ def _significance(examined: Examination, response: Estimate, noise: Estimate) ->
 
 
 def _apart(one: Estimate, other: Estimate) -> float:
-    """Return the squared difference of two estimates in units of its variance; 0 if one is unknown."""
+    """Return the squared difference of two estimates in units of its variance; 0 if either is unknown."""
     variance = one.error**2 + other.error**2
     return 0.0 if variance == inf else (one.value - other.value) ** 2 / variance
 
@@ -246,7 +251,7 @@ def _setting_difference(examined: Examination) -> str:
 
 
 def _expected_negative(examined: Examination) -> float:
-    """Return twice the fraction of pixels that noise takes below zero, by Chebyshev's one-sided inequality."""
+    """Return twice the Chernoff bound for the fraction of pixels that Gaussian noise takes below zero; at least 1 %."""
     sky, noise = max(examined.sky_adu, 0.0), examined.noise_adu
     return max(2 * 0.5 * float(np.exp(-0.5 * (sky / noise) ** 2)), 0.01) if noise else 0.01
 
@@ -289,7 +294,8 @@ def _flat_pedestal(examined: Examination, response: Estimate, noise: Estimate) -
 
 def _leak(examined: Examination, response: Estimate, slope: Estimate) -> Finding:
     assert examined.pedestals is not None
-    # Light through a gap falls from twice its mean to nothing; a slope below the mean is nearer to an even one.
+    # The level of light through a gap falls from twice its mean to zero; a slope smaller than the mean is closer to
+    # even light.
     is_even = slope.significance < GRADIENT_SIGMA and abs(slope.value) < abs(response.value)
     size = Estimate(-response.value, response.error) if is_even else Estimate(abs(slope.value), slope.error)
     direction = "from left to right" if slope is examined.pedestals.across_adu else "from top to bottom"
@@ -303,8 +309,8 @@ def _leak(examined: Examination, response: Estimate, slope: Estimate) -> Finding
         matters=True,
         evidence=(
             f"the dark subtracts {-response.value:.1f} +- {response.error:.1f} ADU too much, with a change of "
-            f"{abs(slope.value):.1f} +- {slope.error:.1f} ADU {direction}; the photon noise of this light is in the "
-            "dark as well, and the gain from the flats shows no pedestal"
+            f"{abs(slope.value):.1f} +- {slope.error:.1f} ADU {direction}; the dark also contains the photon noise of "
+            "this light, and the gain from the flats shows no pedestal"
         ),
         fix="cover the telescope so that no light enters, and shoot the darks again: coldframe run --only dark --redo",
         harm=1 + abs(size.value) / 2 / examined.stack_noise_adu,
@@ -312,9 +318,9 @@ def _leak(examined: Examination, response: Estimate, slope: Estimate) -> Finding
 
 
 def offset_limit(examined: Examination) -> Sensitivity | str:
-    """Return the smallest offset that would be found, or the reason why none would."""
+    """Return the smallest offset that would be found, or the reason why none would be."""
     if examined.pedestals is None:
-        return "the gain is unknown: neither EGAIN nor the scatter of the flats states it"
+        return "the gain is unknown: it follows neither from EGAIN nor from the scatter of the flats"
     noise = _by_noise(examined)
     least = SIGNIFICANT * noise.error
     if examined.masters.flat is not None:
@@ -323,13 +329,13 @@ def offset_limit(examined: Examination) -> Sensitivity | str:
 
 
 def flat_limit(examined: Examination) -> Sensitivity | str:
-    """Return the smallest pedestal in the flat that would be found, or the reason why none would."""
+    """Return the smallest pedestal in the flat that would be found, or the reason why none would be."""
     if examined.masters.flat is None:
         return "no flat"
     if examined.pedestals is None:
         return "the gain is unknown"
     if not examined.masters.flat.uncertainty.any():
-        return "the flat does not state its uncertainty, without which its noise looks like its pattern"
+        return "the flat does not state its uncertainty, so its noise cannot be distinguished from pixel responses"
     if examined.pedestals.genuine < LEAST_GENUINE:
         return "the flat shows no pattern of pixel responses: it is too noisy, or was smoothed"
     least = max(SIGNIFICANT * _by_response(examined).error, LEAST_OF_SKY * abs(examined.sky_adu))

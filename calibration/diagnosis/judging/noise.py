@@ -1,4 +1,4 @@
-"""Patterns of lines, and masters made from too few frames."""
+"""Judgement of banding, and of masters made from too few frames."""
 
 from collections.abc import Iterator
 
@@ -9,29 +9,30 @@ from coldframe.calibration.masters.reading import MasterPlanes
 
 COMMON_SIGMA = 7.0
 LEAST_COMMON = 0.03
-"""Smallest pattern of lines that all lights share, relative to the noise of a pixel."""
+"""Smallest banding common to all lights that matters, relative to the noise of a pixel."""
 
 LEAST_OWN = 0.085
-"""Smallest noise of the lines of each light, relative to the noise of a pixel."""
+"""Smallest banding that differs from light to light and matters, relative to the noise of a pixel."""
 
 LEAST_ALTERNATING = 0.03
-"""Smallest difference between odd and even lines, relative to the noise of a pixel."""
+"""Smallest difference between odd and even lines that matters, relative to the noise of a pixel."""
 
 MOST_ERROR = 0.035
-"""Largest variance that the error of a master may add to the stack, relative to the noise of the lights."""
+"""Largest variance that the error of a master may add to the stack, as a fraction of the variance of the stack."""
 
 ADVISED_FRAMES = 20
-"""Number of darks or flats that is usually enough."""
+"""Number of darks or flats that usually suffices."""
 
 MOST_UNDITHERED = 0.25
-"""Largest variance that the error of a master of enough frames may add to a stack of lights without dithering."""
+"""Like `MOST_ERROR`, for a master made from enough frames and used for undithered lights."""
 
 INDEPENDENT = 12
-"""Dithering moves the errors of masters from light to light, so that more lights than this do not share them."""
+"""Number of dithered lights in which the errors of masters are assumed to add up; in more lights, dithering averages
+them."""
 
 
 def line_findings(examined: Examination) -> Iterator[Finding]:
-    """Yield patterns of rows and columns."""
+    """Yield findings of banding by row and column."""
     for name, lines in (("rows", examined.rows), ("columns", examined.columns)):
         yield from _alternating(examined, name, lines)
         yield from _common(examined, name, lines)
@@ -58,8 +59,8 @@ def _common(examined: Examination, name: str, lines: LinePattern) -> Iterator[Fi
         excess / lines.common_adu2.error,
         matters=True,
         evidence=(
-            f"{name} of different lights agree in {size:.2f} ADU rms; their correlation with those of the dark is "
-            f"{lines.correlation:+.2f}"
+            f"the pattern that the {name} of all lights have in common is {size:.2f} ADU rms; its correlation with "
+            f"that of the dark is {lines.correlation:+.2f}"
         ),
         fix="shoot darks with the gain, temperature and readout mode of the lights: coldframe run --only dark --redo",
         harm=1 + size / examined.stack_noise_adu * 10,
@@ -93,7 +94,7 @@ def _alternating(examined: Examination, name: str, lines: LinePattern) -> Iterat
     flickers = lines.alternating_spread_adu > 0.1 * abs(size.value)
     yield Finding(
         Kind.BANDING,
-        f"odd and even {name} differ{', by varying amounts between lights: flicker' if flickers else ' in all lights'}",
+        f"odd and even {name} differ{', by varying amounts: flicker' if flickers else ' in all lights'}",
         size.value,
         "ADU",
         size.error,
@@ -112,7 +113,7 @@ def _alternating(examined: Examination, name: str, lines: LinePattern) -> Iterat
 
 
 def _share_of_dark(examined: Examination, lines: LinePattern) -> float:
-    """Return the variance of lines that the master dark adds to all lights: the noise of its lines, averaged."""
+    """Return the variance that the lines of the dark add to all lights: that of one frame over the number of frames."""
     if examined.masters.dark is None:
         return 0.0
     frames = frames_of(examined.masters.dark) or 1
@@ -120,7 +121,7 @@ def _share_of_dark(examined: Examination, lines: LinePattern) -> float:
 
 
 def budget_findings(examined: Examination) -> Iterator[Finding]:
-    """Yield masters whose error adds much to the noise of the stack."""
+    """Yield a finding for each master whose error adds much noise to the stack."""
     lights = min(examined.lights, INDEPENDENT) if examined.pattern.is_dithered else examined.lights
     for name, master, fraction in (
         ("dark", examined.masters.dark, examined.dark_fraction),
@@ -131,7 +132,7 @@ def budget_findings(examined: Examination) -> Iterator[Finding]:
 
 
 def _are_too_few(examined: Examination, frames: int | None, added: float) -> bool:
-    """Return whether more frames would help; enough frames only harm lights whose errors dithering does not average."""
+    """Return whether a master's error adds too much variance; the limit is higher for a master with enough frames."""
     if frames is None or frames < ADVISED_FRAMES:
         return added > MOST_ERROR
     return not examined.pattern.is_dithered and added > MOST_UNDITHERED
@@ -153,7 +154,7 @@ def _too_few(examined: Examination, name: str, master: MasterPlanes, added: floa
         added / MOST_ERROR,
         matters=True,
         evidence=(
-            f"by its uncertainty, the noise of the {name} adds up to {added:.0%} to the variance of the stacked lights"
+            f"according to its uncertainty, the {name} can increase the variance of the stacked lights by {added:.0%}"
             f"{condition}"
         ),
         fix=fix,
@@ -162,7 +163,7 @@ def _too_few(examined: Examination, name: str, master: MasterPlanes, added: floa
 
 
 def line_limit(examined: Examination) -> Sensitivity | str:
-    """Return the smallest pattern of lines that would be found, or the reason why none would."""
+    """Return the smallest banding that would be found, or the reason why none would be."""
     if examined.lights == 1:
         return "in a single light, a fixed pattern cannot be distinguished from noise"
     errors = [max(lines.common_adu2.error, 0.0) for lines in (examined.rows, examined.columns)]

@@ -1,4 +1,4 @@
-"""Colours and gradients over the field."""
+"""Judgement of variations of colour, and of gradients, across the field."""
 
 from collections.abc import Iterator
 from math import hypot
@@ -13,7 +13,7 @@ STARS_SIGMA = 5.0
 
 
 def colour_findings(examined: Examination) -> Iterator[Finding]:
-    """Yield a shape of the flat that differs between colours."""
+    """Yield a finding if the shape of the flat differs between colours."""
     if examined.colour is None:
         return
     shape, place, _ = examined.colour
@@ -27,14 +27,14 @@ def colour_findings(examined: Examination) -> Iterator[Finding]:
         100 * shape.error,
         shape.significance,
         matters=True,
-        evidence=f"the {place} change by {shape.value:.2%} +- {shape.error:.2%} where no nebula is",
+        evidence=f"the {place} change by {shape.value:.2%} +- {shape.error:.2%} in areas without nebulae",
         fix="shoot the flats through the filter of the lights with steady light: coldframe run --only flat --redo",
         harm=1 + abs(shape.value) * examined.sky_adu / examined.stack_noise_adu,
     )
 
 
 def gradient_findings(examined: Examination) -> Iterator[Finding]:
-    """Yield an uneven flat, which only stars on both sides of the meridian can show."""
+    """Yield a finding if the flat is uneven, as shown by the same stars before and after a meridian flip."""
     found = examined.unevenness
     if found is None:
         return
@@ -47,7 +47,7 @@ def gradient_findings(examined: Examination) -> Iterator[Finding]:
         Kind.GRADIENT,
         "the light of the flats was uneven (flat source not uniform)",
         100 * size,
-        "% over the field",
+        "% across the field",
         100 * error,
         significance,
         matters=True,
@@ -62,7 +62,7 @@ def gradient_findings(examined: Examination) -> Iterator[Finding]:
 
 
 def colour_limit(examined: Examination) -> Sensitivity | str:
-    """Return the smallest change of colour that would be found, or the reason why none would."""
+    """Return the smallest change of colour that would be found, or the reason why none would be."""
     if examined.colour is None:
         if examined.light.mosaic is None:
             return "the lights have no filter array"
@@ -70,11 +70,11 @@ def colour_limit(examined: Examination) -> Sensitivity | str:
             return "the lights show no sky"
         return "nebulae fill so much of the field that their colours cannot be distinguished from those of the flat"
     least = max(SIGNIFICANT * examined.colour.largest_error, LEAST_COLOUR)
-    return Sensitivity(100 * least, "%", "change of colour over the field")
+    return Sensitivity(100 * least, "%", "change of colour across the field")
 
 
 def gradient_limit(examined: Examination) -> Sensitivity | str:
-    """Return the smallest unevenness of the flat that would be found, or the reason why none would."""
+    """Return the smallest unevenness of the flat that would be found, or the reason why none would be."""
     if examined.masters.flat is None:
         return "no flat"
     if examined.unevenness is None:
@@ -83,4 +83,4 @@ def gradient_limit(examined: Examination) -> Sensitivity | str:
             "sky flat, would decide"
         )
     least = STARS_SIGMA * max(examined.unevenness.across.error, examined.unevenness.down.error)
-    return Sensitivity(100 * max(least, LEAST_UNEVENNESS), "%", "unevenness of the flat over the field")
+    return Sensitivity(100 * max(least, LEAST_UNEVENNESS), "%", "unevenness of the flat across the field")

@@ -1,4 +1,4 @@
-"""Differences between a master and an earlier one of the same setting."""
+"""Differences between a master and an earlier master with the same settings."""
 
 from collections.abc import Iterator
 
@@ -14,6 +14,7 @@ from coldframe.calibration.diagnosis.estimating.thinned_masters import find_hot
 from coldframe.calibration.diagnosis.findings import Finding
 from coldframe.calibration.diagnosis.masters.darks import FEWEST_PIXELS, least_level_adu, level_adu
 from coldframe.calibration.diagnosis.masters.master_finding import adu, master_finding, percent
+from coldframe.calibration.kernels import diagnosis as kernels
 from coldframe.calibration.kernels.block_sums import BIN
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.calibration.measuring.frame_shape import COLUMNS, smooth_pattern
@@ -22,13 +23,13 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 LEAST_SHAPE = 0.01
-"""Smallest relative change of the smooth shape of a flat that matters."""
+"""Smallest relative change in the smooth shape of a flat that matters."""
 
 NOTICED_SHAPE = 0.003
 SIGNIFICANT = 7.0
 
 MOST_CHANGED_HOT = 0.1
-"""Largest fraction of a dark's hot pixels that may change before it should be renewed; a few percent flicker."""
+"""Largest fraction of a dark's hot pixels that may change before the dark should be replaced; a few percent flicker."""
 
 LEAST_SLOPE = 0.03
 """Smallest relative change of the signal of hot pixels that matters; it corresponds to 0.26 C."""
@@ -37,7 +38,7 @@ LEAST_SHIFT_PX = 2.0
 
 SHADOW_SIGMA = 11.0
 LEAST_SHADOW = 0.002
-"""Smallest significance and mean depth of a shadow that is new or gone."""
+"""Smallest significance and mean depth of a shadow that counts as new or gone."""
 
 _KEEP_BOTH = "Use the new flat for lights after the change, and the previous one for lights before it."
 _RADII = (1, 2, 3, 5, 8)
@@ -52,7 +53,7 @@ _CHANGED_SIGMA = 8.0
 
 
 def flat_changes(flat: MasterPlanes, previous: MasterPlanes) -> Iterator[Finding]:
-    """Yield the changes of dust and of the shape of a flat since an earlier flat of the same setting."""
+    """Yield findings about changes in dust and shape since an earlier flat with the same settings."""
     if flat.mean.shape != previous.mean.shape or min(flat.mean.shape) < _SMALLEST_SIDE * BIN:
         return
     new, old = _binned(flat.mean), _binned(previous.mean)
@@ -74,7 +75,7 @@ def _binned(plane: F32) -> F32:
 
 
 def _error(flat: MasterPlanes, previous: MasterPlanes, lit: NDArray[np.bool_], relief: F32) -> F32:
-    """Return the standard error of each bin of the ratio, relative; not below the scatter of most bins."""
+    """Return the relative standard error of each bin of the ratio, raised if the scatter of most bins is larger."""
     squares = np.zeros(lit.shape, np.float32)
     for each in (flat, previous):
         level = np.maximum(_binned(each.mean), np.float32(_LIT))
@@ -95,8 +96,8 @@ def _shape_change(ratio: F32) -> Iterator[Finding]:
     if size < NOTICED_SHAPE or significance < SIGNIFICANT:
         return
     yield master_finding(
-        f"the smooth shape of the flat changed by {percent(size)} since the previous flat: vignetting, or the light of "
-        "the flats",
+        f"the smooth shape of the flat has changed by {percent(size)} since the previous flat: vignetting, or the "
+        "light of the flats",
         Estimate(size, size / significance),
         "relative",
         least=LEAST_SHAPE,
@@ -114,7 +115,7 @@ def _dust_change(result: DustResult) -> Iterator[Finding]:
         case Change.SHIFTED:
             shift = BIN * float(np.hypot(result.down, result.across))
             yield master_finding(
-                f"the dust shadows moved by {shift:.0f} px since the previous flat",
+                f"the dust shadows have moved by {shift:.0f} px since the previous flat",
                 Estimate(shift, BIN * result.error),
                 "px",
                 least=LEAST_SHIFT_PX,
@@ -124,7 +125,7 @@ def _dust_change(result: DustResult) -> Iterator[Finding]:
             )
         case Change.TURNED:
             yield master_finding(
-                f"the dust shadows turned by {abs(result.angle):.1f} degrees since the previous flat",
+                f"the dust shadows have rotated by {abs(result.angle):.1f} degrees since the previous flat",
                 Estimate(abs(result.angle), result.error),
                 "degrees",
                 least=0.5,
@@ -152,7 +153,7 @@ def _dust_change(result: DustResult) -> Iterator[Finding]:
 
 
 def _single_shadow(relief: F32, error: F32) -> Iterator[Finding]:
-    """Yield the clearest shadow that only one of two flats has; unlike in lights, no nebula can imitate it."""
+    """Yield a finding about the clearest shadow that only one of two flats has; no nebulae can imitate it in flats."""
     weights = np.where(np.isfinite(error), 1 / np.square(error), 0).astype(np.float32)
     best, depth, place = 0.0, 0.0, (0, 0, 0)
     for radius in _RADII:
@@ -180,7 +181,7 @@ def _single_shadow(relief: F32, error: F32) -> Iterator[Finding]:
 
 
 def dark_changes(dark: MasterPlanes, previous: MasterPlanes, period: int) -> Iterator[Finding]:
-    """Yield the changes of level and hot pixels since an earlier dark of the same setting."""
+    """Yield findings about changes in level and hot pixels since an earlier dark with the same settings."""
     if dark.mean.shape != previous.mean.shape:
         return
     yield from level_change(dark, previous, "dark")
@@ -190,7 +191,7 @@ def dark_changes(dark: MasterPlanes, previous: MasterPlanes, period: int) -> Ite
 
 
 def level_change(master: MasterPlanes, previous: MasterPlanes, name: str) -> Iterator[Finding]:
-    """Yield a change of the level since an earlier bias or dark of the same setting."""
+    """Yield a finding if the level has changed since an earlier bias or dark with the same settings."""
     if master.mean.shape != previous.mean.shape:
         return
     change, least = level_adu(master) - level_adu(previous), least_level_adu(master)
@@ -198,7 +199,7 @@ def level_change(master: MasterPlanes, previous: MasterPlanes, name: str) -> Ite
         return
     causes = "offset or driver" if name == "bias" else "offset, driver, temperature or light"
     yield master_finding(
-        f"the level of the {name} changed by {change:+.1f} ADU since the previous one: {causes}",
+        f"the level of the {name} has changed by {change:+.1f} ADU since the previous one: {causes}",
         Estimate(change, 0.1 * least),
         "ADU",
         least=least,
@@ -225,7 +226,7 @@ def _hot_changes(dark: MasterPlanes, previous: MasterPlanes, period: int) -> Ite
     fraction = (appeared + gone) / int(clear.sum())
     if fraction > MOST_CHANGED_HOT:
         yield master_finding(
-            f"{percent(fraction)} of the hot pixels changed since the previous dark",
+            f"{percent(fraction)} of the hot pixels have changed since the previous dark",
             Estimate(fraction, float(np.sqrt(fraction / clear.sum()))),
             "of hot pixels",
             least=MOST_CHANGED_HOT,
@@ -236,7 +237,7 @@ def _hot_changes(dark: MasterPlanes, previous: MasterPlanes, period: int) -> Ite
     if abs(ratio.value) > LEAST_SLOPE and ratio.significance > SIGNIFICANT:
         warmer_c = DOUBLING_C * float(np.log2(max(slope, 1e-3)))
         yield master_finding(
-            f"the hot pixels have {slope:.2f} times the signal that they have in the previous dark, as if the sensor "
+            f"the hot pixels have {slope:.2f} times the signal that they had in the previous dark, as if the sensor "
             f"were {abs(warmer_c):.1f} C {'warmer' if warmer_c > 0 else 'colder'}",
             ratio,
             "relative",
@@ -248,8 +249,6 @@ def _hot_changes(dark: MasterPlanes, previous: MasterPlanes, period: int) -> Ite
 
 
 def _excess(dark: MasterPlanes, places: NDArray[np.int64], period: int) -> F64:
-    from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
-
     excess = np.empty(places.shape[1], np.float32)
     kernels.excess_at(dark.mean, np.ascontiguousarray(places), period, excess)
     return excess.astype(np.float64)
@@ -261,7 +260,7 @@ def _slope(new: F64, old: F64, noise: float) -> tuple[float, float]:
     if np.count_nonzero(both) < FEWEST:
         return 1.0, float("inf")
     mean = (new[both] + old[both]) / 2
-    # With the mean of both as the scale, noise favours neither of the two.
+    # Weights derived from the mean of both signals favour neither of the two darks.
     weights = 1 / (2 * (noise / mean) ** 2 + 0.02**2)
     fit, covariance = robust_fit(np.ones((mean.size, 1)), np.log(new[both] / old[both]), weights)
     return float(np.exp(fit[0])), float(np.sqrt(covariance[0, 0]))

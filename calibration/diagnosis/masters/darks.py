@@ -29,8 +29,9 @@ FEWEST_PIXELS = 100_000
 CUT_FACTOR = 8.0
 FEWEST_BELOW_CUT = 40
 LEAST_ABOVE_CUT = 0.01
-"""A dark with this number of hot pixels, but almost none above a multiple of their lower limit, was clipped: in
-sensors, about half as many pixels have twice the signal, so that an eighth of them exceeds the multiple."""
+"""A dark was clipped if it has at least `FEWEST_BELOW_CUT` hot pixels, but less than the fraction `LEAST_ABOVE_CUT` of
+them exceeds `CUT_FACTOR` times the smallest excess. In real sensors, about half as many pixels have twice the signal,
+so about an eighth of the hot pixels exceeds this limit."""
 
 MOST_LACKING = 5e-5
 """Largest fraction of pixels that may be hot only in the lights, because they flicker."""
@@ -44,8 +45,8 @@ LEAST_LEVEL_ADU = 1.0
 """Smallest difference between levels that matters: relative to the noise of a pixel in one frame, and in ADU."""
 
 COOLED_E_PER_S = 2.0
-"""Largest plausible dark current at 0 C in electrons per second; it halves every 6 C. Cooled sensors have 0.001 to 0.5.
-"""
+"""Largest plausible dark current at 0 C in electrons per second; it halves with every 6 C of cooling. Cooled sensors
+have 0.001 to 0.5."""
 
 DOUBLING_C = 6.0
 FACTOR_OF_RECORD = 1.5
@@ -61,7 +62,7 @@ _LARGEST_VARIANCE = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Known properties of the camera and its lights; None for unknown ones.
+    """Known properties of the camera; None for those that are unknown.
 
     Attributes
     ----------
@@ -81,7 +82,7 @@ def frame_noise_adu(dark: MasterPlanes) -> float:
 
 
 def level_adu(master: MasterPlanes) -> float:
-    """Return the median of the middle of a master, ADU."""
+    """Return the median level of the central area of a master, ADU."""
     return float(np.median(master.mean[central_region(master.mean.shape)]))
 
 
@@ -105,7 +106,7 @@ def hot_findings(hot: HotPixels, pixels: int, setup: FrameSetup, lacking: float 
     setup
         Setup of the dark.
     lacking
-        Fraction of pixels that are hot in the median of dithered lights and not in the dark; None if unknown.
+        Fraction of pixels that are hot in the median of dithered lights but not in the dark; None if unknown.
     """
     fix = (
         "Combine the raw darks again without cosmetic correction, and switch off hot-pixel removal in the camera and "
@@ -120,7 +121,7 @@ def hot_findings(hot: HotPixels, pixels: int, setup: FrameSetup, lacking: float 
             Estimate(float(count), max(count, 1) ** 0.5),
             "px",
             least=MOST_LACKING * pixels,
-            evidence="after this dark is subtracted, these pixels stay bright in every dithered light",
+            evidence="after this dark is subtracted, these pixels remain bright in every dithered light",
             fix=fix,
             origin=Origin.HOT_PIXELS_REMOVED,
         )
@@ -144,7 +145,7 @@ def hot_findings(hot: HotPixels, pixels: int, setup: FrameSetup, lacking: float 
     count = excess_adu.size
     missing = Estimate(max(fewest - count, 1.0), 1.0) if not is_cut else Estimate(float(count), count**0.5)
     yield master_finding(
-        "the dark has no hot pixels: they were removed, so they stay in the lights",
+        "the dark has no hot pixels: they were removed, so they remain in the lights",
         missing,
         "px",
         least=1.0,
@@ -200,14 +201,14 @@ def light_findings(
     flat: MasterPlanes | None,
     expected: Expected,
 ) -> Iterator[Finding]:
-    """Yield a finding if light fell on the sensor during the darks."""
+    """Yield findings about light that fell on the sensor while the darks were being shot."""
     fix = "Shoot the darks again with the telescope and the camera covered, in darkness, and with all LEDs off."
     least_adu = max(LEAST_LIGHT * frame_noise_adu(dark), LEAST_LEVEL_ADU)
     if flat is not None and flat.mean.shape == dark.mean.shape:
         light = light_in_dark(dark, bias, flat, period)
         if light is not None and light.value > least_adu and light.significance > LIGHT_SIGMA:
             yield master_finding(
-                f"light of {adu(light.value)} fell on the sensor while the darks were shot",
+                f"light of {adu(light.value)} fell on the sensor while the darks were being shot",
                 light,
                 "ADU",
                 least=least_adu,
@@ -223,12 +224,12 @@ def light_findings(
 
 
 def _rise(dark: MasterPlanes, bias: MasterPlanes) -> Iterator[Finding]:
-    """Yield the smooth rise of the dark signal towards an edge, which has no certain cause."""
+    """Yield a finding about a smooth rise of the dark signal towards an edge, whose cause remains uncertain."""
     glow = measure_glow(dark.mean - bias.mean)
     if glow.significant and glow.amplitude_adu > LEAST_LEVEL_ADU:
         yield master_finding(
             f"the dark signal rises by {adu(glow.amplitude_adu)} {glow.place}: amplifier glow or a light leak, which "
-            "cannot be told apart in a single dark",
+            "cannot be distinguished in a single dark",
             Estimate(glow.amplitude_adu, glow.error_adu),
             "ADU",
             least=None,
@@ -257,8 +258,8 @@ def _dark_current(
         Estimate(e_per_s, error),
         "e/s",
         least=limit,
-        evidence=f"{source}{shape}; a leak and amplifier glow look alike in a dark, and only a flat of this camera "
-        "(its pixels' response to light) or a dark in a sealed camera tells them apart",
+        evidence=f"{source}{shape}; a leak and amplifier glow look alike in a dark; a flat from this camera (which "
+        "shows how the pixels respond to light) or a dark shot with the camera sealed distinguishes them",
         fix=fix,
     )
 

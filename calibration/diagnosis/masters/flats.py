@@ -1,4 +1,4 @@
-"""The levels of a master flat: saturation, subtraction, normalisation, the fall towards the corners, and colours."""
+"""The levels of a master flat: saturation, subtraction, normalisation, fall-off towards the corners, and colours."""
 
 from collections.abc import Iterator
 
@@ -26,7 +26,7 @@ CLIPPED = 0.97
 """Fraction of the range above which the noise of the brightest pixels is clipped."""
 
 LOWEST_FLAT_ADU = 1000.0
-"""Lowest level of flats at which an error of their dark by 3 ADU changes the flat by less than 0.3 %."""
+"""Lowest level of flats at which an error of 3 ADU in their dark changes the flat by no more than 0.3 %."""
 
 FAINT_FLAT = 0.05
 """Level of flats as a fraction of 65,535 ADU, below which brighter flats would give a better master."""
@@ -44,8 +44,8 @@ LARGEST_RELATIVE = 20.0
 """A flat with a mean above this limit is in ADU, or is not normalised."""
 
 DARKEST_CORNER = 0.3
-"""Smallest light of the corners relative to the centre at which their noise in calibrated lights stays below twice that
-of the centre."""
+"""Smallest illumination of a corner, relative to the centre, at which the corner's noise in calibrated lights is less
+than twice that of the centre."""
 
 _STEP = 3
 _CORNER = 0.1
@@ -53,7 +53,7 @@ _SUBTRACTED = frozenset({"B", "D"})
 
 
 def flat_findings(flat: MasterPlanes, mosaic: str | None, bias: MasterPlanes | None) -> Iterator[Finding]:
-    """Yield the faults of the levels of a flat, and its shape.
+    """Yield findings about the levels of a flat, and one that describes its shape.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def _saturation(flat: MasterPlanes, bias_adu: float) -> Iterator[Finding]:
     fraction = saturated_fraction(flat)
     if fraction > MOST_SATURATED:
         yield master_finding(
-            f"{percent(fraction)} of the pixels of the flat were saturated, so they do not show their response",
+            f"{percent(fraction)} of the pixels of the flat were saturated, so the flat does not show their response",
             Estimate(fraction, (fraction / max(flat.mean[::_STEP, ::_STEP].size, 1)) ** 0.5),
             "of the pixels",
             least=MOST_SATURATED,
@@ -92,10 +92,10 @@ def _saturation(flat: MasterPlanes, bias_adu: float) -> Iterator[Finding]:
         return
     top = level * brightest + bias_adu
     yield master_finding(
-        f"the brightest pixels of the flats have {adu(top)}, {percent(top / HIGHEST_ADU)} of the range",
+        f"the brightest pixels of the flats reach {adu(top)}, {percent(top / HIGHEST_ADU)} of the range",
         Estimate(top / HIGHEST_ADU, 0.01),
         "of the range",
-        # Below this, only few sensors deviate from a straight line noticeably.
+        # Below this level, few sensors are noticeably nonlinear.
         least=0.9,
         evidence=f"the mean level of the flats above their dark is {adu(level)} (CFLEVEL)",
         fix=fix,
@@ -112,7 +112,7 @@ def _faintness(flat: MasterPlanes) -> Iterator[Finding]:
         Estimate(LOWEST_FLAT_ADU / level, 0.0),
         "x the lowest level",
         least=1.0,
-        evidence=f"an error of their dark of {PEDESTAL_ERROR_ADU:.0f} ADU changes the flat by "
+        evidence=f"an error in their dark of {PEDESTAL_ERROR_ADU:.0f} ADU changes the flat by "
         f"{percent(PEDESTAL_ERROR_ADU / level)}",
         fix="Shoot the flats with a longer exposure or a brighter panel, at 30 to 50 % of the range.",
     )
@@ -129,7 +129,7 @@ def _subtraction(flat: MasterPlanes, bias_adu: float | None) -> Iterator[Finding
     size = bias_adu / level if bias_adu is not None and level else 0.0
     if size > 0:
         yield master_finding(
-            "nothing was subtracted from the flats, so they correct vignetting and dust too little",
+            "nothing was subtracted from the flats, so they under-correct vignetting and dust",
             Estimate(size, 0.0),
             "of the level",
             least=min(size, LARGEST_PEDESTAL),
@@ -141,7 +141,7 @@ def _subtraction(flat: MasterPlanes, bias_adu: float | None) -> Iterator[Finding
         "nothing was subtracted from the flats, as far as the header shows",
         Estimate(1.0, 0.0),
         "master missing",
-        # Other programs subtract masters without stating it.
+        # Other programs may subtract masters without recording it in the header.
         least=1.0 if "CFVERS" in header or level is not None else None,
         evidence=text,
         fix=fix,
@@ -158,7 +158,7 @@ def _normalisation(flat: MasterPlanes, mosaic: str | None) -> Iterator[Finding]:
             Estimate(mean, 0.0),
             "x",
             least=min(abs(mean), 1.0) or 1e-9,
-            evidence="a flat by which lights are divided has a mean of 1",
+            evidence="a flat by which lights are divided must have a mean of 1",
             fix=fix,
         )
         return
@@ -197,7 +197,7 @@ def _means(flat: MasterPlanes, mosaic: str | None) -> dict[str, float]:
 
 
 def _shape(flat: MasterPlanes, mosaic: str | None) -> Iterator[Finding]:
-    """Yield the light of the corners relative to the centre, of all pixels and of each colour."""
+    """Yield a finding about the illumination of the corners relative to the centre, overall and for each colour."""
     if min(flat.mean.shape) < 2 / _CORNER:
         return
     corners = _corners(flat.mean)

@@ -1,4 +1,4 @@
-"""Regular lines in a master flat: bands of a panel that flickers under a rolling shutter, and odd and even lines."""
+"""Regular lines in a master flat: banding from a flickering panel and a rolling shutter, and odd and even lines."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ LEAST_BAND = 2e-4
 """Relative amplitude above which bands matter: 0.02 %."""
 
 LEAST_PEAK = 14.0
-"""Power that all parts of the rows share, relative to that of noise, above which it counts as bands; noise exceeds it
-once in 3,000 flats."""
+"""Power common to all parts of the rows, relative to that of noise, above which it counts as banding; noise exceeds
+this limit once in 3,000 flats."""
 
 LEAST_COHERENCE = 0.4
-"""Smallest fraction of the power of bands that all parts of the rows share; 1 without noise and dust."""
+"""Smallest fraction of the power of banding that is common to all parts of the rows; 1 without noise and dust."""
 
 LEAST_ALTERNATION = 5e-5
-"""Smallest relative difference between odd and even lines to report."""
+"""Smallest relative difference between odd and even lines that is reported."""
 
 _LIT = 0.05
 _PARTS = 8
@@ -40,12 +40,13 @@ _FEWEST_LINES = 64
 _FEWEST_PART_PIXELS = 8
 _DEGREE = 8
 _LOWEST = 8
-"""Smallest number of periods along the columns; smooth changes with fewer are removed."""
+"""Smallest number of periods of banding in the height of the frame; smoother variations are removed."""
 
 _NEARBY = 40
 _SURFACE = 6
 _BAND = 64 * BIN
-"""Degree of the smooth surface that is fitted to a flat, along each axis."""
+"""Number of rows that are processed at once; `_SURFACE` is the degree, along each axis, of the smooth surface that is
+fitted to a flat."""
 
 _MOST_FITTED = 8_000
 _DUST_SIGMA = 4.0
@@ -53,18 +54,19 @@ _DUST_SIGMA = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Regular lines of a flat.
+    """Regular lines in a flat.
 
     Attributes
     ----------
     amplitude
-        Relative amplitude of the strongest band, half of peak to valley.
+        Relative amplitude of the strongest banding: half of the difference between peak and valley.
     period_px
-        Period of this band.
+        Period of this banding.
     peak
-        Power that all parts of the rows share, relative to the power of noise; 1 on average for noise.
+        Power common to all parts of the rows, relative to the power of noise; 1 on average for noise.
     alternation
-        Relative difference between the first, third, ... and the other lines; None if a colour filter array hides it.
+        Relative difference between the odd lines (first, third, ...) and the even lines; None if a colour filter array
+        hides it.
     """
 
     amplitude: Estimate
@@ -74,7 +76,7 @@ class Lines:
 
     @property
     def are_bands(self) -> bool:
-        """True if the band is significant."""
+        """True if the banding is significant."""
         return self.peak > LEAST_PEAK
 
     @property
@@ -88,7 +90,7 @@ class Lines:
 
 
 def find_lines(plane: F32, mosaic: str | None) -> Lines | None:
-    """Return the regular lines across the rows of a flat; None if it is too small. Transpose it for its columns.
+    """Return the regular lines among the rows of a flat; None if it is too small. Transpose the flat for columns.
 
     Parameters
     ----------
@@ -113,7 +115,7 @@ def find_lines(plane: F32, mosaic: str | None) -> Lines | None:
     noise = _surroundings(own / _PARTS)
     # For noise, the power of the sum is the sum of the powers, on average.
     excess = (total - own) / _PARTS / noise
-    # Dust that is left changes few parts.
+    # Remaining dust affects only a few parts.
     excess[total - own < LEAST_COHERENCE * (_PARTS - 1) * own] = 0
     place = int(np.argmax(excess))
     scale = 2 / float(weights.sum())
@@ -136,7 +138,7 @@ def _greens(plane: F32, mosaic: str) -> F32:
 
 
 def _profiles(plane: F32) -> F64:
-    """Return the level of each row in each part without dust and smooth changes; shape (parts, rows)."""
+    """Return the level of each row in each part, excluding dust and smooth variations; shape (parts, rows)."""
     rows, width = plane.shape[0], plane.shape[1] // _PARTS
     counts, sums = np.zeros((rows, _PARTS), np.int64), np.zeros((rows, _PARTS))
     for band, residuals, known in _without_dust(plane[:, : width * _PARTS]):
@@ -157,10 +159,10 @@ def _profiles(plane: F32) -> F64:
 
 
 def _without_dust(plane: F32) -> Iterator[tuple[slice, F32, NDArray[np.bool_]]]:
-    """Yield bands of rows with their relative residuals from a smooth surface, and the pixels outside dust shadows."""
+    """Yield strips of rows with relative residuals from a smooth surface, and masks of pixels outside dust shadows."""
     rows, columns = (size // BIN for size in plane.shape)
     bins = plane[: rows * BIN, : columns * BIN].reshape(rows, BIN, columns, BIN).mean(axis=(1, 3))
-    # Degrees that would follow bands are left to the spectrum.
+    # The degree is too low to follow banding, which is left to the spectrum.
     down, across = (np.polynomial.legendre.legvander(np.linspace(-1, 1, size), _SURFACE) for size in (rows, columns))
     known = bins > _LIT * float(np.median(bins))
     amounts = np.zeros((_SURFACE + 1, _SURFACE + 1))
@@ -174,7 +176,7 @@ def _without_dust(plane: F32) -> Iterator[tuple[slice, F32, NDArray[np.bool_]]]:
         solved = np.linalg.solve(design.T @ design, design.T @ bins.ravel()[chosen].astype(np.float64))
         amounts = solved.reshape(amounts.shape)
         relief = (bins / np.maximum(down @ amounts @ across.T, 1e-3) - 1).astype(np.float32)
-        # Bands must not count as dust.
+        # Banding must not be mistaken for dust.
         relief -= np.median(relief, axis=1, keepdims=True)
         fine = smoothed(relief, np.ones(bins.shape, np.bool_), 1.0)
         limit = _DUST_SIGMA * spread(fine[known].astype(np.float64))
@@ -201,14 +203,14 @@ def _surroundings(powers: F64) -> F64:
 
 
 def line_findings(flat: MasterPlanes, previous: MasterPlanes | None, mosaic: str | None) -> Iterator[Finding]:
-    """Yield regular lines across the rows and columns of a flat.
+    """Yield findings about regular lines among the rows and columns of a flat.
 
     Parameters
     ----------
     flat
         The master flat.
     previous
-        An earlier flat of the same setting, which shows whether the sensor is the cause; None if there is none.
+        An earlier flat with the same settings, which shows whether the sensor is the cause; None if there is none.
     mosaic
         Bayer array; None for mono.
     """
@@ -235,13 +237,13 @@ def _bands(name: str, lines: Lines, before: Lines | None) -> Finding:
     same = before is not None and before.are_bands and abs(before.period_px / lines.period_px - 1) < 0.02  # noqa: PLR2004
     flicker = name == "rows" and not same
     cause = (
-        f"the flat has bands along its rows with a period of {lines.period_px:.4g} rows: the panel flickers under the "
+        f"the flat has bands along its rows with a period of {lines.period_px:.4g} rows: a flickering panel and a "
         "rolling shutter"
         if flicker
-        else f"the {name} of the flat have a fixed pattern with a period of {lines.period_px:.4g} px, probably of the "
-        "readout"
+        else f"the {name} of the flat have a fixed pattern with a period of {lines.period_px:.4g} px, probably due to "
+        "the readout"
     )
-    evidence = f"all parts of the {name} share them with {lines.peak:.0f} times the power of noise (which reaches 14)"
+    evidence = f"in all parts of the {name} alike, with {lines.peak:.0f} times the power of noise (noise reaches 14)"
     if same:
         evidence += "; the previous flat has the same pattern"
     return master_finding(
@@ -270,7 +272,7 @@ def _alternation(name: str, lines: Lines, before: Lines | None) -> Finding:
     known = (
         "the previous flat has the same difference, so it is a property of the sensor"
         if same
-        else "a sensor that reads odd and even lines differently looks the same: compare a flat of a different exposure"
+        else "a sensor that reads odd and even lines differently has the same effect: compare with another exposure"
     )
     return master_finding(
         f"odd and even {name} of the flat differ by {percent(abs(difference.value))}: "

@@ -37,11 +37,11 @@ Frames = Iterable[NDArray[np.uint16]]
 
 GOOD_NOISE = 0.01
 LARGEST_NOISE = 0.025
-"""Fraction of the noise of a light up to which the noise of a master is good, and acceptable; the latter corresponds to
-5 % of the variance."""
+"""Largest relative increase in the noise of a light at which the noise of a master is good, or acceptable; the latter
+corresponds to an increase of 5 % in the variance."""
 
 LARGEST_WITHOUT_SKY = 0.1
-"""Limit of acceptable noise for a light without sky, which has only read noise; the sky at least doubles the noise."""
+"""Like `LARGEST_NOISE`, for a light without sky, which has only read noise; the sky at least doubles the noise."""
 
 USUAL_SKY_ADU = 1000.0
 """Level of the sky for which the noise of a flat is stated if no lights are given."""
@@ -53,18 +53,18 @@ _STEP = 3
 
 @dataclass(frozen=True, slots=True)
 class LightsAtHand:
-    """The lights that a master is to calibrate.
+    """The lights that are to be calibrated with a master.
 
     Attributes
     ----------
     exposure_s
-        Exposure.
+        Exposure of a light.
     noise_adu
         Noise of a pixel in one light, ADU.
     sky_adu
         Level of the sky above the dark, ADU.
     lacking
-        Fraction of pixels that are hot in the median of dithered lights and not in the dark; None if unknown.
+        Fraction of pixels that are hot in the median of dithered lights but not in the dark; None if unknown.
     """
 
     exposure_s: float
@@ -83,7 +83,7 @@ def look_at_master(
     flat: MasterPlanes | None = None,
     expected: Expected | None = None,
 ) -> list[Finding]:
-    """Look at a master, and return the findings, the most harmful first.
+    """Examine a master, and return the findings, the most harmful first.
 
     Parameters
     ----------
@@ -95,11 +95,12 @@ def look_at_master(
     are_combined
         True if the master contains these frames.
     previous
-        The newest earlier master of the same setting; None if there is none.
+        The newest earlier master with the same settings; None if there is none.
     bias
         For flats, the dark flat or bias that was subtracted; for darks, the bias. None if it is not available.
     flat
-        For darks, a flat of the same camera, which distinguishes light from dark current; None if there is none.
+        For darks, a flat from the same camera, with which light can be distinguished from dark current; None if there
+        is none.
     expected
         Known properties of the camera; None if there is no record.
     """
@@ -119,12 +120,12 @@ def look_at_master(
 def look_at_pixels(
     planes: MasterPlanes, *, bias: MasterPlanes | None = None, flat: MasterPlanes | None = None
 ) -> list[Finding]:
-    """Look at all pixels of a master, apart from its hot pixels and its noise, which `look_with_lights` judges.
+    """Examine all pixels of a master, leaving its hot pixels and its noise to `look_with_lights`.
 
     Parameters
     ----------
     planes, bias, flat
-        As for `look_at_master`. Only the means of the bias and, for darks, of the flat are used.
+        As for `look_at_master`. Of the bias, only the mean is used.
     """
     setup = _setup_of(planes)
     if setup is None:
@@ -135,14 +136,14 @@ def look_at_pixels(
 
 
 def look_with_lights(master: MasterPlanes, hot: HotPixels, pixels: int, lights: LightsAtHand) -> list[Finding]:
-    """Look at the noise of a master and at its hot pixels, as they affect lights.
+    """Examine how the noise and the hot pixels of a master affect lights.
 
     Parameters
     ----------
     master
         The master, which may be thinned out.
     hot
-        Hot pixels of the master; they count for darks only.
+        Hot pixels of the master; they are used for darks only.
     pixels
         Number of pixels of the whole master.
     lights
@@ -171,7 +172,7 @@ def _known(planes: MasterPlanes, expected: Expected | None) -> Expected:
 
 
 def _mosaic(setup: FrameSetup) -> str | None:
-    """Return the Bayer array of an unbinned master; None for mono."""
+    """Return the Bayer array of an unbinned master; None for mono, binned masters and other filter arrays."""
     return setup.mosaic if setup.mosaic in BAYER_PATTERNS and setup.readout.binning == 1 else None
 
 
@@ -180,7 +181,7 @@ def _period(setup: FrameSetup) -> int:
 
 
 def _has_pixel_structure(setup: FrameSetup) -> bool:
-    """Return whether neighbours of the same colour are known: mono and Bayer arrays, but not X-Trans."""
+    """Return whether the neighbours of the same colour are known, as in mono and Bayer arrays, but not in X-Trans."""
     return setup.mosaic is None or setup.mosaic in BAYER_PATTERNS
 
 
@@ -275,10 +276,10 @@ def _hot(hot: HotPixels, pixels: int, setup: FrameSetup, lacking: float | None) 
 
 
 def _noise(master: MasterPlanes, setup: FrameSetup, lights: LightsAtHand | None) -> Iterator[Finding]:
-    """Yield the noise that a master adds to a light.
+    """Yield a finding about the noise that a master adds to a light.
 
-    Variances add: noise m in a light of noise s increases it to sqrt(s^2 + m^2). A flat of relative noise u adds
-    S u at the sky level S, whose photon noise is sqrt(S / g) for g electrons per ADU.
+    Variances add: a master with noise m increases the noise of a light from s to sqrt(s^2 + m^2). A flat with relative
+    noise u adds a noise of S u at a sky level S; the photon noise of this sky is sqrt(S / g) for g electrons per ADU.
     """
     if not master.uncertainty.any() or setup.kind is FrameKind.DARK_FLAT:
         return
@@ -321,5 +322,5 @@ def _light_noise(master: MasterPlanes, setup: FrameSetup, lights: LightsAtHand |
     variance = float(typical_variance(master))
     if level is None or level <= 0 or variance <= 0:
         return 0.0, ""
-    # The photon noise of the flats themselves gives the noise of a sky of a different level.
+    # The noise at the level of the sky follows from the photon noise of the flats themselves.
     return float(np.sqrt(variance * level * USUAL_SKY_ADU)), f"a light with a sky of {USUAL_SKY_ADU:,.0f} ADU"

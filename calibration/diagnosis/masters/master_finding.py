@@ -25,13 +25,13 @@ def master_finding(
     unit
         Unit of the size.
     least
-        Smallest size that matters; None for a figure that does not matter at any size.
+        Smallest size that matters; None for a figure that is informative only.
     evidence
-        The measurements from which the cause follows.
+        The measurements that point to the cause.
     fix
         The remedy: the frames to shoot or to combine again, and the settings.
     origin
-        The origin, if the finding explains others when it matters.
+        The origin, if the finding explains others; it is omitted if the finding does not matter.
     """
     harm = 0.0 if least is None else abs(found.value) / least
     return Finding(

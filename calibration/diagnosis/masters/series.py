@@ -1,4 +1,4 @@
-"""Flats in the order in which they were shot: spots that dry or move meanwhile, and individual frames that differ."""
+"""Flats in the order in which they were shot: spots that dried or moved during the set, and frames that differ."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,22 +19,22 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 FEWEST_FRAMES = 6
-"""Smallest number of frames whose changes are judged."""
+"""Smallest number of frames in which changes are judged."""
 
 SPOT_SIGMA = 6.5
-"""Smallest significance of a spot that changes during the flats; noise stays below 5."""
+"""Smallest significance of a spot that changes while flats are being shot; the significance of noise stays below 5."""
 
 LEAST_SPOT = 5e-4
-"""Smallest change of a spot over the set that matters, relative to the light: half of it remains in the master."""
+"""Smallest change of a spot during the set that matters, relative to the light; half of it remains in the master."""
 
 LEAST_LEVEL = 0.01
 LEAST_SHAPE = 0.002
-"""Smallest relative deviations of the level and of the shape of one frame from the others."""
+"""Smallest relative deviations of the level and of the shape of one frame from the others that are reported."""
 
 ODD_SIGMA = 8.0
 
 LEAST_DRIFT = 0.01
-"""Smallest relative change of the shape of the light over the set that matters."""
+"""Smallest relative change in the shape of the light during the set that matters."""
 
 _RADII = (2, 3, 5, 8)
 _CELL_ROWS = 16
@@ -45,7 +45,7 @@ _LEAST_LEVEL_SPREAD = 5e-4
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A spot that becomes brighter or darker while the flats are shot.
+    """A spot that becomes brighter or darker while the flats are being shot.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Spot:
     significance
         Significance of this change.
     row, column
-        Place of the spot, pixels.
+        Position of the spot, pixels.
     diameter_px
         Approximate diameter of the spot.
     """
@@ -86,7 +86,7 @@ class Series:
 
 
 def measure_series(flat: MasterPlanes, frames: Iterable[NDArray[np.uint16]], pedestal: F32) -> Series | None:
-    """Measure flats one after the other; None if there are too few, or if they are too small.
+    """Measure flats one after the other; return None if they are too few or too small.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def _cells(relative: NDArray[np.floating]) -> F64:
 
 
 def find_spot(series: Series) -> Spot | None:
-    """Return the most significant spot that changes; None if none is significant."""
+    """Return the spot with the most significant change; None if no change is significant."""
     fine = high_pass(series.slope)
     best: Spot | None = None
     for radius in _RADII:
@@ -158,20 +158,20 @@ def find_spot(series: Series) -> Spot | None:
 
 
 def series_findings(series: Series) -> Iterator[Finding]:
-    """Yield spots that dry or move, changes of the light, and individual frames that differ."""
+    """Yield findings about spots that dried or moved, changes of the light, and individual frames that differ."""
     spot = find_spot(series)
     if spot is not None:
         brighter = spot.change.value > 0
         yield master_finding(
-            "a spot became brighter while the flats were shot: dew that dries, or dust that moves"
+            "a spot became brighter while the flats were being shot: drying dew, or moving dust"
             if brighter
-            else "a spot became darker while the flats were shot: dew that forms, or dust that moves",
+            else "a spot became darker while the flats were being shot: forming dew, or moving dust",
             Estimate(abs(spot.change.value), spot.change.error),
             "relative",
             least=LEAST_SPOT,
             evidence=f"the light changed by {percent(spot.change.value)} from the first to the last flat in a spot of "
             f"about {spot.diameter_px} px at row {spot.row}, column {spot.column} ({spot.significance:.1f} standard "
-            "errors); half of this is in the master",
+            "errors); half of this change is in the master",
             fix="Dry the optics and the window of the camera, wait until flats no longer change, and shoot all flats "
             "again.",
         )
@@ -213,8 +213,8 @@ def _odd_level(number: int, count: int, deviation: Estimate) -> Finding:
         deviation,
         "relative",
         least=None,
-        evidence="every flat is scaled to a common level, so the level alone does not change the master; its shape is "
-        "that of the others",
+        evidence="every flat is scaled to a common level, so the level alone does not change the master; the shape of "
+        "this flat is that of the others",
         fix="Check that no other light reached the panel, and that the panel's brightness had settled.",
     )
 
@@ -236,7 +236,7 @@ def _drift(slopes: Sequence[Estimate]) -> Iterator[Finding]:
     size = float(np.hypot.reduce([each.value for each in slopes]))
     if largest.significance > ODD_SIGMA and size > LEAST_DRIFT / 4:
         yield master_finding(
-            "the light became uneven in a different way while the flats were shot",
+            "the unevenness of the light changed while the flats were being shot",
             Estimate(size, largest.error),
             "relative",
             least=LEAST_DRIFT,

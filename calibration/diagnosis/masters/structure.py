@@ -1,4 +1,4 @@
-"""The response of individual pixels in a master flat, which smoothing weakens.
+"""The response of individual pixels in a master flat; it becomes weaker if the flat is smoothed.
 
 The residual h of a pixel is its deviation from the plane through its block of 4 x 4 pixels of the same colour, relative
 to the mean of the block. It contains the response of the pixel and its noise, but neither vignetting nor large shadows.
@@ -28,14 +28,15 @@ MOST_FRAMES = 16
 """Largest number of frames to compare with the master."""
 
 LEAST_RATIO = 0.97
-"""Smallest fraction of the pixels' response that a flat shows without having been smoothed; clean: 1.000 +- 0.003."""
+"""Smallest fraction of the pixels' response shown by a flat that was not smoothed; faultless flats show 1.000 +- 0.003.
+"""
 
 LEAST_CORRELATION = 0.08
-"""Correlation of neighbouring pixels above which a flat counts as smoothed. A Gaussian that retains 80 % of the
-response causes 0.12; shared readout of neighbours and charge that spreads cause up to about 0.05."""
+"""Correlation of neighbouring pixels above which a flat counts as smoothed. A Gaussian filter that retains 80 % of the
+response causes a correlation of 0.12; shared readout and charge diffusion cause at most about 0.05."""
 
 LEAST_NOISE = 0.7
-"""Variance of the pixels relative to that of the noise of their mean, below which a flat was smoothed."""
+"""Variance of the pixels, relative to the variance of noise stated by the master, below which a flat was smoothed."""
 
 SIGNIFICANT = 5.0
 
@@ -52,7 +53,7 @@ _NEIGHBOURS = -7 / 48
 
 _PLACES = np.arange(BIN, dtype=np.float32) - np.float32(1.5)
 _SQUARES = np.float32(20)
-"""Sum of the squared places over the 16 pixels of a block."""
+"""Sum of the squared positions along one axis over the 16 pixels of a block."""
 
 
 def block_residuals(plane: Pixels, period: int) -> tuple[F32, F32]:
@@ -61,7 +62,7 @@ def block_residuals(plane: Pixels, period: int) -> tuple[F32, F32]:
     Parameters
     ----------
     plane
-        Levels without pedestal, shape (height, width).
+        Levels after subtraction of the pedestal, shape (height, width).
     period
         Distance between pixels of the same colour: 1 or 2.
 
@@ -99,16 +100,16 @@ def cut_blocks(plane: Pixels, period: int) -> F32:
 
 @dataclass(frozen=True, slots=True)
 class PixelResponse:
-    """The residuals of a master flat.
+    """The statistics of the residuals of a master flat.
 
     Attributes
     ----------
     scatter
-        Relative standard deviation of the pixels' response; the noise of the master is subtracted if it is known.
+        Relative standard deviation of the pixels, including the noise of the master.
     noise
         Relative standard deviation of the noise of a pixel, from UNCERT; 0 if unknown.
     correlation
-        Smaller one of the correlations of horizontal and of vertical neighbours.
+        Smaller of the correlations of horizontal and of vertical neighbours.
     """
 
     scatter: float
@@ -122,7 +123,7 @@ class PixelResponse:
 
 
 def find_response(flat: MasterPlanes, period: int) -> PixelResponse | None:
-    """Return the residuals of a master flat; None if it has too few pixels."""
+    """Return the statistics of the residuals of a master flat; None if it has too few pixels."""
     residuals, levels = block_residuals(flat.mean, period)
     kept = _ordinary(residuals, levels)
     if np.count_nonzero(kept) < FEWEST_BLOCKS:
@@ -144,7 +145,7 @@ def find_response(flat: MasterPlanes, period: int) -> PixelResponse | None:
 
 
 def _ordinary(residuals: F32, levels: F32) -> NDArray[np.bool_]:
-    """Return the blocks without dead pixels, edges of shadows and unlit pixels; bool, shape (blocks,)."""
+    """Return a mask of blocks without dead pixels, edges of shadows or unlit pixels; bool, shape (blocks,)."""
     variances = np.square(residuals).mean(axis=(2, 3))
     lit = levels > _LIT * np.median(levels)
     limit = _LARGEST_VARIANCE * float(np.median(variances[lit])) if lit.any() else 0.0
@@ -210,7 +211,7 @@ def _frames(master: MasterPlanes) -> float:
 
 
 def smoothness_findings(flat: MasterPlanes, ratio: Estimate | None, period: int) -> Iterator[Finding]:
-    """Yield whether a flat was smoothed, and the scatter of the pixels' response.
+    """Yield a finding if a flat was smoothed; otherwise, one that states the scatter of the pixels' response.
 
     Parameters
     ----------
@@ -236,8 +237,9 @@ def smoothness_findings(flat: MasterPlanes, ratio: Estimate | None, period: int)
             return
     elif response.correlation.value > max(LEAST_CORRELATION, SIGNIFICANT * response.correlation.error):
         evidence = (
-            f"neighbouring pixels are correlated by {response.correlation.value:.2f}, although the response and the "
-            f"noise of neighbours are independent in most sensors; {seen}; individual flats of the set would decide"
+            f"neighbouring pixels have a correlation of {response.correlation.value:.2f}, although the response and "
+            f"the noise of neighbours are independent in most sensors; {seen}; a comparison with individual flats of "
+            "the set would decide"
         )
         yield master_finding(
             cause, response.correlation, "correlation", least=LEAST_CORRELATION, evidence=evidence, fix=fix
@@ -245,7 +247,7 @@ def smoothness_findings(flat: MasterPlanes, ratio: Estimate | None, period: int)
         return
     elif response.to_noise < LEAST_NOISE:
         lacking = Estimate(1 - response.to_noise, 0.02)
-        evidence = f"its pixels scatter less than the noise that its UNCERT states: {seen}"
+        evidence = f"its pixels scatter less than the noise stated by UNCERT: {seen}"
         yield master_finding(cause, lacking, "of the noise", least=1 - LEAST_NOISE, evidence=evidence, fix=fix)
         return
     limit = (

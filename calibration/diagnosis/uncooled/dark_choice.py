@@ -1,4 +1,4 @@
-"""The dark that fits lights without cooling best, by the hot pixels that it would leave in them."""
+"""The choice of the dark that fits uncooled lights best, judging by the hot pixels that it would leave in them."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from coldframe.calibration.frames.rules import Tolerances
 from coldframe.calibration.frames.setup import FrameSetup
 
 CONTRADICTION_C = 1.5
-"""Largest difference between the hot pixels and the headers that their errors explain: the dark current doubles within
-5 to 7 C, which for a difference of 5 C changes the result by 1 C."""
+"""Largest difference between the temperatures from hot pixels and from headers that measurement errors explain. The
+dark current of real sensors doubles every 5 to 7 C; this uncertainty alone changes a difference of 5 C by 1 C."""
 
 
 @dataclass(frozen=True, slots=True)
 class DarkChoice:
-    """The dark to subtract from lights without cooling.
+    """The dark to subtract from uncooled lights.
 
     Attributes
     ----------
@@ -26,14 +26,15 @@ class DarkChoice:
     dark
         The dark that fits best.
     first, measured
-        Temperature of the lights relative to the proposed dark, and to that which fits best; None if the hot pixels
-        show none.
+        Temperature of the lights relative to `proposed` and to `dark`, respectively; None if it cannot be measured from
+        the hot pixels.
     is_compared
-        False if no light could be compared, because none can be read or their size differs.
+        False if no light could be compared with the dark, because none is readable or their size differs from the
+        dark's.
     dark_c
-        Temperature of `dark` by its header, C; None if unknown.
+        Temperature of `dark` according to its header, C; None if unknown.
     stated_c
-        Temperature of the lights minus that of `dark` by their headers, C; None if unknown.
+        Temperature of the lights minus that of `dark` according to the headers, C; None if unknown.
     """
 
     proposed: Path
@@ -46,14 +47,15 @@ class DarkChoice:
 
     @property
     def outcome(self) -> Hashable:
-        """Equal for choices of lights that get the same answer."""
+        """Key that is equal for choices whose lights can be handled together."""
         return self.proposed, self.dark, self.measured is None, self.is_compared, self.is_refused
 
     @property
     def is_refused(self) -> bool:
         """True if the hot pixels show that not even the best dark fits.
 
-        If the headers agree that it fits, the measurement must exceed the tolerance by more than its own uncertainty.
+        The measured difference must exceed the tolerance significantly. If the headers state that the dark fits, the
+        difference must exceed the tolerance by `CONTRADICTION_C` as well.
         """
         if self.measured is None:
             return False
@@ -74,18 +76,18 @@ class DarkChoice:
 def choose_dark(
     thermometer: DarkThermometer, lights: Mapping[Path, FrameSetup], proposed: Path, darks: Mapping[Path, FrameSetup]
 ) -> DarkChoice:
-    """Return the dark whose temperature is nearest to that of the lights by their hot pixels.
+    """Choose the dark whose temperature is nearest to that of the lights, judging by the hot pixels.
 
     Parameters
     ----------
     thermometer
-        Reads the pixels.
+        Thermometer that compares the pixels.
     lights
-        Setups of lights of about the same temperature after the subtraction of their overscan, by path.
+        Setups, by path, of lights of about the same temperature, after overscan subtraction.
     proposed
-        The dark that their headers propose.
+        The dark proposed by the headers of the lights.
     darks
-        Setups of all darks that fit apart from their temperature, by path.
+        Setups, by path, of all darks that fit in every respect other than temperature.
 
     Raises
     ------
@@ -110,7 +112,7 @@ def choose_dark(
 
 
 def _candidates(first: Measured, proposed: Path, darks: Mapping[Path, FrameSetup]) -> list[Path]:
-    """Return the darks that may fit better than the proposed one: the nearest, and those of unknown temperature."""
+    """Return darks that may fit better than the proposed one: the nearest, and those of unknown temperature."""
     proposed_c = darks[proposed].temperature_c if proposed in darks else None
     others = [path for path in darks if path != proposed]
     if proposed_c is None:

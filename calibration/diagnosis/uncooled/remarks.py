@@ -1,4 +1,4 @@
-"""Remarks for the user about the choice of a dark, as text; similar choices share their lines."""
+"""Remarks for the user about the choice of darks; one remark covers several choices with the same outcome."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,8 @@ from coldframe.calibration.diagnosis.uncooled.thermometer import Measured
 from coldframe.calibration.frames.rules import Tolerances
 
 LARGEST_SPREAD_C = 2.0
-"""Largest difference between lights that get the same dark. Stars on hot pixels and the errors of single lights explain
-less."""
+"""Largest temperature difference between lights with the same dark that is not remarked on. Stars on hot pixels and the
+errors of single lights explain only smaller differences."""
 
 
 def remarks_on(choices: Sequence[DarkChoice]) -> list[str]:
@@ -22,32 +22,33 @@ def remarks_on(choices: Sequence[DarkChoice]) -> list[str]:
     if dark != proposed and not choices[0].is_refused:
         first = _degrees([choice.first for choice in choices if choice.first is not None])
         remarks.append(
-            f"dark {dark.name} replaces {proposed.name}: by the hot pixels, the lights were {first} than the latter"
+            f"dark {dark.name} replaces {proposed.name}: judging by the hot pixels, the lights were {first} than the "
+            "latter"
         )
     spread_c = max(each.spread_c for each in measured)
     if spread_c > LARGEST_SPREAD_C:
         remarks.append(
-            f"the lights differ by {spread_c:.1f} C from each other by their hot pixels, although their headers agree: "
-            "calibrate them in smaller groups"
+            f"judging by the hot pixels, the temperatures of the lights differ by {spread_c:.1f} C, although the "
+            "headers agree: calibrate the lights in smaller groups"
         )
     remarks += _contradictions(choices)
     noticeable = [each for each in measured if each.is_noticeable]
     if noticeable and not choices[0].is_refused:
-        remarks.append(f"by the hot pixels, the lights were {_degrees(noticeable)} than dark {dark.name}")
+        remarks.append(f"judging by the hot pixels, the lights were {_degrees(noticeable)} than dark {dark.name}")
     return remarks
 
 
 def refusal_of(choices: Sequence[DarkChoice]) -> str:
-    """Return the reason why no dark fits the lights of refused choices with one outcome, and the darks to shoot."""
+    """Return why no dark fits the lights of refused choices with the same outcome, and which darks to shoot."""
     measured = [choice.measured for choice in choices if choice.measured is not None]
     dark_c = choices[0].dark_c
     wanted = "" if dark_c is None else f" at about {_range([dark_c + each.warmer_c for each in measured], '.0f')} C"
-    found = f"by the hot pixels, the lights were {_degrees(measured)} than the nearest dark"
+    found = f"judging by the hot pixels, the lights were {_degrees(measured)} than the nearest dark"
     return f"{found}, and the tolerance is {Tolerances().uncooled_c:g} C: shoot darks{wanted}"
 
 
 def _contradictions(choices: Sequence[DarkChoice]) -> list[str]:
-    """Return the contradictions between headers and hot pixels."""
+    """Return a remark if the headers contradict the hot pixels."""
     found = [
         (choice.stated_c, choice.measured)
         for choice in choices
@@ -58,12 +59,12 @@ def _contradictions(choices: Sequence[DarkChoice]) -> list[str]:
     stated = _range([stated_c for stated_c, _ in found], "+.1f")
     shown = _range([measured.warmer_c for _, measured in found], "+.1f")
     error = found[0][1].error_text if len(found) == 1 else ""
-    found_both = f"the lights were {stated} C from the dark by their headers and {shown}{error} C by the hot pixels"
+    found_both = f"the lights differ from the dark by {stated} C in the headers and by {shown}{error} C in hot pixels"
     return [f"{found_both}: a thermometer, or the exposure or ISO value of the dark, may be wrong"]
 
 
 def _degrees(measured: Sequence[Measured]) -> str:
-    """Return differences as text, such as "1.0 to 1.9 C warmer"."""
+    """Return temperature differences as text, such as "1.0 to 1.9 C warmer"."""
     if len(measured) == 1:
         return str(measured[0])
     low_c, high_c = min(each.warmer_c for each in measured), max(each.warmer_c for each in measured)
@@ -73,5 +74,5 @@ def _degrees(measured: Sequence[Measured]) -> str:
 
 
 def _range(values: Sequence[float], form: str) -> str:
-    """Return the smallest and the largest value as text, or only one if both read alike."""
+    """Return the smallest and the largest value as text, or only one if both have the same text."""
     return " to ".join(dict.fromkeys(format(each, form) for each in (min(values), max(values))))

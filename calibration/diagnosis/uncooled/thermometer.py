@@ -1,4 +1,4 @@
-"""The hot pixels of a dark as a thermometer for single lights."""
+"""The hot pixels of a dark as a thermometer for individual lights."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -24,17 +24,17 @@ F32 = NDArray[np.float32]
 Pixels = NDArray[np.uint16] | F32
 
 SIGNIFICANT = 5.0
-"""Smallest temperature difference that counts, in its standard errors."""
+"""Smallest temperature difference that counts, in standard errors."""
 
 LARGEST_CHANGED = 0.2
-"""Largest fraction of hot pixels that may differ individually. With more, the dark belongs to another sensor, or is too
-old to be a thermometer."""
+"""Largest fraction of hot pixels that may differ individually. If more differ, the dark belongs to another sensor, or
+it is too old to serve as a thermometer."""
 
 MOST_LIGHTS = 5
-"""Number of lights that are read for one temperature; their median leaves out stars on hot pixels."""
+"""Largest number of lights that are read for one temperature; their median rejects stars on hot pixels."""
 
 _PRINTED_C = 0.05
-"""A smaller standard error would be printed as 0.0 C."""
+"""Smallest standard error that is printed; a smaller one would appear as 0.0 C."""
 
 _AROUND = np.array([(0, 0), (-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)])
 """Rows and columns of a pixel and its neighbours, relative to the pixel."""
@@ -42,14 +42,14 @@ _AROUND = np.array([(0, 0), (-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1)
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The temperature of lights relative to a dark, by the hot pixels.
+    """The temperature of lights relative to a dark, measured from the hot pixels.
 
     Attributes
     ----------
     warmer_c
         Temperature of the lights minus that of the dark, C.
     error_c
-        Standard error.
+        Standard error of `warmer_c`, C.
     pixels
         Number of hot pixels.
     spread_c
@@ -78,12 +78,12 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Dark:
-    """Hot pixels of a dark with their neighbours of the same colour; measurements need nothing else of the dark.
+    """Hot pixels of a dark with their neighbours of the same colour; measurements need no other data from the dark.
 
     Attributes
     ----------
     rows, columns
-        Places of the hot pixels and of their neighbours: int64, shape (9, pixels).
+        Rows and columns of the hot pixels and of their neighbours: int64, shape (9, pixels).
     values
         Values of these pixels in the dark, ADU: float32, same shape.
     """
@@ -95,18 +95,18 @@ class _Dark:
     values: F32
 
     def excess_in(self, light: Pixels) -> F32:
-        """Return the excess of the hot pixels in a light above the dark."""
+        """Return the excess of each hot pixel over its neighbours, after the dark is subtracted from a light."""
         left = light[self.rows, self.columns].astype(np.float32) - self.values
         return np.asarray(left[0] - np.median(left[1:], axis=0), np.float32)
 
 
 class DarkThermometer:
-    """The measurement of lights with darks, each of which is read only once.
+    """Measures the temperature of lights relative to darks; each dark is read only once.
 
     Parameters
     ----------
     extension
-        The image to take from lights with several images.
+        The image to read from light files that contain several images.
     """
 
     def __init__(self, extension: Extension | None = None) -> None:
@@ -124,14 +124,14 @@ class DarkThermometer:
     def measure(
         self, lights: Sequence[Path], darks: Iterable[Path], overscan: Overscan | None = None
     ) -> dict[Path, Measured | None]:
-        """Return the temperature of lights relative to darks, by dark; None for a dark whose hot pixels show none.
+        """Return the temperature of the lights relative to each dark; None for a dark that does not show it.
 
-        Lights that cannot be read are left out. Darks of a size other than that of the lights have no result.
+        Unreadable lights are skipped. Darks that differ in size from all readable lights are missing from the result.
 
         Parameters
         ----------
         lights
-            Lights of about the same temperature, of which a few are read.
+            Lights of about the same temperature; only a few of them are read.
         darks
             The darks.
         overscan

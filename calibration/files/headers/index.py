@@ -5,7 +5,6 @@ size, times and inode are unchanged, and if the installed coldframe reads header
 docs/decisions/0031-index-of-headers.md.
 """
 
-import errno
 import hashlib
 import json
 import logging
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from coldframe.calibration.files.cards import GarbledValue, HeaderValue
-from coldframe.calibration.files.regular import open_regular
+from coldframe.private_files import read_private, user_caches, write_private
 
 FORMAT = 1
 """Version of the format, which is part of the names of the files, so that versions do not overwrite each other."""
@@ -44,9 +43,7 @@ _FORGOTTEN_S = 3600
 
 _FINISHED = re.compile(r"[0-9a-f]{32}\.\d+\.json")
 _UNFINISHED = re.compile(r"[0-9a-f]{32}\.\d+\.\d+\.\d+\.new")
-"""Names of the files of the index; see `_file_of` and `_write`."""
-
-_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+"""Names of the files of the index; see `_file_of` and `write_private`."""
 
 _USED_S = 86400
 """Interval at which the use of a file is recorded in its modification time."""
@@ -172,13 +169,9 @@ def opened_index(read: Callable[[Path], Header], not_kept: Collection[str] = fro
 
 
 def user_location() -> Path | None:
-    """Return the folder of the user's index (XDG Base Directory Specification); None for a user without a home."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        caches = Path(base) if os.path.isabs(base) else Path.home() / ".cache"  # noqa: PTH117 - `base` may be empty
-    except RuntimeError:
-        return None
-    return caches / "coldframe" / "headers"
+    """Return the folder of the user's index; None for a user without a home."""
+    caches = user_caches()
+    return None if caches is None else caches / "headers"
 
 
 @cache
@@ -206,7 +199,7 @@ def _file_of(folder: str, location: Path) -> Path:
 def _load(file: Path, folder: str) -> dict[str, tuple[Stamp, Header]]:
     """Return the headers in a file of the index; none if the file is damaged or has a different version."""
     try:
-        content = _own_content(file)
+        content = read_private(file, MOST_BYTES)
     except OSError:
         return {}
     try:
@@ -220,27 +213,6 @@ def _load(file: Path, folder: str) -> dict[str, tuple[Stamp, Header]]:
         if time.time() - file.stat().st_mtime > _USED_S:
             os.utime(file)
     return headers
-
-
-def _own_content(file: Path) -> bytes:
-    """Return the content of a file of the index that no other user can have written.
-
-    Other users can place files in a cache folder in /tmp, for example, and links to files that the user downloaded.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read, or other users can have written it.
-    """
-    if file.is_symlink():
-        raise PermissionError(errno.EPERM, "is a symbolic link", str(file))
-    with open_regular(file) as stream:
-        status = os.fstat(stream.fileno())
-        if status.st_uid != os.geteuid() or status.st_mode & _WRITABLE_BY_OTHERS or status.st_nlink > 1:
-            raise PermissionError(errno.EPERM, "other users can have written it", str(file))
-        if status.st_size > MOST_BYTES:
-            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(file))
-        return stream.read()
 
 
 def _decoded(content: bytes, folder: str) -> dict[str, tuple[Stamp, Header]]:
@@ -281,23 +253,10 @@ def _digest(body: bytes) -> str:
 
 
 def _write(folder: _Folder, location: Path) -> None:
-    """Replace the file of a folder; files that are no longer in the folder are left out.
-
-    The file is not flushed to the disk: after a power cut, its digest shows whether it is whole.
-    """
+    """Replace the file of a folder; files that are no longer in the folder are left out."""
     content = _encoded(folder, set(os.listdir(folder.path)))  # noqa: PTH208 - only the names
-    if len(content) > MOST_BYTES:
-        return
-    location.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = _file_of(str(folder.path), location)
-    temporary = file.with_name(f"{file.stem}.{os.getpid()}.{time.time_ns()}.new")
-    try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-            stream.write(content)
-        temporary.replace(file)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    if len(content) <= MOST_BYTES:
+        write_private(_file_of(str(folder.path), location), content)
 
 
 def _remove_oldest(location: Path) -> None:

@@ -224,7 +224,7 @@ def test_sentences_name_the_artifact_the_scores_and_what_remains() -> None:
     assert list(sentences(compared(rows))) == [
         "The dark introduces hot pixels: with the old dark, the score is 173; with the new dark, it is 102.",
         "The flat introduces dust donuts: with the old flat, the score is 400; with the new flat, it is 102.",
-        "Even the best combination, D1 and F1, leaves a pattern of rows: a different master is needed.",
+        "Even the best combination, D1 and F1, leaves row banding: a different master is needed.",
     ]
     assert list(sentences(compared([scored(D1, F1, hot=2)]))) == [
         "No master introduces an artifact: D1 and F1 have a score of 2."

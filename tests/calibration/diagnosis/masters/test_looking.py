@@ -102,7 +102,7 @@ def test_odd_lines_are_found_before_they_matter() -> None:
 
 
 def test_dew_that_dries_is_found() -> None:
-    (finding,) = found(of_flat(night(3, faults.dew(0.003))), "dew that dries")
+    (finding,) = found(of_flat(night(3, faults.dew(0.003))), "drying dew")
     assert finding.matters
 
 
@@ -175,7 +175,7 @@ def test_changes_since_the_previous_flat() -> None:
 def test_changes_since_the_previous_dark() -> None:
     masters = night(3).masters
     old = night(3, faults.old_dark(0.3)).masters.dark
-    assert found(look_at_master(masters.dark, previous=old), "hot pixels changed")
+    assert found(look_at_master(masters.dark, previous=old), "hot pixels have changed")
     warmer = night(3, faults.dark_temperature_c(1)).masters.dark
     (finding,) = found(look_at_master(warmer, previous=masters.dark), "times the signal")
     assert finding.size == pytest.approx(2 ** (1 / 6) - 1, abs=0.02)

@@ -104,7 +104,7 @@ def test_match_names_what_the_hot_pixels_show(library: Path, tmp_path: Path) -> 
 def test_lights_that_differ_although_their_headers_agree_are_named(library: Path, tmp_path: Path) -> None:
     lights = [write_light(tmp_path, sensor_c, stated_c=10.0) for sensor_c in (10.0, 13.0)]
     result = run("library", "match", *lights, "--library", library)
-    assert "differ by 3.0 C from each other by their hot pixels" in result.stdout
+    assert "judging by the hot pixels, the temperatures of the lights differ by 3.0 C" in result.stdout
 
 
 def test_cooled_darks_are_no_candidates(tmp_path: Path) -> None:

@@ -1,0 +1,63 @@
+"""Files that coldframe keeps for itself: caches that no other user can have written, and that may be lost."""
+
+import errno
+import os
+import stat
+import time
+from pathlib import Path
+
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+def user_caches() -> Path | None:
+    """Return the folder of the user's caches (XDG Base Directory Specification); None for a user without a home."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        caches = Path(base) if os.path.isabs(base) else Path.home() / ".cache"  # noqa: PTH117 - `base` may be empty
+    except RuntimeError:
+        return None
+    return caches / "coldframe"
+
+
+def read_private(file: Path, most_bytes: int) -> bytes:
+    """Return the content of a file that no other user can have written.
+
+    Other users can place files in a cache folder in /tmp, for example, and links to files that the user downloaded.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read or is larger than `most_bytes`, or other users can have written it.
+    """
+    # Opening a FIFO without O_NONBLOCK would wait for its other end.
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as stream:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise PermissionError(errno.EPERM, "is not a regular file", str(file))
+        if status.st_uid != os.geteuid() or status.st_mode & _WRITABLE_BY_OTHERS or status.st_nlink > 1:
+            raise PermissionError(errno.EPERM, "other users can have written it", str(file))
+        if status.st_size > most_bytes:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(file))
+        return stream.read()
+
+
+def write_private(file: Path, content: bytes) -> None:
+    """Replace a file as a whole, so that several processes can write it; create its folder if necessary.
+
+    The file is not flushed to the disk: after a power cut, it may be damaged, so it needs a digest of its content.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; the former file is then unchanged.
+    """
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = file.with_name(f"{file.stem}.{os.getpid()}.{time.time_ns()}.new")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            stream.write(content)
+        temporary.replace(file)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
