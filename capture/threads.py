@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.threads import pixel_threads
@@ -20,6 +20,7 @@ from coldframe.errors import ColdframeError
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+U = TypeVar("U")
 P = ParamSpec("P")
 
 DISK_DEADLINE_S = 180.0
@@ -258,6 +259,21 @@ def _log_late_failure(task: "asyncio.Future[Any]") -> None:
 async def to_its_end(work: Coroutine[Any, Any, T], name: str) -> T:
     """Run a coroutine in a task with the given name. A cancelled caller still waits until the task ends."""
     return await _finished(asyncio.create_task(work, name=name))
+
+
+async def both(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, U]) -> tuple[T, U]:
+    """Run two coroutines at the same time. If one fails or the caller is cancelled, still wait until both have ended.
+
+    Raises
+    ------
+    Exception
+        The error of the first coroutine that failed, in the order of the parameters.
+    """
+    results = await asyncio.gather(one, other, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return cast("tuple[T, U]", tuple(results))
 
 
 async def _finished(task: "asyncio.Future[T]", left_s: Callable[[float], float] = lambda _: math.inf) -> T:

@@ -1,6 +1,7 @@
 """Run coldframe, as `python -m coldframe` or as the command `coldframe`."""
 
 import gc
+import os
 import sys
 import time
 
@@ -12,6 +13,8 @@ def main() -> None:
     except OverflowError:  # Python counts nanoseconds from 1970 in 64 bits
         sys.stderr.write("the computer's clock shows a date before 1678 or after 2262: set the clock\n")
         sys.exit(2)
+    # The threads of NumPy's linear algebra spin on processors that stacking needs; no large matrix is ever multiplied.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gc.set_threshold(50_000)  # Imports create many objects and hardly any garbage, and the usual threshold costs 0.1 s
     from coldframe.cli import main as run_command  # noqa: PLC0415 - this import reads the clock
 

@@ -71,4 +71,4 @@ AbsolutePath = Annotated[Path, Field(strict=False), AfterValidator(_absolute)]
 class Section(BaseModel):
     """A table of the configuration: frozen, without unknown keys, and without conversions between types."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)

@@ -31,6 +31,10 @@ PART = ".part"
 
 _COPIED_AT_ONCE = 1 << 24
 
+_WRITTEN_AT_ONCE = 1 << 18
+"""Number of bytes in one call of write. For larger calls, Linux allocates larger pieces of the page cache, which takes
+much longer than the rest of the call if the memory is fragmented (benchmarks/live.md)."""
+
 _FLUSHED_AT_ONCE = 1 << 23
 """Number of bytes after which the operating system starts to write them to disk, so that the final sync is short."""
 
@@ -167,7 +171,7 @@ def _write_flushed(path: Path, buffers: Iterable[Buffer]) -> None:
         for buffer in buffers:
             rest = memoryview(buffer).cast("B")
             while rest:
-                count = os.write(descriptor, rest[:_FLUSHED_AT_ONCE])
+                count = os.write(descriptor, rest[:_WRITTEN_AT_ONCE])
                 rest, written = rest[count:], written + count
                 if written - begun >= _FLUSHED_AT_ONCE:
                     # Linux starts to write dirty pages to disk when it is advised that they are no longer needed.

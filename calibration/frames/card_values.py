@@ -53,6 +53,7 @@ _MOST_BINNING = 16
 _NUMBER = re.compile(r"([+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[EeDd][+-]?\d{1,3})?)\s*(\S*(?: \S)?)")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _PAIR = re.compile(r"(\d+)\s*[xX, ]\s*(\d+)")
+_NO_UNIT = {"": 1.0}
 _SECONDS = {
     "": 1.0,
     "s": 1.0,
@@ -114,25 +115,19 @@ class CardReader:
 
     def text(self, *keywords: str) -> str | None:
         """Return the first text that is present, without surrounding blanks; numbers are returned as text."""
-        for keyword in keywords:
-            if keyword in self._header:
-                text = str(self._header[keyword]).strip()
-                if text.upper() not in _NO_VALUE:
-                    return text
-        return None
+        return self._text(keywords, _NO_VALUE)
 
     def name(self, *keywords: str) -> str | None:
         """Return the first name that is present; "Na" is a name, because sodium filters have it."""
-        values = (str(self._header[keyword]).strip() for keyword in keywords if keyword in self._header)
-        return next((value for value in values if value.upper() not in _NO_NAME), None)
+        return self._text(keywords, _NO_NAME)
 
     def number(self, *keywords: str) -> float | None:
         """Return a number without a unit."""
-        return self._first(keywords, lambda value: _number(value, {"": 1.0}))
+        return self._first(keywords, _number)
 
     def not_negative(self, *keywords: str) -> float | None:
         """Return a number without a unit; negative numbers stand for an unknown value."""
-        return self._first(keywords, lambda value: _from_zero(_number(value, {"": 1.0})))
+        return self._first(keywords, lambda value: _from_zero(_number(value)))
 
     def millimetres(self, *keywords: str) -> float | None:
         """Return a length in mm; 0 and negative numbers stand for an unknown length."""
@@ -178,10 +173,11 @@ class CardReader:
 
     def require_agreement(self, read: Callable[[str], float | None], keywords: tuple[str, ...], slack: float) -> None:
         """Collect the cards whose values differ by more than `slack` from that of the first keyword with a value."""
-        if sum(keyword in self._header for keyword in keywords) < 2:  # noqa: PLR2004 - one card agrees with itself
+        present = [keyword for keyword in keywords if keyword in self._header]
+        if len(present) < 2:  # noqa: PLR2004 - one card agrees with itself
             return
         before = list(self.unreadable)  # a card that `read` cannot interpret was already collected with its property
-        stated = {keyword: value for keyword in keywords if (value := read(keyword)) is not None}
+        stated = {keyword: value for keyword in present if (value := read(keyword)) is not None}
         self.unreadable = before
         first = next(iter(stated), "")
         self.unreadable += [
@@ -213,6 +209,14 @@ class CardReader:
         value = self._first(keywords, _whole)
         return None if value is None else int(value)
 
+    def _text(self, keywords: tuple[str, ...], absent: frozenset[str]) -> str | None:
+        for keyword in keywords:
+            if keyword in self._header:
+                text = str(self._header[keyword]).strip()
+                if text.upper() not in absent:
+                    return text
+        return None
+
     def _first(self, keywords: tuple[str, ...], read: _Reading) -> float | None:
         faults: list[UnreadableCard] = []
         for keyword in keywords:
@@ -230,7 +234,7 @@ class CardReader:
         return None
 
 
-def _number(value: HeaderValue, units: Mapping[str, float]) -> float | None:
+def _number(value: HeaderValue, units: Mapping[str, float] = _NO_UNIT) -> float | None:
     """Return a number, multiplied by the factor of its unit; None if it is too large to be a setting.
 
     Raises
@@ -241,8 +245,8 @@ def _number(value: HeaderValue, units: Mapping[str, float]) -> float | None:
     """
     if isinstance(value, bool):
         raise ValueError("a logical")  # noqa: TRY004 - one error for all values that are not numbers
-    if isinstance(value, int | float):
-        return float(value) if abs(value) <= LARGEST else None
+    if isinstance(value, (int, float)):
+        return float(value) if -LARGEST <= value <= LARGEST else None
     match = _NUMBER.fullmatch(value.strip())
     if match is None or _THOUSANDS.fullmatch(match[1]):
         raise ValueError("not one number")
@@ -258,7 +262,7 @@ def _from_zero(value: float | None) -> float | None:
 
 
 def _whole(value: HeaderValue) -> float | None:
-    number = _number(value, {"": 1.0})
+    number = _number(value)
     if number is not None and number != int(number):
         raise ValueError("not a whole number")
     return _from_zero(number)
@@ -266,7 +270,7 @@ def _whole(value: HeaderValue) -> float | None:
 
 def _celsius(value: HeaderValue) -> float | None:
     if isinstance(value, str) and value.strip().upper().endswith("K"):
-        kelvin = _number(value.strip()[:-1], {"": 1.0})
+        kelvin = _number(value.strip()[:-1])
         return None if not kelvin else kelvin - _KELVIN_C
     number = _number(value, _CELSIUS)
     if number is None or number in _NO_TEMPERATURES_C or number <= _COLDEST_C:
@@ -281,7 +285,7 @@ def _binning(value: HeaderValue) -> float | None:
         if pair[1] != pair[2]:
             raise ValueError("different binning across columns and rows")
         value = int(pair[1])
-    number = _number(value, {"": 1.0})
+    number = _number(value)
     if number is None or number in {0, -1}:
         return None
     if not 1 <= number <= _MOST_BINNING or number != int(number):
@@ -293,13 +297,13 @@ def _moment(text: str, clock: str | None) -> datetime | None:
     """Return a time in UTC; None for a default value. Raise ValueError or OverflowError if it is not a time."""
     day_first = _DAY_FIRST.match(text)
     if day_first is not None:
-        day, month, year = (int(part) for part in day_first.groups())
+        day, month, year = map(int, day_first.groups())
         date, rest = datetime(_full_year(year), month, day, tzinfo=UTC), text[day_first.end() :]
     else:
         year_first = _YEAR_FIRST.match(text)
         if year_first is None:
             raise ValueError("not a date")
-        year, month, day = (int(part) for part in year_first.groups())
+        year, month, day = map(int, year_first.groups())
         date, rest = datetime(year, month, day, tzinfo=UTC), text[year_first.end() :]
     moment = date + _time_of_day(rest.strip(" T") or clock or "00:00")
     return moment if OLDEST_YEAR <= moment.year <= LATEST_YEAR else None
@@ -317,7 +321,7 @@ def _time_of_day(text: str) -> timedelta:
     match = _CLOCK.match(text)
     if match is None:
         raise ValueError("not a time of day")
-    hours, minutes, seconds, fraction = (part or "0" for part in match.groups())
+    hours, minutes, seconds, fraction = match.groups("0")
     if int(hours) > 24 or int(minutes) > 59 or int(seconds) > 60:  # noqa: PLR2004 - hour 24 and second 60 come from rounding
         raise ValueError("not a time of day")
     since = timedelta(hours=int(hours), minutes=int(minutes), seconds=float(f"{seconds}.{fraction}"))

@@ -213,11 +213,9 @@ def fault_of_raw_frame(header: Header) -> str | None:
     Programs mark combined frames by the number of frames, by words such as "Master Dark", and calibrated frames by
     CALSTAT.
     """
-    if is_combined(header):
-        return "is already a master, not a raw frame"
     cards = CardReader(header)
-    for keyword in spellings.COMBINED_COUNT:
-        cards.number(keyword)
+    if _combines(cards):
+        return "is already a master, not a raw frame"
     if cards.unreadable:
         return f"may be a master: {cards.unreadable[0]} is not a number of frames"
     calibrated = cards.text("CALSTAT")
@@ -231,7 +229,10 @@ def is_single_frame(header: Header) -> bool:
 
 def is_combined(header: Header) -> bool:
     """Return True if a header belongs to a combination of several frames, made by any program."""
-    cards = CardReader(header)
+    return _combines(CardReader(header))
+
+
+def _combines(cards: CardReader) -> bool:
     counts = [cards.number(keyword) for keyword in spellings.COMBINED_COUNT]
     if any(count is not None and count > 1 for count in counts):
         return True

@@ -24,12 +24,11 @@ from coldframe.calibration.kernels.tiles import (
     INNER_TOTAL,
     LAST_KEPT,
     SQUARE,
-    STRIDE,
     TILE,
     TOTAL,
+    Blocks,
     Columns,
     Flags,
-    Pairs,
     Sums,
     Variances,
     add_up,
@@ -82,8 +81,8 @@ def find_variances(frames: int, sums: Sums, variances: Variances) -> None:
 def twice_median(columns: Columns, first: int, last: int, i: int, origin: int) -> int:
     """Return twice the median as a deviation from the origin; for integers, this is a whole number."""
     kind = type(origin)
-    lower: int = kind(columns[(first + last - 1) // 2 * STRIDE + i]) - origin
-    upper: int = kind(columns[(first + last) // 2 * STRIDE + i]) - origin
+    lower: int = kind(columns[(first + last - 1) // 2 * TILE + i]) - origin
+    upper: int = kind(columns[(first + last) // 2 * TILE + i]) - origin
     return lower + upper
 
 
@@ -125,8 +124,8 @@ def reject_ends(
     """
     kind = type(origin)
     while last - first > LAST_KEPT:
-        low = kind(columns[first * STRIDE + i]) - origin
-        high = kind(columns[(last - 1) * STRIDE + i]) - origin
+        low = kind(columns[first * TILE + i]) - origin
+        high = kind(columns[(last - 1) * TILE + i]) - origin
         below, above = float(twice - 2 * low), float(2 * high - twice)
         if max(below, above) ** 2 <= limit:
             break
@@ -156,7 +155,7 @@ def take_means(
 ) -> None:
     """Average all values of each column."""
     frames, pixels = band.shape
-    columns = np.empty(frames * STRIDE, band.dtype)
+    columns = np.empty(frames * TILE, band.dtype)
     for begin in range(0, pixels, TILE):
         end = min(begin + TILE, pixels)
         load(band, begin, end, flip, columns)
@@ -171,7 +170,7 @@ def take_medians(
     flip: int | None,
     sums: Sums,
     near: float,
-    network: Pairs,
+    network: Blocks,
     rounding_variance: float,
     pedestal: int,
     scatter_corrections: F64,
@@ -185,11 +184,11 @@ def take_medians(
     `rounding_variance` is added to the square of the uncertainty.
     """
     frames, pixels = band.shape
-    columns = np.empty(frames * STRIDE, band.dtype)
+    columns = np.empty(frames * TILE, band.dtype)
     for begin in range(0, pixels, TILE):
         end = min(begin + TILE, pixels)
         load(band, begin, end, flip, columns)
-        sort_rows(columns, frames, end - begin, network)
+        sort_rows(columns, frames, network)
         add_up(columns, frames, end - begin, 0, near, sums, False)
         medians, errors, numbers = value[begin:end], uncertainty[begin:end], counts[begin:end]
         average(columns, frames, sums, pedestal, scatter_corrections, least_variance, medians, errors, numbers)
@@ -206,7 +205,7 @@ def clip_about_means(
     flip: int | None,
     sums: Sums,
     near: float,
-    network: Pairs,
+    network: Blocks,
     trim: int,
     correction: float,
     kappa_squared: float,
@@ -221,13 +220,13 @@ def clip_about_means(
 ) -> None:
     """Clip each column about the mean and average it; `Clipping` defines the rule, and `clip_pixel` applies it."""
     frames, pixels = band.shape
-    columns = np.empty(frames * STRIDE, band.dtype)
+    columns = np.empty(frames * TILE, band.dtype)
     ascending, descending = np.empty(frames, sums.dtype), np.empty(frames, sums.dtype)
     flags, outermost = np.empty(TILE, np.bool_), np.empty((2, TILE), sums.dtype)
     for begin in range(0, pixels, TILE):
         end = min(begin + TILE, pixels)
         load(band, begin, end, flip, columns)
-        sort_rows(columns, frames, end - begin, network)
+        sort_rows(columns, frames, network)
         add_up(columns, frames, end - begin, trim, near, sums, True)
         means, errors, numbers = value[begin:end], uncertainty[begin:end], counts[begin:end]
         average(columns, frames, sums, pedestal, scatter_corrections, least_variance, means, errors, numbers)
@@ -243,14 +242,14 @@ def clip_about_means(
         for i in range(whole.size):
             if whole[i]:
                 continue
-            origin = sums.dtype.type(columns[frames // 2 * STRIDE + i])
+            origin = sums.dtype.type(columns[frames // 2 * TILE + i])
             # Usually few values are rejected, so the ends suffice; if they do not, use the whole column.
             reach = min(frames, ENDS)
             kept = 0
             while kept == 0:
                 for rank in range(reach):
-                    ascending[rank] = sums.dtype.type(columns[rank * STRIDE + i]) - origin
-                    descending[rank] = sums.dtype.type(columns[(frames - 1 - rank) * STRIDE + i]) - origin
+                    ascending[rank] = sums.dtype.type(columns[rank * TILE + i]) - origin
+                    descending[rank] = sums.dtype.type(columns[(frames - 1 - rank) * TILE + i]) - origin
                 kept, total, square = clip_pixel(
                     ascending,
                     descending,
@@ -276,7 +275,7 @@ def clip_about_medians(
     flip: int | None,
     sums: Sums,
     near: float,
-    network: Pairs,
+    network: Blocks,
     kappa_squared: float,
     step: float,
     pedestal: int,
@@ -292,24 +291,24 @@ def clip_about_medians(
     rounded to whole numbers, and 0 otherwise.
     """
     frames, pixels = band.shape
-    columns = np.empty(frames * STRIDE, band.dtype)
+    columns = np.empty(frames * TILE, band.dtype)
     scratch, flags = np.empty(TILE), np.empty(TILE, np.bool_)
     for begin in range(0, pixels, TILE):
         end = min(begin + TILE, pixels)
         load(band, begin, end, flip, columns)
-        sort_rows(columns, frames, end - begin, network)
+        sort_rows(columns, frames, network)
         add_up(columns, frames, end - begin, 0, near, sums, True)
         means, errors, numbers = value[begin:end], uncertainty[begin:end], counts[begin:end]
         average(columns, frames, sums, pedestal, scatter_corrections, least_variance, means, errors, numbers)
         variances, whole = scratch[: end - begin], flags[: end - begin]
         find_variances(frames, sums, variances)
         if step >= 0:
-            find_winsorized_variances(columns, frames, sums, step, variances)
+            find_winsorized_variances(columns, frames, sums, near, step, variances)
         find_whole_about_medians(columns, frames, variances, kappa_squared, whole)
         for i in range(whole.size):
             if whole[i]:
                 continue
-            origin, variance = sums.dtype.type(columns[frames // 2 * STRIDE + i]), variances[i]
+            origin, variance = sums.dtype.type(columns[frames // 2 * TILE + i]), variances[i]
             first, last, total, square = 0, frames, sums[TOTAL, i], sums[SQUARE, i]
             while True:
                 before = last - first

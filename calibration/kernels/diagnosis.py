@@ -263,16 +263,24 @@ def find_hot_pixels(dark: F32, period: int, least: float, found: Mask) -> None:
     height, width = dark.shape
     around = np.empty(8, np.float32)
     bound = np.float32(least)
+    inner = width - 2 * period
     for y in range(period, height - period):
-        row, above, below, marks = dark[y], dark[y - period], dark[y + period], found[y]
+        # Slices that begin at index 0 let LLVM vectorize the loop, because no index can be negative.
+        left, row, right = dark[y, :inner], dark[y, period : period + inner], dark[y, 2 * period :]
+        above, below = dark[y - period, period : period + inner], dark[y + period, period : period + inner]
+        marks = found[y, period : period + inner]
         # Vector code marks the few pixels for which a median is worth its time.
-        for x in range(period, width - period):
-            across = (row[x - period] + row[x + period]) / np.float32(2)
+        marked = 0
+        for x in range(inner):
+            across = (left[x] + right[x]) / np.float32(2)
             down = (above[x] + below[x]) / np.float32(2)
             marks[x] = row[x] - min(across, down) > bound
-        for x in range(period, width - period):
+            marked += marks[x]
+        if marked == 0:
+            continue
+        for x in range(inner):
             if marks[x]:
-                marks[x] = row[x] - median_around(dark, y, x, period, around) > bound
+                marks[x] = row[x] - median_around(dark, y, x + period, period, around) > bound
 
 
 @kernel

@@ -1,7 +1,7 @@
 # ruff: noqa: FBT001, PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small frames
 """Kernels that load, sort and sum the columns of one tile of the column sort.
 
-`columns` is the flat scratch array. It contains a row for each frame, `STRIDE` values apart, with the tile's pixels of
+`columns` is the flat scratch array. It contains a row for each frame, `TILE` values apart, with the tile's pixels of
 that frame. Sums are taken over deviations from the origin, which is the column's value in row frames // 2. For
 integers, the sums are exact, because they fit in 64 bits for up to 32,767 frames. For floats, the sums keep their
 precision at any level.
@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 from coldframe.calibration.kernels.clipping import standard_error
 from coldframe.calibration.kernels.compiling import F32, F64, U16, kernel
 
-TILE = 256
-"""Number of pixels to sort together; for 50 frames of 16 bits, the scratch array takes 27 KiB and fits in the L1
-cache."""
+TILE = 288
+"""Number of pixels to sort together; for 50 frames of 16 bits, the scratch array takes 28 KiB and fits in the L1 cache.
 
-STRIDE = TILE + 16
-"""Distance between rows of the scratch array; a power of two would map all rows to the same lines of the cache."""
+With a power of two, all rows would map to the same lines of the cache."""
 
 LAST_KEPT = 4
 """Number of values of a column that clipping about the median never rejects, as in Siril."""
@@ -31,7 +29,7 @@ Columns = NDArray[Any]
 Sums = NDArray[Any]
 Variances = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-Pairs = NDArray[np.int32]
+Blocks = NDArray[np.int32]
 
 
 TOTAL, SQUARE, INNER_TOTAL, INNER_SQUARE, SUMS = 0, 1, 2, 3, 4
@@ -42,7 +40,7 @@ end."""
 @kernel
 def row_of(columns: Columns, number: int, size: int) -> Columns:
     """Return a row of the scratch array."""
-    return columns[number * STRIDE : number * STRIDE + size]
+    return columns[number * TILE : number * TILE + size]
 
 
 @kernel
@@ -80,16 +78,17 @@ def load(band: Columns, begin: int, end: int, flip: int | None, columns: Columns
 
 
 @kernel
-def sort_rows(columns: Columns, frames: int, size: int, network: Pairs) -> None:
-    """Sort the columns of a tile.
+def sort_rows(columns: Columns, frames: int, network: Blocks) -> None:
+    """Sort the columns of a tile, including unused columns at its end.
 
-    Each group of eight rows is sorted first. `network` completes the sorting: the first row of each pair receives the
-    smaller values and the second the larger ones.
+    Each group of eight rows is sorted first. `network` completes the sorting; see `column_sort.blocks_of`. Each row of
+    a block of neighbouring rows receives the smaller values, and the same row of another block the larger ones.
     """
     for first in range(0, frames - 7, 8):
-        sort_eight(columns[first * STRIDE :], size)
-    for pair in range(network.shape[0]):
-        smaller, larger = row_of(columns, network[pair, 0], size), row_of(columns, network[pair, 1], size)
+        sort_eight(columns[first * TILE :])
+    for block in range(network.shape[0]):
+        size = network[block, 2] * TILE
+        smaller, larger = row_of(columns, network[block, 0], size), row_of(columns, network[block, 1], size)
         for i in range(size):
             one, other = smaller[i], larger[i]
             smaller[i] = min(one, other)
@@ -97,22 +96,22 @@ def sort_rows(columns: Columns, frames: int, size: int, network: Pairs) -> None:
 
 
 @kernel
-def sort_eight(rows: Columns, size: int) -> None:
+def sort_eight(rows: Columns) -> None:
     """Sort the first eight rows with the minimum of 19 comparators; the values of a column stay in registers.
 
     See Knuth, The Art of Computer Programming 3, 2nd edition, section 5.3.4.
     """
-    for i in range(size):
-        a, b, c, d = rows[i], rows[STRIDE + i], rows[2 * STRIDE + i], rows[3 * STRIDE + i]
-        e, f, g, h = rows[4 * STRIDE + i], rows[5 * STRIDE + i], rows[6 * STRIDE + i], rows[7 * STRIDE + i]
+    for i in range(TILE):
+        a, b, c, d = rows[i], rows[TILE + i], rows[2 * TILE + i], rows[3 * TILE + i]
+        e, f, g, h = rows[4 * TILE + i], rows[5 * TILE + i], rows[6 * TILE + i], rows[7 * TILE + i]
         (a, c), (b, d), (e, g), (f, h) = in_order(a, c), in_order(b, d), in_order(e, g), in_order(f, h)
         (a, e), (b, f), (c, g), (d, h) = in_order(a, e), in_order(b, f), in_order(c, g), in_order(d, h)
         (a, b), (c, d), (e, f), (g, h) = in_order(a, b), in_order(c, d), in_order(e, f), in_order(g, h)
         (c, e), (d, f) = in_order(c, e), in_order(d, f)
         (b, e), (d, g) = in_order(b, e), in_order(d, g)
         (b, c), (d, e), (f, g) = in_order(b, c), in_order(d, e), in_order(f, g)
-        rows[i], rows[STRIDE + i], rows[2 * STRIDE + i], rows[3 * STRIDE + i] = a, b, c, d
-        rows[4 * STRIDE + i], rows[5 * STRIDE + i], rows[6 * STRIDE + i], rows[7 * STRIDE + i] = e, f, g, h
+        rows[i], rows[TILE + i], rows[2 * TILE + i], rows[3 * TILE + i] = a, b, c, d
+        rows[4 * TILE + i], rows[5 * TILE + i], rows[6 * TILE + i], rows[7 * TILE + i] = e, f, g, h
 
 
 @kernel
@@ -122,8 +121,8 @@ def in_order(one: float, other: float) -> tuple[float, float]:
 
 
 @kernel
-def spread(columns: Columns, first: int, last: int, size: int, ordered: bool) -> float:
-    """Return the largest difference between two values of a column in the rows from `first` up to `last`."""
+def spread(columns: Columns, first: int, last: int, size: int, ordered: bool) -> int:
+    """Return the largest difference between two integers of a column in the rows from `first` up to `last`."""
     low, high = np.empty(size, columns.dtype), np.empty(size, columns.dtype)
     copy(row_of(columns, first, size), low)
     copy(row_of(columns, last - 1, size), high)
@@ -133,10 +132,10 @@ def spread(columns: Columns, first: int, last: int, size: int, ordered: bool) ->
             for i in range(size):
                 low[i] = min(low[i], row[i])
                 high[i] = max(high[i], row[i])
-    widest = 0.0
+    widest = np.int32(0)
     for i in range(size):
-        widest = max(widest, float(high[i]) - float(low[i]))
-    return widest
+        widest = max(widest, np.int32(high[i]) - np.int32(low[i]))
+    return int(widest)
 
 
 @kernel
@@ -149,8 +148,12 @@ def add_up(columns: Columns, frames: int, size: int, trim: int, near: float, sum
     sums[:, :size] = 0
     inner = sums[INNER_TOTAL : INNER_SQUARE + 1]
     edge = min(LAST_KEPT, (frames - 1) // 2)
-    if spread(columns, edge, frames - edge, size, ordered) <= near:
-        add_near_rows(columns, frames, edge, frames - edge, size, inner)
+    if near >= 0 and spread(columns, edge, frames - edge, size, ordered) <= near:
+        narrow = np.zeros((2, size), np.int32)
+        add_rows(columns, frames, edge, frames - edge, size, narrow)
+        for i in range(size):
+            inner[0, i] += narrow[0, i]
+            inner[1, i] += narrow[1, i]
     else:
         add_rows(columns, frames, edge, frames - edge, size, inner)
     add_rows(columns, frames, trim, edge, size, inner)
@@ -164,37 +167,30 @@ def add_up(columns: Columns, frames: int, size: int, trim: int, near: float, sum
 
 @kernel
 def add_rows(columns: Columns, frames: int, first: int, last: int, size: int, sums: Sums) -> None:
-    """Add the deviations of a range of rows to the first of two sums, and their squares to the second."""
+    """Add the deviations of a range of rows to the first of two sums, and their squares to the second.
+
+    Four rows are added at a time, which saves memory accesses. They are parts of one slice, because LLVM does not
+    vectorize loops over many slices, which could overlap. Without the conversions, 32-bit sums would take 64 bits.
+    """
     origin = row_of(columns, frames // 2, size)
-    total, square = sums[0], sums[1]
-    for frame in range(first, last):
+    totals, squares = sums[0], sums[1]
+    kind = sums.dtype.type
+    fours_end = first + max(last - first, 0) // 4 * 4
+    for frame in range(first, fours_end, 4):
+        rows = row_of(columns, frame, 4 * TILE)
+        for i in range(size):
+            total, square = totals[i], squares[i]
+            for row in range(4):
+                deviation = kind(kind(rows[row * TILE + i]) - kind(origin[i]))
+                total = kind(total + deviation)
+                square = kind(square + deviation * deviation)
+            totals[i], squares[i] = total, square
+    for frame in range(fours_end, last):
         values = row_of(columns, frame, size)
         for i in range(size):
-            deviation = total.dtype.type(values[i]) - total.dtype.type(origin[i])
-            total[i] += deviation
-            square[i] += deviation * deviation
-
-
-@kernel
-def add_near_rows(columns: Columns, frames: int, first: int, last: int, size: int, sums: Sums) -> None:
-    """Do the same as `add_rows` for sums that fit in 32 bits; add four rows at a time, and the rest one by one."""
-    whole = np.int32
-    origin = row_of(columns, frames // 2, size)
-    near_total, near_square = np.zeros(TILE, np.int32), np.zeros(TILE, np.int32)
-    fours_end = first + (last - first) // 4 * 4
-    for frame in range(first, fours_end, 4):
-        one, two = row_of(columns, frame, size), row_of(columns, frame + 1, size)
-        three, four = row_of(columns, frame + 2, size), row_of(columns, frame + 3, size)
-        for i in range(size):
-            a, b = whole(one[i]) - whole(origin[i]), whole(two[i]) - whole(origin[i])
-            c, d = whole(three[i]) - whole(origin[i]), whole(four[i]) - whole(origin[i])
-            near_total[i] += a + b + c + d
-            near_square[i] += a * a + b * b + c * c + d * d
-    total, square = sums[0], sums[1]
-    for i in range(size):
-        total[i] += near_total[i]
-        square[i] += near_square[i]
-    add_rows(columns, frames, fours_end, last, size, sums)
+            deviation = kind(kind(values[i]) - kind(origin[i]))
+            totals[i] += deviation
+            squares[i] += kind(deviation * deviation)
 
 
 @kernel

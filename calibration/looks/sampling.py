@@ -135,7 +135,11 @@ def _sampled_rows(image: ImageFile, pairs: int) -> NDArray[np.uint16] | None:
     except OSError as error:
         raise FrameFileError(image.path, error.strerror or str(error)) from error
     if image.storage == (16, BZERO, 1):
-        return stored.view(">u2").astype(np.uint16) ^ np.uint16(BZERO)
+        from coldframe.calibration.kernels import fits_words  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+        words = stored.view(np.uint16)
+        fits_words.decode_words(words.reshape(-1), BZERO)
+        return words
     if image.storage in UINT16_STORAGES:
         values = stored.astype(np.int32) + int(image.zero)
     else:

@@ -28,6 +28,7 @@ from coldframe.calibration.frames.overscan import Overscan, corrected_header
 from coldframe.calibration.frames.setup import BIAS_TAKEN_OUT, REACHED_C
 from coldframe.calibration.masters.reading import MOST_VARIANCE_FACTORS, integrity_fault, read_master
 from coldframe.calibration.measuring.amp_glow import SIGNIFICANCE, AmpGlow, measure_glow
+from coldframe.calibration.measuring.medians import median
 from coldframe.calibration.measuring.statistics import central_region
 from coldframe.calibration.stacking.column_sort import method_trial
 from coldframe.calibration.stacking.methods import Clipping, Mean, Median, MedianClipping, Method, Winsorizing
@@ -127,7 +128,7 @@ class MasterFrame:
     @property
     def level(self) -> float:
         """Median of the mean over the central region, in ADU; relative for flats."""
-        return float(np.median(self.stack.mean[central_region(self.stack.mean.shape)]))
+        return float(median(self.stack.mean[central_region(self.stack.mean.shape)]))
 
     @property
     def noise(self) -> float:

@@ -21,6 +21,7 @@ from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.kernels import masters
+from coldframe.calibration.measuring.medians import median
 from coldframe.calibration.stacking.stack import Stack
 from coldframe.config.frames import FrameKind
 from coldframe.errors import MissingPackageError
@@ -169,7 +170,7 @@ def typical_variance(master: MasterPlanes) -> np.float32:
     sampled = master.frame_variance[::TYPICAL_STEP, ::TYPICAL_STEP]
     if not any(sampled.strides):  # all pixels share one value; see `planes_of_new`
         return np.float32(sampled[0, 0])
-    return np.float32(np.median(sampled))
+    return median(sampled)
 
 
 def require_finite(plane: F32, path: Path, which: str = "pixels of the master") -> None:
@@ -222,7 +223,7 @@ def planes_of_new(
     require_finite(uncertainty, path, "values in its extensions")
     counts, most = stack.counts[::TYPICAL_STEP, ::TYPICAL_STEP].astype(np.float32), np.float32(stack.counts.max())
     variance = _frame_variance(uncertainty[::TYPICAL_STEP, ::TYPICAL_STEP], counts, header, "CFVAR", most)
-    typical = np.broadcast_to(np.median(variance), stack.mean.shape)
+    typical = np.broadcast_to(median(variance), stack.mean.shape)
     return MasterPlanes(stack.mean, uncertainty, typical, masked, header)
 
 

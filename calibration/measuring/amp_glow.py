@@ -209,7 +209,7 @@ def _blocks(dark: F32) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     cut = dark[: rows * height, : columns * width].reshape(rows, height, columns, width).swapaxes(1, 2)
     # With odd steps, the sample covers every colour of a filter array.
     down, across = (max(1, size // _SAMPLED) | 1 for size in (height, width))
-    values = np.sort(cut[:, :, ::down, ::across].reshape(rows, columns, -1).astype(np.float64), axis=2)
+    values = np.sort(cut[:, :, ::down, ::across].reshape(rows, columns, -1), axis=2).astype(np.float64)
     count = values.shape[2]
     quarter = count // 4
     kept = values[:, :, quarter : count - quarter]

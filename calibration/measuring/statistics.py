@@ -1,6 +1,8 @@
 """Measurement of a frame: level, noise, saturation, histogram and a small preview."""
 
 from dataclasses import dataclass
+from functools import reduce
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,7 +158,7 @@ def measure(
         summed: NDArray[np.int64] = counts.sum(axis=1, dtype=np.int64)
         return summed
 
-    outside, central = sum(parallel_map(count, edges[:-1], edges[1:]), start=np.zeros((2, LEVELS), np.int64))
+    outside, central = reduce(np.add, parallel_map(count, edges[:-1], edges[1:]))
     whole = outside + central
     occupied = np.flatnonzero(whole)
     if saturation_adu is None:
@@ -263,7 +265,7 @@ def _pixel_noise(pixels: NDArray[np.uint16], rows: slice, columns: slice) -> flo
         return 0.0
     smallest = int(differing[0]) + 1
     cumulative = counts.cumsum()
-    quantile = int(np.searchsorted(cumulative, 0.6827 * cumulative[-1]))
+    quantile = int(np.searchsorted(cumulative, ceil(0.6827 * cumulative[-1])))  # a fraction would convert the array
     # If most pixels are equal (noise below the quantisation step), the step is the scale of the noise.
     limit = 5 * max(quantile, smallest) + 1
     squares = np.arange(min(limit, counts.size), dtype=np.float64) ** 2

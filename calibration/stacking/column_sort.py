@@ -281,17 +281,25 @@ def _kernel(
             return columns.take_means, ()
         case Median():
             return columns.take_medians, (
-                middle_network(frames),
+                blocks_of(middle_network, frames),
                 rounding_of_median(method.step_adu, frames, corrections[frames]),
             )
         case MedianClipping():
-            return columns.clip_about_medians, (merging_network(frames), float(method.kappa) ** 2, _NOT_WINSORIZED)
+            return columns.clip_about_medians, (
+                blocks_of(merging_network, frames),
+                float(method.kappa) ** 2,
+                _NOT_WINSORIZED,
+            )
         case Winsorizing():
-            return columns.clip_about_medians, (merging_network(frames), float(method.kappa) ** 2, float(whole))
+            return columns.clip_about_medians, (
+                blocks_of(merging_network, frames),
+                float(method.kappa) ** 2,
+                float(whole),
+            )
         case Clipping():
             trim = method.trimmed(frames)
             return columns.clip_about_means, (
-                merging_network(frames),
+                blocks_of(merging_network, frames),
                 trim,
                 variance_correction(frames, trim),
                 float(method.kappa) ** 2,
@@ -300,6 +308,25 @@ def _kernel(
             )
         case _:
             assert_never(method)
+
+
+@cache
+def blocks_of(network: Callable[[int], NDArray[np.int32]], rows: int) -> NDArray[np.int32]:
+    """Return the comparators of a network as blocks that process neighbouring rows at once, in long loops.
+
+    Returns
+    -------
+    NDArray[np.int32]
+        Shape (blocks, 3): the first row for smaller values, the first row for larger values, and the number of rows.
+    """
+    blocks: list[list[int]] = []
+    for smaller, larger in network(rows).tolist():
+        first, second, count = blocks[-1] if blocks else (rows, rows, 0)
+        if (smaller, larger) == (first + count, second + count) and smaller < second:
+            blocks[-1][2] += 1
+        else:
+            blocks.append([smaller, larger, 1])
+    return np.array(blocks, np.int32).reshape(-1, 3)
 
 
 @cache

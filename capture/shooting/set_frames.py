@@ -27,7 +27,7 @@ from coldframe.capture.shooting.set_inputs import BiasInputs, DarkFlatInputs, Da
 from coldframe.capture.shooting.set_master import SetMaster
 from coldframe.capture.steps import ShootStep
 from coldframe.capture.storage.saved_frames import SavedFrame
-from coldframe.capture.threads import in_thread
+from coldframe.capture.threads import both, in_thread
 from coldframe.devices.camera import Frame
 
 LIT_FRAMES = 3
@@ -115,6 +115,8 @@ class SetFrames:
     async def keep(self, judged: JudgedFrame) -> None:
         """Save a good frame and add it to the master, or move a bad frame to quarantine.
 
+        A frame is added while it is saved. If it cannot be saved, it does not count, and the set ends without a master.
+
         Raises
         ------
         NotDurableError
@@ -122,8 +124,11 @@ class SetFrames:
         """
         frame, fault = judged.frame, judged.fault
         if fault is None:
-            path = await self._delivered.save(frame, self.count.index + 1)
-            await self._accept(judged, path)
+            self._begin_master(judged)
+            path, noise_adu = await both(
+                self._delivered.save(frame, self.count.index + 1), in_thread(self.master.fold, judged)
+            )
+            self._accept(judged, path, noise_adu)
             self.lit = 0
         else:
             await self._delivered.reject(frame, fault.reason)
@@ -142,7 +147,9 @@ class SetFrames:
         """
         judged = await in_thread(self._judged, saved.frame, None)
         if judged.fault is None:
-            await self._accept(judged, saved.path, is_taken_over=True)
+            self._begin_master(judged)
+            noise_adu = await in_thread(self.master.fold, judged)
+            self._accept(judged, saved.path, noise_adu, is_taken_over=True)
             self.taken_over += 1
             if saved.is_shared:
                 self.shared.add(saved.path)
@@ -158,11 +165,16 @@ class SetFrames:
         measurement = measure_frame(self._context, frame, self._cfa_pattern)
         return judge_frame(frame, shot_fault, measurement, self._gate)
 
-    async def _accept(self, judged: JudgedFrame, path: Path, *, is_taken_over: bool = False) -> None:
-        context, number, count = self._context, self._number, self.count
-        if count.accepted == 0 and (problem := self.master.begin(judged.frame, context.settings.camera.overscan)):
+    def _begin_master(self, judged: JudgedFrame) -> None:
+        """Prepare the master for its first frame."""
+        context = self._context
+        if self.count.accepted == 0 and (problem := self.master.begin(judged.frame, context.settings.camera.overscan)):
             context.notice(Severity.WARNING, problem)
-        noise_adu = await in_thread(self.master.fold, judged, path)
+
+    def _accept(self, judged: JudgedFrame, path: Path, noise_adu: float | None, *, is_taken_over: bool = False) -> None:
+        """Count a frame that is on the disk and in the master."""
+        context, number, count = self._context, self._number, self.count
+        self.master.accepted.add(judged, path)
         publish_shown(context, f"{self._step.title} {count.index}/{count.shown}", judged)
         publish_accepted(context, number, count.index, path, judged, is_taken_over=is_taken_over)
         context.publish(MasterGrew(context.clock.now(), number, count.index, noise_adu))

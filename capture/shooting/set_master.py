@@ -1,7 +1,6 @@
 """Make the master of the running set by adding its frames one by one. All methods block, so call them in threads."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -77,14 +76,16 @@ class SetMaster:
         self._stack = DarkStack(self._size.most, overscan)
         return problem
 
-    def fold(self, judged: JudgedFrame, path: Path) -> float | None:
-        """Add a good frame that is on the disk. Return the noise of the master so far, in ADU."""
+    def fold(self, judged: JudgedFrame) -> float | None:
+        """Add a good frame. Return the noise of the master so far, in ADU.
+
+        The frame must be on the disk and in `accepted` before any other method is called.
+        """
         assert self._stack is not None
         frame = judged.frame
         if min(frame.pixels.shape) >= TILE_PIXELS:
             self._series.add(frame.pixels)
         self._size.add(self._stack.fold(frame.pixels, frame.exposure_s, judged.digest))
-        self.accepted.add(judged, path)
         return self._stack.noise_adu()
 
     def compare(self, test: PedestalTest) -> PedestalVerdict:

@@ -12,6 +12,7 @@ from coldframe.capture import threads
 from coldframe.capture.threads import (
     DaemonThreads,
     DiskHangsError,
+    both,
     in_thread,
     in_thread_within,
     read_in_thread,
@@ -57,6 +58,49 @@ async def test_a_caller_cancelled_twice_still_waits_for_the_thread() -> None:
     with pytest.raises(asyncio.CancelledError):
         await caller
     assert has_ended.is_set()
+
+
+async def test_two_pieces_of_work_run_at_the_same_time() -> None:
+    meeting = threading.Barrier(2, timeout=PATIENCE_S)
+    assert sorted(await both(in_thread(meeting.wait), in_thread(meeting.wait))) == [0, 1]
+
+
+@pytest.mark.parametrize("place", [0, 1])
+async def test_if_one_of_two_pieces_of_work_fails_the_other_still_runs_to_its_end(place: int) -> None:
+    may_end, has_ended = threading.Event(), threading.Event()
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    def work() -> None:
+        may_end.wait(PATIENCE_S)
+        has_ended.set()
+
+    failing, working = in_thread(fail), in_thread(work)
+    caller = asyncio.create_task(both(working, failing) if place else both(failing, working))
+    await asyncio.sleep(0.01)
+    assert not caller.done()
+    may_end.set()
+    with pytest.raises(ZeroDivisionError):
+        await caller
+    assert has_ended.is_set()
+
+
+async def test_a_cancellation_of_two_pieces_of_work_waits_for_both() -> None:
+    may_end, ended = threading.Event(), list[bool]()
+
+    def work() -> None:
+        ended.append(may_end.wait(PATIENCE_S))
+
+    caller = asyncio.create_task(both(in_thread(work), in_thread(work)))
+    for _ in range(3):
+        await asyncio.sleep(0.01)
+        caller.cancel()
+    assert not caller.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert ended == [True, True]
 
 
 async def test_an_error_during_a_cancellation_is_logged(caplog: pytest.LogCaptureFixture) -> None:

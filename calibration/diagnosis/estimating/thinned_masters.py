@@ -186,7 +186,7 @@ def find_hot(dark: MasterPlanes, period: int) -> HotPixels:
         rows = dark.mean[top : first + _ROWS_AT_ONCE + period]
         found = np.zeros(rows.shape, np.bool_)
         kernels.find_hot_pixels(rows, period, least, found)
-        down, across = np.nonzero(found)
+        down, across = np.divmod(np.flatnonzero(found), dark.mean.shape[1])  # several times as fast as np.nonzero
         return np.array([down + top, across], np.int64)
 
     places = np.concatenate(list(parallel_map(in_rows, range(0, dark.mean.shape[0], _ROWS_AT_ONCE))), axis=1)

@@ -14,6 +14,7 @@ from coldframe.calibration.diagnosis.masters.structure import block_residuals, c
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.masters.reading import MasterPlanes, typical_variance
 from coldframe.calibration.measuring.amp_glow import measure_glow
+from coldframe.calibration.measuring.medians import median
 from coldframe.calibration.measuring.statistics import central_region
 
 F32 = NDArray[np.float32]
@@ -83,7 +84,7 @@ def frame_noise_adu(dark: MasterPlanes) -> float:
 
 def level_adu(master: MasterPlanes) -> float:
     """Return the median level of the central area of a master, ADU."""
-    return float(np.median(master.mean[central_region(master.mean.shape)]))
+    return float(median(master.mean[central_region(master.mean.shape)]))
 
 
 def least_level_adu(dark: MasterPlanes) -> float:

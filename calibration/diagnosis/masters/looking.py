@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate
 from coldframe.calibration.diagnosis.estimating.thinned_masters import HotPixels, error_of, find_hot
 from coldframe.calibration.diagnosis.findings import Finding
-from coldframe.calibration.diagnosis.masters.changes import dark_changes, flat_changes, level_change
 from coldframe.calibration.diagnosis.masters.darks import (
     Expected,
     frame_noise_adu,
@@ -217,7 +216,7 @@ def _of_flat(
         yield from smoothness_findings(flat, ratio, 1 if mosaic is None else 2)
         yield from line_findings(flat, previous, mosaic)
     if previous is not None:
-        yield from flat_changes(flat, previous)
+        yield from _changes(flat, setup, previous)
 
 
 class _FirstFrames:
@@ -255,7 +254,7 @@ def _of_dark(
     if setup.kind is FrameKind.BIAS:
         yield from level_findings(dark, setup, None)
         if previous is not None:
-            yield from level_change(dark, previous, "bias")
+            yield from _changes(dark, setup, previous)
         return
     period = _period(setup)
     if bias is not None and bias.mean.shape != dark.mean.shape:
@@ -264,7 +263,18 @@ def _of_dark(
     if _has_pixel_structure(setup):
         yield from light_findings(dark, setup, period, bias=bias, flat=flat, expected=expected)
         if previous is not None:
-            yield from dark_changes(dark, previous, period)
+            yield from _changes(dark, setup, previous)
+
+
+def _changes(master: MasterPlanes, setup: FrameSetup, previous: MasterPlanes) -> Iterator[Finding]:
+    """Yield the differences from an earlier master of the same kind."""
+    from coldframe.calibration.diagnosis.masters import changes  # noqa: PLC0415 - most masters have no predecessor
+
+    if setup.kind is FrameKind.FLAT:
+        return changes.flat_changes(master, previous)
+    if setup.kind is FrameKind.BIAS:
+        return changes.level_change(master, previous, "bias")
+    return changes.dark_changes(master, previous, _period(setup))
 
 
 def _hot(hot: HotPixels, pixels: int, setup: FrameSetup, lacking: float | None) -> Iterator[Finding]:

@@ -94,6 +94,7 @@ def plan(
         request = NightRequest(config, simulate, folder, lights, until, tuple(only or ()), tuple(skip or ()), redo)
         raise typer.Exit(show_plan(request, wants_json=json))
     finally:
+        gc.freeze()  # `enable` would otherwise lead to a search of all objects at once
         gc.enable()
 
 

@@ -177,12 +177,12 @@ def test_a_damaged_index_is_discarded_and_built_again(
 
 def test_the_index_of_a_newer_version_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = frame(tmp_path / "one.fits", "Ha")
-    monkeypatch.setattr(index_module, "FORMAT", 2)
+    monkeypatch.setattr(index_module, "FORMAT", 3)
     read(tmp_path / "index", path)
     newer = index_file(tmp_path / "index")
     content = newer.read_bytes()
     monkeypatch.undo()
-    newer.with_name(newer.name.replace(".2.", ".1.")).write_bytes(content)  # under the name of this version
+    newer.with_name(newer.name.replace(".3.", ".2.")).write_bytes(content)  # under the name of this version
     assert read(tmp_path / "index", path)[1] == ["one.fits"]
     assert newer.read_bytes() == content
 
@@ -209,7 +209,7 @@ def test_the_oldest_files_of_a_large_index_are_removed(tmp_path: Path) -> None:
     location = tmp_path / "index"
     location.mkdir()
     for number in (1, 2):
-        old = location / f"{number:032x}.1.json"
+        old = location / f"{number:032x}.2.json"
         with old.open("wb") as file:
             file.truncate(MOST_BYTES - 100_000)
         os.utime(old, (LONG_AGO_S + number, LONG_AGO_S + number))
@@ -218,8 +218,8 @@ def test_the_oldest_files_of_a_large_index_are_removed(tmp_path: Path) -> None:
     settle(unfinished)
     os.utime(unfinished, (LONG_AGO_S - 3600, LONG_AGO_S - 3600))
     read(location, frame(tmp_path / "one.fits", "Ha"))
-    assert not (location / f"{1:032x}.1.json").exists()
-    assert (location / f"{2:032x}.1.json").exists()
+    assert not (location / f"{1:032x}.2.json").exists()
+    assert (location / f"{2:032x}.2.json").exists()
     assert not unfinished.exists()
     assert len(list(location.iterdir())) == 2
 

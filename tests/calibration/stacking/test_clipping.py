@@ -52,6 +52,11 @@ def test_the_step_of_a_frame_ignores_clipped_values(step: int) -> None:
     assert half_step(frame) == 0.5
 
 
+def test_values_of_32_bits_have_a_step_too() -> None:
+    frame = np.random.default_rng(1).normal(500, 5, (100, 120)).round().astype(np.int64) * 1_000_000
+    assert half_step(frame) == 500_000
+
+
 @pytest.mark.parametrize("noise_steps", [0.3, 0.5, 0.7])
 def test_noise_below_a_step_determines_the_step(noise_steps: float) -> None:
     levels = np.random.default_rng(3).normal(100.4, noise_steps, (100, 120)).round()

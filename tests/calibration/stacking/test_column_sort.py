@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,6 +22,7 @@ from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.calibration.stacking.column_sort import (
     MixedShapesError,
     Scaling,
+    blocks_of,
     combine_columns,
     merging_network,
     method_trial,
@@ -105,6 +106,8 @@ def sample(rng: np.random.Generator, source: str, count: int) -> NDArray[np.uint
             values = rng.normal(500.5, 0.3, shape)
         case "cosmic rays":
             values = rng.normal(500, 8, shape) + (rng.random(shape) < 0.05) * rng.exponential(2000, shape)
+        case "full-scale outliers":  # the sums of their squares exceed 32 bits
+            values = np.where(rng.random(shape) < 0.03, 65535, rng.normal(500, 8, shape))
         case "telegraph":
             values = rng.normal(1000.0 + np.digitize(rng.random(shape), [0.6, 0.9]) * 40.0, 6.0)
         case "bimodal":
@@ -118,7 +121,17 @@ def sample(rng: np.random.Generator, source: str, count: int) -> NDArray[np.uint
     return np.clip(np.round(values), 0, 65535).astype(np.uint16)
 
 
-SOURCES = ["gaussian", "quantised", "cosmic rays", "telegraph", "bimodal", "saturated", "uniform", "few levels"]
+SOURCES = [
+    "gaussian",
+    "quantised",
+    "cosmic rays",
+    "full-scale outliers",
+    "telegraph",
+    "bimodal",
+    "saturated",
+    "uniform",
+    "few levels",
+]
 clippings = st.builds(
     Clipping,
     kappa=st.sampled_from([1.0, 1.5, 2.5, 3.0, 3.3, 5.0]),
@@ -377,6 +390,17 @@ def test_networks_sort(rows: int, seed: int) -> None:
     np.testing.assert_array_equal(merged, expected)
     middle = [(rows - 1) // 2, rows // 2]
     np.testing.assert_array_equal(partly[middle], expected[middle])
+
+
+@given(st.integers(1, 300), st.sampled_from([merging_network, middle_network]))
+@settings(deadline=None)
+def test_blocks_are_the_comparators_of_a_network_in_order(
+    rows: int, network: Callable[[int], NDArray[np.int32]]
+) -> None:
+    blocks = blocks_of(network, rows).tolist()
+    assert all(count <= second - first for first, second, count in blocks)  # the rows of a block are independent
+    expanded = [[first + row, second + row] for first, second, count in blocks for row in range(count)]
+    assert expanded == network(rows).tolist()
 
 
 def test_the_networks_have_the_published_size() -> None:

@@ -1,5 +1,6 @@
 """One set on a simulated rig, from its first exposure to its master, and the sets that end early."""
 
+import errno
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.masters.flat_pedestal import DarkMaster, PedestalTest, PlannedFlat, Subtract
 from coldframe.capture.events.kinds import (
     ExposureStarted,
@@ -22,6 +24,7 @@ from coldframe.capture.shooting.set_frames import LightLeakError
 from coldframe.capture.shooting.set_inputs import BiasInputs, DarkFlatInputs, DarkInputs, FlatInputs, SetInputs
 from coldframe.capture.shooting.set_shooting import LEAST_FRAMES, SetShooting
 from coldframe.capture.steps import ShootStep
+from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.saved_frames import SavedFrames
 from coldframe.capture.tuner.target import FlatTarget
 from coldframe.capture.tuner.tuner import Tuned
@@ -183,3 +186,21 @@ async def test_the_panel_is_lit_for_flats_only_while_they_are_exposed(tmp_path: 
     lamp = [event.lit if isinstance(event, PanelChanged) else "exposure" for event in order]
     assert lamp == [True, *6 * ["exposure"], False]
     assert not seen.panel.state().lit
+
+
+async def test_a_set_whose_frame_cannot_be_saved_has_no_master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame is stacked while it is saved, but it counts only if it is on the disk."""
+    save_frame = NightFolder.save_frame
+
+    def save(folder: NightFolder, frame: Frame, filter_name: str | None, index: int) -> Path:
+        if index == BIAS.count:
+            raise NotDurableError(tmp_path, errno.ENOSPC, "the disk is full")
+        return save_frame(folder, frame, filter_name, index)
+
+    monkeypatch.setattr(NightFolder, "save_frame", save)
+    seen = await scene(tmp_path)
+    with pytest.raises(NotDurableError, match="the disk is full"):
+        await shooting(seen).run()
+    assert len(seen.accepted) == BIAS.count - 1
+    assert seen.of(MasterWritten) == []
+    assert len(seen.frames_in("quarantine")) == 1
