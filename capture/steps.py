@@ -101,6 +101,15 @@ class ShootStep:
         return replace(self, count=0, noise_target=None)
 
     @property
+    def shares_frames(self) -> bool:
+        """True for dark flats of one rotator angle, whose frames may also count for other angles.
+
+        Without a setpoint, the temperature of the sensor may differ between two sets.
+        """
+        is_of_angle = self.kind is FrameKind.DARK_FLAT and self.rotator_deg is not None
+        return is_of_angle and self.setpoint_c is not None
+
+    @property
     def tuning(self) -> TuneStep:
         """The step that finds this set's exposure, for flats and dark flats."""
         return TuneStep(self.filter, self.readout, self.setpoint_c, self.rotator_deg)

@@ -1,5 +1,6 @@
 """The table [dslr] of a rig file: a DSLR that INDI's gphoto driver controls."""
 
+from math import log10
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -44,3 +45,7 @@ class DslrModel(RigPart):
     pixel_size_known: bool = True
     has_thermometer: bool = True
     masked_px: int = Field(8, ge=0, le=200, multiple_of=2)
+
+    def amplification_db(self, iso: float) -> float:
+        """Return how much more the camera amplifies at an ISO value than at its first one."""
+        return 20 * log10(iso / self.iso[0])

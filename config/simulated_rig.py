@@ -374,6 +374,12 @@ class SimulatedRig(RigPart):
     dslr: DslrModel | None = None
     faults: FaultModel = FaultModel()
 
+    def gain_at(self, iso: float) -> float:
+        """Return the gain of the sensor at an ISO value of the DSLR, in steps of `GainModel`."""
+        if self.dslr is None or self.sensor.gain is None:
+            return 0.0
+        return self.dslr.amplification_db(iso) / self.sensor.gain.db_per_step
+
 
 def switched_on_now(rig: SimulatedRig) -> SimulatedRig:
     """Return the rig as if it were switched on now, so that its frames differ from those of every earlier run.

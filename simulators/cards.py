@@ -23,12 +23,18 @@ IMAGE_TYPES = {
 
 
 def driver_cards(
-    rig: SimulatedRig, kind: FrameKind, shot: Exposure, started_at: datetime, reading_c: float
+    rig: SimulatedRig,
+    kind: FrameKind,
+    shot: Exposure,
+    started_at: datetime,
+    reading_c: float,
+    *,
+    iso: int | None = None,
 ) -> dict[str, HeaderValue]:
     """Return the cards of a full frame, without the structural cards.
 
     Like the base class, this function writes neither OFFSET nor SET-TEMP nor the readout mode. The observer and the
-    object are unknown until a client sets them.
+    object are unknown until a client sets them. A DSLR has an ISO value and no gain.
     """
     sensor = rig.sensor
     cards: dict[str, HeaderValue] = {
@@ -51,7 +57,9 @@ def driver_cards(
     }
     if IMAGE_TYPES[kind] == IMAGE_TYPES[FrameKind.DARK]:
         cards["DARKTIME"] = shot.exposure_s
-    if sensor.gain:
+    if iso is not None:
+        cards["ISOSPEED"] = iso
+    elif sensor.gain:
         cards["GAIN"] = shot.gain
     if rig.wheel and shot.filter_slot is not None:
         cards["FILTER"] = rig.wheel.filters[shot.filter_slot].name

@@ -46,10 +46,11 @@ def write_lights(folder: Path, rig: SimulatedRig, night: Settings, ended_at: dat
     folder.mkdir(parents=True, exist_ok=True)
     sensor, encoder = Sensor(rig.sensor, rig.seed), FrameEncoder()
     shots = list(_shots(rig, night))
+    iso = int(night.camera.gain) if rig.dslr is not None and night.camera.gain is not None else None
     started_at = ended_at - sum((timedelta(seconds=shot.exposure_s) for shot in shots), timedelta())
     paths = []
     for shot in shots:
-        cards = driver_cards(rig, FrameKind.LIGHT, shot, started_at, shot.sensor_c)
+        cards = driver_cards(rig, FrameKind.LIGHT, shot, started_at, shot.sensor_c, iso=iso)
         path = folder / f"Light_{cards.get('FILTER', 'L')}_{shot.exposure_s:g}_secs_{shot.number:03d}.fits"
         write_durably(path, encoder.encode(sensor.render(shot), [Card(*card) for card in cards.items()]))
         started_at += timedelta(seconds=shot.exposure_s)
@@ -72,7 +73,7 @@ def _shots(rig: SimulatedRig, night: Settings) -> Iterator[Exposure]:
                 filter_slot=names.index(name) if name in names else None,
                 rotator_deg=_angle_deg(rig, flat),
                 sensor_c=rig.ambient_c if camera.setpoint_c is None else camera.setpoint_c,
-                gain=camera.gain or 0,
+                gain=(camera.gain or 0) if rig.dslr is None else rig.gain_at(camera.gain or rig.dslr.iso[0]),
                 offset=camera.offset or 0,
             )
 

@@ -58,6 +58,9 @@ class FlatTuning:
         Bias level with the same readout settings.
     curve
         Response of the panel, as measured with other filters.
+    same_light
+        Tuning of the same flats at another rotator angle. Its exposure is tried first, so that its dark flats match.
+        None if there is none.
     """
 
     context: NightContext
@@ -66,6 +69,7 @@ class FlatTuning:
     number: int
     bias_adu: float
     curve: PanelCurve
+    same_light: Tuned | None = None
 
     async def run(self) -> tuple[Tuned, PanelCurve]:
         """Find the exposure and brightness, switch the lamp off, and return the result with the panel's response.
@@ -106,7 +110,7 @@ class FlatTuning:
         await turn_rotator(self.context, self.step.rotator_deg)
         await select_filter(self.context, self.step.filter)
         try:
-            known = self.learned.recall(self._key(panel))
+            known = self.same_light or self.learned.recall(self._key(panel))
             tuner = self._tuner(flats, panel, None if known is None else known.known_light)
         except ValueError as error:  # the ranges of the camera or panel contradict the settings
             raise StepFailedError(str(error)) from error

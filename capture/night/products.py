@@ -54,6 +54,11 @@ class NightProducts:
         """Return the level of the master bias for the given step; None if there is no such master."""
         return self._bias_levels_adu.get((step.readout, step.setpoint_c))
 
+    def tuned_at_other_angle(self, step: TuneStep) -> Tuned | None:
+        """Return the newest tuning that differs from the given one only in the rotator angle; None if there is none."""
+        alike = (tuned for each, tuned in self.tuned.items() if replace(each, rotator_deg=step.rotator_deg) == step)
+        return next(reversed([*alike]), None)
+
     def move(self, from_c: float, to_c: float | None) -> None:
         """Copy the tunings to a new setpoint, where they stay valid because the lamp is the same."""
         for step, tuned in list(self.tuned.items()):

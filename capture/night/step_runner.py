@@ -102,7 +102,9 @@ class StepRunner:
         if tuned is None:
             await self._gain_check.confirm(number, step.readout)
             bias_adu = await self._bias_level_adu(number, step)
-            tuned, curve = await FlatTuning(self._context, self._learned, step, number, bias_adu, curve).run()
+            same_light = self._products.tuned_at_other_angle(step)
+            tuning = FlatTuning(self._context, self._learned, step, number, bias_adu, curve, same_light)
+            tuned, curve = await tuning.run()
         self._progress.keep_tuning(step, tuned, curve)
 
     async def _shoot_sky(self, number: int, step: SkyStep) -> None:

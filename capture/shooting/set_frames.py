@@ -67,7 +67,9 @@ class SetFrames:
     count
         Count of the accepted frames and of the frames still needed.
     taken_over
-        Number of good frames from an earlier run of the night.
+        Number of good frames from an earlier run of the night, or from another set.
+    shared
+        Paths of the good frames that also count in another set.
     lit
         Number of consecutive frames with light, up to the last frame.
     """
@@ -87,7 +89,10 @@ class SetFrames:
         self._step = step
         self._delivered = delivered
         self._give_up = give_up
-        self._digests = context.digests.of_set(step.without_count)
+        owner = step.without_count
+        # A frame that two sets share is not a repeat.
+        shared_by = (replace(owner, rotator_deg=None), inputs.exposure_s) if step.shares_frames else None
+        self._digests = context.digests.of_set(shared_by or owner)
         self._gate = _gate(context, step, inputs, self._digests)
         self._cfa_pattern = cfa_pattern_of_frames(context, step.readout, step.kind)
         size = SetSize(step, may_grow=context.deadline is None)
@@ -100,6 +105,7 @@ class SetFrames:
             shot_before=inputs.shot_before if isinstance(inputs, DarkInputs) else 0,
         )
         self.taken_over = 0
+        self.shared = set[Path]()
         self.lit = 0
 
     async def judge(self, shot: Shot) -> JudgedFrame:
@@ -130,7 +136,7 @@ class SetFrames:
             self._answer(fault)
 
     async def keep_saved(self, saved: SavedFrame) -> None:
-        """Judge a frame from an earlier run, then add it to the master or move it to quarantine.
+        """Judge a frame from an earlier run or another set, then add it to the master or move it to quarantine.
 
         A frame that another set has counted is left where it is.
 
@@ -145,12 +151,14 @@ class SetFrames:
             noise_adu = await in_thread(self.master.fold, judged)
             self._accept(judged, saved.path, noise_adu, is_taken_over=True)
             self.taken_over += 1
-        elif not self._digests.is_of_other_set(judged.digest):  # a frame that counts in another set stays where it is
+            if saved.is_shared:
+                self.shared.add(saved.path)
+        elif not saved.is_shared and not self._digests.is_of_other_set(judged.digest):
             await withdraw(self._context, self._number, saved.path, judged.fault.reason)
 
     async def withdraw_all(self, reason: str) -> None:
         """Move the accepted frames to quarantine, because a second attempt at the set reuses their file names."""
-        for path in self.master.accepted.paths:
+        for path in set(self.master.accepted.paths) - self.shared:
             await withdraw(self._context, self._number, path, reason)
 
     def _judged(self, frame: Frame, shot_fault: str | None) -> JudgedFrame:

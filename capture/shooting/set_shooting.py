@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
 from coldframe.calibration.files.headers.file_error import FrameFileError
@@ -22,8 +23,9 @@ from coldframe.capture.session.steering import BY_REQUEST
 from coldframe.capture.shooting.set_frames import LightLeakError, SetFrames
 from coldframe.capture.shooting.set_inputs import DarkFlatInputs, DarkInputs, FlatInputs, SetInputs, ShotSet
 from coldframe.capture.steps import ShootStep
-from coldframe.capture.storage.saved_frames import SavedFrame, Wanted
+from coldframe.capture.storage.saved_frames import SavedFrame, SavedFrames, Wanted
 from coldframe.capture.threads import LONG_WORK_S, in_thread, in_thread_within
+from coldframe.config.frames import FrameKind
 from coldframe.devices.errors import DeviceError
 
 P = ParamSpec("P")
@@ -87,7 +89,8 @@ class SetShooting:
             frames=self._frames.count.accepted,
             taken_over=self._frames.taken_over,
             shortfall=shortfall,
-            studied=self._frames.master.studied(),
+            # The other set has already contributed shared frames to the measurements of the camera.
+            studied=None if self._frames.shared else self._frames.master.studied(),
             verdict=self._verdict,
             leak=leak,
             has_drifted=shortfall is None and self._frames.count.is_drifting,
@@ -124,13 +127,28 @@ class SetShooting:
             yield
 
     async def _take_over(self) -> None:
-        """Count the frames of this set that an earlier run of the night shot."""
+        """Count the frames of this set that an earlier run of the night shot, then dark flats of other angles."""
+        await self._take_over_from(self._context.saved)
+        if self._step.shares_frames and not self._frames.count.is_complete:
+            await self._take_over_from(await in_thread_within(LONG_WORK_S, self._dark_flats_on_disk))
+            if shared := len(self._frames.shared):
+                text = f"{self._step.title}: reused {shared} dark flats of another rotator angle with the same exposure"
+                self._context.notice(Severity.INFO, text)
+
+    async def _take_over_from(self, saved: SavedFrames) -> None:
         context, count = self._context, self._frames.count
         tolerance_deg = context.settings.rotator_tolerance_deg
         wanted = Wanted.of(self._step, context.rig.camera.name, self._inputs.exposure_s, tolerance_deg)
-        if context.saved.count(wanted):
+        if await in_thread(saved.count, wanted):
             settings = await with_retries(context, self._exposer.apply_settings)
-            await take_over(context, wanted, settings, lambda: count.is_complete, self._count_saved)
+            source = replace(context, saved=saved)
+            await take_over(source, wanted, settings, lambda: count.is_complete, self._count_saved)
+
+    def _dark_flats_on_disk(self) -> SavedFrames:
+        """Return the dark flats that other sets of the night have shot."""
+        folder, own = self._context.folder, set(self._frames.master.accepted.paths)
+        paths = [path for path in folder.frames_of(FrameKind.DARK_FLAT) if path not in own]
+        return SavedFrames(folder, paths, are_shared=True)
 
     async def _count_saved(self, saved: SavedFrame) -> None:
         await self._frames.keep_saved(saved)

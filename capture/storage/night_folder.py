@@ -271,6 +271,10 @@ class NightFolder:
         found = (frame_files(self.path / folder, "*/*") for folder in FOLDERS.values())
         return {path.name: path for path in chain.from_iterable(found)}
 
+    def frames_of(self, kind: FrameKind) -> list[Path]:
+        """Return the paths of the saved frames of all sets of one kind, by name."""
+        return sorted(frame_files(self.path / FOLDERS[kind], "*/*"))
+
     def test_frames(self) -> list[Path]:
         """Return the paths of the test frames of the tuner, in the order in which they were written."""
         return sorted(frame_files(self.path / TUNING), key=lambda path: path.stat().st_mtime_ns)

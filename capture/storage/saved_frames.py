@@ -82,10 +82,17 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class SavedFrame:
-    """A frame as the camera delivered it, and the path of its file."""
+    """A frame as the camera delivered it, and the path of its file.
+
+    Attributes
+    ----------
+    is_shared
+        True if the frame also counts in another set of the night, and must therefore stay where it is.
+    """
 
     path: Path
     frame: Frame
+    is_shared: bool = False
 
 
 class SavedFrames:
@@ -97,10 +104,13 @@ class SavedFrames:
         Folder of the night.
     paths
         Paths of the raw frames. A frame with an unreadable header is moved to quarantine.
+    are_shared
+        True if the frames also count in other sets.
     """
 
-    def __init__(self, folder: NightFolder, paths: Iterable[Path] = ()) -> None:
+    def __init__(self, folder: NightFolder, paths: Iterable[Path] = (), *, are_shared: bool = False) -> None:
         self._folder = folder
+        self._are_shared = are_shared
         self._frames: dict[Path, tuple[FrameSetup, Mapping[str, HeaderValue]]] = {}
         self._faults: list[str] = []
         for path in sorted(paths):
@@ -143,7 +153,7 @@ class SavedFrames:
                 )
                 continue
             try:
-                return SavedFrame(path, _verified(path, wanted.camera, settings))
+                return SavedFrame(path, _verified(path, wanted.camera, settings), self._are_shared)
             except FrameFileError as error:
                 self._quarantine(path, error.what)
         return None

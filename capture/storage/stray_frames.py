@@ -77,5 +77,6 @@ class StrayFrames:
                     else ""
                 )
                 text = f"{stray.camera}: {stray.reason}; the frame is kept as quarantine/{path.name}{more}"
-                events.publish(Notice(self._clock.now(), Severity.WARNING, text))
+                severity = Severity.INFO if stray.was_requested else Severity.WARNING
+                events.publish(Notice(self._clock.now(), severity, text))
             self._waiting.task_done()

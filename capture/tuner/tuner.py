@@ -73,11 +73,15 @@ class KnownLight:
         Brightness of that measurement; None for a lamp without brightness control.
     faintest_part
         Signal of the faintest channel relative to the brightest channel.
+    exposure_s
+        Exposure of the first test, because dark flats with this exposure exist; None for the exposure that should give
+        exactly the target.
     """
 
     rate_adu_per_s: float
     brightness: int | None = None
     faintest_part: float = 1.0
+    exposure_s: float | None = None
 
     def __post_init__(self) -> None:
         if not (0 < self.rate_adu_per_s < math.inf and 0 <= self.faintest_part <= 1):
@@ -123,6 +127,11 @@ class Tuned:
     def rate_adu_per_s(self) -> float:
         """Signal per second, from which the tuning of the next night starts."""
         return self.signal_adu / self.exposure_s
+
+    @property
+    def known_light(self) -> KnownLight:
+        """The measured light, as the starting point of a tuning that should find the same exposure."""
+        return KnownLight(self.rate_adu_per_s, self.brightness, self.target.faintest_part, self.exposure_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +266,8 @@ class FlatTuner:
             exposure_s = self._limits.round_s(self._limits.window.shortest_s * FIRST_PART)
             brightness = None if panel is None else panel.nearest(panel.maximum * FIRST_PART)
             return Shoot(exposure_s, brightness, "the lamp has not been measured yet")
-        exposure_s = self._limits.round_s(self.target.signal_adu / self._known.rate_adu_per_s)
+        best_s = self.target.signal_adu / self._known.rate_adu_per_s
+        exposure_s = self._limits.round_s(best_s if self._known.exposure_s is None else self._known.exposure_s)
         brightness = None if panel is None else panel.nearest(self._known.brightness or panel.maximum)
         return Shoot(exposure_s, brightness, "starting from the learned setting")
 

@@ -44,26 +44,28 @@ class MastersAtHand:
 
     storage: Path
     camera_names: Sequence[str]
-    _made: dict[Path, int] = field(default_factory=dict)
+    _made: dict[Path, set[int]] = field(default_factory=dict)
     _setups: dict[Path, FrameSetup] = field(default_factory=dict)
 
     def add(self, path: Path, step: int) -> None:
-        """Add a master that the given step has written."""
-        self._made[path] = step
+        """Add a master that the given step has made. Two steps may share a master of dark flats."""
+        self._made.setdefault(path, set()).add(step)
 
     def drop(self, step: int) -> tuple[Path, ...]:
         """Remove the masters of a step whose set is shot again, and return their paths."""
-        dropped = tuple(path for path, number in self._made.items() if number == step)
+        dropped = tuple(path for path, steps in self._made.items() if step in steps)
         for path in dropped:
-            del self._made[path]
+            self._made[path].discard(step)
+            if not self._made[path]:
+                del self._made[path]
         return dropped
 
     def step_of(self, path: Path) -> int | None:
-        """Return the number of the step that made a master; None for a master from the library."""
-        return self._made.get(path)
+        """Return the number of the last step that made a master; None for a master from the library."""
+        return max(self._made[path]) if path in self._made else None
 
     def retire(self, paths: Sequence[Path]) -> None:
-        """Move the library's copies of masters aside, because new masters replace them.
+        """Move the library's copies of masters aside, because new masters replace them, except those still in use.
 
         Raises
         ------

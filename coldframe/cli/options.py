@@ -162,7 +162,7 @@ RedoOption = Annotated[
         "A run with this option starts a new night.",
     ),
 ]
-_RIGS = "small, cooled-mono, cooled-osc, ccd-overscan, uncooled, rotator, or a TOML file; default: small"
+_RIGS = "small, cooled-mono, cooled-osc, ccd-overscan, uncooled, dslr, rotator, or a TOML file; default: small"
 SimulateOption = Annotated[
     str | None,
     typer.Option(

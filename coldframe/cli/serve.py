@@ -10,7 +10,7 @@ from pathlib import Path
 
 from coldframe.capture.monitoring.watching.local import LocalSource
 from coldframe.capture.monitoring.web.access import Access
-from coldframe.capture.monitoring.web.addresses import Address, ListenError, served_names
+from coldframe.capture.monitoring.web.addresses import Address, CannotListenError, ListenError, served_names
 from coldframe.capture.monitoring.web.token_file import TokenFileError, read_token
 from coldframe.capture.threads import DaemonThreads, DiskHangsError, read_in_thread
 from coldframe.cli.exit_codes import ExitCode
@@ -19,7 +19,7 @@ from coldframe.errors import MissingPackageError
 from coldframe.operations.nights.end_signals import on_end_signals
 
 try:
-    from coldframe.capture.monitoring.web.server import CannotListenError, WebNight, serve
+    from coldframe.capture.monitoring.web.server import WebNight, serve
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] != "tornado":
         raise

@@ -181,8 +181,9 @@ def _describe(device: IndiDevice, role: Role, camera: CameraFeatures | None) -> 
 
 def _describe_camera(device: IndiDevice, camera: CameraFeatures) -> Description:
     modes = ", ".join(camera.readout_modes)
+    gain = "gain" if device.number(dialects.GAIN) is not None else "ISO"
     wishes = {
-        f"gain {_range(camera.gain)}": (camera.gain is not None, "gain"),
+        f"{gain} {_range(camera.gain)}": (camera.gain is not None, "gain"),
         f"offset {_range(camera.offset)}": (camera.offset is not None, "offset"),
         f"cooler {_range(camera.setpoint_c)} C": (camera.setpoint_c is not None, "cooler"),
         "cooler power": (device.value(dialects.COOLER_POWER) is not None, "cooler power"),

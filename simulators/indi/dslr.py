@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 from io import BytesIO
-from math import log10
 
 import numpy as np
 from astropy.io import fits
@@ -123,14 +122,12 @@ class IndiDslr(IndiCamera):
         super()._start_exposure(values)
 
     def _begin(self, kind: FrameKind, exposure_s: float, started_s: float) -> Exposure:
-        gain = self._telescope.rig.sensor.gain
-        steps = 0.0 if gain is None else 20 * log10(self._chosen_iso / self._model.iso[0]) / gain.db_per_step
         binning = int(self._binning.number("HOR_BIN"))
         return self._telescope.begin(
             kind,
             self._taken_s(exposure_s),
             started_s,
-            gain=steps,
+            gain=self._telescope.rig.gain_at(self._chosen_iso),
             offset=0.0,
             binning=binning,
             readout_mode=0,
@@ -165,8 +162,7 @@ class IndiDslr(IndiCamera):
         # Whatever the camera does, the driver writes the exposure that the client asked for.
         asked = replace(shot, exposure_s=self._asked_s)
         reading_c = self._temperature.number("CCD_TEMPERATURE_VALUE")
-        cards = driver_cards(self._telescope.rig, kind, asked, started_at, reading_c) | {"ISOSPEED": self._chosen_iso}
-        cards = {keyword: value for keyword, value in cards.items() if keyword != "GAIN"}
+        cards = driver_cards(self._telescope.rig, kind, asked, started_at, reading_c, iso=self._chosen_iso)
         if not self._model.has_thermometer:
             cards.pop("CCD-TEMP")
         return ".fits", fits_file(pixels, cards | self._client_cards.cards)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from coldframe.cli.command_line import with_default_rig
+from coldframe.config.simulated_rig import shipped_rigs
 from tests.patience import PATIENCE_S
 
 COLDFRAME = [sys.executable, "-m", "coldframe"]
@@ -44,6 +45,12 @@ def test_every_command_has_a_complete_help(command: str) -> None:
     assert shown.returncode == 0
     assert len(shown.stdout.splitlines()) > 8
     assert not any(line.endswith("...") for line in shown.stdout.splitlines()[2:])
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "simulate"])
+def test_the_help_lists_all_shipped_rigs(command: str) -> None:
+    shown = "".join(coldframe(command, "--help").stdout.split())  # a line may end within a name
+    assert [name for name in shipped_rigs() if f"{name}," not in shown and f"{name}." not in shown] == []
 
 
 def test_help_loads_none_of_the_heavy_libraries() -> None:

@@ -8,11 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from coldframe.calibration.combining.verify import recombined
 from coldframe.calibration.files.frame_file import read_header
 from coldframe.calibration.frames.matching import best_master
 from coldframe.calibration.frames.setup import FrameSetup, OpticalTrain, setup_of
 from coldframe.calibration.masters.reading import read_master
-from coldframe.capture.events.kinds import FrameRejected, MasterWritten, NightStarted, Notice, StepEnded
+from coldframe.capture.events.kinds import (
+    ExposureStarted,
+    FrameRejected,
+    MasterWritten,
+    NightStarted,
+    Notice,
+    StepEnded,
+)
 from coldframe.capture.events.rotator import RotatorTurned
 from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.config.frames import FrameKind
@@ -20,11 +28,12 @@ from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import RotatorModel
 from coldframe.config.tables.rig import RotatorSettings
 from coldframe.config.tables.sets import FrameSet
+from coldframe.devices.camera import Frame
 from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError, SettingRefusedError
 from coldframe.devices.rig import Rig
 from tests.nights.nights import NightRun, files_in, run_night
 from tests.nights.test_resuming import ended_run, nth
-from tests.nights.test_troubled_nights import SMALL, Wrapped, short
+from tests.nights.test_troubled_nights import SMALL, Rigged, Wrapped, short
 
 pytestmark = pytest.mark.looptime
 
@@ -162,6 +171,113 @@ async def test_flats_are_shot_at_each_angle_and_the_rotator_turns_back(tmp_path:
     turned = [(event.angle_deg, event.found_deg) for event in night.of(RotatorTurned)]
     assert turned == [(None, 30.0), (100.0, 30.0), (None, 30.0), (200.0, 30.0), (30.0, None)]
     assert meddling.angle_deg == FOUND_DEG
+
+
+def exposures_of(night: NightRun, kind: FrameKind, angle_deg: float) -> list[ExposureStarted]:
+    (started,) = night.of(NightStarted)
+    (step,) = [each for each in started.steps if each.kind is kind and each.rotator_deg == angle_deg]
+    return [event for event in night.of(ExposureStarted) if event.step == step.number]
+
+
+def with_dark_flats() -> Settings:
+    """Return a night at two angles whose dark flats are all shot, although a bias could replace them."""
+    settings = two_angles()
+    return settings.model_copy(update={"flats": settings.flats.model_copy(update={"pedestal": "dark-flat"})})
+
+
+@pytest.mark.parametrize(("settings", "frames"), [(with_dark_flats(), 6), (two_angles(), 5)], ids=["all", "compared"])
+async def test_dark_flats_are_shot_once_for_all_angles(tmp_path: Path, settings: Settings, frames: int) -> None:
+    night = await run_night(settings, TURNING, tmp_path)
+    assert night.outcome is NightOutcome.COMPLETE, night.events[-1]
+    assert len(exposures_of(night, FrameKind.DARK_FLAT, 100.0)) == frames
+    assert exposures_of(night, FrameKind.DARK_FLAT, 200.0) == []
+    assert len(files_in(night.folder, "dark-flats/*/*.fits")) == frames
+    assert any(
+        f"dark flat L at 200 deg: reused {frames} dark flats of another rotator angle" in text
+        for text in notices(night)
+    )
+    dark_flats = [read_header(path) for path in files_in(night.folder, "masters/MasterDarkFlat*.fits")]
+    flats_of = [read_header(path) for path in master_flats(night)]
+    assert (len(dark_flats), len(flats_of)) == (1, 2)
+    assert len(night.of(MasterWritten)) == len(settings.sets)
+    assert len({header["EXPTIME"] for header in (*dark_flats, *flats_of)}) == 1
+    for master in files_in(night.folder, "masters/*.fits"):
+        assert recombined(master, night_frames(night)).equal
+    assert not night.of(FrameRejected)
+
+
+def night_frames(night: NightRun) -> dict[str, Path]:
+    return {path.name: path for path in files_in(night.folder, "*/*/*.fits")}
+
+
+async def test_dark_flats_of_another_exposure_are_not_shared(tmp_path: Path) -> None:
+    """The lamp becomes four times fainter between the angles, so that the flats need another exposure."""
+
+    class Fading(Wrapped):
+        is_faint = False
+
+        async def turn_to(self, angle_deg: float) -> None:
+            await self.inner.turn_to(angle_deg)
+            if angle_deg == 200.0 and not self.is_faint:
+                self.is_faint = True
+                panel = meddling.rig.camera.telescope.panel  # type: ignore[attr-defined]  # of the simulated camera
+                panel.model = panel.model.model_copy(update={"full_e_per_s": panel.model.full_e_per_s / 4})
+
+    meddling = Meddling(Fading)
+    night = await run_night(with_dark_flats(), TURNING, tmp_path, meddling)
+    assert night.outcome is NightOutcome.COMPLETE, night.events[-1]
+    assert len(exposures_of(night, FrameKind.DARK_FLAT, 200.0)) == 6
+    for master in master_flats(night):
+        header = read_header(master)
+        subtracted = read_header(master.with_name(str(header["CFSUBTR"])))
+        assert subtracted["EXPTIME"] == header["EXPTIME"]
+    assert len({read_header(path)["EXPTIME"] for path in master_flats(night)}) == 2
+
+
+class LeakingLater(Wrapped):
+    """A camera into which light leaks after its third dark flat."""
+
+    dark_flats = 0
+
+    async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
+        frame: Frame = await self.inner.expose(kind, exposure_s)
+        self.dark_flats += kind is FrameKind.DARK_FLAT
+        if kind is FrameKind.DARK_FLAT and self.dark_flats > 3:
+            return replace(frame, pixels=frame.pixels + np.uint16(20_000))
+        return frame
+
+
+async def test_dark_flats_of_another_angle_stay_where_they_are_if_the_set_fails(tmp_path: Path) -> None:
+    settings = with_dark_flats()
+    few = [
+        each.model_copy(update={"count": 3}) if (each.kind, each.rotator_deg) == (FrameKind.DARK_FLAT, 100.0) else each
+        for each in settings.sets
+    ]
+    rigged = Rigged(camera=LeakingLater)
+    night = await run_night(settings.model_copy(update={"sets": tuple(few)}), TURNING, tmp_path, rigged)
+    assert "dark flat L at 200 deg" in failed(night)
+    assert "dark flat L at 100 deg" not in failed(night)
+    assert len(files_in(night.folder, "dark-flats/*/*.fits")) == 3
+    (master,) = files_in(night.folder, "masters/MasterDarkFlat*.fits")
+    assert recombined(master, night_frames(night)).equal
+
+
+async def test_dark_flats_without_a_setpoint_are_not_shared(tmp_path: Path) -> None:
+    settings = with_dark_flats()
+    uncooled = settings.model_copy(update={"camera": settings.camera.model_copy(update={"setpoint_c": None})})
+    night = await run_night(uncooled, TURNING, tmp_path)
+    assert night.outcome is NightOutcome.COMPLETE, night.events[-1]
+    assert len(exposures_of(night, FrameKind.DARK_FLAT, 200.0)) == 6
+
+
+async def test_a_resumed_night_shares_the_dark_flats_again(tmp_path: Path) -> None:
+    await ended_run(with_dark_flats(), TURNING, tmp_path, nth(FrameKind.FLAT, 8))
+    night = await run_night(with_dark_flats(), TURNING, tmp_path)
+    assert night.outcome is NightOutcome.COMPLETE, night.events[-1]
+    assert not [event for event in night.of(ExposureStarted) if event.kind is FrameKind.DARK_FLAT]
+    assert len(files_in(night.folder, "dark-flats/*/*.fits")) == 6
+    for master in files_in(night.folder, "masters/*.fits"):
+        assert recombined(master, night_frames(night)).equal
 
 
 async def test_each_light_gets_the_flat_of_its_angle_or_none(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ DEFAULT_WINDOW_S = (0.5, 3.0)
 
 
 def test_the_documented_rigs_are_shipped() -> None:
-    assert shipped_rigs() == ("ccd-overscan", "cooled-mono", "cooled-osc", "rotator", "small", "uncooled")
+    assert shipped_rigs() == ("ccd-overscan", "cooled-mono", "cooled-osc", "dslr", "rotator", "small", "uncooled")
 
 
 @pytest.mark.parametrize("name", shipped_rigs())

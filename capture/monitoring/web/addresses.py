@@ -2,6 +2,7 @@
 
 import fcntl
 import ipaddress
+import os
 import re
 import socket
 import struct
@@ -21,6 +22,10 @@ _SIOCGIFADDR = 0x8915
 
 class ListenError(ColdframeError, ValueError):
     """An address or a name is not valid. The error message is one line for the user."""
+
+
+class CannotListenError(ColdframeError):
+    """The server cannot listen on an address. The error message states the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,31 @@ class Address:
         else:
             hosts = [f"[{self.host}]" if ":" in self.host else self.host]
         return [f"http://{host}:{self.port}/" for host in hosts]
+
+
+def listening_socket(address: Address) -> socket.socket:
+    """Return a socket that listens on an address; ``::`` stands for all IPv6 and IPv4 addresses.
+
+    tornado's `bind_sockets` leaves its sockets open if an address is refused.
+
+    Raises
+    ------
+    CannotListenError
+        If the address cannot be used.
+    """
+    listens_on_all = address.host == "::"
+    host = "0.0.0.0" if listens_on_all and not socket.has_dualstack_ipv6() else address.host  # noqa: S104 - as asked
+    try:
+        listener = socket.create_server(
+            (host, address.port),
+            family=socket.AF_INET6 if ":" in host else socket.AF_INET,
+            dualstack_ipv6=listens_on_all and host == "::",
+        )
+    except OSError as error:
+        # The text of this error contains the address, which the caller prints.
+        raise CannotListenError(os.strerror(error.errno) if error.errno else str(error)) from error
+    listener.setblocking(False)
+    return listener
 
 
 def served_names(others: Iterable[str], machine: str) -> frozenset[str]:

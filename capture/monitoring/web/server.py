@@ -16,7 +16,6 @@ from typing import Any
 from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream, StreamClosedError
-from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
 
 from coldframe.calibration.files.regular import open_regular
@@ -24,13 +23,12 @@ from coldframe.capture.monitoring.report.page import chart_style
 from coldframe.capture.monitoring.watching.source import NightSource
 from coldframe.capture.monitoring.watching.watched_night import WatchedNight
 from coldframe.capture.monitoring.web.access import Access
-from coldframe.capture.monitoring.web.addresses import Address
+from coldframe.capture.monitoring.web.addresses import Address, listening_socket
 from coldframe.capture.monitoring.web.commands import Commands, night_id
 from coldframe.capture.monitoring.web.live import LivePage
 from coldframe.capture.monitoring.web.night_files import LOOK_S, NightFiles
 from coldframe.capture.monitoring.web.sections import Sight, Theme, page, report_page, sections
 from coldframe.capture.threads import DiskHangsError, read_in_thread
-from coldframe.errors import ColdframeError
 
 log = logging.getLogger(__name__)
 _FOLDER = Path(__file__).parent
@@ -66,10 +64,6 @@ CANNOT_WRITE = (
     '<div class="verdict bad"><h1>✘ This page cannot be written</h1>'
     "<p>The log of coldframe serve states the reason.</p></div>"
 )
-
-
-class CannotListenError(ColdframeError):
-    """The server cannot listen on an address. The error message states the reason."""
 
 
 class WebNight:
@@ -185,31 +179,33 @@ async def serve(web: WebNight, address: Address, opened: Callable[[Address], Non
     """
     # The library logs hostile requests, which are not errors in this program.
     logging.getLogger("tornado.general").setLevel(logging.ERROR)
-    try:
-        # The library binds "::" to IPv6 only, and accepts no address that stands for both IPv4 and IPv6.
-        sockets = bind_sockets(address.port, None if address.host == "::" else address.host)
-    except OSError as error:
-        raise CannotListenError(error.strerror or str(error)) from error
-    server = _Server(
-        _application(web),
-        max_header_size=LONGEST_HEADERS_BYTES,
-        max_body_size=LONGEST_BODY_BYTES,
-        idle_connection_timeout=REQUEST_S,
-        body_timeout=REQUEST_S,
-    )
-    server.add_sockets(sockets)
-    opened(Address(address.host, sockets[0].getsockname()[1]))
+    with listening_socket(address) as listener:
+        server = _Server(
+            _application(web),
+            max_header_size=LONGEST_HEADERS_BYTES,
+            max_body_size=LONGEST_BODY_BYTES,
+            idle_connection_timeout=REQUEST_S,
+            body_timeout=REQUEST_S,
+        )
+        server.add_socket(listener)
+        try:
+            opened(Address(address.host, listener.getsockname()[1]))
+            await _serve_until(end, web)
+        finally:
+            server.stop()
+            await server.close_all_connections()
+
+
+async def _serve_until(end: asyncio.Event, web: WebNight) -> None:
     running = asyncio.create_task(web.run(), name="web")
     ended = asyncio.create_task(end.wait(), name="end")
     try:
         await asyncio.wait([running, ended], return_when=asyncio.FIRST_COMPLETED)
     finally:
-        server.stop()
         web.live.close()
         for task in (running, ended):
             task.cancel()
         await asyncio.wait([running, ended])
-        await server.close_all_connections()
     if not running.cancelled():
         running.result()
 

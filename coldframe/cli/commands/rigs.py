@@ -49,7 +49,7 @@ def simulate(
 ) -> None:
     """Serve a simulated rig (camera, flat panel, filter wheel) to any INDI client until Ctrl-C.
 
-    Shipped rigs: small, cooled-mono, cooled-osc, ccd-overscan, uncooled, rotator. Try it with a stock client:
+    Shipped rigs: small, cooled-mono, cooled-osc, ccd-overscan, uncooled, dslr, rotator. Try it with a stock client:
     indi_getprop -p 7624
     """
     from coldframe.cli.simulate import leave_lights, serve_rig

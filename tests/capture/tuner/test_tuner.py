@@ -96,6 +96,16 @@ def test_a_valid_learned_light_needs_one_test() -> None:
     assert (tuned.tests, tuned.brightness) == (1, 80)
 
 
+@pytest.mark.parametrize(("light", "kept"), [(1.0, True), (1.15, True), (0.82, True), (1.3, False), (0.6, False)])
+def test_the_exposure_of_dark_flats_is_kept_while_the_level_is_good(light: float, kept: bool) -> None:  # noqa: FBT001
+    known = KnownLight(20000, 80, exposure_s=1.234)
+    tuner = FlatTuner(TARGET, TuningLimits(ExposureSpan(0.001, 30), brightness=PANEL), known)
+    tuned = run(tuner, lambda s, b: TARGET.signal_adu / 1.234 * light * b / 80 * s)
+    assert isinstance(tuned, Tuned)
+    assert (tuned.exposure_s == 1.234) is kept
+    assert (tuned.tests == 1) is kept
+
+
 @pytest.mark.parametrize("wrong", [1e-3, 0.1, 10.0, 1e3])
 def test_a_wrong_learned_light_is_corrected(wrong: float) -> None:
     tuner = FlatTuner(TARGET, TuningLimits(ExposureSpan(0.001, 30)), KnownLight(20000 * wrong))

@@ -1,6 +1,7 @@
 """The page over loopback: a night, its pictures and its report, commands, and hostile requests."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
@@ -14,11 +15,14 @@ from coldframe.capture.events.kinds import Event, FrameAccepted, NightEnded, Nig
 from coldframe.capture.events.previews import FrameShown
 from coldframe.capture.events.values import Severity
 from coldframe.capture.monitoring.watching import local, watched_night
+from coldframe.capture.monitoring.watching.local import LocalSource
 from coldframe.capture.monitoring.watching.server import REFUSED
 from coldframe.capture.monitoring.watching.watched_night import READ_ONLY
 from coldframe.capture.monitoring.web import live, night_files, server
+from coldframe.capture.monitoring.web.access import Access
+from coldframe.capture.monitoring.web.addresses import Address, CannotListenError
 from coldframe.capture.monitoring.web.commands import night_id
-from coldframe.capture.monitoring.web.server import MOST_CONNECTIONS, MOST_PER_ADDRESS
+from coldframe.capture.monitoring.web.server import MOST_CONNECTIONS, MOST_PER_ADDRESS, serve
 from coldframe.capture.storage.journal import encode_event
 from coldframe.capture.threads import DiskHangsError
 from tests.capture.monitoring.dashboard.test_dashboard import DUSK, STARTED, RecordedNight
@@ -465,6 +469,37 @@ async def test_the_address_of_all_interfaces_includes_both_families(tmp_path: Pa
                 pytest.skip("this machine has no IPv6")
             raise
         writer.close()
+
+
+def page_of(folder: Path) -> server.WebNight:
+    return server.WebNight(LocalSource(folder), folder, Access(frozenset({"localhost"}), None))
+
+
+def open_descriptors() -> set[str]:
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::"])
+async def test_a_refused_address_leaves_no_socket_open(tmp_path: Path, host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address, before = Address(host, other.getsockname()[1]), open_descriptors()
+        with pytest.raises(CannotListenError, match="Address already in use"):
+            await serve(page_of(tmp_path), address, lambda _: None, asyncio.Event())
+        assert open_descriptors() == before
+
+
+async def test_an_address_that_cannot_be_announced_is_given_back(tmp_path: Path) -> None:
+    def refuse(address: Address) -> None:
+        announced.append(address)
+        raise BrokenPipeError
+
+    announced: list[Address] = []
+    before = open_descriptors()
+    with pytest.raises(BrokenPipeError):
+        await serve(page_of(tmp_path), Address("127.0.0.1", 0), refuse, asyncio.Event())
+    assert open_descriptors() == before
+    with socket.create_server(("127.0.0.1", announced[0].port)):
+        pass
 
 
 async def test_too_many_browsers_are_refused_in_words(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
