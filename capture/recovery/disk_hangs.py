@@ -1,4 +1,4 @@
-"""Report a disk that does not answer, before its deadline ends the night."""
+"""Report that the disk has stopped responding, before the deadline for a response ends the night."""
 
 from coldframe.capture.events.values import Severity
 from coldframe.capture.session.context import NightContext

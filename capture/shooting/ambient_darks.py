@@ -25,7 +25,7 @@ Shoot = Callable[[ShootStep, SetInputs], Awaitable[ShotSet]]
 
 
 def has_left_bin(sensor_c: Sequence[float], missing: int) -> bool:
-    """Return whether the sensor has left one master's temperature range, with enough frames left for another master.
+    """Return whether the sensor has left one master's temperature range and there are enough frames for two masters.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def has_left_bin(sensor_c: Sequence[float], missing: int) -> bool:
 
 
 async def in_parts(step: ShootStep, inputs: SetInputs, shoot: Shoot) -> ShotSet:
-    """Shoot the set. Whenever the sensor leaves the set's temperature, shoot the remaining frames as a new part.
+    """Shoot the set. Whenever the sensor leaves a part's temperature range, shoot the remaining frames as a new part.
 
     Returns
     -------

@@ -26,7 +26,7 @@ from coldframe.devices.camera import Frame
 
 @dataclass(frozen=True, slots=True)
 class FinishedSet:
-    """The master of a set on the disk, and in the form in which later sets subtract it."""
+    """The master of a set, both as written to the disk and in the form in which later sets subtract it."""
 
     written: WrittenMaster
     subtracted: SubtractedMaster
@@ -42,7 +42,7 @@ class SetMaster:
     inputs
         Inputs from earlier steps.
     size
-        Size of the set, which receives samples of the stacked frames.
+        Size of the set. It receives samples of the stacked frames.
     cfa_pattern
         Colour filter array of the frames, such as "RGGB"; None for mono.
     """
@@ -60,9 +60,9 @@ class SetMaster:
         self._series = TileSeries()
 
     def begin(self, frame: Frame, method: OverscanChoice) -> str | None:
-        """Prepare for frames like the given first frame. Return the reason if its overscan cannot be subtracted.
+        """Prepare to stack frames like the first frame. Return a message if its overscan cannot be subtracted, or None.
 
-        Flats get the overscan of the master that is subtracted from them.
+        For flats, the overscan is that of the master that is subtracted from them.
         """
         if self._stack is not None:
             return None
@@ -78,7 +78,7 @@ class SetMaster:
         return problem
 
     def fold(self, judged: JudgedFrame, path: Path) -> float | None:
-        """Add a good frame that is on the disk. Return the noise of the master so far, in ADU."""
+        """Add a good frame that is already on the disk. Return the noise of the master so far, in ADU."""
         assert self._stack is not None
         frame = judged.frame
         if min(frame.pixels.shape) >= TILE_PIXELS:
@@ -152,6 +152,6 @@ class SetMaster:
 
 
 def _flat_remarks(inputs: FlatInputs) -> tuple[Card, ...]:
-    """Return cards for the measurements of flats."""
+    """Return header cards with the measurements made for flats."""
     saturation = Card("CFSATUR", float(inputs.tuned.target.full_scale_adu), "[adu] level at which the flats saturate")
     return (saturation, *(() if inputs.verdict is None else inputs.verdict.cards))

@@ -6,14 +6,16 @@ from coldframe.capture.tuner.flat_test import FlatTest
 from coldframe.capture.tuner.target import FlatTarget
 
 NOISELESS = 0.01
-"""Smallest ratio of variance to signal (both in ADU) of pixels that are not saturated.
+"""Smallest ratio of variance (ADU squared) to signal (ADU) for pixels that are not saturated.
 
 The variance of shot noise is the signal divided by the gain (J. Janesick, "Photon Transfer", SPIE Press 2007, chapter
 5). No camera has 100 electrons per ADU; a full well of 100,000 electrons in 12 bits gives 24.
 """
 
 STILL_RISING = 1.05
-"""If the level of another test is higher by this factor, the camera does not saturate at that level."""
+"""If the signal of another test is higher by more than this factor, the camera does not saturate at the lower
+signal.
+"""
 
 HIDDEN_PART = 0.99
 """A histogram that is cut off below this fraction of the given full scale shows that the true full scale is lower."""

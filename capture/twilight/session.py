@@ -1,4 +1,4 @@
-"""Shoot twilight flats, then dark flats over the range of their exposures, and then make the masters."""
+"""Shoot twilight flats and then dark flats that cover the range of their exposures, and make the masters."""
 
 from dataclasses import dataclass, field
 
@@ -23,7 +23,7 @@ Conditions = tuple[ReadoutSettings, float | None]
 
 @dataclass(frozen=True, slots=True)
 class _Dark:
-    """A master without light, and the overscan that was subtracted from its frames."""
+    """A master of frames without light, and the overscan that was subtracted from these frames."""
 
     rung: Rung
     overscan: Overscan | None
@@ -31,7 +31,7 @@ class _Dark:
 
 @dataclass(slots=True)
 class _Twilight:
-    """Flats and dark flats of one readout setting and temperature.
+    """Flats and dark flats with one readout setting, setpoint and rotator angle.
 
     Attributes
     ----------

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import exp, inf, log, log1p
 
 GROWTH_PER_DEG = 1.0
-"""Change in the logarithm of the brightness per degree of the sun's altitude, from about -11 to -3 deg.
+"""Change in the natural logarithm of the brightness per degree of the sun's altitude, from about -11 to -3 deg.
 
 Tyson & Gal found 0.094 in log10 per minute at Cerro Tololo, where the sun rises by up to 0.216 deg in a minute.
 """
@@ -94,11 +94,11 @@ class SkyBrightness:
         Parameters
         ----------
         filter_name
-            Filter in the beam.
+            Filter in the light path.
         start_s, exposure_s
             Start of the exposure on the night's clock, and its length, seconds.
         signal_adu
-            Level above the level of frames without light, ADU; greater than 0.
+            Level above that of frames without light, ADU; greater than 0.
         """
         at_s = start_s + exposure_s / 2
         rate = log(signal_adu / exposure_s)
@@ -111,7 +111,7 @@ class SkyBrightness:
         self._points.append(_Point(at_s, rate - self._offsets[filter_name]))
 
     def rate_adu_per_s(self, filter_name: str | None, at_s: float) -> float:
-        """Return the signal per second at the given time through a filter that was measured."""
+        """Return the signal per second at the given time through a filter for which the sky has been measured."""
         return exp(self._offsets[filter_name] + self._brightness(at_s))
 
     def signal_adu(self, filter_name: str | None, start_s: float, exposure_s: float) -> float:

@@ -12,7 +12,7 @@ from coldframe.simulators.faults.striking import FaultyCamera, now_s
 from coldframe.simulators.optics import Telescope
 
 SENSIBLE_C = Limits(-120.0, 80.0)
-"""Range of temperatures that count as readings."""
+"""Range of temperatures that count as plausible readings."""
 
 
 class FaultyCooler(FaultyCamera):
@@ -200,7 +200,7 @@ class StubbornCooler(FaultyCamera):
     times = (1, 3)
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Command a setpoint, or time out."""
+        """Set the setpoint, or time out."""
         await self._answer()
         await self.inner.set_setpoint(setpoint_c)
 
