@@ -39,7 +39,7 @@ async def expose_with_retries(
     *,
     purpose: ExposurePurpose,
 ) -> Frame:
-    """Wait until the night is not paused, then expose one frame, with as many retries as the night allows.
+    """Wait while the night is paused, then expose one frame, with as many retries as the night allows.
 
     See `expose_once`.
 

@@ -24,7 +24,7 @@ from coldframe.devices.rig import Rig
 log = logging.getLogger(__name__)
 
 ABORT_DEADLINE_S = 20.0
-"""Deadline for aborting the exposure, because some drivers hang for minutes while they abort (indigo#325)."""
+"""Deadline for aborting the exposure. Some drivers hang for minutes while they abort (indigo#325)."""
 
 LAMP_DEADLINE_S = 60.0
 COOLER_DEADLINE_S = 60.0
@@ -286,7 +286,7 @@ class SafeState:
         raise DeviceError(camera.name, f"its cooler was switched off but {state}")
 
     async def _still_cools(self) -> bool:
-        """Return whether the driver reports the cooler as on, or reports power while the sensor does not warm up.
+        """Return whether the driver reports the cooler as on, or reports power while the sensor is not warming up.
 
         Some drivers stop updating the power once the cooler is off, so that the last value remains. The temperature of
         the sensor is better evidence.
@@ -317,7 +317,7 @@ class SafeState:
         self._warming.result()
 
     def cut_warm_up_short(self) -> None:
-        """Stop the warm-up, leave the cooler unchanged, and do not wait for the rotator. Do all other steps."""
+        """Stop the warm-up, leave the cooler unchanged, and do not wait for the rotator. Other steps continue."""
         self._hurried = True
         for task in (self._warming, self._turning):
             if task is not None:

@@ -154,9 +154,10 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
 
 
 def _lacks_decimals(sensor_c: float | None, setpoint_c: float) -> bool:
-    """Return whether the reading is the setpoint without its decimals, a value that is rarely stable by chance.
+    """Return whether the reading is the setpoint without its decimals.
 
-    Under a locale with decimal commas, drivers write "-10,4", and INDI clients read this as -10.
+    A stable sensor rarely shows this value by chance. Under a locale with decimal commas, drivers write "-10,4", and
+    INDI clients read this as -10.
     """
     return sensor_c is not None and sensor_c != setpoint_c and sensor_c == math.trunc(setpoint_c)
 
@@ -241,7 +242,7 @@ async def _silence(context: NightContext, setpoint_c: float) -> str | None:
 
 
 async def hold(context: NightContext, setpoint_c: float) -> None:
-    """If the sensor has left the setpoint, where frames would be rejected, wait until it is stable there again.
+    """If the sensor has left the setpoint, so that frames would be rejected, wait until it is stable there again.
 
     Raises
     ------

@@ -17,9 +17,10 @@ class ContestedError(ColdframeError):
 
 
 class Breakers:
-    """The devices that failed repeatedly. Commands to them are not retried, and no step waits, until they work again.
+    """The devices that failed repeatedly.
 
-    Steps that do not need a failed device continue without it.
+    Until they work again, commands to them are not retried, and no step waits for them. Steps that do not need a failed
+    device continue without it.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.saved_frames import Wanted
 
 WIDEST_BIN_C = 2.0
-"""Temperature range of one master, in which the dark current differs from its mean by at most an eighth."""
+"""Temperature range of one master, within which the dark current differs from its mean by at most an eighth."""
 
 LEAST_PART = 5
 """Minimum number of frames on either side of a split, because outliers cannot be clipped from fewer frames."""

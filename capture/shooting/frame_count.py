@@ -77,9 +77,9 @@ class FrameCount:
     size
         Size of the set.
     accepted
-        The frames that count so far.
+        The frames accepted so far.
     is_tested
-        True for dark flats that a bias may replace. The first few frames decide; see `shoot_all`.
+        True for dark flats that a bias may replace. The first few frames decide this; see `shoot_all`.
     shot_before
         Frames of the set in earlier masters. They are included in the counts that users see.
     """
@@ -115,7 +115,7 @@ class FrameCount:
 
     @property
     def is_drifting(self) -> bool:
-        """True if a sensor without temperature control has left the temperature of this master."""
+        """True if a sensor without temperature control has left the temperature range of this master."""
         return self._can_drift and has_left_bin(self._accepted.sensors_c, self.missing)
 
     @property

@@ -1,4 +1,4 @@
-"""Make the master of the running set by adding its frames one by one. All methods block, so call them in threads."""
+"""Make the master of the current set by adding its frames one by one. All methods block, so call them in threads."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +78,7 @@ class SetMaster:
         return problem
 
     def fold(self, judged: JudgedFrame, path: Path) -> float | None:
-        """Add a good frame that is already on the disk. Return the noise of the master so far, in ADU."""
+        """Add a good frame that is on the disk. Return the noise of the master so far, in ADU."""
         assert self._stack is not None
         frame = judged.frame
         if min(frame.pixels.shape) >= TILE_PIXELS:

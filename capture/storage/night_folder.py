@@ -44,8 +44,8 @@ QUARANTINE = "quarantine"
 TUNING = "tuning"
 _NIGHT = re.compile(r"(?P<evening>\d{4}-\d{2}-\d{2})(?:-(?P<number>\d{1,9}))?")
 VANISHED = (
-    "the night's folder was removed, moved or unmounted during the night. Put it back and run coldframe again, which "
-    "resumes the night"
+    "the night's folder was removed, moved or unmounted during the night. Put it back and run coldframe again to "
+    "resume the night"
 )
 HALF_DAY = timedelta(hours=12)
 """Shift that assigns all hours from one noon to the next to the same evening."""

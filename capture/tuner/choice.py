@@ -23,7 +23,7 @@ brightness.
 FLAT_RESPONSE = 0.15
 """Slope of log light against log brightness below which the panel is considered not to respond.
 
-The end of the brightness range is then tried next.
+The end of the brightness range is then tried.
 """
 
 DEPTH_INTO_WINDOW = 0.35

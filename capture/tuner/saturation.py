@@ -43,7 +43,7 @@ def observed_full_scale_adu(target: FlatTarget, tests: Sequence[FlatTest]) -> fl
 
 
 def is_histogram_cut_off(test: FlatTest, target: FlatTarget) -> bool:
-    """Return whether the histogram is cut off below the given full scale, which shows where the camera saturates."""
+    """Return whether the histogram is cut off below the given full scale, at the level where the camera saturates."""
     return test.saturation_adu < HIDDEN_PART * target.full_scale_adu
 
 

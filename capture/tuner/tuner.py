@@ -297,7 +297,7 @@ class FlatTuner:
         return "because no brightness brings it into this range"
 
     def _at_the_end(self, evidence: Evidence, shot: FlatTest) -> OutOfReach:
-        """Return why the search ends with a setting that has already been tested."""
+        """Return the reason why the search ends at a setting that has already been tested."""
         if self._stays_dark(evidence) or self._stays_level(evidence):
             return self._no_response()
         if evidence.is_above(shot):

@@ -91,7 +91,7 @@ class SkySets:
             raise StepFailedError(missing)
 
     def next_dark_flat_inputs(self, step: ShootStep, e_per_adu: float | None) -> DarkFlatInputs:
-        """Return the inputs of the next set of dark flats. Each set is returned once.
+        """Return the inputs for the next set of dark flats. The inputs for each set are returned only once.
 
         Raises
         ------

@@ -1,8 +1,8 @@
 """Model the brightness of the twilight sky from flats through several filters. This module performs no I/O.
 
-In twilight, the logarithm of the brightness is close to a straight line in time, with one slope for all colours (J. A.
-Tyson & R. D. Gal, "An exposure guide for taking twilight flatfields with large format CCDs", 1993, AJ 105, 1206). The
-model is therefore one line for all filters, with an offset for each filter.
+In twilight, the logarithm of the brightness is close to a linear function of time, with one slope for all colours (J.
+A. Tyson & R. D. Gal, "An exposure guide for taking twilight flatfields with large format CCDs", 1993, AJ 105, 1206).
+The model is therefore one line for all filters, with an offset for each filter.
 """
 
 from collections import deque
@@ -36,7 +36,7 @@ LEAST_SPAN_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class _Point:
-    """Logarithm of the sky's brightness, relative to the first measurement, with its time."""
+    """A measurement: its time, and the logarithm of the sky's brightness relative to the first measurement."""
 
     at_s: float
     brightness: float
@@ -69,7 +69,7 @@ class SkyBrightness:
 
     @property
     def latest_s(self) -> float:
-        """Time of the last measurement."""
+        """Time of the last measurement on the night's clock, seconds."""
         return self._points[-1].at_s
 
     @property

@@ -38,7 +38,7 @@ def is_twilight(altitude: float, pace_deg_per_s: float) -> bool:
 
 
 async def wait_for_twilight(context: NightContext) -> float:
-    """Wait for twilight, and return the sun's pace in degrees per second, which is positive at dawn.
+    """Wait for twilight, and return the sun's pace in degrees per second (positive at dawn).
 
     Raises
     ------

@@ -67,6 +67,6 @@ def _key(setup: FrameSetup, angles: AngleGroups) -> object:
 
 
 def _angle_deg(setup: FrameSetup, angles: AngleGroups) -> float | None:
-    """Return the rotator angle of the light's group, whose lights all fit one flat; None if unknown."""
+    """Return the rotator angle of the group of lights that can share a flat with this light; None if unknown."""
     angle_deg = setup.train.rotation_deg
     return None if angle_deg is None else angles.of(angle_deg)

@@ -125,7 +125,7 @@ class DriftingSensor(FaultyCooler):
 
 
 class SilentThermometer(FaultyCooler):
-    """The reported temperature freezes while the sensor slowly leaves the setpoint (row 4)."""
+    """The reported temperature freezes while the sensor slowly drifts from the setpoint (row 4)."""
 
     rows = (4,)
     lasting = 1.0
