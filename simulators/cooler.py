@@ -56,11 +56,11 @@ class Cooler:
         self.setpoint_c = setpoint_c
 
     def weaken(self, maximum_delta_c: float) -> None:
-        """Reduce the largest difference from ambient, like a cooler that has lost its vacuum or its fan."""
+        """Reduce the largest difference from ambient temperature, as the loss of the vacuum or the fan would."""
         self._model = self._model.model_copy(update={"maximum_delta_c": maximum_delta_c})
 
     def switch_off(self) -> None:
-        """Let the sensor drift back to ambient."""
+        """Switch the cooler off, so that the sensor drifts back to ambient temperature."""
         self.setpoint_c = None
         self.power = 0.0
 

@@ -1,4 +1,4 @@
-"""The devices of a simulated rig within this process, on the clock of the running loop, which may be virtual."""
+"""The devices of a simulated rig within this process, on the running loop's clock. That clock may be virtual."""
 
 import asyncio
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def rig_of(telescope: Telescope, now: Callable[[], datetime]) -> Rig:
 
 
 def camera_features(rig: SimulatedRig) -> CameraFeatures:
-    """Return the abilities of a rig's camera."""
+    """Return the capabilities of a rig's camera."""
     sensor, cooler = rig.sensor, rig.cooler
     return CameraFeatures(
         width=sensor.width,
@@ -84,7 +84,7 @@ class SimulatedCamera:
 
     @property
     def features(self) -> CameraFeatures:
-        """Abilities of the camera."""
+        """Capabilities of the camera."""
         return self._features
 
     @property
@@ -146,11 +146,11 @@ class SimulatedCamera:
             self._exposing = False
 
     async def abort(self) -> None:
-        """Abort the running exposure, if there is one."""
+        """Abort the running exposure, if any."""
         self._aborted.set()
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Switch the cooler on and command a setpoint.
+        """Switch the cooler on and set its setpoint.
 
         Raises
         ------
@@ -260,7 +260,7 @@ class SimulatedCamera:
 
 
 class SimulatedFlatPanel:
-    """The flat panel of a telescope, which is always connected. Implements `FlatPanel`."""
+    """The flat panel of a telescope. It is always connected. Implements `FlatPanel`."""
 
     is_ready = True
 
@@ -335,7 +335,7 @@ class SimulatedFlatPanel:
 
 
 class SimulatedFilterWheel:
-    """The filter wheel of a telescope, which is always connected. Implements `FilterWheel`."""
+    """The filter wheel of a telescope. It is always connected. Implements `FilterWheel`."""
 
     is_ready = True
 
@@ -355,7 +355,7 @@ class SimulatedFilterWheel:
 
     @property
     def current(self) -> str | None:
-        """The filter in the beam; None while the wheel turns."""
+        """The filter in the beam; None while the wheel is turning."""
         slot = self._wheel.slot(_time_s())
         return None if slot is None else self.filters[slot]
 
@@ -366,7 +366,7 @@ class SimulatedFilterWheel:
         """Do nothing, because the device is always connected."""
 
     async def select(self, name: str) -> None:
-        """Turn the wheel to the named filter, and wait until it is in the beam.
+        """Turn the wheel to the named filter, and wait until the filter is in the beam.
 
         Raises
         ------
@@ -381,7 +381,7 @@ class SimulatedFilterWheel:
 
 
 class SimulatedRotator:
-    """The rotator of a telescope, which is always connected and obeys no other client. Implements `Rotator`."""
+    """The rotator of a telescope. It is always connected, and no other client moves it. Implements `Rotator`."""
 
     is_ready = True
     limits_deg = Limits(0, 360)
@@ -400,7 +400,7 @@ class SimulatedRotator:
 
     @property
     def angle_deg(self) -> float | None:
-        """The current angle; None while the rotator turns."""
+        """The current angle; None while the rotator is turning."""
         return None if self._rotator.is_turning(_time_s()) else self._rotator.target_deg
 
     def found_at(self, angle_deg: float) -> None:
@@ -414,13 +414,13 @@ class SimulatedRotator:
         """Do nothing, because the device is always connected."""
 
     async def turn_to(self, angle_deg: float) -> None:
-        """Turn the rotator to an angle, and wait until it is there."""
+        """Turn the rotator to an angle, and wait until it arrives."""
         self.commanded_deg, self._was_commanded = None, True
         await _sleep_until(self._rotator.turn_to(angle_deg, _time_s()))
         self.commanded_deg = angle_deg
 
     async def restore(self) -> bool:
-        """Turn the rotator back to the angle before the first command. Return False if there was no command."""
+        """Turn the rotator back to its angle before the first command. Return False if it received no command."""
         goal_deg = self.found_deg if self._was_commanded else None
         if goal_deg is not None:
             await self.turn_to(goal_deg)

@@ -40,8 +40,8 @@ def dng_file(
     iso, exposure
         ISO value, and exposure in seconds as a fraction.
     taken, zone, subsecond
-        Start of the exposure by the camera's clock, its offset from UTC and its fraction of a second; None if the
-        camera does not write them.
+        Start of the exposure according to the camera's clock, the offset of the clock from UTC, and the fraction of a
+        second; None for a value that the camera does not write.
     model
         Model of the camera.
     active
@@ -49,7 +49,7 @@ def dng_file(
     claimed
         Height and width in the header, if they differ from those of the pixels.
     samples
-        Values in each pixel.
+        Number of values per pixel.
     extra
         Further entries of the image's directory: tag, form and values.
     """

@@ -32,7 +32,7 @@ class Flicker:
     def light(self, exposure_s: float, rows: slice) -> Map:
         """Return the mean light of some rows relative to a steady lamp, as float32 with shape (rows, 1).
 
-        The mean of a sine over an exposure T is its value in the middle times sin(pi f T) / (pi f T).
+        The mean of a sine over an exposure T is its value at the midpoint times sin(pi f T) / (pi f T).
         """
         middle_s = np.arange(rows.start, rows.stop) * self.line_s + exposure_s / 2
         swing = self.depth * np.sinc(self.frequency_hz * exposure_s)
@@ -66,7 +66,7 @@ class Leak:
 
 
 def leak_e_per_s(faults: FaultModel, elapsed_s: float) -> float:
-    """Return the light that passes the closed cover at the given time after the rig was switched on."""
+    """Return the light that passes the closed cover `elapsed_s` after the rig was switched on, electrons per second."""
     if faults.leak_doubling_min is None:
         return faults.leak_e_per_s
     return float(faults.leak_e_per_s * 2 ** (elapsed_s / 60 / faults.leak_doubling_min))

@@ -15,7 +15,7 @@ BLOCK = 2880
 
 
 class MemoryFile:
-    """A file without a name, which is closed when the object is garbage-collected.
+    """A file in memory, without a name. It is closed when the object is garbage-collected.
 
     Parameters
     ----------

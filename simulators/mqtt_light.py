@@ -1,4 +1,4 @@
-"""A simulated lamp on an MQTT broker, with firmware of each family, that illuminates the telescope."""
+"""A simulated lamp on an MQTT broker. It illuminates the telescope, and may have the firmware of any family."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ class Habits:
     Attributes
     ----------
     is_mute
-        The lamp obeys, but publishes nothing.
+        The lamp executes commands, but publishes nothing.
     is_deaf
         The lamp ignores all commands.
     brightest
@@ -293,7 +293,7 @@ class SimulatedMqttLight:
             await asyncio.Event().wait()
 
     async def switch(self, *, lit: bool, brightness: int | None = None) -> None:
-        """Switch the lamp with its button, which makes the lamp publish its state."""
+        """Switch the lamp with its button. The lamp then publishes its state."""
         await self._obey(Change(lit, brightness))
 
     async def lose_power(self) -> None:

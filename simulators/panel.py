@@ -27,7 +27,7 @@ class Panel:
         return max(self._settled_s, now_s)
 
     def cover(self, now_s: float) -> CoverState | None:
-        """Return the position of the cover; None if there is no cover."""
+        """Return the position of the cover; None for a panel without a cover."""
         if self.model.cover_travel_s is None:
             return None
         if now_s < self._settled_s:

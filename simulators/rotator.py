@@ -1,4 +1,4 @@
-"""The rotator, which turns the camera behind the telescope in the shorter direction."""
+"""The rotator. It turns the camera behind the telescope, always in the shorter direction."""
 
 from coldframe.config.angles import degrees_apart, within_a_turn
 from coldframe.config.simulated_rig import RotatorModel
@@ -31,7 +31,7 @@ class Rotator:
         return now_s < self._arrives_s
 
     def angle_deg(self, now_s: float) -> float:
-        """Return the angle, from 0 to below 360."""
+        """Return the angle in degrees, from 0 to less than 360."""
         if not self.is_turning(now_s):
             return self._target_deg
         half_turn_deg = 180.0

@@ -1,8 +1,9 @@
-"""A model of the sensor, which computes the pixel values of a file from light and time.
+"""A model of the sensor. It computes the pixel values of a file from the light and the exposure time.
 
-The model follows J. Janesick, "Photon Transfer", SPIE Press 2007, chapters 2 and 3. It includes photo-electrons and
-dark electrons with shot noise, full well, read noise, amplifier, converter noise, pedestal and converter. Shot noise is
-drawn from a normal distribution with the Poisson variance. Shot noise and read noise share one draw per pixel.
+The model follows J. Janesick, "Photon Transfer", SPIE Press 2007, chapters 2 and 3. It includes photoelectrons and dark
+electrons with their shot noise, the full well, the read noise, the amplifier, the noise of the ADC, the pedestal and
+the ADC. Shot noise is drawn from a normal distribution with the Poisson variance. Shot noise and read noise share one
+draw per pixel.
 """
 
 from collections.abc import Iterator
@@ -23,10 +24,12 @@ BAND_ROWS = 64
 """Number of rows rendered at a time. Intermediate arrays of this size fit in the processor's cache."""
 
 CFA_RESPONSE = {"R": 0.46, "G": 1.0, "B": 0.62}
-"""Relative response to a white LED panel in the colours of a Bayer array, typical of one-shot-colour sensors."""
+"""Relative response of the colours of a Bayer array to a white LED panel, typical of one-shot-colour sensors."""
 
 COSMIC_RAY_E = 900.0
-"""Median charge of a cosmic-ray hit. A minimum-ionising muon frees about 80 electrons per micrometre of silicon."""
+"""Median charge that a cosmic-ray hit leaves in a pixel, electrons. A minimum-ionising muon frees about 80 electrons
+per micrometre of silicon.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +41,17 @@ class Exposure:
     number
         Number of the frame, counted since the camera was switched on. It seeds the noise of the frame.
     exposure_s
-        Integration time.
+        Integration time, seconds.
     light_e_per_s
         Electrons per second in a clear pixel on the axis; 0 if the shutter stayed closed.
     filter_slot
-        Slot of the filter in the beam, which determines the dust; None without a wheel.
+        Slot of the filter in the beam; None without a wheel. Each filter has its own dust.
     sensor_c
-        Sensor temperature.
+        Sensor temperature, degrees Celsius.
     gain, offset
         Settings of the controls; 0 for a control that the camera does not have.
     binning
-        Pixels summed along each axis.
+        Number of pixels summed along each axis.
     readout_mode
         Index into `SensorModel.readout_modes`.
     flicker
@@ -58,7 +61,7 @@ class Exposure:
     sky
         Stars and the gradient of the twilight sky; None if the sky is not visible.
     rotator_deg
-        Angle of the rotator, by which the vignetting and the dust of the telescope are turned about the middle of the
+        Angle of the rotator, by which the vignetting and the telescope's dust are rotated about the centre of the
         sensor; None without a rotator. The dust on the filters and on the sensor's window turns with the camera.
     """
 
@@ -85,7 +88,7 @@ class Sensor:
     model
         Parameters of the sensor.
     seed
-        Seed of its fixed patterns and, with the frame's number, of the noise of each frame.
+        Seed for the sensor's fixed patterns and, with the frame's number, for the noise of each frame.
     """
 
     def __init__(self, model: SensorModel, seed: int) -> None:
@@ -95,17 +98,17 @@ class Sensor:
         self._bare: tuple[float | None, Map] | None = None
 
     def e_per_adu(self, gain: float) -> float:
-        """Return the electrons per converter step at the given gain setting."""
+        """Return the electrons per ADC step at the given gain setting."""
         control = self.model.gain
         return self.model.e_per_adu * 10 ** (-gain * control.db_per_step / 20) if control else self.model.e_per_adu
 
     def bias_adu(self, offset: float) -> float:
-        """Return the mean level of a bias frame, in converter steps."""
+        """Return the mean level of a bias frame, in ADC steps."""
         control = self.model.offset
         return self.model.pedestal_adu + (offset * control.adu_per_step if control else 0.0)
 
     def read_noise_e(self, gain: float, readout_mode: int = 0) -> float:
-        """Return the read noise, including the noise of the converter, in electrons."""
+        """Return the read noise, including the noise of the ADC, in electrons."""
         modes = self.model.readout_modes
         factor = modes[readout_mode].noise_factor if modes else 1.0
         return factor * float(np.hypot(self.model.read_noise_e, self.model.converter_noise_adu * self.e_per_adu(gain)))
@@ -127,7 +130,7 @@ class Sensor:
 
     @cached_property
     def glow_e_per_s(self) -> tuple[Map, Map]:
-        """Amplifier glow, which fades from the middle of the right edge, as the product of a column and a row."""
+        """Amplifier glow, brightest in the middle of the right edge, as the product of a column and a row."""
         rows = np.linspace(-1, 1, self.model.height, dtype=np.float32)[:, None]
         columns = np.linspace(0, 1, self.model.width, dtype=np.float32)[None, :]
         across = np.exp((columns - 1) / np.float32(0.07))
@@ -142,7 +145,7 @@ class Sensor:
         filter_slot
             Slot of the filter in the beam. The dust of each filter is different.
         rotator_deg
-            Angle of the rotator; None without a rotator. A telescope with a rotator has dust of its own.
+            Angle of the rotator; None without a rotator. With a rotator, there is also dust in the telescope.
 
         Returns
         -------
@@ -178,7 +181,7 @@ class Sensor:
         return _binned(frame, shot.binning, model.saturation_adu)
 
     def _short_exposure_level(self, exposure_s: float) -> Map:
-        """Return the extra level of each row in a short exposure, which grows towards the last row."""
+        """Return the extra level of each row in a short exposure. It grows towards the last row."""
         model = self.model
         last_adu = model.short_exposure_adu * np.exp(-exposure_s / model.short_exposure_s)
         return np.linspace(0, last_adu, model.height, dtype=np.float32)
@@ -221,7 +224,7 @@ class Sensor:
             return shot.flicker.light(shot.exposure_s, band) * np.float32(shot.light_e_per_s * shot.exposure_s)
         if self.model.shutter_travel_s is None:
             return np.float32(shot.light_e_per_s * shot.exposure_s)
-        # The blades of an iris shutter uncover the middle first and cover it last.
+        # The blades of an iris shutter uncover the centre first and cover it last.
         lit_s = shot.exposure_s + self.model.shutter_travel_s * (1 - self._axis_distance(band))
         return np.asarray(shot.light_e_per_s * lit_s, np.float32)
 
@@ -310,7 +313,7 @@ class Sensor:
 
 
 def _binned(frame: NDArray[np.uint16], binning: int, saturation_adu: int) -> NDArray[np.uint16]:
-    """Sum blocks of pixels as camera drivers do, and clip them at the file's highest value."""
+    """Sum blocks of pixels as camera drivers do, and clip the sums at the file's highest value."""
     if binning == 1:
         return frame
     height, width = (size // binning for size in frame.shape)

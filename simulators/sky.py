@@ -26,9 +26,9 @@ def twilight_e_per_s(model: TwilightModel, elapsed_s: float, exposure_s: float) 
     Parameters
     ----------
     elapsed_s
-        Time from when the rig is switched on to the start of the exposure.
+        Time from when the rig is switched on to the start of the exposure, seconds.
     exposure_s
-        Length of the exposure. Its mean light is computed by Simpson's rule.
+        Length of the exposure, seconds. The mean light is computed by Simpson's rule.
     """
     return sum(weight * _at(model, elapsed_s + part * exposure_s) for part, weight in SIMPSON)
 
@@ -42,7 +42,7 @@ def _at(model: TwilightModel, elapsed_s: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class SkyField:
-    """The structure of the sky in one frame, which consists of a gradient and stars.
+    """The structure of the sky in one frame: a gradient and stars.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class SkyField:
     stars_per_mpx, faintest_e_per_s
         Stars per million pixels, and the light of the faintest star.
     seed
-        Seed of the star positions, which differs in every frame because the telescope moves.
+        Seed for the star positions. It differs from frame to frame, because the telescope moves.
     """
 
     slope_e_per_s: float

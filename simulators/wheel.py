@@ -33,9 +33,9 @@ class Wheel:
         return self._arrived_s
 
     def slot(self, now_s: float) -> int | None:
-        """Return the slot that the wheel reports; None while it turns."""
+        """Return the slot that the wheel reports; None while the wheel is turning."""
         return self._slot if now_s >= self._arrived_s else None
 
     def transmission(self, now_s: float) -> float:
-        """Return the transmitted fraction of light, which is 0 while the wheel turns."""
+        """Return the transmitted fraction of the light; 0 while the wheel is turning."""
         return 0.0 if self.slot(now_s) is None else self.model.filters[self.in_beam].transmission

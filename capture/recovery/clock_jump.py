@@ -8,14 +8,14 @@ from coldframe.capture.session.context import NightContext
 from coldframe.devices.camera import Frame
 
 LEAST_STEP_S = 1.0
-"""Smallest step to report. Time servers make smaller steps, and the dates of many drivers do not resolve them."""
+"""Smallest step to report. Time servers make smaller steps, and many drivers date frames too coarsely to show them."""
 
 KEYWORD = "CFCLOCK"
 """FITS keyword in frames after a step: seconds by which the system clock is ahead of the night's clock."""
 
 
 def clock_checked(context: NightContext, frame: Frame) -> Frame:
-    """Return the frame; add a `KEYWORD` card if the system clock was stepped after the night began."""
+    """Return the frame, with a `KEYWORD` card added if the system clock was stepped after the night began."""
     step_s = context.clock.wall_step_s
     if abs(step_s) < LEAST_STEP_S:
         return frame

@@ -38,7 +38,7 @@ async def wait_for_room(context: NightContext) -> None:
             raise NotDurableError(folder, errno.ENOSPC, "the disk is full: free some space")
         if not is_announced:
             is_announced = True
-            text = f"less than {size_text(needed)} are free at {folder}: exposing pauses for up to {PAUSE_S / 60:g} min"
+            text = f"less than {size_text(needed)} is free at {folder}: exposing pauses for up to {PAUSE_S / 60:g} min"
             context.notice(Severity.ERROR, text)
         context.steering.count_pause(CHECK_PERIOD_S)  # the tuner's time limit does not run during this wait
         await asyncio.sleep(CHECK_PERIOD_S)

@@ -1,11 +1,13 @@
-"""Report a disk that does not answer, before its deadline ends the night."""
+"""Report that the disk has stopped responding, before the deadline for a response ends the night."""
 
 from coldframe.capture.events.values import Severity
 from coldframe.capture.session.context import NightContext
 from coldframe.capture.threads import DISK_DEADLINE_S, waiting_for_disk_s
 
 SLOW_S = 20.0
-"""Wait after which a disk is reported. A memory card may need 10 s to write a frame from a large sensor."""
+"""Wait after which a disk is reported as not answering. A memory card may need 10 s to write a frame from a large
+sensor.
+"""
 
 
 class DiskWatch:

@@ -39,7 +39,7 @@ async def expose_with_retries(
     *,
     purpose: ExposurePurpose,
 ) -> Frame:
-    """Wait until the night is not paused, then expose one frame, with as many retries as the night allows.
+    """Wait while the night is paused, then expose one frame, with as many retries as the night allows.
 
     See `expose_once`.
 
@@ -80,7 +80,7 @@ async def expose_once(
     kind, exposure_s
         Frame to expose.
     filter_name
-        Filter in the light path, if the frame's header should contain the name that the lights use for it.
+        Name of the filter in the light path; if given, the header will contain the lights' name for this filter.
     purpose
         Purpose of the exposure, for events.
 
@@ -96,7 +96,7 @@ async def expose_once(
     NotDurableError
         If there is no room for frames on the disk.
     StepFailedError
-        If the deadline passed during the wait for room.
+        If the deadline passed during the wait for disk space.
     """
     await wait_for_room(context)
     await ensure_ready(context)
@@ -118,7 +118,7 @@ async def expose_once(
 
 
 def _rotator_cards(context: NightContext, kind: FrameKind) -> dict[str, HeaderValue]:
-    """Return the angle of the rotator and, for a flat, the angle of its set. No other set depends on the angle."""
+    """Return cards with the rotator's angle and, for a flat, the angle of its set. Only flats depend on the angle."""
     rotator, cards = context.rig.rotator, dict[str, HeaderValue]()
     if rotator is not None and rotator.angle_deg is not None:
         cards[ROTATOR_ANGLE] = round(rotator.angle_deg, 3)

@@ -8,14 +8,14 @@ from coldframe.config.frames import ReadoutSettings
 
 
 def changed(wanted: ReadoutSettings, found: ReadoutSettings) -> str:
-    """Return which settings differ and how, for example "gain is 10 instead of 150"."""
+    """Return a text that lists the settings that differ, for example "gain is 10 instead of 150"."""
     names = (field.name for field in fields(ReadoutSettings))
     differing = [name for name in names if getattr(wanted, name) != getattr(found, name)]
     return ", ".join(f"{name} is {_text(found, name)} instead of {_text(wanted, name)}" for name in differing)
 
 
 def reclaim(context: NightContext, wanted: ReadoutSettings, found: ReadoutSettings) -> None:
-    """Count and announce a change to the settings by another program. The caller then applies its own settings again.
+    """Count and announce a change to the settings by another program. The caller must then reapply its own settings.
 
     Raises
     ------
@@ -24,7 +24,7 @@ def reclaim(context: NightContext, wanted: ReadoutSettings, found: ReadoutSettin
     """
     what = f"{context.rig.camera.name}: {changed(wanted, found)}"
     context.retries.claims.reclaim(what)
-    context.notice(Severity.WARNING, f"{what}: does another program use the camera? The settings are restored")
+    context.notice(Severity.WARNING, f"{what}: is another program using the camera? The settings are being restored")
 
 
 def _text(settings: ReadoutSettings, name: str) -> str:

@@ -27,7 +27,7 @@ async def until_resumed(context: NightContext, exposure_s: float = 0.0) -> bool:
     Returns
     -------
     bool
-        True if the night was paused, in which case the sensor may have left its setpoint.
+        True if the night was paused. In that case, the sensor's temperature may have drifted from the setpoint.
 
     Raises
     ------

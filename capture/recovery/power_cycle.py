@@ -24,8 +24,8 @@ async def power_cycle_if_hung(context: NightContext, error: DeviceError) -> bool
     Returns
     -------
     bool
-        True if the failure costs no retry. The night's limits on power cycles and on free timeouts also limit how
-        often this happens.
+        True if the failure costs no retry. The night's limits on power cycles and on free timeouts also limit how often
+        this can happen.
     """
     hung_camera = context.retries.hung_camera
     if not isinstance(error, DeviceTimeoutError) or not can_power_cycle(context, error.device):
@@ -38,7 +38,7 @@ async def power_cycle_if_hung(context: NightContext, error: DeviceError) -> bool
 
 
 def can_power_cycle(context: NightContext, device: str) -> bool:
-    """Return True if the device is the camera and a power cycle is left for this night."""
+    """Return True if the device is the camera and the night has a power cycle left."""
     is_left = bool(context.settings.hooks.power_cycle) and context.retries.hung_camera.uses_left > 0
     return is_left and device == context.rig.camera.name
 
@@ -49,7 +49,7 @@ async def power_cycle(context: NightContext) -> None:
     context.retries.hung_camera.use()
     command, deadline_s = context.settings.hooks.power_cycle, context.settings.hooks.deadline_s
     context.notice(Severity.ERROR, f"{device} has hung; switching its power off and on: {shlex.join(command)}")
-    # A power cycle that is cancelled halfway leaves the camera without power.
+    # If a power cycle were cancelled halfway, the camera would be left without power.
     fault, output = await to_its_end(run_bounded(command, deadline_s), "power cycle")
     context.publish(HookEnded(context.clock.now(), shlex.join(command), fault, output))
     if fault:

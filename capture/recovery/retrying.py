@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 async def ensure_ready(context: NightContext) -> None:
-    """Restore the last requested state of lost devices, except devices that the set can do without.
+    """Restore the last requested state of lost devices, except those that the set can do without.
 
     Raises
     ------
@@ -31,7 +31,7 @@ async def ensure_ready(context: NightContext) -> None:
 
 
 async def with_retries(context: NightContext, attempt: Callable[[], Awaitable[T]]) -> T:
-    """Call `attempt` until it succeeds, as often as the night's budget allows.
+    """Call `attempt` until it succeeds, but no more often than the night's budget allows.
 
     After each failure, wait for lost devices. A loss costs one retry, however long the wait takes.
 

@@ -16,14 +16,14 @@ from coldframe.devices.manual_panel import ManualPanel
 
 
 def publish_panel(context: NightContext) -> None:
-    """Publish the state of the panel and of the cover, if there is one."""
+    """Publish the state of the panel and of the cover, if the rig has either."""
     state = context.rig.panel_state()
     if state is not None:
         context.publish(PanelChanged(context.clock.now(), state.lit, state.brightness, state.cover))
 
 
 async def select_filter(context: NightContext, name: str | None) -> None:
-    """Turn the wheel to the named filter and let it settle. Do nothing if there is no wheel or no name.
+    """Turn the wheel to the named filter and wait for it to settle. Do nothing without a wheel or a name.
 
     Raises
     ------
@@ -140,7 +140,7 @@ async def flat_light(context: NightContext, panel: FlatPanel, brightness: int | 
 
 
 async def set_brightness(context: NightContext, panel: FlatPanel, brightness: int) -> None:
-    """Change the brightness of a lit panel and let it settle.
+    """Change the brightness of a lit panel and wait for it to settle.
 
     Raises
     ------
@@ -155,7 +155,7 @@ async def set_brightness(context: NightContext, panel: FlatPanel, brightness: in
 
 
 async def _stop_counting_as_dark(context: NightContext) -> None:
-    """Wait for panel and cover, then stop counting them as dark. A lost panel receives no command and so stays dark."""
+    """Wait for panel and cover, then stop counting them as dark. A lost panel gets no command, and so stays dark."""
     for device in (context.rig.panel, context.rig.cover):
         if device is not None:
             await with_retries(context, device.ensure_ready)

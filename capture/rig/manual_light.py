@@ -11,18 +11,19 @@ from coldframe.config.frames import FrameKind
 from coldframe.devices.manual_panel import ManualPanel
 
 TEST_S = 1.0
-"""Test exposure to compare with the camera's shortest exposure. It reveals even a lamp so dim that flats take a minute.
+"""Length of the test exposure that is compared with the camera's shortest exposure. It reveals even a lamp so dim that
+each flat takes a minute.
 """
 
 LEAST_RISE_ADU = 10.0
-"""Level difference that proves light. Bias drift and one second of dark current cause a smaller difference."""
+"""Smallest rise in level that counts as light. Bias drift and one second of dark current cause a smaller rise."""
 
 PAUSE_S = 10.0
 """Time between two checks."""
 
 
 def shows_light(shortest: FrameStatistics, longer: FrameStatistics) -> bool:
-    """Return whether light falls on the sensor, from frames of the shortest exposure and of `TEST_S`."""
+    """Return whether light falls on the sensor, judging by a frame of the shortest exposure and a longer one."""
     rise_adu = longer.level_adu - shortest.level_adu
     is_blinded = longer.saturated_fraction > 0.5  # noqa: PLR2004 - then the level cannot rise
     return is_blinded or rise_adu > max(shortest.noise_adu, LEAST_RISE_ADU)
@@ -56,7 +57,7 @@ async def wait_for_user(context: NightContext, panel: ManualPanel, *, lit: bool)
 
 
 async def _is_lit(context: NightContext) -> bool:
-    """Return whether the lamp is on. The test frames are not saved, because a long wait would fill the disk."""
+    """Return whether the lamp is on. The test frames are not saved: during a long wait, they would fill the disk."""
     camera = context.rig.camera
     shortest_s = camera.features.exposure_s.minimum
     statistics = []

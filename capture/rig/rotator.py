@@ -9,12 +9,12 @@ from coldframe.config.angles import degrees_apart
 
 
 async def turn_rotator(context: NightContext, angle_deg: float | None) -> None:
-    """Turn the rotator to an angle and let it settle. Do nothing if there is no rotator or no angle.
+    """Turn the rotator to an angle and wait for it to settle. Do nothing without a rotator or an angle.
 
     Raises
     ------
     StepFailedError, DeviceError
-        If the rotator refused the angle or did not reach it, or if there is no time for the turn before the deadline.
+        If the rotator refused the angle or did not reach it, or if too little time is left before the deadline.
     """
     rotator, settings = context.rig.rotator, context.settings.rotator
     if rotator is None or settings is None or angle_deg is None:

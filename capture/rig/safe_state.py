@@ -1,6 +1,7 @@
 """Make a rig safe: end the exposure, switch the lamp off, and set the cover, auxiliaries and cooler as configured.
 
-Each step has a deadline and is independent of the others, so that a lost camera does not keep the lamp lit.
+Each step has a deadline and is independent of the others, so that, for example, the lamp is switched off even if the
+camera is lost.
 """
 
 import asyncio
@@ -23,12 +24,12 @@ from coldframe.devices.rig import Rig
 log = logging.getLogger(__name__)
 
 ABORT_DEADLINE_S = 20.0
-"""Deadline for aborting the exposure, because some drivers hang for minutes while they abort (indigo#325)."""
+"""Deadline for aborting the exposure. Some drivers hang for minutes while they abort (indigo#325)."""
 
 LAMP_DEADLINE_S = 60.0
 COOLER_DEADLINE_S = 60.0
 COOLER_ANSWER_S = 5.0
-"""Time for which drivers may still report the old state after the command to switch off."""
+"""Time for which a driver may still report that the cooler is on after the command to switch it off."""
 
 PATIENCE_S = 60.0
 """Total time to wait for lost servers and devices."""
@@ -43,17 +44,21 @@ OFF_PERCENT = 5.0
 """Power below which a cooler is considered off."""
 
 WARMED_C = 0.3
-"""Smallest temperature rise within `OFF_CHECK_S` of a sensor that was colder than the air, even if it warms slowly."""
+"""Temperature rise that a sensor colder than the air reaches within `OFF_CHECK_S`, even if it warms up slowly."""
 
 ROTATOR_PATIENCE_S = 240.0
 """Maximum wait for the rotator after all other steps. Without this limit, the service manager might kill the run."""
 
 STILL_COLD_C = 1.0
-"""Difference from `warm_to_c` from which a sensor counts as still cold after its warm-up. A sensor that lags behind the
-ramp, while the cooler draws no power, warms up by itself; switching the cooler off does not change that."""
+"""A sensor that is more than this number of degrees below `warm_to_c` after its warm-up counts as still cold. If the
+sensor lags behind the ramp although the cooler draws no power, it is warming up by itself; switching the cooler off
+does not change that.
+"""
 
 WARM_MARGIN_S = 300.0
-"""Time allowed after the warm-up ramp. Then the cooler is switched off, even if the sensor is still cold."""
+"""Time allowed beyond the length of the warm-up ramp. Afterwards, the cooler is switched off even if the sensor is
+still cold.
+"""
 
 
 class SafeState:
@@ -86,7 +91,8 @@ class SafeState:
         self._patient_until_s = 0.0
         self._is_waiting = False
         self.still_cold_c: float | None = None
-        """Temperature of the sensor if the cooler is off and the sensor has not warmed up yet, degrees Celsius."""
+        """Sensor temperature in degrees Celsius if the cooler is off and the sensor is still cold; otherwise None.
+        """
 
     async def reach(self) -> tuple[str, ...]:
         """Bring the rig to the safe state. Return one sentence for each step that failed."""
@@ -99,7 +105,7 @@ class SafeState:
         # No angle is unsafe, so the rotator turns during the warm-up and delays no other step.
         self._turning = asyncio.create_task(self._restore_rotator(), name="rotator")
         try:
-            await asyncio.sleep(0)  # a task that is cancelled before it runs would not report this
+            await asyncio.sleep(0)  # a task that is cancelled before it starts could not report the cancellation
             await self._reach_cooler(answers=answers)
             if not self._hurried:
                 await asyncio.wait([self._turning], timeout=ROTATOR_PATIENCE_S)
@@ -116,7 +122,7 @@ class SafeState:
             self._fail(f"{camera.name} does not answer: its cooler was left unchanged. Check it by hand.", Topic.COOLER)
 
     async def _restore_rotator(self) -> None:
-        """Turn the rotator back to the angle before the night.
+        """Turn the rotator back to its angle before the night.
 
         A failure is only a warning, because no angle is unsafe.
         """
@@ -143,7 +149,7 @@ class SafeState:
         self._events.publish(Notice(self._clock.now(), Severity.WARNING, text))
 
     async def reach_but_cooler(self) -> tuple[str, ...]:
-        """Do all steps except the cooler's, before a night is resumed. Return one sentence per failed step."""
+        """Make exposure, lamp and cover safe before a night resumes. Return one sentence for each failed step."""
         await self._reach_but_cooler()
         return tuple(self._failures)
 
@@ -192,9 +198,9 @@ class SafeState:
         return False
 
     async def _persistently(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Do the given step. Repeat it while its device is lost, for at most the remaining patience.
+        """Do the given step. Repeat it while its device is lost, but not beyond the time limit for lost devices.
 
-        Also repeat it once after an unexpected exception, which may have come from a temporary state of the driver.
+        Also repeat it once after an unexpected exception, because a temporary state of the driver may have caused it.
         """
         is_first_bug = True
         while True:
@@ -214,7 +220,7 @@ class SafeState:
                 if not is_first_bug:
                     raise
                 is_first_bug = False
-                log.exception("safe state: a step failed and is retried once")
+                log.exception("safe state: a step failed; it will be retried once")
 
     def _fail(self, sentence: str, topic: Topic) -> None:
         self._failures.append(sentence)
@@ -255,17 +261,17 @@ class SafeState:
                 self._note_cold_sensor()
 
     def _note_cold_sensor(self) -> None:
-        """State that the sensor is still cold, if it is; a camera in this state should not be moved into warm air."""
+        """Publish a notice if the sensor is still cold; a camera in this state should not be moved into warm air."""
         thermals, warm_to_c = self._thermals(), self._settings.cooling.warm_to_c
         sensor_c = None if thermals is None else plausible_c(thermals.sensor_c)
         self.still_cold_c = sensor_c if sensor_c is not None and sensor_c < warm_to_c - STILL_COLD_C else None
         if self.still_cold_c is not None:
-            sensor = f"the sensor is at {self.still_cold_c:.0f} C and warms up to the air temperature"
+            sensor = f"the sensor is at {self.still_cold_c:.0f} C and is warming up to the air temperature"
             text = f"the cooler is off; {sensor}"
             self._events.publish(Notice(self._clock.now(), Severity.INFO, text))
 
     async def _cooler_off(self) -> None:
-        """Switch the cooler off, and again if it still cools."""
+        """Switch the cooler off; repeat the command once if the cooler is still cooling."""
         camera = self._rig.camera
         for _ in range(2):  # some coolers ignore the first command (nina#319)
             await camera.cooler_off()
@@ -277,10 +283,10 @@ class SafeState:
             if thermals.cooler_on
             else f"still draws {thermals.power_percent or 0.0:.0f} %"
         )
-        raise DeviceError(camera.name, f"its cooler was switched off and {state}")
+        raise DeviceError(camera.name, f"its cooler was switched off but {state}")
 
     async def _still_cools(self) -> bool:
-        """Return whether the driver reports the cooler as on, or reports power while the sensor does not warm up.
+        """Return whether the driver reports the cooler as on, or reports power while the sensor is not warming up.
 
         Some drivers stop updating the power once the cooler is off, so that the last value remains. The temperature of
         the sensor is better evidence.
@@ -311,7 +317,7 @@ class SafeState:
         self._warming.result()
 
     def cut_warm_up_short(self) -> None:
-        """Stop the warm-up, leave the cooler unchanged, and do not wait for the rotator. Do all other steps."""
+        """Stop the warm-up, leave the cooler unchanged, and do not wait for the rotator. Other steps continue."""
         self._hurried = True
         for task in (self._warming, self._turning):
             if task is not None:
@@ -319,7 +325,7 @@ class SafeState:
 
 
 def _draws(thermals: Thermals, off_c: float | None) -> bool:
-    """Return whether the cooler still cools after it was switched off at the sensor temperature `off_c`."""
+    """Return whether the cooler is still cooling after it was switched off at the sensor temperature `off_c`."""
     if thermals.power_percent is None or thermals.power_percent <= OFF_PERCENT:
         return False
     return thermals.sensor_c is not None and off_c is not None and thermals.sensor_c < off_c + WARMED_C

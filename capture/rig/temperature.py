@@ -24,7 +24,7 @@ RAMP_STEP_S = 5.0
 """Time between two setpoints of a ramp. Coolers settle within tens of seconds, so finer steps have no benefit."""
 
 LEAST_STEPS = 8
-"""Minimum number of steps in a ramp, however short, because a single jump would defeat its purpose."""
+"""Minimum number of steps in a ramp, however short, because a single jump would defeat the purpose of a ramp."""
 
 SILENCE_S = 60.0
 """Silence after which a thermometer is polled. It may be dead (indi#837), or its driver may report only changes."""
@@ -41,9 +41,9 @@ class OutOfReachError(StepFailedError):
     Attributes
     ----------
     limit_c
-        Sensor temperature at which the sensor stopped, degrees Celsius; None if it is unknown.
+        Temperature at which the sensor stopped on the way to the setpoint, degrees Celsius; None if unknown.
     obstacle
-        Why the sensor stopped; None if it is unknown whether it reached the setpoint.
+        Reason why the sensor stopped there; None if it is unknown whether the setpoint was reached.
     """
 
     def __init__(self, reason: str, limit_c: float | None = None, obstacle: Obstacle | None = None) -> None:
@@ -56,7 +56,8 @@ class OutOfReachError(StepFailedError):
 async def repeatedly(act: Callable[[], None], name: str) -> AsyncIterator[None]:
     """Call `act` once a second while the block runs, and once more at its end.
 
-    An exception of `act` is logged once, and the calls continue, because it must not end a warm-up.
+    Only the first exception raised by `act` is logged. The calls continue, because a failed reading must not end a
+    warm-up.
     """
     has_failed = False
 
@@ -92,7 +93,7 @@ def thermometer(
         publish_temperature(camera, events, clock)
         thermals = camera.thermals()
         if readings is not None:
-            # The cooler's power indicates that the temperature must be changing only while the cooler regulates.
+            # Only while the cooler regulates does its power show that the temperature must be changing.
             power_percent = None if thermals.setpoint_c is None else thermals.power_percent
             readings.observe(clock.elapsed_s(), thermals.sensor_c, power_percent)
 
@@ -132,7 +133,7 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
                 ramping.result()
                 await camera.ensure_ready()
             thermals = camera.thermals()
-            # Drivers that report only changes fall silent at the setpoint, and their last reading is still valid.
+            # Drivers that report only changes fall silent at the setpoint; their last reading remains valid.
             verdict = judge.observe(context.clock.elapsed_s(), thermals.sensor_c, thermals.power_percent)
             context.publish(CoolingProgress(context.clock.now(), verdict.message))
             # The sensor must be stable, and the driver must also have accepted the last setpoint of the ramp.
@@ -153,9 +154,10 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
 
 
 def _lacks_decimals(sensor_c: float | None, setpoint_c: float) -> bool:
-    """Return whether the reading is the setpoint without its decimals, which a stable sensor rarely shows by chance.
+    """Return whether the reading is the setpoint without its decimals.
 
-    INDI clients read "-10,4", which drivers write under a locale with decimal commas, as -10.
+    A stable sensor rarely shows this value by chance. Under a locale with decimal commas, drivers write "-10,4", and
+    INDI clients read this as -10.
     """
     return sensor_c is not None and sensor_c != setpoint_c and sensor_c == math.trunc(setpoint_c)
 
@@ -163,7 +165,7 @@ def _lacks_decimals(sensor_c: float | None, setpoint_c: float) -> bool:
 async def cool_less(context: NightContext, setpoint_c: float, limit_c: float) -> float | None:
     """Bring the sensor to the nearest reachable setpoint. Return this setpoint, or None if no setpoint is reached.
 
-    The configured fallback setpoints come first, except those that are colder than the sensor became. A grid of
+    The configured fallback setpoints are tried first, except those that are colder than the sensor became. A grid of
     setpoints follows (`setpoints_within_reach`).
 
     Parameters
@@ -173,7 +175,7 @@ async def cool_less(context: NightContext, setpoint_c: float, limit_c: float) ->
     setpoint_c
         The setpoint that is out of reach.
     limit_c
-        Sensor temperature at which the sensor stopped on its way there.
+        Temperature at which the sensor stopped on the way there, degrees Celsius.
 
     Raises
     ------
@@ -240,7 +242,7 @@ async def _silence(context: NightContext, setpoint_c: float) -> str | None:
 
 
 async def hold(context: NightContext, setpoint_c: float) -> None:
-    """If the sensor has left the setpoint, wait until it is stable again, because frames would be rejected.
+    """If the sensor has left the setpoint, so that frames would be rejected, wait until it is stable there again.
 
     Raises
     ------
@@ -266,7 +268,7 @@ def _astray(thermals: Thermals, setpoint_c: float, tolerance_c: float) -> str | 
         # The sensor is only passing through the setpoint, because a ramp's last command was lost or another program
         # sent a command.
         ordered = "off" if thermals.setpoint_c is None else f"set to {thermals.setpoint_c:g} C"
-        return f"is {sensor_c:.1f} C and the cooler {ordered}"
+        return f"is {sensor_c:.1f} C and the cooler is {ordered}"
     return None
 
 

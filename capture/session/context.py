@@ -44,8 +44,8 @@ class Lamp:
     Attributes
     ----------
     is_dark
-        True after the lamp was switched off and the cover closed, until the next command to the panel. Losing a dark
-        panel does no harm to frames that need darkness.
+        True from the time when the lamp was switched off and the cover closed until the next command to the panel. If a
+        dark panel is lost, frames that need darkness can still be shot.
     """
 
     is_dark: bool = False
@@ -58,9 +58,9 @@ class Announced:
     Attributes
     ----------
     clock_step_s
-        Step of the system clock that was announced last.
+        Step of the system clock that was announced last, seconds.
     doubtful_filters
-        Pairs of filters that may have been shot through the same filter.
+        Pairs of filter names whose flats may have been shot through the same filter.
     """
 
     clock_step_s: float = 0.0
@@ -76,17 +76,17 @@ class NightContext:
     settings, rig, folder, events, clock
         Configuration, hardware, files, event stream and time of the night.
     retries
-        Budgets of retries, breakers, and claims on the camera.
+        Retry budgets, breakers, and claims on the camera.
     saved
         Frames that an earlier run of this night saved. They count towards the sets to which they belong.
     steering
-        Requests of the user to pause, skip or abort.
+        The user's requests to pause, skip or abort.
     deadline
         Time by which the last frame must be complete; None if there is no deadline.
     words
-        Names from the lights' headers for the frames.
+        Names from the lights' headers, to be used in the headers of the frames.
     is_for_lights
-        True if the sets were planned for lights, so that darks must have the temperature of the lights.
+        True if the sets were planned for lights, so that darks must match the temperature of the lights.
     lamp, readings, announced
         Shared state of the panel's lamp, the thermometer, and announcements.
     digests

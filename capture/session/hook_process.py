@@ -1,8 +1,8 @@
-"""The process that runs a command for `hooks`, and ends all processes of the command when it receives SIGTERM.
+"""Run a command for `hooks` in a separate process, which ends all processes of the command when it receives SIGTERM.
 
-A process can leave the command's process group, and its parent can end first. This process therefore adopts such
-orphans, so that all processes of the command stay its descendants. It imports only the standard library, so it starts
-within milliseconds.
+A process of the command can leave the command's process group and outlive its parent. The hook process therefore adopts
+such orphans, so that all processes of the command remain its descendants. It imports only the standard library, so it
+starts within milliseconds.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 PR_SET_CHILD_SUBREAPER = 36
-"""The option of prctl(2) that lets a process adopt the orphans among its descendants, from linux/prctl.h."""
+"""Option of prctl(2), from linux/prctl.h, with which a process adopts the orphans among its descendants."""
 
 PERIOD_S = 0.02
 
@@ -26,9 +26,10 @@ class TerminatedError(Exception):
 
 
 def main() -> None:
-    """Run the command in the arguments after the grace time in seconds, and write its failure to standard output.
+    """Run the command, and write a description of its failure to standard output.
 
-    The output of the command goes to standard error. The failure is empty if the command succeeded.
+    The arguments of the process are the grace time in seconds and the command. The output of the command goes to
+    standard error. The description is empty if the command succeeded.
     """
     grace_s, command = float(sys.argv[1]), sys.argv[2:]
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -41,7 +42,7 @@ def main() -> None:
 
 
 def terminate(_number: int, _frame: FrameType | None) -> None:
-    """Raise an error in the main program; this is a signal handler."""
+    """Handle SIGTERM by raising an error in the main thread."""
     raise TerminatedError
 
 
@@ -62,11 +63,10 @@ def failure_of(command: list[str]) -> str:
 def end_descendants(grace_s: float) -> None:
     """Send SIGTERM to all descendants, and after the grace time SIGKILL to those that remain or were started meanwhile.
 
-    Processes that were started after SIGTERM clean up, so they also get the grace time. A process that waits for a disk
-    does not end on SIGKILL; therefore the wait for it is bounded as well.
+    Processes that were started after SIGTERM may be cleaning up, so they are not killed before the grace time ends
+    either. SIGKILL does not end a process that is waiting for a disk, so the wait for it is bounded as well.
     """
-    # SIGCHLD stays pending while it is blocked, so that the end of a child between the check and the wait is not
-    # missed.
+    # SIGCHLD stays pending while it is blocked, so a child that ends between the check and the wait is not missed.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     send(signal.SIGTERM, descendants())
     ends_s = time.monotonic() + grace_s
@@ -101,7 +101,7 @@ def descendants() -> set[int]:
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
             with suppress(OSError):  # the process has ended
-                # The name of the program, in parentheses, may contain anything (proc_pid_stat(5)).
+                # The name of the program, in parentheses, may contain any characters (proc_pid_stat(5)).
                 parents[int(folder.name)] = int((folder / "stat").read_bytes().rpartition(b")")[2].split()[1])
     found, generation = set[int](), {os.getpid()}
     while generation:

@@ -40,11 +40,11 @@ class Hooks:
     Attributes
     ----------
     settings
-        The commands, and the deadline of each.
+        The commands, and the deadline for each of them.
     clock
         Clock that dates the ends of the commands.
     failures
-        Messages about failed commands after the night.
+        Messages about commands after the night that failed.
     """
 
     settings: HookSettings
@@ -57,7 +57,7 @@ class Hooks:
         self._after = list(self.settings.after)
 
     def publish_results(self, events: EventStream) -> None:
-        """Publish and log results that are not yet published. The first commands run before the journal exists."""
+        """Publish and log the results not published so far; the first commands run before the journal exists."""
         for ended in self._unpublished:
             events.publish(ended)
             log.info("%s: %s\n%s", ended.command, ended.fault or "done", ended.output)
@@ -80,7 +80,7 @@ class Hooks:
     async def after(self) -> None:
         """Run the commands after the night that have not run yet. A cancellation takes effect only after they are done.
 
-        The commands may close a roof, which must happen even if the user presses Ctrl-C repeatedly.
+        One of the commands may close a roof. This must happen even if the user presses Ctrl-C repeatedly.
         """
         await to_its_end(self._run_after(), "hooks after the night")
 
@@ -98,7 +98,7 @@ class Hooks:
 
 
 async def run_bounded(command: Command, deadline_s: float) -> tuple[str, str]:
-    """Run the command until it ends, or end it and all processes that it started at the deadline.
+    """Run the command. If it has not ended by the deadline, end it and all processes that it started.
 
     The command's output goes to a file and not to a pipe, because a process that the command leaves in the background
     would keep a pipe open.

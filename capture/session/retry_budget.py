@@ -1,4 +1,4 @@
-"""Limit a night's retries with budgets, a breaker for each device, and claims on the camera.
+"""Limit a night's retries by means of budgets, a breaker for each device, and claims on the camera.
 
 This module performs no I/O.
 """
@@ -9,7 +9,7 @@ from coldframe.errors import ColdframeError
 
 
 class OutOfRetriesError(ColdframeError):
-    """A budget of retries is used up."""
+    """A retry budget is used up."""
 
 
 class ContestedError(ColdframeError):
@@ -17,9 +17,10 @@ class ContestedError(ColdframeError):
 
 
 class Breakers:
-    """The devices that failed repeatedly. They are not retried, and no step waits for them, until they work again.
+    """The devices that failed repeatedly.
 
-    Steps that do not need a failed device continue without it.
+    Until they work again, commands to them are not retried, and no step waits for them. Steps that do not need a failed
+    device continue without it.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ class Breakers:
         self._failures.pop(device, None)
 
     def is_open(self, device: str) -> bool:
-        """Return whether the breaker of a device is open, so that the device gets no retries."""
+        """Return whether the breaker of a device is open, so that commands to the device are not retried."""
         return self._failures.get(device, 0) >= self._most
 
     def is_needed(self, device: str) -> bool:
@@ -68,7 +69,7 @@ class HungCamera:
     Parameters
     ----------
     uses
-        Power cycles allowed in a night.
+        Number of power cycles allowed in a night.
     """
 
     UNTIL_RECONNECTED = 2
@@ -78,7 +79,9 @@ class HungCamera:
     """Number of further timeouts that show that reconnecting did not help (indi-allsky#2697)."""
 
     FREE = 10
-    """Timeouts per night that cost no retry, because a camera that hangs occasionally must not use up the budget."""
+    """Number of timeouts per night that cost no retry, because a camera that hangs occasionally must not use up the
+    budget.
+    """
 
     def __init__(self, uses: int = 2) -> None:
         self.uses_left = uses
@@ -96,7 +99,7 @@ class HungCamera:
         return self._waits > self.FREE
 
     def count_timeout(self) -> None:
-        """Count an exposure that did not end."""
+        """Count an exposure that timed out."""
         self._timeouts += 1
         if not self.is_hung:
             self._waits += 1
@@ -107,7 +110,7 @@ class HungCamera:
         self._timeouts = self.UNTIL_RECONNECTED
 
     def worked(self) -> None:
-        """Reset the count after an exposure that ended."""
+        """Reset the count after a completed exposure."""
         self._timeouts = 0
 
 
@@ -117,7 +120,8 @@ class Claims:
     Parameters
     ----------
     most
-        Maximum number of consecutive restorations. A set without a change by another program resets the count.
+        Maximum number of consecutive restorations. A set during which no other program changes the settings resets the
+        count.
     """
 
     def __init__(self, most: int = 2) -> None:
@@ -137,7 +141,7 @@ class Claims:
         Parameters
         ----------
         changed
-            Description of the change, for the error's text.
+            Description of the change, for the error message.
 
         Raises
         ------
@@ -153,7 +157,7 @@ class Claims:
 
 
 class Retries:
-    """Budgets of retries: per command to a device, per set, and for the whole night.
+    """The retry budgets: per command to a device, per set, and for the whole night.
 
     A night that needs more retries has a fault that retries cannot correct.
 
@@ -180,7 +184,7 @@ class Retries:
         self.claims.begin_set()
 
     def tries_of(self, device: str) -> int:
-        """Return how many retries a command to the given device may have."""
+        """Return the maximum number of retries of a command to the given device."""
         return 0 if self.breakers.is_open(device) else self.per_exposure
 
     def spend(self) -> None:
@@ -192,8 +196,8 @@ class Retries:
             If no retry is left.
         """
         if self._set >= self.per_set:
-            raise OutOfRetriesError(f"{self.per_set} frames of this set have already been shot again")
+            raise OutOfRetriesError(f"this set has already used its {self.per_set} retries")
         if self._night >= self.per_night:
-            raise OutOfRetriesError(f"{self.per_night} frames of this night have already been shot again")
+            raise OutOfRetriesError(f"this night has already used its {self.per_night} retries")
         self._set += 1
         self._night += 1

@@ -17,7 +17,7 @@ async def skippable(context: NightContext, number: int) -> AsyncIterator[None]:
     Raises
     ------
     StepSkippedError
-        If the step was skipped, before it began or within the block.
+        If the step was skipped, either before it began or while the block was running.
     """
     steering, ending = context.steering, asyncio.timeout(None)
     if steering.is_skipped(number):

@@ -28,7 +28,7 @@ BY_REQUEST = "by request"
 
 
 class Steering:
-    """The requests to one night, each answered immediately with a sentence. Call it from the event loop's thread.
+    """The user's requests to one night, each answered at once with a sentence. Call only from the event loop's thread.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Steering:
 
     @property
     def is_paused(self) -> bool:
-        """True while no further exposure begins until the night is resumed."""
+        """True while the night is paused, so that no further exposure begins."""
         return self._is_paused
 
     def pause(self) -> str:
@@ -156,10 +156,10 @@ class Steering:
 
     @contextmanager
     def on_skip(self, end: Callable[[], str | None]) -> Iterator[None]:
-        """Register how to end the running step when it is skipped. The innermost registration is called first.
+        """Register a function that ends the running step when it is skipped; the latest function is called first.
 
-        `end` must return immediately. It returns a sentence for the user, or None if it cannot end the step now. After
-        None, the next registration is called.
+        `end` must return immediately. It returns a sentence for the user, or None if it cannot end the step now. If it
+        returns None, the function registered before it is called.
         """
         self._skips.append(end)
         try:
@@ -178,7 +178,7 @@ class Steering:
 
     @property
     def waited_s(self) -> float:
-        """Seconds for which the night was paused."""
+        """Number of seconds for which the night has been paused."""
         return self._waited_s
 
     def count_pause(self, seconds: float) -> None:
@@ -190,7 +190,7 @@ class Steering:
 
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncIterator[None]:
-        """Limit the time of the block like `asyncio.timeout`, but do not count pauses.
+        """Limit the time that the block may take, excluding pauses; otherwise, this works like `asyncio.timeout`.
 
         Raises
         ------

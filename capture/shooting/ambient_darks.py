@@ -13,7 +13,7 @@ from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.saved_frames import Wanted
 
 WIDEST_BIN_C = 2.0
-"""Temperature range of one master, in which the dark current differs from its mean by at most an eighth."""
+"""Temperature range of one master, within which the dark current differs from its mean by at most an eighth."""
 
 LEAST_PART = 5
 """Minimum number of frames on either side of a split, because outliers cannot be clipped from fewer frames."""
@@ -25,7 +25,7 @@ Shoot = Callable[[ShootStep, SetInputs], Awaitable[ShotSet]]
 
 
 def has_left_bin(sensor_c: Sequence[float], missing: int) -> bool:
-    """Return whether the sensor has left one master's temperature range, with enough frames left for another master.
+    """Return whether the sensor has left one master's temperature range and there are enough frames for two masters.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def has_left_bin(sensor_c: Sequence[float], missing: int) -> bool:
 
 
 async def in_parts(step: ShootStep, inputs: SetInputs, shoot: Shoot) -> ShotSet:
-    """Shoot the set. Whenever the sensor leaves the set's temperature, shoot the remaining frames as a new part.
+    """Shoot the set. Whenever the sensor leaves a part's temperature range, shoot the remaining frames as a new part.
 
     Returns
     -------

@@ -1,9 +1,9 @@
 """Measure the camera from the night's frames: gather data set by set, and save a record at the end.
 
-Almost everything comes from frames that are shot anyway. The saturation needs additional frames, because flats lie far
-below it: once for each readout setting, coldframe shoots a ladder of flats from faint to saturated, which takes about
-half a minute. It climbs up and down again, so that a drifting light does not look like a nonlinear camera. See
-docs/decisions/0011-camera-measured-for-free.md.
+Almost everything is measured from frames that are shot anyway. The saturation level needs additional frames, because
+flats are far below it: for each readout setting, coldframe shoots one ladder of flats, from faint to saturated. This
+takes about half a minute. The ladder goes up and down again, so that a drifting light is not mistaken for a nonlinear
+camera. See docs/decisions/0011-camera-measured-for-free.md.
 """
 
 from dataclasses import dataclass, field
@@ -36,10 +36,12 @@ minutes.
 FRAMES_PER_RUNG = 2
 
 CLIMB = (*range(len(LADDER) - 1), *reversed(range(len(LADDER) - 1)), len(LADDER) - 1, len(LADDER) - 1)
-"""The rungs in the order of their frames: up and down below saturation, and last the rung that saturates."""
+"""The rungs in the order in which they are shot: up and down below saturation, and finally the rung that saturates."""
 
 LONGEST_LADDER_S = 120.0
-"""Longest total exposure of a ladder. If a filter is too dark for this time, a different filter is used."""
+"""Longest total exposure of a ladder. If a filter is so dark that its ladder would take longer, a different filter is
+used.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,11 @@ class LadderLight:
     readout
         Readout settings of the flats.
     filter, brightness
-        Filter in the beam, and brightness of the panel.
+        Filter in the light path, and brightness of the panel.
     rate_adu_per_s
-        Signal per second.
+        Signal per second, ADU.
     range_adu
-        Range from the bias level to the presumed saturation.
+        Range from the bias level to the presumed saturation level, ADU.
     """
 
     readout: ReadoutSettings
@@ -72,7 +74,7 @@ class LadderLight:
 
 @dataclass(slots=True)
 class Characterisation:
-    """The study of the camera with the sets of a night.
+    """The measurement of the camera from the sets of a night.
 
     Attributes
     ----------
@@ -89,7 +91,7 @@ class Characterisation:
         self._sets.setdefault(readout, []).append(studied)
 
     def e_per_adu(self, readout: ReadoutSettings) -> float | None:
-        """Return the gain at the requested readout settings, or None if not yet known. This method reads files."""
+        """Return the electrons per ADU at the requested readout settings; None if unknown. This method reads files."""
         sets = self._sets.get(readout)
         if not sets:
             return None
@@ -98,7 +100,7 @@ class Characterisation:
         return known.e_per_adu.value if known is not None and known.e_per_adu is not None else None
 
     def dark_ceiling_adu(self, step: ShootStep, bias_adu: float | None) -> float | None:
-        """Return the highest level that a dark can have, or None if unknown. This method reads files."""
+        """Return the highest level that a dark can have, in ADU, or None if unknown. This method reads files."""
         known = self._records.known(self.context.rig.camera.name, step.readout)
         if known is None or bias_adu is None or step.setpoint_c is None or step.exposure_s is None:
             return None
@@ -112,7 +114,7 @@ class Characterisation:
         number
             Number of the step to which the ladder belongs, for events.
         light
-            Light of the flats that were just shot.
+            Light under which flats have just been shot.
         """
         try:
             if light.readout in self._climbed or not self._is_in_reach(light):

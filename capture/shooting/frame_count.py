@@ -30,7 +30,7 @@ class SetSize:
     look_at
         Number of frames after which the noise is checked next.
     most
-        Maximum number of frames that the set may grow to.
+        Maximum size of the set, in frames.
     """
 
     def __init__(self, step: ShootStep, *, may_grow: bool) -> None:
@@ -48,7 +48,7 @@ class SetSize:
         self._samples.add(pixels)
 
     def look(self, accepted: int) -> FrameEstimate | None:
-        """Estimate the size from the noise so far. Return None without a noise target or if there are too few frames.
+        """Estimate the size from the noise so far. Return None if there is no noise target or if frames are too few.
 
         Afterwards, `aim` equals `look_at`; if no further frame is needed, both equal the number of accepted frames.
         """
@@ -77,9 +77,9 @@ class FrameCount:
     size
         Size of the set.
     accepted
-        The frames that count so far.
+        The frames accepted so far.
     is_tested
-        True for dark flats that a bias may replace. The first few frames decide; see `shoot_all`.
+        True for dark flats that a bias may replace. The first few frames decide this; see `shoot_all`.
     shot_before
         Frames of the set in earlier masters. They are included in the counts that users see.
     """
@@ -100,7 +100,7 @@ class FrameCount:
 
     @property
     def wanted(self) -> int:
-        """Number of accepted frames at the next decision; after the last decision, the size of the whole set."""
+        """Number of accepted frames needed for the next decision; after the last one, the size of the whole set."""
         return self.size.look_at if self._probes is None else self._probes
 
     @property
@@ -115,7 +115,7 @@ class FrameCount:
 
     @property
     def is_drifting(self) -> bool:
-        """True if a sensor without temperature control has left the temperature of this master."""
+        """True if a sensor without temperature control has left the temperature range of this master."""
         return self._can_drift and has_left_bin(self._accepted.sensors_c, self.missing)
 
     @property
@@ -125,7 +125,7 @@ class FrameCount:
 
     @property
     def shown(self) -> int:
-        """Size of the set as shown to users. Before the comparison with the bias is done, only its frames count."""
+        """Size of the set as shown to users. Before the comparison with the bias, only the frames for it count."""
         return self._shot_before + (self.wanted if self.wanted < self.size.look_at else self.size.aim)
 
     @property

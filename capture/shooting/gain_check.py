@@ -1,7 +1,7 @@
-"""Check with bias frames, before the first set of each readout setting, that the camera applied the gain and offset.
+"""Before the first set with each readout setting, check by means of bias frames that the gain and offset were applied.
 
-Drivers report the requested gain even if the camera did not apply it (indi-3rdparty #1319, #1361). The level and noise
-of the bias depend on the gain, so the camera's records from earlier nights show which setting is in force.
+Some drivers report the requested gain even if the camera did not apply it (indi-3rdparty #1319, #1361). The level and
+noise of the bias depend on the gain, so the camera's records from earlier nights show which setting is in force.
 """
 
 from collections.abc import Mapping
@@ -26,21 +26,25 @@ FRAMES = 2
 """Number of bias frames in a fingerprint. Their difference gives the noise to 1 %."""
 
 MOST_FRAMES = 4
-"""Maximum number of bias frames to shoot for a fingerprint, because some may be repeated or have other settings."""
+"""Maximum number of bias frames shot for a fingerprint. Some frames may be unusable: repeats, or frames with other
+settings.
+"""
 
 SAME_NOISE = 0.05
-"""Largest logarithm of the ratio of two noise values that count as equal. Two frames give each noise to 1 %."""
+"""Maximum logarithm of the ratio between two noise values that count as equal. Two frames give each noise to 1 %."""
 
 SAME_LEVEL = 0.5
 """Maximum difference between two levels that count as equal, in units of one pixel's noise."""
 
 OWN_NOISE, OWN_LEVEL, OWN_LEVEL_ADU = 0.2, 3.0, 20.0
-"""The same limits for earlier nights, and a minimum in ADU, because temperature and age shift noise and level."""
+"""The same limits for comparisons with earlier nights, and a minimum in ADU for the level limit. They are wider,
+because noise and level change with temperature and age.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Level of bias frames and temporal noise of their pixels, without row noise, in ADU."""
+    """Level of bias frames and temporal noise of their pixels, excluding row noise, in ADU."""
 
     level_adu: float
     noise_adu: float
@@ -64,7 +68,7 @@ class Fingerprint:
 def setting_in_force(
     ordered: ReadoutSettings, found: Fingerprint, known: Mapping[ReadoutSettings, Fingerprint]
 ) -> ReadoutSettings | None:
-    """Return the setting that the camera seems to use instead of the requested setting, or None if no setting matches.
+    """Return the setting that the camera seems to be using instead of the requested setting, or None if none matches.
 
     Parameters
     ----------
@@ -73,7 +77,8 @@ def setting_in_force(
     found
         Fingerprint of the bias frames shot after the request.
     known
-        Fingerprints of this night or earlier nights. Fingerprints with a different gain or offset are compared.
+        Fingerprints of settings from this night or earlier nights. Settings that differ from `ordered` in gain or
+        offset are considered.
     """
     own = known.get(ordered)
     if own is not None and found.agrees_with(own):
@@ -91,7 +96,7 @@ def fingerprint_of(record: CameraRecord) -> Fingerprint | None:
 
 
 class GainCheck:
-    """A check that confirms each readout setting of a night once."""
+    """Checks once for each readout setting of a night that the camera has applied the setting."""
 
     def __init__(self, context: NightContext) -> None:
         self._context = context
@@ -128,7 +133,7 @@ class GainCheck:
             raise StepFailedError(fault)
 
     async def _fault(self, number: int, readout: ReadoutSettings) -> str | None:
-        """Return the fault of the setting in force, or None if the setting is correct. Try two remedies first."""
+        """Describe the fault if another setting is in force, or return None. Try two remedies first."""
         limits = self._context.rig.camera.features.gain
         if limits is None or limits.is_fixed or readout.gain is None:
             return None
@@ -204,14 +209,15 @@ class GainCheck:
             read_noise = read_noise_adu(noise)
         except ValueError:
             return None
-        # Rounding hides noise below this limit, which the camera's record then contains instead.
+        # Rounding hides noise below this limit. In that case, the camera's record contains the limit.
         least_adu = LEAST_NOISE_STEPS * noise.step_adu
         return Fingerprint(float(np.median(noise.level_adu)), max(read_noise.value, least_adu))
 
     def _measure(self, frame: Frame, series: TileSeries) -> None:
         self._context.folder.save_check(frame, None)
         digest = pixel_digest(frame.pixels)
-        # A repeated frame shows no noise relative to itself, and a frame from before `apply` has the previous setting.
+        # The difference between a frame and its repeat contains no noise, and a frame from before `apply` has the
+        # previous setting.
         if min(frame.pixels.shape) >= TILE_PIXELS and digest not in self._digests:
             self._digests.add(digest)
             series.add(frame.pixels)

@@ -12,7 +12,7 @@ ADVICE = "cover the telescope, keep lamps and daylight off it, and shoot the dar
 
 
 class LightLeakRetry:
-    """The work of shooting sets, in which darks are skipped while light falls on the sensor."""
+    """Shoots sets. A set with a light leak is shot once more, and darks are skipped while the leak persists."""
 
     def __init__(self, context: NightContext) -> None:
         self._context = context
@@ -24,7 +24,7 @@ class LightLeakRetry:
         Raises
         ------
         StepSkippedError
-            If light fell on earlier darks, because darks with a light leak would spoil the light frames.
+            If light fell on earlier darks, because darks contaminated by light would spoil the light frames.
         StepFailedError
             If the frames of the second attempt also show light, or if `SetShooting.run` raises it.
         DeviceError, NotDurableError
@@ -46,7 +46,7 @@ class LightLeakRetry:
         try:
             return await SetShooting(self._context, number, step, inputs).run()
         except LightLeakError as error:
-            # Every set without light begins with the lamp off and the cover closed.
+            # The second attempt begins by darkening the rig, as does every set that needs darkness.
             text = f"{step.title}: {error}; switching the lamp off, closing the cover and shooting the set again"
             self._context.notice(Severity.WARNING, text)
         return await SetShooting(self._context, number, step, inputs).run()

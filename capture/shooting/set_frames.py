@@ -31,10 +31,10 @@ from coldframe.capture.threads import both, in_thread
 from coldframe.devices.camera import Frame
 
 LIT_FRAMES = 3
-"""Number of consecutive frames with light that end a set without light.
+"""Number of consecutive frames with light after which a set that needs darkness ends.
 
 Before the third frame, the panel is switched off and the cover closed again. This is too late for the second frame,
-which is already being exposed while the first frame is judged.
+which is already being exposed while the first frame is being judged.
 """
 
 
@@ -43,7 +43,7 @@ class LightLeakError(StepFailedError):
 
 
 class SetFrames:
-    """The frames of one set, which are judged and kept.
+    """Judges and keeps the frames of one set.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ class SetFrames:
 
     @property
     def _is_leaking(self) -> bool:
-        """True if light fell on `LIT_FRAMES` consecutive frames, or on one of the first two frames."""
+        """True if light fell on `LIT_FRAMES` consecutive frames, or on any frame while only one is accepted."""
         return self.lit >= LIT_FRAMES or (self.lit > 0 and self.count.accepted == 1)
 
 

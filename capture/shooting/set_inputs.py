@@ -13,7 +13,7 @@ from coldframe.capture.tuner.tuner import Tuned
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SubtractedMaster:
-    """A master without light, in the form in which it is subtracted from flats.
+    """A master of frames without light, in the form in which it is subtracted from flats.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Make the master of the running set by adding its frames one by one. All methods block, so call them in threads."""
+"""Make the master of the current set by adding its frames one by one. All methods block, so call them in threads."""
 
 from dataclasses import dataclass
 from statistics import fmean
@@ -25,7 +25,7 @@ from coldframe.devices.camera import Frame
 
 @dataclass(frozen=True, slots=True)
 class FinishedSet:
-    """The master of a set on the disk, and in the form in which later sets subtract it."""
+    """The master of a set, both as written to the disk and in the form in which later sets subtract it."""
 
     written: WrittenMaster
     subtracted: SubtractedMaster
@@ -41,7 +41,7 @@ class SetMaster:
     inputs
         Inputs from earlier steps.
     size
-        Size of the set, which receives samples of the stacked frames.
+        Size of the set. It receives samples of the stacked frames.
     cfa_pattern
         Colour filter array of the frames, such as "RGGB"; None for mono.
     """
@@ -59,9 +59,9 @@ class SetMaster:
         self._series = TileSeries()
 
     def begin(self, frame: Frame, method: OverscanChoice) -> str | None:
-        """Prepare for frames like the given first frame. Return the reason if its overscan cannot be subtracted.
+        """Prepare to stack frames like the first frame. Return a message if its overscan cannot be subtracted, or None.
 
-        Flats get the overscan of the master that is subtracted from them.
+        For flats, the overscan is that of the master that is subtracted from them.
         """
         if self._stack is not None:
             return None
@@ -153,6 +153,6 @@ class SetMaster:
 
 
 def _flat_remarks(inputs: FlatInputs) -> tuple[Card, ...]:
-    """Return cards for the measurements of flats."""
+    """Return header cards with the measurements made for flats."""
     saturation = Card("CFSATUR", float(inputs.tuned.target.full_scale_adu), "[adu] level at which the flats saturate")
     return (saturation, *(() if inputs.verdict is None else inputs.verdict.cards))

@@ -32,11 +32,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LEAST_FRAMES = 5
-"""Minimum number of frames for a master of a failed set, because outliers cannot be clipped from fewer frames."""
+"""Minimum number of frames from which the master of a failed set is made; outliers cannot be clipped from fewer
+frames.
+"""
 
 
 class SetShooting:
-    """The work of shooting one set and making its master.
+    """Shoots one set and makes its master.
 
     Parameters
     ----------
@@ -71,7 +73,7 @@ class SetShooting:
         StepFailedError
             If too many frames failed.
         LightLeakError
-            If light falls on frames that should be dark. The frames are then in quarantine.
+            If light fell on frames that should be dark. The frames are then in quarantine.
         DeviceError
             If the rig lacks a capability that the set needs.
         ContestedError
@@ -97,7 +99,7 @@ class SetShooting:
         )
 
     async def _shoot_or_fall_short(self) -> tuple[str | None, str | None]:
-        """Shoot the set. Return the reason why frames are missing and the light leak that ended the set, or None."""
+        """Shoot the set. Return the reason for missing frames and the leak that ended the set; either may be None."""
         count = self._frames.count
         try:
             await self._take_over()
@@ -155,7 +157,7 @@ class SetShooting:
         await self._decide()
 
     async def _expose_all(self) -> None:
-        """Expose the missing frames, then replacements for rejected frames and any additional frames."""
+        """Expose the remaining frames, then replacements for rejected frames and any additional frames."""
         count = self._frames.count
         while not count.is_complete:
             for _ in range(count.missing):

@@ -1,4 +1,4 @@
-"""Write the journal of a night, with one event per line as a JSON object."""
+"""Write the journal of a night: one event per line, as a JSON object."""
 
 import asyncio
 import contextlib
@@ -100,7 +100,9 @@ def _plain(value: object) -> object:
 
 
 HANDOVER_S = 0.25
-"""Time for which `Journal` waits for its thread to pass a line to the kernel, which usually takes 0.1 ms."""
+"""Maximum time for which `Journal` waits until its thread has passed a line to the kernel. This usually takes 0.1
+ms.
+"""
 
 
 class Journal:
@@ -112,7 +114,7 @@ class Journal:
     are also synced to the disk. A sync takes up to half a second on an SD card, so it runs in another thread, and
     pending syncs are merged into one. If a power cut left an incomplete line, the journal ends that line with a newline
     before it writes the next event. A kernel lock on the file marks a night that is still running (see
-    `is_being_written`). The kernel releases the lock when this process ends, for any reason.
+    `is_being_written`). The kernel releases the lock when this process ends, whatever the reason.
 
     Parameters
     ----------

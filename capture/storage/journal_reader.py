@@ -43,7 +43,7 @@ def decode_event(line: str) -> Event:
     Raises
     ------
     JournalLineError
-        If the line is not a JSON object, names no known event, or has an invalid value in a field.
+        If the line is not a JSON object, does not name a known event, or has an invalid value in a field.
     """
     try:
         fields = json.loads(line)

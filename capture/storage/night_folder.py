@@ -44,11 +44,11 @@ QUARANTINE = "quarantine"
 TUNING = "tuning"
 _NIGHT = re.compile(r"(?P<evening>\d{4}-\d{2}-\d{2})(?:-(?P<number>\d{1,9}))?")
 VANISHED = (
-    "the night's folder was removed, moved or unmounted during the night. Put it back and run coldframe again, which "
-    "resumes the night"
+    "the night's folder was removed, moved or unmounted during the night. Put it back and run coldframe again to "
+    "resume the night"
 )
 HALF_DAY = timedelta(hours=12)
-"""The hours from one noon to the next belong to the same night."""
+"""Shift that assigns all hours from one noon to the next to the same evening."""
 
 FOLDERS = {
     FrameKind.BIAS: "biases",
@@ -92,9 +92,9 @@ def nights_from_newest(storage: Path) -> list[Path]:
 class NightFolder:
     """The folder of one night. The methods never overwrite a file. They block, so call them in threads.
 
-    A folder from `create` or `existing` is known by its device and inode. If another folder or no folder is found under
-    its path, because it was removed, moved or unmounted, all methods that write raise NotDurableError. Without this
-    check, they would create the folder again, and the night would continue without its earlier frames.
+    A folder from `create` or `existing` is identified by its device and inode. If the folder was removed, moved or
+    unmounted, so that its path leads to another folder or to none, all methods that write raise NotDurableError.
+    Without this check, they would create the folder again, and the night would continue without its earlier frames.
     """
 
     path: Path
@@ -103,7 +103,7 @@ class NightFolder:
 
     @classmethod
     def create(cls, storage: Path, started: datetime) -> "NightFolder":
-        """Create the folder of the night that began at `started`, with a number if that evening already has a night.
+        """Create the folder of the night that began at `started`; append a number if that evening already has a folder.
 
         Raises
         ------
@@ -230,7 +230,7 @@ class NightFolder:
         return self._move_to_quarantine(path, path.name, reason)
 
     def quarantine_partial_files(self) -> list[Path]:
-        """Move all files that were being written when a run ended to quarantine, and return their new paths.
+        """Move to quarantine all files that were still being written when a run ended, and return their new paths.
 
         Raises
         ------
@@ -332,12 +332,12 @@ class NightFolder:
         return write_with_retry(path, lambda path: write_durably(path, content), self.path / QUARANTINE)
 
     def _save_raw(self, raw: RawFile, cards: list[Card], path: Path) -> Path:
-        """Save a raw's description, then its bytes, because a raw without a description would not count."""
+        """Save a raw file's description before its bytes, because a raw file without a description would not count."""
         description = described(cards, raw.content)
 
         def write(path: Path) -> None:
             sidecar = sidecar_of(path)
-            if is_taken(sidecar):  # the description of a raw that was not written before a run ended
+            if is_taken(sidecar):  # the description of a raw file that was not written before a run ended
                 name = f"{path.stem}-unused.cards"
                 self._move_to_quarantine(sidecar, name, "it describes a raw that was not written")
             write_durably(sidecar, [description])

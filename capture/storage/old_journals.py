@@ -1,7 +1,8 @@
 """Derive fields that are missing from journals up to November 2026 from the sentences in those journals.
 
-The derived fields make reports, watching and resuming work with these journals. No other module may parse the text of a
-message. This module parses only sentences that coldframe no longer writes, and only if a line lacks the field.
+With the derived fields, these journals can be used for reports, watching and resuming. No other module may parse the
+text of a message. This module parses only sentences that coldframe no longer writes, and only if a line lacks the
+field.
 """
 
 import re

@@ -23,7 +23,7 @@ def numbered(path: Path) -> Iterator[Path]:
 
 
 def is_taken(path: Path) -> bool:
-    """Return whether a file exists under the path.
+    """Return whether a file exists at the path.
 
     Raises
     ------
@@ -57,8 +57,7 @@ def write_with_retry(path: Path, write: Callable[[Path], None], quarantine: Path
     write
         Function that writes the file durably.
     quarantine
-        Folder to which the file of a failed first write is moved, if it still exists. That file must not count as a
-        second frame.
+        Folder to which the file left by a failed first write is moved, so that it does not count as a second frame.
 
     Raises
     ------

@@ -159,7 +159,7 @@ class SavedFrames:
         return None
 
     def release(self, names: Iterable[str]) -> None:
-        """Remove the files with the given names, because they are already part of a master."""
+        """Stop offering the frames with the given file names, because they are already part of a master."""
         taken = set(names)
         self._frames = {path: known for path, known in self._frames.items() if path.name not in taken}
 

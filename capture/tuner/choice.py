@@ -16,18 +16,20 @@ from coldframe.capture.tuner.panel_curve import (
 )
 
 WINDOW_SLACK = 1.1
-"""If the needed exposure misses the window by less than this factor, use the window's end and keep the brightness."""
+"""If the needed exposure misses the window by less than this factor, use the window's near end and keep the
+brightness.
+"""
 
 FLAT_RESPONSE = 0.15
-"""Slope of log light against log brightness below which the panel seems not to respond.
+"""Slope of log light against log brightness below which the panel is considered not to respond.
 
-The end of the brightness range is tried next.
+The end of the brightness range is then tried.
 """
 
 DEPTH_INTO_WINDOW = 0.35
 """Position in the window at which the exposure should be after a change in brightness.
 
-0 is the end of the window, and 1 is its middle.
+0 is the near end of the window, and 1 is its middle.
 
 The smaller the change in brightness, the less the unknown shape of the panel's response matters.
 """
@@ -49,7 +51,8 @@ def next_setting(evidence: Evidence, limits: TuningLimits) -> tuple[int, float]:
         there = _better_brightness(here, evidence, needs, limits)
     needed_s = needs[there] if there in needs else _needed_s(there, here, evidence, needs, limits.window)
     if evidence.is_black_up_to(limits.window.longest_s):
-        # The longest exposure of the window reveals a lamp that is off sooner than the longest allowed exposure does.
+        # With the longest exposure of the window, an unlit lamp is detected sooner than with the longest allowed
+        # exposure.
         needed_s = min(needed_s, limits.window.longest_s)
     exposure_s = _exposure_to_try_s(evidence, there, needed_s, limits)
     if there in needs and evidence.newest_at(there, exposure_s) is not None:
@@ -71,7 +74,8 @@ def _best_so_far(evidence: Evidence, needs: NeededExposures, window: ExposureSpa
     """Return the brightness whose needed exposure is nearest to the window, or the current brightness in a tie."""
     here = evidence.tests[-1].brightness_key
     if evidence.is_bracketed():
-        # A short exposure at the dimmest clipped brightness gives a measurement; a new brightness may be clipped again.
+        # A shorter exposure at the dimmest clipped brightness will give a measurement; a new brightness might be
+        # clipped again.
         return min(test.brightness_key for test in evidence.tests if evidence.is_clipped(test))
     known = [brightness for brightness in needs if not evidence.is_black_at(brightness)] or list(needs)
     best = min(known, key=lambda brightness: _distance(window, needs[brightness]))
@@ -80,7 +84,7 @@ def _best_so_far(evidence: Evidence, needs: NeededExposures, window: ExposureSpa
 
 
 def _is_good_enough(evidence: Evidence, here: int, needs: NeededExposures, limits: TuningLimits) -> bool:
-    """Return whether enough tests were shot to accept an exposure outside the window."""
+    """Return whether enough tests have been shot to accept an exposure outside the window."""
     is_known = evidence.is_measured_at(here) and limits.exposure.contains(needs[here])
     return len(evidence.tests) >= TESTS_BEFORE_SETTLING and is_known
 
@@ -98,9 +102,9 @@ def _exposure_to_try_s(evidence: Evidence, brightness: int, needed_s: float, lim
 def _between_shutter_times(
     here: int, evidence: Evidence, needs: NeededExposures, limits: TuningLimits
 ) -> tuple[int, float] | None:
-    """Return a brightness at which a shutter time of the camera fits, if none fits `here`; None if none is left.
+    """Return a brightness and a shutter time that fit each other, if no time fits `here`; None if no such pair is left.
 
-    The times of some cameras are whole stops apart, more than the width of the target's band.
+    The shutter times of some cameras are whole stops apart, which is more than the width of the target's band.
     """
     panel, slope = limits.brightness, local_slope(here, needs, evidence.curve)
     if panel is None or not limits.shutter_s or slope < FLAT_RESPONSE:
@@ -150,7 +154,7 @@ def _onset(evidence: Evidence, dark: int, lit: int, needs: NeededExposures) -> f
 
     Panels with a dark range are linear above that brightness, so the line through the two lowest measured brightnesses
     reaches zero light there. Without two measurements, or if the line contradicts the tests, guess a brightness between
-    `dark` and `lit`, which moves towards `lit` as more black brightnesses are found.
+    `dark` and `lit`. The guess moves towards `lit` as more black brightnesses are found.
     """
     blacks = len({test.brightness_key for test in evidence.tests if evidence.is_black(test)})
     guess = dark + (lit - dark) * blacks / (blacks + 3)
@@ -162,7 +166,7 @@ def _onset(evidence: Evidence, dark: int, lit: int, needs: NeededExposures) -> f
 
 
 def _brightness_for(here: int, factor: float, slope: float, curve: PanelCurve) -> float:
-    """Return the brightness with `factor` times the light of `here`, if light is the curve to the power of `slope`."""
+    """Return the brightness with `factor` times the light at `here`, if light is the curve to the power of `slope`."""
     exponent = math.log(factor) / slope
     # The bound prevents an overflow; a factor of e^100 is outside any panel's range.
     return curve.brightness(curve.light(here) * math.exp(min(max(exponent, -100.0), 100.0)))
@@ -174,5 +178,5 @@ def is_near_window(window: ExposureSpan, needed_s: float) -> bool:
 
 
 def _distance(window: ExposureSpan, needed_s: float) -> float:
-    """Return the logarithmic distance of an exposure from the window, which is 0 inside the window."""
+    """Return the logarithmic distance of an exposure from the window; 0 inside the window."""
     return abs(math.log(needed_s / window.clamp(needed_s)))

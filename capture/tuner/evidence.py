@@ -13,7 +13,7 @@ from coldframe.capture.tuner.panel_curve import PROPORTIONAL, NeededExposures, P
 from coldframe.capture.tuner.target import FlatTarget
 
 CLIPPED_FRACTION = 0.01
-"""If more pixels than this fraction are saturated, they are not just hot pixels, and the test is clipped."""
+"""If more than this fraction of the pixels is saturated, they are not just hot pixels, and the test is clipped."""
 
 CLIPPED_LEVEL = 0.95
 """Signals above this fraction of the usable range count as clipped, because many sensors saturate below full scale."""
@@ -29,16 +29,20 @@ The level of a clipped test does not show by how much the exposure is too long.
 """
 
 LESS_WITH_MORE = 0.8
-"""If a longer exposure has less than this fraction of the signal of a shorter exposure, the lamp has changed."""
+"""If a longer exposure gives less than this fraction of a shorter exposure's signal, the lamp has changed."""
 
 MORE_THAN_LINEAR = 1.5
-"""If the signal grows by this factor more than the exposure, and dead time cannot explain it, the lamp has changed."""
+"""If the ratio of two signals is more than this factor times the ratio of their exposures, and dead time cannot explain
+this, the lamp has changed.
+"""
 
 HOPELESS_FACTOR = 2.0
-"""If the signal would miss the target by this factor even at the longest exposure, that exposure is not tried."""
+"""If the signal would miss the target by more than this factor even at the longest exposure, that exposure is not
+tried.
+"""
 
 LEAST_RANGE_ADU = 4000
-"""Usable range of a 12-bit converter in unscaled files.
+"""Usable range of a 12-bit ADC in unscaled files.
 
 No camera has a smaller range, so a lamp that is too faint for this range is too faint for any camera.
 """
@@ -106,13 +110,13 @@ class Evidence:
         return [test for test in self.tests if test.brightness_key == brightness]
 
     def is_bracketed(self) -> bool:
-        """Return whether a brightness was too dark and a higher brightness too bright, and no test was measured."""
+        """Return whether a brightness was too dark and a higher one too bright, and no test gave a measurement."""
         dark = [test.brightness_key for test in self.tests if self.is_black(test)]
         bright = [test.brightness_key for test in self.tests if self.is_clipped(test)]
         return len(dark) + len(bright) == len(self.tests) and max(dark, default=math.inf) < min(bright, default=0)
 
     def is_measured_at(self, brightness: int) -> bool:
-        """Return whether any test at the given brightness was measured."""
+        """Return whether any test at the given brightness gave a measurement."""
         return any(self.is_measured(test) for test in self.at(brightness))
 
     def dark_below(self, brightness: int) -> int | None:
@@ -134,9 +138,10 @@ class Evidence:
         )
 
     def best_test(self, margin: float, span: ExposureSpan) -> FlatTest | None:
-        """Return the test nearest to the target whose exposure is in the span and whose signal is in the band.
+        """Return the test nearest to the target among those with an exposure in the span and a signal in the band.
 
-        `margin` is the fraction of the band's width that must remain free at either end.
+        Return None if there is no such test. `margin` is the fraction of the band's width that must remain free at
+        either end.
         """
         good = [
             test

@@ -53,7 +53,7 @@ class BrightnessRange:
 
     @property
     def brightest(self) -> int:
-        """Highest brightness that is a multiple of the step from the minimum."""
+        """Highest brightness that is a whole number of steps above the minimum."""
         return max(self.dimmest, self.maximum - (self.maximum - self.minimum) % self.step)
 
     def nearest(self, brightness: float) -> int:
@@ -87,7 +87,7 @@ class TuningLimits:
     Raises
     ------
     ValueError
-        If no multiple of the step, or no time of the list, lies within the limits, or no test is allowed.
+        If no multiple of the step, or no time in the list, lies within the limits, or no test is allowed.
     """
 
     exposure: ExposureSpan
@@ -119,7 +119,7 @@ class TuningLimits:
         """Round an exposure within the limits, so that its printed value is exactly the value used.
 
         The result is the nearest of the camera's shutter times, or a multiple of the camera's step. Without either, the
-        result is rounded to 1 ms, or to three significant digits below 0.1 s, which is finer than a flat needs and
+        result is rounded to 1 ms, or to three significant digits below 0.1 s. This is finer than a flat needs and
         coarser than the rounding of drivers.
         """
         if self.shutter_s:
@@ -136,7 +136,7 @@ class TuningLimits:
         return self.exposure.clamp(float(f"{steps * self.exposure_step_s:.9g}"))
 
     def next_s(self, exposure_s: float, *, is_shorter: bool) -> float:
-        """Return the allowed exposure next to the given one, which is unchanged at the end of the limits."""
+        """Return the next shorter or longer allowed exposure; at the limits, return the given exposure."""
         if self.shutter_s:
             beyond = [each for each in self.listed_s if (each < exposure_s if is_shorter else each > exposure_s)]
             return min(beyond, key=lambda each: abs(each - exposure_s), default=exposure_s)

@@ -30,7 +30,7 @@ class PanelCurve:
 
     @classmethod
     def through(cls, light: Mapping[int, float]) -> Self:
-        """Return the curve through measured points. Points that fall because of noise are raised to a flat line."""
+        """Return a rising curve through measured points. Points that are too low because of noise are raised."""
         points: list[tuple[int, float]] = []
         for brightness, measured in sorted(light.items()):
             if points:

@@ -6,14 +6,16 @@ from coldframe.capture.tuner.flat_test import FlatTest
 from coldframe.capture.tuner.target import FlatTarget
 
 NOISELESS = 0.01
-"""Smallest ratio of variance to signal (both in ADU) of pixels that are not saturated.
+"""Smallest ratio of variance (ADU squared) to signal (ADU) for pixels that are not saturated.
 
 The variance of shot noise is the signal divided by the gain (J. Janesick, "Photon Transfer", SPIE Press 2007, chapter
 5). No camera has 100 electrons per ADU; a full well of 100,000 electrons in 12 bits gives 24.
 """
 
 STILL_RISING = 1.05
-"""If the level of another test is higher by this factor, the camera does not saturate at that level."""
+"""If the signal of another test is higher by more than this factor, the camera does not saturate at the lower
+signal.
+"""
 
 HIDDEN_PART = 0.99
 """A histogram that is cut off below this fraction of the given full scale shows that the true full scale is lower."""
@@ -41,7 +43,7 @@ def observed_full_scale_adu(target: FlatTarget, tests: Sequence[FlatTest]) -> fl
 
 
 def is_histogram_cut_off(test: FlatTest, target: FlatTarget) -> bool:
-    """Return whether the histogram is cut off below the given full scale, which shows where the camera saturates."""
+    """Return whether the histogram is cut off below the given full scale, at the level where the camera saturates."""
     return test.saturation_adu < HIDDEN_PART * target.full_scale_adu
 
 

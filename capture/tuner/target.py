@@ -89,9 +89,9 @@ class FlatTarget:
         No channel may exceed the top of the band, and the faintest channel must reach half of the band's lower limit
         (15 % for a limit of 30 %). The lower limit for the brightest channel rises accordingly, so that a flat whose
         brightest channel is in the band is good in all channels. The aim puts the brightest and the faintest channel at
-        equal distances from the target, which maximises the smaller margin. However, the aim stays a quarter of the
-        band's width below the top. The default band suits channels that differ by a factor of up to 2.8. Beyond that
-        factor, `starves` returns True, the lower limit no longer rises, and the aim is at its highest value.
+        equal distances from the target, which maximises the smaller margin. However, the aim stays at least a quarter
+        of the band's width below the top. The default band suits channels that differ by a factor of up to 2.8. Beyond
+        that factor, `starves` returns True, the lower limit is not raised, and the aim is at its highest value.
         """
         low, high = self.band
         lowest = low if self.starves(faintest_part) else max(low, FAINTEST_FLOOR * low / faintest_part)

@@ -9,9 +9,9 @@ Pass test results to the tuner, and follow its decisions:
 >>> decision.exposure_s
 1.301
 
-The tuner assumes that the signal is linear in the exposure, apart from a dead time of the shutter, which two tests
-reveal. The signal is the level above bias, in the brightest channel of a colour camera. The signal does not fall when
-the brightness rises. Clipped and black tests give only bounds.
+The signal is the level above bias; for a colour camera, that of the brightest channel. The tuner assumes that the
+signal is linear in the exposure, apart from the shutter's dead time, and that it does not fall when the brightness
+rises. Two tests reveal the dead time. Clipped and black tests give only bounds.
 
 This module performs no I/O.
 """
@@ -216,7 +216,7 @@ class FlatTuner:
         changes = [pair for pair in pairwise(self._tests) if self._changed(*pair)]
         if len(changes) > 1:
             return _unstable(*changes[-1])
-        # If the lamp has changed, only tests that agree with the newest test count.
+        # If the lamp has changed, use only the tests that agree with the newest test.
         newest = self._tests[-1]
         fitting = [test for test in self._tests if not self._changed(test, newest)]
         return self._judge(Evidence(self.target, fitting, self._curve))
@@ -307,7 +307,7 @@ class FlatTuner:
         return "because no brightness brings it into this range"
 
     def _at_the_end(self, evidence: Evidence, shot: FlatTest) -> OutOfReach:
-        """Return why the search ends with a setting that has already been tested."""
+        """Return the reason why the search ends at a setting that has already been tested."""
         if self._stays_dark(evidence) or self._stays_level(evidence):
             return self._no_response()
         if evidence.is_above(shot):

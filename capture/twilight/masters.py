@@ -29,7 +29,7 @@ def sky_master(sky_set: SkySet, ladder: DarkLadder, overscan: Overscan | None, c
     ladder
         Darks to subtract from the flats.
     overscan
-        Overscan that was subtracted from the frames of the ladder first; None if no overscan was subtracted.
+        Overscan that was subtracted from the frames of the ladder's darks; None if no overscan was subtracted.
     cfa_pattern
         Colour filter array of the frames, such as "RGGB"; None for mono.
 
@@ -46,7 +46,7 @@ def sky_master(sky_set: SkySet, ladder: DarkLadder, overscan: Overscan | None, c
         return FlatRecipe(on_pedestal(dark, overscan), uncertainty, cfa_pattern, overscan)
 
     accepted = sky_set.accepted
-    # Combine the frames in the order of their exposures, because the ladder keeps only two darks in memory.
+    # Combine the frames in order of exposure, because the ladder keeps only two darks in memory.
     frames = sorted(accepted.frames, key=lambda each: each.exposure_s)
     stack = FlatStack(len(frames), recipe_at)
     for each in frames:
@@ -67,7 +67,7 @@ def _remarks(sky_set: SkySet, darks: list[Path]) -> tuple[Card, ...]:
     return (
         Card("CFSATUR", sky_set.full_scale_adu, "[adu] level at which the flats saturate"),
         Card("CFSKY", value=True, comment="twilight flats of different exposures"),
-        Card("CFEXPMIN", min(exposures_s), "[s] shortest of the exposures"),
-        Card("CFEXPMAX", max(exposures_s), "[s] longest of the exposures"),
+        Card("CFEXPMIN", min(exposures_s), "[s] shortest exposure of the flats"),
+        Card("CFEXPMAX", max(exposures_s), "[s] longest exposure of the flats"),
         *(Card(f"CFDARK{number}", path.name, "subtracted, between two") for number, path in enumerate(darks, start=1)),
     )

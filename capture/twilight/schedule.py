@@ -24,7 +24,7 @@ It detects the sky long before flats are possible.
 """
 
 TEST_LEVEL = 0.3
-"""Target level for the tests of further filters, as a fraction of the target for flats.
+"""Target level for test frames through further filters, as a fraction of the target for flats.
 
 The tests assume that each filter is as bright as the brightest filter so far.
 """
@@ -33,19 +33,25 @@ MARGIN = 0.2
 """Distance from the edges of the band that a frame's expected level must keep, as a fraction of the band's width."""
 
 LONG_WAIT_S = 240.0
-"""Maximum wait based on a presumed pace of the sky. A test frame interrupts a longer wait and measures the pace."""
+"""Maximum wait based on the presumed rate at which the sky brightens or fades. A test frame interrupts a longer wait
+and measures that rate.
+"""
 
 LOOK_PART = 0.8
 """Fraction of a long wait after which the test frame is shot."""
 
 LONGEST_KEPT = 0.9
-"""Fraction of the longest exposure at which a filter's turn begins."""
+"""A filter's turn begins when it needs this fraction of the longest exposure or, at dusk, the shortest exposure divided
+by this fraction.
+"""
 
 MOST_WASTED = 8
 """Number of rejected frames after which a filter gets no more flats. Clouds are the most likely cause."""
 
 BEYOND_SATURATION = 4.0
-"""Presumed signal of a saturated frame, relative to the usable range, so that the next exposure is a tenth as long."""
+"""Presumed signal of a saturated frame, relative to the usable range, chosen so that the next exposure is a tenth as
+long.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,7 @@ class _Filter:
     missing
         Number of flats still to be shot.
     target, limits
-        Level to aim at, and limits of the exposures.
+        Level to aim for, and limits of the exposures.
     wasted
         Number of rejected frames.
     given_up
@@ -122,7 +128,7 @@ class SkySchedule:
     sky
         Model of the sky's brightness.
     is_dawn
-        True if the sky becomes brighter.
+        True if the sky is becoming brighter.
     """
 
     sky: SkyBrightness
@@ -228,7 +234,7 @@ class SkySchedule:
         return self._until(mine, now_s, self.sky.reaches_s(mine.name, signal_adu / turn_s))
 
     def _until(self, mine: _Filter, now_s: float, reached_s: float) -> Expose | Wait:
-        """Wait for the sky; interrupt a long wait with a test frame while the pace of the sky is only presumed."""
+        """Wait for the sky; interrupt a long wait with a test frame while the rate of its change is only presumed."""
         waited_s = reached_s - self.sky.latest_s
         if self.sky.is_followed or waited_s < LONG_WAIT_S:
             return Wait(mine.name, max(reached_s, now_s + 1.0))
@@ -242,5 +248,5 @@ class SkySchedule:
 
 
 def _rounded(exposure_s: float) -> float:
-    """Round the exposure to three digits, so that headers and file names contain it in full."""
+    """Round the exposure to three significant digits, so that headers and file names contain it in full."""
     return round(exposure_s, 2 - int(log10(exposure_s) // 1))

@@ -1,4 +1,4 @@
-"""Shoot twilight flats, then dark flats over the range of their exposures, and then make the masters."""
+"""Shoot twilight flats and then dark flats that cover the range of their exposures, and make the masters."""
 
 from dataclasses import dataclass, field
 
@@ -23,7 +23,7 @@ Conditions = tuple[ReadoutSettings, float | None]
 
 @dataclass(frozen=True, slots=True)
 class _Dark:
-    """A master without light, and the overscan that was subtracted from its frames."""
+    """A master of frames without light, and the overscan that was subtracted from these frames."""
 
     rung: Rung
     overscan: Overscan | None
@@ -31,7 +31,7 @@ class _Dark:
 
 @dataclass(slots=True)
 class _Twilight:
-    """Flats and dark flats of one readout setting and temperature.
+    """Flats and dark flats with one readout setting, setpoint and rotator angle.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class SkySets:
             raise StepFailedError(missing)
 
     def next_dark_flat_inputs(self, step: ShootStep, e_per_adu: float | None) -> DarkFlatInputs:
-        """Return the inputs of the next set of dark flats. Each set is returned once.
+        """Return the inputs for the next set of dark flats. The inputs for each set are returned only once.
 
         Raises
         ------

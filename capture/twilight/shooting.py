@@ -38,7 +38,7 @@ _LEAST_PACE_DEG_PER_S = 0.0005
 
 
 class SkyShooting:
-    """The work of shooting the flats of one twilight.
+    """Shoots the flats of one twilight.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class SkyShooting:
             await self._take_over(flat, settings)
         if self.frames.count >= self._step.count:
             return None
-        # The rotator turns while the sky is still too bright or too dark, because twilight is short.
+        # Turn the rotator while the sky is still too bright or too dark, because twilight is short.
         await turn_rotator(context, self._step.rotator_deg)
         schedule = self._schedule(await wait_for_twilight(context))
         await open_to_sky(context)
@@ -114,7 +114,7 @@ class SkyShooting:
 
     def _schedule(self, pace_deg_per_s: float) -> SkySchedule:
         is_dawn = pace_deg_per_s > 0
-        # Avoid a division by zero when the sun hardly rises, near its culmination at high latitudes.
+        # Avoid a division by zero when the sun's altitude hardly changes, as near its culmination at high latitudes.
         pace_deg_per_s = max(abs(pace_deg_per_s), _LEAST_PACE_DEG_PER_S) * (1 if is_dawn else -1)
         schedule = SkySchedule(SkyBrightness(GROWTH_PER_DEG * pace_deg_per_s), is_dawn)
         for flat in self._step.flats:
@@ -149,14 +149,15 @@ class SkyShooting:
                 continue
             expose = partial(self._exposer.expose, decision.exposure_s, decision.filter)
             await pipeline.submit(SkyShot(await with_retries(self._context, expose), decision))
-            # The next exposure depends on the brightness of this frame, but does not wait until the frame is saved.
+            # The next exposure depends on the brightness of this frame, but need not wait until the frame has been
+            # saved.
             await pipeline.until_judged()
         return True
 
     async def _decide(self, schedule: SkySchedule) -> Expose | Wait | Finished:
         """Return the next decision, after turning the wheel to the filter of the decision.
 
-        After the wheel has turned, the schedule decides again, because the sky has changed in the meantime.
+        After the wheel has turned, the schedule decides again, because the sky has changed while the wheel was turning.
         """
         context = self._context
         await with_retries(context, self._exposer.prepare)

@@ -1,8 +1,8 @@
 """Model the brightness of the twilight sky from flats through several filters. This module performs no I/O.
 
-In twilight, the logarithm of the brightness is close to a straight line in time, with one slope for all colours (J. A.
-Tyson & R. D. Gal, "An exposure guide for taking twilight flatfields with large format CCDs", 1993, AJ 105, 1206). The
-model is therefore one line for all filters, with an offset for each filter.
+In twilight, the logarithm of the brightness is close to a linear function of time, with one slope for all colours (J.
+A. Tyson & R. D. Gal, "An exposure guide for taking twilight flatfields with large format CCDs", 1993, AJ 105, 1206).
+The model is therefore one line for all filters, with an offset for each filter.
 """
 
 from collections import deque
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import exp, inf, log, log1p
 
 GROWTH_PER_DEG = 1.0
-"""Change in the logarithm of the brightness per degree of the sun's altitude, from about -11 to -3 deg.
+"""Change in the natural logarithm of the brightness per degree of the sun's altitude, from about -11 to -3 deg.
 
 Tyson & Gal found 0.094 in log10 per minute at Cerro Tololo, where the sun rises by up to 0.216 deg in a minute.
 """
@@ -36,7 +36,7 @@ LEAST_SPAN_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class _Point:
-    """Logarithm of the sky's brightness, relative to the first measurement, with its time."""
+    """A measurement: its time, and the logarithm of the sky's brightness relative to the first measurement."""
 
     at_s: float
     brightness: float
@@ -69,7 +69,7 @@ class SkyBrightness:
 
     @property
     def latest_s(self) -> float:
-        """Time of the last measurement."""
+        """Time of the last measurement on the night's clock, seconds."""
         return self._points[-1].at_s
 
     @property
@@ -94,11 +94,11 @@ class SkyBrightness:
         Parameters
         ----------
         filter_name
-            Filter in the beam.
+            Filter in the light path.
         start_s, exposure_s
             Start of the exposure on the night's clock, and its length, seconds.
         signal_adu
-            Level above the level of frames without light, ADU; greater than 0.
+            Level above that of frames without light, ADU; greater than 0.
         """
         at_s = start_s + exposure_s / 2
         rate = log(signal_adu / exposure_s)
@@ -111,7 +111,7 @@ class SkyBrightness:
         self._points.append(_Point(at_s, rate - self._offsets[filter_name]))
 
     def rate_adu_per_s(self, filter_name: str | None, at_s: float) -> float:
-        """Return the signal per second at the given time through a filter that was measured."""
+        """Return the signal per second at the given time through a filter for which the sky has been measured."""
         return exp(self._offsets[filter_name] + self._brightness(at_s))
 
     def signal_adu(self, filter_name: str | None, start_s: float, exposure_s: float) -> float:

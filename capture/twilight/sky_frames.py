@@ -35,7 +35,7 @@ COLOUR_DRIFT = 0.5
 """Factor that reduces the faintest channel's lower limit, because the colour of twilight changes."""
 
 LARGEST_STARS = 0.01
-"""Fraction of the pixels that stars may saturate. Clipping removes these pixels."""
+"""Maximum fraction of the pixels that stars may saturate. Clipping removes these pixels."""
 
 
 @dataclass(slots=True)
@@ -75,7 +75,7 @@ class JudgedSkyFlat:
 
 
 class SkyFrames:
-    """The flats of one twilight, which are judged and saved.
+    """Judges and saves the flats of one twilight.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ class SkyFrames:
         flats = self._context.settings.flats.for_filter(name)
         band = FlatBand.around(target, max(flats.maximum_saturated_fraction, LARGEST_STARS))
         faintest_adu = target.bias_adu + COLOUR_DRIFT * (band.faintest_adu - target.bias_adu)
-        # Skip the check for bands, which detects a flickering lamp: the sky does not flicker, and stars look like
+        # Skip the check for bands. It detects a flickering lamp, but the sky does not flicker, and stars look like
         # bands.
         return replace(band, faintest_adu=faintest_adu, largest_bands=inf)
 

@@ -12,10 +12,10 @@ DARKEST_DEG = -11.0
 """Altitude of the sun below which the sky is too dark for flats through any telescope."""
 
 BRIGHTEST_DEG = 1.0
-"""Altitude of the sun above which the sky is too bright at dusk, so that coldframe waits."""
+"""Altitude of the sun above which the sky is still too bright at dusk. coldframe waits until the sun is lower."""
 
 LATEST_DEG = 10.0
-"""Altitude of the sun that ends dawn. Above this altitude, the sky hardly changes, so waiting does not help."""
+"""Altitude of the sun at which dawn ends. Above this altitude, the sky hardly changes, so waiting does not help."""
 
 CHECK_PERIOD_S = 30.0
 """Pause between two checks of the sun's altitude."""
@@ -30,15 +30,15 @@ def sun_pace(at: datetime, site: SiteSettings) -> tuple[float, float]:
 
 
 def is_twilight(altitude: float, pace_deg_per_s: float) -> bool:
-    """Return whether flats may be possible, from the sun's altitude in degrees and its pace.
+    """Return whether flats may be possible, judging by the sun's altitude in degrees and its rate of change.
 
-    At dawn, a sun above the upper limit does not end twilight. Twilight then ends when no exposure is short enough.
+    At dawn, twilight does not end when the sun rises above `BRIGHTEST_DEG`, but when no exposure is short enough.
     """
     return altitude >= DARKEST_DEG and (pace_deg_per_s > 0 or altitude <= BRIGHTEST_DEG)
 
 
 async def wait_for_twilight(context: NightContext) -> float:
-    """Wait for twilight, and return the sun's pace in degrees per second, which is positive at dawn.
+    """Wait for twilight, and return the sun's pace in degrees per second (positive at dawn).
 
     Raises
     ------

@@ -2,6 +2,6 @@
 
 Start with `verification`, which follows the night's events and starts a diagnosis as soon as the masters of a set of
 lights exist. `light_sets` groups the lights, `masters_at_hand` chooses their masters, and `diagnosis_process` runs each
-diagnosis in a process with low priority and a deadline, whose program is `child`. This package moves no device and
-delays no step.
+diagnosis in a process with low priority and a deadline. The program of this process is `child`. This package neither
+moves a device nor delays a step.
 """

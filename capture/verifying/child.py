@@ -1,4 +1,4 @@
-"""The program of the process that diagnoses frames: a request on standard input, the result on standard output."""
+"""Diagnose frames in a process of its own: read a request from standard input, write the result to standard output."""
 
 import json
 import os
@@ -25,7 +25,7 @@ from coldframe.capture.events.verification import Cleanness
 
 LEAST_PRIORITY = 19
 FIRST_TO_END = "1000"
-"""Value of `oom_score_adj` with which the kernel ends this process first if the memory runs out."""
+"""Value of `oom_score_adj` with which the kernel ends this process first if memory runs out."""
 
 ESSENTIAL = {Kind.DUST, Kind.OVERCORRECTION, Kind.OFFSET, Kind.TEMPERATURE}
 _ENOUGH = 2

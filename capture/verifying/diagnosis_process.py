@@ -1,4 +1,4 @@
-"""Diagnose frames in a separate process, which can be ended at any time and takes no memory from the night's steps."""
+"""Diagnose frames in a separate process, which can be ended at any time and ends first if memory runs out."""
 
 import json
 import math
@@ -45,7 +45,7 @@ class DiagnosisProcess:
     Attributes
     ----------
     command
-        The program, which reads a request and writes the result.
+        Command line of the program that reads a request and writes the result.
     deadline_s
         Maximum time for a diagnosis.
     """
@@ -100,25 +100,25 @@ class DiagnosisProcess:
                     answer, complaint = process.communicate(request, self.deadline_s)
                 except subprocess.TimeoutExpired:
                     process.kill()
-                    raise DiagnosisError(f"it took longer than {self.deadline_s:.0f} s") from None
+                    raise DiagnosisError(f"the diagnosis took longer than {self.deadline_s:.0f} s") from None
                 finally:
                     self._running = None
         except OSError as error:
-            raise DiagnosisError(f"its process could not be started: {error.strerror or error}") from error
+            raise DiagnosisError(f"the diagnosis could not be started: {error.strerror or error}") from error
         if process.returncode == -signal.SIGKILL:
-            raise DiagnosisError("its process was ended")
+            raise DiagnosisError("the diagnosis was ended")
         if process.returncode:
-            raise DiagnosisError(f"its process failed: {_last_words(complaint)}")
+            raise DiagnosisError(f"the diagnosis failed: {_last_words(complaint)}")
         return answer
 
 
 def judgement_of(answer: str) -> Judgement:
-    """Return the result that a process wrote.
+    """Return the result in the text that the process wrote.
 
     Raises
     ------
     DiagnosisError
-        If it is not a result.
+        If the text is not a valid result.
     """
     try:
         result = json.loads(answer)
@@ -127,7 +127,7 @@ def judgement_of(answer: str) -> Judgement:
         sky_adu, noise_adu = (None if value is None else float(value) for value in known)
         return Judgement(int(result["count"]), Cleanness(result["cleanness"]), artifacts, sky_adu, noise_adu)
     except (ValueError, KeyError, TypeError) as error:
-        raise DiagnosisError(f"its result is not valid: {error!r}") from error
+        raise DiagnosisError(f"the result of the diagnosis is not valid: {error!r}") from error
 
 
 def _artifact(fields: Mapping[str, Any]) -> Artifact:

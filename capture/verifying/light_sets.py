@@ -9,7 +9,7 @@ from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.config.angles import AngleGroups
 
 MOST_LIGHTS = 12
-"""Maximum number of lights of a set that are diagnosed; more would hardly make the diagnosis more sensitive."""
+"""Maximum number of lights that are diagnosed in each set; more would hardly make the diagnosis more sensitive."""
 
 _EXPOSURE_DIGITS = 3
 
@@ -67,6 +67,6 @@ def _key(setup: FrameSetup, angles: AngleGroups) -> object:
 
 
 def _angle_deg(setup: FrameSetup, angles: AngleGroups) -> float | None:
-    """Return the rotator angle of the group that one flat fits."""
+    """Return the rotator angle of the group of lights that can share a flat with this light; None if unknown."""
     angle_deg = setup.train.rotation_deg
     return None if angle_deg is None else angles.of(angle_deg)

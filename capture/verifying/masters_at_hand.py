@@ -37,7 +37,7 @@ class MastersAtHand:
     Attributes
     ----------
     storage
-        Folder of all nights, with the library.
+        Folder that contains all nights and the library.
     camera_names
         Names of the camera, the driver's name first.
     """
@@ -85,7 +85,7 @@ class MastersAtHand:
         Parameters
         ----------
         light
-            Setup of the light, with the driver's name of the camera.
+            Setup of the light, with the driver's name for the camera.
         with_library
             True to use the library for masters that the night does not make.
 

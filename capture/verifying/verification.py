@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The latest result for some frames, and the steps that made their masters; None for masters from the library."""
+    """The latest result for a set, and the steps that made its masters (None for a master from the library)."""
 
     event: LightsVerified
     dark_step: int | None
@@ -56,18 +56,18 @@ class _Flats:
 class LightsVerification:
     """An `EventStream` subscriber that diagnoses lights and flats in the background, one set at a time.
 
-    No exception escapes from this class: a diagnosis that fails becomes a notice.
+    A failed diagnosis is reported in a notice; this class does not raise an exception.
 
     Parameters
     ----------
     lights
-        Setups of the lights by path, in the order in which they were shot, with the driver's name of the camera.
+        Setups of the lights by path, in the order in which they were shot, with the driver's name for the camera.
     masters
         The masters of the night and the library.
     events, clock
         The event stream of the night, and the clock that dates the events.
     process
-        Runs the diagnoses.
+        Process that runs the diagnoses.
     """
 
     def __init__(
@@ -126,9 +126,9 @@ class LightsVerification:
         return self._masters
 
     async def finish(self, most_s: float) -> bool:
-        """Diagnose the remaining lights, using masters from the library as well. Return False if this takes too long.
+        """Diagnose the remaining lights, also with library masters. Return False if this takes longer than `most_s`.
 
-        The diagnoses then continue.
+        In that case, the diagnoses continue.
         """
         self._with_library = True
         self._wake()
@@ -137,7 +137,7 @@ class LightsVerification:
         return bool(done)
 
     async def close(self) -> None:
-        """End a running diagnosis, because the night is ending."""
+        """Stop any running diagnosis, because the night is ending."""
         if self._working is None or self._working.done():
             return
         self._working.cancel()
@@ -236,5 +236,5 @@ class LightsVerification:
 
 
 def is_faulty(verdict: Verdict) -> bool:
-    """Return whether an artifact matters."""
+    """Return whether the diagnosis found an artifact that matters."""
     return verdict.event.cleanness is Cleanness.FAULTY

@@ -38,7 +38,7 @@ class StuckExposure(FaultyCamera):
 
 
 class WedgedFirmware(StuckExposure):
-    """Starting with one exposure, no exposure ever ends (row 11)."""
+    """From one exposure onwards, no exposure ever ends (row 11)."""
 
     rows = (11,)
     first = (4, 30)
@@ -118,7 +118,7 @@ class UnpluggedCamera(FaultyCamera):
         await self.inner.abort()
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Command a setpoint, and store it."""
+        """Set the setpoint, and store it."""
         await self.ensure_ready()
         await self.inner.set_setpoint(setpoint_c)
         self._setpoint_c = setpoint_c
@@ -137,9 +137,9 @@ class UnpluggedCamera(FaultyCamera):
 
 
 class DamagedFrame(FaultyCamera):
-    """A delivery is late, truncated, too early, or has the wrong size (rows 16, 18, 22, 23).
+    """A frame arrives late, truncated, too early, or with the wrong size (rows 16, 18, 22, 23).
 
-    `IndiCamera` detects this delivery and raises an error.
+    `IndiCamera` detects this and raises an error.
     """
 
     rows = (16, 18, 22, 23)

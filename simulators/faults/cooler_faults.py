@@ -12,7 +12,7 @@ from coldframe.simulators.faults.striking import FaultyCamera, now_s
 from coldframe.simulators.optics import Telescope
 
 SENSIBLE_C = Limits(-120.0, 80.0)
-"""Range of temperatures that count as readings."""
+"""Range of temperatures that count as plausible readings."""
 
 
 class FaultyCooler(FaultyCamera):
@@ -125,7 +125,7 @@ class DriftingSensor(FaultyCooler):
 
 
 class SilentThermometer(FaultyCooler):
-    """The reported temperature freezes while the sensor slowly leaves the setpoint (row 4)."""
+    """The reported temperature freezes while the sensor slowly drifts from the setpoint (row 4)."""
 
     rows = (4,)
     lasting = 1.0
@@ -200,7 +200,7 @@ class StubbornCooler(FaultyCamera):
     times = (1, 3)
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Command a setpoint, or time out."""
+        """Set the setpoint, or time out."""
         await self._answer()
         await self.inner.set_setpoint(setpoint_c)
 

@@ -365,7 +365,7 @@ class LightLeak(FaultyCamera):
         }
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Let light in during some darks."""
+        """Admit light during some darks."""
         is_lit = kind is FrameKind.DARK and self.strikes.strike()
         rig, leak = self.hardware.rig, self._leak if is_lit else {"leak_e_per_s": 0.0}
         self.hardware.rig = rig.model_copy(update={"faults": rig.faults.model_copy(update=leak)})

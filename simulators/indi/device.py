@@ -157,7 +157,7 @@ class IndiDevice:
         self._send_xml(vector.name, vector.update(self.name, message))
 
     def send_message(self, message: str) -> None:
-        """Send a message of the device."""
+        """Send a message from the device."""
         head = f'<message device={quoteattr(self.name)} timestamp="{timestamp()}"'
         self._send_xml("", f"{head} message={quoteattr(message)}/>\n")
 

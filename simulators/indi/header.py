@@ -37,7 +37,7 @@ class ClientCards:
         )
 
     def take(self, values: Mapping[str, Value]) -> None:
-        """Accept a card, which replaces an earlier one with the same keyword. Its comment is not written.
+        """Accept a card. It replaces any earlier card with the same keyword. Its comment is not written.
 
         Raises
         ------

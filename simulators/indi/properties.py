@@ -25,7 +25,7 @@ class State(StrEnum):
 
 
 class Permission(StrEnum):
-    """The permission of clients to read or write a property."""
+    """The permission for clients to read or write a property."""
 
     READ_ONLY = "ro"
     WRITE_ONLY = "wo"
@@ -33,14 +33,14 @@ class Permission(StrEnum):
 
 
 class Rule(StrEnum):
-    """The number of switches of a vector that may be on."""
+    """The number of switches in a vector that may be on at the same time."""
 
     ONE_OF_MANY = "OneOfMany"
     AT_MOST_ONE = "AtMostOne"
 
 
 class RefusedError(ColdframeError):
-    """A device refuses a client's request. The error's text is sent to the client."""
+    """A device refuses a client's request. The error message is sent to the client."""
 
 
 @dataclass(slots=True)
@@ -147,7 +147,7 @@ Element = Text | Number | Switch | Blob
 
 
 class Vector:
-    """A property, which consists of elements that change together and a state.
+    """A property: elements that change together, and their common state.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ class Vector:
             self.elements[name].value = value
 
     def accepted(self, raw: Mapping[str, str]) -> dict[str, Value]:
-        """Return the values of a client's texts, or refuse all of them.
+        """Return the values that a client has sent as texts, or refuse all of them.
 
         Raises
         ------

@@ -284,7 +284,7 @@ async def test_a_cooler_that_stays_on_is_switched_off_again(
     settings = night_of("small", BIAS, at_end="off")
     night = await run_night(settings, SMALL, tmp_path, lambda rig: replace(rig, camera=Stubborn(rig.camera, orders)))
     assert (night.outcome is NightOutcome.INCOMPLETE) is is_reported
-    assert any("was switched off and still" in notice.text for notice in night.of(Notice)) is is_reported
+    assert any("was switched off but still" in notice.text for notice in night.of(Notice)) is is_reported
 
 
 UNCOOLED = tiny(load_rig("uncooled"))

@@ -92,7 +92,7 @@ async def test_settings_are_ordered_once_and_again_after_another_program_changed
     assert "gain=10" in str(faults[2])
     assert camera.orders == 2
     assert [name for _, name in delivered.got] == ["L"] * 5, "the bad one, too, is delivered"
-    assert any("does another program use the camera" in event.text for event in seen if isinstance(event, Notice))
+    assert any("is another program using the camera" in event.text for event in seen if isinstance(event, Notice))
 
 
 async def test_a_sensor_that_is_warm_during_the_exposure_is_a_fault(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ async def test_settings_are_restored_twice_then_the_night_gives_up(tmp_path: Pat
     seen = await scene(tmp_path)
     for _ in range(2):
         reclaim(seen.context, OURS, FOREIGN)
-    question = "does another program use the camera? The settings are restored"
+    question = "is another program using the camera? The settings are being restored"
     assert seen.notices == [f"Coldframe Camera: gain is 10.5 instead of 150: {question}"] * 2
     with pytest.raises(ContestedError, match=r"gain is 10\.5 instead of 150"):
         reclaim(seen.context, OURS, FOREIGN)

@@ -102,7 +102,7 @@ async def test_a_device_that_failed_twice_in_a_row_gets_no_retries_until_it_work
 async def test_a_set_has_a_budget_of_retries(tmp_path: Path) -> None:
     seen = await scene(tmp_path)
     await with_retries(seen.context, failing(2, stuck_wheel))
-    with pytest.raises(StepFailedError, match="no retry is left: 3 frames of this set"):
+    with pytest.raises(StepFailedError, match="no retry is left: this set has already used its 3 retries"):
         await with_retries(seen.context, failing(2, stuck_wheel))
 
 

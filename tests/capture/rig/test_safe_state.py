@@ -124,7 +124,7 @@ async def test_a_sensor_that_is_still_cold_is_stated(tmp_path: Path, settings: S
     assert safe.still_cold_c is not None
     assert -11 < safe.still_cold_c < settings.cooling.warm_to_c - STILL_COLD_C
     assert [notice.text for notice in seen.of(Notice)] == [
-        f"the cooler is off; the sensor is at {safe.still_cold_c:.0f} C and warms up to the air temperature"
+        f"the cooler is off; the sensor is at {safe.still_cold_c:.0f} C and is warming up to the air temperature"
     ]
 
 

@@ -151,7 +151,7 @@ async def test_a_sensor_that_only_passes_the_setpoint_is_not_held(tmp_path: Path
     await cool(seen.context, -10.0)
     await camera.inner.set_setpoint(0.0)
     await hold(seen.context, -10.0)
-    assert any("and the cooler set to 0 C" in text for text in seen.notices)
+    assert any("and the cooler is set to 0 C" in text for text in seen.notices)
 
 
 @pytest.mark.parametrize("answers", [True, False])
