@@ -45,7 +45,7 @@ class LightNoise:
 
     @property
     def signal_to_noise(self) -> float:
-        """Signal divided by noise, with which a flat's relative noise counts in a light; 0 if the signal is unknown."""
+        """Signal-to-noise ratio, by which a flat's relative noise is scaled in a light; 0 if the signal is unknown."""
         return (self.signal_adu or 0.0) / self.noise_adu
 
 
@@ -86,7 +86,7 @@ def _written(count: int | NoiseGoal) -> int | str:
 
 @dataclass(frozen=True, slots=True)
 class CountFrom:
-    """A validator for counts: a number of frames, `least` or more, or a percentage, which becomes a `NoiseGoal`."""
+    """A validator for counts. It accepts a number of frames from `least` up, or a percentage as a `NoiseGoal`."""
 
     least: int
 

@@ -23,7 +23,7 @@ from coldframe.config.toml_lines import KeyPath, key_lines, nearest_line
 from coldframe.errors import ColdframeError
 from coldframe.visible import visible
 
-# A configuration has a few kilobytes. A much longer file is not a configuration, and is not read into memory. The
+# A configuration is a few kilobytes long. A much longer file is not a configuration, and is not read into memory. The
 # length of lines is limited because tomllib's run time grows with the square of the number of parts of a dotted key.
 MAXIMUM_BYTES = 200_000
 MAXIMUM_LINE_LENGTH = 1000
@@ -276,7 +276,7 @@ def _resolve(path: KeyPath) -> tuple[KeyPath, FieldInfo | None, Mapping[str, Fie
     -------
     tuple
         The path, shortened to the setting if it leads to an element of the setting; the field of the setting, or None
-        if the models have no such field; and the fields of the enclosing table.
+        if the setting is unknown; and the fields of the enclosing table.
     """
     siblings: Mapping[str, FieldInfo] = Settings.model_fields
     field: FieldInfo | None = None

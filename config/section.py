@@ -63,7 +63,7 @@ def _absolute(folder: Path) -> Path:
     return expanded
 
 
-# INDI device names have room for 63 characters (MAXINDIDEVICE, indidevapi.h).
+# INDI limits device names to 63 characters (MAXINDIDEVICE, indidevapi.h).
 Name = Annotated[str, Field(min_length=1, max_length=63), AfterValidator(_printable)]
 AbsolutePath = Annotated[Path, Field(strict=False), AfterValidator(_absolute)]
 

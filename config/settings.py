@@ -45,7 +45,9 @@ class Settings(Section):
     flats: FlatSettings = Field(default_factory=FlatSettings, description="Level and exposure of flats.")
     storage: StorageSettings = Field(default_factory=StorageSettings, description="Where files are stored.")
     site: SiteSettings | None = Field(default=None, description="Position of the telescope.")
-    lights: LightsSettings = Field(default_factory=LightsSettings, description="Frames to shoot for lights.")
+    lights: LightsSettings = Field(
+        default_factory=LightsSettings, description="Frames to shoot for a folder of lights."
+    )
     auxiliaries: tuple[AuxiliarySettings, ...] = Field(
         default=(),
         strict=False,

@@ -77,7 +77,7 @@ class SensorModel(RigPart):
     column_pattern_adu, row_pattern_adu
         Standard deviation of the fixed levels of columns and of rows, which are the same in every frame.
     row_noise_adu
-        Standard deviation of the levels of rows that vary from frame to frame.
+        Standard deviation of the part of the row levels that varies from frame to frame.
     short_exposure_adu, short_exposure_s
         Extra level in the shortest exposures, rising from 0 in the first row to this value in the last, and the time
         constant with which the extra level decays exponentially as the exposure increases.
@@ -238,7 +238,7 @@ class FilterModel(RigPart):
 
 
 class WheelModel(RigPart):
-    """A filter wheel, which takes `slot_s` to turn by one slot."""
+    """A filter wheel, which takes `slot_s` seconds to turn by one slot."""
 
     slot_s: Positive
     filters: tuple[FilterModel, ...] = Field(min_length=1, max_length=16)
@@ -252,7 +252,7 @@ class WheelModel(RigPart):
 
 
 class RotatorModel(RigPart):
-    """A rotator between telescope and camera, which turns the camera by `deg_per_s` degrees per second.
+    """A rotator between telescope and camera. It turns the camera by `deg_per_s` degrees per second.
 
     At angle 0, the vignetting and the dust shadows are those of a rig without a rotator.
     """
@@ -333,15 +333,15 @@ class TwilightModel(RigPart):
 
 
 class SimulatedRig(RigPart):
-    """A camera, a panel and possibly a wheel and a rotator, as a rig file describes them.
+    """A camera, a panel and possibly a wheel and a rotator, as described in a rig file.
 
     Attributes
     ----------
     seed
         Seed for all random properties of this rig: hot pixels, dust, and the noise of the frames.
     frames_before
-        Number of frames exposed before the rig was switched on. Frames are numbered from here on; because their numbers
-        seed the noise, no noise repeats.
+        Number of frames exposed before the rig was switched on. The numbering of frames continues from it. Because the
+        numbers seed the noise, no noise repeats.
     ambient_c, ambient_drift_c_per_h
         Outside temperature when the rig is switched on, and its rate of change.
     stray_e_per_s

@@ -1,4 +1,4 @@
-"""Errors raised by devices. Every message names the device and what happened and, if known, what to do next."""
+"""Errors raised by devices. Every message names the device, and says what happened and, if known, what to do next."""
 
 from coldframe.errors import ColdframeError
 

@@ -90,12 +90,12 @@ async def lit(
 ) -> AsyncIterator[None]:
     """Switch the lamp on for the duration of the block, and switch it off however the block ends.
 
-    `do` is a function that runs a command and, if the caller wants it, retries the command.
+    `do` is a function that runs a command, with retries if the caller wants them.
     """
     try:
         await do(lambda: panel.light_on(brightness))
         yield
     except BaseException:
-        await panel.light_off()  # no retries: after a failure or a cancellation, nothing must wait for a missing panel
+        await panel.light_off()  # no retries, because a failed or cancelled block must not wait for a missing panel
         raise
     await do(panel.light_off)

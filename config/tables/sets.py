@@ -72,7 +72,7 @@ class LightsSettings(Section):
     @model_validator(mode="after")
     def _check_pedestal(self) -> Self:
         if self.flat and not (self.bias or self.dark_flat):
-            text = "found 0, like bias; allowed: only one of the two, because flats need something to subtract"
+            text = "found 0, as for bias; allowed: 0 for one of the two, because one must be subtracted from flats"
             raise ContradictionError([Contradiction(("dark_flat",), text)])
         return self
 
@@ -82,9 +82,9 @@ class FrameSet(Section):
 
     kind: SetKind = Field(description="Kind of the frames.")
     count: SetCount = Field(
-        description="Number of good frames. Good practice: bias 100 to 500, darks 20 to 50 (40 to 60 with amplifier "
-        "glow), flats and dark flats 20 to 40. With a percentage, the set ends within these bounds as soon as the "
-        "measured noise of the master is low enough.",
+        description="Number of good frames to shoot. Good practice: bias 100 to 500, darks 20 to 50 (40 to 60 with "
+        "amplifier glow), flats and dark flats 20 to 40. With a percentage, the set ends within these bounds as soon "
+        "as the measured noise of the master is low enough.",
     )
     at_least: FrameBound | None = Field(
         default=None,

@@ -147,7 +147,7 @@ class IndiCamera(IndiDevice):
         self._channel = await channel.open()
 
     async def _learn_size(self) -> None:
-        """Take the shortest frame to learn the size of the sensor, and a second one if the first was cropped."""
+        """Take the shortest frame to learn the sensor's size, and a second one if the first may have been cropped."""
         require_pixel_size(self)
         shortest_s = exposure_limits(self, shutter_times(self)).minimum
         await self.link.choose(self.name, WITNESS, dialects.FRAME_TYPES[FrameKind.BIAS])

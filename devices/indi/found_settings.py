@@ -57,7 +57,7 @@ class FoundSettings:
             try:
                 await device.link.set(device.name, name, values, RESTORE_DEADLINE_S)
             except DeviceError as error:
-                log.warning("%s; it differs from its state before the night", error)
+                log.warning("%s; this setting differs from its value before the night", error)
 
 
 def _values(prop: Property) -> Mapping[str, Value]:

@@ -119,7 +119,7 @@ class Mirror:
         if was_connected and before.state != "busy" and is_connected is False:
             self._disconnections[device] = self.disconnections(device) + 1
         if not was_connected and is_connected is True:
-            # A driver that connects defines its properties anew; those that are missing then will not come back.
+            # A driver defines its properties after it connects; any that it does not define then are truly missing.
             self._forget_removed(device)
 
     def _forget_removed(self, device: str) -> None:

@@ -71,7 +71,7 @@ class IndiFlatPanel(IndiDevice):
         return shown is not None and abs(shown - wanted) <= max(1.0, rounding)
 
     def _reported(self) -> PanelFeatures:
-        """Return the capabilities. A known lamp or cover whose control is missing still counts: commands to it fail."""
+        """Return the capabilities. Include a known lamp or cover whose control is missing, so that commands fail."""
         known = self._known
         return PanelFeatures(
             has_light=self.has(dialects.LIGHT_ON) or (known is not None and known.has_light),

@@ -79,10 +79,10 @@ class IndiReadout:
 
     @property
     def sensor_shape(self) -> tuple[int, int] | None:
-        """Height and width of the unbinned sensor in pixels; None if they are not known yet.
+        """Height and width of the unbinned sensor in pixels; None if they are still unknown.
 
-        For a DSLR, they are learned from a frame only: after a camera raw, the driver reports the size of the preview
-        in the raw, which may differ from the visible area (gphoto_ccd.cpp, `grabImage`).
+        For a DSLR, the size is taken only from a frame: after a camera raw, the driver reports the size of the raw's
+        preview, which may differ from the visible area (gphoto_ccd.cpp, `grabImage`).
         """
         if self._learned is not None or is_dslr(self._device):
             return self._learned
@@ -286,7 +286,7 @@ class IndiReadout:
 
 
 def shown_gain(device: IndiDevice) -> float | None:
-    """Return the gain that a camera's driver shows or, without a gain, the ISO value; None if it shows neither."""
+    """Return the gain that a camera's driver shows or, for a camera without a gain, the ISO value; None if neither."""
     gain = device.number(dialects.GAIN)
     iso = device.link.mirror.find(device.name, dialects.ISO)
     chosen = None if gain is not None or iso is None or iso.kind != "switch" else iso.switched_on()

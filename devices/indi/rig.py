@@ -1,4 +1,4 @@
-"""The rig that a configuration describes, on its INDI server."""
+"""The rig that a configuration describes, with the devices of its INDI server."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager

@@ -162,7 +162,7 @@ class Broker:
 
         def on_publish(*arguments: Any) -> None:  # noqa: ANN401  # the library's signature
             _, _, message_id, reason, _ = arguments
-            # While a message is waiting for its acknowledgement, that of an earlier, cancelled one may arrive.
+            # An acknowledgement may belong to an earlier message whose sender was cancelled.
             if message_id in self._client._pending_publishes and _code(reason) >= _FIRST_FAILURE:  # noqa: SLF001
                 self._refusal = _REFUSED.get(_code(reason), str(reason))
             on_publish_of_library(*arguments)  # type: ignore[misc]
@@ -371,7 +371,8 @@ async def _run_to_end(work: Coroutine[Any, Any, T]) -> T:
     try:
         return task.result()
     finally:
-        # The task's exception refers to this stack frame. This cycle would keep sockets alive that aiomqtt left open.
+        # The task's exception refers to this stack frame. Deleting `task` breaks this reference cycle, which would
+        # keep sockets alive that aiomqtt left open.
         del task
 
 

@@ -62,7 +62,7 @@ class Dialect(Protocol):
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Topics on which the light publishes its state, followed by that for its availability, if any."""
+        """Topics on which the light publishes its state, then the topic for its availability, if any."""
         ...
 
     def on(self, brightness: int | None, number: int) -> tuple[LightCommand, ...]:
@@ -78,7 +78,7 @@ class Dialect(Protocol):
         ...
 
     def parse(self, topic: str, payload: bytes) -> LightReport:
-        """Return the state that a message on one of the topics reports."""
+        """Return the state reported by a message on one of the topics."""
         ...
 
 
@@ -98,7 +98,7 @@ class Wled:
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Topics on which the light publishes its state, followed by that for its availability, if any."""
+        """Topics on which the light publishes its state, then the topic for its availability, if any."""
         return self._state, self._availability
 
     def on(self, brightness: int | None, number: int) -> tuple[LightCommand, ...]:
@@ -119,7 +119,7 @@ class Wled:
         return ()
 
     def parse(self, topic: str, payload: bytes) -> LightReport:
-        """Return the state that a message on one of the topics reports."""
+        """Return the state reported by a message on one of the topics."""
         if topic == self._availability:
             return LightReport(online=_parse_online(payload))
         brightness = _parse_brightness(_decode(payload))
@@ -139,7 +139,7 @@ class Tasmota:
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Topics on which the light publishes its state, followed by that for its availability, if any."""
+        """Topics on which the light publishes its state, then the topic for its availability, if any."""
         return self._state, *self._telemetry, self._availability
 
     def on(self, brightness: int | None, number: int) -> tuple[LightCommand, ...]:  # noqa: ARG002  each command is answered
@@ -162,7 +162,7 @@ class Tasmota:
         return tuple(LightCommand(f"{self._command_topic}/{name}", value) for name, value in commands)
 
     def parse(self, topic: str, payload: bytes) -> LightReport:
-        """Return the state that a message on one of the topics reports."""
+        """Return the state reported by a message on one of the topics."""
         if topic == self._availability:
             return LightReport(online=_parse_online(payload))
         fields = _parse_object(payload)
@@ -206,7 +206,7 @@ class JsonLight:
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Topics on which the light publishes its state, followed by that for its availability, if any."""
+        """Topics on which the light publishes its state, then the topic for its availability, if any."""
         return (self._state,) if self._availability is None else (self._state, self._availability)
 
     def on(self, brightness: int | None, number: int) -> tuple[LightCommand, ...]:  # noqa: ARG002  each command is answered
@@ -229,7 +229,7 @@ class JsonLight:
         return () if self._query_topic is None else (LightCommand(self._query_topic, '{"state": ""}'),)
 
     def parse(self, topic: str, payload: bytes) -> LightReport:
-        """Return the state that a message on one of the topics reports."""
+        """Return the state reported by a message on one of the topics."""
         if topic == self._availability:
             return LightReport(online=_parse_online(payload))
         fields = _parse_object(payload)

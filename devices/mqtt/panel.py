@@ -23,7 +23,7 @@ TRIES = 3
 """Maximum number of times that a command is sent within its deadline, because lights on Wi-Fi miss some commands."""
 
 GREETING_S = 5.0
-"""Maximum wait for a light's first message, which is its retained availability or its answer to a query."""
+"""Maximum wait for a light's first message, such as its retained availability or its answer to a query."""
 
 ROUNDING = 0.02
 """Maximum difference between commanded and reported brightness, as a fraction of full brightness."""

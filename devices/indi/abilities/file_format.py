@@ -27,7 +27,7 @@ async def choose_format(device: IndiDevice, wanted: FileFormat) -> None:
     """
     demand = dialects.SENDS_RAW if wanted == "raw" else dialects.SENDS_FITS
     prop = device.link.mirror.find(device.name, demand.property)
-    # INDI core offers FORMAT_NATIVE for every camera, but other programs can read the native files only of DSLRs.
+    # INDI core offers FORMAT_NATIVE for every camera, but only the native files of DSLRs are readable elsewhere.
     if wanted == "raw" and (not is_dslr(device) or prop is None or demand.element not in prop.values):
         device.expect_lasting(demand.property)
         advice = 'Set camera.file_format = "fits" in the configuration.'

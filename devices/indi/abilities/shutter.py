@@ -1,4 +1,4 @@
-"""The shutter times of a DSLR, and who times an exposure: the camera, or the driver by bulb.
+"""The shutter times of a DSLR, and what times an exposure: the camera itself, or the driver by bulb.
 
 With INDI's driver for gphoto, the camera times an exposure only if the camera's list contains exactly this exposure and
 "Force BULB" is off. Otherwise, the driver opens and closes the shutter itself or, if the camera has no bulb setting,
@@ -73,7 +73,8 @@ def require_pixel_size(device: IndiDevice) -> None:
 class ShutterControl:
     """The setting "Force BULB": off for exposures too short for bulb, and as the user has set it for all others.
 
-    The longer lights were exposed with the user's setting, and it matters: timed by the camera, "30 s" lasts 32 s.
+    Lights long enough for bulb were exposed with the user's setting, and must be matched: timed by the camera, an
+    exposure of "30 s" lasts 32 s.
 
     Parameters
     ----------

@@ -128,7 +128,7 @@ class ExposureCheck:
             return
         differs = self._differs(exptime_s, kind, is_raw=is_raw)
         if kind is FrameKind.BIAS and not differs:
-            return  # no evidence that the driver is right: even a wrongly reported zero is usually zero
+            return  # agreement proves nothing: hardly any driver reports an exposure of zero wrongly
         took_as_long = exptime_s > self._exposure_s and elapsed_s >= EARLIEST * exptime_s
         if self._exptime.contradicts(differs=differs) or (differs and took_as_long):
             what = f"sent a frame with an exposure of {exptime_s:g} s instead of {self._exposure_s:g} s"

@@ -1,4 +1,4 @@
-"""The local sockets of INDI servers on this machine, from the command lines of running servers."""
+"""The local sockets of INDI servers on this machine, found in the command lines of the running servers."""
 
 import os
 from collections.abc import Iterator
