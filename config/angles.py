@@ -19,14 +19,14 @@ def is_same_angle(one_deg: float | None, other_deg: float | None, tolerance_deg:
 
 
 def within_a_turn(angle_deg: float, digits: int = 2) -> float:
-    """Return an angle from 0 to below 360, rounded, so that 359.999 and 0 are equal."""
+    """Return the equivalent angle from 0 up to but not including 360, rounded so that 359.999 becomes 0."""
     return round(angle_deg % FULL_TURN_DEG, digits) % FULL_TURN_DEG
 
 
 def within_limits(angle_deg: float, limits_deg: tuple[float, float] | None) -> float | None:
-    """Return the angle as a rotator with these limits accepts it, such as -160 for 200; None if it does not.
+    """Return the equivalent angle within a rotator's limits, such as -160 for 200; None if there is none.
 
-    Drivers count from 0 to 360 or from -180 to 180. Without limits, the angle is returned unchanged.
+    Some drivers count from 0 to 360, others from -180 to 180. Without limits, the angle is returned unchanged.
     """
     if limits_deg is None:
         return angle_deg
@@ -47,7 +47,7 @@ class AngleGroups:
         return len(self._firsts_deg)
 
     def of(self, angle_deg: float) -> float:
-        """Return the angle that represents an angle's group; start a new group if none is near enough."""
+        """Return the angle that represents the group of an angle; start a new group if no group is near enough."""
         near = (first for first in self._firsts_deg if degrees_apart(first, angle_deg) <= self.within_deg)
         first_deg = next(near, None)
         if first_deg is None:

@@ -30,12 +30,12 @@ _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 
 @dataclass(frozen=True, slots=True)
 class LightNoise:
-    """Noise and signal of a light, in ADU of the camera.
+    """Noise and signal of a light, in the camera's ADU.
 
     Attributes
     ----------
     noise_adu
-        Noise of a pixel in one light: sky, dark current and readout together.
+        Noise of a pixel in one light: the noise of the sky and the dark current, and the read noise.
     signal_adu
         Level of the sky above the bias level; None if unknown.
     """
@@ -45,7 +45,7 @@ class LightNoise:
 
     @property
     def signal_to_noise(self) -> float:
-        """Signal divided by noise, the weight of a flat's relative noise in a light; 0 if the signal is unknown."""
+        """Signal-to-noise ratio, by which a flat's relative noise is scaled in a light; 0 if the signal is unknown."""
         return (self.signal_adu or 0.0) / self.noise_adu
 
 
@@ -56,10 +56,10 @@ class NoiseGoal:
     Attributes
     ----------
     added
-        A fraction: 0.02 means that a calibrated light may have 1.02 times the noise of the light itself.
+        A fraction: 0.02 means that a calibrated light may have 1.02 times the noise of the uncalibrated light.
     light
-        The light; None assumes the worst case, which is a light without sky for darks and bias, and a light as bright
-        as the flats for flats.
+        The light; None for the worst case. For darks and bias frames, that is a light without sky; for flats, it is a
+        light as bright as the flats.
     """
 
     added: float
@@ -86,7 +86,7 @@ def _written(count: int | NoiseGoal) -> int | str:
 
 @dataclass(frozen=True, slots=True)
 class CountFrom:
-    """A validator for counts: a number of frames, `least` or more, or a percentage, which becomes a `NoiseGoal`."""
+    """A validator for counts. It accepts a number of frames from `least` up, or a percentage as a `NoiseGoal`."""
 
     least: int
 
@@ -98,7 +98,7 @@ class CountFrom:
         )
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return a schema that calls only `_checked`; pydantic would report an error for each type of a union."""
+        """Return a schema that calls only `_checked`: for a union, pydantic would report an error for each type."""
         written = core_schema.plain_serializer_function_ser_schema(_written)
         return core_schema.no_info_plain_validator_function(self._checked, serialization=written)
 

@@ -4,4 +4,4 @@ This module imports nothing, so that the command line starts quickly.
 """
 
 CONFIG_VARIABLE = "COLDFRAME_CONFIG"
-"""Variable with the path of the configuration, for users with several rigs."""
+"""Variable that contains the path of the configuration, for users with several rigs."""

@@ -29,9 +29,10 @@ class ReadoutSettings:
         In the camera driver's own units. In a command, None keeps the driver's value; in a reading, None means that the
         camera has no such control.
     binning
-        Pixels binned along each axis.
+        Number of pixels binned along each axis.
     readout_mode
-        The driver's label of the mode; None if the camera has only one.
+        The driver's label for the mode. In a command, None keeps the driver's mode; in a reading, None means that the
+        camera has only one mode.
     """
 
     gain: float | None = None

@@ -23,7 +23,7 @@ from coldframe.config.toml_lines import KeyPath, key_lines, nearest_line
 from coldframe.errors import ColdframeError
 from coldframe.visible import visible
 
-# A configuration has a few kilobytes. A much longer file is not a configuration, and is not read into memory. The
+# A configuration is a few kilobytes long. A much longer file is not a configuration, and is not read into memory. The
 # length of lines is limited because tomllib's run time grows with the square of the number of parts of a dotted key.
 MAXIMUM_BYTES = 200_000
 MAXIMUM_LINE_LENGTH = 1000
@@ -60,7 +60,7 @@ class ConfigError(ColdframeError):
     path
         The file.
     problems
-        At least one.
+        One or more problems.
     """
 
     def __init__(self, path: Path, problems: list[Problem]) -> None:
@@ -197,7 +197,7 @@ def _parse(path: Path, text: str) -> tuple[dict[str, object], dict[KeyPath, int]
 
 
 def _syntax_problem(text: str, message: str) -> Problem:
-    """Return tomllib's error as a problem; its message ends in "(at line 3, column 5)" or "(at end of document)"."""
+    """Return a problem for tomllib's message, which ends in "(at line 3, column 5)" or "(at end of document)"."""
     rows = text.rstrip().split("\n")
     place = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", message)
     line = int(place[1]) if place and place[1] else len(rows)
@@ -209,8 +209,8 @@ def _syntax_problem(text: str, message: str) -> Problem:
 def _hidden(values: dict[str, object], details: list[ErrorDetails]) -> list[ErrorDetails]:
     """Return the contradictions between tables, which pydantic checks only if every table is valid.
 
-    The wrong values are left out and the rest is validated again. If a set is wrong, all sets are left out, because
-    contradictions between sets can be found only in the complete list.
+    The invalid values are left out, and the rest is validated again. If a set is invalid, all sets are left out,
+    because contradictions between sets can be found only in the complete list.
     """
     remaining: object = values
     for each in details:
@@ -275,8 +275,8 @@ def _resolve(path: KeyPath) -> tuple[KeyPath, FieldInfo | None, Mapping[str, Fie
     Returns
     -------
     tuple
-        The path, which is shortened to the setting if it leads into the elements of the setting; the field of the
-        setting, or None if there is no such setting; and the fields of the enclosing table.
+        The path, shortened to the setting if it leads to an element of the setting; the field of the setting, or None
+        if the setting is unknown; and the fields of the enclosing table.
     """
     siblings: Mapping[str, FieldInfo] = Settings.model_fields
     field: FieldInfo | None = None
@@ -302,7 +302,7 @@ def _fields_within(field: FieldInfo) -> Mapping[str, FieldInfo]:
 
 
 def _key(path: KeyPath) -> str:
-    """Return a path as TOML spells it, with the number of an element in brackets."""
+    """Return a path as TOML spells it, with the numbers of list elements in brackets."""
     text = ""
     for part in path:
         if isinstance(part, int):

@@ -20,7 +20,7 @@ LEAST_LIKENESS = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting.
+    """A setting of the configuration.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Table:
     section: type[Section]
 
     def settings(self) -> Mapping[str, Setting]:
-        """Return the settings, keyed by name, without the tables within this table."""
+        """Return the settings, keyed by name, excluding the tables within this table."""
         full_name = self.header.strip("[]")
         return {
             key: Setting.of(f"{full_name}.{key}", field)
@@ -93,7 +93,7 @@ def tables() -> Mapping[str, Table]:
 def find(name: str) -> Table | Setting | None:
     """Return the table or setting with a dotted name; None if there is none.
 
-    The name may be as error messages or files spell it: ``sets[2].count``, ``flats.filters.Ha.target`` or ``[flats]``.
+    The name may be spelled as in error messages and files: ``sets[2].count``, ``flats.filters.Ha.target``, ``[flats]``.
     """
     path = _bare(name)
     known = tables()
@@ -155,7 +155,7 @@ def _header(path: str, field: FieldInfo) -> str:
 
 
 def _bare(name: str) -> str:
-    """Return a name without brackets, quotation marks and the numbers of sets."""
+    """Return a name without brackets, quotation marks, numbers of sets, and the placeholder NAME."""
     return (
         re.sub(r"\[\d+\]", "", name.strip()).strip("[]").replace('"', "").removesuffix(".NAME").replace(".NAME.", ".")
     )

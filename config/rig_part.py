@@ -1,4 +1,4 @@
-"""The base of all tables of a rig file, and the ranges of their numbers."""
+"""The base class of all tables of a rig file, and the types of their numbers."""
 
 from typing import Annotated
 
@@ -11,6 +11,6 @@ Celsius = Annotated[float, Field(ge=-100, le=80)]
 
 
 class RigPart(BaseModel):
-    """A table of a rig file: frozen, without unknown keys."""
+    """A table of a rig file. It is immutable, and refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,4 +1,4 @@
-"""The base of all configuration tables: a strict model, types for names and paths, and contradictory settings."""
+"""The base class of all configuration tables, the types of names and paths, and contradictions between settings."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Contradiction:
     Attributes
     ----------
     where
-        Path of the setting, relative to the model that found the contradiction: keys, and positions in lists.
+        Path of the setting, relative to the model that reports the contradiction: keys, and positions in lists.
     text
         The value that was found, and the allowed values.
     """
@@ -27,7 +27,7 @@ class Contradiction:
 
 
 class ContradictionError(ColdframeError, ValueError):
-    """Settings that are each valid but contradict each other.
+    """Some settings contradict each other, although each of them is valid by itself.
 
     Parameters
     ----------
@@ -63,12 +63,12 @@ def _absolute(folder: Path) -> Path:
     return expanded
 
 
-# INDI device names have room for 63 characters (MAXINDIDEVICE, indidevapi.h).
+# INDI limits device names to 63 characters (MAXINDIDEVICE, indidevapi.h).
 Name = Annotated[str, Field(min_length=1, max_length=63), AfterValidator(_printable)]
 AbsolutePath = Annotated[Path, Field(strict=False), AfterValidator(_absolute)]
 
 
 class Section(BaseModel):
-    """A table of the configuration: frozen, without unknown keys, and without conversions between types."""
+    """A table of the configuration. It is immutable, refuses unknown keys, and does not convert between types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)

@@ -1,4 +1,4 @@
-"""The whole configuration of one rig: all tables together, and the checks between them."""
+"""The complete configuration of one rig: all tables, and the checks between them."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
@@ -31,7 +31,7 @@ def _some(sets: tuple[FrameSet, ...]) -> tuple[FrameSet, ...]:
 
 
 class Settings(Section):
-    """The whole configuration of one rig."""
+    """The complete configuration of one rig."""
 
     server: ServerSettings = Field(default_factory=ServerSettings, description="The INDI server.")
     camera: CameraSettings = Field(description="The camera.")
@@ -45,7 +45,9 @@ class Settings(Section):
     flats: FlatSettings = Field(default_factory=FlatSettings, description="Level and exposure of flats.")
     storage: StorageSettings = Field(default_factory=StorageSettings, description="Where files are stored.")
     site: SiteSettings | None = Field(default=None, description="Position of the telescope.")
-    lights: LightsSettings = Field(default_factory=LightsSettings, description="Frames to shoot for lights.")
+    lights: LightsSettings = Field(
+        default_factory=LightsSettings, description="Frames to shoot for a folder of lights."
+    )
     auxiliaries: tuple[AuxiliarySettings, ...] = Field(
         default=(),
         strict=False,
@@ -81,7 +83,7 @@ class Settings(Section):
 
     @property
     def cover_deadline_s(self) -> float:
-        """Maximum time for the cover to open or close."""
+        """Maximum time for the cover to open or close; 0 if there is neither a cover nor a panel."""
         if self.cover is not None:
             return self.cover.deadline_s
         return self.panel.cover_deadline_s if self.panel is not None else 0.0

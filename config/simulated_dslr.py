@@ -16,13 +16,14 @@ class DslrModel(RigPart):
     model
         Model in the camera's raw files. In INDI, the device has the same name as every simulated camera.
     iso
-        The ISO values. The first is that of `SensorModel.e_per_adu`.
+        The ISO values. `SensorModel.e_per_adu` applies to the first.
     shutter
         The shutter times as the camera shows them, such as "1/50" or "30"; "bulb" for any exposure.
     formats
-        The camera's file formats, of which the first is on; the word "RAW" marks camera raws, others are JPEG.
+        The camera's file formats; the first is selected at the start. Those with the word "RAW" are camera raws, the
+        others JPEG.
     transfer
-        The driver's format when the rig is switched on.
+        The format that the driver sends when the rig is switched on.
     offers_fits
         False if the driver can only send the camera's own files.
     force_bulb
@@ -32,7 +33,7 @@ class DslrModel(RigPart):
     has_thermometer
         True if the driver shows the temperature of the sensor.
     masked_px
-        Width of the masked border at the left and top, which is in a raw but not in the driver's FITS files.
+        Width, in pixels, of the masked border at the left and top. Raws include it, but the driver's FITS files do not.
     """
 
     model: str = "Coldframe D1"

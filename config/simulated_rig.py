@@ -34,7 +34,7 @@ class GainModel(RigPart):
 
 
 class OffsetModel(RigPart):
-    """The camera's offset control; a step adds `adu_per_step` converter steps to `SensorModel.pedestal_adu`."""
+    """The camera's offset control; a step adds `adu_per_step` ADC steps to `SensorModel.pedestal_adu`."""
 
     maximum: Positive
     default: NotNegative = 0
@@ -56,46 +56,45 @@ class ReadoutMode(RigPart):
 
 
 class SensorModel(RigPart):
-    """A sensor with its amplifier and converter.
+    """A sensor with its amplifier and its ADC.
 
     Attributes
     ----------
     width, height
-        Number of pixels that are read out, including the overscan.
+        Numbers of columns and rows that are read out, including the overscan.
     overscan_columns
         Columns at the right end of each row that collect neither light nor dark current.
     bit_depth, scaled_to_16_bit
-        Bits of the converter, and whether files contain its value scaled to 16 bits. "ADU" below means converter
-        steps.
+        Number of bits of the ADC, and whether its values are scaled to 16 bits in files. "ADU" below means ADC steps.
     e_per_adu
-        Electrons per converter step at gain 0.
+        Electrons per ADC step at gain 0.
     full_well_e
-        Number of electrons in a pixel at which it saturates.
+        Number of electrons at which a pixel saturates.
     read_noise_e, converter_noise_adu
         Noise before and after the amplifier; the two add in quadrature.
     pedestal_adu
         Level of a bias frame at offset 0.
     column_pattern_adu, row_pattern_adu
-        Standard deviation of the level of columns and rows that is the same in every frame.
+        Standard deviation of the fixed levels of columns and of rows, which are the same in every frame.
     row_noise_adu
-        Standard deviation of the level of rows that differs from frame to frame.
+        Standard deviation of the part of the row levels that varies from frame to frame.
     short_exposure_adu, short_exposure_s
-        Extra level of the shortest exposures, which increases from 0 in the first row to this value in the last, and
-        the time constant with which the extra level falls exponentially with the exposure.
+        Extra level in the shortest exposures, rising from 0 in the first row to this value in the last, and the time
+        constant with which the extra level decays exponentially as the exposure increases.
     dark_e_per_s, dark_reference_c, dark_doubling_c
-        Median dark current at the reference temperature, and the temperature rise that doubles it.
+        Median dark current, its reference temperature, and the temperature rise that doubles it.
     hot_fraction, hot_e_per_s
         Fraction of hot pixels and their median dark current at the reference temperature.
     glow_e_per_s
-        Amplifier glow at its brightest point, at any temperature.
+        Amplifier glow at its brightest point, regardless of temperature.
     prnu
         Relative standard deviation of the pixels' sensitivity.
     vignetting
         Relative loss of light in the corners.
     dust_motes
-        Motes on the sensor's window; each filter has additional motes.
+        Number of dust motes on the sensor's window; each filter has additional ones.
     cosmic_rays_per_cm2_min
-        Rate of charged particles that hit the sensor.
+        Rate at which charged particles hit the sensor.
     cfa_pattern
         Colours of the upper left 2x2 pixels; None for mono.
     shutter_travel_s
@@ -150,7 +149,7 @@ class SensorModel(RigPart):
 
     @property
     def file_scale(self) -> int:
-        """ADU in files for one step of the converter."""
+        """Difference between values in files that corresponds to one ADC step."""
         return 1 << (16 - self.bit_depth) if self.scaled_to_16_bit else 1
 
     @property
@@ -165,9 +164,9 @@ class CoolerModel(RigPart):
     Attributes
     ----------
     maximum_delta_c
-        Steady difference from the ambient temperature at full power.
+        Steady-state difference from the ambient temperature at full power.
     time_constant_s
-        Time in which the sensor covers 63 % of the way to the steady temperature at the current power.
+        Time in which the sensor completes 63 % of its change to the steady-state temperature at the current power.
     minimum_setpoint_c
         Lowest setpoint that the driver accepts.
     reading_noise_c
@@ -205,7 +204,7 @@ class PanelModel(RigPart):
     Attributes
     ----------
     brightness_maximum
-        Brightest setting; 0 is dark.
+        Highest brightness setting. At 0, the panel is dark except for `glow`.
     full_e_per_s
         Electrons per second that a clear pixel on the axis collects at full brightness.
     curve
@@ -239,7 +238,7 @@ class FilterModel(RigPart):
 
 
 class WheelModel(RigPart):
-    """A filter wheel, which takes `slot_s` to turn by one slot."""
+    """A filter wheel, which takes `slot_s` seconds to turn by one slot."""
 
     slot_s: Positive
     filters: tuple[FilterModel, ...] = Field(min_length=1, max_length=16)
@@ -253,9 +252,9 @@ class WheelModel(RigPart):
 
 
 class RotatorModel(RigPart):
-    """A rotator between telescope and camera, which turns the camera by `deg_per_s` degrees per second.
+    """A rotator between telescope and camera. It turns the camera by `deg_per_s` degrees per second.
 
-    At angle 0, the shadows of vignetting and dust are those of a rig without a rotator.
+    At angle 0, the vignetting and the dust shadows are those of a rig without a rotator.
     """
 
     deg_per_s: Positive = 10
@@ -277,8 +276,8 @@ class FaultModel(RigPart):
     Attributes
     ----------
     leak_e_per_s
-        Light that passes the closed cover when the rig is switched on: electrons per second in a clear pixel, mean over
-        the frame. The leak increases linearly from 0 at one edge to twice the mean at `leak_side`.
+        Light that passes the closed cover when the rig is switched on: electrons per second in a clear pixel, averaged
+        over the frame. The leak increases linearly from 0 at one edge to twice the mean at the edge `leak_side`.
     leak_doubling_min
         Minutes in which the leak doubles, as at dawn; None for a constant leak.
     flicker_hz, flicker_depth
@@ -287,8 +286,8 @@ class FaultModel(RigPart):
         Time from the start of one row's exposure to the start of the next row's exposure. A rolling shutter turns
         flicker into bands.
     wheel_stuck, gain_ignored, panel_dead
-        True if the wheel reports that it turned, the camera reports that it changed its gain, or the panel reports that
-        it is lit, although the hardware did nothing.
+        True if the wheel reports that it has turned, the camera that its gain has changed, or the panel that it is lit,
+        although the hardware has done nothing.
     """
 
     leak_e_per_s: NotNegative = 0
@@ -310,11 +309,11 @@ class TwilightModel(RigPart):
     e_per_s
         Electrons per second in a clear pixel when the rig is switched on.
     doubling_min
-        Minutes in which the light doubles at that time; negative at dusk, when the light halves.
+        Minutes in which the light doubles at that time; negative at dusk, when it halves in as many minutes.
     levelling_min
-        Minutes in which that rate of change falls to 37 %; None if it is constant.
+        Minutes in which that rate of change falls to 37 %; None if the rate is constant.
     slope
-        Light at the right edge minus light in the middle, as a fraction of the light in the middle.
+        Light at the right edge minus light at the centre, as a fraction of the light at the centre.
     stars_per_mpx, faintest_star_e_per_s
         Stars per million pixels, and the light of the faintest star in electrons per second.
     """
@@ -334,15 +333,15 @@ class TwilightModel(RigPart):
 
 
 class SimulatedRig(RigPart):
-    """A camera, a panel and possibly a wheel and a rotator, as a rig file describes them.
+    """A camera, a panel and possibly a wheel and a rotator, as described in a rig file.
 
     Attributes
     ----------
     seed
-        Seed of all random properties of this rig: hot pixels, dust, and the noise of the frames.
+        Seed for all random properties of this rig: hot pixels, dust, and the noise of the frames.
     frames_before
-        Number of frames exposed before the rig was switched on. The numbering of frames, which seeds their noise,
-        continues from it, so that no noise repeats.
+        Number of frames exposed before the rig was switched on. The numbering of frames continues from it. Because the
+        numbers seed the noise, no noise repeats.
     ambient_c, ambient_drift_c_per_h
         Outside temperature when the rig is switched on, and its rate of change.
     stray_e_per_s
@@ -350,9 +349,9 @@ class SimulatedRig(RigPart):
     sky_e_per_s
         Electrons per second from the night sky while the cover is open.
     twilight
-        Light of the twilight sky in addition; None in the middle of the night.
+        Additional light from the twilight sky; None in the middle of the night.
     dslr
-        The camera's driver and files, if it is a DSLR; only over INDI.
+        The camera's driver and files, if the camera is a DSLR; available only over INDI.
     faults
         Faults that the drivers do not report.
     """
@@ -384,8 +383,8 @@ class SimulatedRig(RigPart):
 def switched_on_now(rig: SimulatedRig) -> SimulatedRig:
     """Return the rig as if it were switched on now, so that its frames differ from those of every earlier run.
 
-    Unless the rig file sets `frames_before`, it becomes the current time in milliseconds, which grows faster than the
-    number of frames from any camera.
+    Unless the rig file sets `frames_before`, this becomes the current time in milliseconds, which increases faster than
+    any camera produces frames.
     """
     return rig.model_copy(update={"frames_before": rig.frames_before or time.time_ns() // 1_000_000})
 
@@ -412,7 +411,7 @@ def load_rig(name_or_path: str) -> SimulatedRig:
     Raises
     ------
     RigFileError
-        If there is no such rig, or the file cannot be read or has mistakes; the text lists all of them.
+        If the rig does not exist, or its file cannot be read or has mistakes. The message lists all mistakes.
     """
     if name_or_path in shipped_rigs():
         return _parse((_shipped() / f"{name_or_path}.toml").read_text("utf-8"), name_or_path)

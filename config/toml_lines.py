@@ -56,7 +56,7 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 class _Scan:
-    """One pass over the tokens of a document, which fills `lines`."""
+    """One pass over the tokens of a document. It fills `lines`."""
 
     def __init__(self, text: str) -> None:
         self.lines: dict[KeyPath, int] = {}

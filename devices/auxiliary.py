@@ -1,10 +1,10 @@
-"""The protocol of auxiliaries, which are devices that can leak light, such as dew heaters with LEDs."""
+"""The protocol for auxiliaries: devices whose light can reach the sensor, such as dew heaters with LEDs."""
 
 from typing import Protocol
 
 
 class Auxiliary(Protocol):
-    """A device that must be off for dark frames. All methods can raise DeviceError, and every wait has a deadline."""
+    """A device to switch off for dark frames. All methods can raise DeviceError, and every wait has a deadline."""
 
     @property
     def name(self) -> str:
@@ -13,15 +13,15 @@ class Auxiliary(Protocol):
 
     @property
     def is_ready(self) -> bool:
-        """True while the auxiliary is connected, and is off if it was last commanded off."""
+        """True while the auxiliary is connected and, if `switch_off` was its last command, is off."""
         ...
 
     async def ensure_ready(self) -> None:
-        """Reconnect the auxiliary if necessary, and switch it off again if it was last commanded off."""
+        """Reconnect the auxiliary if necessary, and switch it off again if `switch_off` was its last command."""
         ...
 
     async def connect(self) -> None:
-        """Connect to the auxiliary without switching it."""
+        """Connect to the auxiliary without switching it on or off."""
         ...
 
     async def switch_off(self) -> None:
@@ -29,5 +29,5 @@ class Auxiliary(Protocol):
         ...
 
     async def restore(self) -> None:
-        """Restore the state from before the first `switch_off`; do nothing if the auxiliary was never switched off."""
+        """Restore the auxiliary's state before the first `switch_off`; do nothing if it was never switched off."""
         ...

@@ -1,4 +1,4 @@
-"""The protocol of cameras, and the frames that they return."""
+"""The protocol for cameras, and the frames that they return."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,42 +27,42 @@ class Limits:
 
     @property
     def is_fixed(self) -> bool:
-        """True if the control has only one value, because its driver shows it but cannot change it."""
+        """True if the range is a single value, because the driver reports the value but cannot change it."""
         return self.minimum == self.maximum
 
 
 BULB_FROM_S = 1.0
-"""Shortest exposure that a driver can time accurately enough; commands to the camera take a few hundredths of a
-second."""
+"""Shortest exposure that a driver can time accurately enough by bulb, because each command to the camera takes a few
+hundredths of a second."""
 
 SAME_EXPOSURE = 0.01
-"""Maximum relative difference between a requested exposure and a shutter time that count as equal."""
+"""Maximum relative difference at which a requested exposure and a shutter time count as equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShutterTimes:
-    """The exposures of a camera with a list of shutter times, such as a DSLR.
+    """The possible exposures of a camera that has a list of shutter times, such as a DSLR.
 
     Attributes
     ----------
     times_s
         The shutter times, shortest first; never empty.
     bulb_from_s
-        Shortest exposure for which the driver holds the shutter open itself (bulb), so that it can have any length;
-        None if the camera cannot do this.
+        Exposure from which the driver holds the shutter open itself (bulb), so that any longer exposure is possible;
+        None if the camera has no bulb setting.
     """
 
     times_s: tuple[float, ...]
     bulb_from_s: float | None = None
 
     def nearest_s(self, exposure_s: float) -> float:
-        """Return the possible exposure that is nearest to the given exposure."""
+        """Return the possible exposure that is nearest to the given exposure, in seconds."""
         if self.bulb_from_s is not None and exposure_s >= self.bulb_from_s:
             return exposure_s
         return min(self.times_s, key=lambda time_s: abs(log(time_s / exposure_s)))
 
     def offers(self, exposure_s: float) -> bool:
-        """Return True if the exposure is possible, apart from the rounding of numbers such as 0.33."""
+        """Return True if the exposure is possible, allowing for the rounding of numbers such as 0.33."""
         return isclose(self.nearest_s(exposure_s), exposure_s, rel_tol=SAME_EXPOSURE)
 
 
@@ -73,9 +73,9 @@ class RawFile:
     Attributes
     ----------
     suffix
-        Suffix of the file, such as ".cr2"; one of the suffixes that coldframe reads.
+        Suffix of the file, such as ".cr2"; always a suffix that coldframe can read.
     content
-        All bytes of the file.
+        The complete file.
     """
 
     suffix: str
@@ -84,28 +84,28 @@ class RawFile:
 
 @dataclass(frozen=True, slots=True)
 class CameraFeatures:
-    """The abilities of a connected camera.
+    """The capabilities of a connected camera.
 
     Attributes
     ----------
     width, height
-        Unbinned sensor size in pixels; 0 while the driver does not know it, before the first frame of a DSLR.
+        Unbinned sensor size in pixels; 0 as long as it is unknown, as before the first frame from a DSLR.
     bit_depth
-        Bit depth of the analogue-to-digital converter if the driver reports it, otherwise of the driver's files.
+        Bit depth of the ADC if the driver reports it, otherwise that of the driver's files.
     exposure_s
-        Range of the exposure.
+        Range of possible exposures, in seconds.
     gain, offset
-        Range of the control, with one value if it is read-only; None if the camera does not have the control.
+        Range of the control, or a single value if the control is read-only; None if the camera lacks the control.
     maximum_binning
         Largest symmetric binning.
     readout_modes
-        Labels of the modes; empty if there is only one mode.
+        Labels of the readout modes; empty if there is only one mode.
     setpoint_c
-        Range of the cooler's setpoint; None for an uncooled camera.
+        Range of the cooler's setpoint, in degrees Celsius; None for an uncooled camera.
     reports_temperature
         True if the sensor's temperature can be read.
     cfa_pattern
-        Colour filter array, such as "RGGB", starting at the frame's first pixel; None for a mono camera.
+        Pattern of the colour filter array, such as "RGGB", starting at the frame's first pixel; None for a mono camera.
     serial
         The camera's serial number; empty if the driver does not report it.
     shutter
@@ -145,7 +145,7 @@ class Thermals:
     power_percent
         Cooler power, 0 to 100; None if the driver does not report it.
     read_at_s
-        Time of the reading on the running loop's clock.
+        Time of the reading on the event loop's clock.
     """
 
     sensor_c: float | None
@@ -157,7 +157,7 @@ class Thermals:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One exposure as the camera delivered it.
+    """One frame, as the camera delivered it.
 
     Attributes
     ----------
@@ -166,7 +166,7 @@ class Frame:
     kind
         The kind of frame that was requested.
     exposure_s
-        The exposure that was *requested*, in seconds, or the nearest shutter time of a camera that has a list of them.
+        The *requested* exposure, in seconds; if the camera's shutter times do not include it, the nearest possible one.
     started_at
         Start of the exposure in UTC.
     settings
@@ -180,7 +180,7 @@ class Frame:
     header
         FITS cards that the driver wrote, without the structural cards.
     remarks
-        Facts about the camera that the user should know, such as undone changes by another client.
+        Facts about the camera that the user should know, such as changes by another client that were undone.
     raw
         The camera raw from which `pixels` and `header` were read; None if the driver delivered FITS.
     """
@@ -200,7 +200,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StrayFrame:
-    """A delivery from the camera that is late, repeated, foreign or damaged.
+    """A delivery from the camera that is not a frame of a set, for example because it is late, repeated or damaged.
 
     Attributes
     ----------
@@ -214,7 +214,7 @@ class StrayFrame:
     header
         FITS cards that were delivered with the pixels.
     was_requested
-        True for a frame that coldframe itself took before the night began, and that must be kept.
+        True for a frame that coldframe itself took before the night; it must be kept.
     """
 
     camera: str
@@ -234,7 +234,7 @@ class Camera(Protocol):
 
     @property
     def features(self) -> CameraFeatures:
-        """Abilities of the camera, which are known once it is connected."""
+        """Capabilities of the camera, known once it is connected."""
         ...
 
     @property
@@ -263,11 +263,11 @@ class Camera(Protocol):
         ...
 
     async def abort(self) -> None:
-        """Abort the running exposure, if there is one."""
+        """Abort the running exposure, if any."""
         ...
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Switch the cooler on and command a setpoint. Return when the driver accepts it, before it is reached."""
+        """Switch the cooler on, and set its setpoint. Return once the driver accepts the setpoint, before cooling."""
         ...
 
     async def cooler_off(self) -> None:

@@ -1,10 +1,10 @@
-"""Exceptions of devices. Every message names the device, and states what happened and what to do next."""
+"""Errors raised by devices. Every message names the device, and says what happened and, if known, what to do next."""
 
 from coldframe.errors import ColdframeError
 
 
 class DeviceError(ColdframeError):
-    """A device did not obey a command.
+    """A command to a device failed.
 
     Parameters
     ----------
@@ -13,7 +13,7 @@ class DeviceError(ColdframeError):
     what
         Description of the failure, as a clause, such as "did not reach the setpoint within 600 s".
     advice
-        Suggestion to the user, as a sentence; may be empty.
+        Suggestion for the user, in full sentences; may be empty.
     """
 
     def __init__(self, device: str, what: str, advice: str = "") -> None:
@@ -32,12 +32,12 @@ class DeviceLostError(DeviceError):
 
 
 class SettingRefusedError(DeviceError):
-    """The driver answered a setting with an alert, or a value is outside the range that the driver announces."""
+    """The driver rejected a setting with an alert, or a value is outside the range that the driver announces."""
 
 
 class FrameDamagedError(DeviceError):
-    """A delivery is not the requested frame: it is truncated, is not FITS, or has the wrong size or depth."""
+    """A delivery is not the requested frame: for example, it is truncated, or has the wrong size or exposure."""
 
 
 class NotSupportedError(DeviceError):
-    """The device does not have the requested control."""
+    """The device lacks the requested control, value or format."""

@@ -1,4 +1,4 @@
-"""The protocol of filter wheels."""
+"""The protocol for filter wheels."""
 
 from typing import Protocol
 
@@ -13,12 +13,12 @@ class FilterWheel(Protocol):
 
     @property
     def filters(self) -> tuple[str, ...]:
-        """Filter names in slot order, which are known once the wheel is connected."""
+        """Filter names in slot order, known once the wheel is connected."""
         ...
 
     @property
     def current(self) -> str | None:
-        """The filter in the beam; None while the wheel turns or if its position is unknown."""
+        """The filter in the beam; None while the wheel is turning, or if its position is unknown."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""The protocol of flat panels, with or without a brightness control or a cover."""
+"""The protocol for flat panels, with or without a brightness control or a cover."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ from coldframe.devices.camera import Limits
 
 
 class CoverState(StrEnum):
-    """The position of a cover."""
+    """The state of a cover."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -20,7 +20,7 @@ class CoverState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PanelState:
-    """The state that a panel reports, with its brightness in its own steps; `cover` is None if it has no cover."""
+    """The state that a panel reports. Brightness is in the panel's own steps; `cover` is None if it has no cover."""
 
     lit: bool
     brightness: int | None
@@ -64,11 +64,11 @@ class FlatPanel(Protocol):
         ...
 
     async def connect(self) -> None:
-        """Connect to the panel, and read its ranges and its state."""
+        """Connect to the panel, and read its brightness range and its state."""
         ...
 
     async def light_on(self, brightness: int | None = None) -> None:
-        """Switch the lamp on, then set its brightness, because some panels (Wanderer) start at full brightness."""
+        """Switch the lamp on, then set its brightness; some panels (Wanderer) always switch on at full brightness."""
         ...
 
     async def light_off(self) -> None:
@@ -88,9 +88,9 @@ class FlatPanel(Protocol):
 async def lit(
     panel: FlatPanel, brightness: int | None, do: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
 ) -> AsyncIterator[None]:
-    """Switch the lamp on for the duration of the block, and switch it off regardless of how the block ends.
+    """Switch the lamp on for the duration of the block, and switch it off however the block ends.
 
-    `do` runs a command, and retries it as the caller requires.
+    `do` is a function that runs a command, with retries if the caller wants them.
     """
     try:
         await do(lambda: panel.light_on(brightness))

@@ -7,12 +7,13 @@ from coldframe.devices.flat_panel import PanelState
 class ManualPanel:
     """A lamp, an illuminated wall or a panel without a cable. Implements `FlatPanel`.
 
-    Its methods do nothing. `coldframe.capture` asks the user to switch the lamp, and checks a frame for its light.
+    Its commands do nothing. `coldframe.capture` asks the user to switch the lamp, and takes a frame to see whether it
+    is lit.
 
     Attributes
     ----------
     name
-        Name for messages, and key under which learned values of the panel are stored.
+        Name used in messages, and key under which the values learned for this panel are stored.
     seen_lit
         True if the last frame showed that the lamp was lit.
     brightness_limits, has_light, has_cover
@@ -31,7 +32,7 @@ class ManualPanel:
         self.seen_lit = False
 
     def state(self) -> PanelState:
-        """Return the state of the lamp that the last frame showed."""
+        """Return the state of the lamp as seen in the last frame."""
         return PanelState(lit=self.seen_lit, brightness=None, cover=None)
 
     async def ensure_ready(self) -> None:

@@ -14,7 +14,7 @@ Device = Camera | FlatPanel | FilterWheel | Rotator | Auxiliary
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """A camera, the other devices of its telescope, and the connection to their server if there is a server.
+    """A camera, the other devices of its telescope, and the connection to their server, if any.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Rig:
         Raises
         ------
         DeviceError
-            If a device is missing.
+            If a device cannot be connected.
         """
         for device in self.devices:
             await device.connect()
@@ -51,13 +51,13 @@ class Rig:
 
     @property
     def covering(self) -> FlatPanel | None:
-        """The device that covers the telescope: a separate cover or, without one, a panel with a cover."""
+        """The device that covers the telescope: a separate cover if there is one, otherwise a panel with a cover."""
         if self.cover is not None:
             return self.cover
         return self.panel if self.panel is not None and self.panel.has_cover else None
 
     def panel_state(self) -> PanelState | None:
-        """Return the last reported state of the lamp and of the device that covers the telescope."""
+        """Return the last reported states of the lamp and of the cover; None if the rig has neither panel nor cover."""
         shown = self.panel or self.cover
         if shown is None:
             return None

@@ -1,4 +1,4 @@
-"""The protocol of rotators."""
+"""The protocol for rotators."""
 
 from typing import Protocol
 
@@ -15,7 +15,7 @@ class Rotator(Protocol):
 
     @property
     def angle_deg(self) -> float | None:
-        """The current angle; None while the rotator turns or if its angle is unknown."""
+        """The current angle; None while the rotator is turning, or if its angle is unknown."""
         ...
 
     @property
@@ -25,7 +25,7 @@ class Rotator(Protocol):
 
     @property
     def commanded_deg(self) -> float | None:
-        """The last commanded angle; None if no angle was commanded, or if the rotator did not reach it."""
+        """The last commanded angle; None if no angle has been commanded, or if the rotator did not reach it."""
         ...
 
     @property
@@ -39,7 +39,7 @@ class Rotator(Protocol):
         ...
 
     def found_at(self, angle_deg: float) -> None:
-        """Replace the angle to which `restore` turns back, if an earlier run has already turned the rotator."""
+        """Set the angle to which `restore` turns back, for a rotator that an earlier run has already turned."""
         ...
 
     async def ensure_ready(self) -> None:
@@ -47,13 +47,13 @@ class Rotator(Protocol):
         ...
 
     async def connect(self) -> None:
-        """Connect to the rotator, and remember its angle."""
+        """Connect to the rotator, and record its current angle."""
         ...
 
     async def turn_to(self, angle_deg: float) -> None:
-        """Turn the rotator to an angle, and wait until it is there."""
+        """Turn the rotator to an angle, and wait until the angle is reached."""
         ...
 
     async def restore(self) -> bool:
-        """Turn the rotator back to the angle before the first command. Return False if there was no command."""
+        """Turn the rotator back to its angle before the first command. Return False if there was nothing to restore."""
         ...

@@ -1,4 +1,4 @@
-"""Conditions that tasks wait for, which are checked at every event of a stream."""
+"""Conditions for which tasks are waiting. All of them are checked at every event of a stream."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,10 +8,10 @@ T = TypeVar("T")
 
 
 class Watchers:
-    """The conditions of all waiting tasks, which are checked at every event.
+    """The conditions of all waiting tasks, checked at every event.
 
-    The check runs inside `wake`, before the next event. INDI drivers often send an Ok right after an Alert. A task that
-    was only woken would see both events as one change, and would miss the Alert.
+    The check runs inside `wake`, before the next event. INDI drivers often send an Ok right after an Alert. If `wake`
+    merely woke the task, the task would see both events as one change and would miss the Alert.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Watchers:
         Raises
         ------
         TimeoutError
-            If `deadline_s` has passed. Exceptions raised by `seen` also propagate.
+            If `deadline_s` passes first. Exceptions raised by `seen` also propagate.
         """
         found: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 

@@ -114,7 +114,7 @@ def _wheel(survey: RigSurvey, filters: tuple[str, ...]) -> str:
 
 
 def _rotator(survey: RigSurvey) -> Iterator[str]:
-    """Yield the table [rotator] as a comment, because a rotator must only turn if the user wants it to."""
+    """Yield the table [rotator] as a comment, because a rotator must turn only if the user wants it to."""
     if survey.rotator is None:
         return
     limits = survey.rotator_deg

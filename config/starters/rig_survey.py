@@ -1,4 +1,4 @@
-"""A rig as its INDI server describes it, and the settings that good practice derives from it."""
+"""A rig as its INDI server describes it, and settings for it that follow good practice."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -32,14 +32,14 @@ class RigSurvey:
     other_cameras
         Device names of the server's other cameras.
     gain, offset
-        Range of the control as the driver announces it, with one value if it is read-only; None if the camera has no
-        such control.
+        Range of the control as the driver announces it, or a single value if the control is read-only; None if the
+        camera lacks the control.
     gain_now, offset_now
         Current values of the controls.
     setpoint_c
-        Range of the cooler's setpoint, degrees Celsius; None for an uncooled camera.
+        Range of the cooler's setpoint, in degrees Celsius; None for an uncooled camera.
     readout_modes, readout_mode
-        Labels of all modes and of the current mode; empty and None if there is only one mode.
+        Labels of all readout modes, and of the current one; empty and None if there is only one mode.
     panel
         Device name of the flat panel.
     brightness
@@ -51,7 +51,7 @@ class RigSurvey:
     wheel, filters
         Device name of the filter wheel, and the names of its filters in slot order; empty for slots without a name.
     rotator, rotator_deg
-        Device name of the rotator, and the range of the angles that it accepts; None if it is unknown.
+        Device name of the rotator, and the range of angles that it accepts; None if the range is unknown.
     """
 
     host: str
@@ -75,7 +75,7 @@ class RigSurvey:
     rotator_deg: tuple[float, float] | None = None
 
     def camera_settings(self) -> dict[str, object]:
-        """Return settings for the camera: its current values, and a typical setpoint."""
+        """Return settings for the camera: the current values of its controls, and a typical setpoint."""
         chosen: dict[str, object] = {"device": self.camera}
         for name, limits, now in (("gain", self.gain, self.gain_now), ("offset", self.offset, self.offset_now)):
             if is_adjustable(limits) and now is not None and _fits(_GAIN, float(now)):
@@ -89,7 +89,7 @@ class RigSurvey:
         return chosen
 
     def cooling_settings(self) -> dict[str, object]:
-        """Return warmer setpoints that the cooler accepts, for warm nights."""
+        """Return settings for cooling: warmer setpoints that the cooler accepts, for warm nights."""
         if self.setpoint_c is None:
             return {}
         low, high = self.setpoint_c
@@ -103,7 +103,7 @@ class RigSurvey:
         return {"device": self.wheel} | ({"names": filters} if filters != self.filters else {})
 
     def usable_filters(self) -> tuple[str, ...]:
-        """Return the driver's filter names, with numbers for names that are empty, repeated or unprintable."""
+        """Return the driver's filter names, with "Filter 1" etc. for names that are empty, repeated or unprintable."""
         filters = self.filters
         numbered = tuple(f"Filter {slot}" for slot in range(1, len(filters) + 1))
         mended = tuple(
@@ -113,14 +113,14 @@ class RigSurvey:
         return mended if len(set(mended)) == len(mended) else numbered
 
     def flat_filters(self) -> tuple[str | None, ...]:
-        """Return the filters to shoot flats with: None alone without a wheel, and nothing without a panel."""
+        """Return the filters for which flats are shot: only None without a wheel, and none at all without a panel."""
         if self.panel is None:
             return ()
         return (self.usable_filters() if self.wheel else ()) or (None,)
 
 
 def is_adjustable(limits: tuple[float, float] | None) -> bool:
-    """Return True if a camera has a control with this range, and its value can be changed."""
+    """Return True if a control with this range exists, and its value can be changed."""
     return limits is not None and limits[0] != limits[1]
 
 

@@ -10,7 +10,7 @@ _HEAD = """\
 # The configuration of coldframe for one rig. Check each value that has a comment. All other settings have their
 # defaults: `coldframe explain` describes them, and `coldframe init --full` writes them all."""
 MOST_FILTER_LINES = 8
-"""Most filters that have a line each; of more filters, two share a line."""
+"""Maximum number of filters that have a line each. If there are more filters, two share a line."""
 
 _BIASES = '    { kind = "bias", count = 100 },'
 _DARKS = '    { kind = "dark", count = 30, exposure_s = 300.0 },  # one line for each exposure of your lights'
@@ -24,7 +24,7 @@ def starter_config(survey: RigSurvey) -> str:
     if survey.cover is not None:
         blocks.append(_table("cover", {"device": survey.cover}, {}))
     blocks += [*_wheel(survey), *_rotator(survey)]
-    if not filters:  # TOML allows a list before the tables only, but tables of sets also after them
+    if not filters:  # TOML allows a list of sets only before all tables, but tables of sets also after other tables
         blocks.append(_tables_of_sets(has_flats=bool(survey.flat_filters())))
     return "\n\n".join(blocks) + "\n"
 
@@ -98,7 +98,7 @@ def _wheel(survey: RigSurvey) -> Iterator[str]:
 
 
 def _rotator(survey: RigSurvey) -> Iterator[str]:
-    """Yield the table [rotator] as a comment, because a rotator must only turn if the user wants it to."""
+    """Yield the table [rotator] as a comment, because a rotator must turn only if the user wants it to."""
     if survey.rotator is not None:
         yield (
             "# A rotator was found. To let coldframe turn it to the angle of each flat set, enable these two lines:\n"
@@ -107,7 +107,7 @@ def _rotator(survey: RigSurvey) -> Iterator[str]:
 
 
 def _table(name: str, settings: Mapping[str, object], notes: Mapping[str, str]) -> str:
-    """Return a table with a comment after each setting, and with settings without a value as comments."""
+    """Return a table with the notes as comments after its settings. A setting without a value becomes a comment."""
     lines = [f"[{name}]"]
     for key in dict.fromkeys([*settings, *notes]):
         setting = f"{key} = {toml_value(settings[key])}" if key in settings else f"# {key} ="

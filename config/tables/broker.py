@@ -20,7 +20,7 @@ class BrokerPasswordError(ColdframeError):
 class BrokerSettings(Section):
     """An MQTT broker."""
 
-    host: Name = Field(default="127.0.0.1", description="Name or address of the host of the MQTT broker.")
+    host: Name = Field(default="127.0.0.1", description="Host name or IP address of the MQTT broker.")
     port: int = Field(
         default=1883, ge=1, le=65535, description="TCP port of the broker; with TLS, most brokers use 8883."
     )
@@ -43,17 +43,18 @@ class BrokerSettings(Section):
         "does not know it.",
     )
     client_certificate: AbsolutePath | None = Field(
-        default=None, description="With TLS: certificate with which coldframe identifies itself to the broker, PEM."
+        default=None, description="With TLS: certificate with which coldframe identifies itself to the broker (PEM)."
     )
     client_key: AbsolutePath | None = Field(
         default=None,
-        description="Key of the client certificate, PEM without a password; it may be in the certificate's file.",
+        description="Key of the client certificate (PEM, without a password); not needed if the certificate's file "
+        "contains it.",
     )
 
     @model_validator(mode="after")
     def _check_certificates(self) -> Self:
-        # These settings are refused and not ignored, because a user who sets one believes that the connection is
-        # encrypted.
+        # These settings are refused rather than ignored, because a user who sets one of them believes that the
+        # connection is encrypted.
         for name in ("ca_file", "client_certificate", "client_key"):
             if getattr(self, name) is not None and not self.tls:
                 raise ContradictionError([Contradiction((name,), "found without TLS; allowed: only with tls = true")])

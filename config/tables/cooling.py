@@ -9,7 +9,7 @@ from coldframe.config.tables.values import Setpoint, Setpoints
 
 
 class CoolingSettings(Section):
-    """Cooling of the sensor to its setpoint, and warming it up again. These settings apply only with a setpoint."""
+    """How the sensor is cooled to its setpoint and warmed up again. Without a setpoint, these settings do nothing."""
 
     tolerance_c: float = Field(
         default=0.3,

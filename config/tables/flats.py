@@ -43,13 +43,12 @@ class FlatSettings(Section):
     band: Fractions = Field(
         default=(0.30, 0.50),
         description="Lowest and highest level of an acceptable flat, as fractions of the same range. For a colour "
-        "camera, no colour may exceed the band, and the faintest may fall to half of the band's lower end.",
+        "camera, no colour may exceed the band, and the faintest colour may fall to half the band's lower end.",
     )
     preferred_exposure_s: Exposures = Field(
         default=(0.5, 3.0),
-        description="Preferred exposures, for which coldframe adjusts the panel's brightness: long enough to avoid "
-        "flicker and shutter "
-        "marks, but short enough to avoid dark current.",
+        description="Shortest and longest preferred exposure: long enough to avoid flicker and shutter marks, but "
+        "short enough to avoid dark current. coldframe adjusts the panel's brightness accordingly.",
     )
     exposure_limits_s: Exposures = Field(
         default=(0.01, 60.0),

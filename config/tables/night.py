@@ -76,7 +76,6 @@ class VerifySettings(Section):
     lights: bool = Field(
         default=True,
         description="With `--lights`, calibrate up to twelve lights of each set, and two flats of each flat set, with "
-        "tonight's masters as soon as these exist, and report whether they calibrate cleanly. A set whose master is "
-        "the "
-        "cause is shot again if this helps and time allows.",
+        "tonight's masters as soon as these exist, and report whether they calibrate cleanly. If the master of a set "
+        "is the cause of a problem, the set is shot again, provided that this helps and time allows.",
     )

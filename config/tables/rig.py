@@ -20,16 +20,15 @@ class ServerSettings(Section):
 
     host: Name = Field(
         default="127.0.0.1",
-        description="Name or address of the host of the INDI server. INDI has no passwords, so use this machine, "
+        description="Host name or IP address of the INDI server. INDI has no passwords, so use this machine, "
         "or a tunnel to a different machine.",
     )
     port: int = Field(default=7624, ge=1, le=65535, description="TCP port of the INDI server.")
     unix_socket: Annotated[Name | None, BeforeValidator(_empty_is_none)] = Field(
         default="/tmp/indiserver",  # noqa: S108  indiserver's own default, an abstract name
         description="Local socket of the INDI server (its option -u). If the server runs on this machine, this socket "
-        "and those in the server's command line are tried before TCP, because frames arrive several times faster. A "
-        "socket of a "
-        'different server is not used. "" disables local sockets.',
+        "and those in the server's command line are tried before TCP, because frames arrive several times faster over "
+        'them. A socket of a different server is not used. "" disables local sockets.',
     )
 
     @property
@@ -174,6 +173,6 @@ class AuxiliarySettings(Section):
         default=0.0,
         ge=-1e6,
         le=1e6,
-        description="Value during bias, darks and dark flats; for a switch, 0 means off and 1 means on. At the end of "
-        "the night, the previous value is restored.",
+        description="Value for bias frames, darks and dark flats; for a switch, 0 means off and 1 means on. At the end "
+        "of the night, the previous value is restored.",
     )

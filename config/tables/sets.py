@@ -72,7 +72,7 @@ class LightsSettings(Section):
     @model_validator(mode="after")
     def _check_pedestal(self) -> Self:
         if self.flat and not (self.bias or self.dark_flat):
-            text = "found 0, like bias; allowed: only one of the two, because flats need something to subtract"
+            text = "found 0, as for bias; allowed: 0 for one of the two, because one must be subtracted from flats"
             raise ContradictionError([Contradiction(("dark_flat",), text)])
         return self
 
@@ -82,9 +82,9 @@ class FrameSet(Section):
 
     kind: SetKind = Field(description="Kind of the frames.")
     count: SetCount = Field(
-        description="Frames to accept. Good practice: bias 100 to 500, darks 20 to 50 (40 to 60 with amplifier "
-        "glow), flats and dark flats 20 to 40. With a percentage, the set ends within these bounds as soon as the "
-        "measured noise of the master is low enough.",
+        description="Number of good frames to shoot. Good practice: bias 100 to 500, darks 20 to 50 (40 to 60 with "
+        "amplifier glow), flats and dark flats 20 to 40. With a percentage, the set ends within these bounds as soon "
+        "as the measured noise of the master is low enough.",
     )
     at_least: FrameBound | None = Field(
         default=None,
@@ -96,8 +96,8 @@ class FrameSet(Section):
     )
     exposure_s: Exposure | None = Field(
         default=None,
-        description="Exposure of darks, in seconds, as for the lights. Other kinds have no such setting: bias frames "
-        "use the camera's shortest exposure, flats are tuned, and dark flats use the exposure of their flats.",
+        description="Exposure of darks, in seconds, as for the lights. Leave it out for other kinds: bias frames use "
+        "the camera's shortest exposure, the exposure of flats is tuned, and dark flats use that of their flats.",
     )
     filter: Name | None = Field(
         default=None,
@@ -115,7 +115,7 @@ class FrameSet(Section):
     setpoint_c: Setpoint | None = Field(default=None, description="Overrides `camera.setpoint_c` for this set.")
 
     def readout(self, camera: CameraSettings) -> ReadoutSettings:
-        """Return the readout settings of this set: its own settings if given, otherwise the settings of the camera."""
+        """Return the readout settings of this set: its own where they are set, otherwise those of the camera."""
         return ReadoutSettings(
             gain=camera.gain if self.gain is None else self.gain,
             offset=camera.offset if self.offset is None else self.offset,
@@ -124,7 +124,7 @@ class FrameSet(Section):
         )
 
     def setpoint(self, camera: CameraSettings) -> float | None:
-        """Return the setpoint of this set in degrees Celsius; None leaves the cooler alone."""
+        """Return the setpoint of this set in degrees Celsius; None if the cooler is to be left unchanged."""
         return camera.setpoint_c if self.setpoint_c is None else self.setpoint_c
 
     @property
@@ -136,7 +136,7 @@ class FrameSet(Section):
 
     @property
     def planned_frames(self) -> int:
-        """The count; for a noise goal, the number of frames that will probably reach the goal."""
+        """The count; for a noise goal, the number of frames that will probably be needed to reach it."""
         if isinstance(self.count, int):
             return self.count
         least, most = self.bounds

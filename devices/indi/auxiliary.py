@@ -1,4 +1,4 @@
-"""A control of an INDI device that must be off for dark frames."""
+"""A control of an INDI device that must be off while dark frames are exposed."""
 
 from collections.abc import Mapping
 
@@ -9,11 +9,11 @@ from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.mirror import Property, State, Value
 
 TAKEN: frozenset[State] = frozenset({"ok", "idle", "busy"})
-"""Drivers show a heater as Busy while it heats."""
+"""States in which a new value counts as accepted. Drivers show a heater as Busy while it is heating."""
 
 
 class IndiAuxiliary(IndiDevice):
-    """A number or a switch of a device. Implements `Auxiliary`."""
+    """A number or a switch of an INDI device. Implements `Auxiliary`."""
 
     def __init__(self, link: IndiLink, settings: AuxiliarySettings) -> None:
         super().__init__(link, settings.device)
@@ -22,14 +22,14 @@ class IndiAuxiliary(IndiDevice):
         self._before: Mapping[str, Value] | None = None
 
     async def set_up(self) -> None:
-        """Find the control, and switch it off again if it was last commanded off.
+        """Find the control, and switch it off again if `switch_off` was its last command.
 
         Raises
         ------
         NotSupportedError
             If the device does not have the control.
         DeviceError
-            If the device does not obey.
+            If the driver does not carry out the command.
         """
         wanted = self._settings
         prop = await self.link.wait_property(self.name, wanted.property, DEFINE_DEADLINE_S)
@@ -43,7 +43,7 @@ class IndiAuxiliary(IndiDevice):
 
     @property
     def is_ready(self) -> bool:
-        """True while the device is connected, and its control is off if it was last commanded off."""
+        """True while the device is connected and, if `switch_off` was the last command, its control is off."""
         return super().is_ready and (not self._is_wanted_off or self._is_off())
 
     def _property(self) -> Property | None:
@@ -62,7 +62,7 @@ class IndiAuxiliary(IndiDevice):
         Raises
         ------
         DeviceError
-            If the device is missing or does not obey.
+            If the device is missing, or its driver does not carry out the command.
         """
         await self.ensure_ready()
         if self._before is None and (prop := self._property()) is not None:
@@ -71,7 +71,7 @@ class IndiAuxiliary(IndiDevice):
         await self._order_off()
 
     def _state(self, prop: Property) -> Mapping[str, Value]:
-        """Return the values that restore the control: a number, or the switches that are on."""
+        """Return the values with which to restore the control: a number, or the switches that are on."""
         element = self._settings.element
         if prop.kind == "number":
             return {element: prop.values[element]}
@@ -84,7 +84,7 @@ class IndiAuxiliary(IndiDevice):
             await self._order(prop, {self._settings.element: self._off(prop)})
 
     async def _order(self, prop: Property, values: Mapping[str, Value]) -> None:
-        """Command values. Send the other numbers of the property unchanged, because INDI expects the whole vector."""
+        """Set values. Send the property's other numbers unchanged, because INDI expects the whole vector."""
         others = prop.values if prop.kind == "number" else {}
         await self.command(prop.name, {**others, **values}, good_states=TAKEN)
 
@@ -94,7 +94,7 @@ class IndiAuxiliary(IndiDevice):
         Raises
         ------
         DeviceError
-            If the device is missing or does not obey.
+            If the device is missing, or its driver does not carry out the command.
         """
         self._is_wanted_off = False
         if self._before is None:

@@ -1,4 +1,4 @@
-"""A camera on an INDI server, with commands over the link and pixels over the BLOB channel."""
+"""A camera on an INDI server. Commands use the link, and pixels arrive over the BLOB channel."""
 
 import asyncio
 import logging
@@ -28,27 +28,27 @@ log = logging.getLogger(__name__)
 
 BLOB_VECTOR = "CCD1"
 ABORT_DEADLINE_S = 10.0
-"""Deadline of an abort. Aborts have been seen to hang for minutes (indigo#325)."""
+"""Deadline for an abort. Aborts have been seen to hang for minutes (indigo#325)."""
 LEAVE_DEADLINE_S = 10.0
 LATE_FRAMES_S = 1.0
 """Time within which a failed exposure's frame may still arrive. Drivers deliver frames even after an abort."""
 TIMEOUTS_UNTIL_STUCK = 2
 """Number of consecutive timeouts after which the driver is reconnected."""
 POLLING_PERIOD_MS = 50
-"""Drivers end exposures when they poll, up to 1 s late by default, and about 0.1 s late with this period (measured)."""
+"""Drivers end an exposure at their next poll: by default up to 1 s late, with this period about 0.1 s (measured)."""
 LARGEST_HEADER_BYTES = 1 << 20
 BYTES_PER_PIXEL = 4
 LARGEST_SENSOR_PIXELS = 160_000_000
-"""Size of the largest sensors, for the first frame of a camera whose driver does not know the size."""
+"""Number of pixels of the largest sensors; assumed for the first frame if the driver does not know the size."""
 
 
 def utc_now() -> datetime:
-    """Return the time of the wall clock in UTC."""
+    """Return the wall-clock time in UTC."""
     return datetime.now(UTC)
 
 
 def log_stray(stray: StrayFrame) -> None:
-    """Log a delivery that is discarded."""
+    """Log a delivery that is being discarded."""
     log.warning("%s: ignored a frame: %s", stray.camera, stray.reason)
 
 
@@ -64,9 +64,9 @@ class IndiCamera(IndiDevice):
     server
         Address for the pixel connection.
     now
-        Clock for the dates of frames.
+        Function that returns the current time, with which frames are dated.
     readout_deadline_s
-        Maximum time allowed from the end of an exposure to the arrival of the complete frame.
+        Maximum time from the end of an exposure to the arrival of the complete frame.
     file_format
         Format of the frames, if the driver offers a choice.
     set_aside
@@ -93,7 +93,7 @@ class IndiCamera(IndiDevice):
         self._set_aside = set_aside
         self._demands = FrameDemands(self, file_format)
         self._shutter = ShutterControl(self)
-        self._cfa_pattern: str | None = None  # as the header of a raw states it
+        self._cfa_pattern: str | None = None  # from the header of the frame that showed the sensor's size
         self._channel: BlobChannel | None = None
         self._readout = IndiReadout(self)
         self._cooler = IndiCooler(self)
@@ -101,7 +101,7 @@ class IndiCamera(IndiDevice):
         self._features: CameraFeatures | None = None
         self._exposing = False
         self._went_wrong = False  # True if the last exposure failed, so that its frame may still arrive
-        self._is_suspect = False  # True until the settings are applied again after an exposure failed
+        self._is_suspect = False  # True after a failed exposure, until the settings have been applied again
         self._timeouts = 0
         self._identity = FrameIdentity(name)
         self._exposure = ExposureCheck(name)
@@ -147,7 +147,7 @@ class IndiCamera(IndiDevice):
         self._channel = await channel.open()
 
     async def _learn_size(self) -> None:
-        """Take the shortest frame to learn the size of the sensor, and a second one if the first was cropped."""
+        """Take the shortest frame to learn the sensor's size, and a second one if the first may have been cropped."""
         require_pixel_size(self)
         shortest_s = exposure_limits(self, shutter_times(self)).minimum
         await self.link.choose(self.name, WITNESS, dialects.FRAME_TYPES[FrameKind.BIAS])
@@ -167,7 +167,7 @@ class IndiCamera(IndiDevice):
         return is_whole
 
     async def _repeat_frame_type(self) -> None:
-        """Command the current frame type again, so that the driver sends it to all its clients."""
+        """Set the current frame type again, so that the driver sends it to all its clients."""
         types = camera_property(self, WITNESS)
         await self.link.choose(self.name, WITNESS, types.switched_on() or dialects.FRAME_TYPES[FrameKind.LIGHT])
 
@@ -194,7 +194,7 @@ class IndiCamera(IndiDevice):
 
     @property
     def features(self) -> CameraFeatures:
-        """Abilities of the camera that its driver reported at the last set-up."""
+        """Capabilities that the driver reported at the last set-up; before the first, those that it reports now."""
         return self._features or self._reported_features()
 
     def _reported_features(self) -> CameraFeatures:
@@ -237,11 +237,11 @@ class IndiCamera(IndiDevice):
     # ---- cooling ----
 
     def thermals(self) -> Thermals:
-        """Return the newest temperature reading. An impossible value, such as -273.15, counts as no reading."""
+        """Return the newest temperature reading. An implausible value, such as -273.15, counts as unknown."""
         return self._cooler.thermals()
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Switch the cooler on and command a setpoint. Return when the driver accepts the setpoint.
+        """Switch the cooler on, and set its setpoint. Return once the driver has accepted the setpoint.
 
         Raises
         ------
@@ -254,7 +254,7 @@ class IndiCamera(IndiDevice):
         await self._cooler.set_setpoint(setpoint_c)
 
     async def cooler_off(self) -> None:
-        """Switch the cooler off. A cooler without a switch gets a setpoint that needs no cooling.
+        """Switch the cooler off. If it has no switch, set a setpoint that requires no cooling.
 
         Raises
         ------
@@ -321,32 +321,32 @@ class IndiCamera(IndiDevice):
         )
 
     async def _restore_changes(self) -> tuple[str, ...]:
-        """Restore the settings of the driver's frames, and return another client's changes since the last frame."""
+        """Restore the settings on which frames depend; return the changes that another client made to them."""
         changes = self._changes()
         if not changes and not self._is_suspect:
             return ()
         await self._demands.ask()
         await self._readout.apply()
         are_known, self._is_suspect = self._is_suspect, False  # the last frame's error has already named the changes
-        return () if are_known else tuple(f"frames are {each}; the settings are restored" for each in changes)
+        return () if are_known else tuple(f"frames are {each}; the settings have been restored" for each in changes)
 
     def _changes(self) -> list[str]:
         """Return the changes made by another client, as clauses."""
         return self._demands.changes() + self._readout.changes()
 
     def _changed(self) -> str:
-        """Return the changes made by another client, for the end of an error's text."""
+        """Return the changes made by another client, as text to append to an error message."""
         return "".join(f", {change}" for change in self._changes())
 
     def _count_timeout(self) -> None:
-        """Reconnect the driver after repeated timeouts, even if it aborts the exposures as commanded."""
+        """Count a timeout; after several in a row, reconnect the driver, even if it aborts exposures as commanded."""
         self._timeouts += 1
         if self._timeouts >= TIMEOUTS_UNTIL_STUCK:
             self._timeouts = 0
             self.give_up_connection()
 
     async def _clear_previous_exposure(self) -> None:
-        """Abort a running exposure, and wait for late frames, which could be mistaken for the next frame."""
+        """Abort any running exposure, and wait for late frames, which could be mistaken for the next frame."""
         if camera_property(self, dialects.EXPOSURE[0].property).state == "busy":
             await asyncio.shield(self._abort_quietly())
         elif not self._went_wrong:
@@ -356,7 +356,7 @@ class IndiCamera(IndiDevice):
     async def _shoot(self, exposure_s: float) -> Image:
         """Start the exposure, and wait for the Ok and the BLOB.
 
-        They arrive over different connections, so either may be first (docs/decisions/0003).
+        They arrive over different connections, so either may arrive first (docs/decisions/0003).
         """
         channel, spelling = self._channel, dialects.EXPOSURE[0]
         assert channel is not None
@@ -384,12 +384,12 @@ class IndiCamera(IndiDevice):
             raise DeviceError(self.name, what + in_brackets(message))
 
         allowed_s = exposure_s + self.readout_deadline_s
-        waiting_for = f"the end and the frame of a {exposure_s:g} s exposure"
+        waiting_for = f"the end of a {exposure_s:g} s exposure and for its frame"
         await self.link.wait_answer(self.name, spelling.property, complete, allowed_s, waiting_for)
         return await channel.next_image()
 
     async def _shoot_or_abort(self, exposure_s: float) -> Image:
-        """Shoot; on failure, name changes made by another client. End an exposure that fails or is cancelled."""
+        """Take an exposure. Abort it if it fails or is cancelled, and name another client's changes in the error."""
         try:
             return await self._shoot(exposure_s)
         except DeviceTimeoutError as error:
@@ -415,7 +415,7 @@ class IndiCamera(IndiDevice):
             )
 
     async def abort(self) -> None:
-        """Abort the running exposure, if there is one.
+        """Abort the running exposure, if any.
 
         Raises
         ------
@@ -439,7 +439,7 @@ class IndiCamera(IndiDevice):
         await self.link.wait(self.name, idle, ABORT_DEADLINE_S, "the end of an aborted exposure")
 
     async def _abort_quietly(self) -> None:
-        """Abort the exposure within a deadline. Only log failures, because the caller is already raising an error."""
+        """Abort the exposure within a deadline. Failures are only logged, because the caller is raising an error."""
         try:
             async with asyncio.timeout(ABORT_DEADLINE_S):
                 await self.abort()

@@ -23,12 +23,12 @@ class IndiConnection:
         self._is_local = is_local
 
     def memory_bytes(self) -> int | None:
-        """Return the memory use of the link's process; None if it is unknown."""
+        """Return the resident memory of the link's process, in bytes; None if unknown."""
         process = self._link.process_id
         return None if process is None else resident_bytes(process)
 
     def drivers_memory_bytes(self) -> Mapping[str, int]:
-        """Return the memory use of the drivers on this machine, by program."""
+        """Return the resident memory of each driver program on this machine, in bytes."""
         mirror = self._link.mirror
         programs = {str(dialects.value_of(mirror, name, dialects.DRIVER_PROGRAM) or "") for name in mirror.devices}
         return resident_bytes_of(programs - {""}) if self._is_local else {}
@@ -39,6 +39,6 @@ class IndiConnection:
         Raises
         ------
         DeviceLostError
-            If the server does not answer the new process.
+            If the new process cannot connect to the server in time.
         """
         await self._link.recycle()

@@ -8,13 +8,13 @@ from coldframe.devices.indi.device import ANY_BUT_ALERT, DEFINE_DEADLINE_S, Indi
 from coldframe.devices.indi.mirror import Property
 
 SENSIBLE_C = Limits(-100.0, 100.0)
-"""Range of possible readings. Drivers have been seen to report -300 or -273.15 (indi-3rdparty#1328)."""
+"""Range of plausible readings. Drivers have been seen to report -300 or -273.15 (indi-3rdparty#1328)."""
 
 NO_COOLING_C = 50.0
-"""Setpoint that turns off a cooler without a switch, such as FLI's. Moravian's driver itself uses this method."""
+"""Setpoint that in effect turns off a cooler without a switch, such as FLI's. Moravian's driver does the same."""
 
 NO_POWER_PERCENT = 5.0
-"""Power below which a cooler without a switch counts as off."""
+"""Highest power at which a cooler without a switch counts as off."""
 
 
 class IndiCooler:
@@ -23,7 +23,7 @@ class IndiCooler:
     Parameters
     ----------
     device
-        The camera, whose driver must be connected whenever a method is called.
+        The camera. Its driver must be connected whenever a method is called.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class IndiCooler:
 
     @property
     def setpoint_limits_c(self) -> Limits | None:
-        """Range of the setpoint; None for an uncooled camera."""
+        """Range of the setpoint, in degrees Celsius; None for an uncooled camera."""
         if not self._device.has(dialects.TEMPERATURE):
             return None
         return self._device.limits(dialects.TEMPERATURE) or SENSIBLE_C
@@ -49,11 +49,11 @@ class IndiCooler:
 
     @property
     def _is_known(self) -> bool:
-        """False while the driver of a DSLR shows 0 C without a reading.
+        """False while the driver of a DSLR shows 0 C only because it has no reading.
 
-        The driver for gphoto takes the temperature from each frame. Its property is Idle until then, and in Alert if
-        the frames state no temperature (gphoto_ccd.cpp, `TimerHit`). Drivers of cooled cameras show readings in all
-        states.
+        The driver for gphoto takes the temperature from each frame. The property's state is Idle until the first frame,
+        and Alert if frames contain no temperature (gphoto_ccd.cpp, `TimerHit`). Drivers of cooled cameras show readings
+        in every state.
         """
         found = dialects.find(self._device.link.mirror, self._device.name, dialects.TEMPERATURE)
         return found is None or not is_dslr(self._device) or found[0].state in {"ok", "busy"}
@@ -64,7 +64,7 @@ class IndiCooler:
         return self.setpoint_c is not None and self._device.value(dialects.COOLER_ON) is False
 
     def thermals(self) -> Thermals:
-        """Return the newest temperature reading. An impossible value, such as -273.15, counts as no reading."""
+        """Return the newest temperature reading. An implausible value, such as -273.15, counts as unknown."""
         device = self._device
         found = dialects.find(device.link.mirror, device.name, dialects.TEMPERATURE)
         sensor_c = device.number(dialects.TEMPERATURE) if self._is_known else None
@@ -78,19 +78,19 @@ class IndiCooler:
         )
 
     def of_frame(self, stated_c: float | None, *, is_raw: bool) -> float | None:
-        """Return the temperature of a frame: from the header of a raw, or from the driver if it has a reading.
+        """Return the sensor temperature of a frame in degrees Celsius, from its header or its driver; None if unknown.
 
         Parameters
         ----------
         stated_c
-            The temperature in the frame's header, degrees Celsius.
+            The temperature in the frame's header, in degrees Celsius; None if missing.
         is_raw
-            True if the camera wrote this header.
+            True if the camera itself wrote this header. The header then takes precedence over the driver's reading.
         """
         shown_c = self.thermals().sensor_c
         if is_raw and stated_c is not None:
             return stated_c
-        # Use the header without a reading, except from the driver of a DSLR, which then writes 0 C into its headers.
+        # Without a reading, use the header, unless a DSLR's driver wrote it, because it then contains 0 C.
         return stated_c if shown_c is None and not is_dslr(self._device) else shown_c
 
     def _is_on(self, power_percent: float | None) -> bool | None:
@@ -101,12 +101,12 @@ class IndiCooler:
         return None if power_percent is None else power_percent > NO_POWER_PERCENT
 
     async def restore(self) -> None:
-        """Command the last setpoint again, if any, because a driver loses its setpoint when it restarts."""
+        """Set the last setpoint again, if any, because a driver loses its setpoint when it restarts."""
         if self.setpoint_c is not None:
             await self._order(self.setpoint_c)
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Switch the cooler on and command a setpoint. Return when the driver has accepted the setpoint.
+        """Switch the cooler on, and set its setpoint. Return once the driver has accepted the setpoint.
 
         Raises
         ------
@@ -132,8 +132,8 @@ class IndiCooler:
         sent = device.link.send(device.name, spelling.property, {spelling.element: setpoint_c})
 
         def accepted() -> Property | None:
-            # CCD_TEMPERATURE shows the sensor temperature, and stays Busy until the sensor reaches the setpoint.
-            # Therefore its value is not compared.
+            # CCD_TEMPERATURE shows the sensor temperature, not the setpoint, and stays Busy until the sensor reaches
+            # the setpoint. Therefore its value is not compared.
             prop = device.newer(spelling.property, sent)
             if prop is not None and prop.state == "alert":
                 raise SettingRefusedError(device.name, f"refused the setpoint {setpoint_c:g} C")
@@ -143,14 +143,14 @@ class IndiCooler:
         await device.link.wait_answer(device.name, spelling.property, accepted, DEFINE_DEADLINE_S, waiting_for)
 
     async def switch_off(self) -> None:
-        """Switch the cooler off. A cooler without a switch gets a setpoint that needs no cooling.
+        """Switch the cooler off. If it has no switch, set a setpoint that requires no cooling.
 
         Raises
         ------
         NotSupportedError
             If the camera has no cooler.
         DeviceError
-            If the driver does not obey.
+            If the driver does not carry out the command.
         """
         if self._device.has(dialects.COOLER_OFF):
             await self._device.set(dialects.COOLER_OFF, value=True)

@@ -1,4 +1,4 @@
-"""The base class of all INDI devices, which connects the driver and finds controls in the dialect table."""
+"""The base class of all INDI devices. It connects the driver, and finds controls by means of the dialect table."""
 
 import logging
 from collections.abc import Mapping
@@ -24,17 +24,18 @@ DEFINE_DEADLINE_S = 10.0
 CONNECT_DEADLINE_S = 60.0
 ANY_BUT_ALERT: frozenset[State] = frozenset({"ok", "busy", "idle"})
 QUIET_S = 1.0
-"""Drivers query their hardware while they define properties. A property that takes longer counts as missing."""
+"""Drivers query their hardware while they define properties. If no property has been defined for this time, the driver
+is assumed to have defined all of them."""
 TIMEOUTS_UNTIL_RECONNECTED = 3
 """Number of consecutive timeouts, each of `DEFINE_DEADLINE_S`, after which a driver that has removed a property is
-reconnected. A driver that only redefines the property needs less time."""
+reconnected. Merely redefining a property takes less time."""
 
 
 class IndiDevice:
-    """A device behind a link. `ensure_ready` sets it up again after a restart of its driver or of the server."""
+    """A device on an INDI server. `ensure_ready` sets it up again after its driver or the server has restarted."""
 
     awaited: ClassVar[tuple[str, ...]] = ()
-    """Properties that every device of this kind has. Until they are defined, its abilities are unknown."""
+    """Properties that every device of this kind has. Until they are defined, the device's capabilities are unknown."""
 
     def __init__(self, link: IndiLink, name: str) -> None:
         self.link = link
@@ -54,7 +55,7 @@ class IndiDevice:
     async def connect(self) -> None:
         """Connect the driver and set the device up. If the driver is stuck, disconnect it first.
 
-        If the connection to the server breaks in the meantime, start again once on the new connection.
+        If the connection to the server breaks meanwhile, retry one time on the new connection.
 
         Raises
         ------
@@ -86,7 +87,7 @@ class IndiDevice:
     def _life(self) -> tuple[int, ...]:
         """A value that changes whenever the server or the driver restarts, or the driver is disconnected.
 
-        A driver may then have lost all settings, even if another client connected it again at once.
+        The driver may then have lost all settings, even if another client has already connected it again.
         """
         mirror = self.link.mirror
         return self.link.generation, mirror.removals(self._name), mirror.disconnections(self._name)
@@ -106,7 +107,7 @@ class IndiDevice:
             await self.connect()
 
     async def ensure_driver(self) -> None:
-        """Connect the driver if necessary, without a set-up, for commands that must work even if the set-up fails.
+        """Connect the driver if necessary, without setting up the device, for commands that must work in any case.
 
         Raises
         ------
@@ -118,7 +119,7 @@ class IndiDevice:
 
     @property
     def is_ready(self) -> bool:
-        """True while the last set-up is valid, and the driver has not removed a property that the device needs."""
+        """True while the last set-up is valid, and the driver has not removed a needed property."""
         is_whole = not self._removed() and all(map(self._finds, self.awaited))
         return self._set_up_in == self._life and not self._is_stuck and self.has_connected_driver() and is_whole
 
@@ -126,11 +127,11 @@ class IndiDevice:
         return self.link.mirror.find(self._name, name) is not None
 
     def need(self, *names: str) -> None:
-        """Count these properties as needed: while its driver has removed one of them, the device is not ready."""
+        """Mark these properties as needed: the device is not ready while any of them is removed."""
         self._needed.update(names)
 
     def expect_lasting(self, *names: str) -> None:
-        """Raise an error if one of these missing properties, which the device now needs, may come back.
+        """Mark these missing properties as needed. Raise an error if one of them may be missing only temporarily.
 
         Raises
         ------
@@ -144,7 +145,7 @@ class IndiDevice:
         return [name for name in self._needed if self.link.mirror.is_removed(self._name, name)]
 
     async def _wait_defined(self, name: str) -> None:
-        """Wait until a property is defined. If its driver has removed it and does not define it again, reconnect."""
+        """Wait until a property is defined. Give up on a driver that has removed it and does not define it again."""
         try:
             await self.link.wait_property(self._name, name, self.define_deadline_s)
         except DeviceTimeoutError:
@@ -156,7 +157,7 @@ class IndiDevice:
 
     def give_up_connection(self) -> None:
         """Mark the driver as stuck, so that it is reconnected to its hardware before its next use."""
-        log.warning("%s no longer obeys; its driver will be reconnected", self._name)
+        log.warning("%s no longer follows commands; its driver will be reconnected", self._name)
         self._is_stuck = True
 
     async def reconnect(self) -> None:
@@ -176,7 +177,7 @@ class IndiDevice:
         Raises
         ------
         DeviceLostError
-            If the driver does not answer, or the server is missing.
+            If the driver does not respond, or the server cannot be reached.
         """
         await self.link.wait_connected()
         if self.has_connected_driver():
@@ -199,9 +200,9 @@ class IndiDevice:
         Raises
         ------
         DeviceTimeoutError
-            If the server does not have the device, or the hardware does not answer.
+            If the server does not have the device, or the hardware does not respond.
         DeviceLostError
-            If the driver cannot connect to its hardware, or has removed its CONNECTION, or the server disappears.
+            If the driver cannot connect to its hardware or has removed the property CONNECTION, or the server is lost.
         """
         await self.link.wait_connected()
         try:
@@ -226,8 +227,8 @@ class IndiDevice:
         try:
             await self.link.choose(self._name, "CONNECTION", "CONNECT", CONNECT_DEADLINE_S)
         except SettingRefusedError as error:
-            # DeviceLostError is retried, but SettingRefusedError is not. A driver finds a camera that was plugged in
-            # again only after a few seconds.
+            # Operations that fail with DeviceLostError are retried, but not those that fail with SettingRefusedError.
+            # After a camera is plugged in again, its driver needs a few seconds to find it.
             raise DeviceLostError(
                 self._name, f"cannot be connected: {error.what}", "Is it plugged in and powered?"
             ) from error
@@ -250,15 +251,15 @@ class IndiDevice:
         return prop if prop is not None and prop.serial > serial else None
 
     def value(self, spellings: tuple[Spelling, ...]) -> Value | None:
-        """Return the value that the driver shows for a control; None if the device has no such control."""
+        """Return the value that the driver shows for a control; None if the device lacks the control."""
         return dialects.value_of(self.link.mirror, self._name, spellings)
 
     def number(self, spellings: tuple[Spelling, ...]) -> float | None:
-        """Return the value of a numeric control; None if the device has no such control, or shows no finite number."""
+        """Return the value of a numeric control; None if the device lacks the control or shows no finite number."""
         return finite(self.value(spellings))
 
     def limits(self, spellings: tuple[Spelling, ...]) -> Limits | None:
-        """Return the range of a numeric control; None if there is no such control, or its range is unknown.
+        """Return the range of a numeric control; None if the device lacks the control, or its range is unknown.
 
         Drivers announce an unknown range as 0 to 0.
         """
@@ -267,15 +268,15 @@ class IndiDevice:
         return limits if limits is not None and limits.maximum > limits.minimum else None
 
     def settable(self, spellings: tuple[Spelling, ...]) -> Limits | None:
-        """Return the values to which a numeric control can be set: for a read-only control, only its current value.
+        """Return the range to which a numeric control can be set; for a read-only control, only its current value.
 
-        None if there is no such control, or its range is unknown.
+        Return None if the device lacks the control, or its range is unknown.
         """
         shown = self.number(spellings)
         return self.limits(spellings) if shown is None or self.has(spellings) else Limits(shown, shown)
 
     def has(self, spellings: tuple[Spelling, ...]) -> bool:
-        """Return True if the device has the control and the control can be set."""
+        """Return True if the device has the control, and it can be set."""
         found = dialects.find(self.link.mirror, self._name, spellings)
         return found is not None and found[0].writable
 
@@ -287,7 +288,7 @@ class IndiDevice:
         DeviceLostError
             If the driver is missing, is disconnected or has removed the control.
         NotSupportedError
-            If the device has no such control.
+            If the device lacks the control.
         """
         found = dialects.find(self.link.mirror, self._name, spellings)
         if found is None:
@@ -296,12 +297,12 @@ class IndiDevice:
         return found
 
     async def set(self, spellings: tuple[Spelling, ...], value: Value, deadline_s: float = 10.0) -> Property:
-        """Set a control, and wait until the driver shows the new value. From now on, the device needs the control.
+        """Set a control, and wait until the driver shows the new value. The control then counts as needed.
 
         Raises
         ------
         NotSupportedError
-            If the device has no such control.
+            If the device lacks the control.
         DeviceError
             See `control` and `IndiLink.set`.
         """
@@ -315,7 +316,7 @@ class IndiDevice:
         deadline_s: float = 10.0,
         good_states: frozenset[State] = TAKEN,
     ) -> Property:
-        """Command new values of a property that the device needs from now on, as `IndiLink.set` does.
+        """Set new values of a property, as `IndiLink.set` does. The property then counts as needed.
 
         Raises
         ------

@@ -92,12 +92,12 @@ SERIAL = (
 DRIVER_PROGRAM = (Spelling("DRIVER_INFO", "DRIVER_EXEC"),)
 DRIVER_INTERFACE = (Spelling("DRIVER_INFO", "DRIVER_INTERFACE"),)
 
-# File formats. Drivers of DSLRs send FITS, which they make from the camera raw, or the camera raw itself.
+# File formats. Drivers of DSLRs send the camera raw itself, or FITS files that they make from it.
 SENDS_FITS = Spelling("CCD_TRANSFER_FORMAT", "FORMAT_FITS")
 SENDS_RAW = Spelling("CCD_TRANSFER_FORMAT", "FORMAT_NATIVE")
 CAPTURE_FORMAT = "CCD_CAPTURE_FORMAT"
 
-# DSLRs (gphoto; the driver spells BULB as BLOB). While it is on, the driver times even the shortest exposures itself.
+# DSLRs (gphoto; the driver spells BULB as BLOB). Unless this is chosen, the driver times all exposures itself.
 FORCE_BULB_OFF = Spelling("CCD_FORCE_BLOB", "Off")
 SHUTTER_TIMES = "CCD_EXPOSURE_PRESETS"
 """Switch property of DSLRs (gphoto) whose labels are the shutter times; choosing one of them starts an exposure."""
@@ -134,7 +134,7 @@ INTERFACE_ROTATOR = 1 << 12
 
 
 def find(mirror: Mirror, device: str, spellings: tuple[Spelling, ...]) -> tuple[Property, str] | None:
-    """Return the property and the element name of a control on `device`; None if it has no such control."""
+    """Return the property and the element name of a control on `device`; None if the device lacks the control."""
     for spelling in spellings:
         prop = mirror.find(device, spelling.property)
         element = None if prop is None else _element(prop, spelling.element)
@@ -153,6 +153,6 @@ def _element(prop: Property, wanted: str) -> str | None:
 
 
 def value_of(mirror: Mirror, device: str, spellings: tuple[Spelling, ...]) -> Value | None:
-    """Return the value of a control on `device`; None if it has no such control."""
+    """Return the value of a control on `device`; None if the device lacks the control."""
     found = find(mirror, device, spellings)
     return None if found is None else found[0].values[found[1]]

@@ -1,4 +1,4 @@
-"""The settings of a camera's driver that coldframe changes for its own purposes, and restores when it is done."""
+"""The settings of a camera's driver that coldframe changes for its own purposes and restores at the end."""
 
 import logging
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ RESTORED = tuple(
         )
     )
 )
-"""Properties to restore. The readout settings are kept, because they come from the user's configuration."""
+"""Properties to restore. Readout settings are not restored, because they come from the user's configuration."""
 
 RESTORE_DEADLINE_S = 5.0
 
 
 class FoundSettings:
-    """The values of `RESTORED` when a camera was first set up.
+    """The values that the properties in `RESTORED` had when a camera was first set up.
 
     Parameters
     ----------
@@ -40,14 +40,14 @@ class FoundSettings:
         self._found: Mapping[str, Mapping[str, Value]] | None = None
 
     def remember(self) -> None:
-        """Store the current values, unless values are already stored. A driver that has restarted has lost them."""
+        """Store the current values, unless values are stored already: a restarted driver no longer has the original."""
         if self._found is None:
             find = self._device.link.mirror.find
             properties = [find(self._device.name, name) for name in RESTORED]
             self._found = {prop.name: _values(prop) for prop in properties if prop is not None and prop.writable}
 
     async def restore(self) -> None:
-        """Restore the stored values that have changed. Only log failures, because the night is over."""
+        """Restore the stored values that have changed. Failures are only logged, because the night is over."""
         found, self._found = self._found or {}, None
         device = self._device
         for name, values in found.items():
@@ -57,9 +57,9 @@ class FoundSettings:
             try:
                 await device.link.set(device.name, name, values, RESTORE_DEADLINE_S)
             except DeviceError as error:
-                log.warning("%s; it differs from its state before the night", error)
+                log.warning("%s; this setting differs from its value before the night", error)
 
 
 def _values(prop: Property) -> Mapping[str, Value]:
-    """Return the values that restore a property: its numbers, or the switches that are on."""
+    """Return the values with which to restore a property: its numbers or texts, or the switches that are on."""
     return {name: value for name, value in prop.values.items() if prop.kind != "switch" or value is True}

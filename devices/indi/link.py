@@ -32,9 +32,10 @@ PING_PERIOD_S = 10.0
 PING_DEADLINE_S = 20.0
 LINE_LIMIT_BYTES = 1 << 20
 OLD_STATE_S = 5.0
-"""Time for the driver to answer a command. Until then, it may repeat the state of the property before the command."""
+"""Time allowed for a driver to read a command. Until then, it may repeat the property's state before the command."""
 TAKEN: frozenset[State] = frozenset({"ok", "idle"})
-"""Some drivers show a switch vector as Idle when it is off, and some panels acknowledge a brightness with Idle."""
+"""States in which new values count as accepted. Some drivers show a switch vector as Idle when it is off, and some
+panels acknowledge a brightness with Idle."""
 
 
 class IndiLink:
@@ -56,13 +57,13 @@ class IndiLink:
         self.port = port
         self.mirror = Mirror()
         self.generation = 0
-        """Number of connections so far. Devices are set up again whenever it changes."""
+        """Number of connections so far. Devices are set up again whenever this number changes."""
         self._connected = False
         self._watchers = Watchers()
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._last_pong_s: float | None = None
-        self._refusal = ""  # why the process closed the current connection, if it did
+        self._refusal = ""  # reason why the process closed the last connection, if the server exceeded a limit
 
     @property
     def server(self) -> str:
@@ -90,7 +91,7 @@ class IndiLink:
 
     @property
     def process_id(self) -> int | None:
-        """Id of the process that has the connection; None while no process is running."""
+        """Id of the process that holds the connection; None while no process is running."""
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     async def recycle(self, deadline_s: float = CONNECT_DEADLINE_S) -> None:
@@ -136,7 +137,7 @@ class IndiLink:
         DeviceLostError
             If the server or the device disappears during the wait.
         DeviceTimeoutError
-            If `deadline_s` has passed.
+            If `deadline_s` passes first.
         """
         generation, removals = self.generation, self.mirror.removals(device)
         disconnections = self.mirror.disconnections(device)
@@ -170,16 +171,16 @@ class IndiLink:
             ) from None
 
     def wake(self) -> None:
-        """Check the conditions of all waits, after something has happened that is not an event of the server."""
+        """Check the conditions of all waiting tasks, after something other than an event from the server."""
         self._watchers.wake()
 
     async def wait_answer(
         self, device: str, name: str, taken: Callable[[], T | None], deadline_s: float, waiting_for: str
     ) -> T:
-        """Wait like `wait` for the driver's answer to a command for property `name` that has just been sent.
+        """Wait, as `wait` does, for the driver's answer to a command just sent for property `name`.
 
         Until the driver reads the command, it may repeat the state in which an earlier command, perhaps from another
-        client, left the property. An error that `taken` raises therefore counts only after the property has shown a
+        client, left the property. Therefore an error raised by `taken` counts only after the property has shown a
         different state, or after `OLD_STATE_S`.
         """
         before, sent = self.mirror.find(device, name), self.mirror.serial
@@ -228,7 +229,7 @@ class IndiLink:
                         return
 
     def send(self, device: str, name: str, values: Mapping[str, Value]) -> int:
-        """Command new values, and return the serial number of the newest event before the command.
+        """Send new values of a property, and return the serial number of the newest event before the command.
 
         Raises
         ------
@@ -237,8 +238,8 @@ class IndiLink:
         NotSupportedError
             If the device does not have the property, or the property is read-only.
         SettingRefusedError
-            If a number is not finite, or is outside the range that the driver announces. These numbers are not sent,
-            because some drivers answer them with an Ok. An exposure of NaN seconds never ended in a test.
+            If a number is not finite, or is outside the range that the driver announces. Nothing is sent, because some
+            drivers would answer with an Ok; in a test, an exposure of NaN seconds never ended.
         """
         prop = self.mirror.find(device, name)
         if not self._connected:
@@ -277,9 +278,9 @@ class IndiLink:
         deadline_s: float = 10.0,
         good_states: frozenset[State] = TAKEN,
     ) -> Property:
-        """Command new values, wait until the driver shows them in a good state, and return the property.
+        """Set new values of a property, wait until the driver shows them in a good state, and return the property.
 
-        `good_states` are the states in which the values count, for drivers that use Busy differently.
+        `good_states` are the states in which the new values count as accepted; drivers differ in their use of Busy.
 
         Raises
         ------
@@ -312,7 +313,7 @@ class IndiLink:
     async def _supervise(self) -> None:
         """Keep a process running, and restart it whenever it ends.
 
-        The pauses become longer while connection attempts keep failing.
+        The pauses grow as long as connection attempts fail.
         """
         backoff_s = FIRST_BACKOFF_S
         while True:
@@ -320,12 +321,12 @@ class IndiLink:
                 if await self._one_life():
                     backoff_s = FIRST_BACKOFF_S
             except Exception:  # without a link, the rig cannot be brought to its safe state
-                log.exception("%s: the link failed, restarting it", self.server)
+                log.exception("%s: the link failed; restarting it", self.server)
             await asyncio.sleep(backoff_s)
             backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)
 
     async def _one_life(self) -> bool:
-        """Run one process until it ends, and return True if it was connected to a server that it did not refuse."""
+        """Run one process until it ends. Return True if it connected to a server that did not exceed a limit."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "coldframe.devices.indi.child", self.host, str(self.port)),
             stdin=asyncio.subprocess.PIPE,
@@ -397,7 +398,7 @@ class IndiLink:
 
 
 def _shows(prop: Property, values: Mapping[str, Value]) -> bool:
-    """Return True if `prop` shows the wanted values. Numbers may differ by rounding to six digits."""
+    """Return True if `prop` shows the wanted values. Numbers may differ by the rounding to six digits."""
     for element, wanted in values.items():
         shown = prop.values.get(element)
         if prop.kind == "number":
@@ -418,7 +419,7 @@ async def _log_lines(stream: asyncio.StreamReader) -> None:
 
 
 async def end_process(process: asyncio.subprocess.Process) -> None:
-    """Let the process disconnect and exit. Kill it if it does not exit in time."""
+    """Ask the process to disconnect and exit. Kill it if it does not exit in time."""
     if process.stdin is not None:
         process.stdin.close()
     try:
@@ -426,6 +427,6 @@ async def end_process(process: asyncio.subprocess.Process) -> None:
             async with asyncio.timeout(2.0):
                 await process.wait()
     finally:
-        if process.returncode is None:  # the process hangs, or this wait was cancelled
+        if process.returncode is None:  # the process hangs, or the wait was cancelled
             process.kill()
             await process.wait()

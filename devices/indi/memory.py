@@ -8,7 +8,7 @@ PROCESSES = Path("/proc")
 
 
 def resident_bytes(process: int) -> int | None:
-    """Return the resident memory of a process; None if it cannot be read, for example because the process ended."""
+    """Return the resident memory of a process in bytes; None if unknown, for example because the process has ended."""
     try:
         pages = (PROCESSES / str(process) / "statm").read_text("ascii").split()[1]
         return int(pages) * os.sysconf("SC_PAGESIZE")
@@ -17,7 +17,7 @@ def resident_bytes(process: int) -> int | None:
 
 
 def resident_bytes_of(programs: Iterable[str]) -> dict[str, int]:
-    """Return the resident memory of each program, summed over its processes, by the program's file name."""
+    """Return the resident memory of each program in bytes, summed over its processes and keyed by its file name."""
     wanted, found = set(programs), dict[str, int]()
     for place in PROCESSES.iterdir() if wanted else ():
         if place.name.isdecimal() and (name := wanted & _names(place)):

@@ -15,11 +15,11 @@ Value = float | bool | str
 State = Literal["idle", "ok", "busy", "alert"]
 
 
-DISCONNECTED_ADVICE = "Is its cable plugged in, and does another program use it?"
+DISCONNECTED_ADVICE = "Is its cable plugged in? Is another program using the device?"
 
 MOST_DEVICES = 200
 MOST_PROPERTIES = 1000
-"""Bounds on memory. A rig has about ten devices with a hundred properties each. Only a broken server has more."""
+"""Bounds on memory use. A rig has about ten devices with a hundred properties each; only a faulty server has more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Property:
     kind
         "number", "switch", "text", "light" or "blob".
     serial
-        Number of the event with this snapshot, among all events of the link.
+        Sequence number, within the link, of the event that brought this snapshot.
     received_at_s
-        Time of the event on the running loop's clock.
+        Time of the event on the event loop's clock.
     """
 
     device: str
@@ -64,7 +64,7 @@ class Property:
         return number
 
     def switched_on(self) -> str | None:
-        """Return the name of the first switch that is on."""
+        """Return the name of the first switch that is on; None if all are off."""
         return next((name for name, on in self.values.items() if on is True), None)
 
 
@@ -83,7 +83,7 @@ class Mirror:
         self._removed: set[tuple[str, str]] = set()  # properties that were removed and have not been defined since
 
     def clear(self) -> None:
-        """Remove all properties after the connection is lost."""
+        """Remove all properties, because the connection has been lost."""
         self._devices.clear()
         self._kinds.clear()
         self._removed.clear()
@@ -119,7 +119,7 @@ class Mirror:
         if was_connected and before.state != "busy" and is_connected is False:
             self._disconnections[device] = self.disconnections(device) + 1
         if not was_connected and is_connected is True:
-            # A driver defines its properties when it is connected. It will not define the missing ones later.
+            # A driver defines its properties after it connects; any that it does not define then are truly missing.
             self._forget_removed(device)
 
     def _forget_removed(self, device: str) -> None:
@@ -134,8 +134,8 @@ class Mirror:
     def _is_accepted(self, device: str, name: str, kind: str) -> bool:
         """Return True unless the device has too many properties, or has defined this property with a different type.
 
-        A driver that redefines a property with a different type is broken. The type is remembered when the property is
-        removed, because a property must be removed before it can be redefined.
+        A driver that redefines a property with a different type is faulty. The type is remembered even after the
+        property is removed, because a property must be removed before it can be redefined.
         """
         kinds = self._kinds.setdefault(device, {})
         if name not in kinds and len(kinds) < MOST_PROPERTIES:
@@ -184,11 +184,11 @@ class Mirror:
         return (device, name) in self._removed
 
     def expect_lasting(self, device: str, *names: str) -> None:
-        """Raise an error if one of these missing properties may come back, because it may be missing only temporarily.
+        """Raise an error if one of these missing properties may be missing only temporarily.
 
-        Drivers remove all properties when they are disconnected from their hardware, some before they report it. They
-        also remove a property to define it again, for example with other limits. All properties are missing after a
-        crash of the driver or of the server.
+        Drivers remove all properties when they are disconnected from their hardware; some drivers do so before they
+        report the disconnection. Drivers also remove a property in order to redefine it, for example with other limits.
+        After a crash of the driver or of the server, all properties are missing.
 
         Raises
         ------
@@ -220,10 +220,10 @@ def finite(value: Value | None) -> float | None:
 
 
 def _known(limits: Limits) -> Limits:
-    """Return the limits or, if they are not finite, 0 to 0, with which drivers announce an unknown range."""
+    """Return the limits; if they are not finite, return 0 to 0, as drivers announce an unknown range."""
     return limits if math.isfinite(limits.minimum) and math.isfinite(limits.maximum) else Limits(0.0, 0.0)
 
 
 def in_brackets(message: str) -> str:
-    """Return a message in brackets for the end of an error's text, or an empty string if there is no message."""
+    """Return a message in brackets, to be appended to an error message, or an empty string if there is no message."""
     return f" ({message})" if message else ""

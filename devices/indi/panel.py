@@ -10,12 +10,13 @@ from coldframe.devices.indi.device import IndiDevice
 from coldframe.devices.indi.link import IndiLink
 
 ROUNDING = 0.02
-"""Maximum difference between commanded and reported brightness, as a fraction of the range. Some panels round it."""
+"""Maximum difference, as a fraction of full brightness, between the commanded brightness and the one reported by panels
+that round it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PanelFeatures:
-    """The abilities of a panel, which are stored because its driver may be disconnected."""
+    """The capabilities of a panel, stored because its driver may be disconnected."""
 
     has_light: bool
     has_cover: bool
@@ -28,7 +29,7 @@ class IndiFlatPanel(IndiDevice):
     Parameters
     ----------
     cover_deadline_s
-        Maximum time that the cover may take to open or close.
+        Maximum time that the cover may take to open or close, in seconds.
     """
 
     def __init__(self, link: IndiLink, name: str, cover_deadline_s: float = 60.0) -> None:
@@ -40,7 +41,7 @@ class IndiFlatPanel(IndiDevice):
         self._wanted_cover: CoverState | None = None
 
     async def set_up(self) -> None:
-        """Read the panel's abilities, and restore the last commanded states of its lamp and cover."""
+        """Read the panel's capabilities, and restore the last commanded states of its lamp and cover."""
         self._known = self._reported()
         if self._wanted_lit is False:
             await self._switch_off()
@@ -70,7 +71,7 @@ class IndiFlatPanel(IndiDevice):
         return shown is not None and abs(shown - wanted) <= max(1.0, rounding)
 
     def _reported(self) -> PanelFeatures:
-        """Return the abilities, including a lamp or cover whose control is missing, so that commands to it fail."""
+        """Return the capabilities. Include a known lamp or cover whose control is missing, so that commands fail."""
         known = self._known
         return PanelFeatures(
             has_light=self.has(dialects.LIGHT_ON) or (known is not None and known.has_light),
@@ -118,12 +119,12 @@ class IndiFlatPanel(IndiDevice):
         return CoverState.OPEN if self.value(dialects.COVER_OPEN) is True else CoverState.UNKNOWN
 
     async def light_on(self, brightness: int | None = None) -> None:
-        """Switch the lamp on, then set its brightness, because some panels (Wanderer) start at full brightness.
+        """Switch the lamp on, then set its brightness; some panels (Wanderer) always switch on at full brightness.
 
         Raises
         ------
         DeviceError
-            If the panel has no lamp, or does not obey in time.
+            If the panel has no lamp, or does not carry out the command in time.
         """
         self._wanted_lit = None
         await self.ensure_ready()
@@ -141,10 +142,10 @@ class IndiFlatPanel(IndiDevice):
         Raises
         ------
         DeviceError
-            If the panel does not obey in time.
+            If the panel does not carry out the command in time.
         """
         self._wanted_lit = False if self.has_light else None
-        await self.ensure_driver()  # no set-up, because the lamp must be switched off even if a set-up fails
+        await self.ensure_driver()  # without set-up, because the lamp must be switched off even if set-up fails
         await self._switch_off()
 
     async def _switch_off(self) -> None:

@@ -17,7 +17,7 @@ REGION = ("X", "Y", "WIDTH", "HEIGHT")
 LARGEST_ROUNDING_PIXELS = 16
 """Limit on the rounding of a frame's edges, in binned pixels.
 
-Drivers of ZWO, SVBony and Player One round the size down to multiples of 8 by 2 pixels.
+The drivers from ZWO, SVBony and Player One round the size down to multiples of 8 by 2 pixels.
 """
 
 _ISO_LABEL = re.compile(r"(?:ISO\s*)?(\d{2,7})", re.IGNORECASE)
@@ -57,12 +57,12 @@ class IndiReadout:
     Parameters
     ----------
     device
-        The camera, whose driver must be connected whenever a method is called.
+        The camera. Its driver must be connected whenever a method is called.
 
     Attributes
     ----------
     wanted
-        The settings that `apply` commands.
+        The settings that `apply` sends to the driver.
     """
 
     def __init__(self, device: IndiDevice) -> None:
@@ -79,10 +79,10 @@ class IndiReadout:
 
     @property
     def sensor_shape(self) -> tuple[int, int] | None:
-        """Height and width of the unbinned sensor in pixels; None if neither the driver nor a frame has shown them.
+        """Height and width of the unbinned sensor in pixels; None if they are still unknown.
 
-        For a DSLR, only a frame shows them: after camera raws, its driver states the size of their previews, which may
-        differ from the visible area (gphoto_ccd.cpp, `grabImage`).
+        For a DSLR, the size is taken only from a frame: after a camera raw, the driver reports the size of the raw's
+        preview, which may differ from the visible area (gphoto_ccd.cpp, `grabImage`).
         """
         if self._learned is not None or is_dslr(self._device):
             return self._learned
@@ -91,7 +91,7 @@ class IndiReadout:
     def learn(self, shape: tuple[int, ...]) -> bool:
         """Learn the height and width of the sensor from a frame; return False if the frame may have been cropped.
 
-        With each FITS frame, the driver of a DSLR learns the size before it cuts out its region.
+        From each FITS frame, the driver of a DSLR learns the size of the sensor before it crops the frame.
         """
         height, width = (edge * self.wanted.binning for edge in shape)
         self._learned = height, width
@@ -99,14 +99,14 @@ class IndiReadout:
 
     @property
     def held_gain(self) -> float | None:
-        """The commanded gain while the driver shows it; None if none was commanded or another client changed it."""
+        """The commanded gain as long as the driver shows it; None after a change, or if no gain was commanded."""
         shown = shown_gain(self._device)
         is_held = self._applied is not None and self._applied.gain == shown and self.wanted.gain is not None
         return shown if is_held else None
 
     @property
     def gain_limits(self) -> Limits | None:
-        """Range of the gain, or of the ISO values of a camera that has no gain; None if it has neither."""
+        """Range of the gain or, for a camera without a gain, of its ISO values; None if it has neither."""
         iso = _iso_values(self._device)
         if self._device.number(dialects.GAIN) is None and iso:
             return Limits(min(iso.values()), max(iso.values()))
@@ -122,7 +122,7 @@ class IndiReadout:
         return self._device.link.mirror.find(self._device.name, "CCD_BINNING")
 
     async def apply(self) -> None:
-        """Command the wanted settings, and select the whole sensor for readout.
+        """Set the camera to the wanted settings, and select the whole sensor for readout.
 
         Raises
         ------
@@ -146,7 +146,7 @@ class IndiReadout:
         self._applied = self.read_back()
 
     async def _set_gain(self, wanted: float | None) -> None:
-        """Set the gain, or the ISO value of a camera that has no gain."""
+        """Set the gain or, for a camera without a gain, the ISO value."""
         device = self._device
         iso = _iso_values(device)
         if wanted is None or not iso or device.number(dialects.GAIN) is not None:
@@ -200,7 +200,7 @@ class IndiReadout:
         return changes
 
     def _is_whole(self, region: Property) -> bool:
-        """Return True if a region is the whole sensor, as far as drivers round regions.
+        """Return True if a region is the whole sensor, apart from the rounding by drivers.
 
         A driver of a DSLR that does not know the size of the sensor shows a region of 0 x 0 pixels.
         """
@@ -211,7 +211,7 @@ class IndiReadout:
         return all(abs(found - whole) <= rounding for found, whole in differences)
 
     async def _reset_region(self) -> None:
-        """Select the whole sensor for readout, and determine the size to which the driver rounds it.
+        """Select the whole sensor for readout, and determine the size to which the driver rounds the region.
 
         Drivers round the binned size down to a size that their hardware supports. Some drivers report the rounded size
         first, and then repeat the requested size with their Ok. The smallest size reported after the command is the
@@ -286,7 +286,7 @@ class IndiReadout:
 
 
 def shown_gain(device: IndiDevice) -> float | None:
-    """Return the gain that a camera shows, or its ISO value if it has no gain; None if it shows neither."""
+    """Return the gain that a camera's driver shows or, for a camera without a gain, the ISO value; None if neither."""
     gain = device.number(dialects.GAIN)
     iso = device.link.mirror.find(device.name, dialects.ISO)
     chosen = None if gain is not None or iso is None or iso.kind != "switch" else iso.switched_on()
@@ -294,7 +294,7 @@ def shown_gain(device: IndiDevice) -> float | None:
 
 
 def _iso_values(device: IndiDevice) -> dict[str, float]:
-    """Return the ISO values of a camera, by the names of their elements; others, such as "Auto", are left out."""
+    """Return the ISO values of a camera, keyed by element name. Elements such as "Auto" are omitted."""
     prop = device.link.mirror.find(device.name, dialects.ISO)
     if prop is None or prop.kind != "switch":
         return {}
@@ -303,7 +303,7 @@ def _iso_values(device: IndiDevice) -> dict[str, float]:
 
 
 def _numbers(prop: Property, *elements: str) -> list[float]:
-    """Return the values of elements, or NaN for elements that have none, to describe changes made by another client."""
+    """Return the values of elements, with NaN for missing values, to describe changes made by another client."""
     return [float(prop.values.get(element, math.nan)) for element in elements]
 
 

@@ -1,4 +1,4 @@
-"""The rig that a configuration describes, on its INDI server."""
+"""The rig that a configuration describes, with the devices of its INDI server."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,7 +21,7 @@ from coldframe.devices.rig import Rig
 
 
 def server_address(server: ServerSettings) -> ServerAddress:
-    """Return the server's address, with its local socket only if the server is on this machine."""
+    """Return the server's address, including its local socket only if the server is on this machine."""
     return ServerAddress(server.host, server.port, server.unix_socket if server.is_local else None)
 
 
@@ -43,7 +43,7 @@ def _rotator(link: IndiLink, rotator: RotatorSettings) -> IndiRotator:
 async def indi_rig(
     settings: Settings, now: Callable[[], datetime], set_aside: Callable[[StrayFrame], None] = log_stray
 ) -> AsyncIterator[Rig]:
-    """Open the link to the server, and the connection of an MQTT panel, for the duration of the block.
+    """Open the link to the server, and the connection to the broker of an MQTT panel, for the duration of the block.
 
     The devices are not yet connected. `set_aside` is called with every delivery from the camera that is not a requested
     frame.

@@ -1,6 +1,6 @@
 """A survey of an INDI server's devices, based on the same classes that a night uses.
 
-`devices` prints it, and `init` writes a configuration from it.
+The command `devices` prints the survey, and `init` writes a configuration from it.
 """
 
 import asyncio
@@ -24,7 +24,8 @@ from coldframe.devices.indi.turning.wheel import IndiFilterWheel
 ANSWER_DEADLINE_S = 5.0
 QUIET_S = 1.0
 ROLE_DEADLINE_S = 10.0
-"""Maximum wait for the control of a role that the driver announces, such as the wheel of a camera that turns first."""
+"""Maximum wait for the control of a role that the driver announces. For example, the wheel built into a camera may turn
+before the driver defines its control."""
 
 
 class Role(StrEnum):
@@ -39,7 +40,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """The bit in DRIVER_INTERFACE and the control that indicate a role. Some drivers set bits of roles they lack."""
+    """The bit in DRIVER_INTERFACE and the control that indicate a role. Some drivers set bits for roles they lack."""
 
     interface: int
     control: tuple[Spelling, ...]
@@ -56,17 +57,17 @@ _MARKS = {
 
 @dataclass(frozen=True, slots=True)
 class SurveyedDevice:
-    """A device and its abilities.
+    """A device and its capabilities.
 
     Attributes
     ----------
     roles
-        Roles of the device in a rig; empty for devices that coldframe does not use. Roles of a device that did not
-        connect are those that its driver announces.
+        Roles of the device in a rig; empty for a device that coldframe does not use. For a device that did not connect,
+        these may be the roles that its driver announces.
     abilities
         Controls that the device has, each as a short phrase.
     missing
-        Controls that coldframe can use but the device lacks, each as a short phrase.
+        Controls that coldframe can use but that the device lacks, each as a short phrase.
     problem
         Reason why the device could not be connected or used, as a clause; empty if there is none.
     camera
@@ -96,7 +97,7 @@ async def surveyed_server(link: IndiLink) -> AsyncIterator[tuple[SurveyedDevice,
     await link.wait_quiet(QUIET_S)
     devices = [IndiDevice(link, name) for name in sorted(link.mirror.devices)]
     idle = [device for device in devices if not device.has_connected_driver()]
-    # A device without power may take a minute to fail, so the others do not wait for it.
+    # A device without power may take a minute to fail, so all devices are surveyed at the same time.
     try:
         yield tuple(await asyncio.gather(*(_survey(device) for device in devices)))
     finally:
@@ -120,7 +121,7 @@ async def _survey(device: IndiDevice) -> SurveyedDevice:
     late = [role for role in announced if not device.has(_MARKS[role].control)]
     if late:
         await asyncio.gather(*(_wait_for(device, role) for role in late))
-        await device.settle()  # the names of filters follow their slots
+        await device.settle()  # the names of filters are defined after their slots
     roles = _roles(device)
     try:
         camera = surveyed_camera(link, name).features if Role.CAMERA in roles else None

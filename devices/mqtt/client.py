@@ -1,7 +1,7 @@
 """Connect to an MQTT broker. This is the only module that uses the MQTT library (aiomqtt).
 
 Callers decide how often to reconnect and what to do about a refused subscription. aiomqtt may lose a cancellation that
-arrives while it waits, as `asyncio.wait_for` in Python 3.11 does. This module does not lose cancellations.
+arrives while it is waiting, as `asyncio.wait_for` does in Python 3.11. This module does not lose cancellations.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ MOST_WAITING = 32
 LARGEST_INCOMING = 262_144
 """Size of the largest message in bytes. With MQTT 5, the client requests this limit. Larger messages are ignored.
 
-`MOST_WAITING` messages of this size take 8 MB.
+`MOST_WAITING` messages of this size take up 8 MB.
 """
 
 # Reason codes of MQTT 5 (section 2.4); paho translates the return codes of MQTT 3.1.1 to these codes.
@@ -58,15 +58,15 @@ _FIRST_FAILURE = 128
 
 
 class BrokerSetupError(ColdframeError):
-    """A file named in the settings of a broker cannot be used. The error's text is one line for the user."""
+    """A file named in the settings of a broker cannot be used. The message is one line for the user."""
 
 
 class BrokerLostError(ColdframeError):
-    """The broker cannot be reached, does not answer, or refuses this client. The error's text is the reason."""
+    """The broker cannot be reached, does not answer, or refuses this client. The message gives the reason."""
 
 
 class PublishRefusedError(ColdframeError):
-    """The broker refuses messages from this client on a topic. The error's text is the reason."""
+    """The broker refuses messages from this client on a topic. The message gives the reason."""
 
 
 class _OldBrokerError(BrokerLostError):
@@ -84,7 +84,7 @@ class Access:
     Attributes
     ----------
     password
-        Password of the user, which is never printed.
+        Password of the user; never printed.
     tls
         TLS settings; None for an unencrypted connection.
     """
@@ -143,8 +143,8 @@ class Broker:
     Attributes
     ----------
     names_refusals
-        True if the broker reports that it refuses a confirmed message (MQTT 5). With MQTT 3.1.1, brokers drop the
-        message but still acknowledge it.
+        True if the broker can report that it refuses a confirmed message (MQTT 5). With MQTT 3.1.1, brokers drop a
+        refused message but still acknowledge it.
     """
 
     def __init__(self, client: aiomqtt.Client, *, names_refusals: bool, largest_incoming: int, answer_s: float) -> None:
@@ -162,7 +162,7 @@ class Broker:
 
         def on_publish(*arguments: Any) -> None:  # noqa: ANN401  # the library's signature
             _, _, message_id, reason, _ = arguments
-            # The acknowledgement of a message whose sender was cancelled may arrive during the next one.
+            # An acknowledgement may belong to an earlier message whose sender was cancelled.
             if message_id in self._client._pending_publishes and _code(reason) >= _FIRST_FAILURE:  # noqa: SLF001
                 self._refusal = _REFUSED.get(_code(reason), str(reason))
             on_publish_of_library(*arguments)  # type: ignore[misc]
@@ -201,7 +201,7 @@ class Broker:
             )
 
     async def subscribe(self, topics: Sequence[str]) -> list[str]:
-        """Subscribe to the given topics. Return the topics that the broker does not grant.
+        """Subscribe to the given topics. Return those that the broker refuses.
 
         Raises
         ------
@@ -216,7 +216,7 @@ class Broker:
         return all(_code(code) < _FIRST_FAILURE for code in granted)
 
     async def messages(self) -> AsyncIterator[Message]:
-        """Yield the messages that arrive.
+        """Yield messages as they arrive.
 
         Raises
         ------
@@ -247,9 +247,9 @@ async def connect(
     Parameters
     ----------
     access
-        The broker.
+        Address and credentials of the broker.
     client_id
-        Identifier of this client. The broker disconnects other clients with this identifier. If it is None, the broker
+        Identifier of this client. The broker disconnects other clients with the same identifier. If None, the broker
         chooses an identifier.
     will
         Message that the broker publishes if the connection breaks (the last will).
@@ -286,7 +286,7 @@ async def connect(
             logger=library_log,
         )
 
-    # Each attempt needs a new client, because an aiomqtt client cannot be used again after a timeout.
+    # Each attempt needs a new client, because an aiomqtt client cannot be reused after a timeout.
     size_limit = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     size_limit.MaximumPacketSize = largest_incoming
     is_version_5 = True
@@ -343,7 +343,7 @@ def _close_socket(client: aiomqtt.Client) -> None:
 
 @contextmanager
 def _library_errors_translated() -> Iterator[None]:
-    """Translate the exceptions of aiomqtt to `BrokerLostError`."""
+    """Translate the exceptions of aiomqtt into `BrokerLostError`."""
     try:
         yield
     except _HungUpError as error:  # some old brokers hang up on MQTT 5
@@ -358,7 +358,7 @@ def _library_errors_translated() -> Iterator[None]:
 
 
 async def _run_to_end(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine of aiomqtt in a separate task, because it may swallow the caller's cancellation."""
+    """Run a coroutine of aiomqtt in a separate task, because aiomqtt may swallow the caller's cancellation."""
     task = asyncio.create_task(work)
     try:
         await asyncio.wait([task])
@@ -371,7 +371,8 @@ async def _run_to_end(work: Coroutine[Any, Any, T]) -> T:
     try:
         return task.result()
     finally:
-        # The exception of the task refers to this stack frame. The cycle would keep sockets that aiomqtt left open.
+        # The task's exception refers to this stack frame. Deleting `task` breaks this reference cycle, which would
+        # keep sockets alive that aiomqtt left open.
         del task
 
 

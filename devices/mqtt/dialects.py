@@ -29,7 +29,7 @@ class LightCommand:
 
 @dataclass(frozen=True, slots=True)
 class LightReport:
-    """The state of a light that a message reports. Fields that the message does not contain are None.
+    """The state of a light, as reported by a message. Fields that the message does not contain are None.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class LightReport:
     online: bool | None = None
 
     def updated(self, newer: "LightReport") -> "LightReport":
-        """Return this report, updated with the known fields of a newer report, which may contain only some fields."""
+        """Return this report, updated with the fields of a newer report that are not None."""
         return LightReport(
             lit=self.lit if newer.lit is None else newer.lit,
             brightness=self.brightness if newer.brightness is None else newer.brightness,
@@ -62,7 +62,7 @@ class Dialect(Protocol):
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Topics on which the light publishes its state, and finally the topic of its availability, if any."""
+        """Topics on which the light publishes its state, then the topic for its availability, if any."""
         ...
 
     def on(self, brightness: int | None, number: int) -> tuple[LightCommand, ...]:
@@ -78,7 +78,7 @@ class Dialect(Protocol):
         ...
 
     def parse(self, topic: str, payload: bytes) -> LightReport:
-        """Return the state that a message on one of the topics reports."""
+        """Return the state reported by a message on one of the topics."""
         ...
 
 
@@ -88,7 +88,7 @@ class Wled:
     Notes
     -----
     WLED publishes its state only when something has changed. Each command therefore changes the speed of the effect
-    Solid, so that WLED confirms every command. The speed does not change the light of this effect.
+    Solid, so that WLED confirms every command. With this effect, the speed does not affect the light.
     """
 
     def __init__(self, settings: MqttPanelSettings) -> None:
@@ -98,7 +98,7 @@ class Wled:
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Topics on which the light publishes its state, and finally the topic of its availability, if any."""
+        """Topics on which the light publishes its state, then the topic for its availability, if any."""
         return self._state, self._availability
 
     def on(self, brightness: int | None, number: int) -> tuple[LightCommand, ...]:
@@ -119,7 +119,7 @@ class Wled:
         return ()
 
     def parse(self, topic: str, payload: bytes) -> LightReport:
-        """Return the state that a message on one of the topics reports."""
+        """Return the state reported by a message on one of the topics."""
         if topic == self._availability:
             return LightReport(online=_parse_online(payload))
         brightness = _parse_brightness(_decode(payload))
@@ -139,7 +139,7 @@ class Tasmota:
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Topics on which the light publishes its state, and finally the topic of its availability, if any."""
+        """Topics on which the light publishes its state, then the topic for its availability, if any."""
         return self._state, *self._telemetry, self._availability
 
     def on(self, brightness: int | None, number: int) -> tuple[LightCommand, ...]:  # noqa: ARG002  each command is answered
@@ -162,7 +162,7 @@ class Tasmota:
         return tuple(LightCommand(f"{self._command_topic}/{name}", value) for name, value in commands)
 
     def parse(self, topic: str, payload: bytes) -> LightReport:
-        """Return the state that a message on one of the topics reports."""
+        """Return the state reported by a message on one of the topics."""
         if topic == self._availability:
             return LightReport(online=_parse_online(payload))
         fields = _parse_object(payload)
@@ -180,11 +180,12 @@ class JsonLight:
     settings
         Settings with the light's topic.
     command, state, availability
-        The family's topics; `availability` is None if the family does not publish it.
+        The family's topics; `availability` is None if lights of this family do not publish their availability.
     query_topic
-        Topic on which the state can be requested, or None.
+        Topic on which the state can be requested; None if it cannot be requested.
     stop_effect
-        Payload that ends an effect. It is a separate message, because ESPHome refuses an effect with a transition.
+        Payload that ends an effect; None if none is needed. It is sent as a separate message, because ESPHome refuses a
+        message with both an effect and a transition.
     """
 
     def __init__(
@@ -205,7 +206,7 @@ class JsonLight:
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Topics on which the light publishes its state, and finally the topic of its availability, if any."""
+        """Topics on which the light publishes its state, then the topic for its availability, if any."""
         return (self._state,) if self._availability is None else (self._state, self._availability)
 
     def on(self, brightness: int | None, number: int) -> tuple[LightCommand, ...]:  # noqa: ARG002  each command is answered
@@ -228,7 +229,7 @@ class JsonLight:
         return () if self._query_topic is None else (LightCommand(self._query_topic, '{"state": ""}'),)
 
     def parse(self, topic: str, payload: bytes) -> LightReport:
-        """Return the state that a message on one of the topics reports."""
+        """Return the state reported by a message on one of the topics."""
         if topic == self._availability:
             return LightReport(online=_parse_online(payload))
         fields = _parse_object(payload)

@@ -11,7 +11,7 @@ class Message:
     ----------
     is_retained
         For a message to publish, True if the broker should keep it for later subscribers. For a message that has
-        arrived, True if the broker had kept it.
+        arrived, True if the broker had kept it for this subscriber.
     """
 
     topic: str

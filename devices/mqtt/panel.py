@@ -1,4 +1,4 @@
-"""A light on an MQTT broker as a flat panel."""
+"""A light on an MQTT broker, used as a flat panel."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,13 +20,13 @@ from coldframe.devices.mqtt.message import Message
 from coldframe.devices.mqtt.session import CONNECT_DEADLINE_S, MqttSession
 
 TRIES = 3
-"""Number of times that a command is sent within its deadline, because lights on Wi-Fi miss some commands."""
+"""Maximum number of times that a command is sent within its deadline, because lights on Wi-Fi miss some commands."""
 
 GREETING_S = 5.0
-"""Maximum wait for a light's first message. Most lights retain their availability, and some answer queries."""
+"""Maximum wait for a light's first message, such as its retained availability or its answer to a query."""
 
 ROUNDING = 0.02
-"""Maximum difference between commanded and reported brightness, as a fraction of the range."""
+"""Maximum difference between commanded and reported brightness, as a fraction of full brightness."""
 
 
 class MqttPanel:
@@ -37,7 +37,7 @@ class MqttPanel:
     Parameters
     ----------
     name
-        Name for messages, and key under which learned exposures are stored.
+        Name used in messages, and key under which the values learned for this panel are stored.
     settings
         Broker, family and topics.
     connect_deadline_s
@@ -117,7 +117,7 @@ class MqttPanel:
 
     @property
     def _epoch(self) -> tuple[int, int]:
-        """A value that changes whenever the broker or the light is lost. The light's state may then be different."""
+        """A value that changes whenever the broker or the light is lost. The light's state may then have changed."""
         return self._session.generation, self._departures
 
     @property
@@ -170,7 +170,7 @@ class MqttPanel:
     async def _greet(self) -> None:
         """Wait for a message from the light. Switch off a silent light, because every light confirms that command."""
         for query in self._dialect.query():
-            # A user who may not query the light may still be allowed to command it and to read its state.
+            # A user who may not query the light may still be allowed to control it and to read its state.
             with suppress(SettingRefusedError):
                 await self._session.publish(query.topic, query.payload)
         try:

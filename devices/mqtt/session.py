@@ -1,4 +1,4 @@
-"""Keep a connection to an MQTT broker for lights, and reconnect whenever the connection ends."""
+"""Keep a connection to the MQTT broker of a light open, and reconnect whenever the connection ends."""
 
 import asyncio
 import logging
@@ -37,7 +37,7 @@ LARGEST_INCOMING = 32_768
 
 
 class MqttSession:
-    """A connection to one broker with subscriptions to topics. While open, it reconnects whenever it is lost.
+    """A session with one broker, with subscriptions to topics. While open, it reconnects whenever necessary.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class MqttSession:
         self._on_message = on_message
         self._answer_s = answer_s
         self.generation = 0
-        """Number of connections so far. Settings that were made over an earlier connection may be lost."""
+        """Number of connections so far. Settings made over an earlier connection may have been lost."""
         self._broker: Broker | None = None
         self._fault = ""
         self._watchers = Watchers()
@@ -143,12 +143,12 @@ class MqttSession:
             raise DeviceLostError(self.server, f"did not acknowledge a command on {topic} ({error})") from error
 
     async def wait(self, condition: Callable[[], T | None], deadline_s: float) -> T:
-        """Call `condition` at once and after every event until it returns a value other than None, and return it.
+        """Call `condition` at once and after every event until it returns a value other than None; return that value.
 
         Raises
         ------
         TimeoutError
-            If `deadline_s` has passed. Exceptions raised by `condition` also propagate.
+            If `deadline_s` passes first. Exceptions raised by `condition` also propagate.
         """
         return await self._watchers.until(condition, deadline_s)
 

@@ -1,4 +1,4 @@
-"""The driver's switches that coldframe's frames depend on, and the changes that other clients make to them."""
+"""The driver switches on which coldframe's frames depend, and changes made to them by other clients."""
 
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.abilities.file_format import FileFormat, choose_format
@@ -22,14 +22,14 @@ class FrameDemands:
         self._met: tuple[dialects.Spelling, ...] = ()
 
     async def ask(self) -> None:
-        """Set the switches, and remember those that the driver has.
+        """Set the switches, and record which of them the driver has.
 
         Raises
         ------
         NotSupportedError
             If the driver does not offer the file format.
         DeviceError
-            If the driver does not obey.
+            If the driver does not carry out a command.
         """
         device = self._device
         await choose_format(device, self.file_format)
@@ -41,7 +41,7 @@ class FrameDemands:
         self._met = tuple(each for each in demands if device.value((each,)) is True)
 
     def changes(self) -> list[str]:
-        """Return changes by another client, such as "compressed by another client (CCD_COMPRESSION)"."""
+        """Return the changes made by another client, such as "compressed by another client (CCD_COMPRESSION)"."""
         return [
             f"{dialects.DEMANDS_CHANGED[each.property]} by another client ({each.property})"
             for each in self._met

@@ -1,4 +1,4 @@
-"""The features that the driver of a camera reports directly."""
+"""The features that a camera's driver reports directly."""
 
 from coldframe.devices.camera import Limits, ShutterTimes
 from coldframe.devices.indi import dialects
@@ -22,9 +22,10 @@ FITS_NOTE = (
 
 
 def exposure_limits(device: IndiDevice, shutter: ShutterTimes | None) -> Limits:
-    """Return the range of exposures.
+    """Return the range of possible exposures, in seconds.
 
-    The driver of a DSLR without bulb announces one hour, but exposes for at most the longest shutter time.
+    For a DSLR without bulb, the driver announces exposures of up to one hour, but exposes for at most the longest
+    shutter time.
     """
     limits = device.limits(dialects.EXPOSURE) or ANY_EXPOSURE
     if shutter is None:
@@ -34,22 +35,23 @@ def exposure_limits(device: IndiDevice, shutter: ShutterTimes | None) -> Limits:
 
 
 def serial_number(device: IndiDevice) -> str:
-    """Return the serial number; empty if the driver has none, or knows it only after it has found the camera."""
+    """Return the serial number; empty if the driver reports none, or does not know it yet."""
     serial = str(device.value(dialects.SERIAL) or "").strip()
     return "" if serial.casefold() == "unknown" else serial
 
 
 def driver_cfa_pattern(device: IndiDevice) -> str | None:
-    """Return the colour filter array, starting at the frame's first pixel; None for a mono camera."""
+    """Return the pattern of the colour filter array, starting at the frame's first pixel; None for a mono camera."""
     rows = (dialects.CFA_PATTERN, dialects.CFA_OFFSET_X, dialects.CFA_OFFSET_Y)
     pattern, offset_x, offset_y = (str(device.value(row) or "").strip() for row in rows)
     return at_first_pixel(pattern, offset_x, offset_y) or None
 
 
 def notes_on(device: IndiDevice, wanted: FileFormat) -> tuple[str, ...]:
-    """Return notes for the user before the night.
+    """Return notes that the user should read before the night; only a DSLR has any.
 
-    The notes state which files a DSLR sends and for whom they are best, and which shutter times are not understood.
+    The notes describe the files that the DSLR sends and the alternative to them, and list the shutter times that
+    coldframe does not understand.
     """
     if not is_dslr(device):
         return ()

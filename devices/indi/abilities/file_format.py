@@ -1,4 +1,4 @@
-"""The file format that the driver of a camera sends: FITS, or the camera's own raw."""
+"""The format of the files that a camera's driver sends: FITS, or the camera's own raw."""
 
 from importlib.util import find_spec
 from typing import Literal
@@ -12,7 +12,7 @@ FileFormat = Literal["fits", "raw"]
 
 _RAW_WORDS = ("raw", "nef", "arw", "raf", "orf", "pef", "dng")
 _REDUCED = ("sraw", "mraw", "+")
-"""Marks of unsuitable formats: smaller raws, which do not contain the sensor's own pixels, and raws with a JPEG."""
+"""Marks of unsuitable formats: reduced raws, which do not contain the sensor's own pixels, and raws with a JPEG."""
 
 
 async def choose_format(device: IndiDevice, wanted: FileFormat) -> None:
@@ -21,13 +21,13 @@ async def choose_format(device: IndiDevice, wanted: FileFormat) -> None:
     Raises
     ------
     NotSupportedError
-        If raws are wanted and the driver sends none, or they will arrive and cannot be read.
+        If raws are wanted but the driver does not offer them, or if raws will arrive but cannot be decoded.
     DeviceError
-        If the driver does not obey.
+        If the driver does not carry out a command.
     """
     demand = dialects.SENDS_RAW if wanted == "raw" else dialects.SENDS_FITS
     prop = device.link.mirror.find(device.name, demand.property)
-    # INDI core offers FORMAT_NATIVE for every camera, but other programs read only the native files of DSLRs.
+    # INDI core offers FORMAT_NATIVE for every camera, but only the native files of DSLRs are readable elsewhere.
     if wanted == "raw" and (not is_dslr(device) or prop is None or demand.element not in prop.values):
         device.expect_lasting(demand.property)
         advice = 'Set camera.file_format = "fits" in the configuration.'
@@ -40,22 +40,22 @@ async def choose_format(device: IndiDevice, wanted: FileFormat) -> None:
 
 
 def is_dslr(device: IndiDevice) -> bool:
-    """Return True if a camera has ISO values."""
+    """Return True if a camera counts as a DSLR, because it has ISO values."""
     return device.link.mirror.find(device.name, dialects.ISO) is not None
 
 
 def sends_raws(device: IndiDevice) -> bool:
-    """Return True if the frames are camera raws and not FITS; only DSLRs have raw formats of their own."""
+    """Return True if the frames are camera raws rather than FITS; only DSLRs have raw formats of their own."""
     return is_dslr(device) and device.value((dialects.SENDS_RAW,)) is True
 
 
 def require_decoder(device: IndiDevice) -> None:
-    """Raise an error if camera raws could not be judged, because the package that decodes them is missing.
+    """Raise an error if the package that decodes camera raws is missing, because raws could then not be judged.
 
     Raises
     ------
     NotSupportedError
-        Naming the package, and the format that needs none.
+        If the package is missing. The message names it and, if the driver offers FITS, suggests that format.
     """
     if find_spec("rawpy") is not None:
         return
@@ -67,7 +67,7 @@ def require_decoder(device: IndiDevice) -> None:
 
 
 async def _choose_raw_quality(device: IndiDevice) -> None:
-    """Select the camera's raws, unless raws are already selected or the camera has none."""
+    """Make the camera save raws, unless it already does or has no raw format."""
     prop = device.link.mirror.find(device.name, dialects.CAPTURE_FORMAT)
     if prop is None or not prop.writable or not is_dslr(device):
         return
@@ -82,5 +82,5 @@ def _is_raw(label: str) -> bool:
 
 
 def _largest(prop: Property, raws: list[str]) -> str:
-    """Return the plain raw if there is one, because "cRAW" is compressed with losses."""
+    """Return the element of the plain raw format if there is one, because "cRAW" is lossy; otherwise the first."""
     return next((each for each in raws if prop.labels[each].strip().casefold() == "raw"), raws[0])

@@ -1,9 +1,9 @@
-"""The shutter times of a DSLR, and what times an exposure: the camera, or the driver with bulb.
+"""The shutter times of a DSLR, and what times an exposure: the camera itself, or the driver by bulb.
 
-INDI's driver for gphoto lets the camera time an exposure only if the exposure is exactly in the camera's list and
-"Force BULB" is off. Otherwise, the driver opens and closes the shutter itself, or takes the nearest time in the list if
-the camera has no bulb (gphoto_driver.cpp, `gphoto_start_exposure`). It writes the requested exposure into its header in
-all cases.
+With INDI's driver for gphoto, the camera times an exposure only if the camera's list contains exactly this exposure and
+"Force BULB" is off. Otherwise, the driver opens and closes the shutter itself or, if the camera has no bulb setting,
+uses the nearest time in the list (gphoto_driver.cpp, `gphoto_start_exposure`). In all cases, it writes the requested
+exposure into its header.
 """
 
 import re
@@ -21,7 +21,7 @@ _BULB = ("bulb", "65535/65535")
 
 
 def shutter_times(device: IndiDevice) -> ShutterTimes | None:
-    """Return the shutter times of a camera; None if its driver lists none."""
+    """Return the shutter times of a camera; None if its driver has no list of them."""
     labels = _labels(device)
     times_s = sorted({time_s for label in labels if (time_s := seconds_of(label))})
     has_bulb = any(label.startswith(_BULB) for label in labels)
@@ -29,7 +29,7 @@ def shutter_times(device: IndiDevice) -> ShutterTimes | None:
 
 
 def unknown_times(device: IndiDevice) -> list[str]:
-    """Return the entries of a camera's list that look like shutter times, but that coldframe does not understand."""
+    """Return the entries of a camera's list that look like shutter times but that coldframe does not understand."""
     labels = [label for label in _labels(device) if any(map(str.isdecimal, label))]
     return [label for label in labels if not label.startswith(_BULB) and not seconds_of(label)]
 
@@ -41,10 +41,10 @@ def _labels(device: IndiDevice) -> list[str]:
 
 
 def seconds_of(label: str) -> float | None:
-    """Return the seconds of a shutter time; None for words.
+    """Return the shutter time given by a label, in seconds; None if the label is not a time.
 
-    Examples are "1/50" and "0.3" (Canon), "0.0001s" (Nikon), "60s" and "2m" (Fujifilm). Some drivers write decimal
-    commas.
+    Examples are "1/50" and "0.3" (Canon), "0.0001s" (Nikon), "60s" and "2m" (Fujifilm). Some drivers use a decimal
+    comma.
     """
     if label.startswith(_BULB):
         return None
@@ -60,7 +60,7 @@ def require_pixel_size(device: IndiDevice) -> None:
     Raises
     ------
     NotSupportedError
-        Stating where to enter the size.
+        If the size is missing. The message says where to enter it.
     """
     info = device.link.mirror.find(device.name, "CCD_INFO")
     if info is None or not info.writable or any(info.values.get(name) != 0 for name in PIXEL_SIZES):
@@ -71,9 +71,10 @@ def require_pixel_size(device: IndiDevice) -> None:
 
 
 class ShutterControl:
-    """A shutter setting that lets the camera time exposures too short for bulb; other exposures use the user's setting.
+    """The setting "Force BULB": off for exposures too short for bulb, and as the user has set it for all others.
 
-    The lights were exposed with the user's setting. It matters, because the camera's "30 s" lasts 32 s.
+    Lights long enough for bulb were exposed with the user's setting, and must be matched: timed by the camera, an
+    exposure of "30 s" lasts 32 s.
 
     Parameters
     ----------
@@ -86,12 +87,12 @@ class ShutterControl:
         self._is_forced: bool | None = None
 
     def possible_s(self, exposure_s: float) -> float:
-        """Return an exposure if it is possible, apart from rounding; otherwise, the nearest possible one."""
+        """Return the given exposure if it is possible, allowing for rounding; otherwise, the nearest possible one."""
         shutter = shutter_times(self._device)
         return exposure_s if shutter is None or shutter.offers(exposure_s) else shutter.nearest_s(exposure_s)
 
     def commanded_s(self, exposure_s: float) -> float:
-        """Return the exposure to command, which must be exactly a time in the camera's list."""
+        """Return the exposure to command. If the camera times it, it must be exactly a time in the camera's list."""
         shutter = shutter_times(self._device)
         return exposure_s if shutter is None else shutter.nearest_s(exposure_s)
 
@@ -101,7 +102,7 @@ class ShutterControl:
         Raises
         ------
         DeviceError
-            If the driver does not obey.
+            If the driver does not carry out the command.
         """
         device, control = self._device, dialects.FORCE_BULB_OFF
         prop = device.link.mirror.find(device.name, control.property)

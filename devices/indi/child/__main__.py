@@ -1,9 +1,9 @@
 """The process that runs pyindi-client: `python -m coldframe.devices.indi.child HOST PORT`.
 
-The library has crashed in the field (pyindi-client#46, #59, #61). It also prints to the terminal, and calls back on its
-own threads. Here it can at worst end this process, which the parent process then restarts. Each line on standard input
-is a command in JSON, and each line on standard output is an event in JSON. The library's own output is redirected to
-standard error.
+The library has crashed in the field (pyindi-client#46, #59, #61). It also prints to the terminal, and invokes callbacks
+on its own threads. At worst, a crash ends this process, which the parent process then restarts. Each line on standard
+input is a command in JSON, and each line on standard output is an event in JSON. The library's own output is redirected
+to standard error.
 
 The process ends when it loses the server. After a broken connection, the library's client object may no longer receive
 anything, so a new process is both the simplest and the safest way to reconnect.
@@ -94,11 +94,11 @@ class Client(PyIndi.BaseClient):  # type: ignore[misc]  # the library has no typ
         self._put(lambda: describe(prop))
 
     def removeProperty(self, prop: PyIndi.Property) -> None:  # noqa: N802  # the library's name
-        """Report a property that was removed."""
+        """Report that a property was removed."""
         self._put(lambda: {"event": "removed", "device": prop.getDeviceName(), "name": prop.getName()})
 
     def removeDevice(self, device: PyIndi.BaseDevice) -> None:  # noqa: N802  # the library's name
-        """Report a device that was removed."""
+        """Report that a device was removed."""
         self._put(lambda: {"event": "removed", "device": device.getDeviceName(), "name": None})
 
     def newMessage(self, device: PyIndi.BaseDevice, number: int) -> None:  # noqa: N802  # the library's name
@@ -110,12 +110,12 @@ class Client(PyIndi.BaseClient):  # type: ignore[misc]  # the library has no typ
         self._put(lambda: {"event": "pong", "uid": uid})
 
     def serverDisconnected(self, _code: int) -> None:  # noqa: N802  # the library's name
-        """End the stream of events, which ends the process."""
+        """End the stream of events, and thereby the process."""
         self._events.put(None)
 
 
 def send(client: Client, order: Json) -> None:
-    """Send new values in a new property object. The library's object would show them before they are accepted."""
+    """Send new values in a new property object; the library's own would show them before the driver accepts them."""
     if order["order"] == "ping":
         client.sendPingRequest(order["uid"])
         return
@@ -164,10 +164,10 @@ def tcp_connections() -> list[socket.socket]:
 
 
 def hurry(connections: list[socket.socket]) -> None:
-    """Make sockets send and acknowledge messages at once. Call this for every message (tcp(7), TCP_QUICKACK).
+    """Make sockets send and acknowledge data without delay. Call this for every message (tcp(7), TCP_QUICKACK).
 
     The library sends a command in several pieces, and the server sends its answer in several pieces. With TCP's default
-    delays, each piece waits 40 ms for the acknowledgement of the previous piece. The delays cost 80 ms per exposure.
+    delays, each piece waits 40 ms for the acknowledgement of the previous piece. This adds 80 ms to every exposure.
     """
     for connection in connections:
         with suppress(OSError):
@@ -176,7 +176,7 @@ def hurry(connections: list[socket.socket]) -> None:
 
 
 def connect(client: Client, host: str, port: int, events: "queue.SimpleQueue[Json | None]") -> bool:
-    """Connect the library to the server through a relay, and return whether both can be reached."""
+    """Connect the library to the server through a relay, and return True if the connection is established."""
 
     def refuse(reason: str) -> None:
         events.put({"event": "refused", "text": reason})
@@ -221,7 +221,7 @@ def main() -> None:
     except (BrokenPipeError, KeyboardInterrupt):
         pass  # the parent has ended or is ending
     finally:
-        # A process that exits with a live client crashes in the library's destructors (in 2 to 5 of 5 attempts).
+        # A process that exits with a live client crashes in the library's destructors (in 2 to 5 of 5 trials).
         client.disconnectServer()
         os._exit(0)
 

@@ -1,4 +1,4 @@
-"""A relay on the loopback interface between the library and the server, which checks the data from the server."""
+"""A relay on the loopback interface between the library and the server. It checks the data from the server."""
 
 import math
 import select
@@ -13,8 +13,8 @@ from coldframe.devices.indi.child.xml_limits import XmlLimitError, XmlLimits
 CONNECT_DEADLINE_S = 5.0
 CHUNK_BYTES = 1 << 16
 LONGEST_ELEMENT_S = 30.0
-"""Maximum time for an outermost element to arrive. The library ignores everything that follows an element without an
-end. Servers before INDI 1.9.2 do not answer pings, so nothing else would reveal this."""
+"""Maximum time for an outermost element to arrive. If an element never ends, the library ignores all that follows it.
+Servers before INDI 1.9.2 do not answer pings; with these servers, only this limit reveals the fault."""
 
 
 class Relay:
@@ -25,7 +25,7 @@ class Relay:
     host, port
         Address of the server.
     refuse
-        Function to call with the reason before the connections are closed because the server exceeds a limit.
+        Function to call with the reason if the server exceeds a limit, before the connections are closed.
 
     Raises
     ------

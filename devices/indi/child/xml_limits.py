@@ -5,20 +5,20 @@ import re
 from coldframe.errors import ColdframeError
 
 DEEPEST = 4
-"""Maximum depth of nested elements. INDI nests two: a vector and its elements."""
+"""Maximum depth of nested elements. INDI uses two levels: a vector and its elements."""
 
 LONGEST_BYTES = 1 << 20
-"""Maximum size of an outermost element. The largest vectors from drivers have some ten thousand bytes."""
+"""Maximum size of an outermost element, in bytes. The largest vectors from drivers have some ten thousand bytes."""
 
 MARKS = re.compile(rb"[<>\"']")
 
 
 class XmlLimitError(ColdframeError):
-    """The server sent XML that is nested too deeply or too long."""
+    """The server sent XML elements that are too long or too deeply nested."""
 
 
 class XmlLimits:
-    """A check that follows the elements in the bytes of a connection, in bounded memory.
+    """A check that tracks the XML elements in the bytes from a connection, using bounded memory.
 
     Attributes
     ----------
@@ -35,16 +35,16 @@ class XmlLimits:
 
     @property
     def is_inside(self) -> bool:
-        """True if an element has begun and has not ended."""
+        """True if an element has begun but has not ended yet."""
         return self._depth > 0 or self._tag is not None
 
     def check(self, chunk: bytes) -> None:
-        """Follow the next bytes.
+        """Track the elements in the next bytes.
 
         Raises
         ------
         XmlLimitError
-            If they exceed a limit.
+            If an element exceeds a limit.
         """
         tag, outer = 0, 0
         for found in MARKS.finditer(chunk):

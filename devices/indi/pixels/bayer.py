@@ -1,8 +1,8 @@
-"""The Bayer pattern of a driver, shifted to the frame's first pixel."""
+"""Align the Bayer pattern that a driver reports with the frame's first pixel."""
 
 
 def at_first_pixel(pattern: str, offset_x: str, offset_y: str) -> str:
-    """Shift a pattern by its offsets (INDI's CFA_TYPE, CFA_OFFSET_X and CFA_OFFSET_Y).
+    """Shift a pattern (INDI's CFA_TYPE) by its offsets (CFA_OFFSET_X and CFA_OFFSET_Y), and return it.
 
     Parameters
     ----------

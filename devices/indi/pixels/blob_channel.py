@@ -1,4 +1,4 @@
-"""A second connection to the INDI server, which receives only the BLOBs of one camera.
+"""A second connection to the INDI server, for the BLOBs of one camera only.
 
 A thread reads, decodes and parses the BLOBs, so that neither 50 MB of base64 nor a damaged BLOB can delay the event
 loop. If the server runs on the same machine, a Unix socket passes memory files instead of text. indiserver disconnects
@@ -59,7 +59,7 @@ WITNESS = "CCD_FRAME_TYPE"
 MOST_DESCRIPTORS = 16
 MOST_ARRIVALS = 2
 LONGEST_FORMAT = 20
-"""Longest excerpt of a BLOB's format in a message, because an untrusted server may send a very long one."""
+"""Maximum number of characters that a message quotes from a BLOB's format, because a faulty server may send more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ class ServerAddress:
     Attributes
     ----------
     unix_socket
-        Path of a local socket in Linux's abstract namespace. It and the sockets in the command lines of running servers
-        are tried before TCP. None if no local socket is to be tried, as for a server on a different machine.
+        Path of a local socket in Linux's abstract namespace. This socket, and those in the command lines of running
+        servers, are tried before TCP. None if no local socket is to be tried, as for a server on a different machine.
     """
 
     host: str
@@ -80,7 +80,7 @@ class ServerAddress:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Image:
-    """A decoded BLOB, with uint16 pixels of shape (height, width), its header, and the file if it is a camera raw."""
+    """A decoded BLOB: uint16 pixels of shape (height, width), the header and, for a camera raw, the complete file."""
 
     pixels: NDArray[np.uint16]
     header: dict[str, HeaderValue]
@@ -88,9 +88,9 @@ class Image:
     raw: RawFile | None = None
 
     def named_header(self, device: str, sensor_c: float | None) -> dict[str, HeaderValue]:
-        """Return the header, without the card of a temperature that is not known.
+        """Return the header, omitting CCD-TEMP if the sensor's temperature is unknown.
 
-        A raw names the camera as raws of lights do; the driver's name is kept beside it.
+        In a raw, INSTRUME names the camera as in the raws of lights, so the driver's name is added in another card.
         """
         is_named = self.raw is not None and "INSTRUME" in self.header
         kept = {key: value for key, value in self.header.items() if key != "CCD-TEMP" or sensor_c is not None}
@@ -98,7 +98,7 @@ class Image:
 
     @property
     def sensor_c(self) -> float | None:
-        """Temperature of the sensor that the header states, degrees Celsius."""
+        """Sensor temperature in the header, in degrees Celsius; None if missing."""
         value = self.header.get("CCD-TEMP")
         return None if isinstance(value, bool | str) or value is None else float(value)
 
@@ -113,12 +113,13 @@ class BlobChannel:
     device, vector
         Names of the device and of its BLOB vector, such as "CCD1".
     largest_blob_bytes
-        Largest BLOB that the camera can send.
+        Size of the largest BLOB that the camera can send.
     set_aside
         Function to call with every delivery that cannot be decoded or was not requested.
     touch
-        Command over the control connection that makes the device send the switch vector `WITNESS`. It shows whether a
-        local socket leads to the same device, because a different server may have a device of the same name.
+        Function that makes the device send the switch vector `WITNESS`, by a command over the control connection. If
+        the vector arrives here, a local socket leads to the same device, not to a device of the same name on a
+        different server.
     on_arrival
         Function to call after `has_arrival` has become true.
     """
@@ -195,7 +196,7 @@ class BlobChannel:
         Raises
         ------
         DeviceError
-            If it does not arrive, or the device does not obey.
+            If the change does not arrive, or the command fails.
         """
         self._witnessed.clear()
         try:
@@ -243,11 +244,11 @@ class BlobChannel:
     def _request_blobs(self) -> None:
         assert self._socket is not None
         device, vector = quoteattr(self.device), quoteattr(self.vector)
-        # This request must be the last, because the server sends only BLOBs after it, and no definitions.
+        # This request must be the last one: after it, the server sends only BLOBs and no definitions.
         self._socket.sendall(f"<enableBLOB device={device} name={vector}>Only</enableBLOB>\n".encode())
 
     async def close(self) -> None:
-        """Disconnect and wait for the thread."""
+        """Disconnect, and wait until the thread has ended."""
         connection, self._socket = self._socket, None
         thread, self._thread = self._thread, None
         if connection is not None:
@@ -419,13 +420,13 @@ class BlobChannel:
             self._call_loop(self._keep, Image(pixels, header, self._loop.time(), raw))
 
     def _damaged(self, what: str, data: memoryview | RawFile) -> None:
-        """Set aside a damaged BLOB as it was received, and raise an error in the task that waits for it."""
+        """Set aside a damaged BLOB as it was received, and raise an error in the task that is waiting for it."""
         content = bytes(data) if isinstance(data, memoryview) else data
         self._call_loop(self._set_aside, StrayFrame(self.device, what, content))
         self._call_loop(self._keep, FrameDamagedError(self.device, what))
 
     def _call_loop(self, *call: object) -> None:
-        # The loop may already be closed if the program ends in the middle of a frame.
+        # The loop may already be closed if the program ends while a frame is arriving.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(*call)  # type: ignore[arg-type]  # a callback and its arguments
 

@@ -55,7 +55,7 @@ class SwitchesSet:
 
 @dataclass(frozen=True, slots=True)
 class InlineBlob:
-    """A decoded BLOB, which arrived as base64 in the stream.
+    """A decoded BLOB that arrived as base64 in the stream.
 
     `fault` describes what is wrong with the BLOB; it is empty for a good BLOB. The next BLOB overwrites the buffer of
     `data`.
@@ -68,7 +68,7 @@ class InlineBlob:
 
 @dataclass(frozen=True, slots=True)
 class AttachedBlob:
-    """A BLOB whose bytes are in a memory file, which arrived as ancillary data on the socket."""
+    """A BLOB whose bytes are in a memory file. The file's descriptor arrived as ancillary data on the socket."""
 
     attributes: BlobAttributes
 
@@ -84,7 +84,7 @@ StreamEvent = BlobDefined | SwitchesSet | InlineBlob | AttachedBlob | Ping
 
 
 class _Base64Payload:
-    """An incremental base64 decoder, in which no step holds the interpreter lock for long."""
+    """An incremental base64 decoder that never holds the interpreter lock for long."""
 
     def __init__(self, attributes: BlobAttributes, room: memoryview) -> None:
         self.attributes = attributes

@@ -1,20 +1,20 @@
-"""A value that a driver reports with each frame, and whether the driver is known to report it well."""
+"""A value that a driver reports with each frame, and whether the driver's reports can be believed."""
 
 from dataclasses import dataclass
 
 UNTIL_HABIT = 2
-"""Number of contradictions after which a driver that never agreed is not believed (EXPTIME: indi-3rdparty#1245)."""
+"""Number of contradictions after which a driver that has never agreed is not believed (as in indi-3rdparty#1245)."""
 
 
 @dataclass(slots=True)
 class DriverReport:
-    """A value of the driver that should confirm each exposure."""
+    """A value that the driver reports, and that should confirm each exposure."""
 
     has_agreed: bool = False
     contradictions: int = 0
 
     def contradicts(self, *, differs: bool) -> bool:
-        """Return True if the report differs, and the driver does not always report it wrongly."""
+        """Record whether a report differs from the command; return True if it does and the driver is still believed."""
         if not differs:
             self.has_agreed = True
             return False

@@ -1,4 +1,4 @@
-"""A check that a frame has the exposure that was requested, and not an exposure that another client started."""
+"""A check that a frame has the requested exposure, rather than one that another client started."""
 
 import math
 from collections.abc import Mapping
@@ -14,23 +14,24 @@ EARLIEST = 0.98
 """A frame that arrives before this fraction of its exposure was not fully exposed (seen in indi-allsky#1020)."""
 
 ROUNDING_S = 1.0
-"""Rounding of the remaining time. Drivers of ZWO count down in whole seconds."""
+"""Rounding of the remaining time. ZWO's drivers count down in whole seconds."""
 
 EXPTIME_TOLERANCE = 0.01
 LEAST_EXPTIME_TOLERANCE_S = 0.05
-"""Tolerances of EXPTIME, relative and in seconds: drivers measure exposures, or round them to their resolution."""
+"""Tolerances of EXPTIME, relative and in seconds. Drivers measure exposures, or round them to their resolution."""
 
 MEASURED_TOLERANCE = 0.04
 LEAST_MEASURED_TOLERANCE_S = 1.0
-"""Tolerances of the exposure in the EXIF data of a raw, for exposures that a driver can time by bulb. The camera
-measures when the shutter opened and closed, which its USB connection delays; and its own "30 s" are 32 s."""
+"""Tolerances of the exposure in a raw's EXIF data, for exposures that a driver can time by bulb. The camera measures
+the time from the opening to the closing of the shutter, and the USB connection delays both. If the camera itself times
+a "30 s" exposure, it lasts 32 s."""
 
-ADVICE = "Does another program use the camera?"
-DIAL_ADVICE = "Is the camera in M or B, or does another program use it?"
+ADVICE = "Is another program using the camera?"
+DIAL_ADVICE = "Is the camera's mode dial at M or B? Is another program using the camera?"
 
 
 class ExposureCheck:
-    """A comparison of each requested exposure with the driver's countdown, its EXPTIME and GAIN, and the wall time.
+    """A comparison of each commanded exposure with the driver's countdown, the frame's header, and the elapsed time.
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ class ExposureCheck:
         self._exposure_s = 0.0
         self._least_left_s = math.inf
         self._is_foreign: bool | None = None
-        """Whether another client started an exposure; None while the countdown is as it should be."""
+        """Whether another client started an exposure; None as long as the countdown is as expected."""
 
     def begin(self, exposure_s: float) -> None:
         """Start the check of an exposure that is about to be commanded."""
@@ -54,12 +55,12 @@ class ExposureCheck:
         self._is_foreign = None
 
     def count_down(self, left_s: float) -> None:
-        """Take the remaining time that the driver shows during the exposure, in seconds.
+        """Check the remaining time, in seconds, that the driver shows during the exposure.
 
         Raises
         ------
         DeviceError
-            If more time remains than was requested, so that the running exposure belongs to another client.
+            If more time remains than was requested, which means that another client started the running exposure.
         """
         is_too_long = left_s > self._exposure_s + ROUNDING_S
         if self._is_foreign is None and (is_too_long or left_s > self._least_left_s + ROUNDING_S):
@@ -79,34 +80,35 @@ class ExposureCheck:
         *,
         is_raw: bool = False,
     ) -> None:
-        """Check a frame.
+        """Check the exposure and the gain of a frame.
 
         Parameters
         ----------
         header
-            Cards of the driver.
+            Cards from the driver.
         kind
             The requested kind.
         elapsed_s
-            Time from the command of the exposure to the arrival of the frame.
+            Time from the exposure command to the arrival of the frame, in seconds.
         gain
-            The gain that the frame should have, in the driver's units; None if it is not known.
+            The gain that the frame should have, in the driver's units; None if unknown.
         is_raw
-            True if the cards are the EXIF data of a camera raw, which states the exposure that the camera measured.
+            True if the cards come from the EXIF data of a camera raw, and so contain the exposure that the camera
+            measured.
 
         Raises
         ------
         FrameDamagedError
             If the frame has a different exposure or gain.
         """
-        # Compare the gain first, so that a driver that states both wrongly costs two frames and not four.
+        # Compare the gain first, so that a driver that reports both wrongly costs two frames rather than four.
         other_gain = self._gain_card.contradiction(header, gain)
         self._check_time(header, kind, elapsed_s, is_raw=is_raw)
         if other_gain:
             raise FrameDamagedError(self._device, f"sent a frame {other_gain}", ADVICE)
 
     def gain_remark(self) -> str:
-        """Return once that the driver always states a wrong gain; otherwise an empty string."""
+        """Return a remark, one time only, if the driver always reports a wrong gain; otherwise, an empty string."""
         return self._gain_card.remark()
 
     def _check_time(
@@ -126,14 +128,14 @@ class ExposureCheck:
             return
         differs = self._differs(exptime_s, kind, is_raw=is_raw)
         if kind is FrameKind.BIAS and not differs:
-            return  # hardly any driver states a wrong exposure that is zero
+            return  # agreement proves nothing: hardly any driver reports an exposure of zero wrongly
         took_as_long = exptime_s > self._exposure_s and elapsed_s >= EARLIEST * exptime_s
         if self._exptime.contradicts(differs=differs) or (differs and took_as_long):
             what = f"sent a frame with an exposure of {exptime_s:g} s instead of {self._exposure_s:g} s"
             raise FrameDamagedError(self._device, what, DIAL_ADVICE if is_raw else ADVICE)
 
     def _differs(self, exptime_s: float, kind: FrameKind, *, is_raw: bool) -> bool:
-        if kind is FrameKind.BIAS:  # many drivers expose a bias frame with a shortest exposure that they choose
+        if kind is FrameKind.BIAS:  # many drivers choose the shortest exposure for bias frames themselves
             return exptime_s > self._exposure_s + ROUNDING_S
         tolerance_s = max(EXPTIME_TOLERANCE * self._exposure_s, LEAST_EXPTIME_TOLERANCE_S)
         if is_raw and self._exposure_s >= BULB_FROM_S:
@@ -142,7 +144,7 @@ class ExposureCheck:
 
 
 def _seconds(value: HeaderValue | None) -> float | None:
-    """Return the seconds that a card states; None if it does not state a positive number."""
+    """Return the value of a card, in seconds; None if it is not a positive number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) and value > 0 else None

@@ -1,4 +1,4 @@
-"""A check that a frame belongs to the requested exposure, and is not late, repeated or foreign."""
+"""A check that a frame belongs to the requested exposure, and is not late, repeated or another client's frame."""
 
 import math
 from collections import deque
@@ -11,13 +11,14 @@ from coldframe.devices.indi.pixels.blob_channel import Image
 from coldframe.devices.indi.pixels.exposure_check import ADVICE
 
 CLOCK_TOLERANCE = timedelta(seconds=1)
-"""The delay between a command and the start of its exposure varies, and clocks drift."""
+"""Tolerance of dates. The delay between a command and the start of the exposure varies, and clocks drift."""
 
 WHOLE_SECONDS = timedelta(seconds=1)
-"""Some drivers truncate dates to whole seconds."""
+"""Resolution of a date without a fraction. Some drivers truncate dates to whole seconds."""
 
 REMEMBERED = 20
-"""Number of recent frames from which the offset of the driver's clock is known. Clocks are set during the night."""
+"""Number of recent frames from which the offset of the driver's clock is estimated. Older frames are not used, because
+clocks are sometimes set during the night."""
 
 LEAST_OFFSET = timedelta(seconds=1)
 """Smallest offset of the driver's clock that is reported."""
@@ -29,10 +30,10 @@ SAMPLED_PIXELS = 1 << 16
 class FrameIdentity:
     """A comparison of each frame with its command and with the previous frame.
 
-    The driver dates each frame, and its clock may be wrong, on this machine as well: a local server may be chained to a
-    remote one. Therefore dates are only compared with each other. An exposure starts after its command, so the smallest
-    recent difference between the date of a frame and the time of its command is an upper bound of the clock's offset. A
-    frame with a clearly smaller difference belongs to an earlier command.
+    The driver dates each frame, and its clock may be wrong. This also applies to a local server, which may be chained
+    to a remote one. Therefore dates are compared only with each other. An exposure starts after its command, so the
+    smallest recent difference between the date of a frame and the time of its command is an upper bound on the clock's
+    offset. A frame with a clearly smaller difference belongs to an earlier command.
 
     Parameters
     ----------
@@ -49,14 +50,14 @@ class FrameIdentity:
         self._is_offset_reported = False
 
     def check(self, image: Image, ordered_at: datetime, latest_start: datetime) -> None:
-        """Check that a frame belongs to the exposure that was commanded at `ordered_at` on our clock.
+        """Check that a frame belongs to the exposure commanded at `ordered_at`.
 
         Parameters
         ----------
         image
             The frame.
         ordered_at, latest_start
-            Times between which the exposure started, on our clock.
+            Times between which the exposure started, on this computer's clock.
 
         Raises
         ------
@@ -68,7 +69,7 @@ class FrameIdentity:
         self._measure_offset(image, ordered_at, latest_start)
 
     def clock_remark(self) -> str:
-        """Return once that the driver's clock is wrong, and by how much; otherwise an empty string."""
+        """Return a remark, one time only, if the driver's clock is wrong; otherwise, an empty string."""
         if self._is_offset_reported or abs(self._offset) < LEAST_OFFSET:
             return ""
         self._is_offset_reported = True
@@ -80,7 +81,7 @@ class FrameIdentity:
 
     def _check_date(self, image: Image, ordered_at: datetime) -> None:
         dated, last = date_of(image), self._last
-        # The date of a refused frame also counts. Otherwise a clock that is set back would cost all later frames.
+        # Refused frames count as well. Otherwise, all later frames would be refused after a clock has been set back.
         self._last = dated
         if dated is None:
             return
@@ -94,13 +95,13 @@ class FrameIdentity:
             raise FrameDamagedError(self._device, what, ADVICE)
 
     def _measure_offset(self, image: Image, ordered_at: datetime, latest_start: datetime) -> None:
-        """Measure by how much the date is outside the times between which the exposure started."""
+        """Measure how far the date lies outside the interval in which the exposure must have started."""
         if (dated := date_of(image)) is not None:
             behind = dated + _resolution(dated) - ordered_at
             self._offset = max(dated - latest_start, timedelta(0)) or min(behind, timedelta(0))
 
     def _check_pixels(self, image: Image) -> None:
-        """Refuse the pixels of the previous frame. Because of noise, only fully saturated frames can be equal."""
+        """Refuse a repetition of the previous frame. Because of noise, only fully saturated frames can be equal."""
         stride = max(1, math.isqrt(image.pixels.size // SAMPLED_PIXELS))
         sample, last = np.concatenate((image.pixels[0], image.pixels[::stride, ::stride].ravel())), self._last_sample
         self._last_sample = sample
@@ -113,7 +114,7 @@ def _resolution(date: datetime) -> timedelta:
 
 
 def date_of(image: Image) -> datetime | None:
-    """Return the start of the exposure in UTC from the driver's header; None if it has no time of day."""
+    """Return the start of the exposure in UTC from the driver's header; None if the time of day is missing."""
     text = image.header.get("DATE-OBS")
     if not isinstance(text, str) or "T" not in text:
         return None

@@ -7,11 +7,11 @@ from coldframe.calibration.files.cards import HeaderValue
 from coldframe.devices.indi.pixels.driver_report import DriverReport
 
 TOLERANCE = 0.01
-"""Relative tolerance of GAIN, because drivers write it with few digits."""
+"""Relative and absolute tolerance of GAIN, because drivers write the card with few digits."""
 
 
 class GainCard:
-    """A comparison of each frame's card GAIN, or ISOSPEED, with the commanded gain, which the driver confirms."""
+    """A comparison of each frame's card GAIN or ISOSPEED with the commanded gain, as confirmed by the driver."""
 
     def __init__(self) -> None:
         self._report = DriverReport()
@@ -24,11 +24,11 @@ class GainCard:
         Parameters
         ----------
         header
-            Cards of the driver.
+            Cards from the driver.
         gain
-            The commanded gain, in the driver's units; None if it is not known which gain the frame should have.
+            The commanded gain, in the driver's units; None if it is unknown which gain the frame should have.
         """
-        stated = header.get("ISOSPEED", header.get("GAIN"))  # beside an ISO value, GAIN is in other units
+        stated = header.get("ISOSPEED", header.get("GAIN"))  # if both are present, GAIN is not in ISO units
         if gain is None or isinstance(stated, bool | str) or stated is None or not math.isfinite(stated):
             return ""
         differs = not math.isclose(stated, gain, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
@@ -36,11 +36,11 @@ class GainCard:
         return self._wrong if self._report.contradicts(differs=differs) else ""
 
     def remark(self) -> str:
-        """Return once that the driver's card is always wrong and no longer compared; otherwise an empty string."""
+        """Return a remark, one time only, if the card was always wrong so far; otherwise, an empty string."""
         if self._is_reported or not self._report.is_habit:
             return ""
         self._is_reported = True
         return (
             f"the frames are labelled {self._wrong} (card GAIN), although the driver shows the requested gain. The "
-            "card is no longer compared; check the gain in another program, unless the card has different units"
+            "card is no longer compared; check the gain in another program, unless the card uses different units"
         )

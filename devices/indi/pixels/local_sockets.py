@@ -1,4 +1,4 @@
-"""The local sockets of INDI servers on this machine, from the command lines of running servers."""
+"""The local sockets of INDI servers on this machine, found in the command lines of the running servers."""
 
 import os
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ DEFAULT_SOCKET = "/tmp/indiserver"  # noqa: S108  indiserver's own default, an a
 
 
 def local_sockets(port: int) -> tuple[str, ...]:
-    """Return the names of the sockets that indiservers with this TCP port may have opened, in the abstract namespace.
+    """Return the names, in the abstract namespace, of sockets that INDI servers with this TCP port may have opened.
 
-    indiserver names its socket with the option -u. The INDI web manager derives the name from that of its FIFO.
+    The option -u of indiserver sets the name. The INDI web manager derives the name from that of its FIFO.
     """
     return tuple(name for words in _command_lines() for name in _sockets(words, str(port)))
 

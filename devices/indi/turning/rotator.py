@@ -14,16 +14,16 @@ from coldframe.devices.indi.mirror import Property, finite, in_brackets
 class IndiRotator(IndiDevice):
     """A rotator with INDI's rotator interface. Implements `Rotator`.
 
-    ABS_ROTATOR_ANGLE is the angle that the camera's driver writes into frames as ROTATANG. Neither the direction
-    (ROTATOR_REVERSE) nor the zero point (SYNC_ROTATOR_ANGLE) is changed, because both would change the meaning of the
-    angles in the lights.
+    ABS_ROTATOR_ANGLE is the angle that the camera's driver writes into the headers of frames as ROTATANG. Neither the
+    direction (ROTATOR_REVERSE) nor the zero point (SYNC_ROTATOR_ANGLE) is changed, because the angles in the headers of
+    the lights would then have a different meaning.
 
     Parameters
     ----------
     tolerance_deg
-        Maximum difference from a commanded angle at which the angle counts as reached.
+        Maximum difference from a commanded angle, in degrees, at which the angle counts as reached.
     turn_deadline_s
-        Maximum time that a turn may take.
+        Maximum time that a turn may take, in seconds.
     """
 
     awaited: ClassVar[tuple[str, ...]] = (dialects.ROTATOR_ANGLE[0].property,)
@@ -37,7 +37,7 @@ class IndiRotator(IndiDevice):
         self._was_commanded = False
 
     async def set_up(self) -> None:
-        """Remember the angle if no turn was commanded yet; otherwise, turn back to the last commanded angle."""
+        """Record the angle if no turn has been commanded yet; otherwise, turn back to the last commanded angle."""
         if not self._was_commanded and self._found_deg is None:
             self._found_deg = self.angle_deg
         if self._commanded_deg is not None:
@@ -50,7 +50,7 @@ class IndiRotator(IndiDevice):
 
     @property
     def angle_deg(self) -> float | None:
-        """The current angle; None while the rotator turns or if its angle is unknown."""
+        """The current angle; None while the rotator is turning, or if its angle is unknown."""
         found = dialects.find(self.link.mirror, self.name, dialects.ROTATOR_ANGLE)
         if found is None or found[0].state in ("busy", "alert"):
             return None
@@ -63,7 +63,7 @@ class IndiRotator(IndiDevice):
 
     @property
     def commanded_deg(self) -> float | None:
-        """The last commanded angle; None if no angle was commanded, or if the rotator did not reach it."""
+        """The last commanded angle; None if no angle has been commanded, or if the rotator did not reach it."""
         return self._commanded_deg
 
     @property
@@ -72,11 +72,11 @@ class IndiRotator(IndiDevice):
         return self._found_deg
 
     def found_at(self, angle_deg: float) -> None:
-        """Replace the angle to which `restore` turns back, because an earlier run has already turned the rotator."""
+        """Set the angle to which `restore` turns back, for a rotator that an earlier run has already turned."""
         self._found_deg, self._was_commanded = angle_deg, True
 
     async def turn_to(self, angle_deg: float) -> None:
-        """Turn the rotator to an angle, and wait until it is there.
+        """Turn the rotator to an angle, and wait until the angle is reached.
 
         Raises
         ------
@@ -88,11 +88,11 @@ class IndiRotator(IndiDevice):
         self._commanded_deg = None
         await self.ensure_ready()
         await self._turn_to(angle_deg)
-        # As for the wheel, only an angle that was reached is restored.
+        # As with the wheel, only an angle that was reached is restored.
         self._commanded_deg = angle_deg
 
     async def restore(self) -> bool:
-        """Turn the rotator back to the angle before the first command. Return False if there was no command.
+        """Turn the rotator back to its angle before the first command. Return False if there was nothing to restore.
 
         Raises
         ------
@@ -128,7 +128,7 @@ class IndiRotator(IndiDevice):
             if now.state == "alert":
                 message = self.link.mirror.message_since(self.name, sent)
                 raise SettingRefusedError(self.name, f"refused angle {angle_deg:g} deg" + in_brackets(message))
-            # Drivers may report Ok before the rotator turns, and at the end of a turn that another client aborted.
+            # Drivers may report Ok before the rotator turns, and after another client has aborted a turn.
             return now if self._is_at(angle_deg) else None
 
         try:

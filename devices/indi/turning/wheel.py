@@ -8,7 +8,7 @@ from coldframe.devices.indi.device import IndiDevice
 from coldframe.devices.indi.link import IndiLink
 
 MOST_SLOTS = 64
-"""Bound on the number of slots. Real wheels have at most 12; only a broken driver has more."""
+"""Bound on the number of slots. Real wheels have at most 12 slots; only a faulty driver exceeds the bound."""
 
 
 class IndiFilterWheel(IndiDevice):
@@ -17,9 +17,10 @@ class IndiFilterWheel(IndiDevice):
     Parameters
     ----------
     names
-        Filter names in slot order, which replace the driver's names.
+        Filter names in slot order, to be used instead of the driver's names; empty to use the driver's names.
     turn_deadline_s
-        Maximum time that a filter change may take. Some cameras' wheels need this long to find their first slot.
+        Maximum time that a filter change may take, in seconds. A wheel built into a camera may take as long to find its
+        first slot, before its driver defines its properties.
     """
 
     awaited: ClassVar[tuple[str, ...]] = ("FILTER_SLOT",)
@@ -45,7 +46,7 @@ class IndiFilterWheel(IndiDevice):
 
     @property
     def slots(self) -> int:
-        """Number of slots; 0 if the driver does not report it."""
+        """Number of slots; 0 if the driver does not report the number."""
         limits = self.limits(dialects.FILTER_SLOT)
         return round(min(limits.maximum - limits.minimum, MOST_SLOTS - 1)) + 1 if limits is not None else 0
 
@@ -67,7 +68,7 @@ class IndiFilterWheel(IndiDevice):
 
     @property
     def current(self) -> str | None:
-        """The filter in the beam; None while the wheel turns or if its position is unknown."""
+        """The filter in the beam; None while the wheel is turning, or if its position is unknown."""
         found = dialects.find(self.link.mirror, self.name, dialects.FILTER_SLOT)
         if found is None or found[0].state in ("busy", "alert"):
             return None
@@ -93,7 +94,7 @@ class IndiFilterWheel(IndiDevice):
         if name not in self.filters:
             raise NotSupportedError(self.name, f"has no filter {name!r} (it has {', '.join(self.filters)})")
         await self._turn_to(name)
-        # Only a filter that was reached is restored. Otherwise, every check of a stuck wheel would turn it once more.
+        # Only a filter that was reached is restored. Otherwise, every check of a stuck wheel would try to turn it.
         self._wanted = name
 
     async def _turn_to(self, name: str) -> None:

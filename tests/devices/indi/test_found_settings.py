@@ -61,7 +61,7 @@ async def test_a_setting_that_is_refused_does_not_keep_the_others_from_being_res
     server.answers["UPLOAD_MODE"] = refuse
     await camera.leave()
     assert server.ordered("POLLING_PERIOD")[-1] == {"PERIOD_MS": "1000"}
-    assert "it differs from its state before the night" in caplog.text
+    assert "this setting differs from its value before the night" in caplog.text
 
 
 async def test_a_lost_server_does_not_delay_the_end(server: FakeServer, camera: IndiCamera) -> None:

@@ -30,7 +30,7 @@ async def test_the_link_survives_a_failure_to_start_its_process(
     monkeypatch.setattr(asyncio, "create_subprocess_exec", spawn_later)
     async with IndiLink("127.0.0.1", server.port) as link:
         await link.wait_connected(PATIENCE_S)
-    assert "the link failed, restarting it" in caplog.text
+    assert "the link failed; restarting it" in caplog.text
     assert "too many open files" in caplog.text
 
 

@@ -142,7 +142,7 @@ async def test_a_disconnection_during_an_exposure_is_noticed_at_once(server: Fak
 
     server.answers["CCD_EXPOSURE"] = busy
     async with asyncio.timeout(PATIENCE_S):
-        with pytest.raises(DeviceLostError, match="disconnected it while waiting for the end and the frame"):
+        with pytest.raises(DeviceLostError, match="disconnected it while waiting for the end of a"):
             await dark(camera, 4 * PATIENCE_S)
     assert not camera.is_ready
     server.answers.clear()
@@ -414,7 +414,7 @@ async def test_a_change_between_two_frames_is_undone_and_remarked(
     message, words, name, restored = change
     await seen(changeable.link, server, message)
     frames = [await changeable.expose(FrameKind.DARK, 0.0) for _ in range(2)]
-    assert [frame.remarks for frame in frames] == [(f"frames are {words}; the settings are restored",), ()]
+    assert [frame.remarks for frame in frames] == [(f"frames are {words}; the settings have been restored",), ()]
     assert server.ordered(name)[-1] == restored
     assert frames[0].settings.gain == 30
 

@@ -1,4 +1,4 @@
-"""A camera that no longer obeys is reconnected, and its settings are restored."""
+"""A camera that no longer follows commands is reconnected, and its settings are restored."""
 
 import pytest
 
