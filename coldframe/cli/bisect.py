@@ -56,7 +56,7 @@ class Request:
     named
         Masters that the user specified; if there are any, the library is not used.
     e_per_adu
-        Electrons per ADU; None uses EGAIN.
+        Electrons per ADU; None to use EGAIN or, without it, to measure them from the flats.
     extension
         Which image to read from files with several images.
     as_json
