@@ -7,7 +7,7 @@ import time
 
 
 def main() -> None:
-    """Run the command line, after checking that the computer's clock can be read, as many modules do on import."""
+    """Run the command line, after checking that the computer's clock can be read; many modules read it on import."""
     try:
         time.time()
     except OverflowError:  # Python counts nanoseconds from 1970 in 64 bits

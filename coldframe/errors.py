@@ -18,7 +18,7 @@ NEEDED_FOR = {
     "distributed": "Dask clusters (--dask)",
     "tornado": "pages for browsers",
 }
-"""The files or features that need each optional package; each text is plural."""
+"""For each optional package, the files or features that need it, in the plural."""
 
 
 class MissingPackageError(ColdframeError):

@@ -6,7 +6,7 @@ def visible(text: str) -> str:
 
     Control characters (C0 and C1), which can move the cursor, change colours or inject input, become ``\x1b`` or
     ``\n``; marks that reverse the direction of text become ``\u202e``; and bytes of file names that are not UTF-8,
-    which Python represents by lone surrogates (PEP 383), become the byte, such as ``\xff``.
+    which Python represents by lone surrogates (PEP 383), become the escaped byte, such as ``\xff``.
     """
     return text if text.isprintable() else "".join(map(_visible_character, text))
 

@@ -175,7 +175,7 @@ def _sources(paths: Sequence[Path], extension: Extension | None) -> list[LightSo
     sources = [light_source(path, extension) for path in paths]
     for light in sources:
         if light.stage is not Stage.RAW:
-            raise FrameFileError(light.path, f"is {light.stage}: specify raw lights, which each combination calibrates")
+            raise FrameFileError(light.path, f"is {light.stage}: specify raw lights; each combination calibrates them")
     sets = {_settings(light): light for light in sources}
     if len(sets) > 1:
         names = "; ".join(set_name(light.setup) for light in sets.values())

@@ -24,7 +24,7 @@ PLOT_COLUMNS, PLOT_ROWS = 60, 14
 
 
 def show_cameras(name: str | None, folder: Path | None, output: Path | None, *, wants_json: bool = False) -> ExitCode:
-    """Print the figures and the photon transfer curve of each camera and setting; return 1 for unreadable records.
+    """Print the figures and the photon transfer curve of each camera and setting; return 1 if records are unreadable.
 
     Parameters
     ----------

@@ -178,7 +178,7 @@ class _Masters:
         return path
 
     def _path(self, master: MasterFrame) -> Path:
-        """Return the path for a master; append a number if another set of this run already has the name."""
+        """Return the path for a master; append a number if another set of this run already uses its name."""
         path = plain = self._folder / master_name(master)
         number = 2
         while path in self._written:

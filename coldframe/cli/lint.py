@@ -38,7 +38,7 @@ class Request:
     version
         Version of the program; None for the newest known.
     keywords, tolerance_s
-        Grouping keywords and exposure tolerance of WBPP; None for its default.
+        Grouping keywords and exposure tolerance of WBPP; without a tolerance, the default of WBPP applies.
     as_json
         True to print a JSON object.
     """

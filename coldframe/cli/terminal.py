@@ -1,6 +1,6 @@
 """The boundary to the terminal: the output of all commands passes through `VisibleStream` or a `VisibleConsole`.
 
-File names, header values and server messages come from outside. Escape sequences and C1 characters in them could
+File names, header values and server messages are untrusted. Escape sequences and C1 characters in them could
 change colours, move the cursor, or inject input; both classes show them as text instead.
 """
 

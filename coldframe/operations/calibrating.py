@@ -40,7 +40,7 @@ from coldframe.operations.light_groups import FAULTS, Light, LightGroup, grouped
 from coldframe.operations.reports import Reports
 
 THREADS = 2
-"""Number of lights calibrated at a time, so that reading and computing overlap; each takes up the memory of two."""
+"""Number of lights calibrated at a time, so that reading and computing overlap; each occupies twice its size."""
 
 CALIBRATED = "calibrated"
 

@@ -210,7 +210,7 @@ def _check_request(names: Sequence[str], output: Path, request: Request) -> None
     if not names and not request.states:
         raise RefusedError("nothing to combine: specify raw FILES, folders or patterns")
     if request.states and request.scheduler is not None:
-        raise RefusedError("--state and --dask cannot be used together: a state grows on one machine")
+        raise RefusedError("--state and --dask cannot be used together: a state is updated on one machine")
 
 
 def _overscan(request: Request, subtracted: Subtracted | None) -> OverscanChoice | None:
@@ -266,7 +266,7 @@ def _subtracted(
     if dark is None and kind is FrameKind.FLAT:
         reports.notice(
             "no --dark: bias and dark current remain in the flats and distort the master; "
-            "specify their master dark flat, or a master bias, with --dark"
+            "specify a master dark flat or a master bias with --dark"
         )
     path = dark or bias
     if path is None:

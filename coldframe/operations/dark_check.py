@@ -39,7 +39,7 @@ class DarkCheck:
     thermometer
         Measures the temperature of lights from the hot pixels of darks.
     recipe_with, refuse
-        Functions as described at `RecipeWith` and `Refuse`.
+        Functions; see `RecipeWith` and `Refuse`.
     tell
         Function that shows the user a remark about the given lights.
     as_before
@@ -173,7 +173,7 @@ def as_in(master: FrameSetup, light: FrameSetup) -> FrameSetup:
 
 
 def assumed_temperature(light: FrameSetup, dark: FrameSetup) -> str:
-    """Return the caveat about an unknown temperature, which a measurement makes obsolete; empty if there is none."""
+    """Return the caveat that a measured temperature makes obsolete: that the temperature is unknown; otherwise ""."""
     unknown = rules.dark_temperature(light, dark, Tolerances())
     return unknown.text if unknown is not None and unknown.excess is None else ""
 

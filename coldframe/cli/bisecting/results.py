@@ -98,7 +98,7 @@ def sets_to_shoot(result: BisectionResult) -> tuple[str, ...]:
 
 
 def not_compared(result: BisectionResult) -> Mapping[str, list[Witness]]:
-    """Return the witnesses that do not count, grouped by reason."""
+    """Return the witnesses that could not be compared, grouped by reason."""
     reasons: dict[str, list[Witness]] = {}
     for witness in Witness:
         if witness not in result.comparison.witnesses:

@@ -25,7 +25,7 @@ _FOLDER = Path(__file__).parent
 _OPTION = re.compile(r"--[a-z-]+")
 
 LINES_SHOWN = 96
-"""Number of rows or columns near the centre of the sensor whose pattern is drawn."""
+"""Number of rows or columns in a chart of their pattern; they are taken from the centre of the sensor."""
 
 LOW_HEIGHT = 170
 

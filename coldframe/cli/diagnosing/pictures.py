@@ -163,7 +163,7 @@ def fixed_picture(relative: F32) -> tuple[U8, float]:
     Parameters
     ----------
     relative
-        Relative to the sky: float32, shape (rows, columns); NaN if unknown, which is shown as grey.
+        Relative to the sky: float32, shape (rows, columns); NaN (shown as grey) if unknown.
     """
     means = block_means(relative, max(-(-relative.shape[1] // WIDTH), 1))
     known = means[np.isfinite(means)]

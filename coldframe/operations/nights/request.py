@@ -142,7 +142,7 @@ class NightPlan:
 
 
 def plan_for(settings: Settings, request: NightRequest, rig: RigSnapshot | None = None) -> NightPlan:
-    """Return the plan of the chosen configured sets, or of the sets that the requested lights need.
+    """Return the plan for the chosen configured sets, or for the sets that the requested lights need.
 
     Raises
     ------

@@ -258,7 +258,7 @@ class _Run:
         return await in_thread_within(LONG_WORK_S, open_night_files, storage, unfinished, settings, started, origin)
 
     def _origin(self, settings: Settings, rig: Rig) -> Origin:
-        """Return the rig and the choice of sets, by which later runs recognise the night."""
+        """Return the origin by which later runs recognise the night: the rig, and whether only some sets are chosen."""
         server = f"{gethostname() if settings.server.is_local else settings.server.host.lower()}:{settings.server.port}"
         # The server of a simulated rig has a different port in each run.
         server = server if self.request.simulate is None else f"simulated {self.request.simulate}"
