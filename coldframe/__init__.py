@@ -58,7 +58,7 @@ _MODULES = {
     "coldframe.operations.nights.running": ("RigNotSafeError",),
     "coldframe.version": ("__version__",),
 }
-"""The public names by the module that defines them."""
+"""The public names, by the module that defines them."""
 
 
 if not TYPE_CHECKING:  # type checkers would otherwise accept any name

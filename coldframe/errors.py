@@ -1,4 +1,4 @@
-"""The base class of all exceptions that coldframe defines, and the error of a missing optional package."""
+"""The base class of all exceptions that coldframe defines, and the error for a missing optional package."""
 
 import shlex
 import sys
@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 
 class ColdframeError(Exception):
-    """Base class of coldframe's exceptions, with which scripts can catch all of them in one clause."""
+    """Base class of coldframe's exceptions; scripts can use it to catch all of them in one clause."""
 
 
 NEEDED_FOR = {
@@ -18,13 +18,13 @@ NEEDED_FOR = {
     "distributed": "Dask clusters (--dask)",
     "tornado": "pages for browsers",
 }
-"""The files or features that need each optional package, in the plural."""
+"""For each optional package, the files or features that need it, in the plural."""
 
 
 class MissingPackageError(ColdframeError):
-    """An optional package that files or a feature need is not installed.
+    """An optional package is not installed, but files or a feature need it.
 
-    It ends a command, where an error in one file does not, because it applies to all files of a format.
+    Unlike an error in a single file, it ends a command, because it affects all files of a format.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Files that coldframe keeps for itself: caches that no other user can have written, and that may be lost."""
+"""Private caches of coldframe: files that no other user can have written, and that may be lost."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def user_caches() -> Path | None:
-    """Return the folder of the user's caches (XDG Base Directory Specification); None for a user without a home."""
+    """Return coldframe's cache folder (XDG Base Directory Specification); None for a user without a home folder."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     try:
         caches = Path(base) if os.path.isabs(base) else Path.home() / ".cache"  # noqa: PTH117 - `base` may be empty
@@ -22,7 +22,8 @@ def user_caches() -> Path | None:
 def read_private(file: Path, most_bytes: int) -> bytes:
     """Return the content of a file that no other user can have written.
 
-    Other users can place files in a cache folder in /tmp, for example, and links to files that the user downloaded.
+    If the cache folder is in /tmp, for example, other users can place files in it, or links to files that the user has
+    downloaded.
 
     Raises
     ------
@@ -36,21 +37,22 @@ def read_private(file: Path, most_bytes: int) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise PermissionError(errno.EPERM, "is not a regular file", str(file))
         if status.st_uid != os.geteuid() or status.st_mode & _WRITABLE_BY_OTHERS or status.st_nlink > 1:
-            raise PermissionError(errno.EPERM, "other users can have written it", str(file))
+            raise PermissionError(errno.EPERM, "may have been written by another user", str(file))
         if status.st_size > most_bytes:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(file))
         return stream.read()
 
 
 def write_private(file: Path, content: bytes) -> None:
-    """Replace a file as a whole, so that several processes can write it; create its folder if necessary.
+    """Replace a file atomically, so that several processes can write it; create its folder if necessary.
 
-    The file is not flushed to the disk: after a power cut, it may be damaged, so it needs a digest of its content.
+    The file is not flushed to the disk: after a power cut, it may be damaged. Its content must therefore
+    include a digest.
 
     Raises
     ------
     OSError
-        If the file cannot be written; the former file is then unchanged.
+        If the file cannot be written; an existing file is then unchanged.
     """
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = file.with_name(f"{file.stem}.{os.getpid()}.{time.time_ns()}.new")

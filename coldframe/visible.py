@@ -2,11 +2,11 @@
 
 
 def visible(text: str) -> str:
-    r"""Return a text on one line, with each character that is not printable as its escape sequence in Python.
+    r"""Return a text as one line, with each unprintable character replaced by its Python escape sequence.
 
-    Control characters (C0 and C1), which can move the cursor, change colours or answer for the user, become ``\x1b``
-    or ``\n``; marks that reverse the direction of text become ``\u202e``; and bytes of file names that are not UTF-8,
-    which Python represents by lone surrogates (PEP 383), become the byte, such as ``\xff``.
+    Control characters (C0 and C1), which can move the cursor, change colours or inject input, become ``\x1b`` or
+    ``\n``; marks that reverse the direction of text become ``\u202e``; and bytes of file names that are not UTF-8,
+    which Python represents by lone surrogates (PEP 383), become the escaped byte, such as ``\xff``.
     """
     return text if text.isprintable() else "".join(map(_visible_character, text))
 

@@ -1,4 +1,4 @@
-"""The arguments of the API's functions, checked before any work begins."""
+"""Check and convert the arguments of the API's functions before any work begins."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ AnyPath: TypeAlias = str | os.PathLike[str]
 """A path; ``~`` at its start stands for the home folder."""
 
 Files: TypeAlias = AnyPath | Iterable[AnyPath]
-"""A file, a folder (the images directly in it) or a pattern such as ``"darks/*.fits"``, or several of them."""
+"""A file, a folder (the images directly in it) or a pattern such as ``"darks/*.fits"``, or several of these."""
 
 
 def path_of(path: AnyPath) -> Path:
@@ -21,7 +21,7 @@ def path_of(path: AnyPath) -> Path:
     Raises
     ------
     ValueError
-        If it begins with the name of a user who has no home folder here.
+        If the path begins with ``~`` and the name of a user who has no home folder on this machine.
     """
     try:
         return Path(path).expanduser()
@@ -40,7 +40,7 @@ def names_of(files: Files) -> list[str]:
     Raises
     ------
     ValueError
-        If there are none.
+        If `files` is empty.
     """
     given = [files] if isinstance(files, str | os.PathLike) else files
     names = [str(path_of(each)) for each in given]
@@ -50,7 +50,7 @@ def names_of(files: Files) -> list[str]:
 
 
 def one_of(name: str, value: str | None, allowed: Sequence[str], *, is_optional: bool = True) -> None:
-    """Raise `ValueError` if an argument is not one of the allowed words, nor None if it is optional."""
+    """Raise `ValueError` unless an argument is one of the allowed words or, if it is optional, None."""
     if value not in allowed and not (is_optional and value is None):
         more = ", or None" if is_optional else ""
         raise ValueError(f"{name} = {value!r}: expected one of {', '.join(map(repr, allowed))}{more}")
@@ -62,7 +62,7 @@ def words_of(name: str, words: Sequence[str]) -> tuple[str, ...]:
     Raises
     ------
     TypeError
-        If it is a string, or contains anything but strings.
+        If the argument is a string, or contains anything but strings.
     """
     if isinstance(words, str) or not all(isinstance(word, str) for word in words):
         raise TypeError(f"{name} = {words!r}: expected a sequence of strings, such as {name}=['flats:Ha']")
@@ -75,9 +75,9 @@ def within(name: str, value: float | None, lowest: float, highest: float) -> Non
     Raises
     ------
     TypeError
-        If it is not a number.
+        If the argument is not a number.
     ValueError
-        If it is outside the range, or NaN.
+        If the argument is outside the range, or NaN.
     """
     if value is None:
         return
@@ -94,7 +94,7 @@ def image_choice(extension: int | str | None) -> Extension | None:
     Raises
     ------
     ValueError
-        If it is neither the number of an HDU nor ``"mosaic"``.
+        If `extension` is neither the number of an HDU, nor ``"mosaic"``, nor None.
     """
     if extension is None or extension == "mosaic":
         return None if extension is None else "mosaic"

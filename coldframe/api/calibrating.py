@@ -93,8 +93,8 @@ def calibrate(
     library : str or path-like, optional
         Folder of the masters; by default, the library of your configuration.
     subtract : {"dark", "scaled-dark", "bias"}
-        Master to subtract: a dark with the light's exposure; or, if there is none, a bias and a dark scaled to that
-        exposure; or the bias alone.
+        What to subtract. ``"dark"``: a dark with the light's exposure. ``"scaled-dark"``: if there is no such dark, a
+        bias, and a dark scaled to that exposure. ``"bias"``: the bias alone.
     scale_dark : bool
         Scale a dark even if its amplifier glow may not scale.
     flat : bool
@@ -130,7 +130,7 @@ def calibrate(
     Raises
     ------
     ColdframeError
-        If there is no library, no file has a given name, or no light at all could be calibrated.
+        If there is no library, no file matches a given name, or no light at all could be calibrated.
     ValueError
         If an argument has a value that is not allowed, or arguments contradict each other.
 

@@ -54,7 +54,7 @@ class Collected:
     files: list[LeftOut] = field(default_factory=list)
 
     def line(self, text: str) -> None:
-        """Collect a part of the result."""
+        """Collect part of the result."""
         self.messages.append(text)
 
     def notice(self, text: str) -> None:

@@ -26,7 +26,7 @@ class Combined:
     path : pathlib.Path or None
         File of the master; None if it was not written.
     frames : int
-        Number of frames in it.
+        Number of frames combined into it.
     left_out : tuple of LeftOut
         Files that could not be used, and doubtful frames if `reject_doubtful` is True.
     messages : tuple of str
@@ -83,13 +83,13 @@ def combine(
     start : {"trimmed", "all"}, optional
         Values from which sigma-clip computes its first mean and sigma; by default, all but the extremes.
     sigma : float, optional
-        Limit of rejection, from 1 to 100; by default 3.
+        Reject values beyond this many sigma, from 1 to 100; by default 3.
     overscan : {"none", "row", "smooth"}, optional
         How to subtract the overscan. By default, as in `dark` or `bias`; without these, as the headers declare.
     biassec, trimsec : str, optional
         Sections of the overscan and of the image, such as ``"[1:32,*]"``, if the headers lack them.
     reject_doubtful : bool
-        Leave out frames whose pixels differ from those in the other frames.
+        Leave out frames whose pixels differ from those of the other frames.
     force : bool
         Combine frames that do not match, a single frame, or saturated flats.
     dask : str, optional
@@ -106,8 +106,8 @@ def combine(
     ------
     ColdframeError
         If the frames belong to several sets, do not match the subtracted master, or are too few; or if `output` exists
-        or cannot be written. The message states the reason. If no file could be read, a `NothingDoneError`, which lists
-        the files.
+        or cannot be written. The message states the reason. If no file could be used, the error is a
+        `NothingDoneError`, which lists the files.
     OSError
         If a folder cannot be read, or temporary files cannot be written.
     ValueError

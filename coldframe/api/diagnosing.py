@@ -66,7 +66,7 @@ class Diagnosis:
     findings : tuple of Finding
         All findings, the most harmful first.
     untested : dict of str to str
-        The reason for each kind of artifact that could not be tested.
+        The kinds of artifacts that could not be tested, each with the reason.
     left_out : tuple of LeftOut
         Lights that could not be diagnosed, each with the reason.
     messages : tuple of str
@@ -115,7 +115,7 @@ def diagnose(
     dark, flat, bias : str or path-like, optional
         Masters to use instead of those in the library.
     calibrated : bool, optional
-        Whether another program has calibrated the lights; by default, according to the headers and names.
+        Whether another program has calibrated the lights; by default, according to the headers and file names.
     e_per_adu : float, optional
         Electrons per ADU; by default, EGAIN from the lights' headers or, without it, measured from the flats.
     extension : int, optional
@@ -129,7 +129,7 @@ def diagnose(
     Raises
     ------
     ColdframeError
-        If masters are missing or cannot be read, no file has a given name, or no light could be diagnosed.
+        If masters are missing or cannot be read, no file matches a given name, or no light could be diagnosed.
     ValueError
         If an argument has a value that is not allowed, or `library` is given together with masters.
 

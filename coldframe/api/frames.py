@@ -42,7 +42,7 @@ class Setup:
     filter_name : str or None
         Name of the filter.
     mosaic : str or None
-        Colour filter array, from the first pixel of the file, such as ``"RGGB"``; None for mono.
+        Colour filter array, starting at the first pixel of the file, such as ``"RGGB"``; None for mono.
     taken_at : datetime.datetime or None
         Start of the exposure, UTC; for masters, of the first frame.
     """
@@ -69,8 +69,8 @@ class Frame:
     path : pathlib.Path
         The file.
     pixels : numpy.ndarray
-        Shape (height, width), in the order of the file, ADU: uint16 if the file has integers of 8 or 16 bits, float32
-        otherwise. Images that contain fractions of the full range are not converted to ADU, unless they are XISF.
+        Shape (height, width), in the order of the file, ADU: uint16 if the file contains 8-bit or 16-bit integers,
+        float32 otherwise. Fractions of the full range are converted to ADU only if the file is XISF.
     header : mapping of str to str, int, float or bool
         Values of the header's cards.
     setup : Setup
@@ -112,7 +112,7 @@ class Master:
 
 
 def read_frame(path: AnyPath, *, extension: int | Literal["mosaic"] | None = None) -> Frame:
-    """Read a frame from any camera and program: FITS, compressed FITS, XISF or a camera raw.
+    """Read a frame from any camera or program: FITS, compressed FITS, XISF or a camera raw.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def read_frame(path: AnyPath, *, extension: int | Literal["mosaic"] | None = Non
 
 
 def read_master(path: AnyPath) -> Master:
-    """Read a master that coldframe wrote, or a two-dimensional FITS or XISF master from a different program.
+    """Read a master that coldframe wrote, or a two-dimensional FITS or XISF master from another program.
 
     Parameters
     ----------

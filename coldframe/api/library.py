@@ -38,7 +38,7 @@ class LibraryMaster:
     setup : Setup
         The settings in its header.
     frames : int or None
-        Number of frames in the master; None if unknown.
+        Number of frames combined into the master; None if unknown.
     """
 
     path: Path
@@ -66,14 +66,14 @@ class Match:
 
 
 class Library:
-    """A folder with the masters of all nights, which are found by their headers.
+    """A folder that contains the masters of all nights and finds them by their headers.
 
     Several processes may use a library at once. Masters in it are never changed.
 
     Parameters
     ----------
     folder : str or path-like, optional
-        The folder, which `add` creates; by default, the library of your configuration.
+        The folder; `add` creates it if necessary. By default, the library of your configuration.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ class Library:
         self.folder = self._library.folder
 
     def _existing(self) -> stored.Library:
-        """Return the library; raise an error if its folder does not exist, because its path may be mistyped."""
+        """Return the library; raise an error if its folder does not exist, because the path may be mistyped."""
         return find_library(self.folder)
 
     def masters(self) -> tuple[LibraryMaster, ...]:
@@ -173,16 +173,16 @@ class Library:
         full_range: float | None = None,
         with_bias: bool | None = None,
     ) -> Path:
-        """Add a master from coldframe or a different program, as ``coldframe library add`` does.
+        """Add a master from coldframe or another program, as ``coldframe library add`` does.
 
         Parameters
         ----------
         master : str or path-like
-            The file. The library contains a hard link to it, a copy, or a version converted to ADU.
+            The file. The library receives a hard link to it, a copy, or a version converted to ADU.
         kind : {"bias", "dark", "dark-flat", "flat"}, optional
             Kind of the master, if its header does not state it.
         full_range : float, optional
-            ADU that the value 1 stands for, if the master contains fractions of the full range.
+            Level in ADU that the value 1 represents, if the master contains fractions of the full range.
         with_bias : bool, optional
             Whether a dark still contains the bias; by default, judged by its level.
 

@@ -71,7 +71,7 @@ def run_night(
     """Run a night to its end, as ``coldframe run`` does, and leave the rig in the safe state.
 
     Call it from the main thread of a script: Ctrl-C, SIGTERM and SIGHUP then end the night in the safe state, and a
-    second signal skips the warm-up, which leaves the cooler on. In a notebook, await `run_night_async` instead.
+    second signal skips the warm-up and leaves the cooler on. In a notebook, await `run_night_async` instead.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def run_night(
     only, skip : sequence of str
         Sets to shoot and to leave out, such as ``["flats:Ha"]``.
     redo : bool
-        Shoot sets even if the library has fresh masters for them, or an earlier run has shot their frames.
+        Shoot sets even if the library has recent masters for them, or an earlier run has shot their frames.
     watch : bool
         First wait until the imaging session ends; needs `lights`.
     fresh : bool
@@ -111,7 +111,7 @@ def run_night(
         If the rig is not in the safe state, and the night was interrupted or did not begin: the warm-up was skipped, or
         a rig that a crashed run left behind could not be made safe.
     KeyboardInterrupt
-        If a signal ended the night, after the rig reached the safe state.
+        If a signal ended the night; raised after the rig has reached the safe state.
     TypeError
         If `only` or `skip` is a string instead of a sequence of strings.
     ValueError
@@ -157,8 +157,8 @@ async def run_night_async(
 ) -> NightResult:
     """Run a night to its end, like `run_night`, on the running event loop.
 
-    It handles no signals. If its task is cancelled, the night first ends in the safe state, which takes minutes if the
-    sensor warms up; cancel the task again to skip the warm-up, which leaves the cooler on. `on_event` is called on the
+    It handles no signals. If its task is cancelled, the night first ends in the safe state; this takes minutes if the
+    sensor must warm up. Cancel the task again to skip the warm-up and leave the cooler on. `on_event` is called on the
     event loop.
 
     Parameters
@@ -178,7 +178,7 @@ async def run_night_async(
     RigNotSafeError
         If the rig is not in the safe state, and the task was cancelled or the night did not begin.
     asyncio.CancelledError
-        If the task was cancelled, after the rig reached the safe state.
+        If the task was cancelled; raised after the rig has reached the safe state.
     TypeError
         If `only` or `skip` is a string instead of a sequence of strings.
     ValueError
@@ -288,7 +288,7 @@ def _is_loop_running() -> bool:
 
 @contextmanager
 def _signal_handlers_kept() -> Iterator[None]:
-    """Restore the handlers of the signals that end a night, which an event loop replaces with the default ones."""
+    """Restore, after the block, the signal handlers that an event loop resets to the defaults."""
     before = {number: signal.getsignal(number) for number in END_SIGNALS}
     try:
         yield

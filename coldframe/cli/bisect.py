@@ -56,7 +56,7 @@ class Request:
     named
         Masters that the user specified; if there are any, the library is not used.
     e_per_adu
-        Electrons per ADU; None uses EGAIN.
+        Electrons per ADU; None to use EGAIN or, without it, to measure them from the flats.
     extension
         Which image to read from files with several images.
     as_json
@@ -175,7 +175,7 @@ def _sources(paths: Sequence[Path], extension: Extension | None) -> list[LightSo
     sources = [light_source(path, extension) for path in paths]
     for light in sources:
         if light.stage is not Stage.RAW:
-            raise FrameFileError(light.path, f"is {light.stage}: specify raw lights, which each combination calibrates")
+            raise FrameFileError(light.path, f"is {light.stage}: specify raw lights; each combination calibrates them")
     sets = {_settings(light): light for light in sources}
     if len(sets) > 1:
         names = "; ".join(set_name(light.setup) for light in sets.values())

@@ -18,7 +18,7 @@ _MOST_NAMES = 3
 
 
 def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
-    """Calibrate lights; print the fault of a light that fails, and continue with the others.
+    """Calibrate lights; if one fails, print the reason and continue with the other lights.
 
     Parameters
     ----------

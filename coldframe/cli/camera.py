@@ -1,4 +1,4 @@
-"""`coldframe camera`: print the measured figures of each camera, or measure a night."""
+"""`coldframe camera`: print the measured figures of each camera, or measure a camera from a night's frames."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ PLOT_COLUMNS, PLOT_ROWS = 60, 14
 
 
 def show_cameras(name: str | None, folder: Path | None, output: Path | None, *, wants_json: bool = False) -> ExitCode:
-    """Print the figures and the photon transfer curve of each camera and setting; return 1 for unreadable records.
+    """Print the figures and the photon transfer curve of each camera and setting; return 1 if records are unreadable.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def show_cameras(name: str | None, folder: Path | None, output: Path | None, *, 
     folder
         Folder of the nights; by default, the configured folder.
     output
-        SVG file that also receives the output; never overwritten.
+        SVG file to which the output is also written; never overwritten.
     wants_json
         True to print the figures as JSON, without the plot.
     """
@@ -177,7 +177,7 @@ def _rows(record: CameraRecord) -> Iterator[tuple[str, str, str]]:
 
 
 def _with_error(figure: Figure) -> str:
-    """Format a value and its error, rounded to the first digit of the error: 0.2464 ± 0.0003."""
+    """Format a value and its error, rounded to the first significant digit of the error: 0.2464 ± 0.0003."""
     if figure.error <= 0:
         return f"{figure.value:.5g}"
     digits = max(0, -int(f"{figure.error:e}".split("e")[1]))
@@ -185,7 +185,7 @@ def _with_error(figure: Figure) -> str:
 
 
 def _curve(record: CameraRecord, glyphs: Glyphs) -> Iterator[Text]:
-    """Draw the photon transfer curve on logarithmic axes, with a line for the sum of shot noise and read noise."""
+    """Draw the photon transfer curve on logarithmic axes, with a line for the combined shot noise and read noise."""
     signals = sorted((point.signal_adu, point.noise_adu) for point in record.curve)
     lowest, highest = 1.0, signals[-1][0] * 1.3
     model = _model(record)

@@ -11,7 +11,7 @@ from coldframe.operations.combining import Request, combine_into
 
 
 def combine_files(names: Sequence[str], output: Path, request: Request) -> ExitCode:
-    """Combine frames; print the files left out, with reasons. Return 1 if there are any, 2 if there is no master."""
+    """Combine frames; print the files left out, with reasons. Return 1 if files were left out, 2 without a master."""
     try:
         made = combine_into(names, output, request, Printed())
     except ColdframeError as error:

@@ -51,7 +51,7 @@ def combine_all(names: Sequence[str], folder: Path, request: Request) -> ExitCod
     folder
         Folder for the masters, which is created if its parent exists.
     request
-        Options. A growing set and masters to subtract are refused.
+        The options; those for a growing set or a master to subtract are refused.
     """
     try:
         _check(names, folder, request)
@@ -81,7 +81,7 @@ def combine_all(names: Sequence[str], folder: Path, request: Request) -> ExitCod
 
 
 class _Made(NamedTuple):
-    """A master, its frames without overscan, and the master that was subtracted from them or fits them."""
+    """A master, its frames after overscan subtraction, and the master that was subtracted from them or fits them."""
 
     master: MasterFrame
     frames: Sequence[RawFrame]
@@ -89,7 +89,7 @@ class _Made(NamedTuple):
 
 
 class _Masters:
-    """The masters of a run.
+    """Makes and counts the masters of a run.
 
     Attributes
     ----------
@@ -156,8 +156,7 @@ class _Masters:
         if not fitting:
             print(
                 "no dark flat and no bias from this run fits: bias and dark current remain in the flats and distort "
-                "the "
-                "master",
+                "the master",
                 file=sys.stderr,
             )
             return None
@@ -179,7 +178,7 @@ class _Masters:
         return path
 
     def _path(self, master: MasterFrame) -> Path:
-        """Return the path of a master; sets of this run that differ in other properties get numbers."""
+        """Return the path for a master; append a number if another set of this run already uses its name."""
         path = plain = self._folder / master_name(master)
         number = 2
         while path in self._written:
@@ -190,7 +189,7 @@ class _Masters:
 
 
 def _check(names: Sequence[str], folder: Path, request: Request) -> None:
-    """Raise an error before any work if the options contradict each other, or the folder cannot be used."""
+    """Raise an error before any work if the options contradict each other or the folder cannot be used."""
     if not names:
         raise RefusedError("nothing to combine: specify raw FILES, folders or patterns")
     if request.dark or request.bias or request.states:

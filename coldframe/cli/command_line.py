@@ -54,7 +54,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001  # the callback's signature is typer's
     if wanted:
-        from coldframe.version import __version__  # noqa: PLC0415  # reading the metadata costs time
+        from coldframe.version import __version__  # noqa: PLC0415  # reading the metadata takes time
 
         typer.echo(f"coldframe {__version__}")
         raise typer.Exit
@@ -77,7 +77,7 @@ app.add_typer(library.app, name="library")
 def main() -> None:
     """Run the command line, and report errors that no command caught."""
     if "_COLDFRAME_COMPLETE" in os.environ:
-        app()  # A shell asks for completions, which need no escape sequences: fish expects tabs in them.
+        app()  # A shell is asking for completions; they are printed unescaped, because fish expects tabs in them.
     code = ExitCode.BAD_INPUT
     with visible_output():
         try:

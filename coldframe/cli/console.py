@@ -22,7 +22,7 @@ class VisibleConsole(Console):
         super().__init__(file=plain_stream(sys.stderr if stderr else sys.stdout), **options)
 
     def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - the options of rich
-        """Return a string as text, with the width that it has on the screen."""
+        """Convert a string to text that is as wide as it appears on the screen."""
         return super().render_str(visible_lines(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:

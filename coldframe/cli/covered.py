@@ -1,4 +1,4 @@
-"""The question to the user whether a telescope without a movable cover is covered."""
+"""Ask the user whether the telescope is covered, if no device can cover it."""
 
 import asyncio
 import sys
@@ -6,7 +6,7 @@ import sys
 from coldframe.operations.nights.covered import UNCOVERED
 
 ANSWER_S = 60.0
-"""Maximum wait for the user's answer. An unattended night must not wait for the user."""
+"""Maximum wait for the user's answer; an unattended night must not wait for ever."""
 
 
 def can_ask() -> bool:

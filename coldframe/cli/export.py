@@ -1,4 +1,4 @@
-"""`coldframe export`: masters and raw frames in the folders, and under the names, that other programs expect."""
+"""`coldframe export`: export masters and raw frames in the folders and under the names that other programs expect."""
 
 import sys
 from collections.abc import Iterable
@@ -79,7 +79,7 @@ def export_files(folder: Path, request: Request) -> ExitCode:
 def check_export(folder: Path, request: Request, *, as_json: bool) -> ExitCode:
     """Print how the program would treat an export, without writing it; return 1 if there are traps.
 
-    Assume that the program has the recommended settings. Judge together the files that its user loads together.
+    The program is assumed to have the recommended settings. Files that its user loads together are judged together.
     """
     try:
         plan, unreadable = planned(request)
@@ -128,7 +128,7 @@ def planned(request: Request) -> tuple[Plan, list[tuple[Path, str]]]:
 
 
 def _raw_frames(nights: Iterable[Path]) -> tuple[dict[Path, FrameSetup], dict[Path, str]]:
-    """Return the setups of the nights' raw frames, except frames that were set aside, and the names of the nights."""
+    """Return the setups of the nights' raw frames, except frames that were set aside, and the night of each frame."""
     names = configured_camera_names()
     found: dict[Path, FrameSetup] = {}
     named: dict[Path, str] = {}

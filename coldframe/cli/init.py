@@ -49,7 +49,10 @@ def write_config(config: Path | None, host: str, port: int, camera: str | None, 
         f"{path}: written for {found}. Review it, then try: coldframe run --dry-run --config {shlex.quote(str(path))}"
     )
     for other in survey.other_cameras:
-        print(f"{other} is also a camera. To use it, delete the file and add --camera {shlex.quote(other)}")
+        print(
+            f"{other} is also a camera. To use it instead, delete the file and repeat the command with "
+            f"--camera {shlex.quote(other)}"
+        )
     return ExitCode.DONE
 
 

@@ -149,11 +149,11 @@ def _figures(image: ImageFile, setup: FrameSetup, seen: PixelStatistics) -> Iter
 def _statistics(found: FrameStatistics) -> Iterator[tuple[str, str]]:
     yield (
         "level",
-        f"{found.level_adu:,.6g} ADU in the middle; median {found.median_adu:,.6g}, mean {found.mean_adu:,.6g}",
+        f"{found.level_adu:,.6g} ADU at the centre; median {found.median_adu:,.6g}, mean {found.mean_adu:,.6g}",
     )
     yield "noise", f"{found.noise_adu:.4g} ADU per pixel"
     yield "from, to", f"{found.minimum_adu:,}, {found.maximum_adu:,} ADU"
-    yield "saturated", f"{100 * found.saturated_fraction:.3g} % of the middle, at {found.saturation_adu:,} ADU"
+    yield "saturated", f"{100 * found.saturated_fraction:.3g} % of the central pixels, at {found.saturation_adu:,} ADU"
     if found.channels:
         yield "channels", ", ".join(f"{each.colour} {each.level_adu:,.6g}" for each in found.channels)
 
@@ -170,7 +170,7 @@ def _uncertainty(image: ImageFile) -> Iterator[tuple[str, str]]:
 
 
 def _findings(image: ImageFile) -> list[Finding]:
-    """Return the findings about a master alone; nothing for frames and compressed files."""
+    """Return the findings about a single master; none for frames and compressed files."""
     if image.path.suffix.lower() not in PLAIN_SUFFIXES | {xisf_file.SUFFIX} or is_single_frame(image.header):
         return []
     return findings_of_file(image.path)

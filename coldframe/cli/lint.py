@@ -38,9 +38,9 @@ class Request:
     version
         Version of the program; None for the newest known.
     keywords, tolerance_s
-        Grouping keywords and exposure tolerance of WBPP; None for its default.
+        Grouping keywords and exposure tolerance of WBPP; without a tolerance, the default of WBPP applies.
     as_json
-        Print a JSON object.
+        True to print a JSON object.
     """
 
     program: str
@@ -69,7 +69,7 @@ def lint_folder(folder: Path, request: Request) -> ExitCode:
 def rules_of(
     name: str, version: str | None = None, tolerance_s: float | None = None, *, recommended: bool = False
 ) -> Program:
-    """Return the rules of a program, with its settings.
+    """Return the rules of a program, adapted to its settings.
 
     Raises
     ------

@@ -76,7 +76,7 @@ class NightProcesses:
         self._server = server
 
     def rig_user(self) -> str | None:
-        """Return which process uses the rig; None if the rig is free."""
+        """Return which process is using the rig; None if the rig is free."""
         return rig_in_use(self._server)
 
     def start(self) -> "NightProcess":
@@ -134,7 +134,7 @@ class NightProcess:
         return ENDINGS.get(ExitCode(code), "") if code in set(ExitCode) else f"its exit code is {code}"
 
     def _printed_errors(self) -> str:
-        # pread does not change the file position, at which the night continues to write.
+        # pread leaves the file position unchanged; the night continues to write there.
         return os.pread(self._errors.fileno(), MOST_ERRORS_BYTES, 0).decode(errors="replace")
 
     def terminate(self) -> None:

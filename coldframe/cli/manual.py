@@ -1,6 +1,6 @@
 """The manual page, from the help texts of the command line: `python -m coldframe.cli.manual > coldframe.1`.
 
-The page uses the macros that groff_man(7) describes.
+The page uses the macros described in groff_man(7).
 """
 
 import inspect
@@ -40,7 +40,7 @@ def _head(root: Command) -> Iterator[str]:
 
 
 def _commands(group: Command, context: Context, before: str = "") -> Iterator[str]:
-    """Return a section for each command, and those of the commands in its subgroup."""
+    """Yield a section for each command, including the commands in subgroups."""
     for name, command in group.commands.items():
         if command.hidden:
             continue
@@ -77,7 +77,7 @@ def _tail(root: Command) -> Iterator[str]:
 
 
 def _roff(text: str) -> str:
-    """Return a text without the meaning that roff gives to backslashes, hyphens and the first character of a line."""
+    """Escape the characters of a text that have a special meaning in roff."""
     escaped = " ".join(text.split()).replace("\\", r"\e").replace("-", r"\-").replace("~", r"\(ti")
     return f"\\&{escaped}" if escaped.startswith((".", "'")) else escaped
 

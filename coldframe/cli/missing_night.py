@@ -16,7 +16,7 @@ def missing_night(night: Path, searched: Path | None = None) -> str:
     night
         The path.
     searched
-        The folder whose nights are listed; None for the folder that contains `night`, or for the nearest existing one.
+        The folder whose nights are listed; None for the nearest existing folder that contains `night`.
     """
     if night.is_file():
         return f"{night}: is a file; specify the folder of a night"

@@ -44,7 +44,7 @@ def send_text(config: Path | None, text: str, severity: Severity = Severity.INFO
 
 
 def send_alarm(config: Path | None, text: str) -> ExitCode:
-    """Send a message that describes how a service ended; send nothing if its run has reported its end."""
+    """Send a message that describes how a service ended; send nothing if the run has already reported its end."""
     ending = how_it_ended(os.environ)
     if ending is None:
         print("no alarm sent: the run reported its end", file=sys.stderr)

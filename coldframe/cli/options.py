@@ -33,7 +33,7 @@ def folder_path(text: str) -> Path:
 
 
 def time_of_day(text: str) -> datetime:
-    """Return `text` as a local time of day, on any date."""
+    """Return `text` as a local time of day, on an arbitrary date."""
     try:
         return datetime.strptime(text, "%H:%M")  # noqa: DTZ007 - the date and the zone follow from the start of the run
     except ValueError:
@@ -57,7 +57,7 @@ def _found_by_command(context: typer.Context, path: Path | None) -> Path | None:
 def _checked_by_command(context: typer.Context, path: Path | None) -> None:
     """Refuse a configuration file that the user specified and that cannot be used.
 
-    The command itself may need none, so it ignores faults of the default configuration.
+    Faults in the default configuration are ignored, because the command may work without a configuration.
     """
     if path is None and not os.environ.get(CONFIG_VARIABLE):
         return

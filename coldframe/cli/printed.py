@@ -15,7 +15,7 @@ class Printed:
     """Results printed to standard output, and everything else to standard error; see `Reports`."""
 
     def line(self, text: str) -> None:
-        """Print a part of the result."""
+        """Print part of the result."""
         print(text)
 
     def notice(self, text: str) -> None:

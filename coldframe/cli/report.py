@@ -53,7 +53,7 @@ def _folder(night: Path | None, config: Path | None) -> Path:
     ConfigError
         If the configuration is needed for its storage folder and cannot be read.
     NoNightError
-        If there is no night.
+        If there is no such night.
     OSError
         If a folder cannot be read.
     """

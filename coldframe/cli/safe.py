@@ -35,7 +35,7 @@ def make_safe(config: Path | None, patience_s: float, *, overrides: bool = False
     patience_s
         Maximum total wait for lost servers and devices.
     overrides
-        Make the rig safe even if a run is using it. Otherwise, ask if there is a terminal.
+        True to make the rig safe even if a run is using it; False to ask first, or to refuse if there is no terminal.
 
     Returns
     -------

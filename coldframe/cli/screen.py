@@ -28,7 +28,7 @@ class Screen:
     wants_json
         Print JSON lines instead.
     may_ask
-        False if no user waits for the start of the night.
+        False if no user is waiting for the start of the night.
     """
 
     wants_dashboard: bool
@@ -40,7 +40,7 @@ class Screen:
         return JsonLog(sys.stdout) if self.wants_json else LineLog(sys.stdout)
 
     def line(self, text: str) -> None:
-        """Print a part of the result; if JSON lines are requested, standard output contains nothing else."""
+        """Print part of the result; if JSON lines are requested, standard output contains nothing else."""
         print(text, file=sys.stderr if self.wants_json else sys.stdout, flush=True)
 
     def notice(self, text: str) -> None:
@@ -58,7 +58,7 @@ class Screen:
         async with AsyncExitStack() as screen:
             subscriber = self.lines()
             if not self.wants_json and self._has_terminal():
-                with suppress(OSError):  # a terminal that cannot be opened still gets lines
+                with suppress(OSError):  # if the terminal cannot be opened, lines of text are printed instead
                     controls = Controls(partial(obey, steering))
                     dashboard = Dashboard(sys.stdout.fileno(), controls=controls)
                     subscriber = await screen.enter_async_context(dashboard)

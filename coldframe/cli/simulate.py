@@ -58,7 +58,7 @@ def leave_lights(name: str, folder: Path) -> ExitCode:
 
 
 async def _until_input_ends(serving: Coroutine[Any, Any, None]) -> None:
-    """Serve until the other end of standard input closes, which happens even if the parent process is killed."""
+    """Serve until the other end of standard input closes, as it does even if the parent process is killed."""
     reader = asyncio.StreamReader()
     protocol = asyncio.StreamReaderProtocol(reader)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)

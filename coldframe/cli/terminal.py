@@ -1,7 +1,7 @@
 """The boundary to the terminal: the output of all commands passes through `VisibleStream` or a `VisibleConsole`.
 
-File names, header values and server messages come from outside. Escape sequences and C1 characters in them could
-change colours, move the cursor, or answer for the user; both classes show them as text instead.
+File names, header values and server messages are untrusted. Escape sequences and C1 characters in them could
+change colours, move the cursor, or inject input; both classes show them as text instead.
 """
 
 import sys
@@ -18,7 +18,7 @@ class VisibleStream:
     Parameters
     ----------
     stream
-        The stream to which the text is written; all other methods and attributes are its own.
+        The stream to which the text is written; all other methods and attributes are those of this stream.
     """
 
     def __init__(self, stream: TextIO) -> None:

@@ -1,4 +1,4 @@
-"""The calibration of lights with masters from the library."""
+"""Calibrate lights with masters from the library."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -40,23 +40,23 @@ from coldframe.operations.light_groups import FAULTS, Light, LightGroup, grouped
 from coldframe.operations.reports import Reports
 
 THREADS = 2
-"""Number of lights to calibrate at once, so that reading and computing overlap. Each needs the memory of two lights."""
+"""Number of lights calibrated at a time, so that reading and computing overlap; each occupies twice its size."""
 
 CALIBRATED = "calibrated"
 
 HotPixels = dict[tuple[Path, Path | None], BadPixels | NotJudgeableError]
-"""The hot pixels of darks, or the reason why they are unknown, by the files of the dark and of the bias that is
-subtracted from it."""
+"""The hot pixels of each dark, or the error that explains why they are unknown; the keys are the paths of the dark and
+of the bias subtracted from it."""
 
 _COMPRESSED = frozenset({".fz", ".gz"})
 
 
 class CalibratedBeforeError(ColdframeError):
-    """A light is already calibrated, from different pixels, masters or options; the message names the result."""
+    """A light has already been calibrated with different pixels, masters or options; the message names the result."""
 
     def __init__(self, earlier: Path) -> None:
         super().__init__(
-            f"{earlier}: was calibrated before from different pixels, masters or options; use --again to replace it, "
+            f"{earlier}: was made earlier with different pixels, masters or options; use --again to replace it, "
             "or --output FOLDER to keep both"
         )
 
@@ -80,9 +80,9 @@ class Request:
     defects
         Map of the pixels to replace; None for the hot and unstable pixels of the master dark.
     mend
-        True to replace pixels; False to keep the hot pixels of the dark.
+        True to replace defective pixels; False to leave them as they are.
     despite_glow
-        True to scale darks whose glow may not scale.
+        True to scale a dark even if its amplifier glow may not scale.
     diagnose
         True to take a quick look at the calibrated lights.
     again
@@ -103,7 +103,7 @@ class Request:
 
 @dataclass(slots=True)
 class Tally:
-    """The lights so far, by outcome, and the findings of the quick look at each group.
+    """The lights processed so far, by outcome, and the findings of the quick look at each group.
 
     Attributes
     ----------
@@ -126,20 +126,20 @@ class Tally:
     looked: list[list[Finding]] = field(default_factory=list)
 
     def report(self, light: Path, outcome: CalibratedFile | Exception) -> None:
-        """Count a light, and report its fault if there is one."""
+        """Record the outcome of a light; if it failed, report the error."""
         if isinstance(outcome, CalibratedFile):
             self.done[light] = outcome
         else:
             self.refuse([light], outcome)
 
     def refuse(self, lights: Sequence[Path], error: Exception, way_out: str = "") -> None:
-        """Count lights that failed with the same error, and report it once."""
+        """Count lights that failed with the same error, and report the error once."""
         self.failed += len(lights)
         self.reports.refused(lights, error, way_out)
 
 
 def caveats_of(group: LightGroup, planes: Correction, defects: BadPixels | None) -> dict[str, list[Path]]:
-    """Return the differences between lights and masters as text, each with the lights it applies to."""
+    """Return the differences between lights and masters as text, each with the lights to which it applies."""
     found: dict[str, list[Path]] = {}
     for light in group.lights:
         for caveat in light.recipe.caveats:
@@ -153,7 +153,7 @@ def caveats_of(group: LightGroup, planes: Correction, defects: BadPixels | None)
 
 
 def calibrate_all(lights: Sequence[Path], request: Request, tally: Tally, advance: Callable[[], None]) -> None:
-    """Calibrate lights; report the fault of a light that fails, and continue with the others.
+    """Calibrate lights; if one fails, report the reason and continue with the other lights.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def calibrate_all(lights: Sequence[Path], request: Request, tally: Tally, advanc
     NoLibraryError
         If there is no library.
     FrameFileError
-        If the map of defects cannot be read.
+        If the defect map cannot be read.
     """
     masters = masters_of(find_library(request.library).catalogue())
     if request.defects is not None:
@@ -226,7 +226,7 @@ def _setup(light: Path, request: Request) -> FrameSetup:
 
 
 def _dark_check(masters: dict[Path, FrameSetup], request: Request, tally: Tally) -> DarkCheck:
-    """Return the check of the darks of lights without cooling."""
+    """Return the check of the darks proposed for uncooled lights."""
 
     def recipe_with(setup: FrameSetup, left: Mapping[Path, FrameSetup]) -> LightRecipe:
         return recipe_for(setup, left, request.subtract, with_flat=request.with_flat)
@@ -259,10 +259,11 @@ def _recipe_as_before(
     recipe_with: Callable[[Path], LightRecipe],
     digest: Callable[[LightRecipe], str],
 ) -> LightRecipe | None:
-    """Return the recipe of a light's earlier result if it stands; None if not, or if a dark is newer than the result.
+    """Return the recipe of a light's earlier result; None if the result is not valid, or older than one of the darks.
 
-    Otherwise, lights that are added could change the sample that chooses the dark of the others. A link in the library
-    has a new time of change, even if its file is old.
+    The dark is chosen from a sample of the lights. If the recipe were not reused, new lights could therefore change the
+    dark of lights that are already calibrated. The age of a dark is judged by its change time, because linking an old
+    file into the library updates only this time.
     """
     try:
         if any(dark.stat().st_ctime > target.stat().st_mtime for dark in darks):
@@ -296,7 +297,7 @@ def _way_out(light: FrameSetup, masters: Mapping[Path, FrameSetup], request: Req
 class _Job:
     """A light to calibrate, the file for its result, and how to write the file.
 
-    `digest` returns the digest of the calibration from that of the light's bytes.
+    `digest` turns the digest of the light's bytes into the digest of the calibration.
     """
 
     light: Light
@@ -354,7 +355,7 @@ def _calibrate_group(
 
 
 def _jobs(group: LightGroup, request: Request, tally: Tally) -> Iterator[_Job]:
-    """Yield the lights of a group to calibrate; count those calibrated before, and report those that are refused."""
+    """Yield a job for each light to calibrate; count lights calibrated before, and report lights that are refused."""
     shared = group_digest(group.recipe, request.output, request.mend, request.despite_glow)
     for light in group.lights:
         target = _target(light.path, request.target)
@@ -374,7 +375,7 @@ def _jobs(group: LightGroup, request: Request, tally: Tally) -> Iterator[_Job]:
 
 
 def _summary(group: LightGroup) -> MasterSummary | None:
-    """Return the collector of the masters for a quick look; None for filter arrays that it does not support."""
+    """Return an empty summary of the masters for a quick look; None if the quick look cannot use the filter array."""
     try:
         period = cfa_period(group.lights[0].setup.mosaic)
     except ValueError:
@@ -391,7 +392,7 @@ def _look(group: LightGroup, summary: MasterSummary, planes: Correction, output:
 
 
 def _planes(recipe: LightRecipe, request: Request, summary: MasterSummary | None, found: HotPixels) -> Correction:
-    """Read the masters; find the hot pixels of the dark in the same planes, unless they are known or not needed."""
+    """Read the masters; unless the hot pixels of the dark are known or not needed, find them in the same planes."""
 
     def search(dark: BandedMaster, bias: BandedMaster | None) -> None:
         assert recipe.dark is not None
@@ -409,7 +410,7 @@ def _planes(recipe: LightRecipe, request: Request, summary: MasterSummary | None
 
 
 def _defects(recipe: LightRecipe, request: Request, found: HotPixels) -> tuple[BadPixels | None, list[str]]:
-    """Return the pixels to replace, and the reason why those of the dark cannot be replaced."""
+    """Return the pixels to replace and, if the hot pixels of the dark cannot be replaced, the reason."""
     if request.output.defects is not None or not request.mend or recipe.dark is None:
         return request.output.defects, []
     hot = found[recipe.dark, recipe.bias]

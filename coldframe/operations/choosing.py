@@ -1,4 +1,4 @@
-"""The choice of the masters for a diagnosis: specified, recorded in the light's header, or from the library."""
+"""Choose the masters for a diagnosis: those that are specified, recorded in the light's header, or in the library."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -52,7 +52,7 @@ class Chosen:
     recipe
         The masters.
     missing
-        Reasons why masters are missing, by the kinds of artifacts that need them.
+        Reasons why masters are missing, by the kinds of artifacts that cannot be tested without these masters.
     note
         Reason why the recipe is not that of a complete calibration; "" if it is.
     """
@@ -63,7 +63,7 @@ class Chosen:
 
 
 class MasterChoice:
-    """The choice of masters for lights.
+    """Chooses the masters for lights.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class MasterChoice:
         Raises
         ------
         NoLibraryError
-            If a raw light needs the library, and there is none.
+            If a raw light needs the library, but there is no library.
         NoMasterError
             If no masters match a raw light.
         MismatchError
@@ -143,7 +143,7 @@ class MasterChoice:
             dark_warmer_c=None if dark is None else warmer_c(setup, setups[dark]),
             mosaic=setup.mosaic,
         )
-        return Chosen(recipe, _missing(recipe, "no {kind} was named (--{kind})"))
+        return Chosen(recipe, _missing(recipe, "no {kind} was specified (--{kind})"))
 
     def _from_library(self, light: LightSource) -> Chosen:
         try:
@@ -158,7 +158,7 @@ class MasterChoice:
             return Chosen(recipe, _missing(recipe, str(error)), note)
 
     def _with_bias(self, light: LightSource, recipe: LightRecipe) -> LightRecipe:
-        """Return a recipe with a bias, which distinguishes dark current from an offset but is not subtracted."""
+        """Return the recipe with a bias that is not subtracted, but distinguishes dark current from an offset."""
         if recipe.dark is None or recipe.bias is not None:
             return recipe
         setup = light.setup if recipe.overscan is None else light.setup.without(recipe.overscan)
@@ -166,7 +166,7 @@ class MasterChoice:
 
 
 def _missing(recipe: LightRecipe, reason: str) -> dict[Kind, str]:
-    """Return a reason for each kind that needs a missing master; "{kind}" stands for the kind of master."""
+    """Return the reason for each kind of artifact that needs a missing master; "{kind}" is replaced by its kind."""
     missing: dict[Kind, str] = {}
     if recipe.dark is None:
         missing |= dict.fromkeys(NEED_DARK, reason.replace("{kind}", "dark"))

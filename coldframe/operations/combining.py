@@ -1,4 +1,4 @@
-"""The combination of raw frames from any camera and program into a master."""
+"""Combine raw frames from any camera and program into a master."""
 
 import os
 from collections.abc import Sequence
@@ -84,7 +84,7 @@ def chosen_method(choice: Choice) -> Method | None:
 
 
 class Request(NamedTuple):
-    """The options that do not concern the output file.
+    """The options of a combination, apart from the output file.
 
     Attributes
     ----------
@@ -95,13 +95,13 @@ class Request(NamedTuple):
     dark, bias
         Masters to subtract from flats and from darks.
     sections
-        Sections of the overscan.
+        Sections of the overscan and the image that the user specified.
     extension
-        Which image to take from files with several images.
+        Which image to read from files with several images.
     scheduler
         Address of a Dask cluster.
     states
-        Files of the growing set.
+        State files of the growing set.
     """
 
     treatment: Treatment = Treatment()
@@ -115,7 +115,7 @@ class Request(NamedTuple):
 
 
 class Made(NamedTuple):
-    """A master, its frames without overscan, the master subtracted from them, and the number of files left out."""
+    """A master, its overscan-corrected frames, the master subtracted from them, and the number of files left out."""
 
     master: MasterFrame
     frames: Sequence[RawFrame]
@@ -159,7 +159,7 @@ def combine_into(names: Sequence[str], output: Path, request: Request, reports: 
 
 
 def _master(names: Sequence[str], request: Request, stacking: Stacking, folder: Path, reports: Reports) -> Made:
-    """Return the master of the given files."""
+    """Combine the given files into a master."""
     treatment = request.treatment
     raws, refused = open_frames(find_files(names), folder, request.kind, request.extension)
     reports.left_out(refused)
@@ -183,7 +183,7 @@ def _master(names: Sequence[str], request: Request, stacking: Stacking, folder: 
 
 
 def _growing(states: Sequence[Path], frames: Sequence[RawFrame], method: Method, folder: Path) -> "GrowingSet | None":
-    """Return the first state, with the other states merged into it; raise if the frames do not belong to this state."""
+    """Return the set in the first state file, with the others merged into it; raise an error if frames do not fit."""
     if not states:
         return None
     from coldframe.calibration.combining.growing_set import GrowingSet  # noqa: PLC0415 - needs pydantic, which is slow to import
@@ -205,18 +205,19 @@ def _grown(growing: "GrowingSet", frames: Sequence[RawFrame], reports: Reports) 
 
 
 def _check_request(names: Sequence[str], output: Path, request: Request) -> None:
-    """Raise an error before any work if the options contradict each other, or the master could not be written."""
+    """Raise an error before any work if the options contradict each other or the master could not be written."""
     _check_output(output)
     if not names and not request.states:
         raise RefusedError("nothing to combine: specify raw FILES, folders or patterns")
     if request.states and request.scheduler is not None:
-        raise RefusedError("--state and --dask cannot be used together: a state grows on one machine")
+        raise RefusedError("--state and --dask cannot be used together: a state is updated on one machine")
 
 
 def _overscan(request: Request, subtracted: Subtracted | None) -> OverscanChoice | None:
-    """Return the treatment of the overscan: the given one, or that of the subtracted master.
+    """Return the specified treatment of the overscan, or the treatment that the subtracted master requires.
 
-    If the user states sections, the overscan is subtracted, as it must then be in the subtracted master.
+    If the user specifies only sections, the overscan is always subtracted; the subtracted master must have been made in
+    the same way.
     """
     choice = request.treatment.overscan or overscan_as_in(subtracted)
     are_given = request.sections != GivenSections()
@@ -238,7 +239,7 @@ def _check_output(output: Path) -> None:
 
 
 def _check_set(frames: Sequence[RawFrame], reports: Reports, *, force: bool) -> None:
-    """Report the sets of the frames; raise an error if there is more than one set."""
+    """Report the sets to which the frames belong; raise an error unless the frames can be combined."""
     sets = sets_of(frames)
     for one in sets:
         report_set(one, reports)
@@ -256,7 +257,7 @@ def _check_set(frames: Sequence[RawFrame], reports: Reports, *, force: bool) -> 
 def _subtracted(
     frames: Sequence[RawFrame], dark: Path | None, bias: Path | None, reports: Reports
 ) -> Subtracted | None:
-    """Read the master to subtract; raise an error if its kind does not suit the kind of the frames."""
+    """Read the master to subtract; raise an error if its kind does not suit the frames."""
     kind = sets_of(frames)[0].frames[0].setup.kind
     if dark is not None and kind is not FrameKind.FLAT:
         raise RefusedError(f"--dark {dark}: a dark is subtracted from flats only")
@@ -265,7 +266,7 @@ def _subtracted(
     if dark is None and kind is FrameKind.FLAT:
         reports.notice(
             "no --dark: bias and dark current remain in the flats and distort the master; "
-            "name their master dark flat, or a master bias, with --dark"
+            "specify a master dark flat or a master bias with --dark"
         )
     path = dark or bias
     if path is None:

@@ -39,7 +39,7 @@ class DarkCheck:
     thermometer
         Measures the temperature of lights from the hot pixels of darks.
     recipe_with, refuse
-        Functions as described at `RecipeWith` and `Refuse`.
+        Functions; see `RecipeWith` and `Refuse`.
     tell
         Function that shows the user a remark about the given lights.
     as_before
@@ -62,7 +62,7 @@ class DarkCheck:
         Parameters
         ----------
         groups
-            The lights, grouped by the masters proposed by their headers.
+            The lights, grouped by the masters that match their headers.
         """
         found = dict[Hashable, LightGroup]()
         for group in groups:
@@ -98,7 +98,7 @@ class DarkCheck:
             yield from self._answered(new, choices, darks)
 
     def _answered(self, lights: Mapping[Path, Light], choices: dict[Path, DarkChoice], darks: Masters) -> list[Light]:
-        """Return lights whose choices have the same outcome, with their new recipes; report them if no dark fits."""
+        """Return lights that share an outcome, with their new recipes; if no dark fits, report them and return none."""
         paths, distinct = list(choices), list(dict.fromkeys(choices.values()))
         for remark in remarks_on(distinct):
             self.tell(paths, remark)
@@ -142,14 +142,14 @@ def is_checked(light: FrameSetup, dark: FrameSetup) -> bool:
 def choices_for(
     lights: Mapping[Path, FrameSetup], proposed: Path, masters: Masters, thermometer: DarkThermometer
 ) -> Iterator[dict[Path, DarkChoice]]:
-    """Yield one group of lights after another; each maps lights to dark choices with the same outcome.
+    """Yield the lights in groups whose choices have the same outcome; each group maps the lights to their choices.
 
     Parameters
     ----------
     lights
         Setups of the lights, by path.
     proposed
-        The dark proposed by the headers of the lights.
+        The dark that best matches the headers of the lights.
     masters, thermometer
         See `DarkCheck`.
 
@@ -168,12 +168,12 @@ def choices_for(
 
 
 def as_in(master: FrameSetup, light: FrameSetup) -> FrameSetup:
-    """Return the setup of a light after overscan subtraction, provided that the master's frames had it subtracted."""
+    """Return the setup of a light, after overscan subtraction if the master's frames were treated in this way."""
     return light if master.overscan is None else light.without(master.overscan)
 
 
 def assumed_temperature(light: FrameSetup, dark: FrameSetup) -> str:
-    """Return the caveat about an unknown temperature, which a measurement makes obsolete; empty if there is none."""
+    """Return the caveat that a measured temperature makes obsolete: that the temperature is unknown; otherwise ""."""
     unknown = rules.dark_temperature(light, dark, Tolerances())
     return unknown.text if unknown is not None and unknown.excess is None else ""
 

@@ -18,7 +18,7 @@ _EXPOSURE_DIGITS = 3
 
 
 NewWatcher = Callable[[FrameSetup], Watcher]
-"""A function that returns the watcher of a set, from the setup of its first light."""
+"""A function that takes the setup of a set's first light and returns the watcher for the set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class Request:
     given
         Masters that the user specified.
     stage
-        RAW or OTHER if the user stated the processing of the lights; None to determine it.
+        RAW or OTHER if the user specified whether the lights are calibrated; None to determine it.
     e_per_adu
-        Electrons per ADU; None uses EGAIN.
+        Electrons per ADU; None to use EGAIN or, without it, to measure them from the flats.
     extension
         Which image to read from files with several images.
     """
@@ -47,7 +47,7 @@ class Request:
 
 
 class Diagnoses:
-    """The diagnoses of one call.
+    """Diagnoses the lights of one call.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Diagnoses:
     reports
         Receives the messages.
     new_watcher
-        Called for each set; None if nothing else looks at the pixels.
+        Called for each set; None if the pixels are needed only for the diagnosis.
 
     Attributes
     ----------
@@ -82,7 +82,8 @@ class Diagnoses:
     def of(self, lights: Sequence[Path], advance: Callable[[], None] = lambda: None) -> Iterator[SetResult]:
         """Diagnose lights and yield the result of each set; call `advance` after each light.
 
-        Lights that cannot be diagnosed are reported and counted. The last watcher belongs to the last yielded result.
+        Lights that cannot be diagnosed are reported and counted. The watcher created last belongs to the result
+        yielded last.
         """
         found = grouped(lights, self._setup, self._recipe, self._key)
         self._refuse_alike(found.faults)
@@ -123,7 +124,7 @@ class Diagnoses:
         return self._chosen[path].recipe
 
     def _key(self, light: Light) -> Hashable:
-        """Return the masters, the processing and the settings, which all lights of a set share."""
+        """Return what all lights of a set share: the masters, the processing and the settings."""
         source, setup = self._sources[light.path], light.setup
         exposure = None if setup.exposure_s is None else f"{setup.exposure_s:.{_EXPOSURE_DIGITS}g}"
         size = setup.width, setup.height

@@ -21,9 +21,9 @@ def json_text(results: Sequence[SetResult]) -> str:
 def json_object(results: Sequence[SetResult]) -> dict[str, Any]:
     """Return the diagnoses of all sets as a JSON object.
 
-    Its keys ``verdict``, ``clean``, ``findings``, ``seen_down_to``, ``untested``, ``lights`` and ``masters`` merge all
+    Its keys ``verdict``, ``clean``, ``findings``, ``seen_down_to``, ``untested``, ``lights`` and ``masters`` cover all
     sets; the findings are sorted, the most harmful first. ``sets`` contains an object with the same keys for each set.
-    A number that is not known, such as the error of an exact size, is null.
+    A number that is unknown or does not apply, such as the error of an exact size, is null.
     """
     return {
         "format": FORMAT,

@@ -1,4 +1,4 @@
-"""The library of the user's configuration: the masters that match lights, and the filing of masters."""
+"""Find the user's library, match its masters with lights, and file masters in it."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ from coldframe.errors import ColdframeError
 from coldframe.operations.dark_check import as_in, assumed_temperature, choices_for, is_checked
 
 _PLAIN_NAME = re.compile(r"(\.(fits|fit|fts|xisf))?(\.(fz|gz))?$", re.IGNORECASE)
-"""The suffixes of a master's name, which those of the converted copy replace."""
+"""The suffixes of a master's file name; in the name of a converted copy, .fits replaces them."""
 
 
 class NoLibraryError(ColdframeError):
@@ -55,7 +55,7 @@ def find_library(folder: Path | None) -> Library:
 
 
 def configured_camera_names() -> tuple[str, ...]:
-    """Return all names of the configured camera; nothing if there is no valid configuration."""
+    """Return all names of the configured camera; an empty tuple if there is no valid configuration."""
     try:
         return load_settings(find_config()).camera_names
     except ConfigError:
@@ -63,7 +63,7 @@ def configured_camera_names() -> tuple[str, ...]:
 
 
 def masters_of(catalogue: Catalogue) -> dict[Path, FrameSetup]:
-    """Return the setups of the library's masters, by path, with one name for the configured camera."""
+    """Return the setups of the library's masters, by path; all names of the configured camera are replaced by one."""
     names = configured_camera_names()
     return {path: under_one_name(setup, names) for path, setup in catalogue.setups.items()}
 
@@ -106,18 +106,18 @@ def checked_masters(
     masters: Mapping[Path, FrameSetup],
     thermometer: DarkThermometer,
 ) -> Iterator[tuple[tuple[MatchedMaster, ...], list[Path]]]:
-    """Yield the masters of lights after the hot pixels have checked a dark without cooling, and the lights they fit.
+    """Check an uncooled dark by its hot pixels; yield each resulting choice of masters with the lights that it fits.
 
     Parameters
     ----------
     matched
-        The masters that the headers propose; see `matched_masters`.
+        The masters that match the headers; see `matched_masters`.
     lights
         Setups of the lights, by path.
     masters
         Setups of all masters, by path.
     thermometer
-        Measures the lights by the hot pixels of darks, each of which it reads once.
+        Measures the temperature of the lights from the hot pixels of darks; reads each dark once.
 
     Raises
     ------
@@ -138,10 +138,13 @@ def checked_masters(
 def _checked_dark(
     proposed: MatchedMaster, choices: Sequence[DarkChoice], light: FrameSetup, masters: Mapping[Path, FrameSetup]
 ) -> MatchedMaster:
-    """Return the dark after choices with the same outcome."""
+    """Return the dark selected by choices with the same outcome, or the reason why no dark fits."""
     measured = [choice.measured for choice in choices if choice.measured is not None]
     agrees = measured and not any(each.is_noticeable for each in measured)
-    remarks = (*remarks_on(choices), *(("its hot pixels show the temperature of the lights",) if agrees else ()))
+    remarks = (
+        *remarks_on(choices),
+        *(("judging by its hot pixels, it matches the temperature of the lights",) if agrees else ()),
+    )
     dark = choices[0].dark
     assumed = assumed_temperature(light, masters[dark]) if measured else ""
     notes = tuple(note for note in proposed.notes if dark == proposed.path and note != assumed)
@@ -169,16 +172,16 @@ def _tolerated(light: FrameSetup, match: Match, catalogue: Catalogue) -> Iterato
 
 
 def filed_master(library: Library, master: Path, stated: Stated) -> Path:
-    """File a master, converted if `calibrate` could not use it otherwise.
+    """File a master, and return its path in the library; convert it if `calibrate` could not use it otherwise.
 
     Raises
     ------
     FrameFileError
         If the file cannot be read, or its unit cannot be determined.
     NotAMasterError
-        If it is not a master, or `calibrate` could not use it.
+        If the file is not a master, or `calibrate` could not use it.
     NotDurableError
-        If it could not be written.
+        If the master could not be written.
     """
     header = read_image_header(master)
     # A stated kind replaces a missing one, but does not make a single frame a master.
@@ -196,7 +199,7 @@ def filed_master(library: Library, master: Path, stated: Stated) -> Path:
 
 
 def previous_master(library: Library, master: Path) -> Path | None:
-    """Return the newest earlier master in the library with the same settings as a master; None if there is none."""
+    """Return the newest master in the library that is older than this one and has the same settings, or None."""
     setups = library.catalogue().setups
     earlier = predecessors(master, setups)
     return earlier[-1] if earlier else None

@@ -1,4 +1,4 @@
-"""The lights that the user specifies, grouped by the masters that calibrate them, for all operations on lights."""
+"""Find the specified lights, and group them by their masters; all operations on lights use these functions."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from coldframe.calibration.lights.recipe import LightRecipe, NoMasterError
 from coldframe.operations.reports import Reports, reason_of
 
 FAULTS = (FrameFileError, NotDurableError, MismatchError, NoMasterError, OSError, MemoryError)
-"""Errors of an individual light, or of its masters."""
+"""Errors that concern a single light or its masters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Grouping:
     groups
         Groups of lights, in the order of their first lights.
     without_master
-        Lights without a matching master, by the error's text: the error, the setup of the first of them, and all paths.
+        Lights without a matching master, by error message: the error, the setup of the first light, and all paths.
     faults
         Lights that cannot be read, each with the error.
     """
@@ -64,7 +64,7 @@ class Grouping:
 
 
 def find_lights(names: Sequence[str], reports: Reports) -> list[Path]:
-    """Return the specified lights without compressed copies of each other, which are reported.
+    """Return the specified lights; leave out and report compressed copies of other lights.
 
     Raises
     ------
@@ -92,9 +92,9 @@ def grouped(
     setup_of_light
         Reads the setup of a light.
     recipe_for_light
-        Chooses the masters of a light.
+        Chooses the masters for a light.
     key
-        Equal for lights of the same group, which have equal recipes.
+        Returns equal values for lights of the same group; their recipes must also be equal.
     """
     found = Grouping()
     groups: dict[Hashable, LightGroup] = {}
@@ -117,12 +117,12 @@ def grouped(
 
 
 def named(lights: Sequence[Path]) -> str:
-    """Return the first file and the number of others as text."""
+    """Return a text with the first file and the number of other files."""
     others = len(lights) - 1
     return f"{lights[0]}" + (f" and {others} {'other' if others == 1 else 'others'}" if others else "")
 
 
 def fault_text(lights: Sequence[Path], error: Exception, more: str = "") -> str:
-    """Return an error of some lights as a line that names them."""
+    """Return a line with an error and the names of the lights that it concerns."""
     text = reason_of(error) + more
     return text if str(lights[0]) in text else f"{named(lights)}: {text}"

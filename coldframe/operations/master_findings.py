@@ -20,13 +20,13 @@ from coldframe.operations.reports import Reports
 from coldframe.operations.set_master import Subtracted
 
 MOST_FRAMES = 40
-"""Largest number of flats to look at after they are combined; if there are more, evenly spaced ones are chosen."""
+"""Maximum number of combined flats to look at; if there are more, an evenly spaced selection is used."""
 
 
 def report_findings(
     findings: Iterable[Finding], reports: Reports, path: Path | None = None, *, figures: bool = False
 ) -> None:
-    """Report findings that matter as warnings, and others with a remedy as notices.
+    """Report findings that have a remedy: as warnings if they matter, and otherwise as notices.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def report_findings(
     path
         The master, if the messages should name it.
     figures
-        True to report the figures of a faultless master as well.
+        True to report the findings without a remedy as well, such as measured figures.
     """
     name = "" if path is None else f"{path}: "
     for finding in findings:
@@ -60,16 +60,16 @@ def findings_of_new(
     master
         The master.
     frames
-        The frames, without overscan.
+        The frames, after overscan subtraction.
     subtracted
-        The master that was subtracted from flats, or that suits darks; None if there is none.
+        The master that was subtracted from the frames, or a bias that fits unsubtracted darks; None if there is none.
     """
     first = frames[0].setup
     raws = _in_order(frames) if first.kind is FrameKind.FLAT else None
     bias = None
     if subtracted is not None:
         plane = subtracted.planes.mean
-        # Flats without overscan lie on a pedestal; other masters are stored without it.
+        # Flats whose overscan was subtracted lie on a pedestal, but biases and darks are stored without it.
         level = on_pedestal(plane, first.overscan) if first.kind is FrameKind.FLAT else plane
         bias = replace(subtracted.planes, mean=level)
     planes = planes_of_new(path, master.stack, master.masked, master_header(master))
@@ -81,7 +81,7 @@ def findings_of_new(
 
 
 def findings_of_file(path: Path, previous: Path | None = None) -> list[Finding]:
-    """Return the findings about a master on disk, compared with an earlier one; nothing if it cannot be read."""
+    """Return the findings about a master file, compared with an earlier one if given; none if a file is unreadable."""
     try:
         planes = read_master(path)
         earlier: MasterPlanes | None = None if previous is None else read_master(previous)
@@ -91,7 +91,7 @@ def findings_of_file(path: Path, previous: Path | None = None) -> list[Finding]:
 
 
 def _in_order(frames: Sequence[RawFrame]) -> Iterator[NDArray[np.uint16]] | None:
-    """Yield the pixels of frames in the order in which they were shot; None if they are not 16-bit integers."""
+    """Yield the pixels of frames in the order in which they were shot; None if not all are 16-bit integers."""
     if any(frame.image.storage not in UINT16_STORAGES for frame in frames):
         return None
     dated = [(frame.setup.taken_at, number) for number, frame in enumerate(frames) if frame.setup.taken_at is not None]

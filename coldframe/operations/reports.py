@@ -1,4 +1,4 @@
-"""The messages of an operation, which commands print while it works, and which the Python API collects."""
+"""The messages of a running operation. Commands print them; the Python API collects them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,17 +8,17 @@ from coldframe.calibration.files.headers.file_error import FrameFileError
 
 
 def reason_of(error: Exception) -> str:
-    """Return an error as a text, without the number of an error of the system."""
+    """Return the text of an error, without the number of an operating-system error."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return str(error) or type(error).__name__
 
 
 class Reports(Protocol):
-    """A receiver of the messages of an operation."""
+    """Receives the messages of an operation."""
 
     def line(self, text: str) -> None:
-        """Report a part of the result."""
+        """Report part of the result."""
 
     def notice(self, text: str) -> None:
         """Report something that may need attention."""
@@ -27,4 +27,4 @@ class Reports(Protocol):
         """Report files that are left out, each with the reason."""
 
     def refused(self, paths: Sequence[Path], error: Exception, more: str = "") -> None:
-        """Report files that cannot be used because of the same error, and more about it."""
+        """Report files that cannot be used because of the same error; append `more` to its text."""

@@ -10,7 +10,7 @@ from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.capture.monitoring.progress.quantities import exposure_text
 
 ESSENTIAL = frozenset({Kind.DUST, Kind.OVERCORRECTION, Kind.OFFSET, Kind.TEMPERATURE})
-"""Kinds of artifacts that each calibration with a dark and a flat can be tested for."""
+"""Kinds of artifacts for which any calibration with a dark and a flat can be tested."""
 
 _ENOUGH = 2
 
@@ -26,7 +26,7 @@ class SetResult:
     found
         The diagnosis.
     notes
-        Reasons why masters other than the best ones were used.
+        Remarks about the masters that were used and about the headers.
     """
 
     name: str
@@ -35,7 +35,7 @@ class SetResult:
 
     @property
     def is_clean(self) -> bool:
-        """Whether no finding matters."""
+        """True if no finding matters."""
         return self.found.diagnosis.is_clean
 
 
@@ -53,7 +53,7 @@ def set_name(setup: FrameSetup) -> str:
 
 
 def verdict(results: Sequence[SetResult]) -> str:
-    """Return the result of all sets in a sentence."""
+    """Return the combined result of all sets as a sentence."""
     bad = [result for result in results if not result.is_clean]
     if not bad:
         seen = seen_down_to(results)
@@ -78,7 +78,7 @@ def findings(results: Sequence[SetResult]) -> list[tuple[SetResult, Finding]]:
 
 
 def seen_down_to(results: Sequence[SetResult]) -> dict[Kind, Sensitivity]:
-    """Return the largest sensitivity of all sets, by kind."""
+    """Return the detection limit of the least sensitive set, by kind of artifact."""
     seen: dict[Kind, Sensitivity] = {}
     for result in results:
         for kind, limit in result.found.diagnosis.seen_down_to.items():
@@ -88,7 +88,7 @@ def seen_down_to(results: Sequence[SetResult]) -> dict[Kind, Sensitivity]:
 
 
 def untested(results: Sequence[SetResult]) -> dict[Kind, str]:
-    """Return the reasons why kinds were not tested, by kind, with the names of the sets if there are several."""
+    """Return why kinds of artifacts were not tested, by kind; name the sets if a reason does not apply to all."""
     reasons: dict[Kind, dict[str, list[str]]] = {}
     for result in results:
         for kind, reason in result.found.diagnosis.untested.items():
@@ -110,7 +110,7 @@ def size_text(finding: Finding) -> str:
 
 
 def decimals_of(error: float) -> int:
-    """Return the number of decimals that shows one or two digits of an error."""
+    """Return the number of decimals needed to show one or two digits of an error."""
     decimals = 0
     while decimals < 6 and error * 10**decimals < 1:  # noqa: PLR2004 - smaller errors are shown as zero
         decimals += 1

@@ -36,7 +36,7 @@ class RefusedError(ColdframeError):
 
 
 class NothingLeftError(RefusedError):
-    """None of the files can be used; each was reported."""
+    """None of the files can be used; each has been reported."""
 
     def __init__(self) -> None:
         super().__init__("nothing is left to combine")
@@ -48,14 +48,14 @@ class Treatment(NamedTuple):
     Attributes
     ----------
     method
-        How to combine them; None chooses the method by the number of frames.
+        How to combine the frames; None to choose the method by their number.
     overscan
-        Method for the overscan; None treats it as the subtracted master does or, without a subtracted master, as
-        the headers declare it.
+        How to subtract the overscan; None to treat it as in the subtracted master or, without a subtracted master, as
+        the headers declare.
     force
-        Combine frames that do not match.
+        True to combine frames that do not match.
     reject_doubtful
-        Leave out frames that differ from the other frames of their set.
+        True to leave out frames that differ from the other frames of their set.
     """
 
     method: Method | None = None
@@ -73,7 +73,7 @@ class Subtracted(NamedTuple):
 
     @classmethod
     def read(cls, path: Path) -> "Subtracted":
-        """Read a master; raise `FrameFileError` if it, or a value in its header, cannot be read."""
+        """Read a master; raise `FrameFileError` if the file or a value in its header cannot be read."""
         planes = read_adu_master(path)
         height, width = planes.mean.shape
         setup = setup_of({**planes.header, "NAXIS1": width, "NAXIS2": height})
@@ -89,7 +89,7 @@ class Subtracted(NamedTuple):
         return list(faults)
 
     def level_adu(self, flats: FrameSetup) -> float:
-        """Return the level that this master has in flats without overscan, ADU."""
+        """Return the level of this master in ADU, on the pedestal of flats whose overscan was subtracted."""
         plane = on_pedestal(self.planes.mean, flats.overscan)
         return float(np.median(plane[central_region(plane.shape)]))
 
@@ -106,11 +106,11 @@ def judged(
     Parameters
     ----------
     frames
-        Frames without overscan, of one set unless `force` is set.
+        Frames after overscan subtraction; they belong to one set unless `treatment.force` is True.
     raws
-        The same frames with their overscan.
+        The same frames before overscan subtraction.
     treatment
-        How to treat them.
+        How to treat the frames.
     subtracted
         The master to subtract from them; None if there is none.
     reports
@@ -145,14 +145,14 @@ def combined(
     stacking: Stacking,
     reports: Reports,
 ) -> tuple[MasterFrame, int]:
-    """Combine frames, those of the largest set first; report and count the frames that turn out to be unusable.
+    """Combine frames, starting with the largest set; report and count the frames that turn out to be unusable.
 
     Raises
     ------
     RefusedError
         If fewer than two frames are left.
     ColdframeError
-        As for `combine_frames`.
+        See `combine_frames`.
     """
     left = [frame for one in sets_of(frames) for frame in one.frames]
     if not left or (len(left) < FEWEST_FRAMES and not treatment.force):
@@ -180,7 +180,7 @@ def combined(
 
 
 def stacking_on(scheduler: str | None, folder: Path) -> AbstractContextManager[Stacking]:
-    """Return the function that stacks on this machine, or on a Dask cluster whose workers can read the folder."""
+    """Return a context for stacking on this machine or, with a scheduler, on a Dask cluster that reads the folder."""
     if scheduler is None:
         return nullcontext(stack_here)
     try:
@@ -192,7 +192,7 @@ def stacking_on(scheduler: str | None, folder: Path) -> AbstractContextManager[S
 
 
 def require_fit(frames: Sequence[RawFrame], subtracted: Subtracted, reports: Reports, *, force: bool) -> None:
-    """Raise an error if a master must not be subtracted from frames without overscan, or report it if forced."""
+    """Raise an error if a master must not be subtracted from the frames; with `force`, report the reasons instead."""
     faults = subtracted.faults(frames)
     if not faults:
         return
@@ -203,7 +203,7 @@ def require_fit(frames: Sequence[RawFrame], subtracted: Subtracted, reports: Rep
 
 
 def _other_master(setup: FrameSetup) -> str:
-    """Return the master to use instead of one that does not fit."""
+    """Return advice on which master to use instead of one that does not fit."""
     if setup.kind is not FrameKind.FLAT:
         return "specify a different master bias with --bias, or use none"
     exposure = "" if setup.exposure_s is None else f" of {setup.exposure_s:g} s"
@@ -211,7 +211,7 @@ def _other_master(setup: FrameSetup) -> str:
 
 
 def description_of(master: MasterFrame) -> str:
-    """Return how a master was combined, as text."""
+    """Return a text that describes how a master was combined."""
     stack = master.stack
     return f"{stack.frames} frames, {master.method}, {stack.rejected_fraction:.2%} of the values rejected"
 
@@ -224,7 +224,7 @@ def report_set(one: FrameSet, reports: Reports) -> None:
 
 
 def _show(verdict: SetVerdict, treatment: Treatment, reports: Reports) -> None:
-    """Report the findings of the looks; raise an error for saturated flats."""
+    """Report the verdict on a set; raise an error if all its flats are saturated, unless they are combined anyway."""
     word = "left out" if treatment.reject_doubtful else "doubtful"
     for notice in verdict.notices:
         reports.notice(f"notice: {notice}")

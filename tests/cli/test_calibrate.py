@@ -516,7 +516,7 @@ def test_an_earlier_result_with_other_options_is_kept_until_asked(
     before = _calibrated(light).read_bytes()
     result = calibrate(library, light, *options)
     assert result.exit_code == ExitCode.BAD_INPUT
-    assert "was calibrated before from different pixels, masters or options; use --again to replace it" in result.stderr
+    assert "was made earlier with different pixels, masters or options; use --again to replace it" in result.stderr
     assert _calibrated(light).read_bytes() == before
     assert calibrate(library, light, *options, "--again").exit_code == ExitCode.DONE
     assert _calibrated(light).read_bytes() != before
@@ -534,7 +534,7 @@ def test_a_master_built_again_under_its_name_is_not_the_same_master(
         file.writeto(tmp_path / "dark.fits", checksum=True)
     dark.unlink()
     shutil.move(tmp_path / "dark.fits", dark)
-    assert "was calibrated before from different pixels, masters or options" in calibrate(library, light).stderr
+    assert "was made earlier with different pixels, masters or options" in calibrate(library, light).stderr
 
 
 def test_again_replaces_only_results_of_the_same_light(

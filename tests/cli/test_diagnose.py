@@ -339,8 +339,8 @@ def test_only_a_dark(shoot: Shoot) -> None:
     night = shoot(faults.dark_temperature_c(3))
     found = diagnosed(*night.lights, "--dark", night.masters["dark"], exit_code=1)
     assert kinds(found)[0] == "temperature"
-    assert found["untested"]["dust"] == "no flat was named (--flat)"
-    assert found["untested"]["gradient"] == "no flat was named (--flat)"
+    assert found["untested"]["dust"] == "no flat was specified (--flat)"
+    assert found["untested"]["gradient"] == "no flat was specified (--flat)"
 
 
 def test_one_light_of_a_colour_camera(shoot: Shoot) -> None:

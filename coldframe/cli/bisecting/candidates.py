@@ -1,4 +1,4 @@
-"""The masters that a bisection compares: those that the user specifies, or all in the library that fit the lights."""
+"""Collect the masters that a bisection compares: specified masters, or those in the library that fit the lights."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -59,7 +59,7 @@ class Choice:
     Attributes
     ----------
     setup
-        Setup of the lights, after the overscan of the masters is subtracted.
+        Setup of the lights, after their overscan is subtracted in the same way as that of the masters.
     candidates
         The masters.
     left_out
@@ -100,7 +100,7 @@ def _of_kind(setup: FrameSetup, kind: FrameKind) -> FrameSetup:
 
 
 def library_candidates(light: FrameSetup, folder: Path | None) -> Choice:
-    """Return the masters in the library that fit lights, of any age; darks with different exposures can be scaled.
+    """Return the library's masters of any age that fit a light, including darks that can be scaled to its exposure.
 
     Raises
     ------

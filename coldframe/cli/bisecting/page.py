@@ -21,7 +21,7 @@ from coldframe.cli.diagnosing.pictures import SetPictures
 _FOLDER = Path(__file__).parent
 
 Pictures = Mapping[tuple[Part, Part], SetPictures]
-"""The pictures of each combination, by how it subtracts the dark and how it divides by the flat."""
+"""The pictures of each combination; the key consists of its dark subtraction and its flat division."""
 
 
 @dataclass(frozen=True, slots=True)

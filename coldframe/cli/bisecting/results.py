@@ -35,7 +35,7 @@ class BisectionResult:
     bisected
         The scores.
     notes
-        Restrictions of the comparison.
+        Limitations of the comparison.
     """
 
     name: str
@@ -51,7 +51,7 @@ class BisectionResult:
 
     @property
     def is_clean(self) -> bool:
-        """Whether the best combination leaves no artifact and uses every kind of master."""
+        """True if the best combination leaves no artifact and uses every kind of master."""
         comparison = self.comparison
         return not comparison.left_by(comparison.best) and not missing_kinds(self.candidates)
 
@@ -86,8 +86,8 @@ def sets_to_shoot(result: BisectionResult) -> tuple[str, ...]:
     comparison = result.comparison
     left = set(comparison.left_by(comparison.best))
     if left & {Witness.NOISE, Witness.GRADIENT}:
-        # An offset, or light that leaked into the dark, adds a pedestal to the lights, which new flats would not
-        # change.
+        # An offset, or light that leaked into the dark, adds a pedestal to the lights that new flats would not
+        # remove.
         left.discard(Witness.RESPONSE)
     missing = missing_kinds(result.candidates)
     return tuple(
@@ -98,7 +98,7 @@ def sets_to_shoot(result: BisectionResult) -> tuple[str, ...]:
 
 
 def not_compared(result: BisectionResult) -> Mapping[str, list[Witness]]:
-    """Return the witnesses that do not count, grouped by reason."""
+    """Return the witnesses that could not be compared, grouped by reason."""
     reasons: dict[str, list[Witness]] = {}
     for witness in Witness:
         if witness not in result.comparison.witnesses:

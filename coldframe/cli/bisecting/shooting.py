@@ -1,4 +1,4 @@
-"""The night that shoots the frames that a bisection lacks, so that the lights are compared with fresh masters."""
+"""Shoot the frames that a bisection lacks, so that the comparison includes new masters."""
 
 import sys
 from collections.abc import Callable
@@ -18,12 +18,12 @@ EVERY_SET: tuple[str, ...] = ("darks", "flats")
 
 
 def library_of(rig: NightRequest) -> Path:
-    """Return the library in which the rig's nights file their masters."""
+    """Return the library in which the masters from the rig's nights are filed."""
     return rig.settings().storage.folder / LIBRARY
 
 
 def shoot_what_is_missing(lights: Path, rig: NightRequest, compare: Callable[[], BisectionResult]) -> ExitCode:
-    """Compare the available masters, and shoot the sets for which none of them is good enough.
+    """Compare the available masters, and shoot the sets for which no master is good enough.
 
     Parameters
     ----------

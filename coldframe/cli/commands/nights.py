@@ -85,7 +85,7 @@ def plan(
     them. If time is short, sets get fewer frames, and the plan lists the sets that do not fit. The command does not
     access any device, and writes only an index of headers to the cache folder.
     """
-    # What a plan builds lives until the command ends, so collecting garbage would find none, and take 0.1 s.
+    # The objects of a plan live until the command ends, so garbage collection would free nothing, and take 0.1 s.
     gc.disable()
     try:
         from coldframe.cli.plan import show_plan
@@ -94,7 +94,7 @@ def plan(
         request = NightRequest(config, simulate, folder, lights, until, tuple(only or ()), tuple(skip or ()), redo)
         raise typer.Exit(show_plan(request, wants_json=json))
     finally:
-        gc.freeze()  # `enable` would otherwise lead to a search of all objects at once
+        gc.freeze()  # otherwise, the collector would search all objects as soon as it is enabled
         gc.enable()
 
 

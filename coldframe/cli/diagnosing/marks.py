@@ -35,7 +35,7 @@ class Mark:
 
 
 def marks_of(examined: Examination) -> list[Mark]:
-    """Return the marks for the shadows in the flat and in the lights; only those in the flat if they agree."""
+    """Return the marks for the shadows in the flat and in the lights; only those in the flat if both agree."""
     motes, dust = examined.motes, examined.dust
     if examined.masters.flat is None:
         return []

@@ -25,7 +25,7 @@ _FOLDER = Path(__file__).parent
 _OPTION = re.compile(r"--[a-z-]+")
 
 LINES_SHOWN = 96
-"""Number of rows or columns in the middle of the sensor whose pattern is drawn."""
+"""Number of rows or columns in a chart of their pattern; they are taken from the centre of the sensor."""
 
 LOW_HEIGHT = 170
 
@@ -173,7 +173,7 @@ def _pattern_charts(seen: SetPictures) -> list[tuple[Markup, str]]:
     for pattern, name in zip(seen.line_patterns(), ("row", "column"), strict=True):
         first = max((pattern.size - LINES_SHOWN) // 8 * 4, 0)
         shown = [(float(first + at), float(value)) for at, value in enumerate(pattern[first : first + LINES_SHOWN])]
-        caption = f"pattern of {name}s in the middle: difference from the mean of four, all lights together"
+        caption = f"pattern of {name}s near the centre: difference from the mean of four, averaged over the lights"
         charts.append((_chart(shown, f"{name}, pixels", "ADU", f"Pattern of the {name}s"), caption))
     return charts
 

@@ -19,7 +19,7 @@ WIDTH = 480
 """Maximum width of a picture, in blocks."""
 
 MOST_LIGHTS = 24
-"""Number of lights from which the background is computed."""
+"""Maximum number of lights from which the background is computed."""
 
 BACKGROUND_PERCENT = 0.5, 99.0
 """Percentiles of the background that are shown as black and white; brighter blocks contain stars."""
@@ -83,7 +83,7 @@ class SetPictures:
         return picture(self.background_adu)
 
     def before(self) -> U8:
-        """Return the first light as the file contains it, stretched."""
+        """Return the first light as stored in its file, stretched."""
         assert self._before is not None
         return picture(self._before)
 
@@ -158,12 +158,12 @@ def _stretched(means: F32) -> U8:
 
 
 def fixed_picture(relative: F32) -> tuple[U8, float]:
-    """Return the map of structures that are fixed on the sensor as a picture, and the value that is shown as white.
+    """Return the map of the sensor's fixed structures as a picture, and the value that is shown as white.
 
     Parameters
     ----------
     relative
-        Relative to the sky: float32, shape (rows, columns); NaN if unknown, which is shown as grey.
+        Relative to the sky: float32, shape (rows, columns); NaN (shown as grey) if unknown.
     """
     means = block_means(relative, max(-(-relative.shape[1] // WIDTH), 1))
     known = means[np.isfinite(means)]

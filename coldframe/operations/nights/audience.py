@@ -8,7 +8,7 @@ from coldframe.capture.session.steering import Steering
 
 
 class Audience(Protocol):
-    """A receiver of the events and messages of a run, which also answers its question."""
+    """Receives the events and messages of a run, and states whether the telescope is covered."""
 
     def lines(self) -> Subscriber:
         """Return a subscriber for the events before the night."""
@@ -17,10 +17,10 @@ class Audience(Protocol):
         """Show the events of the night for the duration of the block, and accept commands."""
 
     def line(self, text: str) -> None:
-        """Report a part of the result."""
+        """Report part of the result."""
 
     def notice(self, text: str) -> None:
         """Report something that may need attention."""
 
     async def is_covered(self) -> bool:
-        """Return False if a user states that the telescope, which has no cover that can be closed, is not covered."""
+        """Return False if a user states that the telescope is not covered; called if no device can cover it."""

@@ -11,5 +11,5 @@ UNCOVERED = (
 
 
 def must_be_covered(settings: Settings, rig: Rig) -> bool:
-    """Return True if the night has frames without light, and no device of the rig covers the telescope."""
+    """Return True if frames of the night need a covered telescope, and no device of the rig can cover it."""
     return rig.covering is None and any(each.kind is not FrameKind.FLAT for each in settings.sets)

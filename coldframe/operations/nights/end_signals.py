@@ -8,13 +8,14 @@ from functools import partial
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 ECHO_S = 0.5
-"""Time within which signals count as one. A program that started coldframe often forwards the Ctrl-C of a terminal."""
+"""Time within which signals count as one. Ctrl-C often arrives twice, because the program that
+started coldframe forwards it."""
 
 
 def on_end_signals(end: Callable[[], object]) -> None:
     """Call `end` on the running loop when one of these signals arrives, and again for each further request to end.
 
-    A closed terminal is never a further request, because it sends SIGHUP several times and no user remains. A SIGHUP
+    A SIGHUP is never a further request: a terminal that closes sends it several times, and no user remains. A SIGHUP
     that is ignored when coldframe starts, as with nohup(1), stays ignored.
     """
     loop = asyncio.get_running_loop()

@@ -14,7 +14,7 @@ from coldframe.capture.monitoring.progress.narrator import Narrator
 from coldframe.visible import visible, visible_lines
 
 MOST_LINES = 10_000
-"""Maximum number of lines that wait for the disk. Further lines are lost; the journal has their events."""
+"""Maximum number of lines that wait for the disk. Further lines are lost; the journal contains their events."""
 
 CLOSE_DEADLINE_S = 10.0
 """Maximum wait for the disk at the end of the night."""
@@ -31,7 +31,7 @@ class VisibleFormatter(logging.Formatter):
         return visible(super().formatMessage(record))
 
     def formatException(self, ei: _ExceptionInfo) -> str:  # noqa: N802 - the name in logging
-        """Return the traceback, in lines."""
+        """Return the traceback, with the unprintable characters of each line escaped."""
         return visible_lines(super().formatException(ei))
 
 
@@ -64,7 +64,7 @@ class NightLog(logging.Handler):
         self._level_before = logging.NOTSET
 
     def __enter__(self) -> Self:
-        """Open the file and take over the log records of coldframe."""
+        """Open the file, and start to receive the log records of coldframe."""
         file = self._path.open("a", encoding="utf-8", errors="backslashreplace")
         self._writer = threading.Thread(target=self._write, args=(file,), name="night log", daemon=True)
         self._writer.start()
@@ -95,7 +95,7 @@ class NightLog(logging.Handler):
             self._put(line.at, f"{line.severity.value.upper()} {line.text}")
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Append a log record. Its text may come from a driver or a file name, so it is shown as text."""
+        """Append a log record; escape unprintable characters, which may come from a driver or a file name."""
         self._put(datetime.fromtimestamp(record.created, UTC), self.format(record))
 
     def _put(self, at: datetime, text: str) -> None:

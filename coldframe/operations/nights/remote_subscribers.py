@@ -20,7 +20,7 @@ from coldframe.config.tables.rig import LOOPBACK_HOSTS
 from coldframe.devices.mqtt.client import Access, read_access
 
 KNOWN_COMMANDS = "mqtt-commands.json"
-"""Name of the file with the commands from the last minutes, in the folder of all nights."""
+"""Name of the file with the commands of the last few minutes, in the storage folder."""
 
 READABLE_BY_ALL = "{} contains a password, and other users of this machine can read it: run chmod 600 on it"
 
@@ -36,7 +36,7 @@ def is_unencrypted(settings: MqttSettings) -> bool:
 
 
 def open_secrets(settings: Settings) -> tuple[Path, ...]:
-    """Return the configured files with passwords, addresses or keys that other users of this machine can read."""
+    """Return the configured files of passwords, addresses or keys, if other users of this machine can read them."""
     panel_broker = settings.panel.mqtt if settings.panel else None
     files = [settings.notify.urls_file] if settings.notify else []
     for broker in (settings.mqtt, panel_broker):
@@ -66,7 +66,7 @@ class RemoteSubscribers:
         Raises
         ------
         BrokerSetupError, NotifySetupError
-            If they are missing or cannot be used.
+            If any of them is missing or cannot be used.
         """
         return cls(
             settings,

@@ -39,13 +39,13 @@ class NightRequest:
     folder
         Folder for the night's files; by default, the configured folder.
     lights
-        Folder of the lights that need calibration frames; None shoots the configured sets.
+        Folder of the lights that need calibration frames; None to shoot the configured sets.
     until
-        Local time of day by which the last frame must be complete; None means sunrise if a site is configured.
+        Local time of day by which the last frame must be complete; None to use sunrise if a site is configured.
     only, skip
         Sets to shoot and to leave out, as in `parsed_choices`; if empty, all sets are shot and none is left out.
     redo
-        Shoot sets even if the library has fresh masters for them, or an earlier run has shot their frames.
+        True to shoot sets even if the library has recent masters for them, or an earlier run has shot their frames.
     """
 
     config: Path | None = None
@@ -74,7 +74,7 @@ class NightRequest:
         Raises
         ------
         ConfigError
-            If the configuration is invalid, or has no sets although no lights are given.
+            If the configuration is invalid, or it contains no sets and no lights are given.
         ChoiceError
             If the chosen sets are not configured. With lights, `plan_for` checks the choice.
         """
@@ -121,9 +121,9 @@ class NightPlan:
     for_lights
         Masters that the lights need; None if the configured sets are shot.
     words
-        Names in the lights' headers that the night's frames adopt.
+        Names from the lights' headers that are written to the headers of the night's frames.
     is_uncooled
-        True if the flats are shot without cooling, because the cooler is off and no other set needs it.
+        True if the flats are shot without cooling, because the cooler is off and no other set needs cooling.
     """
 
     settings: Settings
@@ -142,7 +142,7 @@ class NightPlan:
 
 
 def plan_for(settings: Settings, request: NightRequest, rig: RigSnapshot | None = None) -> NightPlan:
-    """Return the plan of the chosen configured sets, or of the sets that the requested lights need.
+    """Return the plan for the chosen configured sets, or for the sets that the requested lights need.
 
     Raises
     ------

@@ -45,7 +45,7 @@ from coldframe.operations.nights.simulated_server import simulated_server
 
 
 class NotCoveredError(ColdframeError):
-    """The user stated that the telescope, which has no cover that can be closed, is not covered."""
+    """The user stated that the telescope is not covered, and no device of the rig can cover it."""
 
 
 QUIET_PATIENCE_S = 10.0
@@ -110,7 +110,7 @@ async def run_requested(
     watch: bool = False,
     fresh: bool = False,
 ) -> NightRun:
-    """Run a night to its end, with the hooks before and after.
+    """Run a night to its end, including the hooks before and after it.
 
     No device moves before the first step; after that, every exit leaves the rig safe. If the caller is cancelled, the
     night ends in the safe state, and its result is returned.
@@ -124,7 +124,7 @@ async def run_requested(
     audience
         Receives the events and the messages.
     service
-        Receives the signs of progress.
+        Receives signs of progress, for the watchdog of systemd.
     watch
         First wait for the end of the imaging session; only with lights.
     fresh
@@ -186,7 +186,7 @@ class _Run:
             if ended is None:
                 raise
             # The night has ended, and its result must state whether the rig is safe.
-            self.audience.notice(f"after the night: {error!r}")
+            self.audience.notice(f"an error occurred after the end of the night: {error!r}")
         return ended
 
     async def _shoot(self, resources: AsyncExitStack, settings: Settings, *, fresh: bool) -> NightRun:
@@ -206,13 +206,13 @@ class _Run:
         return NightRun() if assembled is None else await self._run_to_its_end(assembled)
 
     def _safe_state(self, settings: Settings, rig: Rig) -> SafeState:
-        """Return the object that makes safe a rig left behind by a crashed run. Only the screen shows its messages."""
+        """Return the safe state for a rig that a crashed run left behind; only the screen shows its messages."""
         events = EventStream()
         events.subscribe(self.audience.lines())
         return SafeState(settings, rig, events, self.clock, patience_s=QUIET_PATIENCE_S)
 
     async def _made_safe(self, settings: Settings, rig: Rig) -> None:
-        """Make a rig that a crashed run left behind safe, including its cooler, because this run does not begin.
+        """Put a rig that a crashed run left behind in the safe state, with its cooler, because this run does not begin.
 
         Raises
         ------
@@ -240,7 +240,7 @@ class _Run:
         return await self._assemble(resources, plan, rig, files, strays)
 
     async def _unfinished(self, settings: Settings, rig: Rig) -> NightFolder | None:
-        """Return the folder of the night that this run resumes."""
+        """Return the folder of the night that this run resumes; None if it starts a new night."""
         storage, now, origin = settings.storage.folder, self.clock.now(), self._origin(settings, rig)
         return await in_thread_within(LONG_WORK_S, unfinished_night, storage, now, rig.camera.name, origin)
 
@@ -258,7 +258,7 @@ class _Run:
         return await in_thread_within(LONG_WORK_S, open_night_files, storage, unfinished, settings, started, origin)
 
     def _origin(self, settings: Settings, rig: Rig) -> Origin:
-        """Return the rig and the choice of sets, by which later runs recognise the night."""
+        """Return the origin by which later runs recognise the night: the rig, and whether only some sets are chosen."""
         server = f"{gethostname() if settings.server.is_local else settings.server.host.lower()}:{settings.server.port}"
         # The server of a simulated rig has a different port in each run.
         server = server if self.request.simulate is None else f"simulated {self.request.simulate}"
@@ -274,7 +274,7 @@ class _Run:
         events.subscribe_beats(self.service.beat)
         # The log is closed last, because the resources below may still log while they close.
         events.subscribe(resources.enter_context(NightLog(folder.path / "coldframe.log")))
-        # The report reads the whole journal, so it is made after journal and screen are closed.
+        # The report reads the whole journal, so it is made after the journal and the screen are closed.
         resources.push_async_callback(self._report, folder)
         deadline = self.request.deadline(settings, self.asked, clock.now())
         words = None if plan.lights is None else plan.words
@@ -283,7 +283,7 @@ class _Run:
         assembled = await resources.enter_async_context(night)
         unwatched = await _watched(resources, settings, events, assembled.steering)
         await resources.enter_async_context(self.audience.shown(events, assembled.steering))
-        # Notices published below reach journal, watchers and screen.
+        # Notices published below reach the journal, the watchers and the screen.
         if unwatched is not None:
             events.publish(Notice(clock.now(), Severity.WARNING, unwatched))
         await self.remote.start(resources, events, clock, assembled.steering)
@@ -350,7 +350,7 @@ async def _watched(
 
 
 async def rig_before_night(rig: Rig, unfinished: NightFolder | None) -> RigSnapshot:
-    """Return the state of a connected rig, with the rotator angle before the first run of the night that is resumed."""
+    """Return the state of a connected rig, with the rotator angle from before the first run of the resumed night."""
     if rig.rotator is not None and unfinished is not None:
         found_deg = await in_thread_within(LONG_WORK_S, angle_before_night, unfinished)
         if found_deg is not None:
@@ -359,7 +359,7 @@ async def rig_before_night(rig: Rig, unfinished: NightFolder | None) -> RigSnaps
 
 
 def rig_now(rig: Rig) -> RigSnapshot:
-    """Return the state of a connected rig, with the rotator angle before the night."""
+    """Return the state of a connected rig, with the rotator angle from before the night."""
     thermals, limits_deg = rig.camera.thermals(), rig.rotator.limits_deg if rig.rotator else None
     return RigSnapshot(
         filters=rig.wheel.filters if rig.wheel else None,

@@ -19,7 +19,7 @@ FREE_PORTS = range(10_000, 20_000)
 
 @asynccontextmanager
 async def simulated_server(rig: str) -> AsyncIterator[ServerSettings]:
-    """Serve `rig` on a free port and local socket of this machine.
+    """Serve `rig` on a free port and on a local socket of this machine.
 
     Raises
     ------

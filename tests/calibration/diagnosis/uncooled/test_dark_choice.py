@@ -89,7 +89,7 @@ def test_a_light_far_from_all_darks_is_refused(library: Path, tmp_path: Path) ->
 def test_match_names_what_the_hot_pixels_show(library: Path, tmp_path: Path) -> None:
     near = write_light(tmp_path, 10.0, stated_c=10.0)
     assert (
-        "its hot pixels show the temperature of the lights"
+        "judging by its hot pixels, it matches the temperature of the lights"
         in run("library", "match", near, "--library", library).stdout
     )
     wrong = write_light(tmp_path, 16.0, stated_c=10.0)
