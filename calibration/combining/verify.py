@@ -43,8 +43,8 @@ class Recombination:
     differing
         Number of pixels with at least one different bit, by plane: mean, uncertainty, counts, mask.
     is_of_earlier_version
-        True if an earlier version of coldframe, which computed the uncertainty differently, wrote the master. The
-        uncertainty is then not compared.
+        True if the master was written by an earlier version of coldframe, which computed the uncertainty differently;
+        the uncertainty is then not compared.
     """
 
     frames: int
@@ -65,7 +65,7 @@ class Recombination:
 
 
 def recombined(master: Path, raw_frames: Mapping[str, Path]) -> Recombination:
-    """Combine a night's master again from its raw frames, and compare the two masters.
+    """Combine a night's master again from its raw frames, and compare the result with the master.
 
     Parameters
     ----------

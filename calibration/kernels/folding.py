@@ -130,27 +130,27 @@ def order(smaller: U16, larger: U16) -> None:
 
 @kernel
 def push_down(pixels: U16, above: U16, row: U16) -> None:
-    """Set a position of a descending tail to the new value, or to the value displaced from the position above."""
+    """Update a position of a descending tail with the new value, or with the value displaced from the one above."""
     for i in range(pixels.size):
         row[i] = max(row[i], min(above[i], pixels[i]))
 
 
 @kernel
 def push_up(pixels: U16, below: U16, row: U16) -> None:
-    """Set a position of an ascending tail to the new value, or to the value displaced from the position below."""
+    """Update a position of an ascending tail with the new value, or with the value displaced from the one below."""
     for i in range(pixels.size):
         row[i] = min(row[i], max(below[i], pixels[i]))
 
 
 @kernel
 def keep_larger(pixels: U16, row: U16) -> None:
-    """Store the larger of two values in the second row."""
+    """Compare two rows element by element, and store the larger values in the second row."""
     for i in range(pixels.size):
         row[i] = max(row[i], pixels[i])
 
 
 @kernel
 def keep_smaller(pixels: U16, row: U16) -> None:
-    """Store the smaller of two values in the second row."""
+    """Compare two rows element by element, and store the smaller values in the second row."""
     for i in range(pixels.size):
         row[i] = min(row[i], pixels[i])

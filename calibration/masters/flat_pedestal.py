@@ -2,7 +2,7 @@
 
 An error of the dark remains in the master flat, relative to the flat's signal, and affects every light that is divided
 by the flat. Therefore a few dark flats are compared with the master bias. Each kind of difference (level, slow
-gradient, rows, columns, individual pixels) is weighed by the error that it would leave in the master flat. The
+gradient, rows, columns, individual pixels) is judged by the error that it would leave in the master flat. The
 functions are pure.
 """
 
@@ -28,7 +28,7 @@ LINE_TOLERANCE = 0.0002
 """Largest standard deviation of the error due to rows and columns; the eye detects lines far below the noise."""
 
 PIXEL_SHARE = 0.1
-"""Largest scatter of ordinary pixels, as a fraction of the photon noise, which it increases by 0.5 %."""
+"""Largest scatter of ordinary pixels, as a fraction of the photon noise; it increases the total noise by 0.5 %."""
 
 HOT_FRACTION = 0.001
 """Largest fraction of pixels whose error may exceed `HOT_SIGMA` times the master flat's photon noise."""
@@ -47,7 +47,7 @@ SAMPLED_PIXELS = 300_000
 ONE_SIGMA = 0.6827
 
 CONFIDENCE_SIGMA = 3.0
-"""Number of standard errors added to the difference of the levels, so that an uncertain level is rejected."""
+"""Number of standard errors added to the difference of the levels, so that a bias of uncertain level is rejected."""
 
 BLOCKS = 8
 """Number of blocks along each axis from which slow gradients are determined."""
@@ -103,7 +103,7 @@ class PedestalVerdict:
     Attributes
     ----------
     subtract
-        The choice.
+        Kind of the chosen master.
     level_adu
         Level of the dark flats above the bias.
     level_error, gradient_error, row_error, column_error, pixel_error
@@ -243,7 +243,7 @@ def _blocks(difference: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _unevenness(lines: NDArray[np.float64]) -> float:
-    """Return the standard deviation of the means of rows or columns, without slow changes."""
+    """Return the standard deviation of the means of rows or columns after slow changes have been removed."""
     place = np.linspace(-1, 1, lines.size)
     trend = np.polynomial.Polynomial.fit(place, lines, TREND_DEGREE)
     return float(np.std(lines - trend(place)))

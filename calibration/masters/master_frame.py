@@ -65,7 +65,7 @@ _KEPT_OF_DRIVER = frozenset(
 """Cards of a raw frame that also apply to the master; other cards, such as the pointing, describe individual frames."""
 
 _FILTER_KEYWORDS = frozenset({"FILTER", "CFFILTER", ANGLE_OF_SET})
-"""Further cards of a raw frame that are true of a master for which the filter matters."""
+"""Further cards of a raw frame that apply to masters for which the filter matters."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +101,7 @@ class MasterFrame:
     overscan
         The overscan that was subtracted from each frame first; None for whole frames.
     subtracted_sum
-        DATASUM of the master that was subtracted, which identifies this master even if its file is renamed.
+        DATASUM of the subtracted master; it identifies this master even after its file has been renamed.
     remarks
         Further cards.
     """
@@ -149,9 +149,9 @@ class MasterFrame:
 def master_name(master: MasterFrame) -> str:
     """Return the master's file name, such as MasterDark_ASI2600MM_G100_O50_-10C_300s_1x1.fits.
 
-    The name contains every setting that a frame must share to be calibrated with the master. Only darks and dark flats
-    include the exposure, with its decimals; only flats and dark flats include the filter, and only
-    flats include the rotator angle.
+    The name contains every setting that a frame must share to be calibrated with the master. Only the names of darks
+    and dark flats contain the exposure, with its decimals; only those of flats and dark flats contain the filter, and
+    only those of flats contain the rotator angle.
     """
     text = settings_text(
         master.kind,
@@ -287,7 +287,7 @@ def _method_cards(master: MasterFrame) -> list[Card]:
 
 
 def _variance_cards(trial: Trial) -> list[Card]:
-    """Return the factors from the squared uncertainty to the variances of a frame, by number of rejected values."""
+    """Return cards with the factors that convert UNCERT^2 x COUNTS to variances, by number of rejected values."""
     frame, scatter = trial.frame_fractions[:MOST_VARIANCE_FACTORS], trial.scatter_fractions[:MOST_VARIANCE_FACTORS]
     cards = [Card("CFVAR1", frame[0], "variance of a frame / (UNCERT^2 x COUNTS)")]
     cards += [Card(f"CFVAR{count + 1}", frame[count], f"{count} values rejected") for count in range(1, len(frame))]

@@ -16,8 +16,8 @@ LARGEST_SORTED = 500_000
 def median(values: NDArray[np.float32]) -> np.float32:
     """Return the same value as `np.median`.
 
-    Only values between two bounds around the median, which a sample determines, are sorted; the values below the lower
-    bound are counted. If the sample misleads, `np.median` is used.
+    A sample determines two bounds around the median. Only the values between them are sorted; the values below the
+    lower bound are counted. If the median turns out to be outside the bounds, `np.median` is used.
 
     Parameters
     ----------

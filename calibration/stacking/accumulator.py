@@ -27,8 +27,8 @@ Reread = Callable[[NDArray[np.intp]], Iterable[NDArray[np.uint16]]]
 
 
 BAND_PIXELS = 65_000 * 32
-"""Number of pixels in a band, whose state is contiguous in memory and takes 60 to 90 MB. A power of two is avoided,
-because the rows of the tails would then compete for the same cache lines."""
+"""Number of pixels in a band; the state of a band is contiguous in memory and takes 60 to 90 MB. A power of two is
+avoided, because the rows of the tails would then compete for the same cache lines."""
 
 DIGESTED_BYTES = 1 << 22
 
@@ -79,7 +79,7 @@ class Accumulator:
     shape
         Height and width of the frames.
     planned_frames
-        Expected number of frames, which determines the length of the tails; any number may be added.
+        Expected number of frames, which determines the length of the tails; more or fewer frames may be added.
     """
 
     def __init__(self, shape: tuple[int, int], planned_frames: int) -> None:
@@ -130,7 +130,7 @@ class Accumulator:
         Raises
         ------
         RepeatedFrameError
-            If a frame with this digest is in the state.
+            If a frame with this digest is already in the state.
         WrongFrameError
             If the frame's shape or type differs, or the state is full.
         """

@@ -1,4 +1,4 @@
-"""Definitions of the methods by which the values of a pixel are combined; other modules compute them.
+"""Definitions of the methods by which the values of a pixel are combined; other modules implement them.
 
 `Clipping`, the method of the running state, has its own module. All others except the mean need the whole sample of a
 pixel, and therefore frames on disk. The uncertainty of each method is the standard error from the scatter of the kept
@@ -25,7 +25,7 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class Median:
-    """The median, or for an even number the mean of the two middle values; the uncertainty uses all values."""
+    """The median or, for an even number of values, the mean of the middle two; the uncertainty uses all values."""
 
     step_adu: float = 1.0
 
