@@ -13,7 +13,7 @@ _FEWEST_FOR_A_MEDIAN = 3
 
 
 def method_for(frames: int) -> Method:
-    """Return the default method for a number of frames: clipping, as at night, or the median for fewer than five.
+    """Return the default method for a number of frames: sigma clipping, or the median for fewer than five frames.
 
     Clipping rejects nothing from fewer than five values, whereas the median of three tolerates one outlier.
     """

@@ -70,7 +70,7 @@ def recombined(master: Path, raw_frames: Mapping[str, Path]) -> Recombination:
     Parameters
     ----------
     master
-        The file of a master from a night; the master that was subtracted from flats must be in the same folder.
+        The file of a master made during a night; the master that was subtracted from flats must be in the same folder.
     raw_frames
         Paths of the available raw files, by file name.
 
@@ -140,7 +140,7 @@ def _beside(master: Path, name: HeaderValue) -> Path:
 
 def _exposure_s(setup: FrameSetup, path: Path) -> float:
     if setup.exposure_s is None:
-        raise FrameFileError(path, "its header states no exposure")
+        raise FrameFileError(path, "its header does not state the exposure")
     return setup.exposure_s
 
 

@@ -1,7 +1,7 @@
 # ruff: noqa: PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small frames
 """Kernels that decide which values of a pixel are kept, and average the kept values.
 
-All sums are exact integers. The floating-point comparisons are computed from the sums in a fixed order and without
+Sums of integers are exact. The floating-point comparisons are computed from the sums in a fixed order and without
 fused operations, so that a master does not depend on threads, tiles or the order of the frames.
 """
 
@@ -16,7 +16,7 @@ from coldframe.calibration.kernels.folding import FOLD_TILE
 
 @kernel
 def signed(value: np.unsignedinteger[Any]) -> int:
-    """Return an unsigned number as a signed number; Numba converts arithmetic between the two into floats."""
+    """Return an unsigned number as a signed one; Numba would compute with floats if both kinds were mixed."""
     return np.int64(value)  # type: ignore[return-value] # int, once compiled
 
 
@@ -202,7 +202,7 @@ def combine_pixels(
 def trimmed_sums(
     totals: U32, squares: NDArray[np.uint64], high: U16, low: U16, trim: int, begin: int
 ) -> tuple[I64, I64]:
-    """Return sum and sum of squares of each pixel in a tile, excluding the `trim` largest and `trim` smallest values."""
+    """Return sum and sum of squares of each pixel in a tile, excluding the `trim` smallest and the `trim` largest."""
     total, square = totals.astype(np.int64), squares.astype(np.int64)
     for rank in range(trim):
         small, large = low[rank, begin : begin + total.size], high[rank, begin : begin + total.size]

@@ -100,7 +100,7 @@ def sum_blocks(
     rows: F64,
     columns: F64,
 ) -> None:
-    """Sum the blocks of some rows of blocks by tile, and their residuals by row and column.
+    """Sum the blocks in a range of block rows by tile, and their residuals by row and column.
 
     A block counts if it contains neither a defect nor an avoided bin, and if no residual exceeds `cut` times its noise.
 
@@ -205,7 +205,7 @@ def load_blocks(plane: F32 | Mask, top: int, left: int, period: int, count: int,
 
 @kernel
 def total_blocks(count: int, scratch: F64, defects: Mask, sums: F64, kept: Mask) -> None:
-    """Write the inverse response of each pixel, the means of blocks, and whether they are free of defects."""
+    """Write the inverse response of each pixel, the means of blocks, and whether the blocks are free of defects."""
     sums[:, :count] = 0
     kept[:count] = True
     for pixel in range(PIXELS):

@@ -16,7 +16,7 @@ FOLD_TILE = 1024
 
 FEW = 4
 """Number of frames that are folded one after the other into each tile. The state, which is far larger than a frame, is
-then read and written once for all of them. Four frames of a night take half the time of four single ones."""
+then read and written once for all of them, which takes half the time of folding four frames one by one."""
 
 BATCH = 8
 """Number of frames to sort before they are folded, for sets whose frames are all available."""
@@ -78,7 +78,7 @@ def fold_batch(pixels: tuple[U16, ...], totals: U32, squares: NDArray[np.uint64]
 
 @kernel
 def merge_tails(other_high: U16, other_low: U16, high: U16, low: U16) -> None:
-    """Merge the tails of another state, which have the same length; its empty positions change nothing."""
+    """Merge the tails of another state, which have the same length; empty positions change nothing."""
     tails, size = high.shape
     for begin in range(0, size, FOLD_TILE):
         end = min(begin + FOLD_TILE, size)

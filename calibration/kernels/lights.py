@@ -18,7 +18,7 @@ ORDINARY_SIGMA = 3.0
 
 @kernel
 def average_locally(light: U16 | F32, subtracted: F32, period: int, lowest: float, highest: float, local: F32) -> None:
-    """Write the mean level of the pixels of the same colour around each pixel, as far as they are in the arrays.
+    """Write the mean level of the pixels of the same colour around each pixel; the area is cut off at the edges.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The arithmetic that calibrates lights, on planes in memory and independent of files."""
+"""The arithmetic of calibrating lights: applied to planes in memory, and independent of files."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Differences between lights and masters that are tolerated, with the errors that they may cause."""
+"""Tolerated differences between lights and masters, and the errors that they may cause."""
 
 from collections.abc import Iterator, Mapping
 
@@ -98,7 +98,7 @@ def _adu(value: float) -> str:
 def header_caveats(flat: Header) -> Iterator[str]:
     """Yield texts about the faults that the header of a master flat reveals."""
     if not _is_subtracted(flat):
-        yield "flat: its header names no dark or bias that was subtracted, so it corrects vignetting and dust too little"
+        yield "flat: its header names no dark or bias that was subtracted; it corrects vignetting and dust too little"
     level_adu = flat_level_adu(flat)
     if level_adu is not None and level_adu > BRIGHTEST_FLAT * HIGHEST_ADU:
         yield (

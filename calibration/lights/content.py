@@ -1,4 +1,4 @@
-"""A digest of the bytes of a file, by which a light or a master is recognised."""
+"""A digest of the bytes of a file, which identifies a light or a master."""
 
 from collections.abc import Iterator
 from hashlib import blake2b

@@ -1,4 +1,4 @@
-"""Earlier results of `calibrate`: whether a file already is the result of the same light, masters and options."""
+"""Earlier results of `calibrate`: whether a file is already the result of the same light, masters and options."""
 
 import os
 from collections.abc import Callable, Iterator

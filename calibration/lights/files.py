@@ -117,7 +117,7 @@ class _Result:
     signal
         uint16 or float32, shape (height, width), including the pedestal.
     uncertainty
-        float32, same shape; None if it is not wanted.
+        float32, same shape; None if it was not requested.
     cards
         Cards that document the processing of the pixels.
     below, above

@@ -42,7 +42,7 @@ def hot_pixels(path: Path, dark: BandedMaster, bias: BandedMaster | None) -> Bad
     path
         File of the master dark.
     dark
-        The master dark, as `read_adu_master` reads it.
+        The master dark, as returned by `read_adu_master` or `open_adu_master`.
     bias
         A master bias to subtract from the dark, so that the pattern of the bias is not mistaken for dark current; None
         subtracts nothing.

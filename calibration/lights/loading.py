@@ -20,7 +20,7 @@ from coldframe.calibration.masters.reading import BandedMaster, check, open_adu_
 from coldframe.config.frames import FrameKind
 
 MasterLook = Callable[[FrameKind, BandedMaster], None]
-"""Function that receives each master of a recipe before the planes are freed, and a dark with its bias added back."""
+"""Function that receives each master of a recipe before its planes are freed; a dark comes with its bias added back."""
 
 RowsOf = Callable[[tuple[int, ...]], NDArray[np.intp]]
 """Function that takes the height and width of a light and returns rows in ascending order."""

@@ -23,7 +23,7 @@ _WORDS_OF_16_BITS = frozenset({(16, 0, 1), (16, BZERO, 1)})
 
 
 class LightPixels(Protocol):
-    """The pixels of a light, which can be read several times."""
+    """The pixels of a light; they can be read several times."""
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 An error of the dark remains in the master flat, relative to the flat's signal, and affects every light that is divided
 by the flat. Therefore a few dark flats are compared with the master bias. Each kind of difference (level, slow
 gradient, rows, columns, individual pixels) is judged by the error that it would leave in the master flat. The
-functions are pure.
+public functions have no side effects.
 """
 
 from collections.abc import Mapping
@@ -92,7 +92,7 @@ class PlannedFlat:
 
     @classmethod
     def of(cls, signal_adu: float, frames: int, e_per_adu: float) -> Self:
-        """Return the plan of a master flat with the given signal and number of frames."""
+        """Return the plan for a master flat with the given signal and number of frames."""
         return cls(signal_adu, 1 / sqrt(signal_adu * e_per_adu * frames))
 
 

@@ -15,7 +15,7 @@ _ALL_ONES = 0xFFFFFFFF
 
 
 def integrity_fault(path: Path) -> str | None:
-    """Return a description of the damage to a file, or None if CHECKSUM and DATASUM of every image are correct.
+    """Return a description of the damage to a file; None if every image has both checksums, and CHECKSUM is correct.
 
     XISF files need not have a checksum; if PixInsight wrote one, it is verified.
 

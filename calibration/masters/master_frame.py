@@ -53,7 +53,7 @@ _NAMES = {
 _UNNAMED = "unknown camera"
 
 FLAT_LEVEL = "CFLEVEL"
-"""Keyword of a master flat: mean level of its frames above their dark, ADU."""
+"""Keyword, in master flats, for the mean level of the frames above their dark, ADU."""
 
 _KEPT_OF_DRIVER = frozenset(
     {
@@ -338,7 +338,7 @@ def is_written(path: Path, master: MasterFrame) -> bool:
     Parameters
     ----------
     path
-        An existing file, which may have any content.
+        An existing file with any content.
     master
         The master that would be written.
     """

@@ -1,4 +1,4 @@
-"""Reading of masters from disk, and checks that every byte is intact."""
+"""Reading of masters from disk: all planes at once, or only the rows and planes that are needed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ MOST_VARIANCE_FACTORS = 99
 """Maximum number of factors (CFVAR1 to CFVAR99, CFSCA1 to CFSCA99) that convert the uncertainty to a variance."""
 
 _LARGEST_FACTOR = 2
-"""Largest valid factor; clipping at 2 sigma or more reduces the variance by a smaller one."""
+"""Largest valid factor: clipping at 2 sigma or more reduces the variance by less than a factor of 2."""
 
 TYPICAL_STEP = 3
 """Step of the rows and columns from which the typical variance of a frame is determined."""
@@ -76,7 +76,7 @@ class MasterPlanes:
 
     @property
     def has_counts(self) -> bool:
-        """True if the numbers of values are known."""
+        """True if the number of values in each pixel is known."""
         return self.counts is not None
 
     def band(self, rows: slice) -> "MasterPlanes":
@@ -117,7 +117,7 @@ class BandedMaster(Protocol):
 
     @property
     def has_counts(self) -> bool:
-        """True if the numbers of values are known."""
+        """True if the number of values in each pixel is known."""
 
     def band(self, rows: slice) -> MasterPlanes:
         """Return some rows of all planes; several threads may call this method."""
@@ -219,7 +219,7 @@ def check(master: BandedMaster, path: Path) -> None:
 
 
 def open_master(path: Path) -> StoredMaster | MasterPlanes:
-    """Open a master that `write_master` wrote, or any two-dimensional FITS or XISF image from a different program.
+    """Open a master written by `write_master`, or any two-dimensional FITS or XISF image from a different program.
 
     The values of XISF are scaled to ADU; a master flat in XISF is made relative to its mean.
 
@@ -309,7 +309,7 @@ def read_adu_master(path: Path) -> MasterPlanes:
 def planes_of_new(
     path: Path, stack: Stack, masked: NDArray[np.bool_] | None, header: dict[str, HeaderValue]
 ) -> MasterPlanes:
-    """Return the planes of a master that was just made, which saves the time and memory for reading its file.
+    """Return the planes of a master that was just made, which saves the time and memory of reading its file.
 
     The planes are those of `read_master`, except that the counts are omitted, and that `frame_variance` has the same
     value in all pixels: its median over every third row and column, which suffices to judge a master.

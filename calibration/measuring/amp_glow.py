@@ -190,7 +190,7 @@ def scaling_doubt(dark: DarkSignal, scale: float, witness: DarkSignal | None) ->
     )
     if growth.ratio <= 0 or not isfinite(growth.ratio):
         return ScalingDoubt(reason, constant_adu, advice)
-    # A straight line through both exposures has a constant part. It does not grow with time, but is scaled anyway.
+    # A straight line through both exposures has a constant part. This part does not grow, but would be scaled as well.
     short_rate = glow.amplitude_adu / dark.exposure_s / (growth.ratio if dark.exposure_s == long_s else 1)
     departure = abs(growth.ratio - 1) + 2 * growth.error
     constant_part_adu = short_rate * departure * short_s * long_s / (long_s - short_s)

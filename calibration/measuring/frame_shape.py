@@ -102,7 +102,7 @@ DEGREES = ((1, 0), (2, 0), (0, 1), (0, 2), (1, 1))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SmoothPattern:
-    """A smooth difference between two shapes, as a mean and as planes and parabolas with zero mean.
+    """A smooth difference between two shapes, expressed as a mean plus planes and parabolas with zero mean.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The histogram of a frame for display, zoomed to narrow distributions."""
+"""The histogram of a frame for display, zoomed in on narrow distributions."""
 
 from dataclasses import dataclass
 

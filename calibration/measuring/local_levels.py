@@ -60,7 +60,7 @@ class LocalLevels:
 
     @cached_property
     def _spread(self) -> F32:
-        """Spread of each row of blocks at each column, computed only when needed, because some callers do without."""
+        """Spread of each row of blocks at each column, computed only on demand, because some callers do not need it."""
         level = self._level  # measured before the threads start; otherwise, all would wait for the first of them
 
         def measure(rows: slice) -> F32:

@@ -22,7 +22,7 @@ def median(values: NDArray[np.float32]) -> np.float32:
     Parameters
     ----------
     values
-        At least one value, in an array with two dimensions.
+        At least one value, in a two-dimensional array.
     """
     if values.size <= LARGEST_SORTED:
         return np.float32(np.median(values))

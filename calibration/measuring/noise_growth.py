@@ -54,7 +54,7 @@ HOT = 10.0
 """Multiple of a frame's noise by which pixels must exceed their neighbours to be used for changes in dark current."""
 
 NEIGHBOUR = 2
-"""Distance in the sample to the neighbours of a pixel; at an even distance, they have the same colour."""
+"""Distance in the sample to the neighbours of a pixel; at an even distance, these have the colour of the pixel."""
 
 LEAST_HOT = 20
 
@@ -226,7 +226,10 @@ def _trend_sigma(levels: F64) -> float:
 
 
 def _cause(halves: F64, own_adu: float, mean: F64, frame_adu: float, *, drifts: bool) -> Cause:
-    """Return the cause, by its signature; temperature is tested first, because it also changes patterns and levels."""
+    """Return the cause, judged by its signature.
+
+    Temperature is tested first, because it also changes patterns and levels.
+    """
     even = halves - np.median(halves)
     if _dark_current_sigma(even, own_adu, mean, frame_adu) > SIGNIFICANT:
         return Cause.TEMPERATURE

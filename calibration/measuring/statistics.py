@@ -123,7 +123,7 @@ class FrameMeasurement:
 def measure(
     pixels: NDArray[np.uint16], saturation_adu: int | None = None, cfa_pattern: str | None = None
 ) -> FrameMeasurement:
-    """Measure a frame in one pass over its pixels.
+    """Measure the level, noise, saturation and histogram of a frame.
 
     Parameters
     ----------
@@ -265,7 +265,7 @@ def _pixel_noise(pixels: NDArray[np.uint16], rows: slice, columns: slice) -> flo
         return 0.0
     smallest = int(differing[0]) + 1
     cumulative = counts.cumsum()
-    quantile = int(np.searchsorted(cumulative, ceil(0.6827 * cumulative[-1])))  # a fraction would convert the array
+    quantile = int(np.searchsorted(cumulative, ceil(0.6827 * cumulative[-1])))  # a float would convert the whole array
     # If most pixels are equal (noise below the quantisation step), the step is the scale of the noise.
     limit = 5 * max(quantile, smallest) + 1
     squares = np.arange(min(limit, counts.size), dtype=np.float64) ** 2

@@ -108,8 +108,8 @@ FEWEST_LEVELS = 8
 """Smallest number of levels in these rows that determine the step, however few pixels have these levels."""
 
 SHARE_OF_NOISE = 0.002
-"""Smallest fraction of pixels on the second most frequent level with which fewer levels determine the step, too. So
-many pixels are there because of noise, which does not skip levels; fewer pixels might be hot pixels."""
+"""Smallest fraction of pixels on the second most frequent level for which fewer levels suffice as well. This many
+pixels are on their level because of noise, which does not skip levels; fewer might be hot pixels."""
 
 HIGHEST_LEVEL = 65535
 

@@ -37,7 +37,7 @@ BAND_BYTES = 1 << 23
 """Number of bytes, as stored on disk, that a thread reads at once; smaller reads would be inefficient."""
 
 FEWEST_PIXELS = 512
-"""Smallest number of pixels in a band, for any number of frames."""
+"""Smallest number of pixels in a band, however many frames there are."""
 
 _NOT_WINSORIZED = -1.0
 
@@ -74,8 +74,8 @@ def combine_columns(
     """Combine frames that are on disk.
 
     Frames of 8 or 16 bits are sorted without conversion and summed in integers, so with `Clipping` the result is bit
-    for bit identical to that of the running state. All other frames, and frames with different formats, are converted
-    to float32, in which 32-bit integers above 16,777,216 lose their last digits.
+    for bit identical to that of the running state. All other frames, and sets of frames in different formats, are
+    converted to float32, in which 32-bit integers above 16,777,216 lose their last digits.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def spread_corrections(frames: int, method: Method) -> NDArray[np.float64]:
 
 @cache
 def method_trial(frames: int, method: Method) -> Trial:
-    """Apply a method to normal samples of at least two frames; return the comparison with the truth."""
+    """Apply a method to normal samples of at least two frames; return how the results compare with the truth."""
     if isinstance(method, Clipping):
         return clipping_trial(frames, method)
     samples = trial_samples(frames)
@@ -172,7 +172,7 @@ class _Values(NamedTuple):
     whole
         True if all values are whole numbers.
     pedestal
-        The amount by which the values exceed the values of the frames, ADU.
+        The amount by which the values exceed those of the frames, ADU.
     flip
         The bits to invert to turn the words of the file into values; see `tiles.load`.
     """

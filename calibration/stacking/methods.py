@@ -38,9 +38,9 @@ class MedianClipping:
     """Iterated kappa-sigma clipping about the median, as in Siril's `rej sigma`.
 
     Each step computes the median and sigma (ddof 1) of the kept values, and permanently rejects all values further than
-    kappa sigma from the median. The steps end when no value is rejected or only four are left. The result is the mean
-    of the kept values. Unlike in Siril, exact zeros count like any other value, and the last four values are those
-    nearest to the median.
+    kappa sigma from the median. These steps are repeated until no value is rejected or only four are left. The result
+    is the mean of the kept values. Unlike in Siril, exact zeros count like any other value, and the last four values
+    are those nearest to the median.
 
     Attributes
     ----------

@@ -138,7 +138,7 @@ def scatter_corrections(frames: int, method: Clipping | Mean) -> NDArray[np.floa
 
 @cache
 def clipping_trial(frames: int, clipping: Clipping) -> Trial:
-    """Apply the kernel for masters to normal samples of at least two frames; return the comparison with the truth."""
+    """Apply the kernel for masters to normal samples of at least two frames; compare the results with the truth."""
     samples = trial_samples(frames)
     state = PixelState.of_columns(samples)
     planes = Planes.empty(state.totals.size)

@@ -27,7 +27,7 @@ def rounding_variance(step_adu: float) -> float:
 
 
 def rounding_of_median(step_adu: float, frames: int, correction: float) -> float:
-    """Return the variance to add to the squared uncertainty of a median that was derived from the values' scatter.
+    """Return the variance to add to the squared uncertainty that the scatter of the values yields for their median.
 
     The median of rounded values is the rounded median. Its error is that of the median of exact values, plus one
     rounding error. The scatter of the values already contains the variance of rounding, which must not count twice.

@@ -1,4 +1,4 @@
-"""The processor and the compiler, on both of which the validity of machine code depends."""
+"""Identification of the processor and the compiler for which machine code is valid."""
 
 import hashlib
 from functools import cache

@@ -74,7 +74,7 @@ def find(identity: Identity) -> MachineCode | None:
 def keep(identity: Identity, code: MachineCode) -> None:
     """Write machine code to the first suitable folder; if there is none, log a warning.
 
-    Without a file, the kernel works as well, but is compiled again at the next start.
+    Without a file, the kernel still works, but is compiled again at the next start.
     """
     faults = []
     content = _encoded(code, identity)
