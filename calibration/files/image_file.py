@@ -50,7 +50,7 @@ _PAGES_OF_A_SEEK = 32
 _BELOW_ZERO = "values below zero, which a raw frame does not have: unsigned words without BZERO?"
 _ROWS_AT_ONCE = 256
 _LARGEST = float(np.finfo(np.float32).max)
-"""Largest value of a 32-bit float, the type in which all images other than 16-bit integers are combined."""
+"""Largest value of a 32-bit float, the type in which images other than those of `UINT16_STORAGES` are combined."""
 
 _OF_TABLES = re.compile(r"Z(?!ERO).*|T(FORM|TYPE|UNIT|ZERO|SCAL|NULL|FIELDS).*")
 """Keywords that describe the compression."""
@@ -303,7 +303,7 @@ def _length(header: Mapping[str, HeaderValue], axis: int, path: Path) -> int:
 
 
 def _unpacked_gzip(path: Path, size: int, folder: Path) -> ImageFile:
-    """Unpack the image in a gzip file, reading no more bytes than its header announces."""
+    """Unpack the image in a gzip file, writing no more bytes than its header announces."""
     header, data_start = merged_header(path)
     if header.get("ZIMAGE") is True:
         raise FrameFileError(path, "compressed twice, in tiles and with gzip: unpack it once")

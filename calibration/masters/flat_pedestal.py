@@ -132,7 +132,7 @@ class PedestalVerdict:
         return (
             Card("CFPEDEST", self.subtract.value, "subtracted, as measured: bias or dark-flat"),
             Card("CFPEDLVL", round(self.level_adu, 3), "[adu] dark flats above bias"),
-            Card("CFPEDERL", self.level_error, "error of the flat with bias instead: level"),
+            Card("CFPEDERL", self.level_error, "flat error if bias is subtracted: level"),
             Card("CFPEDERG", self.gradient_error, "likewise: slow gradient"),
             Card("CFPEDERR", self.row_error, "likewise: rows"),
             Card("CFPEDERC", self.column_error, "likewise: columns"),

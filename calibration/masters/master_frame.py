@@ -246,18 +246,18 @@ def _rule_cards(method: Method, frames: int) -> list[Card]:
             return [
                 Card("CFMETHOD", f"{winsorized}sigma-clipped mean", "how the frames were combined"),
                 Card("CFKAPPA", method.kappa, "limit of rejection, in sigma"),
-                Card("CFCENTRE", "median", "of the kept values, as is sigma"),
+                Card("CFCENTRE", "median", "centre; like sigma, of the kept values"),
                 Card("CFSTART", "all", "values in the first median and sigma"),
             ]
         case Clipping():
             return [
                 Card("CFMETHOD", "sigma-clipped mean", "how the frames were combined"),
                 Card("CFKAPPA", method.kappa, "limit of rejection, in sigma"),
-                Card("CFCENTRE", method.centre, "of the kept values, as is sigma"),
+                Card("CFCENTRE", method.centre, "centre; like sigma, of the kept values"),
                 Card("CFSTART", method.start, "values in the first mean and sigma"),
                 Card("CFTRIM", method.trimmed(frames), "values omitted on each side at the start"),
                 Card("CFFLOOR", method.sigma_floor_adu, "[adu] lower limit of sigma"),
-                Card("CFITER", method.iterations, "most iterations"),
+                Card("CFITER", method.iterations, "largest number of iterations"),
             ]
 
 
@@ -278,11 +278,11 @@ def _method_cards(master: MasterFrame) -> list[Card]:
         if master.subtracted_sum is not None:
             cards.append(Card("CFSUBSUM", master.subtracted_sum, "its DATASUM"))
         if master.kind is not FrameKind.FLAT:
-            cards.append(Card("CALSTAT", BIAS_TAKEN_OUT, "taken out: B bias"))
+            cards.append(Card("CALSTAT", BIAS_TAKEN_OUT, "subtracted: B bias"))
     if master.kind is FrameKind.FLAT:
         cards.append(Card("CFNORM", "mean 1 over all unmasked pixels", "for each colour of a filter array"))
         if master.stack.flat_level_adu is not None:
-            cards.append(Card(FLAT_LEVEL, round(master.stack.flat_level_adu, 1), "[adu] level of the flats, less dark"))
+            cards.append(Card(FLAT_LEVEL, round(master.stack.flat_level_adu, 1), "[adu] level of the flats above the dark"))
     return cards
 
 

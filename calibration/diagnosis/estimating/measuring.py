@@ -1,4 +1,7 @@
-"""Measurements of one light, on which all estimators are based; they need one pass over the pixels, little memory."""
+"""Measurements of one light, on which all estimators are based.
+
+They take one pass over the pixels and little memory.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
