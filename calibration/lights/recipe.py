@@ -141,7 +141,7 @@ def ways_out(
 
 
 def treatments(light: FrameSetup, masters: Iterable[FrameSetup]) -> list[FrameSetup]:
-    """Return the setup of the light after each overscan treatment that was applied to the frames of some master.
+    """Return the setups of the light after each overscan treatment that was applied to the frames of some master.
 
     The best treatment is first, and the untreated light is last.
     """

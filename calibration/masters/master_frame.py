@@ -282,7 +282,7 @@ def _method_cards(master: MasterFrame) -> list[Card]:
     if master.kind is FrameKind.FLAT:
         cards.append(Card("CFNORM", "mean 1 over all unmasked pixels", "for each colour of a filter array"))
         if master.stack.flat_level_adu is not None:
-            cards.append(Card(FLAT_LEVEL, round(master.stack.flat_level_adu, 1), "[adu] level of the flats above the dark"))
+            cards.append(Card(FLAT_LEVEL, round(master.stack.flat_level_adu, 1), "[adu] level of the flats above dark"))
     return cards
 
 
