@@ -115,15 +115,16 @@ def scatter_corrections(frames: int, method: Clipping | Mean) -> NDArray[np.floa
     """Return the squared uncertainty of a mean divided by its squared standard error, by number of kept values.
 
     If all values are kept, this is the variance of Student's distribution: 1.40 for 8 frames, 1.04 for 50. If clipping
-    keeps one value less, the scatter of the others is too small, and the ratio at 3 sigma is 7 for 8 frames and 1.5 for
-    50. Noise below `sigma_floor_adu` is clipped less than the ratio assumes, so its uncertainty is slightly too large.
+    rejects one value, the scatter of the remaining values is too small, and the ratio at 3 sigma is 7 for 8 frames and
+    1.5 for 50. Noise below `sigma_floor_adu` is clipped less than the ratio assumes, so the uncertainty is then
+    slightly too large.
 
     Parameters
     ----------
     frames
-        Sample size; for up to three frames without rejection, the ratio is 1: their scatter is too uncertain.
+        Sample size. For up to three frames without rejection, the scatter is too uncertain, so the ratio is 1.
     method
-        How the values are combined.
+        Method of combination.
 
     Returns
     -------
@@ -137,7 +138,7 @@ def scatter_corrections(frames: int, method: Clipping | Mean) -> NDArray[np.floa
 
 @cache
 def clipping_trial(frames: int, clipping: Clipping) -> Trial:
-    """Apply the kernel for masters to normal samples of at least two frames; return the comparison with the truth."""
+    """Apply the kernel for masters to normal samples of at least two frames; compare the results with the truth."""
     samples = trial_samples(frames)
     state = PixelState.of_columns(samples)
     planes = Planes.empty(state.totals.size)

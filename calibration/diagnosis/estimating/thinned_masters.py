@@ -133,7 +133,7 @@ def thinned_masters(
 
 
 def thinned(master: BandedMaster) -> MasterPlanes:
-    """Return a master with fewer pixels if it is large; planes from `with_thin_errors` are thin already."""
+    """Return a master with fewer pixels if it is large; planes already thinned by `with_thin_errors` are kept."""
     if master.mean.size <= ENOUGH_PIXELS:
         return master.planes()
     if not isinstance(master, MasterPlanes) or master.uncertainty.shape == master.mean.shape:
@@ -170,7 +170,7 @@ def line_residuals(plane: F32, axis: int) -> F64:
 
 
 def scaled_hot(hot: HotPixels, scale: float) -> HotPixels:
-    """Return the hot pixels as subtracted with a scaled dark."""
+    """Return the hot pixels of a dark that is scaled by a factor."""
     return HotPixels(hot.places, hot.excess_adu * np.float32(scale), hot.error_adu * scale)
 
 
