@@ -1,7 +1,8 @@
 """A digest of the bytes of a file, which identifies a light or a master."""
 
-from collections.abc import Iterator
+import sys
 from hashlib import blake2b
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,13 @@ class ContentHash:
         _mix(piece[missing:whole], self._lanes)
         self._rest = piece[whole:].copy()
 
+    def add_from(self, file: BufferedReader, count: int = sys.maxsize) -> None:
+        """Read the next `count` bytes of a file, or all that it has left, and add them, a megabyte at a time."""
+        buffer = np.empty(_HASHED_AT_ONCE, np.uint8)
+        while size := file.readinto(buffer[: min(count, _HASHED_AT_ONCE)].data):
+            self.add(buffer[:size])
+            count -= size
+
     @property
     def text(self) -> str:
         """The digest of the bytes added so far; the last step is padded with zeros."""
@@ -61,7 +69,8 @@ class ContentHash:
 
 
 def _mix(whole_steps: U8, lanes: NDArray[np.uint64]) -> None:
-    lights.hash_words(whole_steps.view(np.uint64), lanes)
+    # Machine code is kept for aligned, writeable arrays only; for others, Numba would compile the kernel in each process.
+    lights.hash_words(np.require(whole_steps.view(np.uint64), requirements=["A", "W"]), lanes)
 
 
 def content_of(file: Path) -> str:
@@ -73,13 +82,6 @@ def content_of(file: Path) -> str:
         If the file is not accessible.
     """
     content = ContentHash()
-    for piece in _pieces(file):
-        content.add(piece)
-    return content.text
-
-
-def _pieces(file: Path) -> Iterator[U8]:
-    buffer = np.empty(_HASHED_AT_ONCE, np.uint8)
     with open_regular(file) as opened:
-        while count := opened.readinto(buffer.data):
-            yield buffer[:count]
+        content.add_from(opened)
+    return content.text

@@ -1,7 +1,6 @@
 """The pixels of a raw light, band by band, so that a band is still in the processor's cache when it is calibrated."""
 
 from collections.abc import Iterator
-from io import BufferedReader
 from typing import Protocol
 
 import numpy as np
@@ -95,7 +94,10 @@ class StoredPixels:
         content = self._new_content()
         try:
             with open_regular(image.stored) as file:
-                _add_bytes(file, image.data_start, content)
+                if content is None:
+                    file.seek(image.data_start)
+                else:
+                    content.add_from(file, image.data_start)
                 for rows in _bands(image.shape[0], height):
                     words = buffer[: rows.stop - rows.start].reshape(-1)
                     if file.readinto(words.view(np.uint8).data) < words.nbytes:
@@ -105,7 +107,7 @@ class StoredPixels:
                     require_unsigned(fits_words.decode_words(words, int(image.zero)), image)
                     yield rows, words.reshape(-1, image.shape[1])
                 if content is not None:
-                    _add_bytes(file, None, content)
+                    content.add_from(file)
                     self._content = content.text
         except OSError as error:
             raise FrameFileError(image.path, error.strerror or str(error)) from error
@@ -155,10 +157,3 @@ class KeptRows:
 def _bands(height: int, at_once: int) -> Iterator[slice]:
     for top in range(0, height, at_once):
         yield slice(top, min(top + at_once, height))
-
-
-def _add_bytes(file: BufferedReader, count: int | None, content: ContentHash | None) -> None:
-    """Read the next `count` bytes of a file (None for all that remain), and add them to the hash of its content."""
-    read = file.read(-1 if count is None else count)
-    if content is not None:
-        content.add(np.frombuffer(read, np.uint8))
