@@ -17,6 +17,7 @@ from coldframe.calibration.files.durable import Buffer, write_durably
 from coldframe.calibration.files.frame_file import extension_pieces, primary_in_place, primary_pieces
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
+from coldframe.calibration.files.headers.stamp import Stamp
 from coldframe.calibration.files.image_file import ImageFile, open_image
 from coldframe.calibration.files.keywords import other_cards, software_card
 from coldframe.calibration.files.scratch import scratch_folder
@@ -199,13 +200,14 @@ def calibrate_file(
     Raises
     ------
     FrameFileError
-        If the light cannot be read.
+        If the light cannot be read, or changes while it is being read; nothing is written.
     MismatchError
         If the masters or the defect map have a different shape, or the map belongs to a different camera.
     NotDurableError
         If the result could not be written to disk, or `target` exists and `write` creates only new files.
     """
     buffers = buffers or LightBuffers()
+    stamp = Stamp.of(light)
     with scratch_folder(target.parent) as unpacked:
         image = open_image(light, unpacked, output.extension)
         header = dict(image.header)
@@ -222,6 +224,9 @@ def calibrate_file(
     if digest is not None:
         content = raw.content if isinstance(raw, StoredPixels) else content_of(light)
         identity = [Card(CALIBRATION, digest(content), "digest of light, masters and options")]
+    # The file is opened several times: its header, its pixels and its digest could be those of different contents.
+    if Stamp.of(light) != stamp:
+        raise FrameFileError(light, "was changed or replaced while it was being read: calibrate it again")
     noise = [_noise_card(e_per_adu)] if output.uncertainty else []
     cards = [*_cards(light, header, recipe, e_per_adu), *noise, *identity, *_notes(recipe, planes), *result.cards]
     cards += other_cards(cards, kept)

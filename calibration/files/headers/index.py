@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import re
-import stat
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from coldframe.calibration.files.cards import GarbledValue, HeaderValue
+from coldframe.calibration.files.headers.stamp import Stamp
 from coldframe.private_files import read_private, user_caches, write_private
 
 FORMAT = 2
@@ -27,12 +27,6 @@ FORMAT = 2
 MOST_BYTES = 64 << 20
 """Maximum size of the whole index in bytes, about 130,000 headers; the files that were not used for the longest time
 are removed."""
-
-SETTLED_NS = 2_000_000_000
-"""Age from which a file's times show whether it changes again: FAT counts modification times in steps of 2 s."""
-
-COARSE_NS = 10_000_000
-"""Steps in which exFAT counts times; sshfs counts whole seconds, and FAT counts 2 s."""
 
 _NEW_SHARE = 20
 """The index of a folder is written if at least one header in this many is new; otherwise, reading the new headers again
@@ -51,39 +45,6 @@ _USED_S = 86400
 log = logging.getLogger(__name__)
 
 Header = dict[str, HeaderValue]
-
-
-class Stamp(NamedTuple):
-    """The properties of a file that a file system records, and that differ after the file was changed or replaced."""
-
-    size: int
-    modified_ns: int
-    changed_ns: int
-    inode: int
-
-    @classmethod
-    def of(cls, path: Path) -> "Stamp | None":
-        """Return the stamp of a file; None if the path does not lead to a regular file."""
-        try:
-            status = os.stat(path)  # noqa: PTH116 - twice as fast as Path.stat
-        except (OSError, ValueError):
-            return None
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-
-    def is_settled(self, now_ns: int) -> bool:
-        """Return True if a further change would change the stamp, in spite of the resolution of the clock."""
-        return now_ns - max(self.modified_ns, self.changed_ns) > SETTLED_NS
-
-    @property
-    def identifies(self) -> bool:
-        """True if the file system records times so finely that two files do not have equal stamps by chance.
-
-        FAT, exFAT and sshfs number inodes anew with each mount. Two cards from twin rigs, used one after the other,
-        could therefore have files with equal names, sizes, inodes and times.
-        """
-        return any(time_ns % COARSE_NS for time_ns in (self.modified_ns, self.changed_ns))
 
 
 class _DamagedError(Exception):

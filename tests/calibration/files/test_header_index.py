@@ -14,6 +14,7 @@ from coldframe.calibration.files.cards import GarbledValue, HeaderValue, parse_c
 from coldframe.calibration.files.headers import index as index_module
 from coldframe.calibration.files.headers.image_header import image_headers, read_image_header
 from coldframe.calibration.files.headers.index import MOST_BYTES, HeaderIndex
+from coldframe.calibration.files.headers.stamp import Stamp
 from tests.patience import PATIENCE_S
 from tests.permissions import permissions_apply
 
@@ -48,13 +49,13 @@ def settle(path: Path) -> None:
 @pytest.fixture(autouse=True)
 def settled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trust the change time of the tests' files, which no program can set."""
-    of = index_module.Stamp.of
+    of = Stamp.of
 
-    def stamp(path: Path) -> index_module.Stamp | None:
+    def stamp(path: Path) -> Stamp | None:
         found = of(path)
         return None if found is None else found._replace(changed_ns=found.modified_ns)
 
-    monkeypatch.setattr(index_module.Stamp, "of", stamp)
+    monkeypatch.setattr(Stamp, "of", stamp)
 
 
 class Reads:
@@ -120,9 +121,9 @@ def test_a_change_of_the_change_time_alone_is_noticed(tmp_path: Path, monkeypatc
     path = frame(tmp_path / "one.fits", "Ha")
     read(tmp_path / "index", path)
     frame(path, "SII")
-    of = index_module.Stamp.of
+    of = Stamp.of
     monkeypatch.setattr(
-        index_module.Stamp, "of", lambda path: None if (s := of(path)) is None else s._replace(changed_ns=1)
+        Stamp, "of", lambda path: None if (s := of(path)) is None else s._replace(changed_ns=1)
     )
     (header,), _ = read(tmp_path / "index", path)
     assert header["FILTER"] == "SII"

@@ -1,0 +1,45 @@
+"""The stamp of a file, which shows whether the file was changed or replaced."""
+
+import os
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+SETTLED_NS = 2_000_000_000
+"""Age from which a file's times show whether it changes again: FAT counts modification times in steps of 2 s."""
+
+COARSE_NS = 10_000_000
+"""Steps in which exFAT counts times; sshfs counts whole seconds, and FAT counts 2 s."""
+
+
+class Stamp(NamedTuple):
+    """The properties of a file that a file system records, and that differ after the file was changed or replaced."""
+
+    size: int
+    modified_ns: int
+    changed_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Stamp | None":
+        """Return the stamp of a file; None if the path does not lead to a regular file."""
+        try:
+            status = os.stat(path)  # noqa: PTH116 - twice as fast as Path.stat
+        except (OSError, ValueError):
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+    def is_settled(self, now_ns: int) -> bool:
+        """Return True if a further change would change the stamp, in spite of the resolution of the clock."""
+        return now_ns - max(self.modified_ns, self.changed_ns) > SETTLED_NS
+
+    @property
+    def identifies(self) -> bool:
+        """True if the file system records times so finely that two files do not have equal stamps by chance.
+
+        FAT, exFAT and sshfs number inodes anew with each mount. Two cards from twin rigs, used one after the other,
+        could therefore have files with equal names, sizes, inodes and times.
+        """
+        return any(time_ns % COARSE_NS for time_ns in (self.modified_ns, self.changed_ns))
