@@ -69,7 +69,7 @@ class ContentHash:
 
 
 def _mix(whole_steps: U8, lanes: NDArray[np.uint64]) -> None:
-    # Machine code is kept for aligned, writeable arrays only; for others, Numba would compile the kernel in each process.
+    # Machine code is kept only for aligned, writeable arrays. For others, Numba would compile it in each process.
     lights.hash_words(np.require(whole_steps.view(np.uint64), requirements=["A", "W"]), lanes)
 
 

@@ -122,9 +122,7 @@ def test_a_change_of_the_change_time_alone_is_noticed(tmp_path: Path, monkeypatc
     read(tmp_path / "index", path)
     frame(path, "SII")
     of = Stamp.of
-    monkeypatch.setattr(
-        Stamp, "of", lambda path: None if (s := of(path)) is None else s._replace(changed_ns=1)
-    )
+    monkeypatch.setattr(Stamp, "of", lambda path: None if (s := of(path)) is None else s._replace(changed_ns=1))
     (header,), _ = read(tmp_path / "index", path)
     assert header["FILTER"] == "SII"
 
