@@ -1,6 +1,5 @@
 """The arithmetic of calibrating lights: applied to planes in memory, and independent of files."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,8 +58,7 @@ class Correction:
     rows
         Rows that the two variances cover, in ascending order; None for all rows.
     sampled
-        Function that returns every n-th row and column of the whole `dark_variance`; None if `dark_variance` itself
-        covers all rows.
+        Every third row and column of the whole `dark_variance`; None if `dark_variance` itself covers all rows.
     """
 
     subtracted: F32
@@ -70,7 +68,7 @@ class Correction:
     masked: NDArray[np.bool_] | None
     caveats: tuple[str, ...] = ()
     rows: NDArray[np.intp] | None = None
-    sampled: Callable[[int], F32] | None = None
+    sampled: F32 | None = None
 
     def band(self, rows: slice | NDArray[np.intp]) -> "Correction":
         """Return the planes for the given rows; if the variances cover only some rows, these must be the given rows."""
@@ -84,9 +82,10 @@ class Correction:
             None if self.masked is None else self.masked[rows],
         )
 
-    def sampled_variance(self, step: int) -> F32:
-        """Return every `step`-th row and column of the variance of the dark."""
-        return self.dark_variance[::step, ::step] if self.sampled is None else self.sampled(step)
+    @property
+    def sampled_variance(self) -> F32:
+        """Every third row and column of the variance of the dark."""
+        return self.dark_variance[::_STEP, ::_STEP] if self.sampled is None else self.sampled
 
     def without_variances(self) -> "Correction":
         """Return the planes without the variances: half of all planes, needed only for the uncertainty of lights."""
@@ -163,12 +162,11 @@ class Subtraction:
     variance: F32
     caveats: tuple[str, ...] = ()
     rows: NDArray[np.intp] | None = None
-    sampled: Callable[[int], F32] | None = None
+    sampled: F32 | None = None
 
     def with_variance_of(self, rows: NDArray[np.intp]) -> "Subtraction":
         """Return this subtraction with its variance limited to the given rows."""
-        variance = self.variance
-        return replace(self, variance=variance[rows], rows=rows, sampled=lambda step: variance[::step, ::step])
+        return replace(self, variance=self.variance[rows], rows=rows, sampled=self.variance[::_STEP, ::_STEP].copy())
 
     @property
     def level_adu(self) -> float:
@@ -185,7 +183,7 @@ def dark_subtraction(dark: BandedMaster, rows: NDArray[np.intp] | None = None) -
     variance = gathered_rows(dark.mean.shape, lambda band: _variance(dark.band(band)), rows)
     if rows is None:
         return Subtraction(dark.mean, variance)
-    return Subtraction(dark.mean, variance, rows=rows, sampled=lambda step: _variance(sampled_master(dark, step)))
+    return Subtraction(dark.mean, variance, rows=rows, sampled=_variance(sampled_master(dark, _STEP)))
 
 
 def _variance(dark: MasterPlanes) -> F32:

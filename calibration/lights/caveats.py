@@ -86,7 +86,7 @@ def temperature_cost(worst_c: float, planes: Correction, mended: NDArray[np.bool
     errors = [f"{_adu(abs(excess) * hot_adu)} in one pixel in 1,000"]
     if glow.significant:
         errors.append(f"{_adu(abs(excess) * glow.amplitude_adu)} of glow {glow.place}")
-    noise_adu = float(np.sqrt(np.median(planes.sampled_variance(_STEP))))
+    noise_adu = float(np.sqrt(np.median(planes.sampled_variance)))
     readout = f" (readout noise {_adu(noise_adu)})" if noise_adu else ""
     return f"this may leave {' and '.join(errors)}{readout}"
 

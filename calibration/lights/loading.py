@@ -87,12 +87,12 @@ def load_subtraction(
     dark, bias = (None if path is None else open_adu_master(path) for path in (recipe.dark, recipe.bias))
     if search is not None and dark is not None:
         search(dark, bias)
+    if dark is not None and bias is not None:  # reading all planes makes the same checks
+        dark, bias = dark.planes(), bias.planes()
+        dark = with_bias(dark, bias)
     for path, master in ((recipe.dark, dark), (recipe.bias, bias)):
         if path is not None and master is not None:
             check(master, path)
-    if dark is not None and bias is not None:
-        bias = bias.planes()
-        dark = with_bias(dark.planes(), bias)
     for kind, master in ((FrameKind.DARK, dark), (FrameKind.BIAS, bias)):
         if look is not None and master is not None:
             look(kind, master)

@@ -198,7 +198,8 @@ class StoredMaster:
             if counts is not None and band.counts is not None:
                 counts[rows] = band.counts
 
-        for_each_band(self, take)
+        with damage_reported(self._path):
+            for_each_band(self, take)
         return MasterPlanes(self.mean, uncertainty, variance, self.masked, self.header, counts)
 
 
@@ -235,8 +236,7 @@ def open_master(path: Path) -> StoredMaster | MasterPlanes:
 
 def read_master(path: Path) -> MasterPlanes:
     """Read all planes of a master; see `open_master`."""
-    with damage_reported(path):
-        return open_master(path).planes()
+    return open_master(path).planes()
 
 
 def read_master_header(path: Path) -> dict[str, HeaderValue]:
@@ -301,9 +301,7 @@ def open_adu_master(path: Path) -> StoredMaster | MasterPlanes:
 
 def read_adu_master(path: Path) -> MasterPlanes:
     """Read all planes of a master bias, dark or dark flat; see `open_adu_master`."""
-    master = open_adu_master(path)
-    with damage_reported(path):
-        return master.planes()
+    return open_adu_master(path).planes()
 
 
 def planes_of_new(
