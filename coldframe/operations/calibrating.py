@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -21,13 +22,7 @@ from coldframe.calibration.lights.arithmetic import COLOUR_PERIOD, Correction, G
 from coldframe.calibration.lights.buffers import LightBuffers
 from coldframe.calibration.lights.caveats import temperature_caveat, temperature_cost
 from coldframe.calibration.lights.earlier import Earlier, earlier_result, group_digest, light_digest
-from coldframe.calibration.lights.files import (
-    CalibratedFile,
-    Output,
-    calibrate_file,
-    egain,
-    light_setup,
-)
+from coldframe.calibration.lights.files import CalibratedFile, Output, calibrate_file, egain, light_setup
 from coldframe.calibration.lights.hot_pixels import filter_array_fault, hot_pixels
 from coldframe.calibration.lights.loading import load_correction, load_subtraction
 from coldframe.calibration.lights.recipe import LightRecipe, Subtract, recipe_for, ways_out
@@ -326,6 +321,9 @@ def _calibrate_group(
         summary = _summary(group) if request.diagnose else None
         planes = _planes(group.recipe, request, summary, found)
         defects, unmended = _defects(group.recipe, request, found)
+        output = replace(request.output, defects=defects)
+        caveats = caveats_of(group, planes, defects) | dict.fromkeys(unmended, group.paths)
+        look = None if summary is None else _look(group, summary, planes, output)
     except FAULTS as error:
         more = ["--scale-dark"] if isinstance(error, GlowError) else []
         tally.refuse(group.paths, error, _way_out(group.lights[0].setup, masters, request, *more) if more else "")
@@ -333,10 +331,8 @@ def _calibrate_group(
             advance()
         return
     tally.reports.line(_group_text(group, defects))
-    for caveat, paths in (caveats_of(group, planes, defects) | dict.fromkeys(unmended, group.paths)).items():
+    for caveat, paths in caveats.items():
         tally.reports.notice(f"{named(paths)}: {caveat}")
-    output = replace(request.output, defects=defects)
-    look = None if summary is None else _look(group, summary, planes, output)
     if not output.uncertainty:
         planes = planes.without_variances()
     calibrate = partial(calibrate_file, planes=planes, output=output, look=look, buffers=LightBuffers())
@@ -384,11 +380,17 @@ def _summary(group: LightGroup) -> MasterSummary | None:
 
 
 def _look(group: LightGroup, summary: MasterSummary, planes: Correction, output: Output) -> QuickLook:
-    light = group.lights[0]
-    overscan = group.recipe.overscan
-    setup = light.setup if overscan is None else light.setup.without(overscan)
-    e_per_adu = output.e_per_adu or egain(read_image_header(light.path, output.extension))
-    return QuickLook(setup, summary, planes, e_per_adu)
+    overscan, setup = group.recipe.overscan, group.lights[0].setup
+    e_per_adu = output.e_per_adu or _egain(group, output)
+    return QuickLook(setup if overscan is None else setup.without(overscan), summary, planes, e_per_adu)
+
+
+def _egain(group: LightGroup, output: Output) -> float | None:
+    """Return EGAIN of the first light that can still be read; None if it has none, or no light can be read."""
+    for light in group.lights:
+        with suppress(*FAULTS):
+            return egain(read_image_header(light.path, output.extension))
+    return None
 
 
 def _planes(recipe: LightRecipe, request: Request, summary: MasterSummary | None, found: HotPixels) -> Correction:

@@ -7,19 +7,27 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from typer.testing import CliRunner, Result
 
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.library.library import Library
+from coldframe.calibration.lights import files as light_files
+from coldframe.calibration.lights.arithmetic import Correction
 from coldframe.calibration.lights.files import CalibratedFile
+from coldframe.calibration.lights.loading import load_correction
+from coldframe.calibration.lights.words import to_words
 from coldframe.calibration.masters.integrity import integrity_fault
 from coldframe.cli import app
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.operations import calibrating
 from coldframe.operations.calibrating import Tally
+from coldframe.operations.light_groups import LightGroup
 from tests.outside.observatory import Observatory
 
 
@@ -404,6 +412,45 @@ def test_a_damaged_master_is_named(observatory: Observatory, library: Library, t
     assert f"{flat}: truncated" in result.stderr
 
 
+@pytest.mark.parametrize("vanished", [0, 1])
+def test_a_light_that_vanishes_costs_no_other_light(
+    observatory: Observatory, library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vanished: int
+) -> None:
+    lights = [observatory.light(tmp_path / "lights" / f"{number}.fits", number) for number in range(4)]
+
+    def vanishing(*arguments: Any, **options: Any) -> Correction:
+        lights[vanished].unlink()
+        return load_correction(*arguments, **options)
+
+    monkeypatch.setattr(calibrating, "load_correction", vanishing)
+    result = calibrate(library, tmp_path / "lights")
+    assert result.exit_code == ExitCode.INCOMPLETE
+    assert f"{lights[vanished]}: No such file or directory" in result.stderr
+    assert "3 of 4 lights calibrated" in result.stdout
+    assert "a quick look found no fault" in result.stdout
+    assert [_calibrated(light).exists() for light in lights] == [number != vanished for number in range(4)]
+
+
+def test_a_fault_in_the_caveats_of_a_group_costs_no_other_group(
+    observatory: Observatory, library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = observatory.light(tmp_path / "lights" / "1.fits", 1, exposure_s=30.0)
+    long = observatory.light(tmp_path / "lights" / "2.fits", 2)
+    caveats_of = calibrating.caveats_of
+
+    def damaged(group: LightGroup, *planes: Any) -> dict[str, list[Path]]:
+        if group.paths == [short]:
+            raise FrameFileError("dark.fits", "truncated")
+        return caveats_of(group, *planes)
+
+    monkeypatch.setattr(calibrating, "caveats_of", damaged)
+    result = calibrate(library, tmp_path / "lights")
+    assert result.exit_code == ExitCode.INCOMPLETE
+    assert result.stderr == f"{short}: dark.fits: truncated\n"
+    assert "1 of 2 lights calibrated" in result.stdout
+    assert (_calibrated(short).exists(), _calibrated(long).exists()) == (False, True)
+
+
 def test_a_full_disk_leaves_no_incomplete_file(
     observatory: Observatory, library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -505,6 +552,25 @@ def test_a_damaged_light_that_was_copied_again_is_not_skipped(
     result = calibrate(library, light)
     assert result.exit_code == ExitCode.BAD_INPUT
     assert "use --again to replace it" in result.stderr
+
+
+def test_a_light_that_was_replaced_while_it_was_read_is_calibrated_by_the_next_run(
+    observatory: Observatory, library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    light, other = (observatory.light(tmp_path / folder / "l.fits", n) for n, folder in enumerate(["lights", "more"]))
+
+    def replacing(*arguments: Any) -> Any:
+        words = to_words(*arguments)
+        other.replace(light)
+        return words
+
+    with monkeypatch.context() as patched:
+        patched.setattr(light_files, "to_words", replacing)
+        result = calibrate(library, light)
+    assert result.exit_code == ExitCode.BAD_INPUT
+    assert result.stderr.startswith(f"{light}: was changed or replaced while it was being read: calibrate it again")
+    assert not _calibrated(light).exists()
+    assert calibrate(library, light).exit_code == ExitCode.DONE
 
 
 @pytest.mark.parametrize("options", [("--float",), ("--no-flat",), ("--no-mend",), ("--pedestal", "200")])
