@@ -7,6 +7,7 @@ from typing import ParamSpec, TypeVar
 
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.masters.flat_pedestal import PedestalVerdict, Subtract
+from coldframe.calibration.stacking.accumulator import WrongFrameError
 from coldframe.capture.events.kinds import PedestalDecided, SetResized
 from coldframe.capture.events.values import Severity, SkippedBy
 from coldframe.capture.pipeline.delivered_frames import DeliveredFrames
@@ -229,11 +230,13 @@ class SetShooting:
             self._context.notice(Severity.WARNING, f"{self._step.title}: {cause}")
 
     async def _with_frames_on_disk(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a function that may read frames again. An unreadable file fails only this set, not the night."""
+        """Run a function that may read frames again. An unreadable or changed file fails only this set."""
         try:
             return await in_thread_within(LONG_WORK_S, work, *args, **kwargs)
         except FrameFileError as error:
             raise StepFailedError(f"a frame cannot be read again: {error}") from error
+        except WrongFrameError as error:
+            raise StepFailedError(f"the frames on the disk cannot be combined: {error}") from error
 
     def _end_exposing(self, error: StepFailedError) -> bool:
         return self._pipeline.end_exposing(error)

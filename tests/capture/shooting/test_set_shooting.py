@@ -10,6 +10,7 @@ import pytest
 
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.masters.flat_pedestal import DarkMaster, PedestalTest, PlannedFlat, Subtract
+from coldframe.calibration.stacking.accumulator import WrongFrameError
 from coldframe.capture.events.kinds import (
     ExposureStarted,
     FrameAccepted,
@@ -19,9 +20,12 @@ from coldframe.capture.events.kinds import (
     PedestalDecided,
 )
 from coldframe.capture.events.values import SkippedBy
+from coldframe.capture.pipeline.accepted_frames import AcceptedFrames
+from coldframe.capture.pipeline.judged_frame import JudgedFrame
 from coldframe.capture.session.context import StepFailedError, StepSkippedError
 from coldframe.capture.shooting.set_frames import LightLeakError
 from coldframe.capture.shooting.set_inputs import BiasInputs, DarkFlatInputs, DarkInputs, FlatInputs, SetInputs
+from coldframe.capture.shooting.set_master import FinishedSet, SetMaster
 from coldframe.capture.shooting.set_shooting import LEAST_FRAMES, SetShooting
 from coldframe.capture.steps import ShootStep
 from coldframe.capture.storage.night_folder import NightFolder
@@ -204,3 +208,34 @@ async def test_a_set_whose_frame_cannot_be_saved_has_no_master(tmp_path: Path, m
     assert len(seen.accepted) == BIAS.count - 1
     assert seen.of(MasterWritten) == []
     assert len(seen.frames_in("quarantine")) == 1
+
+
+async def test_frames_on_the_disk_that_do_not_match_the_stack_fail_only_their_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(_master: SetMaster, _folder: NightFolder) -> FinishedSet:
+        raise WrongFrameError("5 frames were read again")
+
+    monkeypatch.setattr(SetMaster, "write", write)
+    seen = await scene(tmp_path)
+    with pytest.raises(StepFailedError, match="5 frames were read again"):
+        await shooting(seen).run()
+    assert len(seen.accepted) == BIAS.count
+
+
+async def test_a_stack_with_a_frame_that_does_not_count_gets_no_master(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = AcceptedFrames.add
+    calls = list[Path]()
+
+    def forget_one(accepted: AcceptedFrames, judged: JudgedFrame, path: Path) -> None:
+        calls.append(path)
+        if len(calls) != 3:
+            add(accepted, judged, path)
+
+    monkeypatch.setattr(AcceptedFrames, "add", forget_one)
+    seen = await scene(tmp_path)
+    with pytest.raises(StepFailedError, match="9 frames were stacked, but 8 were accepted"):
+        await shooting(seen).run()
+    assert seen.of(MasterWritten) == []
