@@ -133,7 +133,7 @@ class SetShooting:
         """Count the frames of this set that an earlier run of the night shot, then dark flats of other angles."""
         await self._take_over_from(self._context.saved)
         if self._step.shares_frames and not self._frames.count.is_complete:
-            await self._take_over_from(await in_thread_within(LONG_WORK_S, self._dark_flats_on_disk))
+            await self._take_over_from(await self._dark_flats_on_disk())
             if shared := len(self._frames.shared):
                 text = f"{self._step.title}: reused {shared} dark flats of another rotator angle with the same exposure"
                 self._context.notice(Severity.INFO, text)
@@ -147,8 +147,19 @@ class SetShooting:
             source = replace(context, saved=saved)
             await take_over(source, wanted, settings, lambda: count.is_complete, self._count_saved)
 
-    def _dark_flats_on_disk(self) -> SavedFrames:
-        """Return the dark flats that other sets of the night have shot."""
+    async def _dark_flats_on_disk(self) -> SavedFrames:
+        """Return the dark flats that other sets of the night have shot; none if their folder cannot be listed."""
+        try:
+            saved = await in_thread_within(LONG_WORK_S, self._find_dark_flats)
+        except OSError as error:
+            fault = f"the dark flats of other rotator angles cannot be listed ({error.strerror or error})"
+            self._context.notice(Severity.WARNING, f"{self._step.title}: {fault}; shooting all frames instead")
+            return SavedFrames(self._context.folder)
+        for fault in saved.faults():
+            self._context.notice(Severity.WARNING, fault)
+        return saved
+
+    def _find_dark_flats(self) -> SavedFrames:
         folder, own = self._context.folder, set(self._frames.master.accepted.paths)
         paths = [path for path in folder.frames_of(FrameKind.DARK_FLAT) if path not in own]
         return SavedFrames(folder, paths, are_shared=True)
