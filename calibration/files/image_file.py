@@ -50,7 +50,7 @@ _PAGES_OF_A_SEEK = 32
 _BELOW_ZERO = "values below zero, which a raw frame does not have: unsigned words without BZERO?"
 _ROWS_AT_ONCE = 256
 _LARGEST = float(np.finfo(np.float32).max)
-"""Largest value of a 32-bit float, in which images that are not whole numbers of 16 bits are combined."""
+"""Largest value of a 32-bit float, the type in which images other than those of `UINT16_STORAGES` are combined."""
 
 _OF_TABLES = re.compile(r"Z(?!ERO).*|T(FORM|TYPE|UNIT|ZERO|SCAL|NULL|FIELDS).*")
 """Keywords that describe the compression."""
@@ -73,7 +73,7 @@ class ImageFile:
     bits
         BITPIX of FITS: 8, 16 or 32 for integers, -32 or -64 for floats.
     zero, scale
-        Offset and factor: a value is zero + scale times the stored number.
+        Offset and factor: a value equals `zero` plus `scale` times the stored number.
     header
         Values of the header's cards, including the cards about the structure.
     """
@@ -103,7 +103,7 @@ class ImageFile:
         Raises
         ------
         FrameFileError
-            If the file cannot be read, or signed words are negative.
+            If the file cannot be read, or a signed word is negative.
         """
         if self.storage == (8, 0, 1):
             return self._stored(0, self.shape[0]).astype(np.uint16)
@@ -137,7 +137,7 @@ class ImageFile:
         return (values + int(self.zero)).astype(np.uint16)
 
     def bands(self) -> Iterator[tuple[int, NDArray[np.float64]]]:
-        """Yield all rows, a few at a time, each time with the number of the first."""
+        """Yield all rows, a few at a time, each time with the number of the first row."""
         for top in range(0, self.shape[0], _ROWS_AT_ONCE):
             yield top, self.rows(top, min(top + _ROWS_AT_ONCE, self.shape[0]))
 
@@ -167,7 +167,7 @@ class ImageFile:
 
 
 def require_unsigned(seen: int, image: ImageFile) -> None:
-    """Raise `FrameFileError` if signed words are negative; `seen` is the result of decoding them."""
+    """Raise `FrameFileError` if a signed word is negative; `seen` is the result of decoding the words."""
     if image.zero == 0 and seen & BZERO:
         raise FrameFileError(image.path, _BELOW_ZERO)
 
@@ -191,19 +191,20 @@ def open_image(path: Path, unpacked_in: Path, extension: Extension | None = None
     Parameters
     ----------
     path
-        A FITS file, which may be compressed with gzip or in tiles (fpack), an XISF file or a camera raw. In FITS, the
-        image may be the first HDU or, after an empty first HDU, the only image in the others. Further axes of length 1
-        are allowed.
+        A FITS file (also compressed with gzip or in tiles with fpack), an XISF file or a camera raw. In FITS, the image
+        may be in the first HDU or, if the first HDU is empty, the only image in the following ones. Further axes of
+        length 1 are allowed.
     unpacked_in
-        Folder for the copy of a compressed file, and of formats other than FITS.
+        Folder for unpacked copies of compressed files and of formats other than FITS.
     extension
-        Which image of a file with several images to open; see `Extension`.
+        The image to open in a file with several images; see `Extension`.
 
     Raises
     ------
     FrameFileError
-        If the file is not a regular file, is damaged, contains no plane image, or several of them and `extension` is
-        None; if a value is not finite or exceeds the range of a 32-bit float, or a signed word is negative.
+        If the file is not a regular file, is damaged, or contains no two-dimensional image, or several of them while
+        `extension` is None; if a value is not finite or exceeds the range of a 32-bit float, or a signed word is
+        negative.
     MissingPackageError
         If the format needs a package that is not installed.
     """
@@ -258,9 +259,9 @@ def _image(path: Path, header: Mapping[str, HeaderValue], data_start: int, size:
 
 
 def _require_bounds(image: ImageFile) -> None:
-    """Raise if most values of an XISF image exceed the bounds in its header, by which they were scaled to 16 bits.
+    """Raise if most values of an XISF image exceed the bounds in its header, which were used to scale it to 16 bits.
 
-    A few may: calibration raises the stars above full scale.
+    A few values may exceed the bounds, because calibration can raise stars above full scale.
     """
     beyond = sum(int(np.count_nonzero(rows > xisf_file.FULL_RANGE)) for _, rows in image.bands())
     if 2 * beyond > image.shape[0] * image.shape[1]:
@@ -302,7 +303,7 @@ def _length(header: Mapping[str, HeaderValue], axis: int, path: Path) -> int:
 
 
 def _unpacked_gzip(path: Path, size: int, folder: Path) -> ImageFile:
-    """Unpack the image in a gzip file, but no more bytes than its header announces."""
+    """Unpack the image in a gzip file, writing no more bytes than its header announces."""
     header, data_start = merged_header(path)
     if header.get("ZIMAGE") is True:
         raise FrameFileError(path, "compressed twice, in tiles and with gzip: unpack it once")
