@@ -8,7 +8,6 @@ frames.
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -150,7 +149,7 @@ class Accumulator:
         """
         self._enter([pixels], [digest])
         self._held.append(_flat(pixels))
-        if len(self._held) == _folding().FEW:
+        if len(self._held) == folding.FEW:
             self._fold_held()
 
     def add_together(self, frames: Sequence[NDArray[np.uint16]], digests: Sequence[bytes]) -> None:
@@ -193,7 +192,6 @@ class Accumulator:
                 f" of {other.tails} cannot be merged"
             )
         self._make_room(other.frames)
-        folding = _folding()
         theirs = iter(other.bands)
 
         def fold(_: slice, mine: PixelState, their: PixelState) -> None:
@@ -322,7 +320,6 @@ class Accumulator:
         """Fold flattened frames into all bands."""
         if not frames:
             return
-        folding = _folding()
         batched = len(frames) // folding.BATCH * folding.BATCH
         none = frames[0][:0]
 
@@ -368,10 +365,6 @@ class _Overflow(NamedTuple):
 
     def part(self, pixels: slice) -> "_Overflow":
         return _Overflow(self.pixels[pixels], self.totals[pixels], self.squares[pixels])
-
-
-def _folding() -> ModuleType:
-    return folding
 
 
 def _flat(pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:

@@ -1,13 +1,12 @@
 """The sums and extreme values of pixels, and the decision about which of their values are kept."""
 
 from functools import cache
-from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.kernels import clipping
+from coldframe.calibration.kernels import clipping as kernels
 from coldframe.calibration.stacking.clipping import Clipping, variance_correction
 from coldframe.calibration.stacking.methods import Mean
 from coldframe.calibration.stacking.rounding import rounding_variance
@@ -108,7 +107,8 @@ def _clipping_rule(
 
 def combine_pixels(frames: int, state: PixelState, rule: PixelRule, planes: Planes) -> None:
     """Write mean, standard error and number of the kept values to `planes`; the number is 0 if a tail is too short."""
-    _clipping().combine_pixels(frames, *state, *rule, *planes)
+    arguments = (frames, *state, *rule, *planes)
+    kernels.combine_pixels(*arguments)
 
 
 def scatter_corrections(frames: int, method: Clipping | Mean) -> NDArray[np.float64]:
@@ -144,7 +144,3 @@ def clipping_trial(frames: int, clipping: Clipping) -> Trial:
     planes = Planes.empty(state.totals.size)
     combine_pixels(frames, state, _clipping_rule(frames, clipping, np.ones(frames + 1), 0.0), planes)
     return trial_result(samples, *planes)
-
-
-def _clipping() -> ModuleType:
-    return clipping

@@ -207,8 +207,6 @@ class LightMeter:
         return max(pixel_variance(signal, self._period) - readout, 0.0)
 
     def _hot_excess(self, signal: F32) -> F32:
-        from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415
-
         excess = np.empty(self._hot.excess_adu.size, np.float32)
         kernels.excess_at(signal, self._hot.places, self._period, excess)
         return np.asarray(excess * self._masters.planes.response[tuple(self._hot.places)], np.float32)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.kernels import diagnosis as kernels
 from coldframe.calibration.kernels.block_sums import BIN
 from coldframe.calibration.lights.arithmetic import Correction
 from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes, sampled_master
@@ -176,8 +177,6 @@ def scaled_hot(hot: HotPixels, scale: float) -> HotPixels:
 
 def find_hot(dark: MasterPlanes, period: int) -> HotPixels:
     """Find the hot pixels of a master dark."""
-    from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415
-
     error = error_of(dark)
     least = max(HOT_SIGMA * error, ROUGH_SIGMA * _roughness(dark.mean, period))
 
