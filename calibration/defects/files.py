@@ -29,16 +29,16 @@ _OF_THE_CAMERA = (
 
 @dataclass(frozen=True, eq=False)
 class BadPixels:
-    """The bad pixels of a defect map, or those that a master shows.
+    """The bad pixels marked in a defect map, or revealed by a master.
 
     Attributes
     ----------
     path
-        File of the map or master.
+        The file.
     bad
         bool, shape (height, width).
     setup
-        Camera setup in the header of the file.
+        Setup from the header of the file.
     """
 
     path: Path
@@ -47,7 +47,7 @@ class BadPixels:
 
     @cached_property
     def places(self) -> NDArray[np.intp]:
-        """Rows and columns of the bad pixels, shape (2, pixels), which many lights share."""
+        """Rows and columns of the bad pixels, shape (2, pixels); computed once for many lights."""
         # In one dimension, NumPy finds the few bad pixels several times as fast as in two.
         return np.array(np.unravel_index(np.flatnonzero(self.bad), self.bad.shape))
 

@@ -1,4 +1,4 @@
-"""FITS files with several images, such as one per amplifier: the choice of one image, and the assembly of a mosaic."""
+"""FITS files with several images, such as one per amplifier: choosing one image, or assembling all into a mosaic."""
 
 import re
 from collections.abc import Mapping
@@ -56,16 +56,16 @@ def _chosen(headers: list[dict[str, HeaderValue]], extension: Extension, path: P
 
 
 def chosen_image(path: Path, extension: Extension) -> tuple[dict[str, HeaderValue], NDArray[Any]]:
-    """Return header and pixels of one image of a file, or of the mosaic of all its images.
+    """Return the header and the pixels of one image in a file, or of the mosaic of all its images.
 
-    A mosaic consists of the image sections (DATASEC or TRIMSEC) of all extensions, at the positions that DETSEC or
-    CCDSEC names (NOAO's conventions); an amplifier that is read from the other side has a reversed section and is
-    flipped. The overscan is trimmed, not subtracted.
+    A mosaic consists of the image sections (DATASEC or TRIMSEC) of all extensions, at the positions given by DETSEC or
+    CCDSEC (NOAO's conventions). If an amplifier reads out from the opposite side, its section is reversed, and its
+    image is flipped. The overscan is trimmed, not subtracted.
 
     Returns
     -------
     header
-        As from `chosen_header`.
+        As returned by `chosen_header`.
     pixels
         Shape (height, width); uint8, uint16, int16, int32, uint32, float32 or float64.
 
@@ -159,7 +159,7 @@ def _place(header: Mapping[str, HeaderValue], path: Path) -> tuple[int, int, int
 
 
 def _binning(header: Mapping[str, HeaderValue]) -> tuple[int, int]:
-    """Return the binning of columns and rows; DETSEC counts pixels that are not binned (NOAO's conventions)."""
+    """Return the binning of columns and rows; DETSEC counts unbinned pixels (NOAO's conventions)."""
     match = _BINNING.fullmatch(str(header.get("CCDSUM", "1 1")))
     return (int(match[1]), int(match[2])) if match is not None else (1, 1)
 

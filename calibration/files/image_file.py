@@ -50,10 +50,10 @@ _PAGES_OF_A_SEEK = 32
 _BELOW_ZERO = "values below zero, which a raw frame does not have: unsigned words without BZERO?"
 _ROWS_AT_ONCE = 256
 _LARGEST = float(np.finfo(np.float32).max)
-"""Largest value of a 32-bit float, in which images that are not whole numbers of 16 bits are combined."""
+"""Largest 32-bit float; images whose pixels are not 8- or 16-bit integers are combined as such floats."""
 
 _OF_TABLES = re.compile(r"Z(?!ERO).*|T(FORM|TYPE|UNIT|ZERO|SCAL|NULL|FIELDS).*")
-"""Keywords that describe the compression."""
+"""Keywords that describe the compression in tiles, and the table with the tiles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class ImageFile:
         return (values + int(self.zero)).astype(np.uint16)
 
     def bands(self) -> Iterator[tuple[int, NDArray[np.float64]]]:
-        """Yield all rows, a few at a time, each time with the number of the first."""
+        """Yield all rows in bands of a few rows, each with the number of its first row."""
         for top in range(0, self.shape[0], _ROWS_AT_ONCE):
             yield top, self.rows(top, min(top + _ROWS_AT_ONCE, self.shape[0]))
 
@@ -191,18 +191,18 @@ def open_image(path: Path, unpacked_in: Path, extension: Extension | None = None
     Parameters
     ----------
     path
-        A FITS file, which may be compressed with gzip or in tiles (fpack), an XISF file or a camera raw. In FITS, the
-        image may be the first HDU or, after an empty first HDU, the only image in the others. Further axes of length 1
-        are allowed.
+        A FITS file, which may be compressed with gzip or in tiles (fpack), an XISF file or a camera raw. In a FITS
+        file, the image may be in the first HDU or, if the first HDU is empty, the only image in the other HDUs. Further
+        axes of length 1 are allowed.
     unpacked_in
-        Folder for the copy of a compressed file, and of formats other than FITS.
+        Folder for the unpacked copy of a compressed file, or of a file in a format other than FITS.
     extension
         Which image of a file with several images to open; see `Extension`.
 
     Raises
     ------
     FrameFileError
-        If the file is not a regular file, is damaged, contains no plane image, or several of them and `extension` is
+        If the file is not a regular file, is damaged, contains no plane image, or contains several and `extension` is
         None; if a value is not finite or exceeds the range of a 32-bit float, or a signed word is negative.
     MissingPackageError
         If the format needs a package that is not installed.
@@ -258,9 +258,9 @@ def _image(path: Path, header: Mapping[str, HeaderValue], data_start: int, size:
 
 
 def _require_bounds(image: ImageFile) -> None:
-    """Raise if most values of an XISF image exceed the bounds in its header, by which they were scaled to 16 bits.
+    """Raise if most values of an XISF image exceed the bounds in its header, from which their scale was derived.
 
-    A few may: calibration raises the stars above full scale.
+    A few values may exceed the bounds: calibration can raise stars above full scale.
     """
     beyond = sum(int(np.count_nonzero(rows > xisf_file.FULL_RANGE)) for _, rows in image.bands())
     if 2 * beyond > image.shape[0] * image.shape[1]:
@@ -268,7 +268,7 @@ def _require_bounds(image: ImageFile) -> None:
 
 
 def _check_values(image: ImageFile) -> None:
-    """Raise if a value does not fit a 32-bit float, or an image of signed words contains a negative value.
+    """Raise if a value does not fit in a 32-bit float, or an image of signed words contains a negative value.
 
     Some programs store unsigned words without BZERO, so that values above 32,767 appear negative.
     """

@@ -76,7 +76,7 @@ def _different_kind(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "no-kind",
-            f"{count(unknown)} without a known kind, and treated as {_plural(unknown[0].kind)}",
+            f"{count(unknown)} of unknown kind, treated as {_plural(unknown[0].kind)}",
             "write IMAGETYP: Bias Frame, Dark Frame, Flat Frame or Light Frame",
             unknown,
             "kind",
@@ -161,7 +161,7 @@ def _differences(group: Group, dark: Group) -> Iterator[str]:
 
 
 def _without(judged: Judged) -> Iterator[Trap]:
-    """Yield lights for which the program finds no dark or flat, although darks or flats exist."""
+    """Report lights for which the program finds no dark or flat, although darks or flats exist."""
     for group in judged.groups:
         for choice in judged.program.choices:
             kind = choice.with_kind

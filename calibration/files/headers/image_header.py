@@ -1,6 +1,7 @@
-"""The header of the image in a file, without its pixels; for FITS, without NumPy, which takes as long as 500 headers.
+"""The header of the image in a file, read without the pixels.
 
-Commands that look at many files read headers through the index (`image_headers`).
+FITS headers are read without NumPy, because importing it takes as long as reading 500 headers. Commands that look at
+many files read headers through the index (`image_headers`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,7 +37,7 @@ _COMPANIONS = frozenset(
 
 
 def without_packed_copies(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
-    """Return files in their order and, separately, the compressed copies that gzip and fpack leave next to a file.
+    """Return the files in order without the compressed copies that gzip or fpack left next to them, and these copies.
 
     A copy is recognised by its name, such as light.fits.fz next to light.fits.
     """
@@ -64,7 +65,7 @@ def read_image_header(path: Path, extension: "Extension | None" = None) -> dict[
     Raises
     ------
     FrameFileError
-        If the file cannot be read, or contains no plane image, or several of them and `extension` is None.
+        If the file cannot be read, contains no plane image, or contains several and `extension` is None.
     MissingPackageError
         If the format needs a package that is not installed.
     """
@@ -161,7 +162,13 @@ def require_no_extension(path: Path, extension: "Extension | None") -> None:
 
 
 def plane_shape(header: Mapping[str, HeaderValue], prefix: str, path: Path) -> tuple[int, int]:
-    """Return height and width; the prefix is "Z" for an image in tiles. Raise `FrameFileError` if it is not plane."""
+    """Return the height and the width of an image; the prefix is "Z" for an image in tiles.
+
+    Raises
+    ------
+    FrameFileError
+        If the image is not plane.
+    """
     count = int(number_of(header, f"{prefix}NAXIS", -1, path))
     lengths = [number_of(header, f"{prefix}NAXIS{axis}", 0, path) for axis in range(1, min(count, 9) + 1)]
     axes = [int(length) for length in lengths]

@@ -60,7 +60,7 @@ def described(cards: Iterable[Card], content: bytes) -> bytes:
 
 
 def read_sidecar(raw: Path) -> Sidecar | None:
-    """Return the description of a raw; None if there is none, as for raws from other programs.
+    """Return the description of a raw; None if it has no description, as is usual for raws from other programs.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def read_sidecar(raw: Path) -> Sidecar | None:
 
 
 def digest_fault(raw: Path) -> str | None:
-    """Return the reason why a raw is not the file that was saved; None if every byte is, or if nothing describes it.
+    """Return why a raw is not known to be the file that was saved; None if its bytes match its description.
 
     Raises
     ------

@@ -15,12 +15,12 @@ class UnknownVersionError(ColdframeError):
 
 
 def program_of(name: str, version: str | None = None) -> Program:
-    """Return the rules of a program, for the newest known version if none is given.
+    """Return the rules for a version of a program; if no version is given, for the newest known version.
 
     Raises
     ------
     UnknownVersionError
-        If the version is older than all known ones, or is not a version.
+        If the version is older than all known versions, or is not a version.
     """
     known = sorted((each for each in PROGRAMS if each.name == name), key=lambda each: each.since)
     if version is None:
