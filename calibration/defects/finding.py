@@ -365,8 +365,8 @@ def largest_variance_ratio(degrees: int, probability: float) -> float:
     """Return the ratio to the true variance that a sample variance of normal noise exceeds with the given probability.
 
     This is the quantile of chi-square divided by its degrees of freedom, in the cube-root approximation of Wilson and
-    Hilferty (1931, PNAS 17, 684), which is accurate to 3 % for at least 9 degrees of freedom and probabilities down to
-    1e-8.
+    Hilferty (1931, PNAS 17, 684). The approximation is accurate to 3 % for at least 9 degrees of freedom and
+    probabilities down to 1e-8.
     """
     part = 2 / (9 * degrees)
     return float((1 - part + NormalDist().inv_cdf(1 - probability) * math.sqrt(part)) ** 3)

@@ -36,8 +36,8 @@ _SECONDS_OF = {
     r"(?:\[\s*|\(\s*|\bin )min(?:ute)?s?\b": 60.0,
     r"(?:\[\s*|\(\s*|\bin )h(?:ours?)?\b": 3600.0,
 }
-"""Seconds per unit, by the pattern of the unit in an exposure's comment; the unit is in brackets, as FITS recommends
-("[ms] exposure"), or in words ("in minutes")."""
+"""Seconds per unit, keyed by a pattern for the unit in an exposure's comment. The unit is either in brackets, as FITS
+recommends ("[ms] exposure"), or in words ("in minutes")."""
 
 _EXPOSURE_UNITS = {re.compile(unit, re.IGNORECASE): seconds for unit, seconds in _SECONDS_OF.items()}
 

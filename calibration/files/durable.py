@@ -1,4 +1,4 @@
-"""Durable writing of files: each file either is complete on disk under its name, or does not exist."""
+"""Durable writing of files: a file either is complete on disk under its name or does not exist there."""
 
 import contextlib
 import errno
@@ -119,7 +119,7 @@ def replace_durably(path: Path, buffers: Iterable[Buffer]) -> None:
 
 
 def link_durably(source: Path, path: Path) -> None:
-    """Give an existing file a second name by a hard link or, if the file system has no hard links, by a copy.
+    """Give an existing file a second name with a hard link or, if the file system has no hard links, with a copy.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """EXIF in camera raws: the few tags that describe an exposure.
 
-LibRaw also reads them, but rawpy exposes neither the name nor the serial number of the camera, and exposes the exposure
+LibRaw also reads them, but rawpy gives neither the name nor the serial number of the camera, and gives the exposure
 time only after decoding the pixels. Readers such as exifread and Pillow support neither CR3 nor RAF. The tags are in
-TIFF structures (EXIF 3.0, section 4.6.2): most raws are such a structure, and CR3 and RAF files contain some.
+TIFF structures (EXIF 3.0, section 4.6.2). Most raws are such structures themselves; CR3 and RAF files contain them.
 """
 
 import re

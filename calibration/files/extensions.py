@@ -72,7 +72,7 @@ def chosen_image(path: Path, extension: Extension) -> tuple[dict[str, HeaderValu
     Raises
     ------
     FrameFileError
-        If the file has no such image, cannot be read, or its images cannot be assembled.
+        If the file cannot be read or has no such image, or if its images cannot be assembled.
     """
     from astropy.io import fits  # noqa: PLC0415 - importing it takes 0.3 s, and few files have several images
 
@@ -182,7 +182,7 @@ def _mosaic_shape(headers: list[dict[str, HeaderValue]], path: Path) -> tuple[in
         max(max(place[:2]) for place in places) - left + 1,
     )
     if height * width > MOST_PIXELS:
-        raise FrameFileError(path, f"its images would give a mosaic of {width} x {height} pixels")
+        raise FrameFileError(path, f"its images would form a mosaic of {width} x {height} pixels, which is too large")
     return height, width
 
 

@@ -318,7 +318,9 @@ def _layout(header: Mapping[str, HeaderValue], available: int, name: Path | str)
 def _integer(header: Mapping[str, HeaderValue], keyword: str, name: Path | str) -> int:
     value = header.get(keyword)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise FrameFileError(name, f"{keyword} is {'missing' if value is None else repr(value)}, not an integer")
+        raise FrameFileError(
+            name, f"{keyword} must be an integer, but is {'missing' if value is None else repr(value)}"
+        )
     return value
 
 

@@ -47,7 +47,7 @@ UINT16_STORAGES = frozenset({(8, 0, 1), (16, 0, 1), (16, BZERO, 1)})
 _PAGES_OF_A_SEEK = 32
 """Number of pages that a memory card reads in sequence in about the time of one random read."""
 
-_BELOW_ZERO = "values below zero, which a raw frame does not have: unsigned words without BZERO?"
+_BELOW_ZERO = "has values below zero, unlike a raw frame: perhaps its unsigned values were stored without BZERO"
 _ROWS_AT_ONCE = 256
 _LARGEST = float(np.finfo(np.float32).max)
 """Largest 32-bit float; images whose pixels are not 8- or 16-bit integers are combined as such floats."""
@@ -264,7 +264,9 @@ def _require_bounds(image: ImageFile) -> None:
     """
     beyond = sum(int(np.count_nonzero(rows > xisf_file.FULL_RANGE)) for _, rows in image.bands())
     if 2 * beyond > image.shape[0] * image.shape[1]:
-        raise FrameFileError(image.path, "most of its values exceed the range in its header (bounds), so it is wrong")
+        raise FrameFileError(
+            image.path, "most of its values exceed the range in its header (bounds), so this range is wrong"
+        )
 
 
 def _check_values(image: ImageFile) -> None:

@@ -35,8 +35,8 @@ ROTATOR_ANGLE = "ROTATANG"
 """Angle of the rotator, degrees, as INDI's cameras write it from ABS_ROTATOR_ANGLE."""
 
 ANGLE_OF_SET = "CFROTANG"
-"""Rotator angle of a flat's set, degrees. The angle of a frame, in ROTATANG, may differ from it within the tolerance.
-"""
+"""Rotator angle of a flat's set, degrees. The angle of a single frame, in ROTATANG, may differ from this angle by up to
+the tolerance."""
 
 _COMMENTS = {kept: f"the rig's own {keyword}" for keyword, kept in DRIVERS_WORDS.items()} | {
     ROTATOR_ANGLE: "[deg] rotator angle",

@@ -64,5 +64,5 @@ def name_part(text: str) -> str:
 
 
 def _decimal(seconds: float) -> str:
-    """Return seconds as text, to the microsecond, without an exponent or trailing zeros."""
+    """Return seconds as text, rounded to the microsecond, without an exponent or trailing zeros."""
     return f"{seconds:.6f}".rstrip("0").rstrip(".")

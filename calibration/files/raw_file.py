@@ -71,7 +71,7 @@ class _Look(NamedTuple):
 
 
 _seen: dict[tuple[object, ...], _Look] = {}
-"""The properties of the first file of each camera, by the values that all files of the camera share."""
+"""The properties of the first file from each camera, keyed by the values that all files from the camera share."""
 
 
 def read_raw_header(path: Path) -> dict[str, HeaderValue]:
@@ -80,7 +80,7 @@ def read_raw_header(path: Path) -> dict[str, HeaderValue]:
     The cards of a file that describes the raw take precedence over the camera's own tags; see `sidecar`.
 
     LibRaw can describe the filter array only after decoding the pixels, which can take a second. This is done only for
-    the first file of each camera and size, and for files without tags for the exposure time and the ISO value.
+    the first file of each camera and size, and for files whose tags lack the exposure time or the ISO value.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def unpack_raw(path: Path, folder: Path) -> tuple[dict[str, HeaderValue], Path, 
     look = _look(_answer(path, sizes[:2], copy))
     bits, zero = FORMS["uint16"]
     if copy.stat().st_size != look.shape[0] * look.shape[1] * 2:
-        raise FrameFileError(path, "damaged: its visible area exceeds its pixels")
+        raise FrameFileError(path, "damaged: its visible area extends beyond its pixels")
     return _header(exif, look) | _described(path), copy, bits, zero
 
 

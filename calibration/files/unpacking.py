@@ -39,7 +39,8 @@ class Reader(StrEnum):
 
 
 Extension = int | Literal["mosaic"]
-"""The number of an HDU, counted from 0 as in CFITSIO; "mosaic" assembles all images by DETSEC or CCDSEC."""
+"""The number of an HDU, counted from 0 as in CFITSIO, or "mosaic" for all images assembled as DETSEC or CCDSEC state.
+"""
 
 MOST_COMPRESSED = 4000
 """Largest number of pixels that one byte of a compressed file can represent.
@@ -255,12 +256,12 @@ def _answer(request: str) -> dict[str, Any]:
             line = server.stdout.readline()
         except BrokenPipeError:
             line = ""
-        except BaseException:  # otherwise, this answer would be taken for that to the next request
+        except BaseException:  # otherwise, the next request would receive this answer
             _end(server)
             raise
         if not line:
             _end(server)
-            return {"fault": "the process that unpacks images has ended: try again"}
+            return {"fault": "the process that unpacks images has ended unexpectedly: try again"}
         answer: dict[str, Any] = json.loads(line)
         return answer
 

@@ -219,7 +219,7 @@ class _HeaderReader:
         raise FrameFileError(self._path, "damaged: its header declares a document type, which XISF forbids")
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        """Begin an element with its attributes."""
+        """Handle the start of an element."""
         self._names.append(name.rpartition(":")[2])
         if len(self._names) > _DEEPEST:
             raise FrameFileError(self._path, "damaged: the elements of its header are nested too deeply")
@@ -234,12 +234,12 @@ class _HeaderReader:
                 self.images[-1].pattern = attributes.get("pattern")
 
     def content(self, text: str) -> None:
-        """Collect text if it is part of the value of a property; properties of the type String have such values."""
+        """Handle text, which is the value of a property of type String."""
         if self._names == ["xisf", "Image", "Property"]:
             self._texts.append(text)
 
     def end(self, _: str) -> None:
-        """End an element."""
+        """Handle the end of an element."""
         if self._names == ["xisf", "Image", "Property"]:
             self.images[-1].properties[self._property] = "".join(self._texts)
         self._names.pop()
@@ -250,7 +250,7 @@ def _image(element: _Element, size: int, path: Path) -> XisfImage:
     shape = _shape(attributes, path)
     form = attributes.get("sampleFormat", "")
     if form not in _TYPES:
-        raise FrameFileError(path, f"its pixels are of the type {form or '(none)'}, not {', '.join(_TYPES)}")
+        raise FrameFileError(path, f"its pixel type is {form or '(none)'}, not one of {', '.join(_TYPES)}")
     pixel_type = (">" if attributes.get("byteOrder") == "big" else "<") + _TYPES[form]
     position, stored_bytes = _attached(attributes, path)
     if position + stored_bytes > size:
@@ -302,7 +302,9 @@ def _attached(attributes: Mapping[str, str], path: Path) -> tuple[int, int]:
     kind, _, place = attributes.get("location", "").partition(":")
     numbers = _numbers(place, ":")
     if kind != "attachment" or len(numbers) != 2:  # noqa: PLR2004 - position and length
-        raise FrameFileError(path, f"its pixels are not attached to the header (location {kind!r}): save it again")
+        raise FrameFileError(
+            path, f"its pixels are not attached to the header (location {kind!r}): save it as a monolithic file"
+        )
     return numbers[0], numbers[1]
 
 
@@ -346,7 +348,9 @@ def _scale(attributes: Mapping[str, str], form: str, path: Path) -> float:
         return 1.0
     low, _, high = attributes["bounds"].partition(":")
     if float(low) != 0 or not 0 < float(high) < math.inf:
-        raise FrameFileError(path, f"its values are in the range {low} to {high}: a frame or a master begins at 0")
+        raise FrameFileError(
+            path, f"its values range from {low} to {high}, but those of a frame or a master start at 0"
+        )
     return FULL_RANGE / float(high)
 
 

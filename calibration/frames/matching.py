@@ -11,8 +11,8 @@ from coldframe.config.angles import AngleGroups
 from coldframe.config.frames import FrameKind
 
 DARK_FLAT_EXPOSURE = 0.1
-"""Maximum relative difference between the exposures of flats and their darks; their exposures last a few seconds, and
-10 % of their dark signal is negligible."""
+"""Maximum relative difference between the exposures of flats and their darks; at exposures of a few seconds, 10 % of
+the dark signal is negligible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def pixel_faults(light: FrameSetup, master: FrameSetup, kind: FrameKind) -> tupl
     light, master
         The setups.
     kind
-        Kind as which the master is used; if the master's header states a kind, it must agree.
+        Kind of calibration for which the master is used; if the master's header states a kind, it must agree.
     """
     wanted = {kind, FrameKind.DARK_FLAT} if kind is FrameKind.DARK else {kind}
     if master.kind is not None and master.kind not in wanted:

@@ -186,7 +186,7 @@ class Overscan:
         return corrected.astype(np.uint16, copy=False), rest
 
     def signal(self, pixels: Pixels) -> NDArray[np.float32]:
-        """Return the kept section of a frame minus its level, ADU, float32; see `correct` for the parameters."""
+        """Return the kept section of a frame minus its level, in ADU as float32; see `correct` for the parameters."""
         levels = self.level_steps(pixels).astype(np.float64) / STEPS_PER_ADU
         return np.asarray(pixels[self.sections.kept.slices] - self._lines(levels), np.float32)
 

@@ -29,7 +29,7 @@ _FLAT_LEVEL = 0.5
 """Mean of a converted master flat, as a fraction of the range; programs divide by the mean."""
 
 _OUTLIERS = 0.001
-"""Maximum fraction of a flat's pixels to clip."""
+"""Maximum fraction of a flat's pixels that are clipped."""
 
 _IMAGE_TYPES = {
     FrameKind.BIAS: "MasterBias",

@@ -248,7 +248,7 @@ def bias_twice(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "bias-twice",
-            f"the bias is subtracted twice: {count(biases)} of biases, and a single dark that contains the bias",
+            f"the bias is subtracted twice: with {count(biases)} of biases, and with a dark that contains the bias",
             "leave out the biases: a master dark contains the bias",
             [*biases, *darks],
             "single-dark",
@@ -264,7 +264,7 @@ def whole_gain(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "whole-gain",
-            f"{count(odd)} with a gain that is not a whole number, as the program reads it",
+            f"{count(odd)} with a fractional gain, which the program reads as a whole number",
             "write GAIN as a whole number",
             odd,
             "whole-gain" if judged.has_rule("whole-gain") else "grouping",

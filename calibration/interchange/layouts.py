@@ -83,7 +83,7 @@ _SIRIL_UNUSED = {
     FrameKind.BIAS: "no raw darks have its settings, and a working folder needs darks",
     FrameKind.DARK: "no raw flats fit it, or other darks fit the flats better",
     FrameKind.FLAT: "no raw darks have its settings, and a working folder needs darks",
-    FrameKind.DARK_FLAT: "no raw flats have its exposure, or other dark flats have it as well",
+    FrameKind.DARK_FLAT: "no raw flats have its exposure, or other dark flats with this exposure are used",
 }
 _FOLDERS = {
     FrameKind.BIAS: "biases",
@@ -319,7 +319,7 @@ def _asiair_name(word: str, raw: RawFrame) -> str:
 
 
 def _sessions(masters: Mapping[Path, FrameSetup]) -> Iterator[tuple[str, LightRecipe]]:
-    """Yield a folder name and a recipe for each dark with each flat that fits it, or for each dark without flats."""
+    """Yield a folder name and a recipe for each dark with each flat that fits it or, without flats, for each dark."""
     darks = [master for master in masters.values() if master.kind is FrameKind.DARK and not master.bias_subtracted]
     flats = [master for master in masters.values() if master.kind is FrameKind.FLAT]
     lights = [_light(dark, flat) for dark in darks for flat in flats] or [_light(dark, dark) for dark in darks]

@@ -81,7 +81,7 @@ def raw_sets(frames: Mapping[Path, FrameSetup], nights: Mapping[Path, str] | Non
 
 
 def with_angles(masters: Mapping[Path, FrameSetup], raws: Sets) -> tuple[Mapping[Path, FrameSetup], Sets]:
-    """Return masters and raw frames; if there are flats at several rotator angles, they get the angle of their set.
+    """Return masters and raw frames; if flats have several rotator angles, each flat gets the angle of its set.
 
     No program compares angles, so flats at each angle need a separate folder. All other frames are returned without an
     angle, and so are flats that all have the same angle.
@@ -108,7 +108,7 @@ def _angle_deg(setup: FrameSetup, angles: AngleGroups) -> float | None:
 
 
 def degrees(frame: FrameSetup) -> float | None:
-    """Return the setpoint or else the temperature, rounded to degrees: frames with one setpoint share a folder."""
+    """Return the setpoint, or else the temperature, in whole degrees; frames with one setpoint thus share a folder."""
     celsius = frame.temperature_c if frame.setpoint_c is None else frame.setpoint_c
     return None if celsius is None else round(celsius) + 0.0
 

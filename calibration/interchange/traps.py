@@ -36,7 +36,7 @@ def _refused(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "refused",
-            f"{count(refused)} refused, because the program treats them as masters, which must be XISF files",
+            f"{count(refused)} refused, because the program treats them as masters and accepts masters only as XISF",
             'export masters with `coldframe export --for wbpp`; keep "master" out of the paths of raw frames',
             refused,
             "masters",
@@ -50,7 +50,7 @@ def _unknown_kind(judged: Judged) -> Iterator[Trap]:
             judged,
             "ignored",
             f"{count(ignored)} ignored: no folder states their kind",
-            f"put them into one of {', '.join(sorted(judged.program.reading.kind_folders))}",
+            f"put them into one of the folders {', '.join(sorted(judged.program.reading.kind_folders))}",
             ignored,
             "kind",
         )

@@ -170,7 +170,9 @@ def _relative_flat(path: Path, mean: F32) -> tuple[F32, list[str]]:
         return mean, []
     if not level > 0:
         raise FrameFileError(path, f"is not a flat: its mean is {level:.4g}")
-    return mean / np.float32(level), [f"its mean of {level:.6g} became 1; its bias or dark flat was already subtracted"]
+    return mean / np.float32(level), [
+        f"its mean of {level:.6g} was scaled to 1; its bias or dark flat was already subtracted"
+    ]
 
 
 def _is_own_in_adu(image: ImageFile, kind: FrameKind) -> bool:
@@ -194,13 +196,14 @@ def _in_adu(image: ImageFile, mean: F32, full_range_adu: float | None) -> tuple[
     if unit != 1:
         return mean, [f"1.0 is {unit:,.0f} ADU, as in other XISF files"]
     if str(image.header.get("BUNIT", "")).strip().casefold() in _ELECTRONS:
-        raise FrameFileError(path, "its unit is electrons (BUNIT): specify the ADU of one electron with --range")
+        raise FrameFileError(path, "its unit is electrons (BUNIT): specify the number of ADU per electron with --range")
     if most <= HIGHEST_OF_FRACTIONS and image.bits < 0:
         return mean * np.float32(FULL_RANGE_ADU), [f"1.0 is {FULL_RANGE_ADU:,.0f} ADU, because no value exceeds 1"]
     if high > FULL_RANGE_ADU * 1.01:
         raise FrameFileError(
             path,
-            f"its values, from {low:.4g} to {high:.4g}, exceed 16 bits: specify the ADU of the value 1 with --range",
+            f"its values, from {low:.4g} to {high:.4g}, exceed 16 bits: "
+            "specify the level of the value 1, in ADU, with --range",
         )
     return mean, []
 

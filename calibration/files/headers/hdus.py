@@ -135,7 +135,7 @@ def _read_cards(file: FitsFile) -> _Cards:
 def _skip_data(file: FitsFile, header: Mapping[str, HeaderValue], number: int, path: Path) -> None:
     length = _data_length(header)
     if length < 0 or number >= _MOST_HDUS or not _has_possible_counts(header):
-        raise FrameFileError(path, f"damaged: the header of HDU {number} is not valid in FITS")
+        raise FrameFileError(path, f"damaged: the header of HDU {number} is not valid FITS")
     if isinstance(file, gzip.GzipFile) and file.tell() + length > _MOST_UNPACKED_BYTES:
         raise FrameFileError(path, f"announces {length} bytes of data: unpack it with gunzip first")
     file.seek(length, os.SEEK_CUR)
@@ -148,7 +148,7 @@ def _has_possible_counts(header: Mapping[str, HeaderValue]) -> bool:
 
 
 def _data_length(header: Mapping[str, HeaderValue]) -> int:
-    """Return the length of the data after a header, bytes, in whole blocks (FITS standard 4.0, equation 2)."""
+    """Return the length in bytes of the data after a header, rounded up to blocks (FITS standard 4.0, equation 2)."""
     count = min(whole_number(header, "NAXIS", 0), 9)
     if count < 1:
         return 0

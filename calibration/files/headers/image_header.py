@@ -130,7 +130,7 @@ def require_one_image(hdus: list[Hdu], path: Path) -> None:
 
 
 def without_pixel_cards(first: Mapping[str, HeaderValue]) -> dict[str, HeaderValue]:
-    """Return the cards of a first HDU that also apply to the image in an extension, which has pixels of its own."""
+    """Return the cards of a first HDU that also apply to an image in an extension, excluding cards about pixels."""
     return {keyword: value for keyword, value in first.items() if keyword not in _OF_THE_PIXELS}
 
 
@@ -139,7 +139,7 @@ def _is_companion(header: Mapping[str, HeaderValue]) -> bool:
 
 
 def is_image(header: Mapping[str, HeaderValue]) -> bool:
-    """Return True if an HDU holds an image with two or more axes, which may be compressed in tiles."""
+    """Return True if an HDU holds an image with two or more axes; the image may be compressed in tiles."""
     if header.get("ZIMAGE") is True:
         return True
     is_plane = isinstance(axes := header.get("NAXIS"), int) and axes >= 2  # noqa: PLR2004 - two axes

@@ -1,8 +1,8 @@
 """An index of headers in the user's cache folder, so that unchanged files need not be read again.
 
-The index has one file for each folder of images. It may be deleted at any time. An entry is used only if the file's
-size, times and inode are unchanged, and if the installed coldframe reads headers exactly as the one that wrote it. See
-docs/decisions/0031-index-of-headers.md.
+The index has one file for each folder of images. It may be deleted at any time. An entry is used only if the size, the
+times and the inode of the image file are unchanged, and if the code that reads headers has not changed since the entry
+was written. See docs/decisions/0031-index-of-headers.md.
 """
 
 import hashlib
@@ -90,7 +90,7 @@ class _DamagedError(Exception):
 
 
 class _Entry(NamedTuple):
-    """The header of a file. As two sequences, it takes less time and memory than as a dictionary."""
+    """The header of a file, as two sequences, because these take less time and memory than a dictionary."""
 
     stamp: Stamp
     keywords: Sequence[str]
@@ -115,7 +115,7 @@ class HeaderIndex:
     Parameters
     ----------
     location
-        Folder of the index; None reads every file. The folder is created when the index is saved. If it cannot be
+        Folder of the index; None to read every file. The folder is created when the index is saved. If it cannot be
         read or written, every file is read.
     read
         Returns the header of a file, or raises an error; errors are not kept.

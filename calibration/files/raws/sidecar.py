@@ -27,7 +27,7 @@ class Sidecar:
     Attributes
     ----------
     cards
-        Values by keyword, as in the header of a FITS frame of coldframe.
+        Values by keyword, as in the header of a FITS frame that coldframe wrote.
     sha256
         Digest of the raw's bytes, in hexadecimal.
     size
@@ -88,7 +88,7 @@ def read_sidecar(raw: Path) -> Sidecar | None:
 
 
 def digest_fault(raw: Path) -> str | None:
-    """Return why a raw is not known to be the file that was saved; None if its bytes match its description.
+    """Return the reason why a raw cannot be confirmed to be the file that was saved; None if its bytes are unchanged.
 
     Raises
     ------

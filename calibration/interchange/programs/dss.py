@@ -71,7 +71,7 @@ DSS = Program(
         Rule(
             "exposures",
             "Exposures of 1 s or more count as equal within 5 %, and shorter exposures if their reciprocals differ by "
-            "less than 5, so that 0.2 s equals 0.5 s.",
+            "less than 5; for example, 0.2 s and 0.5 s count as equal.",
             _code("StackingTasks.cpp", "AreExposureEquals"),
         ),
         Rule(

@@ -77,7 +77,7 @@ class Tolerance:
     relative
         Maximum difference between exposures of at least 1 s, relative to the longer one.
     reciprocal
-        Limit below which the reciprocals of exposures shorter than 1 s must differ, 1/s.
+        Limit, 1/s: the reciprocals of exposures below 1 s must differ by less than this.
     """
 
     seconds: float = 0.0
@@ -188,7 +188,7 @@ class Choice:
     prefers
         Properties that should be equal or as near as possible, the most important first.
     within_s
-        Limit, seconds, below which the exposures must differ if there is a bias group; None without a limit.
+        Limit, seconds: if there is a bias group, the exposures must differ by less than this; None for no limit.
     """
 
     calibrated: FrameKind

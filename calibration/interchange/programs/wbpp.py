@@ -79,7 +79,7 @@ WBPP = Program(
         Rule(
             "kind",
             "The kind is read from IMAGETYP; otherwise, from the last of bias, dark, flat and light in the path; "
-            "otherwise, it is light. A dark flat is a dark.",
+            "otherwise, it is light. A dark flat counts as a dark.",
             _script("BPP-Helper.js", "imageTypeFromKeyword, getImageTypeFromPath; BPP-StackEngine.js, addFile"),
         ),
         Rule(
