@@ -106,7 +106,7 @@ def _limit_cards(limits: Limits) -> list[Card]:
         hot,
         Card("CFCOLD", limits.cold_response, "cold: below this fraction of the neighbours"),
         Card("CFBRIGHT", limits.bright_response, "bright: above this fraction of the neighbours"),
-        Card("CFFLICK", limits.flicker, "unstable: noise above this multiple of expected"),
+        Card("CFFLICK", limits.flicker, "unstable: noise above this times expected noise"),
         Card("CFREJFR", limits.rejected_fraction, "unstable: clipped in more than this fraction"),
         Card("CFLINE", limits.line_pixels, "defects that make a line bad"),
         Card("CFGAP", limits.line_gap, "largest gap of good pixels between defects"),

@@ -128,7 +128,7 @@ def _assembled(units: "HDUList", headers: list[dict[str, HeaderValue]], path: Pa
 
 def _plane(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
     if pixels.ndim < 2 or any(length != 1 for length in pixels.shape[:-2]):  # noqa: PLR2004 - a plane
-        raise FrameFileError(path, f"not a plane image: axes {pixels.shape}")
+        raise FrameFileError(path, f"not a valid two-dimensional image: axes {pixels.shape}")
     plane = pixels.reshape(pixels.shape[-2:])
     return plane.astype(plane.dtype.newbyteorder("="))
 

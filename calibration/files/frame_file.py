@@ -302,7 +302,7 @@ def _layout(header: Mapping[str, HeaderValue], available: int, name: Path | str)
     axes = [_integer(header, keyword, name) for keyword in ("NAXIS", "NAXIS1", "NAXIS2")]
     naxis, width, height = axes
     if naxis != 2 or width < 1 or height < 1:  # noqa: PLR2004 - two-dimensional
-        raise FrameFileError(name, f"not a plane image: NAXIS {naxis}, NAXIS1 {width}, NAXIS2 {height}")
+        raise FrameFileError(name, f"not a valid two-dimensional image: NAXIS {naxis}, NAXIS1 {width}, NAXIS2 {height}")
     bits = _integer(header, "BITPIX", name)
     offset, scale = header.get("BZERO", 0), header.get("BSCALE", 1)
     if scale != 1 or (bits, offset) not in {(8, 0), (16, 0), (16, BZERO)}:

@@ -202,8 +202,9 @@ def open_image(path: Path, unpacked_in: Path, extension: Extension | None = None
     Raises
     ------
     FrameFileError
-        If the file is not a regular file, is damaged, contains no plane image, or contains several and `extension` is
-        None; if a value is not finite or exceeds the range of a 32-bit float, or a signed word is negative.
+        If the file is not a regular file, is damaged, contains no two-dimensional image, or contains several and
+        `extension` is None; if a value is not finite or exceeds the range of a 32-bit float, or a signed word is
+        negative.
     MissingPackageError
         If the format needs a package that is not installed.
     """

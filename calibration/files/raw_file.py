@@ -1,8 +1,8 @@
 """Camera raws, such as CR2 or NEF: the header as FITS cards, and the pixels of the filter array as FITS stores them.
 
-LibRaw decodes the pixels, through the package rawpy. They are not demosaiced, and the black level is not subtracted.
-Every frame consists of the visible area only. The masked border around it receives no light, so a flat would have no
-values there. Other programs also omit the border, so their masters have the same size.
+LibRaw, called through the package rawpy, decodes the pixels. They are not demosaiced, and the black level is not
+subtracted. Every frame consists of the visible area only. The masked border around it receives no light, so a flat
+would have no values there. Other programs also omit the border, so their masters have the same size.
 """
 
 from collections.abc import Mapping

@@ -289,7 +289,7 @@ def _shape(attributes: Mapping[str, str], path: Path) -> tuple[int, int]:
     geometry = attributes.get("geometry", "")
     lengths = _numbers(geometry, ":")
     if len(lengths) != 3 or min(lengths) < 1:  # noqa: PLR2004 - width, height and channels
-        raise FrameFileError(path, f"not a plane image: its geometry is {geometry!r}")
+        raise FrameFileError(path, f"not a valid two-dimensional image: its geometry is {geometry!r}")
     width, height, channels = lengths
     colours = attributes.get("colorSpace", "Gray")
     if channels != 1 or colours != "Gray":

@@ -90,7 +90,7 @@ def subtraction_faults(frame: FrameSetup, master: FrameSetup) -> tuple[str, ...]
     findings = [rule(frame, master, tolerances) for rule in compared]
     faults = [found.text for found in findings if found is not None and found.excess is not None]
     if master.bias_subtracted:
-        faults.append("its bias was already subtracted, so the bias would remain in the result")
+        faults.append("its bias was already subtracted, so that the bias of the frames would remain in the result")
     return tuple(faults)
 
 

@@ -65,7 +65,7 @@ def read_image_header(path: Path, extension: "Extension | None" = None) -> dict[
     Raises
     ------
     FrameFileError
-        If the file cannot be read, contains no plane image, or contains several and `extension` is None.
+        If the file cannot be read, contains no two-dimensional image, or contains several and `extension` is None.
     MissingPackageError
         If the format needs a package that is not installed.
     """
@@ -167,15 +167,15 @@ def plane_shape(header: Mapping[str, HeaderValue], prefix: str, path: Path) -> t
     Raises
     ------
     FrameFileError
-        If the image is not plane.
+        If the image is not two-dimensional or its lengths are not valid.
     """
     count = int(number_of(header, f"{prefix}NAXIS", -1, path))
     lengths = [number_of(header, f"{prefix}NAXIS{axis}", 0, path) for axis in range(1, min(count, 9) + 1)]
     axes = [int(length) for length in lengths]
     if not all(length == int(length) for length in lengths):
-        raise FrameFileError(path, f"not a plane image: lengths {lengths}")
+        raise FrameFileError(path, f"not a valid two-dimensional image: lengths {lengths}")
     if count < 2 or min(axes) < 1 or any(length > 1 for length in axes[2:]):  # noqa: PLR2004 - a plane
-        raise FrameFileError(path, f"not a plane image: NAXIS {count}, lengths {axes}")
+        raise FrameFileError(path, f"not a valid two-dimensional image: NAXIS {count}, lengths {axes}")
     return axes[1], axes[0]
 
 

@@ -244,7 +244,7 @@ def test_padding_may_be_missing_or_odd() -> None:
         (written(np.zeros((99, 99), np.uint16))[:10000], "truncated"),
         (written(np.zeros((99, 99), np.uint16))[:500], "does not end"),
         (changed("NAXIS1", 9, "1000000000000000000 "), "truncated"),
-        (changed("NAXIS1", 9, "-9"), "not a plane"),
+        (changed("NAXIS1", 9, "-9"), "not a valid two-dimensional image"),
         (changed("NAXIS1", 9, "'a'"), "NAXIS1 must be an integer, but is 'a'"),
         (changed("BSCALE", 1, "2"), "BSCALE 2"),
         (changed("SIMPLE", "T", "F"), "not T"),

@@ -73,7 +73,7 @@ def test_an_image_after_an_empty_hdu_is_read(tmp_path: Path) -> None:
             "truncated",
         ),
         (gzip.compress(HUGE, mtime=0)[:60], "truncated or damaged"),
-        (CUBE, "not a plane image: NAXIS 3"),
+        (CUBE, "not a valid two-dimensional image: NAXIS 3"),
         (ODD, "BITPIX 12"),
         (header("SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 0"), "does not end"),
     ],

@@ -166,9 +166,9 @@ XML_BOMB = BOMB + "]>"
     [
         ({"attributes": {"geometry": "70:60:3"}}, "colour image"),
         ({"attributes": {"colorSpace": "RGB"}}, "colour image"),
-        ({"attributes": {"geometry": "70:60"}}, "not a plane image"),
-        ({"attributes": {"geometry": "70:-60:1"}}, "not a plane image"),
-        ({"attributes": {"geometry": None}}, "not a plane image"),
+        ({"attributes": {"geometry": "70:60"}}, "not a valid two-dimensional image"),
+        ({"attributes": {"geometry": "70:-60:1"}}, "not a valid two-dimensional image"),
+        ({"attributes": {"geometry": None}}, "not a valid two-dimensional image"),
         ({"attributes": {"geometry": "70000:70000:1"}}, "its header announces"),
         ({"attributes": {"geometry": "99999999999999:99999999999999:1"}}, "its header announces"),
         ({"attributes": {"sampleFormat": "Complex32"}}, "pixel type is Complex32"),
