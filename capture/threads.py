@@ -267,12 +267,16 @@ async def both(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, U]) -> tu
     Raises
     ------
     Exception
-        The error of the first coroutine that failed, in the order of the parameters.
+        The error of the first coroutine that failed, in the order of the parameters. If both failed, the other error is
+        logged.
     """
     results = await asyncio.gather(one, other, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
+    match [result for result in results if isinstance(result, BaseException)]:
+        case [first, second]:
+            log.warning("work failed beside other work that failed", exc_info=second)
+            raise first
+        case [first]:
+            raise first
     return cast("tuple[T, U]", tuple(results))
 
 

@@ -44,7 +44,7 @@ def stack_here(
     images
         Frames of the same size, without overscan.
     method
-        How to combine them.
+        Method of combination.
     flat
         The recipe that scales and normalises flats; None for frames of any other kind.
 
@@ -94,7 +94,7 @@ def combine_frames(
     frames
         Frames of one set.
     method
-        How to combine them.
+        Method of combination.
     dark
         Master to subtract: a master dark flat or bias from each flat, or a master bias from a master dark; None
         subtracts nothing.

@@ -49,14 +49,14 @@ FIRST_WORKER_S = 10.0
 """Timeout for the first worker to appear."""
 
 LOST_S = 30.0
-"""Interval between checks, during the wait for a result, that at least one worker is left."""
+"""Interval at which, while a result is awaited, the number of remaining workers is checked."""
 
 _DIGESTED_BYTES = 1 << 14
 _PACKAGE = "coldframe"
 
 
 class FileMark(NamedTuple):
-    """Marks by which a different machine recognises a file: its absolute path, its size and its first bytes.
+    """Properties by which a different machine recognises a file: its absolute path, its size and its first bytes.
 
     Modification times are not compared, because they differ between copies of an archive on several disks.
     """
@@ -232,7 +232,7 @@ def stacking_cluster(address: str, folder: Path) -> Iterator[Stacking]:
 
 def _check_versions(client: Client) -> None:
     """Raise unless this machine, all workers and the scheduler, which unpickles the tasks, run the same version."""
-    # A different version may lack our functions, so a function of the standard library queries the version.
+    # A different version may lack functions of this one, so the version is queried with the standard library.
     versions = {
         f"worker {address}": version for address, version in _answers(client, metadata.version, _PACKAGE).items()
     }
@@ -250,7 +250,7 @@ def _check_versions(client: Client) -> None:
 
 
 def _answers(client: Client, question: Callable[..., Any], *arguments: object) -> dict[str, Any]:
-    """Return the answer or the exception of each worker; workers that have left meanwhile are omitted."""
+    """Return the answer or the exception of each worker, omitting workers that have since left."""
     answers = client.run(question, *arguments, on_error="return")
     connected = client.nthreads()
     return {worker: answer for worker, answer in sorted(answers.items()) if worker in connected}

@@ -13,7 +13,7 @@ _FEWEST_FOR_A_MEDIAN = 3
 
 
 def method_for(frames: int) -> Method:
-    """Return the method for a number of frames: the night's clipping or, for fewer than five frames, the median.
+    """Return the default method for a number of frames: sigma clipping, or the median for fewer than five frames.
 
     Clipping rejects nothing from fewer than five values, whereas the median of three tolerates one outlier.
     """
@@ -44,7 +44,7 @@ def fewest_to_reject(method: Method) -> float:
 
 
 def weakness(frames: int, method: Method, *, is_chosen: bool) -> str | None:
-    """Return a text about the outliers that a method cannot reject from a small set; None if no text is needed.
+    """Return a text about outliers that a method cannot reject from a small set; None if there is nothing to report.
 
     Parameters
     ----------

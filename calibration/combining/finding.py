@@ -13,7 +13,7 @@ class NothingFoundError(ColdframeError):
 
 
 def find_files(names: Iterable[str]) -> list[Path]:
-    """Return the given files, the images in given folders, and the files that match patterns, without repetitions.
+    """Return the given files, the images in given folders, and the files that match patterns, without duplicates.
 
     Images are FITS files, XISF files and camera raws.
 
@@ -53,7 +53,7 @@ def _files_named(name: str) -> list[Path]:
 
 
 def _instead(folder: Path) -> str:
-    """Return the advice to the user about a folder without images that are read."""
+    """Return advice to the user about a folder that contains no readable images."""
     others = Counter(UNREAD_FORMATS.get(file.suffix.lower()) for file in folder.iterdir())
     unread = ", ".join(f"{count} {name}" for name, count in others.items() if name is not None)
     below = "; specify its subfolders instead" if any(each.is_dir() for each in folder.iterdir()) else ""

@@ -38,7 +38,7 @@ UNKNOWN_CAMERA = "unknown camera"
 
 
 _PIECE_BYTES = 1 << 14
-"""Number of bytes of two frames to compare at a time; different frames usually differ in the first piece."""
+"""Number of bytes that are compared at a time; different frames usually differ in the first piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class RawFrame:
     Attributes
     ----------
     image
-        The frame itself, or the copy of it without overscan.
+        The frame itself, or a copy of it without the overscan.
     setup
         Setup of the frame.
     rest
@@ -158,7 +158,7 @@ def _require_new(frame: RawFrame, seen: dict[tuple[object, ...], list[ImageFile]
 def without_overscan(
     frames: Iterable[RawFrame], choice: OverscanChoice | None, folder: Path
 ) -> tuple[list[RawFrame], list[FrameFileError]]:
-    """Subtract the overscan of frames that have one; return the frames, and the faults of frames where this failed.
+    """Subtract the overscan of frames that have one; return the usable frames, and the faults of the unusable ones.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def _corrected(frame: RawFrame, choice: OverscanChoice | None, folder: Path) -> 
         raise FrameFileError(image.path, f"its header declares no overscan (BIASSEC), so {choice} is not possible")
     overscan = Overscan(sections, "row" if choice == "row" else "smooth")
     copy, rest = corrected_copy(image, overscan, folder)
-    # The subtraction shifts the levels of each line, and hides the step between them.
+    # Each line is shifted by a different amount, which hides the step between the levels.
     return RawFrame(copy, frame.setup.without(overscan), rest, half_step_of(image))
 
 
@@ -268,7 +268,7 @@ def _comparable(name: str | None) -> str | None:
 
 
 class _Names:
-    """The names of cameras or telescopes met so far; the first name stands for all names of the same thing."""
+    """The names of cameras or telescopes found so far; the first name of each one stands for all of its names."""
 
     def __init__(self, is_same: Callable[[str, str], bool]) -> None:
         self._is_same = is_same

@@ -31,7 +31,7 @@ from coldframe.calibration.stacking.stack import Stack
 from coldframe.config.frames import FrameKind
 
 FRAMES_AT_ONCE = 8
-"""Number of frames that are in memory at once and are folded into the state together."""
+"""Number of frames that are held in memory and folded into the state together."""
 
 
 class GrowingSet:
@@ -68,7 +68,7 @@ class GrowingSet:
         Raises
         ------
         NotOneSetError
-            With the reason.
+            With a message that states the reason.
         """
         if not isinstance(method, Clipping | Mean):
             raise NotOneSetError(
@@ -204,7 +204,7 @@ class GrowingSet:
             yield open_image(Path(frame.path), self._unpacked_in)
 
     def _changed(self) -> str | None:
-        """Return a message about the first file that no longer contains its added frame, or None if there is none."""
+        """Return a message about the first file that no longer contains the frame that was added; None if all do."""
         assert self._state is not None
         for frame, image in zip(self._state.frames, self._images(), strict=True):
             if pixel_digest(uint16_pixels(image)).hex() != frame.digest:

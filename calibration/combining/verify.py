@@ -43,8 +43,8 @@ class Recombination:
     differing
         Number of pixels with at least one different bit, by plane: mean, uncertainty, counts, mask.
     is_of_earlier_version
-        True if an earlier version of coldframe, which computed the uncertainty differently, wrote the master. The
-        uncertainty is then not compared.
+        True if the master was written by an earlier version of coldframe, which computed the uncertainty differently;
+        the uncertainty is then not compared.
     """
 
     frames: int
@@ -65,12 +65,12 @@ class Recombination:
 
 
 def recombined(master: Path, raw_frames: Mapping[str, Path]) -> Recombination:
-    """Combine a night's master again from its raw frames, and compare the two masters.
+    """Combine a night's master again from its raw frames, and compare the result with the master.
 
     Parameters
     ----------
     master
-        The file of a master from a night; the master that was subtracted from flats must be in the same folder.
+        The file of a master made during a night; the master that was subtracted from flats must be in the same folder.
     raw_frames
         Paths of the available raw files, by file name.
 
@@ -140,7 +140,7 @@ def _beside(master: Path, name: HeaderValue) -> Path:
 
 def _exposure_s(setup: FrameSetup, path: Path) -> float:
     if setup.exposure_s is None:
-        raise FrameFileError(path, "its header states no exposure")
+        raise FrameFileError(path, "its header does not state the exposure")
     return setup.exposure_s
 
 

@@ -44,7 +44,7 @@ ENOUGH_PIXELS = 2_000_000
 MOST_PARTS = 8
 
 _FEW = 64
-"""Step of the rows and columns of masters of which only the headers matter."""
+"""Step of the rows and columns that are kept of masters whose pixels are hardly needed."""
 
 _BAND_ROWS = BACKGROUND * BIN
 """Number of rows in a band, chosen so that no block used to measure the background around stars contains rows of two
@@ -52,10 +52,10 @@ bands."""
 
 
 def examined_rows(shape: tuple[int, ...]) -> NDArray[np.intp]:
-    """Return the rows to examine: all of a small sensor, and bands with equal distances of a large one.
+    """Return the rows to examine: all rows of a small sensor, evenly spaced bands of a large one.
 
-    The bands are treated as a smaller sensor. They span the frame from top to bottom, as vignetting and glow do, and
-    they cover the same rows of every column.
+    The bands are treated as if they were a smaller sensor. They span the frame from top to bottom, as vignetting and
+    glow do, and they cover the same rows in every column.
 
     Parameters
     ----------
@@ -198,9 +198,10 @@ class QuickLook:
 
 
 def _without_unused(masters: Masters) -> Masters:
-    """Return masters without the pixels that the findings do not need: all of the flat, and of a dark without a bias.
+    """Return masters without unneeded pixels: those of the flat and, if there is no bias, those of the dark.
 
-    Their headers are still needed, the counts of the dark, and a few pixels that show whether the uncertainty is known.
+    The headers are still needed, as are the counts of the dark and a few pixels that show whether the uncertainty is
+    known.
     """
     dark, flat = masters.dark, masters.flat
     if dark is not None and masters.bias is None:

@@ -50,7 +50,7 @@ _PAGES_OF_A_SEEK = 32
 _BELOW_ZERO = "has values below zero, unlike a raw frame: perhaps its unsigned values were stored without BZERO"
 _ROWS_AT_ONCE = 256
 _LARGEST = float(np.finfo(np.float32).max)
-"""Largest 32-bit float; images whose pixels are not 8- or 16-bit integers are combined as such floats."""
+"""Largest value of a 32-bit float, the type in which images other than those of `UINT16_STORAGES` are combined."""
 
 _OF_TABLES = re.compile(r"Z(?!ERO).*|T(FORM|TYPE|UNIT|ZERO|SCAL|NULL|FIELDS).*")
 """Keywords that describe the compression in tiles, and the table with the tiles."""
@@ -73,7 +73,7 @@ class ImageFile:
     bits
         BITPIX of FITS: 8, 16 or 32 for integers, -32 or -64 for floats.
     zero, scale
-        Offset and factor: a value is zero + scale times the stored number.
+        Offset and factor: a value equals `zero` plus `scale` times the stored number.
     header
         Values of the header's cards, including the cards about the structure.
     """
@@ -103,7 +103,7 @@ class ImageFile:
         Raises
         ------
         FrameFileError
-            If the file cannot be read, or signed words are negative.
+            If the file cannot be read, or a signed word is negative.
         """
         if self.storage == (8, 0, 1):
             return self._stored(0, self.shape[0]).astype(np.uint16)
@@ -137,7 +137,7 @@ class ImageFile:
         return (values + int(self.zero)).astype(np.uint16)
 
     def bands(self) -> Iterator[tuple[int, NDArray[np.float64]]]:
-        """Yield all rows in bands of a few rows, each with the number of its first row."""
+        """Yield all rows, a few at a time, each time with the number of the first of them."""
         for top in range(0, self.shape[0], _ROWS_AT_ONCE):
             yield top, self.rows(top, min(top + _ROWS_AT_ONCE, self.shape[0]))
 
@@ -167,7 +167,7 @@ class ImageFile:
 
 
 def require_unsigned(seen: int, image: ImageFile) -> None:
-    """Raise `FrameFileError` if signed words are negative; `seen` is the result of decoding them."""
+    """Raise `FrameFileError` if a signed word is negative; `seen` is the result of decoding the words."""
     if image.zero == 0 and seen & BZERO:
         raise FrameFileError(image.path, _BELOW_ZERO)
 
@@ -197,7 +197,7 @@ def open_image(path: Path, unpacked_in: Path, extension: Extension | None = None
     unpacked_in
         Folder for the unpacked copy of a compressed file, or of a file in a format other than FITS.
     extension
-        Which image of a file with several images to open; see `Extension`.
+        The image to open in a file with several images; see `Extension`.
 
     Raises
     ------
@@ -259,9 +259,9 @@ def _image(path: Path, header: Mapping[str, HeaderValue], data_start: int, size:
 
 
 def _require_bounds(image: ImageFile) -> None:
-    """Raise if most values of an XISF image exceed the bounds in its header, from which their scale was derived.
+    """Raise if most values of an XISF image exceed the bounds in its header, which were used to scale it to 16 bits.
 
-    A few values may exceed the bounds: calibration can raise stars above full scale.
+    A few values may exceed the bounds, because calibration can raise stars above full scale.
     """
     beyond = sum(int(np.count_nonzero(rows > xisf_file.FULL_RANGE)) for _, rows in image.bands())
     if 2 * beyond > image.shape[0] * image.shape[1]:
@@ -305,7 +305,7 @@ def _length(header: Mapping[str, HeaderValue], axis: int, path: Path) -> int:
 
 
 def _unpacked_gzip(path: Path, size: int, folder: Path) -> ImageFile:
-    """Unpack the image in a gzip file, but no more bytes than its header announces."""
+    """Unpack the image in a gzip file, writing no more bytes than its header announces."""
     header, data_start = merged_header(path)
     if header.get("ZIMAGE") is True:
         raise FrameFileError(path, "compressed twice, in tiles and with gzip: unpack it once")

@@ -1,7 +1,7 @@
 # ruff: noqa: PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small frames
 """Kernels that decide which values of a pixel are kept, and average the kept values.
 
-All sums are exact integers. The floating-point comparisons are computed from the sums in a fixed order and without
+Sums of integers are exact. The floating-point comparisons are computed from the sums in a fixed order and without
 fused operations, so that a master does not depend on threads, tiles or the order of the frames.
 """
 
@@ -16,7 +16,7 @@ from coldframe.calibration.kernels.folding import FOLD_TILE
 
 @kernel
 def signed(value: np.unsignedinteger[Any]) -> int:
-    """Return an unsigned number as a signed number; Numba converts arithmetic between the two into floats."""
+    """Return an unsigned number as a signed one; Numba would compute with floats if both kinds were mixed."""
     return np.int64(value)  # type: ignore[return-value] # int, once compiled
 
 
@@ -117,8 +117,8 @@ def standard_error(kept: int, total: int, squares: int, scatter_corrections: F64
     kept, total, squares
         Number, sum and sum of squares of the kept values.
     scatter_corrections
-        The factor by which the squared standard error must grow, by number of kept values, because clipping reduces the
-        scatter; see `coldframe.calibration.stacking.uncertainty`.
+        Factors by which the squared standard error is multiplied, by number of kept values, because clipping reduces
+        the scatter; see `coldframe.calibration.stacking.uncertainty`.
     least_variance
         Lower limit of the variance of the kept values, ADU^2.
     """
@@ -148,7 +148,7 @@ def combine_pixels(
     uncertainty: F32,
     counts: U16,
 ) -> None:
-    """Clip and average the pixels of a band; write a count of 0 for pixels whose tails are too short to decide.
+    """Clip and average the pixels of a band; write a count of 0 for pixels whose tails are too short for a decision.
 
     In most pixels, clipping rejects no value. Vector code finds these pixels a tile at a time; only the remaining
     pixels are clipped one by one.
@@ -202,7 +202,7 @@ def combine_pixels(
 def trimmed_sums(
     totals: U32, squares: NDArray[np.uint64], high: U16, low: U16, trim: int, begin: int
 ) -> tuple[I64, I64]:
-    """Return each pixel's sum and sum of squares in a tile, without the `trim` largest and smallest values."""
+    """Return sum and sum of squares of each pixel in a tile, excluding the `trim` smallest and the `trim` largest."""
     total, square = totals.astype(np.int64), squares.astype(np.int64)
     for rank in range(trim):
         small, large = low[rank, begin : begin + total.size], high[rank, begin : begin + total.size]

@@ -9,7 +9,7 @@ rows, and compute the statistic of each column.
 In most columns, clipping rejects no value. Vector code finds these columns a tile at a time; only the remaining columns
 are clipped one by one.
 
-Parameters that the kernels of bands share: `flip` as for `load`; `near` as for `add_up`; `sums` is a scratch array of
+Parameters that the kernels for bands share: `flip` as for `load`; `near` as for `add_up`; `sums` is a scratch array of
 shape (SUMS, TILE); `network` completes `sort_rows` for the rows that the statistic needs; `pedestal` is subtracted from
 the result; `scatter_corrections` and `least_variance` as for `standard_error`; `value`, `uncertainty` and
 `counts` are flat outputs.

@@ -22,5 +22,5 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function by Numba when it is first called, and keep the machine code in a file; see `Kernel`."""
+    """Compile a function with Numba when it is first called, and keep the machine code in a file; see `Kernel`."""
     return cast("Function", Kernel(cast("FunctionType", function)))

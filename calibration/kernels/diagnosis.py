@@ -31,11 +31,11 @@ from coldframe.calibration.kernels.compiling import F32, F64, I64, U16, kernel
 Mask = NDArray[np.bool_]
 
 BLOCKS_AT_ONCE = 128
-"""Number of blocks that vector code takes at once; their values stay in the processor's cache."""
+"""Number of blocks that vector code processes at once; their values stay in the processor's cache."""
 
 OF_SIGNAL, OF_RESPONSE, OF_INVERSE, OF_VARIANCE, OF_DARK, OF_DARK_VARIANCE = 0, 1, 2, 3, 4, 5
 SCRATCH = 6
-"""Indices and number of the values that are kept of each pixel of a row of blocks."""
+"""Indices and number of the values that are kept for each pixel in a row of blocks."""
 
 
 @kernel
@@ -100,7 +100,7 @@ def sum_blocks(
     rows: F64,
     columns: F64,
 ) -> None:
-    """Sum the blocks of some rows of blocks by tile, and their residuals by row and column.
+    """Sum the blocks in a range of block rows by tile, and their residuals by row and column.
 
     A block counts if it contains neither a defect nor an avoided bin, and if no residual exceeds `cut` times its noise.
 
@@ -110,21 +110,21 @@ def sum_blocks(
         The calibrated light, shape (height, width).
     response, response_variance, dark, dark_variance
         Same shape: the flat, its relative variance, the subtracted plane, and the variance of one dark frame plus that
-        of the dark.
+        of the master dark.
     defects
         bool, same shape: pixels that are left out.
     avoided
         bool, shape (height // 4, width // 4): bins with stars or dust.
     photon_adu2, adu_per_e
-        Smallest photon variance, and photon variance relative to the level, for the noise.
+        Lower limit of the photon variance, and the photon variance divided by the level; they determine the noise.
     cut
         Largest residual in units of its noise.
     period
         Distance between pixels of the same colour: 1 or 2.
     first, last
-        Range of rows of blocks.
+        Range of rows of blocks; `last` is excluded.
     tile
-        Blocks along the side of a tile.
+        Number of blocks along the side of a tile.
     tiles
         Output, shape (tile rows, tile columns, period ** 2, SUMS), zeroed by the caller.
     rows, columns
@@ -166,7 +166,7 @@ def sum_blocks(
 
 @kernel
 def is_avoided(avoided: Mask, top: int, left: int, bins: int) -> bool:
-    """Return whether a block of `bins` x `bins` bins contains an avoided one."""
+    """Return whether a block of `bins` x `bins` bins contains an avoided bin."""
     for row in range(top, top + bins):
         for column in range(left, left + bins):
             if avoided[row, column]:
@@ -176,7 +176,7 @@ def is_avoided(avoided: Mask, top: int, left: int, bins: int) -> bool:
 
 @kernel
 def load_blocks(plane: F32 | Mask, top: int, left: int, period: int, count: int, values: F64 | Mask) -> None:
-    """Copy the pixels of a row of blocks, so that vector code can take many blocks at once.
+    """Copy the pixels of a row of blocks, so that vector code can process many blocks at once.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def load_blocks(plane: F32 | Mask, top: int, left: int, period: int, count: int,
     """
     for pixel in range(0, PIXELS, BIN):
         row, into = plane[top + pixel // BIN * period, left:], values[pixel : pixel + BIN]
-        if period == 1:  # with constant steps, the compiler finds vector code
+        if period == 1:  # with constant steps, the compiler emits vector code
             for block in range(count):
                 for across in range(BIN):
                     into[across, block] = row[block * BIN + across]
@@ -205,7 +205,7 @@ def load_blocks(plane: F32 | Mask, top: int, left: int, period: int, count: int,
 
 @kernel
 def total_blocks(count: int, scratch: F64, defects: Mask, sums: F64, kept: Mask) -> None:
-    """Write the inverse response of each pixel, the means of blocks, and whether they are free of defects."""
+    """Write the inverse response of each pixel, the means of blocks, and whether the blocks are free of defects."""
     sums[:, :count] = 0
     kept[:count] = True
     for pixel in range(PIXELS):
@@ -228,7 +228,7 @@ def total_blocks(count: int, scratch: F64, defects: Mask, sums: F64, kept: Mask)
 def cut_blocks(
     photon_adu2: float, adu_per_e: float, cut: float, count: int, scratch: F64, residuals: F64, sums: F64, kept: Mask
 ) -> None:
-    """Write the residuals of blocks, ADU above the dark, and clear the flags of blocks in which one is too large."""
+    """Write the residuals of blocks, ADU above the dark; clear the flags of blocks that have too large a residual."""
     limits = np.empty(count)
     for block in range(count):
         photons_adu2 = max(adu_per_e * sums[LEVEL, block], photon_adu2)
@@ -265,7 +265,7 @@ def compare_blocks(count: int, scratch: F64, residuals: F64, sums: F64) -> None:
         sums[SIGNAL_ERROR, block] = sums[RESPONSE_ERROR, block] * sums[SIGNAL, block]
         sums[FLAT_VARIANCE, block] /= PIXELS
         sums[BLOCKS, block] = 1
-    for corner in (0, 2, 2 * BIN, 2 * BIN + 2):  # the residuals of 2 x 2 pixels, less their mean
+    for corner in (0, 2, 2 * BIN, 2 * BIN + 2):  # the residuals of 2 x 2 pixels, minus their mean
         one, two = residuals[corner], residuals[corner + 1]
         three, four = residuals[corner + BIN], residuals[corner + BIN + 1]
         for block in range(count):
@@ -304,7 +304,7 @@ def find_hot_pixels(dark: F32, period: int, least: float, found: Mask) -> None:
         left, row, right = dark[y, :inner], dark[y, period : period + inner], dark[y, 2 * period :]
         above, below = dark[y - period, period : period + inner], dark[y + period, period : period + inner]
         marks = found[y, period : period + inner]
-        # Vector code marks the few pixels for which a median is worth its time.
+        # Vector code marks the few pixels for which it is worth computing a median.
         marked = 0
         for x in range(inner):
             across = (left[x] + right[x]) / np.float32(2)
@@ -320,7 +320,7 @@ def find_hot_pixels(dark: F32, period: int, least: float, found: Mask) -> None:
 
 @kernel
 def excess_at(plane: F32, places: I64, period: int, excess: F32) -> None:
-    """Write the difference of some pixels from the median of their eight neighbours of the same colour.
+    """Write how far some pixels exceed the median of their eight neighbours of the same colour.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ FOLD_TILE = 1024
 
 FEW = 4
 """Number of frames that are folded one after the other into each tile. The state, which is far larger than a frame, is
-then read and written once for all of them. Four frames of a night take half the time of four single ones."""
+then read and written once for all of them, which takes half the time of folding four frames one by one."""
 
 BATCH = 8
 """Number of frames to sort before they are folded, for sets whose frames are all available."""
@@ -78,7 +78,7 @@ def fold_batch(pixels: tuple[U16, ...], totals: U32, squares: NDArray[np.uint64]
 
 @kernel
 def merge_tails(other_high: U16, other_low: U16, high: U16, low: U16) -> None:
-    """Merge the tails of another state, which have the same length; its empty positions change nothing."""
+    """Merge the tails of another state, which have the same length; empty positions change nothing."""
     tails, size = high.shape
     for begin in range(0, size, FOLD_TILE):
         end = min(begin + FOLD_TILE, size)
@@ -130,27 +130,27 @@ def order(smaller: U16, larger: U16) -> None:
 
 @kernel
 def push_down(pixels: U16, above: U16, row: U16) -> None:
-    """Set a position of a descending tail to the new value, or to the value displaced from the position above."""
+    """Update a position of a descending tail with the new value, or with the value displaced from the one above."""
     for i in range(pixels.size):
         row[i] = max(row[i], min(above[i], pixels[i]))
 
 
 @kernel
 def push_up(pixels: U16, below: U16, row: U16) -> None:
-    """Set a position of an ascending tail to the new value, or to the value displaced from the position below."""
+    """Update a position of an ascending tail with the new value, or with the value displaced from the one below."""
     for i in range(pixels.size):
         row[i] = min(row[i], max(below[i], pixels[i]))
 
 
 @kernel
 def keep_larger(pixels: U16, row: U16) -> None:
-    """Store the larger of two values in the second row."""
+    """Compare two rows element by element, and store the larger values in the second row."""
     for i in range(pixels.size):
         row[i] = max(row[i], pixels[i])
 
 
 @kernel
 def keep_smaller(pixels: U16, row: U16) -> None:
-    """Store the smaller of two values in the second row."""
+    """Compare two rows element by element, and store the smaller values in the second row."""
     for i in range(pixels.size):
         row[i] = min(row[i], pixels[i])

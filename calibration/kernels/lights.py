@@ -1,5 +1,5 @@
 # ruff: noqa: PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small frames
-"""Kernels that calibrate lights, derive their photon noise, and convert them to 16 bits."""
+"""Kernels that calibrate lights, derive their photon noise, convert them to 16 bits, and hash their bytes."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ ORDINARY_SIGMA = 3.0
 
 @kernel
 def average_locally(light: U16 | F32, subtracted: F32, period: int, lowest: float, highest: float, local: F32) -> None:
-    """Write the mean level of the pixels of the same colour around each pixel, cut off at the edges of the band.
+    """Write the mean level of the pixels of the same colour around each pixel; the area is cut off at the edges.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def calibrate_to_words(
     light, subtracted, response
         Flat arrays.
     bad
-        bool, same shape; empty for no bad pixels.
+        bool, same shape; empty if there are no bad pixels.
     lowest
         Signal below which pixels are counted.
     pedestal
@@ -163,7 +163,7 @@ def calibrate_to_floats(
 
 @kernel
 def lowest_signal(light: U16 | F32, subtracted: F32, response: F32, bad: Mask) -> float:
-    """Return the lowest (light - subtracted) / response of the pixels, in which bad pixels count as zero."""
+    """Return the lowest (light - subtracted) / response of the pixels, with bad pixels counted as zero."""
     lowest = np.float32(0) if bad.size else np.float32(np.inf)
     for i in range(light.size):
         if not (bad.size and bad[i]):
@@ -175,8 +175,8 @@ def lowest_signal(light: U16 | F32, subtracted: F32, response: F32, bad: Mask) -
 def hash_words(words: U64, lanes: U64) -> None:
     """Mix words into independent lanes, so that any change of a word changes its lane.
 
-    Each step is invertible for a given word, like the rounds of other fast hashes: the word is added after a
-    multiplication by an odd number, and the sum is rotated and multiplied by another one.
+    Each step is invertible for a given word, like the rounds of other fast hashes: the word is multiplied by an odd
+    number and added, and the sum is rotated and multiplied by another odd number.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def hash_words(words: U64, lanes: U64) -> None:
 
 @kernel
 def mixed(lane: np.uint64, word: np.uint64) -> np.uint64:
-    """Return a lane of `hash_words` after another word. The multipliers are the golden ratio and the root of three."""
+    """Return a lane of `hash_words` after one more word; the factors derive from the golden ratio and sqrt(3)."""
     total = np.uint64(lane + word * np.uint64(0x9E3779B97F4A7C15))
     turned = np.uint64((total << np.uint64(29)) | (total >> np.uint64(35)))
     return np.uint64(turned * np.uint64(0xBB67AE8584CAA73B))

@@ -25,7 +25,7 @@ def scale_squares(  # noqa: PLR0917 - keyword arguments slow down calls to compi
     factor
         Factor for pixels without rejected values.
     relative
-        Factors relative to `factor`, by the number of rejected values; the last is for all larger numbers.
+        Factors relative to `factor`, by the number of rejected values; the last also applies to all larger numbers.
     variance
         Output, same shape.
     """
@@ -41,7 +41,7 @@ def scale_squares(  # noqa: PLR0917 - keyword arguments slow down calls to compi
 
 @kernel
 def interpolate_rows(values: F32, before: I64, weight: F32, between: F32) -> None:
-    """Write rows between the rows of an array.
+    """Interpolate rows between the rows of an array.
 
     Parameters
     ----------
@@ -62,17 +62,18 @@ def interpolate_rows(values: F32, before: I64, weight: F32, between: F32) -> Non
 
 @kernel
 def block_quantiles(values: F32, lefts: I64, place: int, quantiles: F32) -> None:
-    """Write the value at the same place in the ascending order of each block's values; NaN is last.
+    """Write the value at a given place in the ascending order of each block's values; NaN is last.
 
-    The bits of floats have the order of the floats, so the value is found by bisection of its bits: each step counts
-    the smaller values, in vector code. This is several times as fast as a partial sort of a thousand values.
+    The bits of floats can be turned into integers in the same order, so the value is found by bisection of these
+    integers: each step counts the values up to a limit, in vector code. This is several times as fast as a partial sort
+    of a thousand values.
 
     Parameters
     ----------
     values
         Contiguous, shape (rows, columns).
     lefts
-        First column of each block; the blocks are squares of all rows.
+        First column of each block; the blocks are squares that contain all rows.
     place
         The place, counted from 0.
     quantiles
@@ -98,7 +99,7 @@ def block_quantiles(values: F32, lefts: I64, place: int, quantiles: F32) -> None
 
 @kernel
 def ordered_keys(bits: I32, keys: I32) -> None:
-    """Write integers that have the order of the floats with the given bits; NaN of either sign is the largest."""
+    """Write integers in the same order as the floats with the given bits; NaN of either sign is the largest."""
     for i in range(bits.size):
         key = turned(bits[i])
         keys[i] = key if key >= np.int32(-0x7F800001) else np.int32(0x7FFFFFFF)
@@ -106,9 +107,9 @@ def ordered_keys(bits: I32, keys: I32) -> None:
 
 @kernel
 def turned(bits: np.int32) -> np.int32:
-    """Return the bits of a float as a number with the order of the floats, or this number as bits again.
+    """Return the bits of a float as an integer in the same order as the floats, or such an integer as bits again.
 
-    Negative floats have a sign bit and the bits of their magnitude, which are inverted here.
+    Negative floats consist of a sign bit and the bits of their magnitude; the latter are inverted here.
     """
     return np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
 

@@ -1,8 +1,8 @@
 # ruff: noqa: PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small frames
 """Kernels that separate the structures of the sensor from those of the sky in a set of shifted lights.
 
-A place has four integers for each light: its shift down and across, 1 if it is turned by 180 degrees, and 1 if its
-shift is known. Bin (y, x) of the sky is bin (y + down, x + across) of the light, after it was turned.
+The array `places` has four integers for each light: its shift down and across, 1 if it is rotated by 180 degrees, and 1
+if its shift is known. Bin (y, x) of the sky is bin (y + down, x + across) of the light after the rotation.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from coldframe.calibration.kernels.compiling import F32, F64, I64, kernel
 def mean_on_sky(
     lights: F32, fixed: F32, weights: F32, places: I64, fewest: int, first: int, last: int, sky: F32
 ) -> None:
-    """Write the weighted mean of the lights without the pattern of the sensor, in the frame of the sky.
+    """Write the weighted mean of the lights after subtracting the pattern of the sensor, in the frame of the sky.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def mean_on_sky(
     places
         Shape (lights, 4).
     fewest
-        Smallest number of values; with fewer, the sky is NaN.
+        Smallest number of values; where there are fewer, the sky is NaN.
     first, last
         Range of rows of the sky.
     sky
@@ -62,7 +62,7 @@ def mean_on_sky(
 def mean_on_sensor(
     lights: F32, sky: F32, weights: F32, places: I64, fewest: int, first: int, last: int, mean: F32, weight: F32
 ) -> None:
-    """Write the weighted mean of the lights without the sky, and its inverse variance.
+    """Write the weighted mean of the lights after subtracting the sky, and the inverse variance of the mean.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def mean_on_sensor(
     sky
         Shape (rows, columns); NaN where it is unknown.
     mean, weight
-        Outputs, same shape; NaN and 0 with fewer than `fewest` values.
+        Outputs, same shape; NaN and 0 where there are fewer than `fewest` values.
     """
     width = sky.shape[1]
     count = np.empty(width, np.int64)
@@ -97,7 +97,7 @@ def mean_on_sensor(
 
 @kernel
 def scatter_on_sensor(lights: F32, sky: F32, fixed: F32, places: I64, first: int, last: int, sums: F64) -> None:
-    """Add up the remainder of each light without sky and sensor: number, sum and sum of squares; shape (lights, 3)."""
+    """Write number, sum and sum of squares of the residuals of each light from sky and sensor; shape (lights, 3)."""
     of_sky = np.empty(sky.shape[1], np.float32)
     for i in range(lights.shape[0]):
         number, total, squares = 0, 0.0, 0.0

@@ -5,7 +5,7 @@ import numpy as np
 from coldframe.calibration.kernels.compiling import I64, U16, kernel
 
 MOST_SUMMED = 1 << 16
-"""Number of values of 16 bits whose sum surely fits in 32 bits."""
+"""Number of 16-bit values whose sum always fits in 32 bits."""
 
 
 @kernel
@@ -40,7 +40,7 @@ def all_bits(row: U16) -> np.uint16:
     """Return the bitwise OR of the values of a row."""
     bits = np.uint16(0)
     for i in range(row.size):
-        # Numba computes with 64 bits. Without this conversion, a vector would hold a quarter of the values.
+        # Numba computes with 64 bits. Without this conversion, a vector would hold only a quarter as many values.
         bits = np.uint16(bits | row[i])
     return bits
 

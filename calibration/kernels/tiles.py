@@ -18,7 +18,7 @@ from coldframe.calibration.kernels.compiling import F32, F64, U16, kernel
 TILE = 288
 """Number of pixels to sort together; for 50 frames of 16 bits, the scratch array takes 28 KiB and fits in the L1 cache.
 
-With a power of two, all rows would map to the same lines of the cache."""
+With a power of two, all rows would map to the same cache lines."""
 
 LAST_KEPT = 4
 """Number of values of a column that clipping about the median never rejects, as in Siril."""
@@ -33,8 +33,8 @@ Blocks = NDArray[np.int32]
 
 
 TOTAL, SQUARE, INNER_TOTAL, INNER_SQUARE, SUMS = 0, 1, 2, 3, 4
-"""Number of rows of the sums: the sum and the sum of squares, each with all values and without some values at each
-end."""
+"""Indices and number of the rows of sums: the sum and the sum of squares of all values, and the same two sums without
+some values at each end."""
 
 
 @kernel
@@ -81,8 +81,8 @@ def load(band: Columns, begin: int, end: int, flip: int | None, columns: Columns
 def sort_rows(columns: Columns, frames: int, network: Blocks) -> None:
     """Sort the columns of a tile, including unused columns at its end.
 
-    Each group of eight rows is sorted first. `network` completes the sorting; see `column_sort.blocks_of`. Each row of
-    a block of neighbouring rows receives the smaller values, and the same row of another block the larger ones.
+    Each group of eight rows is sorted first. `network` completes the sorting; see `column_sort.blocks_of`. Two blocks
+    of neighbouring rows are compared row by row; the first block receives the smaller values, the second the larger.
     """
     for first in range(0, frames - 7, 8):
         sort_eight(columns[first * TILE :])

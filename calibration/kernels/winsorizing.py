@@ -80,7 +80,7 @@ def find_winsorized_variances(
 
 @kernel
 def draw_in_near(columns: Columns, frames: int, near: float, work: Variances, narrow: I32) -> bool:
-    """Do the same as `draw_in` in 32 bits, which is faster; return False if the results might not fit.
+    """Do the same as `draw_in`, but in 32 bits, which is faster; return False if the results might not fit.
 
     Parameters
     ----------

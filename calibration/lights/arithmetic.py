@@ -1,4 +1,4 @@
-"""The arithmetic that calibrates lights, on planes in memory and independent of files."""
+"""The arithmetic of calibrating lights: applied to planes in memory, and independent of files."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ _STEP = 3
 """Step of the rows and columns that are sampled for a level; an odd step covers every colour of a filter array."""
 
 HARMLESS_NOISE = 0.2
-"""A glow error below this fraction of the noise of a light may remain; it increases the noise of a pixel by 2 %."""
+"""A glow error below this fraction of a light's noise is tolerated; it increases a pixel's noise by at most 2 %."""
 
 
 COLOUR_PERIOD = 2
@@ -35,17 +35,17 @@ class MismatchError(ColdframeError):
 
 
 class GlowError(MismatchError):
-    """The amplifier glow of a dark may not scale to the exposure of the light."""
+    """The amplifier glow of a dark might not grow in proportion to the exposure, so the dark is not scaled."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Correction:
-    """The planes that calibrate lights with the same recipe; float32, shape (height, width), unless stated otherwise.
+    """The planes for lights with the same recipe; float32, shape (height, width), unless stated otherwise.
 
     Attributes
     ----------
     subtracted
-        ADU: the master dark, the master bias, or the bias plus the scaled dark.
+        ADU: the master dark, the master bias, or the bias plus the scaled dark current.
     dark_variance
         ADU^2: variance of `subtracted`, plus the variance of a single dark frame with the light's exposure.
     response
@@ -55,11 +55,12 @@ class Correction:
     masked
         bool: pixels without signal in the flat; None without a flat, or if the flat has no mask.
     caveats
-        Errors that the masters may leave in every light.
+        Texts about errors that the masters may leave in every light.
     rows
-        The rows of the two variances, in ascending order; None for all rows.
+        Rows that the two variances cover, in ascending order; None for all rows.
     sampled
-        Returns every n-th row and column of the whole `dark_variance`, if only some rows are known.
+        Function that returns every n-th row and column of the whole `dark_variance`; None if `dark_variance` itself
+        covers all rows.
     """
 
     subtracted: F32
@@ -72,7 +73,7 @@ class Correction:
     sampled: Callable[[int], F32] | None = None
 
     def band(self, rows: slice | NDArray[np.intp]) -> "Correction":
-        """Return the planes for the given rows; if only the variances of some rows are known, for exactly these."""
+        """Return the planes for the given rows; if the variances cover only some rows, these must be the given rows."""
         is_all = self.rows is None
         assert self.rows is None or np.array_equal(np.arange(len(self.subtracted))[rows], self.rows)
         return Correction(
@@ -88,7 +89,7 @@ class Correction:
         return self.dark_variance[::step, ::step] if self.sampled is None else self.sampled(step)
 
     def without_variances(self) -> "Correction":
-        """Return the planes without those that only the uncertainty of lights needs, half of all."""
+        """Return the planes without the variances: half of all planes, needed only for the uncertainty of lights."""
         nothing = np.zeros((0, 0), np.float32)
         return replace(self, dark_variance=nothing, response_variance=nothing, sampled=None)
 
@@ -125,7 +126,7 @@ def correction(dark: "Subtraction", flat: BandedMaster | None) -> Correction:
     if flat.mean.shape != shape:
         raise MismatchError(f"the master flat has the shape {flat.mean.shape}, but the dark has {shape}")
     check_relative(flat)
-    # A flat without dark pixels, the usual one, is the response itself, which saves the memory for another plane.
+    # Most flats have no dark pixels. Such a flat is itself the response, which saves the memory for another plane.
     response = flat.mean if flat.mean.min() > 0 else np.where(flat.mean > 0, flat.mean, np.float32(1))
 
     def relative_variance(band: slice) -> F32:
@@ -139,7 +140,7 @@ def check_relative(flat: BandedMaster) -> None:
     """Raise `MismatchError` if the mean of a master flat is not 1."""
     level = float(flat.mean.mean(dtype=np.float64))
     if not 0.5 < level < 2:  # noqa: PLR2004 - generous: masks and mosaics shift the mean of coldframe's flats far less
-        raise MismatchError(f"the master flat's mean is {level:.4g}: it must be relative to 1, as coldframe writes it")
+        raise MismatchError(f"the master flat's mean is {level:.4g}: it must be about 1, as in flats from coldframe")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,7 +154,7 @@ class Subtraction:
     variance
         ADU^2, same shape: variance of `subtracted`, plus the variance of a single dark frame.
     caveats
-        Errors that the subtraction may leave.
+        Texts about errors that the subtraction may leave.
     rows, sampled
         See `Correction`.
     """
@@ -165,21 +166,21 @@ class Subtraction:
     sampled: Callable[[int], F32] | None = None
 
     def with_variance_of(self, rows: NDArray[np.intp]) -> "Subtraction":
-        """Return the subtraction with the variance of some rows only."""
+        """Return this subtraction with its variance limited to the given rows."""
         variance = self.variance
         return replace(self, variance=variance[rows], rows=rows, sampled=lambda step: variance[::step, ::step])
 
     @property
     def level_adu(self) -> float:
-        """Median of `subtracted`, which is the bias level plus the dark current of ordinary pixels."""
+        """Median of `subtracted`: the bias level plus the dark current of ordinary pixels."""
         return float(np.median(self.subtracted[::_STEP, ::_STEP]))
 
 
 def dark_subtraction(dark: BandedMaster, rows: NDArray[np.intp] | None = None) -> Subtraction:
-    """Return the subtraction of a master dark of the light's exposure, or of a bias if dark current does not matter.
+    """Return the subtraction of a master dark with the light's exposure, or of a bias if dark current is negligible.
 
-    The noise of the light's readout is derived for each pixel from the scatter of the master's frames, so that it is
-    also correct for hot and flickering pixels. The variance is limited to some rows; None for all.
+    The readout noise of the light is derived for each pixel from the scatter of the master's frames, so that it is also
+    correct for hot and flickering pixels. The variance is limited to `rows`; None stands for all rows.
     """
     variance = gathered_rows(dark.mean.shape, lambda band: _variance(dark.band(band)), rows)
     if rows is None:
@@ -248,11 +249,11 @@ def scaled_subtraction(
     *,
     despite_glow: bool = False,
 ) -> Subtraction:
-    """Return the subtraction of bias + scale (dark - bias), for a light whose exposure is `scale` times the dark's.
+    """Return the subtraction of bias + scale (dark - bias), for a light with `scale` times the exposure of the dark.
 
     Unlike dark current, amplifier glow need not grow in proportion to the exposure, so scaling could subtract too
-    little or too much. A dark with glow is scaled if the witness shows that the glow grows in proportion, or if the
-    possible error is below `HARMLESS_NOISE` of the noise of a light.
+    little or too much. A dark with glow is scaled if the witness shows that the glow does grow in proportion to the
+    exposure, or if the possible error is below `HARMLESS_NOISE` of the noise of a light.
 
     Parameters
     ----------
@@ -263,12 +264,12 @@ def scaled_subtraction(
     witness
         A dark with a different exposure but otherwise the same setup, which shows whether glow grows with the exposure.
     despite_glow
-        True to scale the dark with any glow.
+        True to scale the dark whatever its glow.
 
     Raises
     ------
     GlowError
-        If scaling the glow could leave a larger error.
+        If scaling the glow could leave an error that is too large.
     MismatchError
         If shapes differ.
     """
@@ -279,7 +280,7 @@ def scaled_subtraction(
     caveats: tuple[str, ...] = ()
     if doubt is not None:
         noise_adu = float(np.sqrt(np.median(readout_variance)))
-        noise = f"the noise of a light is at least {noise_adu:.3g} ADU" if noise_adu else "its noise is unknown"
+        noise = f"the noise of a light is at least {noise_adu:.3g} ADU" if noise_adu else "the noise is unknown"
         text = f"{doubt.reason}; scaling may leave an error of {doubt.error_adu:.2g} ADU there ({noise})"
         if not despite_glow and doubt.error_adu >= HARMLESS_NOISE * noise_adu:
             raise GlowError(f"{text}: {doubt.advice}")
@@ -310,7 +311,8 @@ def calibrate(
     e_per_adu
         Electrons per ADU, for the photon noise; None omits photon noise from the uncertainty.
     period
-        Distance between pixels of the same colour, over which the level of the sky is averaged for the photon noise.
+        Distance between pixels of the same colour; the level of the sky, which determines the photon noise, is averaged
+        over neighbours of the same colour.
 
     Raises
     ------
@@ -335,7 +337,7 @@ def calibrate(
 
 
 def _local_level(pixels: NDArray[np.uint16] | F32, planes: Correction, adu_per_e: float, period: int) -> F32:
-    """Return the mean level around each pixel, ADU above the dark; the level of stars and defects is limited."""
+    """Return the mean level around each pixel, ADU above the dark; extreme levels (stars, defects) are limited."""
     every = max(1, pixels.size // _SAMPLED_PIXELS) | 1
     sampled = pixels.reshape(-1)[::every] - planes.subtracted.reshape(-1)[::every]
     level = float(np.nan_to_num(np.nanmedian(sampled)))

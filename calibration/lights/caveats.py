@@ -1,4 +1,4 @@
-"""Differences between lights and masters that are tolerated, with the errors that they may cause."""
+"""Tolerated differences between lights and masters, and the errors that they may cause."""
 
 from collections.abc import Iterator, Mapping
 
@@ -16,22 +16,22 @@ Header = Mapping[str, HeaderValue]
 
 DOUBLING_C = 6.0
 """Approximate temperature difference that doubles the dark current, as in `Tolerances`; R. Widenhorn et al. 2002, Proc.
-SPIE 4669, 193, describe how it varies."""
+SPIE 4669, 193, describe how this difference varies."""
 
 NOTICEABLE_C = 0.5
-"""Smallest temperature difference to mention; it changes the dark current by 6 %, and coolers regulate more finely."""
+"""Smallest temperature difference to mention: it changes the dark current by 6 %; coolers usually stay within it."""
 
 HIGHEST_ADU = 65_535
 
 BRIGHTEST_FLAT = 0.7
-"""Largest level of flats as a fraction of 65,535 at which the brightest pixels are safely below saturation."""
+"""Highest level of a flat, as a fraction of 65,535, at which the brightest pixels are safely below saturation."""
 
 LEAST_FLAT_NOISE = 3e-4
-"""Smallest relative noise of a pixel in one flat: the photon noise of 10 million electrons, more than any pixel holds.
-Saturated pixels scatter less."""
+"""Smallest relative noise of an unsaturated pixel in one flat: the photon noise of 10 million electrons, more than any
+pixel can hold. Saturated pixels scatter less."""
 
 MOST_SATURATED = 0.01
-"""Largest fraction of saturated pixels in a flat that hot pixels explain."""
+"""Largest fraction of saturated pixels in a flat that hot pixels can account for."""
 
 _FEWEST_FRAMES = 3
 _STEP = 3
@@ -42,7 +42,7 @@ _DARK_CORNER = 0.01
 
 
 def temperature_caveat(warmest_c: float | None, coldest_c: float | None = None) -> str | None:
-    """Return the effect of a temperature difference between a dark and lights as text; None if it is unnoticeable.
+    """Return a text about the effect of a temperature difference between a dark and lights; None if it is negligible.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def temperature_caveat(warmest_c: float | None, coldest_c: float | None = None) 
 
 
 def temperature_cost(worst_c: float, planes: Correction, mended: NDArray[np.bool_] | None = None) -> str:
-    """Return the errors that a temperature difference of the dark leaves in a light as text, ADU.
+    """Return a text about the errors, in ADU, that a temperature difference of the dark leaves in a light.
 
     Parameters
     ----------
@@ -96,9 +96,9 @@ def _adu(value: float) -> str:
 
 
 def header_caveats(flat: Header) -> Iterator[str]:
-    """Yield the faults that the header of a master flat reveals, as text."""
+    """Yield texts about the faults that the header of a master flat reveals."""
     if not _is_subtracted(flat):
-        yield "flat: its header names no dark or bias that was subtracted: it corrects vignetting and dust too little"
+        yield "flat: its header names no dark or bias that was subtracted; it corrects vignetting and dust too little"
     level_adu = flat_level_adu(flat)
     if level_adu is not None and level_adu > BRIGHTEST_FLAT * HIGHEST_ADU:
         yield (
@@ -108,14 +108,14 @@ def header_caveats(flat: Header) -> Iterator[str]:
 
 
 def flat_caveats(flat: BandedMaster, bias_adu: float) -> Iterator[str]:
-    """Yield the faults that a master flat reveals, with the errors that they cause, as text.
+    """Yield texts about the faults that a master flat reveals, and the errors that they cause.
 
     Parameters
     ----------
     flat
         The master flat.
     bias_adu
-        Level of the dark or bias that is subtracted from the light, which the flats probably had as well.
+        Level of the dark or bias that is subtracted from the light; the flats probably had the same pedestal.
     """
     cost = "" if _is_subtracted(flat.header) else _pedestal_cost(flat, bias_adu)
     for caveat in header_caveats(flat.header):
@@ -125,12 +125,12 @@ def flat_caveats(flat: BandedMaster, bias_adu: float) -> Iterator[str]:
     if saturated > MOST_SATURATED:
         yield (
             f"flat: {saturated:.0%} of its pixels do not vary from frame to frame, not even by photon noise: they were"
-            " saturated, and lights become too bright there"
+            " saturated, so lights become too bright there"
         )
 
 
 def saturated_fraction(flat: BandedMaster) -> float:
-    """Return the fraction of the pixels of a flat whose frames scatter less than photon noise; 0 if unknown."""
+    """Return the fraction of a flat's pixels whose scatter between frames is below photon noise; 0 if unknown."""
     sampled = sampled_master(flat, _STEP)
     if sampled.counts is None or sampled.counts.max() < _FEWEST_FRAMES:
         return 0.0
@@ -147,12 +147,12 @@ def flat_level_adu(flat: Header) -> float | None:
 
 
 def _is_subtracted(flat: Header) -> bool:
-    """Return whether a header names a master that was subtracted from the flats, or their overscan."""
+    """Return whether, according to its header, a master or the overscan was subtracted from the flats."""
     return "CFSUBTR" in flat or "OVERSCAN" in flat or not {"B", "D"}.isdisjoint(str(flat.get("CALSTAT", "")))
 
 
 def _pedestal_cost(flat: BandedMaster, bias_adu: float) -> str:
-    """Return the error of an unsubtracted flat in its darkest percent of pixels as text; "" if it is unknown."""
+    """Return a text about the error of an unsubtracted flat in its darkest pixels; "" if the error is unknown."""
     level_adu = flat_level_adu(flat.header)
     if level_adu is None or level_adu <= bias_adu:
         return ""
@@ -162,7 +162,7 @@ def _pedestal_cost(flat: BandedMaster, bias_adu: float) -> str:
 
 
 def _darkest(response: F32) -> float:
-    """Return the response of the darkest percent of pixels, relative to that of the central region."""
+    """Return the first percentile of the response, relative to the median of the central region."""
     return float(
         np.quantile(response[::_STEP, ::_STEP], _DARK_CORNER) / np.median(response[central_region(response.shape)])
     )

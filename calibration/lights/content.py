@@ -1,4 +1,4 @@
-"""A digest of the bytes of a file, by which a light or a master is recognised."""
+"""A digest of the bytes of a file, which identifies a light or a master."""
 
 from collections.abc import Iterator
 from hashlib import blake2b
@@ -13,10 +13,10 @@ from coldframe.calibration.kernels import lights
 U8 = NDArray[np.uint8]
 
 _STEP = 32
-"""Bytes that the hash takes in one step."""
+"""Number of bytes that the hash processes in one step."""
 
 _DIGEST_BYTES = 16
-"""Enough that two different calibrations do not have the same digest by chance, and short enough for a header card."""
+"""Size of a digest: large enough to avoid equal digests by chance, and small enough for a header card."""
 
 _HASHED_AT_ONCE = 1 << 20
 
@@ -27,10 +27,10 @@ def digest_of(*parts: object) -> str:
 
 
 class ContentHash:
-    """A hash of the bytes of a file, which are added piece by piece.
+    """A hash of the bytes of a file; the bytes are added piece by piece.
 
-    Only equal and unequal files must be told apart, so a cryptographic hash, which takes ten times as long, is not
-    needed.
+    The hash only needs to tell different files apart. A cryptographic hash, which is not needed for this, would take
+    ten times as long.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class ContentHash:
 
     @property
     def text(self) -> str:
-        """The digest of the bytes so far; zeros complete the last step."""
+        """The digest of the bytes added so far; the last step is padded with zeros."""
         lanes = self._lanes.copy()
         if self._rest.size:
             _mix(np.pad(self._rest, (0, _STEP - self._rest.size)), lanes)

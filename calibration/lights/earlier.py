@@ -1,4 +1,4 @@
-"""Earlier results of `calibrate`: whether a file already is the result of the same light, masters and options."""
+"""Earlier results of `calibrate`: whether a file is already the result of the same light, masters and options."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -25,14 +25,14 @@ class Earlier(Enum):
     DIFFERENT = auto()
     """A result of a light with the same name and time, from different pixels, masters or options."""
     OTHER_FILE = auto()
-    """Any other file, which is never replaced."""
+    """Any other file; such a file is never replaced."""
 
 
 def group_digest(recipe: LightRecipe, output: Output, *options: object) -> str:
-    """Return a digest of the masters and options that lights of one recipe share.
+    """Return a digest of the masters and options that lights with the same recipe share.
 
-    Masters are identified by name and checksum of their pixels, so that a master which was built again under its name
-    counts as different.
+    Masters are identified by their names and the checksums of their pixels, so that a master that was built again under
+    the same name counts as different.
 
     Parameters
     ----------
@@ -59,8 +59,8 @@ def light_digest(group: str, light: Path, content: str | None = None) -> str:
     group
         Digest of the masters and options; see `group_digest`.
     light, content
-        The light, identified by its name and the digest of its bytes (None to read them): a damaged copy that was
-        replaced has the same size and time.
+        The light, and the digest of its bytes; None to read the file. Size and time would not identify a light, because
+        a damaged copy agrees in both with the copy that replaces it.
 
     Raises
     ------
@@ -80,9 +80,10 @@ def earlier_result(target: Path, light: Path, setup: FrameSetup, digest: Callabl
     light
         The light.
     setup
-        Its setup.
+        Setup of the light.
     digest
-        Returns the digest of its calibration; see `light_digest`. Called only if there is an earlier result.
+        Function that returns the digest of the light's calibration; see `light_digest`. It is called only if there is
+        an earlier result.
     """
     if not os.path.lexists(target):
         return Earlier.NONE
@@ -92,7 +93,7 @@ def earlier_result(target: Path, light: Path, setup: FrameSetup, digest: Callabl
         return Earlier.OTHER_FILE
     if CALIBRATION in header and header[CALIBRATION] == digest():
         return Earlier.SAME
-    # Lights of two folders may have the same name, so only the time tells whether this is the same light.
+    # Lights in different folders may have the same name, so only the time shows whether this is the same light.
     same_name = header.get("CFRAW") == light.name and "CALSTAT" in header
     same_time = setup.taken_at is not None and setup_of(header).taken_at == setup.taken_at
     return Earlier.DIFFERENT if same_name and same_time else Earlier.OTHER_FILE

@@ -47,7 +47,7 @@ from coldframe.config.frames import FrameKind
 _BAND_ROWS = 256
 
 CALIBRATION = "CFCALID"
-"""Keyword of the digest of a light's calibration; see `coldframe.calibration.lights.earlier`."""
+"""Keyword for the digest of a light's calibration; see `coldframe.calibration.lights.earlier`."""
 
 _OF_THE_RAW_FILE = re.compile(r"NAXIS\d+|EXTNAME|EXTVER|EXTLEVEL|INHERIT|BLANK|DATAMIN|DATAMAX")
 """Keywords of the raw light that do not apply to the calibrated pixels or to the new file."""
@@ -62,18 +62,18 @@ class Output:
     floating
         True for 32-bit floats instead of 16-bit integers.
     pedestal_adu
-        Level added to every pixel. None adds 0 to floats, and adds to integers the level that keeps every pixel above
-        zero.
+        Level added to every pixel. None adds nothing to floats; to integers, it adds a level that keeps the pixels
+        above zero (see `pedestal_for`).
     e_per_adu
         Electrons per ADU. None uses EGAIN from the light's header; without EGAIN, the uncertainty omits photon noise.
     defects
-        Defective pixels to replace by values from their neighbours; None replaces no pixels.
+        Defective pixels to replace with values from their neighbours; None replaces no pixels.
     blank
         True to set defective pixels to NaN instead; only for floats.
     camera_names
-        Names of one camera; a map of defects may have a different one of them than the light.
+        Names that all stand for the same camera; the defect map may contain a different one of them than the light.
     extension
-        Which image to take from lights with several images.
+        The image to take from lights with several images.
     uncertainty
         True to write the extensions UNCERT and MASK; see `calibrate_file`.
     """
@@ -117,7 +117,7 @@ class _Result:
     signal
         uint16 or float32, shape (height, width), including the pedestal.
     uncertainty
-        float32, same shape; None if it is not wanted.
+        float32, same shape; None if it was not requested.
     cards
         Cards that document the processing of the pixels.
     below, above
@@ -132,7 +132,7 @@ class _Result:
 
 
 def light_setup(path: Path, extension: Extension | None = None) -> FrameSetup:
-    """Return the setup of a light from its header, or from that of one of several images.
+    """Return the setup of a light from its header; `extension` selects one of several images.
 
     Raises
     ------
@@ -155,22 +155,22 @@ def require_light(setup: FrameSetup, path: Path) -> None:
     Raises
     ------
     FrameFileError
-        Naming the kind.
+        With a message that names the kind.
     """
     if setup.kind not in {FrameKind.LIGHT, None}:
         raise FrameFileError(path, f"is a {setup.kind} frame, not a light")
     if setup.kind is None and setup.kind_word is not None:
-        raise FrameFileError(path, f"is of type {setup.kind_word!r}, which is not a word for lights")
+        raise FrameFileError(path, f"is of type {setup.kind_word!r}, which does not mean light")
 
 
 class LightLook(Protocol):
-    """A look at some rows of each light."""
+    """An examination of some rows of each light."""
 
     def rows(self, shape: tuple[int, ...]) -> NDArray[np.intp]:
-        """Return the rows to look at, in ascending order, of lights of the given height and width."""
+        """Return the rows to examine, in ascending order, for lights of the given height and width."""
 
     def measure(self, light: Path, pixels: Pixels) -> None:
-        """Receive the file of a light that was written, and its raw rows after subtraction of the overscan."""
+        """Examine the raw rows, after overscan subtraction, of a light whose result has been written."""
 
 
 def calibrate_file(
@@ -187,14 +187,14 @@ def calibrate_file(
 ) -> CalibratedFile:
     """Calibrate one light and write the result durably to `target`, in an existing folder.
 
-    `buffers` are for callers with many lights. `digest` returns the digest of the calibration from that of the light's
-    bytes; see `coldframe.calibration.lights.earlier`. `look` looks at rows of the light after it was written. `write`
-    writes the file: by default, only a new one.
+    Callers with many lights pass `buffers` to reuse memory. `digest` takes the digest of the light's bytes and returns
+    that of the calibration; see `coldframe.calibration.lights.earlier`. `look` examines rows of the light after the
+    result has been written. `write` writes the file; by default, it refuses to replace an existing file.
 
     The light may contain 8-, 16- or 32-bit integers or floats, in ADU, and may be compressed. The first image of the
     new file is the calibrated light. If `output.uncertainty` is True, the extension UNCERT is its standard error, and
-    an extension MASK follows if the flat has a mask (bit 1: pixel without signal in the flat) or if defects are
-    replaced (bit 2: defect).
+    an extension MASK follows if the flat has a mask (bit 0: pixel without signal in the flat) or if defects are
+    replaced (bit 1: defect).
 
     Raises
     ------
@@ -250,7 +250,7 @@ def _calibrated(
     *,
     buffers: LightBuffers,
 ) -> _Result:
-    """Calibrate; set the signal of defects to zero."""
+    """Calibrate a light, and set the signal of its defects to zero."""
     bad = None if output.defects is None else output.defects.bad
     if bad is not None and bad.shape != planes.subtracted.shape:
         raise MismatchError(
@@ -284,10 +284,10 @@ def _uncertainty(
     bad: NDArray[np.bool_] | None,
     period: int,
 ) -> NDArray[np.float32]:
-    """Return the standard error of a light, band by band, which needs little more memory than the result."""
+    """Return the standard error of a light, computed band by band to need little more memory than the result."""
     uncertainty = np.empty(pixels.shape, np.float32)
     for rows, band in pixels.bands(_BAND_ROWS):
-        # Without their values, defects do not influence the photon noise of their neighbours.
+        # Defects become NaN, so that they do not influence the photon noise of their neighbours.
         known = band if bad is None else np.where(bad[rows], np.float32(np.nan), band)
         uncertainty[rows] = calibrate(known, planes.band(rows), e_per_adu, period).uncertainty
     return uncertainty
@@ -358,7 +358,7 @@ def _cards(light: Path, header: dict[str, HeaderValue], recipe: LightRecipe, e_p
     """Return the cards that document the calibration; see `LightRecipe`."""
     used: list[tuple[str, HeaderValue | None, str]] = [
         ("CFDARK", _name(recipe.dark), "master dark subtracted"),
-        ("CFDKSCAL", recipe.dark_scale if recipe.dark and recipe.bias else None, "dark - bias times this"),
+        ("CFDKSCAL", recipe.dark_scale if recipe.dark and recipe.bias else None, "factor applied to dark - bias"),
         ("CFBIAS", _name(recipe.bias), "master bias subtracted"),
         ("CFFLAT", _name(recipe.flat), "divided by this master flat"),
         ("EGAIN", e_per_adu, "[e-/adu] for the photon noise"),
@@ -380,7 +380,7 @@ def _noise_card(e_per_adu: float | None) -> Card:
 
 
 def _notes(recipe: LightRecipe, planes: Correction) -> list[Card]:
-    """Return cards with the differences between the light and its masters."""
+    """Return cards that describe the differences between the light and its masters."""
     texts = [*recipe.caveats, temperature_caveat(recipe.dark_warmer_c), *planes.caveats]
     return [Card(f"CFNOTE{number:02d}", text) for number, text in enumerate(filter(None, texts), start=1)][:99]
 

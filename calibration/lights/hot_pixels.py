@@ -1,4 +1,4 @@
-"""The defects that a master dark shows, so that lights can be mended without a defect map."""
+"""Defects found in a master dark, so that lights can be mended without a defect map."""
 
 from pathlib import Path
 
@@ -15,9 +15,10 @@ Mask = NDArray[np.bool_]
 
 
 def single(bad: Mask) -> Mask:
-    """Return the bad pixels at least half of whose neighbours, in a square of 5 x 5 pixels, are good.
+    """Return the bad pixels for which at least half of the neighbours, in a square of 5 x 5 pixels, are good.
 
-    The others belong to a structure, such as steep glow: the dark subtracts it, and it has no neighbours to replace it.
+    The remaining bad pixels belong to a structure, such as steep glow. Subtracting the dark removes this structure; its
+    pixels could not be replaced anyway, because they have too few good neighbours.
 
     Parameters
     ----------
@@ -25,7 +26,7 @@ def single(bad: Mask) -> Mask:
         bool, shape (height, width).
     """
     kept = np.zeros_like(bad)
-    rows, columns = np.unravel_index(np.flatnonzero(bad), bad.shape)  # several times as fast as two dimensions
+    rows, columns = np.unravel_index(np.flatnonzero(bad), bad.shape)  # several times as fast as np.nonzero
     around = [(down, right) for down in range(-2, 3) for right in range(-2, 3) if (down, right) != (0, 0)]
     framed = np.pad(bad, 2, mode="edge")
     count = sum((framed[rows + 2 + down, columns + 2 + right].astype(np.uint8) for down, right in around), np.uint8(0))
@@ -41,9 +42,10 @@ def hot_pixels(path: Path, dark: BandedMaster, bias: BandedMaster | None) -> Bad
     path
         File of the master dark.
     dark
-        The master dark, as `read_adu_master` reads it.
+        The master dark, as returned by `read_adu_master` or `open_adu_master`.
     bias
-        A master bias to subtract from the dark, so that its pattern is not mistaken for dark current; None for none.
+        A master bias to subtract from the dark, so that the pattern of the bias is not mistaken for dark current; None
+        subtracts nothing.
 
     Raises
     ------
@@ -64,9 +66,9 @@ def filter_array_fault(found: BadPixels, mosaic: str | None) -> str | None:
     Parameters
     ----------
     found
-        Defects from `hot_pixels`, of a dark that fits the lights.
+        Defects that `hot_pixels` found in a dark that fits the lights.
     mosaic
-        Colour filter array of the lights; None if their headers have none.
+        Colour filter array of the lights; None if their headers do not state one.
     """
     array = found.setup.mosaic
     if mosaic is not None and array is not None and mosaic != array:

@@ -20,13 +20,13 @@ from coldframe.calibration.masters.reading import BandedMaster, check, open_adu_
 from coldframe.config.frames import FrameKind
 
 MasterLook = Callable[[FrameKind, BandedMaster], None]
-"""Receives each master of a recipe before its planes are freed; a bias-subtracted dark has its bias again."""
+"""Function that receives each master of a recipe before its planes are freed; a dark comes with its bias added back."""
 
 RowsOf = Callable[[tuple[int, ...]], NDArray[np.intp]]
-"""Returns rows in ascending order for the height and width of a light."""
+"""Function that takes the height and width of a light and returns rows in ascending order."""
 
 DarkSearch = Callable[[BandedMaster, BandedMaster | None], None]
-"""Receives the dark and the bias of a recipe as they were read."""
+"""Function that receives the dark and the bias of a recipe as they were read."""
 
 
 def load_correction(
@@ -44,20 +44,20 @@ def load_correction(
     recipe
         The recipe of the lights.
     despite_glow
-        True to scale a dark even if its glow may not scale; see `scaled_subtraction`.
+        True to scale a dark even if its glow might not grow in proportion; see `scaled_subtraction`.
     look
-        Called with each master.
+        Function to call with each master.
     search
-        Called with the dark, if there is one, before `look`; it must not change the planes.
+        Function to call before `look` with the dark, if there is one; it must not change the planes.
     rows
-        Returns the rows of which variances are needed; None for all.
+        Function that returns the rows for which variances are needed; None for all rows.
 
     Raises
     ------
     FrameFileError
         If a master cannot be read.
     GlowError
-        If the glow of the dark may not scale.
+        If the glow of the dark might not grow in proportion to the exposure.
     MismatchError
         If the masters do not fit each other.
     """
@@ -80,7 +80,10 @@ def load_subtraction(
     search: DarkSearch | None = None,
     rows: RowsOf | None = None,
 ) -> Subtraction:
-    """Read the dark and bias of a recipe, and free them before a flat is read; see `load_correction`."""
+    """Read and combine the dark and the bias of a recipe; see `load_correction`.
+
+    This is a separate function so that both masters are freed before the flat is read.
+    """
     dark, bias = (None if path is None else open_adu_master(path) for path in (recipe.dark, recipe.bias))
     if search is not None and dark is not None:
         search(dark, bias)

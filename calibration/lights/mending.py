@@ -7,7 +7,7 @@ F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 FARTHEST = 5
-"""Number of rings of neighbours to search; five rings reach the middle of a bad stripe of nine columns."""
+"""Number of rings of neighbours to search; five rings suffice for the centre of a stripe of nine bad columns."""
 
 _AT_ONCE = 1 << 16
 
@@ -22,9 +22,9 @@ def mend(
     """Replace bad pixels with the median of their good neighbours of the same colour, in place.
 
     The neighbours are the good pixels of the nearest ring (of 8, 16, 24, ... pixels) that contains good pixels. The
-    uncertainty has two components. One is the noise of the median: pi/2 of the variance of a mean, which is exact for
-    many neighbours and sufficient for few. The other is the scatter of the neighbours beyond their own uncertainties,
-    because the replaced pixel may differ from its neighbours by as much.
+    uncertainty has two components. One is the noise of the median: its variance is pi/2 times that of a mean, which is
+    exact for many neighbours and good enough for few. The other is the part of the neighbours' scatter that their
+    uncertainties do not explain, because the replaced pixel may differ from its neighbours by as much.
 
     Parameters
     ----------
@@ -37,12 +37,12 @@ def mend(
     period
         Distance to the next pixel of the same colour: 1 for mono, 2 for a Bayer array.
     places
-        Rows and columns of the bad pixels, shape (2, pixels), if the caller knows them.
+        Rows and columns of the bad pixels, shape (2, pixels); None to determine them from `bad`.
 
     Returns
     -------
     int
-        Number of pixels without a good neighbour, which remain unchanged.
+        Number of pixels without a good neighbour; these pixels remain unchanged.
     """
     if places is None:
         places = np.array(np.nonzero(bad))
@@ -79,7 +79,7 @@ def _ring(radius: int) -> NDArray[np.intp]:
 
 
 def _good(bad: Mask, places: NDArray[np.intp]) -> tuple[Mask, NDArray[np.intp]]:
-    """Return which of the places, shape (2, neighbours, pixels), are good pixels, and the places within the frame."""
+    """Return which places, shape (2, neighbours, pixels), are good pixels, and the places clipped to the frame."""
     rows, columns = places
     height, width = bad.shape
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)

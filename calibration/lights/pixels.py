@@ -17,20 +17,20 @@ from coldframe.calibration.lights.content import ContentHash, content_of
 Pixels = NDArray[np.uint16] | NDArray[np.float32]
 
 ROWS_AT_ONCE = 64
-"""Rows of a band: less than a megabyte of a large frame."""
+"""Number of rows in a band; a band of a large frame takes about a megabyte."""
 
 _WORDS_OF_16_BITS = frozenset({(16, 0, 1), (16, BZERO, 1)})
 
 
 class LightPixels(Protocol):
-    """The pixels of a light, which can be read several times."""
+    """The pixels of a light; they can be read several times."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Height and width."""
 
     def bands(self, height: int = ROWS_AT_ONCE) -> Iterator[tuple[slice, Pixels]]:
-        """Yield bands of `height` rows, each with its rows in the light; the next band overwrites its pixels."""
+        """Yield bands of `height` rows, each with its range of rows; the next band may overwrite its pixels."""
 
 
 class HeldPixels:
@@ -51,14 +51,14 @@ class HeldPixels:
 
 
 class StoredPixels:
-    """The pixels of a file of 16-bit words, which are read when they are needed; uint16.
+    """The pixels of a file of 16-bit words, uint16; they are read only when they are needed.
 
-    While the bands are read for the first time, the bytes of the file enter its digest.
+    While the bands are being read for the first time, the bytes of the file are added to its digest.
 
     Parameters
     ----------
     image
-        A file whose format is one of those for which `holds` returns True.
+        An image for which `holds` returns True.
     """
 
     def __init__(self, image: ImageFile) -> None:
@@ -88,7 +88,7 @@ class StoredPixels:
         Raises
         ------
         FrameFileError
-            If the file cannot be read, or signed words are negative.
+            If the file cannot be read, or a signed word is negative.
         """
         image = self._image
         buffer = np.empty((height, image.shape[1]), np.uint16)
@@ -111,13 +111,13 @@ class StoredPixels:
             raise FrameFileError(image.path, error.strerror or str(error)) from error
 
     def _new_content(self) -> ContentHash | None:
-        """Return a hash for the bytes of the file; None if they are known, or are those of an unpacked copy."""
+        """Return a hash for the bytes of the file; None if the digest is known, or an unpacked copy is being read."""
         image = self._image
         return ContentHash() if self._content is None and image.stored == image.path else None
 
 
 class KeptRows:
-    """Pixels of which some rows are kept while they pass.
+    """The pixels of a light, of which some rows are kept while the bands are being read.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ class KeptRows:
 
     @property
     def kept(self) -> Pixels:
-        """The rows to keep, after all bands have passed."""
+        """The kept rows; available after all bands have been read."""
         return np.concatenate([self._bands[top] for top in sorted(self._bands)])
 
     def bands(self, height: int = ROWS_AT_ONCE) -> Iterator[tuple[slice, Pixels]]:
@@ -158,7 +158,7 @@ def _bands(height: int, at_once: int) -> Iterator[slice]:
 
 
 def _add_bytes(file: BufferedReader, count: int | None, content: ContentHash | None) -> None:
-    """Pass the next bytes of a file, or its rest, and add them to its content."""
+    """Read the next `count` bytes of a file (None for all that remain), and add them to the hash of its content."""
     read = file.read(-1 if count is None else count)
     if content is not None:
         content.add(np.frombuffer(read, np.uint8))

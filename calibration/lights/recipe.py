@@ -1,4 +1,4 @@
-"""The choice of the masters that calibrate a light, and of the way to apply them."""
+"""The choice of the masters for a light, and of the way to apply them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -89,7 +89,8 @@ def recipe_for(
     masters
         Setups of all available masters, by path.
     subtract
-        A dark of the light's exposure or, if there is none, a bias and a dark scaled to this exposure; or a bias alone.
+        `DARK` for a dark with the light's exposure; `SCALED_DARK` to use a bias and a dark scaled to this exposure
+        instead if no dark has it; `BIAS` for a bias alone.
     with_flat
         True to divide by a flat.
 
@@ -110,9 +111,9 @@ def recipe_for(
 def ways_out(
     light: FrameSetup, masters: Mapping[Path, FrameSetup], subtract: Subtract, *, with_flat: bool
 ) -> Iterator[tuple[str, LightRecipe]]:
-    """Yield the options of `coldframe calibrate` for which masters fit a light, each with its recipe.
+    """Yield the options of `coldframe calibrate` with which masters fit a light, each with its recipe.
 
-    Options that change one step of the refused calibration are preferred to those that change two.
+    Options that change two steps of the refused calibration are yielded only if no change of a single step helps.
 
     Parameters
     ----------
@@ -140,7 +141,7 @@ def ways_out(
 
 
 def treatments(light: FrameSetup, masters: Iterable[FrameSetup]) -> list[FrameSetup]:
-    """Return the setups of the light after each treatment of the overscan that the frames of any master received.
+    """Return the setups of the light after each overscan treatment that was applied to the frames of some master.
 
     The best treatment is first, and the untreated light is last.
     """

@@ -1,4 +1,4 @@
-"""The calibration of whole lights, band by band, as 16-bit integers or as floats."""
+"""The calibration of whole lights, band by band, to 16-bit integers or to floats."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from coldframe.calibration.lights.arithmetic import F32, Correction, Mask, check
 from coldframe.calibration.lights.pixels import LightPixels, Pixels
 
 PEDESTAL_STEP_ADU = 100
-"""The pedestal of a 16-bit result is a multiple of this number."""
+"""Step of the pedestals that are chosen automatically for 16-bit results."""
 
 MOST_PEDESTAL_ADU = 1000
-"""Largest pedestal; a larger pedestal would reduce the range of all pixels because of a few hot pixels of the dark."""
+"""Largest such pedestal; a larger one would reduce the range of all pixels because of a few hot pixels in the dark."""
 
 
 def pedestal_for(lowest_adu: float) -> int:
@@ -59,9 +59,9 @@ def to_words(
     planes
         The planes of the light's recipe; their variances are not used.
     bad
-        bool, shape (height, width): pixels whose signal is zero; None for none.
+        bool, shape (height, width): pixels whose signal is set to zero; None for none.
     pedestal_adu
-        Level to add; None adds the level that keeps every pixel above zero, see `pedestal_for`.
+        Level to add; None adds a level that keeps the pixels above zero; see `pedestal_for`.
     into
         uint16, contiguous, same shape: the array for the result; None for a new one.
 
@@ -80,7 +80,7 @@ def to_words(
         lower, below, above = counts.tolist()
         return lower, below, above
 
-    # Hardly any light needs more than the smallest pedestal, so it is tried before the lowest pixel is known.
+    # Hardly any light needs more than the smallest pedestal, so this one is tried before the lowest signal is known.
     added = PEDESTAL_STEP_ADU if pedestal_adu is None else pedestal_adu
     lower, below, above = round_all(added)
     if pedestal_adu is None and lower:
@@ -101,7 +101,7 @@ def to_floats(pixels: LightPixels, planes: Correction, bad: Mask | None, pedesta
 def _flat_bands(
     pixels: LightPixels, planes: Correction, bad: Mask | None
 ) -> Iterator[tuple[slice, tuple[Pixels, F32, F32, Mask]]]:
-    """Yield the rows of each band, and its pixels, the planes and the bad pixels as flat arrays."""
+    """Yield the rows of each band and, as flat arrays, its pixels, its planes and its bad pixels."""
     for rows, band in pixels.bands():
         flags = np.zeros(0, np.bool_) if bad is None else bad[rows].reshape(-1)
         yield rows, (band.reshape(-1), planes.subtracted[rows].reshape(-1), planes.response[rows].reshape(-1), flags)

@@ -13,6 +13,7 @@ from coldframe.calibration.files.image_file import UINT16_STORAGES, ImageFile
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.unpacking import STORED_AS
 from coldframe.calibration.frames.setup import FrameSetup
+from coldframe.calibration.kernels import fits_words
 from coldframe.calibration.looks.frame_looks import MeasuredFrame, shape_bounds_adu
 from coldframe.calibration.measuring.frame_shape import LEAST_CELL_PIXELS, frame_shape
 from coldframe.calibration.measuring.line_levels import line_levels
@@ -135,8 +136,6 @@ def _sampled_rows(image: ImageFile, pairs: int) -> NDArray[np.uint16] | None:
     except OSError as error:
         raise FrameFileError(image.path, error.strerror or str(error)) from error
     if image.storage == (16, BZERO, 1):
-        from coldframe.calibration.kernels import fits_words  # noqa: PLC0415 - importing Numba takes 0.7 s
-
         words = stored.view(np.uint16)
         fits_words.decode_words(words.reshape(-1), BZERO)
         return words

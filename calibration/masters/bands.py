@@ -10,7 +10,7 @@ from coldframe.calibration.threads import parallel_map
 F32 = NDArray[np.float32]
 
 _ROWS_AT_ONCE = 96
-"""Rows of a band: a few megabytes of a large master, and a multiple of the steps in which masters are sampled."""
+"""Number of rows in a band: a few megabytes of a large master, and a multiple of the usual sampling step of masters."""
 
 
 def bands_of(shape: tuple[int, ...]) -> Iterator[slice]:
@@ -20,7 +20,7 @@ def bands_of(shape: tuple[int, ...]) -> Iterator[slice]:
 
 
 def fill(plane: F32 | NDArray[np.bool_], rows_of: Callable[[slice], F32 | NDArray[np.bool_]]) -> None:
-    """Fill a plane with bands of rows, which several threads read."""
+    """Fill a plane band by band, in several threads."""
 
     def read(rows: slice) -> None:
         plane[rows] = rows_of(rows)
@@ -31,14 +31,14 @@ def fill(plane: F32 | NDArray[np.bool_], rows_of: Callable[[slice], F32 | NDArra
 def gathered_rows(
     shape: tuple[int, ...], rows_of: Callable[[slice], F32], wanted: NDArray[np.intp] | None = None
 ) -> F32:
-    """Return rows of a plane, which several threads compute.
+    """Compute rows of a plane in several threads, and return them.
 
     Parameters
     ----------
     shape
         Height and width of the plane.
     rows_of
-        Returns a range of rows: float32, shape (rows, width).
+        Function that returns a range of rows: float32, shape (rows, width).
     wanted
         The rows to return, in ascending order; None for all.
     """

@@ -2,8 +2,8 @@
 
 An error of the dark remains in the master flat, relative to the flat's signal, and affects every light that is divided
 by the flat. Therefore a few dark flats are compared with the master bias. Each kind of difference (level, slow
-gradient, rows, columns, individual pixels) is weighed by the error that it would leave in the master flat. The
-functions are pure.
+gradient, rows, columns, individual pixels) is judged by the error that it would leave in the master flat. The
+public functions have no side effects.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ LINE_TOLERANCE = 0.0002
 """Largest standard deviation of the error due to rows and columns; the eye detects lines far below the noise."""
 
 PIXEL_SHARE = 0.1
-"""Largest scatter of ordinary pixels, as a fraction of the photon noise, which it increases by 0.5 %."""
+"""Largest scatter of ordinary pixels, as a fraction of the photon noise; it increases the total noise by 0.5 %."""
 
 HOT_FRACTION = 0.001
 """Largest fraction of pixels whose error may exceed `HOT_SIGMA` times the master flat's photon noise."""
@@ -47,7 +47,7 @@ SAMPLED_PIXELS = 300_000
 ONE_SIGMA = 0.6827
 
 CONFIDENCE_SIGMA = 3.0
-"""Number of standard errors added to the difference of the levels, so that an uncertain level is rejected."""
+"""Number of standard errors added to the difference of the levels, so that a bias of uncertain level is rejected."""
 
 BLOCKS = 8
 """Number of blocks along each axis from which slow gradients are determined."""
@@ -92,7 +92,7 @@ class PlannedFlat:
 
     @classmethod
     def of(cls, signal_adu: float, frames: int, e_per_adu: float) -> Self:
-        """Return the plan of a master flat with the given signal and number of frames."""
+        """Return the plan for a master flat with the given signal and number of frames."""
         return cls(signal_adu, 1 / sqrt(signal_adu * e_per_adu * frames))
 
 
@@ -103,7 +103,7 @@ class PedestalVerdict:
     Attributes
     ----------
     subtract
-        The choice.
+        Kind of the chosen master.
     level_adu
         Level of the dark flats above the bias.
     level_error, gradient_error, row_error, column_error, pixel_error
@@ -132,7 +132,7 @@ class PedestalVerdict:
         return (
             Card("CFPEDEST", self.subtract.value, "subtracted, as measured: bias or dark-flat"),
             Card("CFPEDLVL", round(self.level_adu, 3), "[adu] dark flats above bias"),
-            Card("CFPEDERL", self.level_error, "error of the flat with bias instead: level"),
+            Card("CFPEDERL", self.level_error, "flat error if bias is subtracted: level"),
             Card("CFPEDERG", self.gradient_error, "likewise: slow gradient"),
             Card("CFPEDERR", self.row_error, "likewise: rows"),
             Card("CFPEDERC", self.column_error, "likewise: columns"),
@@ -243,7 +243,7 @@ def _blocks(difference: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _unevenness(lines: NDArray[np.float64]) -> float:
-    """Return the standard deviation of the means of rows or columns, without slow changes."""
+    """Return the standard deviation of the means of rows or columns after slow changes have been removed."""
     place = np.linspace(-1, 1, lines.size)
     trend = np.polynomial.Polynomial.fit(place, lines, TREND_DEGREE)
     return float(np.std(lines - trend(place)))

@@ -15,15 +15,16 @@ _ALL_ONES = 0xFFFFFFFF
 
 
 def integrity_fault(path: Path) -> str | None:
-    """Return a description of the damage to a file, or None if CHECKSUM and DATASUM of every image are correct.
+    """Return a description of the damage to a file; None if every image has both checksums, and CHECKSUM is correct.
 
-    In XISF, checksums are optional, and those that PixInsight writes are checked.
+    XISF files need not have a checksum; if PixInsight wrote one, it is verified.
 
-    CHECKSUM makes the 32-bit ones' complement sum over an HDU all ones (FITS standard 4.0, appendix J).
+    CHECKSUM is chosen so that all bits of the 32-bit ones' complement sum over an HDU are 1 (FITS standard 4.0,
+    appendix J).
     """
     try:
         if is_xisf(path):
-            read_master(path)  # checks the checksum, if there is one
+            read_master(path)  # verifies the checksum, if there is one
             return None
         for number, image in enumerate(stored_images(path), start=1):
             fault = _checksum_fault(image)

@@ -53,7 +53,7 @@ _NAMES = {
 _UNNAMED = "unknown camera"
 
 FLAT_LEVEL = "CFLEVEL"
-"""Keyword of a master flat: mean level of its frames above their dark, ADU."""
+"""Keyword, in master flats, for the mean level of the frames above their dark, ADU."""
 
 _KEPT_OF_DRIVER = frozenset(
     {
@@ -65,7 +65,7 @@ _KEPT_OF_DRIVER = frozenset(
 """Cards of a raw frame that also apply to the master; other cards, such as the pointing, describe individual frames."""
 
 _FILTER_KEYWORDS = frozenset({"FILTER", "CFFILTER", ANGLE_OF_SET})
-"""Further cards of a raw frame that are true of a master for which the filter matters."""
+"""Further cards of a raw frame that apply to masters for which the filter matters."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +101,7 @@ class MasterFrame:
     overscan
         The overscan that was subtracted from each frame first; None for whole frames.
     subtracted_sum
-        DATASUM of the master that was subtracted, which identifies this master even if its file is renamed.
+        DATASUM of the subtracted master; it identifies this master even after its file has been renamed.
     remarks
         Further cards.
     """
@@ -149,9 +149,9 @@ class MasterFrame:
 def master_name(master: MasterFrame) -> str:
     """Return the master's file name, such as MasterDark_ASI2600MM_G100_O50_-10C_300s_1x1.fits.
 
-    The name contains every setting that a frame must share to be calibrated with the master. Only darks and dark flats
-    include the exposure, with its decimals; only flats and dark flats include the filter, and only
-    flats include the rotator angle.
+    The name contains every setting that a frame must share to be calibrated with the master. Only the names of darks
+    and dark flats contain the exposure, with its decimals; only those of flats and dark flats contain the filter, and
+    only those of flats contain the rotator angle.
     """
     text = settings_text(
         master.kind,
@@ -246,18 +246,18 @@ def _rule_cards(method: Method, frames: int) -> list[Card]:
             return [
                 Card("CFMETHOD", f"{winsorized}sigma-clipped mean", "how the frames were combined"),
                 Card("CFKAPPA", method.kappa, "limit of rejection, in sigma"),
-                Card("CFCENTRE", "median", "of the kept values, as is sigma"),
+                Card("CFCENTRE", "median", "centre; like sigma, of the kept values"),
                 Card("CFSTART", "all", "values in the first median and sigma"),
             ]
         case Clipping():
             return [
                 Card("CFMETHOD", "sigma-clipped mean", "how the frames were combined"),
                 Card("CFKAPPA", method.kappa, "limit of rejection, in sigma"),
-                Card("CFCENTRE", method.centre, "of the kept values, as is sigma"),
+                Card("CFCENTRE", method.centre, "centre; like sigma, of the kept values"),
                 Card("CFSTART", method.start, "values in the first mean and sigma"),
                 Card("CFTRIM", method.trimmed(frames), "values omitted on each side at the start"),
                 Card("CFFLOOR", method.sigma_floor_adu, "[adu] lower limit of sigma"),
-                Card("CFITER", method.iterations, "most iterations"),
+                Card("CFITER", method.iterations, "largest number of iterations"),
             ]
 
 
@@ -278,16 +278,16 @@ def _method_cards(master: MasterFrame) -> list[Card]:
         if master.subtracted_sum is not None:
             cards.append(Card("CFSUBSUM", master.subtracted_sum, "its DATASUM"))
         if master.kind is not FrameKind.FLAT:
-            cards.append(Card("CALSTAT", BIAS_TAKEN_OUT, "taken out: B bias"))
+            cards.append(Card("CALSTAT", BIAS_TAKEN_OUT, "subtracted: B bias"))
     if master.kind is FrameKind.FLAT:
         cards.append(Card("CFNORM", "mean 1 over all unmasked pixels", "for each colour of a filter array"))
         if master.stack.flat_level_adu is not None:
-            cards.append(Card(FLAT_LEVEL, round(master.stack.flat_level_adu, 1), "[adu] level of the flats, less dark"))
+            cards.append(Card(FLAT_LEVEL, round(master.stack.flat_level_adu, 1), "[adu] level of the flats above dark"))
     return cards
 
 
 def _variance_cards(trial: Trial) -> list[Card]:
-    """Return the factors from the squared uncertainty to the variances of a frame, by number of rejected values."""
+    """Return cards with the factors that convert UNCERT^2 x COUNTS to variances, by number of rejected values."""
     frame, scatter = trial.frame_fractions[:MOST_VARIANCE_FACTORS], trial.scatter_fractions[:MOST_VARIANCE_FACTORS]
     cards = [Card("CFVAR1", frame[0], "variance of a frame / (UNCERT^2 x COUNTS)")]
     cards += [Card(f"CFVAR{count + 1}", frame[count], f"{count} values rejected") for count in range(1, len(frame))]
@@ -338,7 +338,7 @@ def is_written(path: Path, master: MasterFrame) -> bool:
     Parameters
     ----------
     path
-        An existing file, which may have any content.
+        An existing file with any content.
     master
         The master that would be written.
     """

@@ -1,4 +1,4 @@
-"""Reading of masters from disk, and checks that every byte is intact."""
+"""Reading of masters from disk: all planes at once, or only the rows and planes that are needed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -30,16 +30,16 @@ F32 = NDArray[np.float32]
 _SAMPLED_AT_ONCE = 64
 
 MOST_VARIANCE_FACTORS = 99
-"""Maximum number of factors (CFVAR1 to CFVAR99, CFSCA1 to CFSCA99) from the uncertainty to the variance of a frame."""
+"""Maximum number of factors (CFVAR1 to CFVAR99, CFSCA1 to CFSCA99) that convert the uncertainty to a variance."""
 
 _LARGEST_FACTOR = 2
-"""Clipping at 2 sigma or more reduces the variance by less than this factor."""
+"""Largest valid factor: clipping at 2 sigma or more reduces the variance by less than a factor of 2."""
 
 TYPICAL_STEP = 3
 """Step of the rows and columns from which the typical variance of a frame is determined."""
 
 HIGHEST_OF_FRACTIONS = 1.0
-"""An image without values above this limit contains fractions of the full range."""
+"""An image without values above this limit is assumed to contain fractions of the full range."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +62,8 @@ class MasterPlanes:
     counts
         float32, same shape: number of values in each pixel; None if the file has no such plane.
     most
-        Largest count of the whole master, if `for_each_band` took these planes from it; None for that of `counts`.
+        Largest count in the whole master, for planes that `for_each_band` took from it; None for the largest of
+        `counts`.
     """
 
     mean: F32
@@ -75,7 +76,7 @@ class MasterPlanes:
 
     @property
     def has_counts(self) -> bool:
-        """True if the numbers of values are known."""
+        """True if the number of values in each pixel is known."""
         return self.counts is not None
 
     def band(self, rows: slice) -> "MasterPlanes":
@@ -100,7 +101,7 @@ class MasterPlanes:
 
 
 class BandedMaster(Protocol):
-    """A master, whose rows can be taken a few at a time: `MasterPlanes` in memory, or a `StoredMaster`."""
+    """A master whose rows can be taken a few at a time: `MasterPlanes` in memory, or a `StoredMaster`."""
 
     @property
     def mean(self) -> F32:
@@ -116,7 +117,7 @@ class BandedMaster(Protocol):
 
     @property
     def has_counts(self) -> bool:
-        """True if the numbers of values are known."""
+        """True if the number of values in each pixel is known."""
 
     def band(self, rows: slice) -> MasterPlanes:
         """Return some rows of all planes; several threads may call this method."""
@@ -126,16 +127,16 @@ class BandedMaster(Protocol):
 
 
 class StoredMaster:
-    """A master in a FITS file; all planes apart from the mean and the mask are read when they are needed.
+    """A master in a FITS file; planes other than the mean and the mask are read only when they are needed.
 
     Attributes
     ----------
     mean, masked, header
         See `MasterPlanes`.
     is_checked
-        True after all rows were found to be finite.
+        True once all values have been found to be finite.
     samples
-        Samples of the rows and columns, by their step; see `sampled_master`.
+        Samples of the planes, by the step of their rows and columns; see `sampled_master`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -157,7 +158,7 @@ class StoredMaster:
             fill(self.masked, lambda rows: planes["MASK"].rows(rows) > 0)
         self._most = np.float32(0)
         if self.has_counts:
-            # NaN, if there is one, is the largest count.
+            # If any count is NaN, the largest is NaN as well.
             largest = parallel_map(lambda rows: planes["COUNTS"].rows(rows).max(), bands_of(self.mean.shape))
             self._most = np.array(list(largest), np.float32).max()
 
@@ -178,7 +179,7 @@ class StoredMaster:
         uncertainty = (
             self._planes["UNCERT"].rows(rows) if "UNCERT" in self._planes else np.zeros(mean.shape, np.float32)
         )
-        # The scatter of a single frame is unknown (NaN), and is read as 0.
+        # The scatter of a single frame is unknown; it is stored as NaN and read as 0.
         np.copyto(uncertainty, 0, where=np.isnan(uncertainty))
         if not self.has_counts:
             return MasterPlanes(mean, uncertainty, np.zeros(mean.shape, np.float32), masked, self.header)
@@ -188,7 +189,7 @@ class StoredMaster:
         return MasterPlanes(mean, uncertainty, variance, masked, self.header, counts, self._most)
 
     def planes(self) -> MasterPlanes:
-        """Return all rows of all planes; errors are those of `band`."""
+        """Return all rows of all planes; raise the same errors as `band`."""
         uncertainty, variance = np.empty((2, *self.mean.shape), np.float32)
         counts = np.empty(self.mean.shape, np.float32) if self.has_counts else None
 
@@ -211,14 +212,14 @@ def for_each_band(master: BandedMaster, take: Callable[[slice, MasterPlanes], No
 
 
 def check(master: BandedMaster, path: Path) -> None:
-    """Raise `FrameFileError` unless all values of the opened master in a file are finite."""
+    """Raise `FrameFileError` unless all values of a master, opened from the file `path`, are finite."""
     if isinstance(master, StoredMaster) and not master.is_checked:
         with damage_reported(path):
             for_each_band(master, lambda _rows, _band: None)
 
 
 def open_master(path: Path) -> StoredMaster | MasterPlanes:
-    """Open a master that `write_master` wrote, or any two-dimensional FITS or XISF image from a different program.
+    """Open a master written by `write_master`, or any two-dimensional FITS or XISF image from a different program.
 
     The values of XISF are scaled to ADU; a master flat in XISF is made relative to its mean.
 
@@ -255,13 +256,13 @@ def is_xisf(path: Path) -> bool:
 
 
 def _xisf_planes(path: Path) -> MasterPlanes:
-    """Read a master without uncertainty."""
+    """Read a master from an XISF file, which states no uncertainty."""
     with scratch_folder() as folder:
         image = open_image(path, folder)
         mean = image.pixels().astype(np.float32, copy=False)
     level = float(mean.mean(dtype=np.float64))
     if level > 0 and setup_of(image.header).kind is FrameKind.FLAT:
-        mean /= np.float32(level)  # PixInsight does not divide a master flat by its mean, coldframe does
+        mean /= np.float32(level)  # PixInsight does not divide a master flat by its mean, but coldframe does
     unknown = np.zeros(mean.shape, np.float32)
     return MasterPlanes(mean, unknown, unknown.copy(), None, dict(image.header))
 
@@ -275,7 +276,7 @@ def typical_variance(master: MasterPlanes) -> np.float32:
 
 
 def require_finite(plane: F32, path: Path, which: str = "pixels of the master") -> F32:
-    """Return a plane of this file; raise `FrameFileError` unless all values are finite."""
+    """Return a plane of the file `path`; raise `FrameFileError` unless all values of the plane are finite."""
     # The extremes are NaN if any value is; unlike a mask, they need no memory.
     if not (np.isfinite(plane.min()) and np.isfinite(plane.max())):
         raise FrameFileError(path, f"some {which} are not numbers, or exceed the range of 32-bit floats")
@@ -308,10 +309,10 @@ def read_adu_master(path: Path) -> MasterPlanes:
 def planes_of_new(
     path: Path, stack: Stack, masked: NDArray[np.bool_] | None, header: dict[str, HeaderValue]
 ) -> MasterPlanes:
-    """Return the planes of a master that was just made, without the time and memory to read it from its file.
+    """Return the planes of a master that was just made, which saves the time and memory of reading its file.
 
-    They are those of `read_master`, except that the counts are omitted, and that `frame_variance` has the same value in
-    all pixels: its median over every third row and column, which suffices to judge a master.
+    The planes are those of `read_master`, except that the counts are omitted, and that `frame_variance` has the same
+    value in all pixels: its median over every third row and column, which suffices to judge a master.
 
     Parameters
     ----------
@@ -339,7 +340,7 @@ def planes_of_new(
 def _frame_variance(
     uncertainty: F32, counts: F32, header: Mapping[str, HeaderValue], keyword: str, most: np.float32 | None = None
 ) -> F32:
-    """Return the variance of individual frames, or of the values, by the factors that the header contains.
+    """Return the variance of individual frames, or of the values, computed with the factors in the header.
 
     The factors are CFVAR1 or CFSCA1 where no value was rejected, CFVAR2 or CFSCA2 where one was rejected, and so on.
     `most` is the largest count of the master; None takes the largest of the given counts.
@@ -359,8 +360,8 @@ def _frame_variance(
 def kept_scatter(master: MasterPlanes) -> F32:
     """Return the variance of the values in each pixel of a master, ADU^2: float32, shape (height, width).
 
-    Unlike `MasterPlanes.frame_variance`, it allows for values that were rejected only in the mean over all pixels, and
-    not for the error of the scatter.
+    Unlike `MasterPlanes.frame_variance`, this variance does not allow for the error of the scatter, and it allows for
+    rejected values only on average over all pixels.
     """
     if master.counts is None or "CFSCA1" not in master.header:
         return master.frame_variance
@@ -370,7 +371,7 @@ def kept_scatter(master: MasterPlanes) -> F32:
 def sampled_master(master: BandedMaster, step: int) -> MasterPlanes:
     """Return a master with every `step`-th row and column, which suffices for properties of typical pixels.
 
-    An odd step keeps the four colours of a filter array alternating. A stored master keeps its sample.
+    An odd step keeps the four colours of a filter array alternating. Samples of a `StoredMaster` are cached.
     """
     if isinstance(master, StoredMaster):
         if step not in master.samples:
@@ -397,7 +398,7 @@ def _sample(master: BandedMaster, step: int) -> MasterPlanes:
 
 
 def _variance_factors(header: Mapping[str, HeaderValue], keyword: str) -> list[float]:
-    """Return the factors that a `Trial` gave when the master was made; 1 if the header contains no valid factor."""
+    """Return the factors determined by a `Trial` when the master was made; 1 if the header contains no valid factor."""
     factors = []
     for number in range(1, MOST_VARIANCE_FACTORS + 1):
         factor = header.get(f"{keyword}{number}")
@@ -408,6 +409,6 @@ def _variance_factors(header: Mapping[str, HeaderValue], keyword: str) -> list[f
 
 
 def _rounding_adu2(header: Mapping[str, HeaderValue]) -> float:
-    """Return the variance that rounding adds to each pixel's squared uncertainty; 0 if the header states none."""
+    """Return the variance that rounding adds to each pixel's squared uncertainty; 0 if not stated in the header."""
     variance = header.get("CFROUND", 0)
     return float(variance) if isinstance(variance, int | float) and variance > 0 else 0.0

@@ -1,4 +1,4 @@
-"""The images in the FITS file of a master, whose rows are decoded when they are needed."""
+"""The images in the FITS file of a master; their rows are decoded only when they are needed."""
 
 import mmap
 from collections.abc import Iterator, Mapping
@@ -49,7 +49,7 @@ class StoredPlane:
     Raises
     ------
     FrameFileError
-        If the image has more or fewer axes, or its header is damaged.
+        If the image is not two-dimensional, or its header is damaged.
     """
 
     def __init__(self, image: StoredImage, path: Path) -> None:
@@ -74,7 +74,7 @@ class StoredPlane:
         return plane
 
     def _release(self, rows: slice) -> None:
-        """Free the memory that maps some rows; the bytes remain in the cache of the operating system."""
+        """Release the memory pages of some rows; the bytes remain in the cache of the operating system."""
         assert isinstance(self._memory, mmap.mmap)
         top, bottom, _ = rows.indices(self.shape[0])
         first = (self._start + top * self._stored.strides[0]) // mmap.PAGESIZE * mmap.PAGESIZE

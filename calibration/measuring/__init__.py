@@ -1,7 +1,7 @@
 """Measurements on the pixels of one frame, or of a growing set.
 
 Start with `statistics.measure`, which measures level, noise and saturation of a frame. `frame_shape` compares the
-smooth pattern and the bands of frames, `amp_glow` measures amplifier glow, `noise_growth` measures the noise of a
-master as frames are added, and `local_levels` measures the surroundings of each pixel. This package does not judge
-frames; `looks` does.
+smooth pattern and the banding of frames, `amp_glow` measures amplifier glow, `noise_growth` measures the noise of a
+master as frames are added, and `local_levels` measures the level and spread around each pixel. This package does not
+judge frames; `looks` does.
 """

@@ -1,4 +1,4 @@
-"""Measurement of amplifier glow, which is light from the readout electronics at the sensor's edges, in master darks.
+"""Measurement of amplifier glow (light from the readout electronics at the sensor's edges) in master darks.
 
 In a single master, glow appears only as a smooth rise towards an edge or corner. Two masters with different exposures
 show whether the rise grows in proportion to the exposure, as dark current does; see `linearity`.
@@ -20,7 +20,7 @@ BLOCKS = 16
 """Number of blocks per axis; only the middle half of the values of each block is averaged, to exclude hot pixels."""
 
 SIGNIFICANCE = 6.0
-"""Smallest excess of the brightest of the 60 edge blocks over the frame's middle that counts as glow, in standard
+"""Smallest excess of the brightest of the 60 edge blocks over the centre of the frame that counts as glow, in standard
 errors."""
 
 LARGEST_DEPARTURE = 0.05
@@ -42,12 +42,12 @@ class AmpGlow:
     Attributes
     ----------
     amplitude_adu
-        Level of the brightest edge block, a 256th of the frame, above the middle of the frame.
+        Level of the brightest edge block (a 256th of the frame) above the centre of the frame.
     error_adu
         Standard error of the amplitude, from noise and from scatter between neighbouring blocks that is not a smooth
         rise.
     level_adu
-        Median of the middle of the frame.
+        Median level of the centre of the frame.
     block
         Row and column of the brightest block, each below `BLOCKS` (fewer in frames below 128 pixels).
     place
@@ -62,7 +62,7 @@ class AmpGlow:
 
     @property
     def significant(self) -> bool:
-        """True if the glow is significant."""
+        """True if the amplitude exceeds `SIGNIFICANCE` standard errors."""
         return self.amplitude_adu > SIGNIFICANCE * self.error_adu
 
     @property
@@ -141,16 +141,16 @@ class DarkSignal(NamedTuple):
 
 
 class ScalingDoubt(NamedTuple):
-    """The reason why scaling a dark to a different exposure may subtract a wrong glow.
+    """The reason why scaling a dark to a different exposure may subtract the wrong amount of glow.
 
     Attributes
     ----------
     reason
         Description of the glow and of its growth.
     error_adu
-        Largest error in the block with most glow, ADU.
+        Largest error in the block with the most glow, ADU.
     advice
-        The darks that would avoid the error.
+        Advice on how to avoid the error.
     """
 
     reason: str
@@ -159,7 +159,7 @@ class ScalingDoubt(NamedTuple):
 
 
 def scaling_doubt(dark: DarkSignal, scale: float, witness: DarkSignal | None) -> ScalingDoubt | None:
-    """Return the doubt about scaling a dark to a different exposure, or None if its glow is small or linear.
+    """Return the reason not to scale a dark to a different exposure, or None if its glow is small or linear.
 
     Parameters
     ----------
@@ -168,8 +168,8 @@ def scaling_doubt(dark: DarkSignal, scale: float, witness: DarkSignal | None) ->
     scale
         Factor from the exposure of the dark to the new exposure.
     witness
-        Dark with a different exposure and the same shape, which shows whether the glow is linear; None if there is
-        none.
+        Dark of the same shape with a different exposure, which shows whether the glow is linear; None if no such dark
+        is available.
     """
     glow = measure_glow(dark.adu)
     if not glow.significant or glow.fraction <= HARMLESS_FRACTION:
@@ -190,7 +190,7 @@ def scaling_doubt(dark: DarkSignal, scale: float, witness: DarkSignal | None) ->
     )
     if growth.ratio <= 0 or not isfinite(growth.ratio):
         return ScalingDoubt(reason, constant_adu, advice)
-    # A straight line through both exposures has a constant part, which scaling changes although it does not grow.
+    # A straight line through both exposures has a constant part. This part does not grow, but would be scaled as well.
     short_rate = glow.amplitude_adu / dark.exposure_s / (growth.ratio if dark.exposure_s == long_s else 1)
     departure = abs(growth.ratio - 1) + 2 * growth.error
     constant_part_adu = short_rate * departure * short_s * long_s / (long_s - short_s)
@@ -200,7 +200,7 @@ def scaling_doubt(dark: DarkSignal, scale: float, witness: DarkSignal | None) ->
 def _blocks(dark: F32) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the midmean of each block (mean of the middle half of its values) and its standard error.
 
-    Unlike a median, the midmean does not jump in steps of the converter. Its error is the standard deviation of the
+    Unlike a median, the midmean does not jump in ADC steps. Its error is the standard deviation of the
     winsorized values, divided by the kept fraction and the square root of their number (J. W. Tukey and D. H.
     McLaughlin 1963, Sankhya A 25, 331).
     """
@@ -221,7 +221,7 @@ def _blocks(dark: F32) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def _above_middle(
     levels: NDArray[np.float64], errors: NDArray[np.float64], block: tuple[int, int]
 ) -> tuple[float, float]:
-    """Return the level of a block above the middle of a plane, and its standard error; see `_blocks`."""
+    """Return the level of a block above the centre of the plane, and its standard error; see `_blocks`."""
     middle = _middle(levels)
     return float(levels[block] - np.median(middle)), hypot(float(errors[block]), _roughness(middle))
 
@@ -236,8 +236,8 @@ def _roughness(levels: NDArray[np.float64]) -> float:
     """Return the scatter of neighbouring blocks about a slope, as the standard deviation of one block.
 
     The scatter is derived from second differences, whose variance is 6 times that of a block. Rows and columns are
-    treated separately, because patterns of rows appear in one direction and patterns of columns in the other. With too
-    few blocks, the result is infinite.
+    treated separately, because row banding appears in one direction and column banding in the other. With too few
+    blocks, the result is infinite.
     """
     if min(levels.shape) < _FEWEST_BLOCKS:
         return inf

@@ -1,3 +1,3 @@
-"""The colour filter arrays whose channels are separated."""
+"""The colour filter arrays whose channels can be separated."""
 
 BAYER_PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")

@@ -1,4 +1,4 @@
-"""The digest by which a night recognises a frame that the camera delivers again."""
+"""The digest that is used during a night to recognise frames that the camera delivers a second time."""
 
 import hashlib
 
@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 DIGESTED_STEP = 8
-"""One in this number of rows is hashed. Hashing all rows with SHA-256 takes longer than measuring the frame, and many
-times longer on a processor without instructions for it, such as that of the Raspberry Pi 4."""
+"""Step of the rows that are hashed. Hashing all rows with SHA-256 takes longer than measuring the frame, and many times
+longer on a processor without instructions for SHA-256, such as that of the Raspberry Pi 4."""
 
 LARGEST_EQUAL = 0.9
 """Fraction of pixels with the same value above which all rows are hashed. If the black level is clipped, a few pixels
@@ -18,9 +18,9 @@ def frame_digest(pixels: NDArray[np.uint16], counts: NDArray[np.int64]) -> bytes
     """Return the digest of a frame: the SHA-256 of every eighth row and of the histogram of all pixels.
 
     Two exposures never have the same noise in all of these rows; if nearly all pixels have the same value, all rows are
-    hashed. A change in the other rows is seen only if it changes the histogram, and not if values only swap places. The
-    digest is only comparable with other digests of this function; see `pixel_digest`, which depends on every pixel and
-    its place, for digests in files.
+    hashed. A change in the other rows is detected only if it changes the histogram, but not if values merely swap
+    places. The digest can be compared only with other digests from this function; for digests in files, see
+    `pixel_digest`, which depends on the value and the place of every pixel.
 
     Parameters
     ----------

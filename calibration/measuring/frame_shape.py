@@ -1,4 +1,4 @@
-"""The shape of a frame: its level as a function of position, fine enough to show bands and light leaks.
+"""The shape of a frame: its level as a function of position, in enough detail to show banding and light leaks.
 
 A cell covers two rows, so that the colours of a filter array average out, and a sixteenth of the columns. Effects
 common to whole rows (a camera's row noise, a lamp's flicker under a rolling shutter) therefore remain separate from
@@ -20,7 +20,7 @@ COLUMNS = 16
 """Number of columns of a shape; fewer for frames narrower than 128 pixels."""
 
 LEAST_COMMON = 0.5
-"""Smallest fraction of the variance of bands that both halves of a frame share if the bands cross the whole frame."""
+"""Smallest fraction of the variance of bands that must be common to both halves of a frame if the bands cross it."""
 
 LEAST_CELL_PIXELS = 8
 LEAST_ROWS = 8
@@ -37,7 +37,7 @@ class FrameShape:
     levels_adu
         Mean level of each cell: float64, shape (height // 2, columns).
     cell_pixels
-        Pixels per cell.
+        Number of pixels in the smallest cell.
     size
         Height and width of the frame.
     step_adu
@@ -102,15 +102,15 @@ DEGREES = ((1, 0), (2, 0), (0, 1), (0, 2), (1, 1))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SmoothPattern:
-    """A smooth difference between two shapes, as a mean and as planes and parabolas with zero mean.
+    """A smooth difference between two shapes, expressed as a mean plus planes and parabolas with zero mean.
 
     Attributes
     ----------
     mean_adu
         Mean of the difference.
     amounts_adu, errors_adu
-        Amount of each component of `DEGREES`, which has a root mean square of 1, and its standard error: float64, shape
-        (5,).
+        Amount of each component in `DEGREES` (components have a root mean square of 1), and its standard error:
+        float64, shape (5,).
     size
         Rows and columns of the shapes.
     """
@@ -128,7 +128,7 @@ class SmoothPattern:
 
     @property
     def amplitude_adu(self) -> float:
-        """Root mean square of the pattern without its mean."""
+        """Root mean square of the pattern, excluding its mean."""
         return float(np.sqrt((self.amounts_adu**2).sum()))
 
     def reversed(self) -> "SmoothPattern":
@@ -171,7 +171,7 @@ def smooth_pattern(difference_adu: F64) -> SmoothPattern:
         raise ValueError(f"{rows} rows of {columns} columns are too few for a pattern")
     row_means = difference_adu.mean(axis=1)
     row_error = _scatter(row_means) / sqrt(rows)
-    # The removal of the row means used one degree of freedom per row.
+    # Removing the row means uses one degree of freedom per row.
     cell_noise = _scatter(difference_adu - row_means[:, None]) * sqrt(columns / (columns - 1))
     cell_error = cell_noise / sqrt(difference_adu.size)
     amounts = np.tensordot(_components(difference_adu.shape), difference_adu, axes=2) / difference_adu.size
@@ -220,8 +220,8 @@ class Bands:
     level_ratio
         Signal of the first flat divided by that of the second.
     are_across
-        True if the left and the right half have the same bands, as flicker under a rolling shutter causes them. A
-        shadow that moved changes the rows of one part only.
+        True if the left and the right half have the same bands, as with flicker under a rolling shutter. A moving
+        shadow, in contrast, changes the rows in only one part of the frame.
     """
 
     relative: float
@@ -231,7 +231,7 @@ class Bands:
 
 
 def bands_between(one: FrameShape, other: FrameShape, bias_adu: float) -> Bands:
-    """Return the bands in which two flats of the same setting differ; fixed patterns cancel.
+    """Return the bands in which two flats with the same settings differ; fixed patterns cancel.
 
     Parameters
     ----------

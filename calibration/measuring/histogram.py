@@ -1,4 +1,4 @@
-"""The histogram of a frame for display, zoomed to narrow distributions."""
+"""The histogram of a frame for display, zoomed in on narrow distributions."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,8 @@ BINS = 128
 """Number of bins of a histogram for display."""
 
 ZOOMED_BINS_ADU = (1, 2, 4, 8, 16)
-"""Widths of bins for narrow distributions, such as those of bias frames. Flats are shown on the full range, because
-their place in this range matters."""
+"""Widths of bins for narrow distributions, such as those of bias frames. Flats are shown on the full range, because it
+matters where their levels are in this range."""
 
 OUTSIDE = 0.0005
 """Fraction of pixels on either side, such as hot pixels, that a zoomed histogram may leave out."""
@@ -46,7 +46,7 @@ def _binned(counts: NDArray[np.int64], bin_adu: int) -> NDArray[np.int64]:
 
 
 def _first_of_zoomed(counts: NDArray[np.int64], bin_adu: int) -> int | None:
-    """Return the first level of bins of a given width that contain nearly all pixels; None if bins are too narrow."""
+    """Return the first level of bins that contain nearly all pixels; None if bins of this width are too narrow."""
     summed = np.cumsum(counts)
     low, high = np.searchsorted(summed, summed[-1] * np.array([OUTSIDE, 1 - OUTSIDE]))
     span = BINS * bin_adu

@@ -13,10 +13,10 @@ from coldframe.calibration.measuring.bayer import BAYER_PATTERNS
 from coldframe.calibration.measuring.statistics import central_region
 
 SAMPLED_CELL_ROWS = 128
-"""Number of rows of 2x2 cells that are sampled."""
+"""Approximate number of rows of 2x2 cells that are sampled."""
 
 LARGEST_COLUMN_PART = 0.3
-"""Largest difference between columns, as a fraction of the difference between lines, that is not a filter array."""
+"""Difference between columns, relative to that between lines, above which a filter array is assumed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,9 +46,9 @@ class LineLevels:
         bias_adu
             Bias level.
         mosaic
-            Bayer array, such as "RGGB", of which only the green pixels are compared; None for mono. If the columns of
-            a frame without a declared array differ as much as its lines, an array is the cause, and the result is None.
-            It is also None for other arrays, and without signal above the bias.
+            Bayer array, such as "RGGB", of which only the green pixels are compared; None for mono. If no array is
+            declared, but the columns differ almost as much as the lines, an array is assumed to be the cause, and the
+            result is None. It is also None for arrays of other kinds, and without signal above the bias.
         """
         signal_adu = self.levels_adu - bias_adu
         if signal_adu.min() <= 0:

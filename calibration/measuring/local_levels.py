@@ -33,7 +33,7 @@ class LocalLevels:
     block
         Side of the blocks, in pixels.
     shared
-        True to measure the blocks in several threads; False for callers that are such threads themselves.
+        True to measure the blocks in several threads; False for callers that run in several threads themselves.
     """
 
     def __init__(self, plane: F32, block: int = BLOCK, *, shared: bool = False) -> None:
@@ -60,8 +60,8 @@ class LocalLevels:
 
     @cached_property
     def _spread(self) -> F32:
-        """Spread of each row of blocks at each column; some callers do not need it."""
-        level = self._level  # before the threads start, which would wait for the one that measures it
+        """Spread of each row of blocks at each column, computed only on demand, because some callers do not need it."""
+        level = self._level  # measured before the threads start; otherwise, all would wait for the first of them
 
         def measure(rows: slice) -> F32:
             excess = self._plane[rows] - self._at(level, rows, extrapolated=True)

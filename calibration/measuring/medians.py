@@ -16,13 +16,13 @@ LARGEST_SORTED = 500_000
 def median(values: NDArray[np.float32]) -> np.float32:
     """Return the same value as `np.median`.
 
-    Only values between two bounds around the median, which a sample determines, are sorted; the values below the lower
-    bound are counted. If the sample misleads, `np.median` is used.
+    A sample determines two bounds around the median. Only the values between them are sorted; the values below the
+    lower bound are counted. If the median turns out to be outside the bounds, `np.median` is used.
 
     Parameters
     ----------
     values
-        At least one value, in an array with two dimensions.
+        At least one value, in a two-dimensional array.
     """
     if values.size <= LARGEST_SORTED:
         return np.float32(np.median(values))

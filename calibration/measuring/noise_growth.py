@@ -1,4 +1,4 @@
-"""Measurement of the falling noise of a growing master, without the assumption that it falls as 1/sqrt(n).
+"""Measurement of how the noise of a growing master falls, without assuming that it falls as 1/sqrt(n).
 
 Two differences are taken in a sample of pixels: between the means of the earlier and the later half of the frames, and
 between interleaved halves (+--+ +--+ ...), in which slow changes cancel. Noise that is independent in each frame is
@@ -22,7 +22,7 @@ LATTICE = 128
 """Number of rows and columns sampled per frame; 16,000 pixels determine the noise to 1 %."""
 
 MOST_GROUPS = 64
-"""Largest number of groups of consecutive frames that are summed separately, 140 kB each."""
+"""Largest number of groups of consecutive frames that are summed separately; each group takes 140 kB."""
 
 LEAST_FRAMES = 8
 """Smallest number of frames whose halves are compared."""
@@ -31,7 +31,7 @@ INTERLEAVED = (1, -1, -1, 1)
 """Signs of consecutive frames in the interleaved halves; a steady drift cancels within each cycle."""
 
 LARGEST_EXCESS = 1.15
-"""Smallest ratio to the noise of independent frames at which the noise is considered not to fall.
+"""Ratio to the noise of independent frames above which the noise is considered not to fall as it should.
 
 With 16,000 pixels, the ratio of clean sets scatters by 0.01.
 """
@@ -43,23 +43,23 @@ pixels."""
 WINSORIZED = 3.0
 
 SIGNIFICANT = 6.0
-"""Smallest significance, in standard errors, of a trend in the level and of a change in the dark current."""
+"""Significance, in standard errors, above which a trend in the level or a change in the dark current is accepted."""
 
 BLOCKS = 8
 LARGEST_BLOCK_VARIANCE = 3.0
-"""Smallest variance of the means of 64 blocks, relative to the variance of pure noise, at which a change is a
+"""Variance of the means of 64 blocks, relative to the variance of pure noise, above which a change counts as a
 pattern."""
 
 HOT = 10.0
-"""Pixels above their neighbours by this multiple of a frame's noise show changes of the dark current."""
+"""Multiple of a frame's noise by which pixels must exceed their neighbours to be used for changes in dark current."""
 
 NEIGHBOUR = 2
-"""Distance in the sample to the neighbours of a pixel; an even number leads to the same colour of a filter array."""
+"""Distance in the sample to the neighbours of a pixel; at an even distance, these have the colour of the pixel."""
 
 LEAST_HOT = 20
 
 LEAST_JUMPING = 0.002
-"""Fraction of pixels beyond `CAP` that does not occur by chance."""
+"""Fraction of pixels beyond `CAP` above which chance is ruled out."""
 
 
 class Cause(StrEnum):
@@ -89,8 +89,8 @@ class NoiseGrowth:
     drift_adu
         Median of the difference between the later and the earlier half.
     cause
-        Cause of noise that exceeds the noise of one frame divided by sqrt(frames); None if the noise does not exceed
-        it.
+        Cause of the excess, if the noise clearly exceeds the noise of one frame divided by sqrt(frames); otherwise
+        None.
     """
 
     frames: int
@@ -108,10 +108,11 @@ class NoiseGrowth:
 
 
 class SampledFrames:
-    """A sample of the same pixels from every frame of a set, in at most 10 MB for any number of frames.
+    """A sample of the same pixels from every frame of a set; it takes at most 10 MB for any number of frames.
 
-    Groups of consecutive frames are summed, first two frames each. Whenever `MOST_GROUPS` groups are full, each two
-    neighbours are merged. At most a sixteenth of the frames is therefore not part of the two halves.
+    Groups of consecutive frames are summed; at first, each group has two frames. Whenever `MOST_GROUPS` groups are
+    full, neighbouring groups are merged in pairs. At most a sixteenth of the frames is therefore not part of the two
+    halves.
     """
 
     def __init__(self) -> None:
@@ -123,7 +124,7 @@ class SampledFrames:
         self._full = self._filled = 0
 
     def add(self, pixels: NDArray[np.uint16]) -> None:
-        """Add the next frame as it is folded into the master: uint16, shape (height, width)."""
+        """Add the next frame, in the form in which it is folded into the master: uint16, shape (height, width)."""
         down, across = (_stride(size, LATTICE) for size in pixels.shape)
         sample = pixels[::down, ::across]
         place = len(self._levels_adu)
@@ -225,7 +226,10 @@ def _trend_sigma(levels: F64) -> float:
 
 
 def _cause(halves: F64, own_adu: float, mean: F64, frame_adu: float, *, drifts: bool) -> Cause:
-    """Return the cause, by its signature; temperature is tested first, because it also changes patterns and levels."""
+    """Return the cause, judged by its signature.
+
+    Temperature is tested first, because it also changes patterns and levels.
+    """
     even = halves - np.median(halves)
     if _dark_current_sigma(even, own_adu, mean, frame_adu) > SIGNIFICANT:
         return Cause.TEMPERATURE
@@ -239,7 +243,7 @@ def _cause(halves: F64, own_adu: float, mean: F64, frame_adu: float, *, drifts: 
 def _dark_current_sigma(even: F64, own_adu: float, mean: F64, frame_adu: float) -> float:
     """Return the significance of changes of hot pixels in proportion to their signal, as the median over the pixels.
 
-    Signal and change are those above the neighbours, because the brighter parts of a flat are not hot.
+    Signal and change are measured relative to the neighbours, because the brighter parts of a flat are not hot.
     """
     above_adu, changed = _above_neighbours(mean), _above_neighbours(even)
     hot = above_adu > HOT * frame_adu

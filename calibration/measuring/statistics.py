@@ -18,11 +18,11 @@ LOWEST_FULL_SCALE_ADU = 4000
 """Astronomical cameras have at least 12 bits, so a peak at a lower level indicates low noise, not saturation."""
 
 CONVERTER_TOPS_ADU = (4095, 8191, 16383, 32767)
-"""Highest values of 12- to 15-bit converters in unscaled files."""
+"""Highest values of 12- to 15-bit ADCs in unscaled files."""
 
 CONVERTER_TOP_PIXELS = 4
-"""Smallest number of pixels at a converter's highest value, with none above, that count as hot pixels of an unsaturated
-frame."""
+"""Smallest number of pixels at the highest value of an ADC, with none above, that are taken for hot pixels in an
+unsaturated frame."""
 
 CONVERTER_TOP_LEVELS = 64
 """Number of levels below the highest value that may each have at most a quarter as many pixels."""
@@ -31,10 +31,10 @@ COARSEST_STEP_ADU = 256
 """Step of 8-bit values scaled to 16 bits."""
 
 STEP_LEVELS = 16
-"""Smallest number of occupied levels that reveal the converter's step; by chance, all are even once in 65,536 times."""
+"""Smallest number of occupied levels that reveals the ADC step; all are even by chance once in 65,536 times."""
 
 DIFFERENCE_ROWS = 256
-"""Number of rows sampled for the noise: on 26 MP they give 800,000 differences, and the noise scatters by 0.1 %."""
+"""Number of rows sampled for the noise; on 26 MP, they yield 800,000 differences, and the result scatters by 0.1 %."""
 
 SIGMA_PER_MAD = 1.4826
 """Standard deviation of a normal distribution divided by its median absolute deviation."""
@@ -74,7 +74,7 @@ class FrameStatistics:
         Fraction of the central region's pixels at or above the saturation level.
     saturation_adu
         Saturation level: the given level, or the level at which the histogram is cut off, or the highest value that the
-        converter's steps allow in 16 bits.
+        ADC steps allow in 16 bits.
     channels
         Level of each colour of the filter array, in the order of its pattern; empty without a filter array.
     """
@@ -123,7 +123,7 @@ class FrameMeasurement:
 def measure(
     pixels: NDArray[np.uint16], saturation_adu: int | None = None, cfa_pattern: str | None = None
 ) -> FrameMeasurement:
-    """Measure a frame in one pass over its pixels.
+    """Measure the level, noise, saturation and histogram of a frame.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def measure(
 def central_region(shape: tuple[int, ...]) -> tuple[slice, slice]:
     """Return the rows and columns of the middle half of each axis, starting at an even row and column.
 
-    An even start keeps the phase of a colour filter array. Axes shorter than eight pixels are used completely.
+    An even start keeps the phase of a colour filter array. Axes shorter than eight pixels are used in full.
     """
     height, width = shape
     return _middle_half(height), _middle_half(width)
@@ -203,12 +203,12 @@ def median_of_counts(counts: NDArray[np.int64]) -> float:
 
 
 def saturation_level(central: NDArray[np.int64], whole: NDArray[np.int64]) -> int:
-    """Return the level at which a frame's histogram is cut off or, without a cutoff, the highest level of its steps.
+    """Return the level at which a frame's histogram is cut off or, without a cutoff, the highest that its steps allow.
 
     Signal spreads over many levels, so an unclipped histogram thins out towards its top. The histogram is cut off if
     its highest level contains at least one pixel in a thousand, and four times as many pixels as the next occupied
-    level below. In a frame far from saturation, hot pixels that reach the highest value of a converter with fewer than
-    16 bits reveal the level.
+    level below. In a frame far from saturation, hot pixels that reach the highest value of an ADC with fewer than 16
+    bits reveal the saturation level.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ def saturation_level(central: NDArray[np.int64], whole: NDArray[np.int64]) -> in
 
 
 def converter_step(counts: NDArray[np.int64]) -> int:
-    """Return the step between a converter's values in the file: 16 for 12 bits scaled to 16, 1 for unscaled values."""
+    """Return the ADC step in the values of a file: 16 for 12-bit data scaled to 16 bits, 1 for unscaled data."""
     occupied = np.flatnonzero(counts)
     if occupied.size < STEP_LEVELS:
         return 1
@@ -238,7 +238,7 @@ def converter_step(counts: NDArray[np.int64]) -> int:
 
 
 def channel_levels(pixels: NDArray[np.uint16], cfa_pattern: str | None) -> tuple[ChannelLevel, ...]:
-    """Return the median of each colour in the central region, from sampled rows; return nothing without a 2x2 array."""
+    """Return the median of each colour in the central region, from sampled rows; empty without a Bayer array."""
     if cfa_pattern not in BAYER_PATTERNS or min(pixels.shape) < 2:  # noqa: PLR2004 - 2x2 pixels
         return ()
     rows, columns = central_region(pixels.shape)
@@ -265,7 +265,7 @@ def _pixel_noise(pixels: NDArray[np.uint16], rows: slice, columns: slice) -> flo
         return 0.0
     smallest = int(differing[0]) + 1
     cumulative = counts.cumsum()
-    quantile = int(np.searchsorted(cumulative, ceil(0.6827 * cumulative[-1])))  # a fraction would convert the array
+    quantile = int(np.searchsorted(cumulative, ceil(0.6827 * cumulative[-1])))  # a float would convert the whole array
     # If most pixels are equal (noise below the quantisation step), the step is the scale of the noise.
     limit = 5 * max(quantile, smallest) + 1
     squares = np.arange(min(limit, counts.size), dtype=np.float64) ** 2

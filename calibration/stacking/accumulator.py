@@ -8,7 +8,6 @@ frames.
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -27,14 +26,15 @@ Reread = Callable[[NDArray[np.intp]], Iterable[NDArray[np.uint16]]]
 
 
 BAND_PIXELS = 65_000 * 32
-"""Number of pixels in a band, whose state is contiguous in memory and takes 60 to 90 MB. A power of two is avoided,
-because the rows of the tails would then compete for the same cache lines."""
+"""Number of pixels in a band; the state of a band is contiguous in memory and takes 60 to 90 MB. A power of two is
+avoided, because the rows of the tails would then compete for the same cache lines."""
 
 DIGESTED_BYTES = 1 << 22
 
 
 RECOMPUTED_VALUES = 1 << 24
-"""Maximum number of values of flagged pixels in memory at a time, up to 200 MB; more pixels take several rounds."""
+"""Maximum number of values of flagged pixels that are recomputed at a time, in up to 200 MB; larger numbers take
+several rounds."""
 
 
 class RepeatedFrameError(ColdframeError):
@@ -48,8 +48,8 @@ class WrongFrameError(ColdframeError):
 def tail_length(planned_frames: int) -> int:
     """Return the number of values to keep at each end of a pixel's sample.
 
-    With these lengths, fewer than one pixel in 10,000 of realistic data (Gaussian noise, random telegraph noise, cosmic
-    rays) must be recomputed. For 500 frames, a length of 8 leaves at most one pixel in 2,000 to be recomputed.
+    With the returned lengths, fewer than one pixel in 10,000 of realistic data (Gaussian noise, random telegraph noise,
+    cosmic rays) must be recomputed. For 500 frames, a length of 8 leaves at most one pixel in 2,000 to be recomputed.
     """
     if planned_frames <= 60:  # noqa: PLR2004 - as documented
         return 4
@@ -79,7 +79,7 @@ class Accumulator:
     shape
         Height and width of the frames.
     planned_frames
-        Expected number of frames, which determines the length of the tails; any number may be added.
+        Expected number of frames, which determines the length of the tails; more or fewer frames may be added.
     """
 
     def __init__(self, shape: tuple[int, int], planned_frames: int) -> None:
@@ -130,7 +130,7 @@ class Accumulator:
         Raises
         ------
         RepeatedFrameError
-            If a frame with this digest is in the state.
+            If a frame with this digest is already in the state.
         WrongFrameError
             If the frame's shape or type differs, or the state is full.
         """
@@ -149,7 +149,7 @@ class Accumulator:
         """
         self._enter([pixels], [digest])
         self._held.append(_flat(pixels))
-        if len(self._held) == _folding().FEW:
+        if len(self._held) == folding.FEW:
             self._fold_held()
 
     def add_together(self, frames: Sequence[NDArray[np.uint16]], digests: Sequence[bytes]) -> None:
@@ -192,7 +192,6 @@ class Accumulator:
                 f" of {other.tails} cannot be merged"
             )
         self._make_room(other.frames)
-        folding = _folding()
         theirs = iter(other.bands)
 
         def fold(_: slice, mine: PixelState, their: PixelState) -> None:
@@ -206,7 +205,7 @@ class Accumulator:
     def noise_adu(self) -> float | None:
         """Return the typical standard error of the mean, ADU, before clipping; None for fewer than two frames.
 
-        This is the median over pixels, which hot pixels do not affect, divided by its expectation for normal noise.
+        This is the median over pixels, which is insensitive to hot pixels, divided by its expectation for normal noise.
         Thanks to this division, the noise of a normal set decreases as 1/sqrt(n) from the second frame on. The variance
         of k + 1 values follows a chi-square distribution with k degrees of freedom, whose median is k (1 - 2 / 9k)^3
         (Wilson and Hilferty 1931, PNAS 17, 684).
@@ -234,7 +233,7 @@ class Accumulator:
         Parameters
         ----------
         method
-            The method, which defines the clipping.
+            The method; it defines the clipping.
         reread
             Function that yields pixel values of the state's frames again, with the frames in any order. It is called
             only if the tails of some pixels are too short, and only for these pixels.
@@ -321,7 +320,6 @@ class Accumulator:
         """Fold flattened frames into all bands."""
         if not frames:
             return
-        folding = _folding()
         batched = len(frames) // folding.BATCH * folding.BATCH
         none = frames[0][:0]
 
@@ -367,10 +365,6 @@ class _Overflow(NamedTuple):
 
     def part(self, pixels: slice) -> "_Overflow":
         return _Overflow(self.pixels[pixels], self.totals[pixels], self.squares[pixels])
-
-
-def _folding() -> ModuleType:
-    return folding
 
 
 def _flat(pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:

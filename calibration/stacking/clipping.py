@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_FRAMES = 32767
-"""Up to this number of frames, every sum in the decision fits in 64 bits: n Q <= 32767^2 x 65535^2 < 2^63."""
+"""Largest number of frames for which every sum in the decision fits in 64 bits: n Q <= 32767^2 x 65535^2 < 2^63."""
 
 MOST_TRIMMED = 4
-"""Largest number of values trimmed on each side, which is the number that the smallest state keeps."""
+"""Largest number of values trimmed on each side; the smallest state keeps this number of values."""
 
 FEWEST_TO_TRIM = 5
-"""Smallest number of frames for a trimmed start, which leaves three values."""
+"""Smallest number of frames for a trimmed start; three values are then left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class Clipping:
     from the whole sample ("all") does not work for few frames: among n values, none is further than (n - 1) / sqrt(n)
     sigma from the mean, so three-sigma clipping of ten or fewer values never rejects any. In larger samples, several
     outliers mask each other. g is n times `trim`, at least 1 and at most 4; samples of fewer than five frames are not
-    trimmed, and no value is rejected from them. Trimmed values have too small a variance, which `variance_correction`
-    corrects. On clean normal samples, the trimmed start adds 7 % of noise for 5 frames and 3 % for 20; for 60 or more
-    frames, it adds almost nothing to the noise that clipping itself causes (measured).
+    trimmed, and no value is rejected from them. The variance of a trimmed sample is too small; `variance_correction`
+    corrects it. On clean normal samples, the trimmed start increases the noise by 7 % for 5 frames and by 3 % for 20;
+    for 60 or more frames, it adds almost nothing to the noise that clipping itself causes (measured).
 
     With m kept values of sum s and sum of squares q, a value is rejected if
 
@@ -42,10 +42,10 @@ class Clipping:
 
     where c is the correction at the first step and 1 later. The integers m x - s and m q - s^2 are exact for up to
     32,767 frames; the products on the two sides are computed in float64 in the order written. If no two values differ
-    by more than r, all products are exact as long as kappa^2 n^3 r^2 < 2^53, for an integral kappa^2 and apart from the
-    step with the correction: 9 n^3 r^2 < 2^53 is true for n = 97 at any r, and for n = 1,000 up to r = 1,000. Beyond
-    these limits, the comparison is off by a few parts in 10^16, and by the same amount for every order, split and
-    machine.
+    by more than r, all products are exact as long as kappa^2 n^3 r^2 < 2^53, if kappa^2 is an integer, and except in
+    the step with the correction: 9 n^3 r^2 < 2^53 is true for n = 97 at any r, and for n = 1,000 up to r = 1,000.
+    Beyond these limits, the comparison is off by a few parts in 10^16; this error does not depend on the order of the
+    frames, on their division into parts or on the machine.
 
     A value exactly at the limit is kept. If all values are equal, saturated or not, all are kept. Exact zeros count
     like any other value. One or two frames are averaged without clipping; the uncertainty of a single frame is unknown
@@ -105,11 +105,11 @@ STEP_ROWS = 64
 """Number of rows in the middle of a frame from which the step between its levels is determined."""
 
 FEWEST_LEVELS = 8
-"""Number of levels in these rows from which a step is determined, however rare they are."""
+"""Smallest number of levels in these rows that determine the step, however few pixels have these levels."""
 
 SHARE_OF_NOISE = 0.002
-"""Fraction of pixels on the second most frequent level above which fewer levels also determine the step. This many
-pixels owe their level to noise, which cannot skip a level; a smaller number may be hot pixels."""
+"""Smallest fraction of pixels on the second most frequent level for which fewer levels suffice as well. This many
+pixels are on their level because of noise, which does not skip levels; fewer might be hot pixels."""
 
 HIGHEST_LEVEL = 65535
 
@@ -119,8 +119,8 @@ def half_step(frame: NDArray[np.integer]) -> float:
 
     The step is the greatest common divisor of the differences between all levels in the middle rows. 0 and 65,535 are
     omitted, because values are clipped there. A frame with fewer than 8 levels is assumed to have a step of 1, unless
-    noise spreads its pixels over at least two of them: then noise below a step of the converter is the reason for the
-    few levels.
+    noise spreads its pixels over at least two of them: in this case, the levels are few because the noise is smaller
+    than an ADC step.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def half_step(frame: NDArray[np.integer]) -> float:
 
 
 def _occupied_levels(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the different values in ascending order, and how often each occurs."""
+    """Return the distinct values in ascending order, and how often each occurs."""
     lowest = int(values.min())
     if int(values.max()) - lowest > HIGHEST_LEVEL:
         return np.unique(values, return_counts=True)

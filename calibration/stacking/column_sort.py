@@ -1,4 +1,4 @@
-"""The combination of frames on disk from the whole sample of each pixel, with any statistic and any number of frames.
+"""The combination of frames on disk, computed from the whole sample of each pixel with any of the methods.
 
 The pixels of a band are read from every file, arranged in columns, and passed to the kernels in `columns`. Several
 threads work in parallel, each on its own band. The memory needed is 10 bytes per pixel for the result, plus one band
@@ -37,7 +37,7 @@ BAND_BYTES = 1 << 23
 """Number of bytes, as stored on disk, that a thread reads at once; smaller reads would be inefficient."""
 
 FEWEST_PIXELS = 512
-"""Smallest number of pixels in a band, for any number of frames."""
+"""Smallest number of pixels in a band, however many frames there are."""
 
 _NOT_WINSORIZED = -1.0
 
@@ -74,8 +74,8 @@ def combine_columns(
     """Combine frames that are on disk.
 
     Frames of 8 or 16 bits are sorted without conversion and summed in integers, so with `Clipping` the result is bit
-    for bit identical to that of the running state. All other frames, and frames with different formats, are converted
-    to float32, in which 32-bit integers above 16,777,216 lose their last digits.
+    for bit identical to that of the running state. All other frames, and sets of frames in different formats, are
+    converted to float32, in which 32-bit integers above 16,777,216 lose their last digits.
 
     Parameters
     ----------
@@ -150,13 +150,13 @@ def spread_corrections(frames: int, method: Method) -> NDArray[np.float64]:
 
 @cache
 def method_trial(frames: int, method: Method) -> Trial:
-    """Apply a method to normal samples of at least two frames; return the comparison with the truth."""
+    """Apply a method to normal samples of at least two frames; return how the results compare with the truth."""
     if isinstance(method, Clipping):
         return clipping_trial(frames, method)
     samples = trial_samples(frames)
     value, error = np.empty((2, samples.shape[1]), np.float32)
     counts = np.empty(value.size, np.uint16)
-    # The samples are passed as words of a file, so that no kernel needs to be compiled for the trial alone.
+    # The samples are passed as big-endian words, like those of files, so that no kernel is compiled just for the trial.
     exact, even = replace(method, step_adu=0.0), np.ones(frames + 1)
     _statistic(exact, frames, _Values(samples.dtype, flip=0), even)(samples.byteswap(), value, error, counts)
     return trial_result(samples, value, error, counts)
@@ -172,7 +172,7 @@ class _Values(NamedTuple):
     whole
         True if all values are whole numbers.
     pedestal
-        The amount by which the values exceed the values of the frames, ADU.
+        The amount by which the values exceed those of the frames, ADU.
     flip
         The bits to invert to turn the words of the file into values; see `tiles.load`.
     """
@@ -184,7 +184,7 @@ class _Values(NamedTuple):
 
 
 class _BandReader:
-    """A reader of the same pixels from all frames; `values` describes the result."""
+    """A reader that takes the same pixels from all frames; `values` describes the values that it returns."""
 
     def __init__(self, frames: Sequence[ImageFile], scaling: Scaling | None, opened: ExitStack) -> None:
         storages = {frame.storage for frame in frames}
@@ -275,7 +275,7 @@ def _statistic(method: Method, frames: int, values: _Values, corrections: NDArra
 def _kernel(
     method: Method, frames: int, corrections: NDArray[np.float64], *, whole: bool
 ) -> tuple[Callable[..., None], tuple[Any, ...]]:
-    """Return the kernel of a method, and the arguments that define the rule."""
+    """Return the kernel of a method, and the arguments that define its rule."""
     match method:
         case Mean():
             return columns.take_means, ()
@@ -312,7 +312,7 @@ def _kernel(
 
 @cache
 def blocks_of(network: Callable[[int], NDArray[np.int32]], rows: int) -> NDArray[np.int32]:
-    """Return the comparators of a network as blocks that process neighbouring rows at once, in long loops.
+    """Return the comparators of a network, merged into blocks that process neighbouring rows in one long loop.
 
     Returns
     -------
@@ -358,7 +358,7 @@ def sorting_network(rows: int, run: int = 1) -> NDArray[np.int32]:
 
 @cache
 def middle_network(rows: int) -> NDArray[np.int32]:
-    """Return the comparators of the merging network on which the middle row, or the two middle rows, depend."""
+    """Return those comparators of the merging network that determine the middle row or the two middle rows."""
     wanted = {(rows - 1) // 2, rows // 2}
     kept = []
     for pair in merging_network(rows)[::-1].tolist():
@@ -369,7 +369,7 @@ def middle_network(rows: int) -> NDArray[np.int32]:
 
 
 def _share(work: Callable[[Iterator[int]], None], starts: range, most_threads: int) -> None:
-    """Run `work` in several threads that share one iterator of starts; after an error in one thread, all stop."""
+    """Run `work` in several threads that share one iterator of starts; an error in one thread stops all of them."""
     left = iter(starts)
 
     def take() -> None:

@@ -1,4 +1,4 @@
-"""Definitions of the methods by which the values of a pixel are combined; other modules compute them.
+"""Definitions of the methods by which the values of a pixel are combined; other modules implement them.
 
 `Clipping`, the method of the running state, has its own module. All others except the mean need the whole sample of a
 pixel, and therefore frames on disk. The uncertainty of each method is the standard error from the scatter of the kept
@@ -25,7 +25,7 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class Median:
-    """The median, or for an even number the mean of the two middle values; the uncertainty uses all values."""
+    """The median or, for an even number of values, the mean of the middle two; the uncertainty uses all values."""
 
     step_adu: float = 1.0
 
@@ -38,9 +38,9 @@ class MedianClipping:
     """Iterated kappa-sigma clipping about the median, as in Siril's `rej sigma`.
 
     Each step computes the median and sigma (ddof 1) of the kept values, and permanently rejects all values further than
-    kappa sigma from the median. The steps end when no value is rejected or only four are left. The result is the mean
-    of the kept values. Unlike in Siril, exact zeros count like any other value, and the last four values are those
-    nearest to the median.
+    kappa sigma from the median. These steps are repeated until no value is rejected or only four are left. The result
+    is the mean of the kept values. Unlike in Siril, exact zeros count like any other value, and the last four values
+    are those nearest to the median.
 
     Attributes
     ----------

@@ -1,13 +1,12 @@
 """The sums and extreme values of pixels, and the decision about which of their values are kept."""
 
 from functools import cache
-from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.kernels import clipping
+from coldframe.calibration.kernels import clipping as kernels
 from coldframe.calibration.stacking.clipping import Clipping, variance_correction
 from coldframe.calibration.stacking.methods import Mean
 from coldframe.calibration.stacking.rounding import rounding_variance
@@ -108,22 +107,24 @@ def _clipping_rule(
 
 def combine_pixels(frames: int, state: PixelState, rule: PixelRule, planes: Planes) -> None:
     """Write mean, standard error and number of the kept values to `planes`; the number is 0 if a tail is too short."""
-    _clipping().combine_pixels(frames, *state, *rule, *planes)
+    arguments = (frames, *state, *rule, *planes)
+    kernels.combine_pixels(*arguments)
 
 
 def scatter_corrections(frames: int, method: Clipping | Mean) -> NDArray[np.float64]:
     """Return the squared uncertainty of a mean divided by its squared standard error, by number of kept values.
 
     If all values are kept, this is the variance of Student's distribution: 1.40 for 8 frames, 1.04 for 50. If clipping
-    keeps one value less, the scatter of the others is too small, and the ratio at 3 sigma is 7 for 8 frames and 1.5 for
-    50. Noise below `sigma_floor_adu` is clipped less than the ratio assumes, so its uncertainty is slightly too large.
+    rejects one value, the scatter of the remaining values is too small, and the ratio at 3 sigma is 7 for 8 frames and
+    1.5 for 50. Noise below `sigma_floor_adu` is clipped less than the ratio assumes, so the uncertainty is then
+    slightly too large.
 
     Parameters
     ----------
     frames
-        Sample size; for up to three frames without rejection, the ratio is 1: their scatter is too uncertain.
+        Sample size. For up to three frames without rejection, the scatter is too uncertain, so the ratio is 1.
     method
-        How the values are combined.
+        Method of combination.
 
     Returns
     -------
@@ -137,13 +138,9 @@ def scatter_corrections(frames: int, method: Clipping | Mean) -> NDArray[np.floa
 
 @cache
 def clipping_trial(frames: int, clipping: Clipping) -> Trial:
-    """Apply the kernel for masters to normal samples of at least two frames; return the comparison with the truth."""
+    """Apply the kernel for masters to normal samples of at least two frames; compare the results with the truth."""
     samples = trial_samples(frames)
     state = PixelState.of_columns(samples)
     planes = Planes.empty(state.totals.size)
     combine_pixels(frames, state, _clipping_rule(frames, clipping, np.ones(frames + 1), 0.0), planes)
     return trial_result(samples, *planes)
-
-
-def _clipping() -> ModuleType:
-    return clipping

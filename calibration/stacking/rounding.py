@@ -1,9 +1,10 @@
-"""The effect of the rounding to whole steps of the converter on the uncertainty of combined values.
+"""The effect of rounding to whole ADC steps on the uncertainty of combined values.
 
 Rounding adds an error that is uniform within one step, with a variance of step^2 / 12 (W. F. Sheppard, Proceedings of
 the London Mathematical Society 29, 353, 1898). If the noise is larger than half a step, the errors of several frames
-are independent, belong to the scatter of the values, and average out. Below that, all frames are rounded alike, and the
-error remains in the mean. The median of rounded values is always a rounded value itself, or the mean of two.
+are independent, contribute to the scatter of the values, and average out. With smaller noise, all frames are rounded in
+nearly the same way, and the error remains in the mean. The median of rounded values is always a rounded value itself,
+or the mean of two.
 """
 
 from dataclasses import replace
@@ -26,10 +27,10 @@ def rounding_variance(step_adu: float) -> float:
 
 
 def rounding_of_median(step_adu: float, frames: int, correction: float) -> float:
-    """Return the variance that must be added to the squared uncertainty of a median from the scatter of its values.
+    """Return the variance to add to the squared uncertainty that the scatter of the values yields for their median.
 
     The median of rounded values is the rounded median. Its error is that of the median of exact values, plus one
-    rounding. The scatter of the values contains the variance of the rounding, too, which must not count twice.
+    rounding error. The scatter of the values already contains the variance of rounding, which must not count twice.
 
     Parameters
     ----------
@@ -46,15 +47,15 @@ def rounding_of_median(step_adu: float, frames: int, correction: float) -> float
 
 
 def with_rounding(stack: Stack, step_adu: float, corrections: NDArray[np.float64]) -> Stack:
-    """Return the stack, with the error of rounding that does not average out added to the uncertainty of its means.
+    """Return the stack after adding, to the uncertainty of its means, the rounding error that does not average out.
 
-    It matters only for noise below half a step. The noise is derived from about 50,000 pixels spread over the frame; in
-    the limit of no noise, the error is that of a single rounding, however many frames are combined.
+    This error matters only if the noise is below half a step. The noise is derived from about 50,000 pixels spread over
+    the frame; without noise, the error is that of a single rounding, however many frames are combined.
 
     Parameters
     ----------
     stack
-        Means of all pixels of whole frames; medians, whose uncertainty contains the rounding, are returned unchanged.
+        Means of whole frames; medians, whose uncertainty already includes rounding, are returned unchanged.
     step_adu
         Step between neighbouring levels, 0 for floats.
     corrections
@@ -80,9 +81,9 @@ def with_rounding(stack: Stack, step_adu: float, corrections: NDArray[np.float64
 def _part_in_means(variance: float) -> float:
     """Return the variance of the rounding error that is common to all frames, in steps^2, rounded to 0.00001.
 
-    For a level that is anywhere within a step, the squared error of a rounded value is sigma^2 + 1 / 12 on average. The
-    Fourier series of the rounding error gives the part that is common to all frames: the sum over k of exp(-4 pi^2 k^2
-    sigma^2) / (2 pi^2 k^2) (B. Widrow and I. Kollar, Quantization Noise, 2008, chapter 4). The rest is the scatter.
+    Averaged over all levels within a step, the squared error of a rounded value is sigma^2 + 1 / 12. The Fourier series
+    of the rounding error gives the part that is common to all frames: the sum over k of exp(-4 pi^2 k^2 sigma^2) / (2
+    pi^2 k^2) (B. Widrow and I. Kollar, Quantization Noise, 2008, chapter 4). The rest is the scatter.
 
     Parameters
     ----------

@@ -18,8 +18,8 @@ class Stack:
         float32, shape (height, width): mean of the kept values, ADU.
     uncertainty
         float32, same shape: standard uncertainty of the mean, from the scatter of the kept values; see
-        `coldframe.calibration.stacking.uncertainty`. Where all kept values are equal, it is that of their rounding; it
-        is 0 there only for frames of floats. NaN where only one value is kept.
+        `coldframe.calibration.stacking.uncertainty`. Where all kept values are equal, it is the uncertainty due to
+        their rounding, which is 0 only for frames of floats. NaN where only one value is kept.
     counts
         uint16, same shape: number of values kept.
     recomputed

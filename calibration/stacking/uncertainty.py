@@ -6,11 +6,11 @@ units of this scatter are not normally distributed; without clipping, they follo
 Expression of Uncertainty in Measurement (Supplement 1, JCGM 101:2008, 6.4.9) uses the standard deviation of Student's t
 as the standard uncertainty of a mean: the standard error times the square root of (n - 1) / (n - 3), so that the square
 of error over uncertainty is 1 on average. The root mean square of the errors is then smaller than that of the
-uncertainties: by a factor of 0.85 for 8 frames, and 0.93 for 15.
+uncertainties; their ratio is 0.85 for 8 frames and 0.93 for 15.
 
-This module extends the rule to clipped means, separately for each number of kept values. Where clipping removed no
-value, the rule above holds exactly. Where it removed values, the others scatter too little. A single factor would make
-the uncertainty of most pixels too large for the sake of a few.
+This module extends the rule to clipped means, separately for each number of kept values. Where clipping has removed no
+value, the rule above holds exactly. Where it has removed values, the remaining ones scatter too little. A single factor
+would make the uncertainty of most pixels too large for the sake of a few.
 """
 
 from typing import NamedTuple
@@ -22,11 +22,12 @@ TRIAL_VALUES = 1 << 18
 """Number of random values in a trial, which takes 20 ms and has a precision of a few parts in 1,000."""
 
 TRIAL_SAMPLES = 4096
-"""Smallest number of samples in a trial, needed for the median, unless they contain over 16 times TRIAL_VALUES
-values."""
+"""Smallest number of samples in a trial, as the median requires, unless so many samples would contain more than 16
+times TRIAL_VALUES values."""
 
 FEWEST_KEPT_FOR_CHI_SQUARE = 5
-"""For three kept values of a larger sample, the mean chi-square does not exist; for four, it converges too slowly."""
+"""Smallest number of kept values for which the mean chi-square is used: for three values of a larger sample, it does
+not exist; for four, it converges too slowly."""
 
 FEWEST_ALIKE = 100
 """Minimum number of samples with equal numbers of kept values for a correction; rarer samples are pooled."""
@@ -66,7 +67,7 @@ class Trial(NamedTuple):
     def frame_fractions(self) -> list[float]:
         """Variance of another single value, divided by squared standard uncertainty times number of kept values.
 
-        The list has a factor for each number of rejected values from 0; the last factor holds for larger numbers, too.
+        The list has a factor for each number of rejected values from 0; the last factor also applies to larger numbers.
         """
         return self._by_rejected(self.frame_corrections / self.corrections)
 
@@ -110,7 +111,7 @@ def trial_result(
     and the standard error e, both in units of s, the scatter of all values. The number of kept values is a
     third. Therefore the variance of the combined value is exactly sigma^2 (1/n + mean d^2), and the mean chi-square, of
     all samples or of those with the same number of kept values, is the mean of ((n - 1) / (n - 3) / n + d^2) / e^2. The
-    only noise of the trial in the result is that of the small d and of e, which varies little.
+    result is therefore affected only by the noise of d, which is small, and of e, which varies little.
 
     Parameters
     ----------

@@ -43,6 +43,11 @@ class FinishedStack(NamedTuple):
 class FrameStack(Protocol):
     """A running stack of frames of one kind."""
 
+    @property
+    def frames(self) -> int:
+        """Number of frames in the stack."""
+        ...
+
     def fold(self, pixels: NDArray[np.uint16], exposure_s: float, digest: bytes) -> NDArray[np.uint16]:
         """Add a frame, and return its pixels as they are stacked, in a buffer that the next frame may reuse.
 
@@ -88,6 +93,11 @@ class DarkStack:
         self._clipping = Clipping()
         # Remainders from rounding the overscan of each frame.
         self._rests: list[NDArray[np.int32]] = []
+
+    @property
+    def frames(self) -> int:
+        """Number of frames in the stack."""
+        return 0 if self._accumulator is None else self._accumulator.frames
 
     def fold(self, pixels: NDArray[np.uint16], _exposure_s: float, digest: bytes) -> NDArray[np.uint16]:
         """Add a frame; see `FrameStack`."""
@@ -149,6 +159,11 @@ class FlatStack:
         self._recipe_at = recipe_at
         self._accumulator: Accumulator | None = None
         self._factors: list[NDArray[np.float32]] = []
+
+    @property
+    def frames(self) -> int:
+        """Number of frames in the stack."""
+        return 0 if self._accumulator is None else self._accumulator.frames
 
     def fold(self, pixels: NDArray[np.uint16], exposure_s: float, digest: bytes) -> NDArray[np.uint16]:
         """Add a frame; see `FrameStack`."""

@@ -27,7 +27,7 @@ from coldframe.capture.shooting.set_inputs import BiasInputs, DarkFlatInputs, Da
 from coldframe.capture.shooting.set_master import SetMaster
 from coldframe.capture.steps import ShootStep
 from coldframe.capture.storage.saved_frames import SavedFrame
-from coldframe.capture.threads import both, in_thread
+from coldframe.capture.threads import both, in_thread, to_its_end
 from coldframe.devices.camera import Frame
 
 LIT_FRAMES = 3
@@ -116,22 +116,20 @@ class SetFrames:
         """Save a good frame and add it to the master, or move a bad frame to quarantine.
 
         A frame is added while it is saved. If it cannot be saved, it does not count, and the set ends without a master.
+        A cancelled caller still waits until the frame counts, because the threads that save and add it cannot be
+        stopped.
 
         Raises
         ------
         NotDurableError
             If the frame could not be written to the disk.
         """
-        frame, fault = judged.frame, judged.fault
+        fault = judged.fault
         if fault is None:
-            self._begin_master(judged)
-            path, noise_adu = await both(
-                self._delivered.save(frame, self.count.index + 1), in_thread(self.master.fold, judged)
-            )
-            self._accept(judged, path, noise_adu)
+            await to_its_end(self._save_and_add(judged), "saving a frame")
             self.lit = 0
         else:
-            await self._delivered.reject(frame, fault.reason)
+            await self._delivered.reject(judged.frame, fault.reason)
             self.lit = self.lit + 1 if fault.is_light else 0
             self._answer(fault)
 
@@ -164,6 +162,18 @@ class SetFrames:
     def _judged(self, frame: Frame, shot_fault: str | None) -> JudgedFrame:
         measurement = measure_frame(self._context, frame, self._cfa_pattern)
         return judge_frame(frame, shot_fault, measurement, self._gate)
+
+    async def _save_and_add(self, judged: JudgedFrame) -> None:
+        """Save a good frame, add it to the master at the same time, and count it."""
+        self._begin_master(judged)
+        save = self._delivered.save(judged.frame, self.count.index + 1)
+        try:
+            path, noise_adu = await both(save, in_thread(self.master.fold, judged))
+        except Exception as error:
+            # If `keep` was cancelled, this error is only logged, and the set may still want a master of its frames.
+            self.master.refuse(error)
+            raise
+        self._accept(judged, path, noise_adu)
 
     def _begin_master(self, judged: JudgedFrame) -> None:
         """Prepare the master for its first frame."""

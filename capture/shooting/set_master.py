@@ -16,6 +16,7 @@ from coldframe.capture.pipeline.accepted_frames import AcceptedFrames
 from coldframe.capture.pipeline.frame_stack import DarkStack, FlatStack, FrameStack
 from coldframe.capture.pipeline.judged_frame import JudgedFrame
 from coldframe.capture.pipeline.making_master import WrittenMaster, master_of, save_master
+from coldframe.capture.session.context import StepFailedError
 from coldframe.capture.shooting.frame_count import SetSize
 from coldframe.capture.shooting.set_inputs import FlatInputs, SetInputs, SubtractedMaster
 from coldframe.capture.steps import ShootStep
@@ -57,6 +58,7 @@ class SetMaster:
             recipe = FlatRecipe(dark.mean, dark.uncertainty, cfa_pattern, dark.overscan)
             self._stack = FlatStack(size.most, lambda _exposure_s: recipe)
         self._series = TileSeries()
+        self._failure: Exception | None = None
 
     def begin(self, frame: Frame, method: OverscanChoice) -> str | None:
         """Prepare to stack frames like the first frame. Return a message if its overscan cannot be subtracted, or None.
@@ -88,15 +90,22 @@ class SetMaster:
         self._size.add(self._stack.fold(frame.pixels, frame.exposure_s, judged.digest))
         return self._stack.noise_adu()
 
+    def refuse(self, failure: Exception) -> None:
+        """Make no master from now on, because a frame was not saved or not added completely."""
+        self._failure = self._failure or failure
+
     def compare(self, test: PedestalTest) -> PedestalVerdict:
         """Compare the dark flats so far with the bias.
 
         Raises
         ------
+        StepFailedError
+            If the stack does not consist of exactly the accepted frames.
         FrameFileError
             If a frame cannot be read again.
         """
         assert isinstance(self._stack, DarkStack)
+        self._require_accepted_frames(self._stack)
         stack, overscan = self._stack.combined(self.accepted.frames)
         return test.verdict(DarkMaster(on_pedestal(stack.mean, overscan), stack.uncertainty, self._level_error_adu()))
 
@@ -114,12 +123,15 @@ class SetMaster:
 
         Raises
         ------
+        StepFailedError
+            If the stack does not consist of exactly the accepted frames.
         FrameFileError
             If a frame cannot be read again.
         NotDurableError
             If the master could not be written to the disk.
         """
         assert self._stack is not None
+        self._require_accepted_frames(self._stack)
         inputs, remarks, extra_cards = self._inputs, tuple[Card, ...](), dict[str, HeaderValue]()
         if isinstance(inputs, FlatInputs):
             remarks = _flat_remarks(inputs)
@@ -137,6 +149,16 @@ class SetMaster:
         )
         written = save_master(folder, master)
         return FinishedSet(written, self._subtracted(written, master))
+
+    def _require_accepted_frames(self, stack: FrameStack) -> None:
+        """Check that the stack consists of exactly the accepted frames, which the header of the master describes."""
+        if self._failure is not None:
+            raise StepFailedError(f"no master was made, because a frame could not be added to it: {self._failure}")
+        if stack.frames != len(self.accepted):
+            raise StepFailedError(
+                f"no master was made, because {stack.frames} frames were stacked, but {len(self.accepted)} were "
+                "accepted; combine the saved frames with coldframe combine"
+            )
 
     def _subtracted(self, written: WrittenMaster, master: MasterFrame) -> SubtractedMaster:
         stack, overscan = master.stack, master.overscan

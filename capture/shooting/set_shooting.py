@@ -7,6 +7,7 @@ from typing import ParamSpec, TypeVar
 
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.masters.flat_pedestal import PedestalVerdict, Subtract
+from coldframe.calibration.stacking.accumulator import WrongFrameError
 from coldframe.capture.events.kinds import PedestalDecided, SetResized
 from coldframe.capture.events.values import Severity, SkippedBy
 from coldframe.capture.pipeline.delivered_frames import DeliveredFrames
@@ -132,7 +133,7 @@ class SetShooting:
         """Count the frames of this set that an earlier run of the night shot, then dark flats of other angles."""
         await self._take_over_from(self._context.saved)
         if self._step.shares_frames and not self._frames.count.is_complete:
-            await self._take_over_from(await in_thread_within(LONG_WORK_S, self._dark_flats_on_disk))
+            await self._take_over_from(await self._dark_flats_on_disk())
             if shared := len(self._frames.shared):
                 text = f"{self._step.title}: reused {shared} dark flats of another rotator angle with the same exposure"
                 self._context.notice(Severity.INFO, text)
@@ -146,8 +147,19 @@ class SetShooting:
             source = replace(context, saved=saved)
             await take_over(source, wanted, settings, lambda: count.is_complete, self._count_saved)
 
-    def _dark_flats_on_disk(self) -> SavedFrames:
-        """Return the dark flats that other sets of the night have shot."""
+    async def _dark_flats_on_disk(self) -> SavedFrames:
+        """Return the dark flats that other sets of the night have shot; none if their folder cannot be listed."""
+        try:
+            saved = await in_thread_within(LONG_WORK_S, self._find_dark_flats)
+        except OSError as error:
+            fault = f"the dark flats of other rotator angles cannot be listed ({error.strerror or error})"
+            self._context.notice(Severity.WARNING, f"{self._step.title}: {fault}; shooting all frames instead")
+            return SavedFrames(self._context.folder)
+        for fault in saved.faults():
+            self._context.notice(Severity.WARNING, fault)
+        return saved
+
+    def _find_dark_flats(self) -> SavedFrames:
         folder, own = self._context.folder, set(self._frames.master.accepted.paths)
         paths = [path for path in folder.frames_of(FrameKind.DARK_FLAT) if path not in own]
         return SavedFrames(folder, paths, are_shared=True)
@@ -229,11 +241,13 @@ class SetShooting:
             self._context.notice(Severity.WARNING, f"{self._step.title}: {cause}")
 
     async def _with_frames_on_disk(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a function that may read frames again. An unreadable file fails only this set, not the night."""
+        """Run a function that may read frames again. An unreadable or changed file fails only this set."""
         try:
             return await in_thread_within(LONG_WORK_S, work, *args, **kwargs)
         except FrameFileError as error:
             raise StepFailedError(f"a frame cannot be read again: {error}") from error
+        except WrongFrameError as error:
+            raise StepFailedError(f"the frames on the disk cannot be combined: {error}") from error
 
     def _end_exposing(self, error: StepFailedError) -> bool:
         return self._pipeline.end_exposing(error)

@@ -272,7 +272,13 @@ class NightFolder:
         return {path.name: path for path in chain.from_iterable(found)}
 
     def frames_of(self, kind: FrameKind) -> list[Path]:
-        """Return the paths of the saved frames of all sets of one kind, by name."""
+        """Return the paths of the saved frames of all sets of one kind, by name.
+
+        Raises
+        ------
+        OSError
+            If a folder cannot be listed.
+        """
         return sorted(frame_files(self.path / FOLDERS[kind], "*/*"))
 
     def test_frames(self) -> list[Path]:

@@ -105,7 +105,7 @@ class SavedFrames:
     paths
         Paths of the raw frames. A frame with an unreadable header is moved to quarantine.
     are_shared
-        True if the frames also count in other sets.
+        True if the frames also count in other sets. A frame that cannot be read then stays where it is.
     """
 
     def __init__(self, folder: NightFolder, paths: Iterable[Path] = (), *, are_shared: bool = False) -> None:
@@ -117,7 +117,7 @@ class SavedFrames:
             try:
                 header = in_drivers_words(read_night_header(path))
             except FrameFileError as error:
-                self._quarantine(path, error.what)
+                self._leave_out(path, error.what)
             else:
                 self._frames[path] = (setup_of(header), header)
 
@@ -155,7 +155,7 @@ class SavedFrames:
             try:
                 return SavedFrame(path, _verified(path, wanted.camera, settings), self._are_shared)
             except FrameFileError as error:
-                self._quarantine(path, error.what)
+                self._leave_out(path, error.what)
         return None
 
     def release(self, names: Iterable[str]) -> None:
@@ -168,7 +168,11 @@ class SavedFrames:
         faults, self._faults = tuple(self._faults), []
         return faults
 
-    def _quarantine(self, path: Path, fault: str) -> None:
+    def _leave_out(self, path: Path, fault: str) -> None:
+        if self._are_shared:
+            # The master of the other set contains the frame, and a read error may be transient.
+            self._faults.append(f"{path.name} cannot be reused for this set; the file stays where it is: {fault}")
+            return
         self._folder.quarantine_saved(path, f"a later run found that the file is damaged: {fault}")
         self._faults.append(f"{path.name} does not count and was moved to quarantine: {fault}")
 

@@ -158,8 +158,8 @@ RedoOption = Annotated[
     bool,
     typer.Option(
         "--redo",
-        help="Include sets even if the library has recent masters for them, or tonight's run already has their frames. "
-        "A run with this option starts a new night.",
+        help="Include sets even if the library has recent masters for them, or if tonight's run already has their "
+        "frames. A run with this option starts a new night.",
     ),
 ]
 _RIGS = "small, cooled-mono, cooled-osc, ccd-overscan, uncooled, dslr, rotator, or a TOML file; default: small"

@@ -86,6 +86,15 @@ async def test_if_one_of_two_pieces_of_work_fails_the_other_still_runs_to_its_en
     assert has_ended.is_set()
 
 
+async def test_if_two_pieces_of_work_fail_the_second_error_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(text: str) -> None:
+        raise OSError(text)
+
+    with pytest.raises(OSError, match="the disk is full"):
+        await both(in_thread(fail, "the disk is full"), in_thread(fail, "the frame is wrong"))
+    assert "the frame is wrong" in caplog.text
+
+
 async def test_a_cancellation_of_two_pieces_of_work_waits_for_both() -> None:
     may_end, ended = threading.Event(), list[bool]()
 

@@ -38,7 +38,8 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("name", example_nights())
+# ISO values and shutter speeds exist only in a DSLR's INDI driver; tests/indi/test_shipped_dslr.py plays that night.
+@pytest.mark.parametrize("name", [name for name in example_nights() if load_rig(name).dslr is None])
 async def test_every_example_night_makes_all_its_masters(name: str, tmp_path: Path) -> None:
     settings, night = await example(name, tmp_path)
     assert night.outcome is NightOutcome.COMPLETE, night.events[-1]

@@ -90,3 +90,10 @@ def test_a_rig_that_is_switched_on_again_has_new_noise(monkeypatch: pytest.Monke
     fastest_per_s = 1 / (first.timing.shortest_exposure_s + 0.01)
     assert again.frames_before - first.frames_before > 20 * fastest_per_s
     assert switched_on_now(first) == first
+
+
+def test_the_gain_of_the_dslr_reaches_its_highest_iso() -> None:
+    rig = load_rig("dslr")
+    assert rig.dslr is not None
+    assert rig.sensor.gain is not None
+    assert rig.gain_at(max(rig.dslr.iso)) <= rig.sensor.gain.maximum

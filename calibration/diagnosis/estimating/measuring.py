@@ -1,4 +1,7 @@
-"""Measurements of one light, the basis of all estimators; they need one pass over the pixels and little memory."""
+"""Measurements of one light, on which all estimators are based.
+
+They take one pass over the pixels and little memory.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,13 +26,13 @@ MOST_TILES = 64
 """Largest number of tiles along a side of the sensor."""
 
 SMALLEST_TILE = 5
-"""Smallest side of a tile in blocks."""
+"""Smallest side of a tile, in blocks."""
 
 CUT_SIGMA = 6.0
 """A block with a residual beyond this many standard deviations contains a cosmic ray, a faint star or a defect."""
 
 MIDDLE = 512
-"""Side of the central area whose individual pixels are kept for all lights; it has some hot pixels on every sensor."""
+"""Side of the central area whose pixels are kept from every light; on any sensor, it contains some hot pixels."""
 
 _ENOUGH_COLUMNS = 2000
 _STEP = 7
@@ -204,8 +207,6 @@ class LightMeter:
         return max(pixel_variance(signal, self._period) - readout, 0.0)
 
     def _hot_excess(self, signal: F32) -> F32:
-        from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415
-
         excess = np.empty(self._hot.excess_adu.size, np.float32)
         kernels.excess_at(signal, self._hot.places, self._period, excess)
         return np.asarray(excess * self._masters.planes.response[tuple(self._hot.places)], np.float32)
@@ -219,7 +220,7 @@ def calibrated_signal(pixels: U16 | F32, planes: Correction, *, shared: bool = T
     pixels
         A raw light, shape (height, width): uint16, or float32 after overscan subtraction.
     planes
-        The planes of its masters.
+        The planes of the masters.
     shared
         See `LightMeter`.
     """

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.kernels import diagnosis as kernels
 from coldframe.calibration.kernels.block_sums import BIN
 from coldframe.calibration.lights.arithmetic import Correction
 from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes, sampled_master
@@ -133,7 +134,7 @@ def thinned_masters(
 
 
 def thinned(master: BandedMaster) -> MasterPlanes:
-    """Return a master with fewer pixels if it is large; planes from `with_thin_errors` are thin already."""
+    """Return a master with fewer pixels if it is large; planes already thinned by `with_thin_errors` are kept."""
     if master.mean.size <= ENOUGH_PIXELS:
         return master.planes()
     if not isinstance(master, MasterPlanes) or master.uncertainty.shape == master.mean.shape:
@@ -170,14 +171,12 @@ def line_residuals(plane: F32, axis: int) -> F64:
 
 
 def scaled_hot(hot: HotPixels, scale: float) -> HotPixels:
-    """Return the hot pixels as subtracted with a scaled dark."""
+    """Return the hot pixels of a dark that is scaled by a factor."""
     return HotPixels(hot.places, hot.excess_adu * np.float32(scale), hot.error_adu * scale)
 
 
 def find_hot(dark: MasterPlanes, period: int) -> HotPixels:
     """Find the hot pixels of a master dark."""
-    from coldframe.calibration.kernels import diagnosis as kernels  # noqa: PLC0415
-
     error = error_of(dark)
     least = max(HOT_SIGMA * error, ROUGH_SIGMA * _roughness(dark.mean, period))
 

@@ -1,4 +1,4 @@
-"""Compilation of kernels by Numba; the only module that imports Numba."""
+"""Compilation of kernels with Numba; no other module imports Numba."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -43,7 +43,7 @@ def compiled(function: FunctionType, arguments: Sequence[object]) -> MachineCode
 
 
 def _ordinary(value: object) -> object:
-    """Replace integers, because Numba has another type for very large ones, but machine code serves all integers."""
+    """Replace integers with 0: Numba has a different type for very large ones, but the code must serve all of them."""
     if type(value) is tuple:
         return tuple(map(_ordinary, value))
     return 0 if type(value) is int else value

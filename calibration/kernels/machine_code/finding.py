@@ -1,4 +1,4 @@
-"""The way to a kernel's machine code: from a file or, if there is none, from the compiler."""
+"""Retrieval of a kernel's machine code: from a file or, if there is none, from the compiler."""
 
 from collections.abc import Callable, Sequence
 from types import FunctionType
@@ -13,8 +13,8 @@ from coldframe.calibration.kernels.machine_code.loading import MachineCode, Unlo
 def call_for(function: FunctionType, signature: str, arguments: Sequence[object]) -> Callable[..., Any]:
     """Return a function that runs a kernel for the types of the arguments, which the signature describes.
 
-    New machine code runs in the same way as code from a file. Only if it cannot be linked, Numba itself runs the
-    kernel, with the same results.
+    New machine code is run in the same way as code from a file. Only if machine code is unavailable or cannot be linked
+    does Numba itself run the kernel, with the same results.
     """
     identity = _identity(function, signature)
     code = None if identity is None else store.find(identity)
@@ -40,7 +40,7 @@ def _compiled(function: FunctionType, arguments: Sequence[object]) -> MachineCod
 
 
 def _identity(function: FunctionType, signature: str) -> store.Identity | None:
-    """Return the identity of the machine code; None if it cannot be established, so that no file can be used."""
+    """Return the identity of the machine code; None if it cannot be established, in which case no file is used."""
     name = f"{function.__module__}.{function.__qualname__}"
     try:
         return store.Identity(name, signature, host(), fingerprint(function))

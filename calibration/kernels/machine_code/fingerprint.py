@@ -1,7 +1,7 @@
 """The fingerprint of a kernel: a digest of everything in the process from which Numba compiles it.
 
-It is computed from the functions in memory and not from their sources, because an upgrade can replace the sources while
-a process runs.
+It is computed from the functions in memory rather than from their sources, because an upgrade can replace the sources
+while a process is running.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from types import CodeType, FunctionType, ModuleType
 import numpy as np
 
 _MODULES = frozenset({"numpy", "math"})
-"""Modules that kernels may use; Numba brings its own version of their functions."""
+"""Modules that kernels may use; Numba has its own versions of their functions."""
 
 _CONSTANTS = (bool, int, float, str, bytes, type(None), type(Ellipsis), np.generic)
 

@@ -1,4 +1,4 @@
-"""The processor and the compiler, to both of which machine code is bound."""
+"""Identification of the processor and the compiler for which machine code is valid."""
 
 import hashlib
 from functools import cache
@@ -36,9 +36,9 @@ def numba_folder() -> Path:
     Raises
     ------
     FileNotFoundError
-        If Numba is not installed in a folder.
+        If the folder cannot be found.
     """
     found = find_spec("numba")
     if found is None or found.origin is None:
-        raise FileNotFoundError("Numba is not installed in a folder")
+        raise FileNotFoundError("the folder of the package Numba cannot be found")
     return Path(found.origin).parent

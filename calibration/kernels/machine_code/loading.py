@@ -22,7 +22,7 @@ class MachineCode(NamedTuple):
     Attributes
     ----------
     function
-        Symbol of the function with the interface of Python's C functions, `PyCFunctionWithKeywords`.
+        Symbol of the function that has the interface `PyCFunctionWithKeywords` of Python.
     environment
         Symbol of the pointer to the environment, which the function needs to raise exceptions.
     content
@@ -39,9 +39,9 @@ class UnloadableError(Exception):
 
 
 def link(code: MachineCode, function: FunctionType) -> Callable[..., object]:
-    """Return a function that runs machine code, which must be whole and made for this processor.
+    """Return a function that runs machine code, which must be complete and made for this processor.
 
-    The function trusts that its arguments have the types for which it was compiled.
+    The function does not check its arguments; they must have the types for which it was compiled.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def link(code: MachineCode, function: FunctionType) -> Callable[..., object]:
     """
     try:
         engine = _engine()
-        # LLVM ends the process if it does not find a symbol.
+        # LLVM aborts the process if it does not find a symbol.
         for symbol in undefined_symbols(code.content):
             _resolve(symbol)
         engine.add_object_file(llvm.ObjectFileRef.from_data(code.content))
@@ -99,17 +99,17 @@ def _resolve(symbol: str) -> None:
 
 @cache
 def _symbols() -> dict[str, int]:
-    """Return the addresses of Numba's functions in C: conversion of arguments, memory, and exceptions."""
+    """Return the addresses of Numba's C functions for the conversion of arguments, memory and exceptions."""
     symbols = {f"numba_{name}": address for name, address in _part("numba._helperlib").c_helpers.items()}
     memory = _part("numba.core.runtime._nrt_python")
-    # Numba does both, too, when it is imported.
+    # Numba itself does the same two things when it is imported.
     memory.memsys_use_cpython_allocator()
     atexit.register(memory.memsys_shutdown)
     return symbols | {f"NRT_{name}": address for name, address in memory.c_helpers.items()}
 
 
 def _part(name: str) -> ModuleType:
-    """Import a module of Numba in C without the packages above it, and register it, so that Numba uses it, too."""
+    """Import a C module of Numba without its parent packages, and register it, so that Numba uses the same module."""
     if name not in sys.modules:
         inner = name.split(".")[1:-1]
         spec = PathFinder.find_spec(name, [str(numba_folder().joinpath(*inner))])

@@ -1,4 +1,4 @@
-"""The symbols that an object file in the format ELF expects from the process (System V ABI, chapter 4)."""
+"""The symbols that an ELF object file requires from the process (System V ABI, chapter 4)."""
 
 import struct
 
@@ -18,10 +18,10 @@ def undefined_symbols(content: bytes) -> list[str]:
     Raises
     ------
     ValueError
-        If the content is not an object file for a little-endian machine of 64 bits.
+        If the content is not an object file for a 64-bit little-endian machine.
     """
     if not content.startswith(_HEADER):
-        raise ValueError("not an object file of 64 bits in the format ELF")
+        raise ValueError("not a 64-bit little-endian ELF object file")
     try:
         start, size, count = _SECTIONS_AT.unpack_from(content)
         sections = [_SECTION.unpack_from(content, start + number * size) for number in range(count)]

@@ -1,6 +1,6 @@
 """Files of machine code, in a folder beside the kernels or in the user's cache folder.
 
-The files may be deleted at any time. A file is used only if no other user can have written it, if it is whole, and if
+The files may be deleted at any time. A file is used only if no other user can have written it, if it is intact, and if
 it was made from the same kernel, for the same types, processor and versions.
 """
 
@@ -23,7 +23,7 @@ FORMAT = 1
 """Version of the format and of the way in which kernels are compiled."""
 
 MOST_BYTES = 16 << 20
-"""Maximum size of a file; the largest kernel has 0.1 MB."""
+"""Maximum size of a file; the largest kernel takes 0.1 MB."""
 
 FOLDER_VARIABLE = "NUMBA_CACHE_DIR"
 """Environment variable with which users of Numba choose the folder of its machine code."""
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class Identity(NamedTuple):
-    """Everything to which machine code is bound.
+    """Everything on which the validity of machine code depends.
 
     Attributes
     ----------
@@ -55,13 +55,13 @@ class Identity(NamedTuple):
 
     @property
     def file_name(self) -> str:
-        """Name of the file; a changed kernel replaces its former code."""
+        """Name of the file; the code of a changed kernel replaces the former code."""
         name = hashlib.blake2b("\0".join(self[:-1]).encode(), digest_size=16).hexdigest()
         return f"{self.kernel.rpartition('.')[2]}.{name}.{FORMAT}.code"
 
 
 def find(identity: Identity) -> MachineCode | None:
-    """Return the machine code with this identity; None if there is none."""
+    """Return the machine code with this identity; None if it is not stored."""
     for folder in folders():
         with suppress(OSError):
             _require_private(folder)
@@ -72,7 +72,10 @@ def find(identity: Identity) -> MachineCode | None:
 
 
 def keep(identity: Identity, code: MachineCode) -> None:
-    """Write machine code to the first folder that belongs to the user; an error only costs time at the next start."""
+    """Write machine code to the first suitable folder; if there is none, log a warning.
+
+    Without a file, the kernel still works, but is compiled again at the next start.
+    """
     faults = []
     content = _encoded(code, identity)
     for folder in folders():
@@ -88,12 +91,12 @@ def keep(identity: Identity, code: MachineCode) -> None:
 
 
 def folders() -> Iterator[Path]:
-    """Return the folders for machine code, from the first choice to the last one."""
+    """Return the folders for machine code, in order of preference."""
     chosen = os.environ.get(FOLDER_VARIABLE)
     if chosen:
         yield Path(chosen) / "coldframe"
         return
-    # Python's own folder of compiled modules: an installation is removed together with it.
+    # Python's own folder for compiled modules is removed together with the installation.
     with suppress(NotImplementedError):
         yield Path(cache_from_source(__file__)).parent / "kernels"
     caches = user_caches()
@@ -109,7 +112,7 @@ def _require_private(folder: Path) -> None:
 
 @cache
 def _report(faults: str) -> None:
-    log.warning("the compiled kernels cannot be stored, so they are compiled again at the next start (%s)", faults)
+    log.warning("the compiled kernels cannot be stored, so they must be compiled again at the next start (%s)", faults)
 
 
 def _encoded(code: MachineCode, identity: Identity) -> bytes:

@@ -55,9 +55,10 @@ class NotificationWriter:
     _narrator: Narrator = field(default_factory=Narrator)
     _reported: set[tuple[type[Event], str]] = field(default_factory=set)
     _problems: int = 0
-    _frames: int = 0
+    # Paths, because two sets may share frames and a master.
+    _frames: set[str] = field(default_factory=set)
     _rejected: int = 0
-    _masters: int = 0
+    _masters: set[str] = field(default_factory=set)
     _verified: dict[object, LightsVerified] = field(default_factory=dict)
     _began: datetime | None = None
 
@@ -83,11 +84,11 @@ class NotificationWriter:
             case NightStarted():
                 self._began = event.at
             case FrameAccepted():
-                self._frames += 1
+                self._frames.add(event.path)
             case FrameRejected():
                 self._rejected += 1
             case MasterWritten():
-                self._masters += 1
+                self._masters.add(event.path)
             case LightsVerified():
                 self._verified[event.key] = event
             case _:
@@ -101,7 +102,7 @@ class NotificationWriter:
         return self._notification("problem", text, severity_of(event))
 
     def _end(self, event: NightEnded) -> Notification:
-        counts = [_counted(self._frames, "frame"), _counted(self._masters, "master")]
+        counts = [_counted(len(self._frames), "frame"), _counted(len(self._masters), "master")]
         counts += [f"{self._rejected} rejected"] if self._rejected else []
         counts += [_counted(self._problems, "problem")] if self._problems else []
         took = f" in {duration_text((event.at - self._began).total_seconds())}" if self._began else ""

@@ -1,5 +1,6 @@
 """The addresses of the page: where the server listens, the names of this machine, and the address for a phone."""
 
+import errno
 import fcntl
 import ipaddress
 import os
@@ -91,10 +92,19 @@ def listening_socket(address: Address) -> socket.socket:
             dualstack_ipv6=listens_on_all and host == "::",
         )
     except OSError as error:
-        # The text of this error contains the address, which the caller prints.
-        raise CannotListenError(os.strerror(error.errno) if error.errno else str(error)) from error
+        raise CannotListenError(_reason(error, host)) from error
     listener.setblocking(False)
     return listener
+
+
+def _reason(error: OSError, host: str) -> str:
+    """Return the reason without the address, which the text of the error contains and the caller prints."""
+    if error.errno is not None and error.errno in errno.errorcode:
+        return os.strerror(error.errno)
+    # `create_server` turns a gaierror into an OSError with the same number, which is not an errno. An IP address can
+    # only fail to resolve because of the network interface after its percent sign.
+    _, _, interface = host.partition("%")
+    return f"this machine has no network interface {interface}" if interface else "this machine has no such address"
 
 
 def served_names(others: Iterable[str], machine: str) -> frozenset[str]:

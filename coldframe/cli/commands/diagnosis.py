@@ -57,7 +57,7 @@ def diagnose(
         typer.Option(
             metavar="E",
             min=1e-6,
-            help="Electrons per ADU; default: EGAIN in the lights' headers or, without it, measured from the flats.",
+            help="Electrons per ADU; default: EGAIN in the lights' headers or, if missing, measured from the flats.",
         ),
     ] = None,
     extension: ExtensionOption = None,
@@ -120,7 +120,7 @@ def bisect(
         typer.Option(
             metavar="E",
             min=1e-6,
-            help="Electrons per ADU; default: EGAIN in the lights' headers or, without it, measured from the flats.",
+            help="Electrons per ADU; default: EGAIN in the lights' headers or, if missing, measured from the flats.",
         ),
     ] = None,
     extension: ExtensionOption = None,
@@ -135,14 +135,14 @@ def bisect(
     simulate: SimulateOption = None,
     folder: FolderOption = None,
 ) -> None:
-    """Find out which master introduces an artifact: calibrate the same lights with every sensible combination.
+    """Find out which master introduces an artifact: calibrate the same lights with all sensible sets of masters.
 
     Specify up to a dozen raw lights of one set. coldframe compares the three newest matching masters of each kind in
     the library, whatever their age, or the masters that you specify. It tries each dark, darks scaled from other
     exposures, the bias alone, each flat, each flat with a different dark flat or bias subtracted, and no flat. A
     combination's score is the sum of the squared significances of all artifacts that remain in the lights. Scores that
     differ by less than 5 count as a tie. With --shoot, if none of the masters is good enough, the rig shoots new darks
-    or flats, and the command compares again.
+    or flats, and the command repeats the comparison.
 
     The exit code is 0 if the best combination leaves no artifact, 1 if it leaves one or a light could not be read, and
     2 if the input is invalid.

@@ -115,8 +115,8 @@ def calibrate(
 ) -> None:
     """Calibrate lights with matching masters.
 
-    Each result is (light - dark) / flat, computed with the best-matching masters from the library. Lights that were
-    calibrated before with the same masters and options are skipped. Without --again, no file is overwritten. If a
+    Each result is (light - dark) / flat, computed with the best-matching masters from the library. Lights that have
+    already been calibrated with the same masters and options are skipped. Without --again, no file is overwritten. If a
     light cannot be calibrated, coldframe prints the reason and continues with the other lights.
     """
     from coldframe.calibration.lights.files import Output
@@ -147,11 +147,11 @@ def verify(
         ),
     ],
 ) -> None:
-    """Combine the raw frames again for each master of a night, and compare the results bit by bit.
+    """Combine the raw frames again for each master of a night, and compare the results with the masters bit by bit.
 
     During the night, coldframe updated its masters incrementally. As an independent check, this command reads all saved
-    frames and sorts the values of each pixel. Mean, uncertainty, counts and mask must be equal. To check the files in
-    the library for damage, use "coldframe library verify".
+    frames and sorts the values of each pixel. The mean, uncertainty, counts and mask must be identical to those of the
+    master. To check the files in the library for damage, use "coldframe library verify".
     """
     from coldframe.cli.verify import verify_nights
 
@@ -270,8 +270,8 @@ def combine(
     Frames are grouped by their headers. If they belong to several sets, the command lists the sets and refuses to
     combine them, unless --all is given. Bad files are listed and left out. Frames are judged by their pixels, as during
     a night: frames that differ from the rest are listed and, with --reject-doubtful, left out. With five or more
-    frames, the result is bit-for-bit identical to the master that a night makes from the same frames. With --center
-    median or --method winsorized, values are rejected as in Siril.
+    frames, the result is bit-for-bit identical to the master that coldframe makes from the same frames during a night.
+    With --center median or --method winsorized, values are rejected as in Siril.
     """
     from coldframe.calibration.combining.given_sections import GivenSections
     from coldframe.cli.combine import combine_files
@@ -328,7 +328,7 @@ def defects(
     sigma: Annotated[
         float,
         typer.Option(
-            metavar="N", min=1, max=1000, help="Limit for hot pixels and bias levels, in sigma from the neighbours."
+            metavar="N", min=1, max=1000, help="Limit for hot pixels and bias levels, in sigma above the neighbours."
         ),
     ] = 8.0,
     hot: Annotated[

@@ -33,8 +33,8 @@ def export(
 ) -> None:
     """Export masters, and optionally raw frames, so that another program groups them correctly.
 
-    The files are hard links where the file system allows it, otherwise copies; nothing is overwritten. Masters are
-    converted for programs that cannot read 32-bit FITS masters: to XISF for WBPP, to 16 bits for DeepSkyStacker.
+    The files are hard links where the file system supports them, and copies otherwise; nothing is overwritten. Masters
+    are converted for programs that cannot read 32-bit FITS masters: to XISF for WBPP, to 16 bits for DeepSkyStacker.
     README.txt lists the settings to change in the program.
 
     The exit code is 1 if existing files have different contents, such as a master that has since been replaced, or if

@@ -83,7 +83,7 @@ def add_to_library(
 
     The library contains hard links to the files, or copies if the files are on a different disk. Masters from other
     programs that contain fractions of the full range, and flats in ADU, are converted; the converted copy and the
-    output name the assumptions. Masters that cannot be used are rejected.
+    output list the assumptions. Masters that cannot be used are rejected.
     """
     from coldframe.calibration.library.adopting import Stated
     from coldframe.cli.library import add_masters

@@ -82,8 +82,8 @@ def plan(
     """List the sets to shoot, in order, with frame counts and times, and the masters that the library already has.
 
     With --lights, the sets are derived from the headers of the night's lights, regardless of the program that wrote
-    them. If time is short, sets get fewer frames, and the plan lists the sets that do not fit. The command does not
-    access any device, and writes only an index of headers to the cache folder.
+    them. If time is short, sets are given fewer frames, and the plan lists the sets that do not fit. The command does
+    not access any device, and writes only an index of headers to the cache folder.
     """
     # The objects of a plan live until the command ends, so garbage collection would free nothing, and take 0.1 s.
     gc.disable()
@@ -158,9 +158,9 @@ def serve(
 def listen(config: ConfigOption = None) -> None:
     """Wait for the command "run" from the MQTT broker in [mqtt], and start "coldframe run" when it arrives.
 
-    This needs commands = true in [mqtt]. A running night handles all other commands itself. On Ctrl-C or SIGTERM, the
-    listener first ends the night that it started, and leaves the rig in the safe state. If the listener is killed, the
-    night continues.
+    This needs commands = true in [mqtt]. A night in progress handles all other commands itself. On Ctrl-C or SIGTERM,
+    the listener first ends the night that it started, and leaves the rig in the safe state. If the listener is killed,
+    the night continues.
     """
     from coldframe.cli.listen import listen as listen_for_run
 

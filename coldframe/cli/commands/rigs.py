@@ -15,13 +15,9 @@ from coldframe.cli.options import (
     home_path,
 )
 
-KindPattern = Annotated[
-    str | None,
-    typer.Option(
-        metavar="PATTERN",
-        help="With --measure: pattern or subfolder of these frames, if their headers do not contain the kind.",
-    ),
-]
+
+def _pattern_help(frames: str) -> str:
+    return f"With --measure: pattern or subfolder of the {frames}, if their headers do not contain the kind."
 
 
 def simulate(
@@ -44,7 +40,10 @@ def simulate(
     ] = None,
     until_stdin_closes: Annotated[
         bool,
-        typer.Option("--until-stdin-closes", help="Exit when standard input closes, as when the parent process ends."),
+        typer.Option(
+            "--until-stdin-closes",
+            help="Exit when standard input closes, for example because the parent process ended.",
+        ),
     ] = False,
 ) -> None:
     """Serve a simulated rig (camera, flat panel, filter wheel) to any INDI client until Ctrl-C.
@@ -78,8 +77,8 @@ def init(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Camera to use if the server has several; default: the largest cooled camera or, without one, the "
-            "largest camera.",
+            help="Camera to use if the server has several; default: the largest cooled camera or, if there is none, "
+            "the largest camera.",
         ),
     ] = None,
     full: Annotated[
@@ -172,12 +171,12 @@ def camera(
         typer.Option(
             metavar="NIGHT",
             parser=home_path,
-            help="First measure the camera from the frames in this folder, compressed or not, and save the result.",
+            help="First measure the camera from the frames (compressed or not) in this folder, and save the result.",
         ),
     ] = None,
-    bias: KindPattern = None,
-    dark: KindPattern = None,
-    flat: KindPattern = None,
+    bias: Annotated[str | None, typer.Option(metavar="PATTERN", help=_pattern_help("bias frames"))] = None,
+    dark: Annotated[str | None, typer.Option(metavar="PATTERN", help=_pattern_help("darks"))] = None,
+    flat: Annotated[str | None, typer.Option(metavar="PATTERN", help=_pattern_help("flats"))] = None,
     json: JsonOption = False,
     _config: UsedConfigOption = None,
 ) -> None:

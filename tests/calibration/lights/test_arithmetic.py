@@ -47,7 +47,7 @@ def test_the_arithmetic_matches_its_formula(light: int, dark: float, response: f
     pixels = np.full((3, 4), light, np.uint16)
     flat = planes(response, shape=(3, 4))
     if not 0.5 < flat.mean[0, 0] < 2:
-        with pytest.raises(MismatchError, match="relative to 1"):
+        with pytest.raises(MismatchError, match="must be about 1"):
             correction(dark_subtraction(planes(dark, shape=(3, 4))), flat)
         return
     done = calibrate(pixels, correction(dark_subtraction(planes(dark, shape=(3, 4))), flat), None)

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from coldframe.calibration.files.durable import NotDurableError
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.masters.flat_pedestal import DarkMaster, PedestalTest, PlannedFlat, Subtract
+from coldframe.calibration.stacking.accumulator import WrongFrameError
 from coldframe.capture.events.kinds import (
     ExposureStarted,
     FrameAccepted,
@@ -19,11 +21,15 @@ from coldframe.capture.events.kinds import (
     PedestalDecided,
 )
 from coldframe.capture.events.values import SkippedBy
+from coldframe.capture.pipeline.accepted_frames import AcceptedFrames
+from coldframe.capture.pipeline.judged_frame import JudgedFrame
 from coldframe.capture.session.context import StepFailedError, StepSkippedError
 from coldframe.capture.shooting.set_frames import LightLeakError
 from coldframe.capture.shooting.set_inputs import BiasInputs, DarkFlatInputs, DarkInputs, FlatInputs, SetInputs
+from coldframe.capture.shooting.set_master import FinishedSet, SetMaster
 from coldframe.capture.shooting.set_shooting import LEAST_FRAMES, SetShooting
 from coldframe.capture.steps import ShootStep
+from coldframe.capture.storage import saved_frames
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.saved_frames import SavedFrames
 from coldframe.capture.tuner.target import FlatTarget
@@ -31,7 +37,7 @@ from coldframe.capture.tuner.tuner import Tuned
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame
 from coldframe.devices.errors import DeviceTimeoutError
-from tests.capture.contexts import READOUT
+from tests.capture.contexts import READOUT, frame_of
 from tests.capture.scene import Scene, delivering, scene
 
 pytestmark = pytest.mark.looptime
@@ -204,3 +210,67 @@ async def test_a_set_whose_frame_cannot_be_saved_has_no_master(tmp_path: Path, m
     assert len(seen.accepted) == BIAS.count - 1
     assert seen.of(MasterWritten) == []
     assert len(seen.frames_in("quarantine")) == 1
+
+
+async def test_frames_on_the_disk_that_do_not_match_the_stack_fail_only_their_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(_master: SetMaster, _folder: NightFolder) -> FinishedSet:
+        raise WrongFrameError("5 frames were read again")
+
+    monkeypatch.setattr(SetMaster, "write", write)
+    seen = await scene(tmp_path)
+    with pytest.raises(StepFailedError, match="5 frames were read again"):
+        await shooting(seen).run()
+    assert len(seen.accepted) == BIAS.count
+
+
+async def test_a_stack_with_a_frame_that_does_not_count_gets_no_master(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = AcceptedFrames.add
+    calls = list[Path]()
+
+    def forget_one(accepted: AcceptedFrames, judged: JudgedFrame, path: Path) -> None:
+        calls.append(path)
+        if len(calls) != 3:
+            add(accepted, judged, path)
+
+    monkeypatch.setattr(AcceptedFrames, "add", forget_one)
+    seen = await scene(tmp_path)
+    with pytest.raises(StepFailedError, match="9 frames were stacked, but 8 were accepted"):
+        await shooting(seen).run()
+    assert seen.of(MasterWritten) == []
+
+
+async def test_dark_flats_are_shot_if_those_of_other_angles_cannot_be_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_folder: NightFolder, _kind: FrameKind) -> list[Path]:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(NightFolder, "frames_of", refuse)
+    seen = await scene(tmp_path)
+    step = ShootStep(FrameKind.DARK_FLAT, 6, "L", None, READOUT, -10.0, rotator_deg=100.0)
+    assert step.shares_frames
+    shot = await shooting(seen, step, DarkFlatInputs(0.01)).run()
+    assert (shot.frames, shot.taken_over, shot.shortfall) == (6, 0, None)
+    (notice,) = [text for text in seen.notices if "cannot be listed" in text]
+    assert notice.startswith("dark flat L at 100 deg: the dark flats of other rotator angles")
+    assert notice.endswith("(Stale file handle); shooting all frames instead")
+
+
+async def test_a_dark_flat_of_another_angle_that_cannot_be_read_is_reported_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> dict[str, object]:
+        raise FrameFileError(path, "Input/output error")
+
+    seen = await scene(tmp_path)
+    path = seen.context.folder.save_frame(frame_of(1, FrameKind.DARK_FLAT), "L", 1)
+    monkeypatch.setattr(saved_frames, "read_night_header", refuse)
+    step = ShootStep(FrameKind.DARK_FLAT, 6, "L", None, READOUT, -10.0, rotator_deg=100.0)
+    shot = await shooting(seen, step, DarkFlatInputs(0.01)).run()
+    assert (shot.frames, shot.taken_over) == (6, 0)
+    assert path.exists()
+    assert any(f"{path.name} cannot be reused" in text for text in seen.notices)

@@ -111,3 +111,17 @@ def test_flats_of_an_angle_within_the_tolerance_count(
     folder.save_frame(flat, "Ha", 1)
     wanted = replace(DARKS, kind=FrameKind.FLAT, rotator_deg=planned_deg, tolerance_deg=0.2)
     assert saved(folder).count(wanted) == is_counted
+
+
+@pytest.mark.parametrize("damaged", [-2800, 3], ids=["pixels", "header"])
+def test_a_damaged_frame_of_another_set_stays_where_it_is(folder: NightFolder, damaged: int) -> None:
+    path = folder.save_frame(DARK, None, 1)
+    content = bytearray(path.read_bytes())
+    content[damaged] ^= 1
+    path.write_bytes(content)
+    frames = SavedFrames(folder, [path], are_shared=True)
+    assert frames.take(DARKS, SETTINGS) is None
+    assert path.read_bytes() == content
+    assert not (folder.path / "quarantine").exists()
+    (fault,) = frames.faults()
+    assert fault.startswith(f"{path.name} cannot be reused for this set; the file stays where it is: ")

@@ -5,9 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 from coldframe.calibration.diagnosis.findings import Kind
 from coldframe.calibration.diagnosis.remedy import Remedy
+from coldframe.calibration.measuring.statistics import FrameStatistics
 from coldframe.capture.events.kinds import (
     Event,
+    FrameAccepted,
     FrameRejected,
+    MasterWritten,
     NightEnded,
     NightStarted,
     Notice,
@@ -37,6 +40,7 @@ BEGUN = NightStarted(START, "/frames", "Camera", None, None, 160, 120, STEPS)
 ENDED = NightEnded(START + timedelta(minutes=90), NightOutcome.INCOMPLETE, "missing: bias (no light)")
 
 
+STATISTICS = FrameStatistics(5.0, 5.0, 5.0, 1.0, 4, 6, 0.0)
 WANTED = NotifySettings(urls_from=("X",))
 
 
@@ -57,6 +61,15 @@ def test_start_and_end_are_reported_with_the_results_of_the_night() -> None:
     assert "Camera (160 x 120)" in begun.text
     assert (ended.title, ended.severity) == ("Rig: night incomplete", Severity.WARNING)
     assert ended.text == "missing: bias (no light); 0 frames, 0 masters in 1 h 30 min"
+
+
+def test_frames_and_masters_that_two_sets_share_are_counted_once() -> None:
+    events = list[Event]()
+    for step in (1, 2):
+        events += [FrameAccepted(START, step, index, f"/n/{index}.fits", 1.0, -10.0, STATISTICS) for index in (1, 2, 3)]
+        events.append(MasterWritten(START, step, "/n/masters/shared.fits", 3, 500.0, 2.0, 0.0))
+    *_, ended = notifications(BEGUN, *events, ENDED)
+    assert "; 3 frames, 1 master in" in ended.text
 
 
 def test_the_end_states_first_whether_the_lights_calibrate_clean() -> None:

@@ -4,7 +4,14 @@ import socket
 
 import pytest
 
-from coldframe.capture.monitoring.web.addresses import Address, ListenError, machine_label, served_names
+from coldframe.capture.monitoring.web.addresses import (
+    Address,
+    CannotListenError,
+    ListenError,
+    listening_socket,
+    machine_label,
+    served_names,
+)
 
 
 @pytest.mark.parametrize("machine", ["pi", "pi.lan.example", "PI.lan.example."])
@@ -37,3 +44,14 @@ def test_loopback_addresses_are_recognised() -> None:
     assert Address("::1", 1).is_loopback
     assert not Address("0.0.0.0", 1).is_loopback
     assert not Address("192.168.1.20", 1).is_loopback
+
+
+def test_a_missing_network_interface_is_named() -> None:
+    with pytest.raises(CannotListenError) as caught:
+        listening_socket(Address.parse("[fe80::1%eth987]:8787"))
+    assert str(caught.value) == "this machine has no network interface eth987"
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(CannotListenError, match="Cannot assign requested address"):
+        listening_socket(Address("192.0.2.1", 8787))
