@@ -10,13 +10,13 @@ from typing import TypeVar
 T = TypeVar("T")
 
 MOST_THREADS = 4
-"""Largest number of threads that work at once; more threads would only wait for memory."""
+"""Maximum number of threads that work at once; any more would only wait for memory."""
 
 FEWEST_PIXELS = 1 << 20
-"""Smallest number of pixels for which a thread is started."""
+"""Minimum number of pixels in each part of the work."""
 
 THREAD_NAME = "pixels"
-"""Beginning of the names of all threads that share the work on pixels."""
+"""Prefix of the names of all threads that share the work on pixels."""
 
 
 def thread_count() -> int:
@@ -25,7 +25,7 @@ def thread_count() -> int:
 
 
 def parallel_map(work: Callable[..., T], *arguments: Iterable[object]) -> Iterator[T]:
-    """Call `work` for all arguments, several at a time; return the results in the order of the arguments.
+    """Call `work` with each set of arguments, several at a time; return the results in the order of the arguments.
 
     `work` must not call this function, because both calls share one pool of threads and could wait for each other
     forever.
@@ -37,12 +37,12 @@ def parallel_map(work: Callable[..., T], *arguments: Iterable[object]) -> Iterat
 
 
 def parts_of(pixels: int) -> int:
-    """Return the number of parts into which to divide work on pixels; handing over a small part takes longer."""
+    """Return the number of parts into which to divide work on pixels; smaller parts would not be worth a thread."""
     return max(1, min(thread_count(), pixels // FEWEST_PIXELS))
 
 
 def pixel_threads() -> list[int | None]:
-    """Return the kernel's ids of the threads that share the work on pixels, for which other threads may wait."""
+    """Return the kernel's IDs of the threads that share the work on pixels; other threads may wait for them."""
     return [each.native_id for each in threading.enumerate() if each.name.startswith(THREAD_NAME)]
 
 

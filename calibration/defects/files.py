@@ -29,16 +29,16 @@ _OF_THE_CAMERA = (
 
 @dataclass(frozen=True, eq=False)
 class BadPixels:
-    """The bad pixels of a defect map, or those that a master shows.
+    """The bad pixels marked in a defect map, or revealed by a master.
 
     Attributes
     ----------
     path
-        File of the map or master.
+        The file.
     bad
         bool, shape (height, width).
     setup
-        Camera setup in the header of the file.
+        Setup from the header of the file.
     """
 
     path: Path
@@ -47,7 +47,7 @@ class BadPixels:
 
     @cached_property
     def places(self) -> NDArray[np.intp]:
-        """Rows and columns of the bad pixels, shape (2, pixels), which many lights share."""
+        """Rows and columns of the bad pixels, shape (2, pixels); computed once for many lights."""
         # In one dimension, NumPy finds the few bad pixels several times as fast as in two.
         return np.array(np.unravel_index(np.flatnonzero(self.bad), self.bad.shape))
 
@@ -73,7 +73,7 @@ def write_map(
     Raises
     ------
     NotDurableError
-        If the file cannot be written or exists.
+        If the file cannot be written or already exists.
     """
     cards = [
         Card("IMAGETYP", "Defect Map", "0: good pixel, else a sum of bits"),
@@ -98,7 +98,7 @@ def _bit_cards(defects: Defects) -> Iterator[Card]:
 
 def _limit_cards(limits: Limits) -> list[Card]:
     hot = (
-        Card("CFSIGMA", limits.sigma, "hot, bias: threshold in local spreads")
+        Card("CFSIGMA", limits.sigma, "hot, bias: threshold in units of local spread")
         if limits.hot_e_per_s is None
         else Card("CFHOTEPS", limits.hot_e_per_s, "[e-/s] hot: threshold")
     )
@@ -106,10 +106,10 @@ def _limit_cards(limits: Limits) -> list[Card]:
         hot,
         Card("CFCOLD", limits.cold_response, "cold: below this fraction of the neighbours"),
         Card("CFBRIGHT", limits.bright_response, "bright: above this fraction of the neighbours"),
-        Card("CFFLICK", limits.flicker, "unstable: noise above this multiple of expected"),
-        Card("CFREJFR", limits.rejected_fraction, "unstable: clipped in more of the frames"),
+        Card("CFFLICK", limits.flicker, "unstable: noise above this times expected noise"),
+        Card("CFREJFR", limits.rejected_fraction, "unstable: clipped in more than this fraction"),
         Card("CFLINE", limits.line_pixels, "defects that make a line bad"),
-        Card("CFGAP", limits.line_gap, "largest gap of good pixels between them"),
+        Card("CFGAP", limits.line_gap, "largest gap of good pixels between defects"),
     ]
 
 
@@ -141,7 +141,7 @@ def write_siril_list(path: Path, defects: Defects) -> None:
     Raises
     ------
     NotDurableError
-        If the file cannot be written or exists.
+        If the file cannot be written or already exists.
     """
     rows, columns = np.nonzero(defects.bits)
     cold = (defects.bits[rows, columns] & np.uint8(Defect.COLD)) != 0

@@ -29,7 +29,7 @@ FEWEST_FRAMES = 10
 _ROWS_AT_ONCE = 128
 _FEWEST_FOR_SLOPE = 30
 _LEAST_NOISE_ADU = 0.5
-"""Lowest measurable noise, which is the noise of rounding to whole ADU."""
+"""Lowest measurable noise; it is limited by rounding to whole ADU."""
 
 
 class Defect(IntFlag):
@@ -90,7 +90,7 @@ class Limits:
     flicker
         Noise of individual frames as a multiple of the expected noise.
     rejected_fraction
-        Fraction of the frames in which the value was clipped.
+        Fraction of the frames in which the pixel's value was clipped.
     false_alarm
         Probability that a pixel is classified as unstable because of noise alone.
     line_pixels
@@ -169,7 +169,7 @@ def dark_defects(
         raise NotJudgeableError(f"the master dark has {_size(dark)}, but the master bias has {_size(bias)}")
     current = dark.mean if bias is None else dark.mean - bias.mean
     ordinary, scatter = LocalLevels(current, shared=True), _Scatter.of(dark, limits)
-    # The first call measures the levels or spreads of all blocks, which takes most of the time, in several threads.
+    # The first call measures the levels or spreads of all blocks in several threads; this takes most of the time.
     for measure in [ordinary.spread] if scatter is None else [ordinary.spread, scatter.ordinary.level]:
         measure(slice(0, 1))
     hot_adu = None if limits.hot_e_per_s is None else limits.hot_e_per_s * _adu_s_per_e(dark, e_per_adu)
@@ -212,7 +212,7 @@ def bias_defects(bias: BandedMaster, limits: Limits) -> Defects:
 
 
 def flat_defects(flat: MasterPlanes, mosaic: str | None, limits: Limits) -> Defects:
-    """Find pixels whose response to illumination differs from the response of their neighbours.
+    """Find pixels whose response to illumination differs too much from that of their neighbours.
 
     Parameters
     ----------
@@ -255,7 +255,7 @@ def merged(parts: Iterable[Defects], limits: Limits) -> Defects:
     """Combine the defects found in several masters, and find bad columns and rows.
 
     A bad stretch of a column contains at least `Limits.line_pixels` defects, with gaps of at most `Limits.line_gap`
-    good pixels, and has at least `Limits.line_density` times the density of defects in the whole frame.
+    good pixels, and its density of defects is more than `Limits.line_density` times that of the whole frame.
 
     Raises
     ------
@@ -293,7 +293,7 @@ def _bad_lines(bad: Mask, limits: Limits) -> Iterator[tuple[int, int, int]]:
 
 
 class _Scatter:
-    """The scatter of the frames of a master, and the limits beyond which it exceeds noise."""
+    """The scatter of the frames of a master, and the limits beyond which noise does not explain it."""
 
     def __init__(self, variance: F32, counts: F32, frames: int, limits: Limits) -> None:
         self.variance = variance
@@ -325,12 +325,12 @@ class _Scatter:
         return self._exceeds(self.variance[rows], self._counts[rows], expected)
 
     def are_unstable(self, pixels: NDArray[np.intp], shot: F32) -> Mask:
-        """Return which pixels, given by their indices, are unstable despite their variance from dark current."""
+        """Return which pixels, given by their indices, are unstable even if dark current adds the variance `shot`."""
         expected = np.maximum(self.level_at(pixels), np.float32(_LEAST_NOISE_ADU**2)) + shot
         return self._exceeds(self.variance.reshape(-1)[pixels], self._counts.reshape(-1)[pixels], expected)
 
     def level_at(self, pixels: NDArray[np.intp]) -> F32:
-        """Return the variance of ordinary pixels around some pixels."""
+        """Return the variance of ordinary pixels around each of the given pixels."""
         return self.ordinary.level_at(*np.unravel_index(pixels, self.variance.shape))
 
     def _exceeds(self, variance: F32, counts: F32, expected: F32) -> Mask:
@@ -339,13 +339,13 @@ class _Scatter:
 
 
 def _threshold(ordinary: LocalLevels, scatter: _Scatter | None, rows: slice, limits: Limits) -> F32:
-    """Return the threshold for deviations from the neighbours: from their spread, but at least the noise of a frame."""
+    """Return the threshold for deviations from the neighbours: a multiple of their spread, at least a frame's noise."""
     spread = np.float32(limits.sigma) * ordinary.spread(rows)
     return spread if scatter is None else np.maximum(spread, np.sqrt(np.maximum(scatter.ordinary.level(rows), 0)))
 
 
 def _shot_noise_slope(scatter: _Scatter, hot: NDArray[np.intp], excess: F32) -> float | None:
-    """Return the variance per ADU of dark current, as the median over hot pixels; None with too few hot pixels.
+    """Return the variance per ADU of dark current, as the median over hot pixels; None if there are too few of them.
 
     The slope is measured and not derived from EGAIN, because some drivers report EGAIN for a scale that differs from
     the file's. `hot` contains the indices of hot pixels, and `excess` their excess over the neighbours.
@@ -365,8 +365,8 @@ def largest_variance_ratio(degrees: int, probability: float) -> float:
     """Return the ratio to the true variance that a sample variance of normal noise exceeds with the given probability.
 
     This is the quantile of chi-square divided by its degrees of freedom, in the cube-root approximation of Wilson and
-    Hilferty (1931, PNAS 17, 684), which is accurate to 3 % for at least 9 degrees of freedom and probabilities down to
-    1e-8.
+    Hilferty (1931, PNAS 17, 684). The approximation is accurate to 3 % for at least 9 degrees of freedom and
+    probabilities down to 1e-8.
     """
     part = 2 / (9 * degrees)
     return float((1 - part + NormalDist().inv_cdf(1 - probability) * math.sqrt(part)) ** 3)
@@ -386,7 +386,7 @@ def _rejections_by_chance(counts: F32, frames: int, probability: float) -> float
 
 
 def _adu_s_per_e(dark: BandedMaster, e_per_adu: float | None) -> float:
-    """Return the factor from electrons per second to ADU in a dark."""
+    """Return the factor that converts electrons per second to ADU in a dark."""
     exposure_s, egain = dark.header.get("EXPTIME"), dark.header.get("EGAIN") if e_per_adu is None else e_per_adu
     if not _positive(exposure_s) or not _positive(egain):
         raise NotJudgeableError(

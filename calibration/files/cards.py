@@ -22,7 +22,7 @@ STRUCTURAL = frozenset(
         "BZERO", "BSCALE", "CHECKSUM", "DATASUM", "END", "CONTINUE", "COMMENT", "HISTORY", "LONGSTRN",
     }
 )  # fmt: skip
-"""Keywords that describe the structure of the file and not the frame."""
+"""Keywords that describe the structure of the file rather than the frame."""
 
 _KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
 _VALUE = re.compile(r"\s*(?:'((?:[^']|'')*)'|([^/]*))")
@@ -36,8 +36,8 @@ _SECONDS_OF = {
     r"(?:\[\s*|\(\s*|\bin )min(?:ute)?s?\b": 60.0,
     r"(?:\[\s*|\(\s*|\bin )h(?:ours?)?\b": 3600.0,
 }
-"""Seconds of the units in the comment of an exposure, where FITS has them ("[ms] exposure") or a sentence names them
-("in minutes")."""
+"""Seconds per unit, keyed by a pattern for the unit in an exposure's comment. The unit is either in brackets, as FITS
+recommends ("[ms] exposure"), or in words ("in minutes")."""
 
 _EXPOSURE_UNITS = {re.compile(unit, re.IGNORECASE): seconds for unit, seconds in _SECONDS_OF.items()}
 
@@ -51,7 +51,7 @@ _ASCII_SIGNS = {"\u00b0": "o", "\u2013": "-", "\u2014": "-", "\u2018": "'", "\u2
 class GarbledValue(str):
     """The text of a value that is neither a quoted string, nor a finite number, nor a logical.
 
-    Programs write such values under a locale with decimal commas ("2,5"), or for values that they do not know ("NaN").
+    Programs write such text under a locale with decimal commas ("2,5"), or when they do not know a value ("NaN").
     """
 
     __slots__ = ()
@@ -84,7 +84,7 @@ def format_card(card: Card) -> str:
 
 
 def _format_number(value: float) -> str:
-    """Return the shortest text from which exactly the same number is read back."""
+    """Return the shortest text that reads back as exactly the same number."""
     if isinstance(value, bool):
         return "T" if value else "F"
     if isinstance(value, int):
@@ -123,7 +123,7 @@ def _with_comment(text: str, comment: str) -> str:
 def ascii_text(text: str) -> str:
     """Return the text in printable ASCII, as FITS requires.
 
-    Accents are removed, and Greek letters are spelt out (Halpha). Other characters become their code, such as U7EA2,
+    Accents are removed, and Greek letters are spelt out (Halpha). Any other character becomes its code, such as U7EA2,
     so that different names remain different.
     """
     if text.isascii() and text.isprintable():
@@ -148,9 +148,9 @@ def _ascii_character(character: str) -> str:
 def parse_cards(cards: Iterable[str]) -> dict[str, HeaderValue]:
     """Return the values of a header's cards; for a repeated keyword, only the first card is used.
 
-    Commentary and cards without a value are skipped. A value that is not valid is returned as `GarbledValue`, so that a
-    reader can distinguish it from a missing value. An exposure whose comment gives a unit other than the second is
-    returned in seconds.
+    Commentary cards and cards without a value are skipped. An invalid value is returned as `GarbledValue`, so that a
+    reader can distinguish it from a missing value. An exposure whose comment gives a unit other than seconds is
+    converted to seconds.
 
     Parameters
     ----------
@@ -177,9 +177,9 @@ def parse_cards(cards: Iterable[str]) -> dict[str, HeaderValue]:
 
 @lru_cache(maxsize=_KEPT_CARDS)
 def _read_card(card: str) -> tuple[str, HeaderValue | None]:
-    """Return the keyword and the value of a card; None for commentary and cards without a value.
+    """Return the keyword and the value of a card; the value is None for commentary and for cards without a value.
 
-    Most cards of a night's files are equal, and looking one up takes a tenth of the time of reading it.
+    Most cards recur in all files of a night, and looking one up in the cache takes a tenth of the time of parsing it.
     """
     keyword = card[:8].rstrip()
     if keyword == "CONTINUE":
@@ -245,7 +245,7 @@ def _decoded(text: str) -> str:
 def checksum_text(complement: int) -> str:
     """Return the 16 characters of CHECKSUM for the complement of an HDU's 32-bit ones' complement sum.
 
-    This is the encoding of the FITS standard 4.0, appendix J. Each byte becomes four characters whose sum is the byte,
+    The encoding is that of appendix J of the FITS standard 4.0. Each byte is divided among four characters, which are
     shifted in pairs to avoid punctuation. The result is rotated by one place, because the value starts in column 12 of
     the card.
     """

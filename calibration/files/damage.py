@@ -1,4 +1,4 @@
-"""The boundary around the libraries that read damaged files: all their exceptions become one kind of error."""
+"""A boundary around libraries that may read damaged files: it turns all their exceptions into one kind of error."""
 
 import warnings
 import zlib
@@ -22,9 +22,9 @@ def damage_reported(path: Path) -> Iterator[None]:
     Raises
     ------
     FrameFileError
-        If the block raises any exception; the message is one line.
+        If the block raises any other exception; the message is one line.
     MissingPackageError
-        If the block raises it.
+        If the block raises this error.
     """
     try:
         with warnings.catch_warnings():
@@ -41,7 +41,7 @@ def damage_reported(path: Path) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """Return the message of an exception on one line, with its type if the message alone may mean nothing."""
+    """Return the message of an exception on one line, preceded by its type if the message may say too little."""
     is_sentence = isinstance(error, EOFError | ValueError | zlib.error)
     text = " ".join((f"{error}" if is_sentence else f"{type(error).__name__}: {error}").split())
     return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 3]}..."

@@ -1,8 +1,8 @@
 """The process that decodes images with Astropy, LibRaw and decompressors; `unpacking` starts it and sends it requests.
 
-These libraries are written in C and trust their input: damaged bytes make them write beyond their memory, which ends
-the process, or unpack without end. Therefore each image is decoded by a copy (fork) of this process, with limits on
-memory and CPU time. The fork costs milliseconds; loading Astropy costs half a second, but only once.
+These libraries are written in C and trust their input: damaged bytes can make them write beyond their memory, which
+crashes the process, or decompress endlessly. Therefore each image is decoded by a copy (fork) of this process, with
+limits on memory and CPU time. A fork takes milliseconds; loading Astropy takes half a second, but is done only once.
 
 Requests and answers are JSON objects, one per line; see `Request` and `Answer`.
 """
@@ -31,14 +31,14 @@ from coldframe.errors import NEEDED_FOR, MissingPackageError
 
 _LIBRARIES = {
     Reader.ASTROPY: ("astropy.io.fits",),
-    Reader.XISF: (),  # few files need a package, which only their copy of the process loads
+    Reader.XISF: (),  # few files need a package; only the copies of the process that decode these files load it
     Reader.RAW: ("rawpy",),
 }
-"""Modules that a reader needs; they are imported before the fork, so that they are loaded only once."""
+"""Modules that each reader needs; they are imported before the fork, so that they are loaded only once."""
 
 
 class Request(TypedDict):
-    """A request to decode an image. The readers of XISF and of camera raws have further values; see their functions.
+    """A request to decode an image. For XISF and camera raws, it has other values; see `decode_xisf` and `decode_raw`.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Request(TypedDict):
     shape
         Height and width according to the header.
     rows
-        Number of rows to read at a time, which consist of whole tiles.
+        Number of rows to read at a time; they consist of whole tiles.
     most_bytes, longest_s
         Limits on additional memory and on CPU time.
     """
@@ -67,7 +67,7 @@ class Request(TypedDict):
 
 
 class Answer(TypedDict, total=False):
-    """The answer: the form of the decoded pixels and further values; or the fault; or the missing package."""
+    """The answer: the form of the decoded pixels; or a fault of the file; or the name of a missing package."""
 
     form: Form
     fault: str
@@ -75,7 +75,7 @@ class Answer(TypedDict, total=False):
 
 
 def main() -> None:
-    """Answer requests until the standard input ends."""
+    """Answer requests until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program that sends the requests ends this process
     for line in sys.stdin:
         request = json.loads(line)
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def _import(reader: Reader) -> str | None:
-    """Import what a reader needs; return the name of a package that is not installed, or None."""
+    """Import the modules that a reader needs; return the name of a package that is not installed, or None."""
     try:
         for name in _LIBRARIES[reader]:
             importlib.import_module(name)
@@ -106,7 +106,7 @@ def _import(reader: Reader) -> str | None:
 
 def _end_of_worker(status: int) -> str:
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
-        return "damaged: unpacking it takes longer than an image of this size can need"
+        return "damaged: unpacking it takes too long for an image of this size"
     return "damaged: the decompressor crashed"
 
 

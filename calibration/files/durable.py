@@ -1,4 +1,4 @@
-"""Durable writing of files: each file either is complete on disk under its name, or does not exist."""
+"""Durable writing of files: a file either is complete on disk under its name or does not exist there."""
 
 import contextlib
 import errno
@@ -27,16 +27,16 @@ _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 _NO_LINK_TO_THERE = _NO_HARD_LINKS | {errno.EXDEV}
 
 PART = ".part"
-"""Suffix of a file's temporary name while the file is written; the name also begins with a dot."""
+"""Suffix of a file's temporary name while the file is being written; the name also begins with a dot."""
 
 _COPIED_AT_ONCE = 1 << 24
 
 _WRITTEN_AT_ONCE = 1 << 18
-"""Number of bytes in one call of write. For larger calls, Linux allocates larger pieces of the page cache, which takes
-much longer than the rest of the call if the memory is fragmented (benchmarks/live.md)."""
+"""Number of bytes passed to one call of write. For larger calls, Linux allocates larger pieces of the page cache; if
+memory is fragmented, this takes much longer than the rest of the call (benchmarks/live.md)."""
 
 _FLUSHED_AT_ONCE = 1 << 23
-"""Number of bytes after which the operating system starts to write them to disk, so that the final sync is short."""
+"""Number of bytes after which the operating system is told to write them to disk, so that the final sync is short."""
 
 
 class NotDurableError(ColdframeError):
@@ -119,7 +119,7 @@ def replace_durably(path: Path, buffers: Iterable[Buffer]) -> None:
 
 
 def link_durably(source: Path, path: Path) -> None:
-    """Give an existing file a second name by a hard link or, if the file system has no hard links, by a copy.
+    """Give an existing file a second name with a hard link or, if the file system has no hard links, with a copy.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """EXIF in camera raws: the few tags that describe an exposure.
 
-LibRaw reads them too, but rawpy exposes neither the name of the camera nor its serial number, and gives the exposure
-only after it has decoded the pixels. Readers such as exifread and Pillow know neither CR3 nor RAF. The tags are in TIFF
-structures (EXIF 3.0, section 4.6.2), which most raws are themselves; CR3 and RAF contain such structures.
+LibRaw also reads them, but rawpy gives neither the name nor the serial number of the camera, and gives the exposure
+time only after decoding the pixels. Readers such as exifread and Pillow support neither CR3 nor RAF. The tags are in
+TIFF structures (EXIF 3.0, section 4.6.2). Most raws are such structures themselves; CR3 and RAF files contain them.
 """
 
 import re
@@ -19,7 +19,7 @@ from coldframe.calibration.files.regular import open_regular
 MAKE, MODEL, ORIENTATION = 271, 272, 274
 EXPOSURE_S, ISO, TAKEN_AT, SUBSECOND = 33434, 34855, 36867, 37521
 ISO_OF_LARGE = (34866, 34865)
-"""Recommended exposure index and standard output sensitivity, for ISO values above the 16 bits of `ISO`."""
+"""Recommended exposure index and standard output sensitivity, for ISO values that exceed the 16 bits of `ISO`."""
 
 OFFSET_FROM_UTC, FOCAL_MM, SERIAL, LENS = 36881, 37386, 42033, 42036
 CFA_PATTERN = 33422
@@ -49,12 +49,12 @@ Value = str | bytes | tuple[float, ...]
 
 @dataclass(frozen=True, slots=True)
 class Exif:
-    """The tags of a file.
+    """The EXIF tags of a file.
 
     Attributes
     ----------
     values
-        Text, bytes or numbers by tag; fractions are divided.
+        Text, bytes or numbers by tag; fractions are converted to decimal numbers.
     sensor_c
         Temperature of the camera from the maker notes, degrees Celsius; None if they contain no known temperature.
     """
@@ -63,7 +63,7 @@ class Exif:
     sensor_c: float | None = None
 
     def text(self, tag: int) -> str | None:
-        """Return a text without padding; None if it is missing or empty."""
+        """Return the text of a tag without padding; None if it is missing or empty."""
         value = self.values.get(tag)
         return (" ".join(value.split()) or None) if isinstance(value, str) else None
 
@@ -91,7 +91,7 @@ class Exif:
 
     @property
     def taken_at(self) -> datetime | None:
-        """Start of the exposure; without an offset from UTC, the camera's clock is in the time zone of this machine."""
+        """Start of the exposure; if the offset from UTC is missing, the camera's time is taken to be local time."""
         text = self.text(TAKEN_AT)
         try:
             clock = datetime.strptime(text or "", "%Y:%m:%d %H:%M:%S")  # noqa: DTZ007 - the zone follows
@@ -102,12 +102,12 @@ class Exif:
             clock += timedelta(seconds=float(f"0.{digits[:6]}"))
         try:
             return clock.replace(tzinfo=_zone(self.text(OFFSET_FROM_UTC))).astimezone(UTC)
-        except (OverflowError, OSError, ValueError):  # a date that the calendar of this machine does not reach
+        except (OverflowError, OSError, ValueError):  # a date outside the range of this machine's calendar
             return None
 
 
 def read_exif(path: Path) -> Exif:
-    """Read the tags of a camera raw, which may have no tags. Damaged parts of the structure are skipped.
+    """Read the tags of a camera raw, if it has any. Damaged parts of the structure are skipped.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def read_exif(path: Path) -> Exif:
 
 
 class _Entry(NamedTuple):
-    """An entry of a directory: the form, number and position in the file of its values."""
+    """An entry of a directory: the form of its values, their number, and their position in the file."""
 
     form: int
     length: int
@@ -143,7 +143,7 @@ class _Tiff:
     file
         The file.
     start
-        Position of the structure, from which its offsets count.
+        Position of the structure in the file; offsets are relative to it.
     is_note
         True if its first directory is that of Canon's maker notes.
     """
@@ -155,7 +155,7 @@ class _Tiff:
         self.first = self._unpacked("I", beginning[4:])[0] if len(beginning) == 8 else 0  # noqa: PLR2004 - two words
 
     def described(self, found: Mapping[int, _Entry]) -> dict[int, Value]:
-        """Return the wanted values of a directory, and of those with the exposure and the images."""
+        """Return the wanted values of a directory, and of the directories of the exposure and of further images."""
         values = self.values(found, _WANTED)
         below = [values.get(_EXIF), values.get(_SUB_IMAGES)]
         for place in [each for places in below if isinstance(places, tuple) for each in places][:_MOST_SUB_IMAGES]:
@@ -163,7 +163,7 @@ class _Tiff:
         return values
 
     def canon_note(self, found: Mapping[int, _Entry], values: Mapping[int, Value]) -> dict[int, Value]:
-        """Return the wanted values of Canon's maker notes; nothing for other cameras."""
+        """Return the wanted values of Canon's maker notes; empty for other cameras."""
         exposure = values.get(_EXIF)
         if not str(values.get(MAKE, "")).startswith("Canon") or not isinstance(exposure, tuple):
             return {}
@@ -171,7 +171,7 @@ class _Tiff:
         return {} if note is None else self.values(self.tags(note.place - self._start), _MAKER_NOTE_ENTRIES)
 
     def tags(self, offset: int) -> dict[int, _Entry]:
-        """Return the entries of the directory at an offset; nothing if there is none."""
+        """Return the entries of the directory at an offset; empty if there is no directory."""
         place = self._start + offset
         head = self._read(place, 2)
         if len(head) < 2 or not offset:  # noqa: PLR2004 - a word
@@ -216,7 +216,7 @@ class _Tiff:
 
 
 def _structures(file: BufferedReader) -> Iterator[_Tiff]:
-    """Yield the TIFF structures of a file that may contain tags."""
+    """Yield those TIFF structures of a file that may contain tags."""
     start = file.read(_RAF_PREVIEW_AT + 4)
     if start[:2] in {b"II", b"MM"}:
         yield _Tiff(file, 0)
@@ -231,7 +231,7 @@ def _structures(file: BufferedReader) -> Iterator[_Tiff]:
 
 
 def _canon_structures(file: BufferedReader, size: int) -> Iterator[_Tiff]:
-    """Yield the structures of a CR3 file, each of which is in a box in the box of the metadata."""
+    """Yield the TIFF structures of a CR3 file; each is in a box of its own inside the metadata box."""
     movies = [(begin, end) for name, begin, end in _boxes(file, 0, size) if name == b"moov"]
     for begin, end in [inner[1:] for movie in movies for inner in _boxes(file, *movie) if inner[0] == b"uuid"]:
         file.seek(begin)
@@ -242,7 +242,7 @@ def _canon_structures(file: BufferedReader, size: int) -> Iterator[_Tiff]:
 
 
 def _boxes(file: BufferedReader, begin: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the names of the boxes in a part of an ISO media file, with the begin and end of their content."""
+    """Yield the name of each box in a part of an ISO media file, with the beginning and the end of its content."""
     for _ in range(_MOST_BOXES):
         file.seek(begin)
         head = file.read(16)
@@ -257,14 +257,14 @@ def _boxes(file: BufferedReader, begin: int, end: int) -> Iterator[tuple[bytes, 
 
 
 def _canon_celsius(shot: Value | None) -> float | None:
-    """Return the temperature of the camera from Canon's information about a shot; None without one."""
+    """Return the temperature of the camera from Canon's information about a shot; None if it is missing."""
     if not isinstance(shot, tuple) or len(shot) <= _CANON_CELSIUS_AT or not shot[_CANON_CELSIUS_AT]:
         return None
     return shot[_CANON_CELSIUS_AT] - _CANON_ZERO_C
 
 
 def _zone(text: str | None) -> timezone | None:
-    """Return a time zone such as "+01:00"; None if there is none."""
+    """Return the time zone for a text such as "+01:00"; None for any other text."""
     match = re.fullmatch(r"([+-])(\d{2}):(\d{2})", text or "")
     if match is None:
         return None

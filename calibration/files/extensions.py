@@ -1,4 +1,4 @@
-"""FITS files with several images, such as one per amplifier: the choice of one image, and the assembly of a mosaic."""
+"""FITS files with several images, such as one per amplifier: choosing one image, or assembling all into a mosaic."""
 
 import re
 from collections.abc import Mapping
@@ -56,23 +56,23 @@ def _chosen(headers: list[dict[str, HeaderValue]], extension: Extension, path: P
 
 
 def chosen_image(path: Path, extension: Extension) -> tuple[dict[str, HeaderValue], NDArray[Any]]:
-    """Return header and pixels of one image of a file, or of the mosaic of all its images.
+    """Return the header and the pixels of one image in a file, or of the mosaic of all its images.
 
-    A mosaic consists of the image sections (DATASEC or TRIMSEC) of all extensions, at the positions that DETSEC or
-    CCDSEC names (NOAO's conventions); an amplifier that is read from the other side has a reversed section and is
-    flipped. The overscan is trimmed, not subtracted.
+    A mosaic consists of the image sections (DATASEC or TRIMSEC) of all extensions, at the positions given by DETSEC or
+    CCDSEC (NOAO's conventions). If an amplifier reads out from the opposite side, its section is reversed, and its
+    image is flipped. The overscan is trimmed, not subtracted.
 
     Returns
     -------
     header
-        As from `chosen_header`.
+        As returned by `chosen_header`.
     pixels
         Shape (height, width); uint8, uint16, int16, int32, uint32, float32 or float64.
 
     Raises
     ------
     FrameFileError
-        If the file has no such image, cannot be read, or its images cannot be assembled.
+        If the file cannot be read or has no such image, or if its images cannot be assembled.
     """
     from astropy.io import fits  # noqa: PLC0415 - importing it takes 0.3 s, and few files have several images
 
@@ -128,7 +128,7 @@ def _assembled(units: "HDUList", headers: list[dict[str, HeaderValue]], path: Pa
 
 def _plane(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
     if pixels.ndim < 2 or any(length != 1 for length in pixels.shape[:-2]):  # noqa: PLR2004 - a plane
-        raise FrameFileError(path, f"not a plane image: axes {pixels.shape}")
+        raise FrameFileError(path, f"not a valid two-dimensional image: axes {pixels.shape}")
     plane = pixels.reshape(pixels.shape[-2:])
     return plane.astype(plane.dtype.newbyteorder("="))
 
@@ -159,7 +159,7 @@ def _place(header: Mapping[str, HeaderValue], path: Path) -> tuple[int, int, int
 
 
 def _binning(header: Mapping[str, HeaderValue]) -> tuple[int, int]:
-    """Return the binning of columns and rows; DETSEC counts pixels that are not binned (NOAO's conventions)."""
+    """Return the binning of columns and rows; DETSEC counts unbinned pixels (NOAO's conventions)."""
     match = _BINNING.fullmatch(str(header.get("CCDSUM", "1 1")))
     return (int(match[1]), int(match[2])) if match is not None else (1, 1)
 
@@ -182,7 +182,7 @@ def _mosaic_shape(headers: list[dict[str, HeaderValue]], path: Path) -> tuple[in
         max(max(place[:2]) for place in places) - left + 1,
     )
     if height * width > MOST_PIXELS:
-        raise FrameFileError(path, f"its images would give a mosaic of {width} x {height} pixels")
+        raise FrameFileError(path, f"its images would form a mosaic of {width} x {height} pixels, which is too large")
     return height, width
 
 

@@ -27,7 +27,7 @@ from coldframe.calibration.kernels import fits_words
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 
 BZERO = 32768
-"""The offset by which FITS stores unsigned values in signed 16-bit words (FITS standard 4.0, table 11)."""
+"""The offset with which FITS stores unsigned values in signed 16-bit words (FITS standard 4.0, table 11)."""
 
 _NO_CHECKSUM = "0" * 16
 
@@ -63,7 +63,7 @@ class FrameEncoder:
         Raises
         ------
         ValueError
-            If a card cannot be written, or is a structural keyword.
+            If a card cannot be written, or its keyword is structural.
         """
         if pixels.size != self._size:
             self._size = pixels.size
@@ -82,7 +82,7 @@ class FrameEncoder:
 def primary_pieces(
     plane: NDArray[np.float32 | np.uint16 | np.uint8], cards: Iterable[Card]
 ) -> Iterator[bytes | memoryview]:
-    """Yield header and data of a file's first image in pieces; each piece is encoded on demand, which saves a copy.
+    """Yield the header and data of a file's first image in pieces; encode each piece on demand to save memory.
 
     See `FrameEncoder.encode`; the plane may consist of 32-bit floats, or of unsigned 8- or 16-bit integers.
     """
@@ -92,12 +92,12 @@ def primary_pieces(
 
 
 def primary_in_place(pixels: NDArray[np.uint16], cards: Iterable[Card]) -> Iterator[bytes | memoryview]:
-    """Yield header and data of a file's first image; encode the pixels in their own memory, which takes one pass.
+    """Yield the header and data of a file's first image; encode the pixels in place, in a single pass.
 
     Parameters
     ----------
     pixels
-        uint16, contiguous, shape (height, width); the bytes of the file overwrite it.
+        uint16, contiguous, shape (height, width); overwritten with the bytes of the file.
     cards
         As for `primary_pieces`.
     """
@@ -111,7 +111,7 @@ def primary_in_place(pixels: NDArray[np.uint16], cards: Iterable[Card]) -> Itera
 def extension_pieces(
     name: str, plane: NDArray[np.float32 | np.uint16 | np.uint8], cards: Iterable[Card]
 ) -> Iterator[bytes | memoryview]:
-    """Yield header and data of an image extension called `name`; see `primary_pieces`."""
+    """Yield the header and data of an image extension called `name`; see `primary_pieces`."""
     yield sealed_header(_extension(plane), [Card("EXTNAME", name), *cards], _sum_of_pieces(plane))
     yield from _pieces(plane)
 
@@ -217,7 +217,7 @@ def sealed_header(structure: Iterable[Card], cards: Iterable[Card], data_sum: in
 
 
 def parse(buffer: Buffer, name: Path | str = "frame in memory") -> tuple[NDArray[np.uint16], dict[str, HeaderValue]]:
-    """Read a frame from the bytes of a FITS file, as camera drivers deliver it.
+    """Read a frame from the bytes of a FITS file, as delivered by a camera driver.
 
     The padding after the data may be missing, or have any length and content. The sizes in the header are checked
     against the bytes that are present before anything is allocated.
@@ -234,7 +234,7 @@ def parse(buffer: Buffer, name: Path | str = "frame in memory") -> tuple[NDArray
     pixels
         uint16, shape (height, width), in the order of the file; a new array.
     header
-        Values of the header's cards, without those about the file's structure.
+        Values of the header's cards, excluding those about the file's structure.
 
     Raises
     ------
@@ -302,7 +302,7 @@ def _layout(header: Mapping[str, HeaderValue], available: int, name: Path | str)
     axes = [_integer(header, keyword, name) for keyword in ("NAXIS", "NAXIS1", "NAXIS2")]
     naxis, width, height = axes
     if naxis != 2 or width < 1 or height < 1:  # noqa: PLR2004 - two-dimensional
-        raise FrameFileError(name, f"not a plane image: NAXIS {naxis}, NAXIS1 {width}, NAXIS2 {height}")
+        raise FrameFileError(name, f"not a valid two-dimensional image: NAXIS {naxis}, NAXIS1 {width}, NAXIS2 {height}")
     bits = _integer(header, "BITPIX", name)
     offset, scale = header.get("BZERO", 0), header.get("BSCALE", 1)
     if scale != 1 or (bits, offset) not in {(8, 0), (16, 0), (16, BZERO)}:
@@ -318,7 +318,9 @@ def _layout(header: Mapping[str, HeaderValue], available: int, name: Path | str)
 def _integer(header: Mapping[str, HeaderValue], keyword: str, name: Path | str) -> int:
     value = header.get(keyword)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise FrameFileError(name, f"{keyword} is {'missing' if value is None else repr(value)}, not an integer")
+        raise FrameFileError(
+            name, f"{keyword} must be an integer, but is {'missing' if value is None else repr(value)}"
+        )
     return value
 
 

@@ -47,13 +47,13 @@ UINT16_STORAGES = frozenset({(8, 0, 1), (16, 0, 1), (16, BZERO, 1)})
 _PAGES_OF_A_SEEK = 32
 """Number of pages that a memory card reads in sequence in about the time of one random read."""
 
-_BELOW_ZERO = "values below zero, which a raw frame does not have: unsigned words without BZERO?"
+_BELOW_ZERO = "has values below zero, unlike a raw frame: perhaps its unsigned values were stored without BZERO"
 _ROWS_AT_ONCE = 256
 _LARGEST = float(np.finfo(np.float32).max)
 """Largest value of a 32-bit float, the type in which images other than those of `UINT16_STORAGES` are combined."""
 
 _OF_TABLES = re.compile(r"Z(?!ERO).*|T(FORM|TYPE|UNIT|ZERO|SCAL|NULL|FIELDS).*")
-"""Keywords that describe the compression."""
+"""Keywords that describe the compression in tiles, and the table with the tiles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class ImageFile:
         return (values + int(self.zero)).astype(np.uint16)
 
     def bands(self) -> Iterator[tuple[int, NDArray[np.float64]]]:
-        """Yield all rows, a few at a time, each time with the number of the first row."""
+        """Yield all rows, a few at a time, each time with the number of the first of them."""
         for top in range(0, self.shape[0], _ROWS_AT_ONCE):
             yield top, self.rows(top, min(top + _ROWS_AT_ONCE, self.shape[0]))
 
@@ -191,18 +191,18 @@ def open_image(path: Path, unpacked_in: Path, extension: Extension | None = None
     Parameters
     ----------
     path
-        A FITS file (also compressed with gzip or in tiles with fpack), an XISF file or a camera raw. In FITS, the image
-        may be in the first HDU or, if the first HDU is empty, the only image in the following ones. Further axes of
-        length 1 are allowed.
+        A FITS file, which may be compressed with gzip or in tiles (fpack), an XISF file or a camera raw. In a FITS
+        file, the image may be in the first HDU or, if the first HDU is empty, the only image in the other HDUs. Further
+        axes of length 1 are allowed.
     unpacked_in
-        Folder for unpacked copies of compressed files and of formats other than FITS.
+        Folder for the unpacked copy of a compressed file, or of a file in a format other than FITS.
     extension
         The image to open in a file with several images; see `Extension`.
 
     Raises
     ------
     FrameFileError
-        If the file is not a regular file, is damaged, or contains no two-dimensional image, or several of them while
+        If the file is not a regular file, is damaged, contains no two-dimensional image, or contains several and
         `extension` is None; if a value is not finite or exceeds the range of a 32-bit float, or a signed word is
         negative.
     MissingPackageError
@@ -265,11 +265,13 @@ def _require_bounds(image: ImageFile) -> None:
     """
     beyond = sum(int(np.count_nonzero(rows > xisf_file.FULL_RANGE)) for _, rows in image.bands())
     if 2 * beyond > image.shape[0] * image.shape[1]:
-        raise FrameFileError(image.path, "most of its values exceed the range in its header (bounds), so it is wrong")
+        raise FrameFileError(
+            image.path, "most of its values exceed the range in its header (bounds), so this range is wrong"
+        )
 
 
 def _check_values(image: ImageFile) -> None:
-    """Raise if a value does not fit a 32-bit float, or an image of signed words contains a negative value.
+    """Raise if a value does not fit in a 32-bit float, or an image of signed words contains a negative value.
 
     Some programs store unsigned words without BZERO, so that values above 32,767 appear negative.
     """

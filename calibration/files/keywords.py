@@ -28,13 +28,15 @@ ROLES = {
 """Values of CFROLE, a keyword of coldframe that distinguishes dark flats from darks."""
 
 DRIVERS_WORDS = {"INSTRUME": "CFCAMERA", "FILTER": "CFFILTER", "TELESCOP": "CFTELESC", "FOCALLEN": "CFFOCLEN"}
-"""Keywords that may take over the lights' words, and the keywords that then keep the rig's own words."""
+"""Keywords whose values may be replaced by those in the lights, and the keywords that then keep the rig's own values.
+"""
 
 ROTATOR_ANGLE = "ROTATANG"
 """Angle of the rotator, degrees, as INDI's cameras write it from ABS_ROTATOR_ANGLE."""
 
 ANGLE_OF_SET = "CFROTANG"
-"""Rotator angle of a flat's set, degrees. The angle of each frame in ROTATANG differs from it by the tolerance."""
+"""Rotator angle of a flat's set, degrees. The angle of a single frame, in ROTATANG, may differ from this angle by up to
+the tolerance."""
 
 _COMMENTS = {kept: f"the rig's own {keyword}" for keyword, kept in DRIVERS_WORDS.items()} | {
     ROTATOR_ANGLE: "[deg] rotator angle",
@@ -95,11 +97,11 @@ def setting_cards(
     filter_name: str | None,
     camera: str | None,
 ) -> list[Card]:
-    """Return the cards by which frames are matched; values that are None have no card."""
+    """Return the cards by which frames are matched, omitting cards whose value is None."""
     cards: list[tuple[str, HeaderValue | None, str]] = [
         ("INSTRUME", camera, "camera"),
-        ("EXPTIME", exposure_s, "[s] exposure asked for"),
-        ("EXPOSURE", exposure_s, "[s] exposure asked for"),
+        ("EXPTIME", exposure_s, "[s] requested exposure"),
+        ("EXPOSURE", exposure_s, "[s] requested exposure"),
         ("GAIN", _whole(settings.gain), "gain, in the driver's units"),
         ("OFFSET", _whole(settings.offset), "offset, in the driver's units"),
         ("XBINNING", settings.binning, "binning across columns"),
@@ -115,13 +117,13 @@ def setting_cards(
 def with_driver_cards(ours: list[Card], header: Mapping[str, HeaderValue]) -> list[Card]:
     """Return our cards, with differing values of the driver in their comments, followed by the driver's other cards.
 
-    If the header keeps our name of the camera or the filter in a keyword of `DRIVERS_WORDS`, our card gets the lights'
-    name. Unless the driver's header contains ROWORDER, rows are assumed to run from top to bottom, as INDI's drivers
-    write them.
+    If the header keeps our name for the camera or the filter in a keyword of `DRIVERS_WORDS`, our card gets the name
+    used in the lights. Unless the driver's header contains ROWORDER, rows are assumed to run from top to bottom, as
+    INDI's drivers write them.
     """
     own = [_in_lights_words(card, header) or _remembering(card, header) for card in ours]
     if "ROWORDER" not in header:
-        own.append(Card("ROWORDER", "TOP-DOWN", "first row is the picture's top"))
+        own.append(Card("ROWORDER", "TOP-DOWN", "first row is the top of the picture"))
     return own + other_cards(own, header)
 
 
@@ -136,13 +138,13 @@ def other_cards(ours: list[Card], header: Mapping[str, HeaderValue]) -> list[Car
 
 
 def in_drivers_words(header: Mapping[str, HeaderValue]) -> dict[str, HeaderValue]:
-    """Return a header with the rig's own words in place of those that were taken over from the lights."""
+    """Return a header with the rig's own values in place of those taken over from the lights."""
     own = {keyword: header[kept] for keyword, kept in DRIVERS_WORDS.items() if kept in header}
     return {keyword: value for keyword, value in header.items() if keyword not in DRIVERS_WORDS.values()} | own
 
 
 def angle_of_set_deg(header: Mapping[str, HeaderValue]) -> float | None:
-    """Return the rotator angle for which a flat's set was shot; None if the set has no angle."""
+    """Return the rotator angle, in degrees, for which a flat's set was shot; None if the set has no angle."""
     value = header.get(ANGLE_OF_SET)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
@@ -150,7 +152,7 @@ def angle_of_set_deg(header: Mapping[str, HeaderValue]) -> float | None:
 
 
 def _in_lights_words(card: Card, header: Mapping[str, HeaderValue]) -> Card | None:
-    """Return our card with the lights' word, or None if no word was taken over for it."""
+    """Return our card with the value used in the lights; None if its value was not taken over from the lights."""
     kept = header.get(DRIVERS_WORDS.get(card.keyword, ""))
     if kept is None or _as_written(kept) != _as_written(card.value):
         return None
@@ -179,7 +181,7 @@ def _whole(value: float | None) -> float | None:
 
 
 def utc_text(moment: datetime) -> str:
-    """Return an aware time as UTC in the form of FITS: ISO 8601 to the microsecond, without a time zone."""
+    """Return an aware time in UTC as FITS writes it: in ISO 8601 to the microsecond, without a time zone."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
 
 

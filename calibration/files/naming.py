@@ -47,7 +47,7 @@ def settings_text(
 
 
 def flat_ending(filter_name: str | None, rotator_deg: float | None) -> str:
-    """Return the last parts of the names of flats and their folders, by filter and angle; empty without both."""
+    """Return the ending of the names of flats and their folders: angle and filter; empty if both are None."""
     angle = [] if rotator_deg is None else [angle_text(rotator_deg)]
     return "".join(f"_{part}" for part in (*angle, *([name_part(filter_name)] if filter_name else [])))
 
@@ -64,5 +64,5 @@ def name_part(text: str) -> str:
 
 
 def _decimal(seconds: float) -> str:
-    """Return seconds as text, to the microsecond, without an exponent or trailing zeros."""
+    """Return seconds as text, rounded to the microsecond, without an exponent or trailing zeros."""
     return f"{seconds:.6f}".rstrip("0").rstrip(".")

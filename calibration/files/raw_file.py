@@ -1,8 +1,8 @@
 """Camera raws, such as CR2 or NEF: the header as FITS cards, and the pixels of the filter array as FITS stores them.
 
-LibRaw decodes the pixels, through the package rawpy. They are not demosaiced, and the black level is not subtracted.
-All frames consist of the visible area. The masked border around it receives no light, so a flat would have no values
-there; and other programs leave it out as well, so that their masters fit.
+LibRaw, called through the package rawpy, decodes the pixels. They are not demosaiced, and the black level is not
+subtracted. Every frame consists of the visible area only. The masked border around it receives no light, so a flat
+would have no values there. Other programs also omit the border, so their masters have the same size.
 """
 
 from collections.abc import Mapping
@@ -45,10 +45,10 @@ SUFFIXES = RAW_SUFFIXES
 
 _BAND_ROWS = 256
 _WORKING_FRAMES = 3
-"""Memory that LibRaw and its decoders may need, in frames of 16 bits."""
+"""Memory that LibRaw and its decoders may need, in multiples of the size of a 16-bit frame."""
 
 _MOST_SENSOR_PIXELS = 300_000_000
-"""Maximum number of pixels of a sensor, twice that of the largest; the limit on memory depends on it."""
+"""Maximum number of pixels of a sensor, twice that of the largest sensors; the memory limit depends on it."""
 
 
 class _Look(NamedTuple):
@@ -61,7 +61,7 @@ class _Look(NamedTuple):
     pattern
         Colours of the filter array from the first visible pixel, row by row; "" without an array.
     exposure_s, iso
-        The exposure, if the pixels were decoded; 0 if unknown.
+        Exposure time and ISO value; 0 if unknown.
     """
 
     shape: tuple[int, int]
@@ -71,7 +71,7 @@ class _Look(NamedTuple):
 
 
 _seen: dict[tuple[object, ...], _Look] = {}
-"""The properties of the first file of each camera, by the values that all files of the camera share."""
+"""The properties of the first file from each camera, keyed by the values that all files from the camera share."""
 
 
 def read_raw_header(path: Path) -> dict[str, HeaderValue]:
@@ -79,13 +79,13 @@ def read_raw_header(path: Path) -> dict[str, HeaderValue]:
 
     The cards of a file that describes the raw take precedence over the camera's own tags; see `sidecar`.
 
-    LibRaw must decode the pixels to name the filter array. This can take a second, and is done only for the first of
-    the files that agree in camera, size and tags.
+    LibRaw can describe the filter array only after decoding the pixels, which can take a second. This is done only for
+    the first file of each camera and size, and for files whose tags lack the exposure time or the ISO value.
 
     Raises
     ------
     FrameFileError
-        If the file is damaged, or no raw of a filter array.
+        If the file is damaged, or has several colours in each pixel.
     MissingPackageError
         If rawpy is not installed.
     OSError
@@ -107,7 +107,7 @@ def unpack_raw(path: Path, folder: Path) -> tuple[dict[str, HeaderValue], Path, 
     Returns
     -------
     header, stored, bits, zero
-        The header as from `read_raw_header`, the new file, and the BITPIX and BZERO of its pixels.
+        The header as returned by `read_raw_header`, the new file, and the BITPIX and BZERO of its pixels.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def unpack_raw(path: Path, folder: Path) -> tuple[dict[str, HeaderValue], Path, 
     look = _look(_answer(path, sizes[:2], copy))
     bits, zero = FORMS["uint16"]
     if copy.stat().st_size != look.shape[0] * look.shape[1] * 2:
-        raise FrameFileError(path, "damaged: its visible area exceeds its pixels")
+        raise FrameFileError(path, "damaged: its visible area extends beyond its pixels")
     return _header(exif, look) | _described(path), copy, bits, zero
 
 
@@ -136,7 +136,7 @@ def _described(path: Path) -> dict[str, HeaderValue]:
 
 
 def _answer(path: Path, sensor: list[int], copy: Path | None) -> dict[str, Any]:
-    """Have LibRaw open a file, and decode its pixels if the size of the sensor is known and not zero."""
+    """Open a file with LibRaw, decode its pixels unless the size of the sensor is given as 0, and return the answer."""
     height, width = sensor
     if height * width:
         require_possible_size((height, width), path.stat().st_size, path)
@@ -145,23 +145,23 @@ def _answer(path: Path, sensor: list[int], copy: Path | None) -> dict[str, Any]:
 
 
 def decode_raw(path: Path, request: Mapping[str, Any]) -> dict[str, object]:
-    """Open a raw and, if requested, decode its pixels; this runs in the process with limits.
+    """Open a raw and, if requested, decode its pixels; this runs in the resource-limited process.
 
     Returns
     -------
     sizes
         Height and width of the sensor; height, width, first row and first column of its visible area.
     pattern, exposure_s, iso
-        As in the answer that the header needs; only if the pixels were decoded.
+        Values of the filter array and the exposure; only if the pixels were decoded.
 
     Raises
     ------
     FrameFileError
-        If LibRaw does not know the file, or its pixels do not have a filter array.
+        If LibRaw cannot read the file, or the file is damaged or has several colours in each pixel.
     """
     import rawpy  # noqa: PLC0415 - an optional package, imported before the fork
 
-    # The name of the open file is ASCII, which rawpy requires of names.
+    # rawpy accepts only ASCII names; in /proc, the name of an open file is always ASCII.
     with open_regular(path) as file, rawpy.RawPy() as raw:
         try:
             raw.open_file(f"/proc/self/fd/{file.fileno()}")
@@ -233,7 +233,7 @@ def _header(exif: Exif, look: _Look) -> dict[str, HeaderValue]:
 
 
 def _rounded(value: float) -> float:
-    """Return a 32-bit float of LibRaw without the digits that it does not have."""
+    """Round a 32-bit float from LibRaw to its significant digits."""
     return float(f"{value:.6g}")
 
 

@@ -1,4 +1,4 @@
-"""Opening of regular files only, because a FIFO, a socket or a device can block a program without end."""
+"""Opening of regular files only, because a FIFO, a socket or a device can block a program indefinitely."""
 
 import errno
 import os
@@ -19,14 +19,14 @@ class NotRegularError(OSError):
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """Open a regular file for reading; open nothing else, because opening a FIFO waits and opening a device acts on it.
+    """Open a regular file for reading, but nothing else: opening a FIFO blocks, and opening a device can act on it.
 
     Raises
     ------
     NotRegularError
         If the path names a FIFO, a socket or a device.
     OSError
-        If the path names a folder or no file, or the file cannot be opened.
+        If the path names a folder, or the file does not exist or cannot be opened.
     """
     try:
         _require_regular(path.stat().st_mode, path)

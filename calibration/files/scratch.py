@@ -1,4 +1,4 @@
-"""Folders for unpacked copies of compressed files, which are removed however the process ends."""
+"""Folders for unpacked copies of compressed files; a folder is removed even if its process is killed."""
 
 import fcntl
 import os
@@ -21,9 +21,9 @@ _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
     """Create a folder for temporary files, and remove it at the end of the block.
 
-    SIGTERM and SIGHUP end the block like Ctrl-C, unless the program handles them itself. A killed process cannot
-    remove its folder; therefore each folder is locked while its process lives, and this function first removes the
-    folders whose process has ended.
+    SIGTERM and SIGHUP end the block as Ctrl-C does, unless the program handles them itself. A process that is killed
+    cannot remove its folder. Therefore each folder is locked for the lifetime of its process, and this function first
+    removes the folders that ended processes left behind.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
     OSError
         If the folder cannot be created.
     KeyboardInterrupt
-        In the block, when one of these signals arrives.
+        In the block, if SIGTERM or SIGHUP arrives.
     """
     place = Path(tempfile.gettempdir()) if parent is None else parent
     _remove_left_over(place)
@@ -54,7 +54,7 @@ def require_room(folder: Path, needed_bytes: int, path: Path) -> None:
     Raises
     ------
     FrameFileError
-        Stating the bytes needed and free.
+        If the room does not suffice; the error states the bytes needed and free.
     """
     free_bytes = shutil.disk_usage(folder).free
     if needed_bytes > free_bytes:
@@ -66,7 +66,7 @@ def require_room(folder: Path, needed_bytes: int, path: Path) -> None:
 
 
 def _locked_folder(place: Path) -> tuple[Path, int]:
-    """Create a folder and lock it; try again if another process has mistaken it for a leftover folder."""
+    """Create a folder and lock it; try again if another process took it for a leftover and removed it."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
         with suppress(FileNotFoundError):

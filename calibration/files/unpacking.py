@@ -1,7 +1,7 @@
 """Unpacking of images that are compressed with gzip or in tiles (fpack), and of formats other than FITS.
 
-The header announces the size of the image. Nothing is unpacked before this size was compared with the length of the
-file and with the free disk space, and no more is unpacked than the header announces.
+The header announces the size of the image. Nothing is unpacked before this size has been compared with the length of
+the file and with the free disk space, and no more is unpacked than the header announces.
 """
 
 import atexit
@@ -31,7 +31,7 @@ from coldframe.errors import MissingPackageError
 
 
 class Reader(StrEnum):
-    """The reader of a file in the process with limits; see `decoding_server`."""
+    """The reader of a file in the resource-limited process; see `decoding_server`."""
 
     ASTROPY = "astropy"
     XISF = "xisf"
@@ -39,12 +39,13 @@ class Reader(StrEnum):
 
 
 Extension = int | Literal["mosaic"]
-"""The number of an HDU, counted from 0 as in CFITSIO; "mosaic" assembles all images by DETSEC or CCDSEC."""
+"""The number of an HDU, counted from 0 as in CFITSIO, or "mosaic" for all images assembled as DETSEC or CCDSEC state.
+"""
 
 MOST_COMPRESSED = 4000
 """Largest number of pixels that one byte of a compressed file can represent.
 
-zlib reaches 1,032 bytes; HCOMPRESS reaches 3,125 pixels in an image of zeros.
+One byte can represent up to 1,032 bytes with zlib, and up to 3,125 pixels of an image of zeros with HCOMPRESS.
 """
 
 MOST_PIXELS = 1 << 30
@@ -71,23 +72,23 @@ FORMS: dict[str, Form] = {
     "float32": (-32, 0),
     "float64": (-64, 0),
 }
-"""Forms in which pixels are stored, by their type."""
+"""Forms in which pixels are stored, by NumPy's name of their type."""
 
 _ROWS_AT_ONCE = 256
 _COPIED_AT_ONCE = 1 << 20
 
 _MOST_BYTES_OF_A_PIXEL = 8
 _WORKING_BYTES_OF_A_PIXEL = 32
-"""Memory of the decompressors, which HCOMPRESS needs: 8 bytes for coefficients and as many for what it returns."""
+"""Memory of the decompressors per pixel. Of these, HCOMPRESS needs 8 bytes for coefficients and 8 for its result."""
 
 _BASE_BYTES = 512 << 20
 _BASE_S = 10
 _PIXELS_OF_A_SECOND = 1_000_000
-"""Slowest unpacking in CPU time; a 64-bit PC unpacks 60 million pixels in a second."""
+"""Slowest acceptable rate of unpacking, in pixels per second of CPU time; a 64-bit PC unpacks 60 million."""
 
 _one_request = threading.Lock()
 _BYTES_OF_A_TILE = 8
-"""Minimum number of bytes of the table's row that describes a tile: length and offset of its compressed pixels."""
+"""Minimum length of the table row that describes a tile: the length and the offset of its compressed pixels."""
 
 
 def form_of(values: NDArray[Any], path: Path) -> Form:
@@ -96,7 +97,7 @@ def form_of(values: NDArray[Any], path: Path) -> Form:
     Raises
     ------
     FrameFileError
-        If FITS has no such form.
+        If FITS has no form for pixels of this type.
     """
     if values.dtype.name not in FORMS:
         raise FrameFileError(path, f"pixels of type {values.dtype.name} cannot be combined")
@@ -117,7 +118,7 @@ def require_possible_size(shape: tuple[int, int], size: int, path: Path) -> None
     Raises
     ------
     FrameFileError
-        Stating the size that the header announces.
+        If the size is not possible; the error states the size that the header announces.
     """
     height, width = shape
     if height * width > MOST_PIXELS:
@@ -162,7 +163,7 @@ def unpack_tiles(
     Raises
     ------
     FrameFileError
-        If the image cannot be unpacked, its header does not fit it, or the disk has no room.
+        If the image cannot be unpacked or does not match its header, or the disk has no room.
     """
     rows = _rows_of_whole_tiles(path, header, shape)
     return _unpacked(path, None, shape, rows, folder)
@@ -193,7 +194,7 @@ def _unpacked(
 def decoded(
     path: Path, reader: Reader, request: Mapping[str, object], *, working_bytes: int, pixels: int
 ) -> dict[str, Any]:
-    """Have a file read in a process with limits on memory and CPU time, and return its answer.
+    """Read a file in a process with limits on memory and CPU time, and return the answer of this process.
 
     Parameters
     ----------
@@ -202,11 +203,11 @@ def decoded(
     reader
         The reader of the file in that process.
     request
-        Values for the reader, which JSON can represent.
+        Values for the reader; JSON must be able to represent them.
     working_bytes
-        Memory that the reader may need beyond that of its libraries and twice the length of the file.
+        Memory that the reader may need in addition to that of its libraries and twice the length of the file.
     pixels
-        Number of pixels that are decoded.
+        Number of pixels to decode.
 
     Raises
     ------
@@ -231,12 +232,12 @@ def decoded(
 
 
 def require_packages(*names: str) -> None:
-    """Raise if a package of an extra is not installed; import nothing.
+    """Raise if an optional package is not installed; import nothing.
 
     Raises
     ------
     MissingPackageError
-        Naming the extra.
+        If a package is not installed; the error names the extra that contains it.
     """
     for name in names:
         if find_spec(name) is None:
@@ -244,7 +245,7 @@ def require_packages(*names: str) -> None:
 
 
 def _answer(request: str) -> dict[str, Any]:
-    """Send a request to the server of this process, which is started for the first one, and return its answer."""
+    """Send a request to this process's server, which is started on the first request, and return the answer."""
     with _one_request:
         server = _server(os.getpid())
         assert server.stdin is not None
@@ -255,12 +256,12 @@ def _answer(request: str) -> dict[str, Any]:
             line = server.stdout.readline()
         except BrokenPipeError:
             line = ""
-        except BaseException:  # the answer would be mistaken for that of the next request
+        except BaseException:  # otherwise, the next request would receive this answer
             _end(server)
             raise
         if not line:
             _end(server)
-            return {"fault": "the process that unpacks images has ended: try again"}
+            return {"fault": "the process that unpacks images has ended unexpectedly: try again"}
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -270,8 +271,8 @@ def _server(_process: int) -> subprocess.Popen[str]:
     """Start the server; a process forked from this one needs its own."""
     server = subprocess.Popen(
         [sys.executable, "-P", "-m", "coldframe.calibration.files.decoding_server"],
-        # Modules come from where this process found them, never from the current folder, which may be one of frames.
-        # LibRaw's threads would need memory of their own, which counts towards the limit.
+        # Modules are imported from where this process found them, never from the current folder, which may contain
+        # anything. Threads of LibRaw would need memory of their own, which would count towards the limit.
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -290,7 +291,7 @@ def _end(server: subprocess.Popen[str]) -> None:
 
 
 def _rows_of_whole_tiles(path: Path, header: Mapping[str, HeaderValue], shape: tuple[int, int]) -> int:
-    """Return a number of rows that consists of whole tiles, because Astropy unpacks a tile for each read of a part.
+    """Return a number of rows that spans whole tiles; Astropy unpacks a tile anew each time a part of it is read.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """XISF files, the format of PixInsight: the header as FITS cards, and the pixels as FITS stores them.
 
-A monolithic XISF file begins with a header in XML, which locates the blocks of pixels behind it (XISF 1.0, sections 9
-to 11). The package `xisf` is not used to read them: it reads the data of all properties with the header, unpacks zlib
-without a limit, and does not support subblocks, in which PixInsight compresses large images.
+A monolithic XISF file begins with a header in XML, which locates the blocks of pixels that follow it (XISF 1.0,
+sections 9 to 11). The package `xisf` is not used to read them: it reads the data of all properties with the header,
+unpacks zlib without a limit, and does not support the subblocks into which PixInsight divides large compressed images.
 """
 
 import math
@@ -32,7 +32,7 @@ SUFFIX = XISF_SUFFIX
 
 _SIGNATURE = b"XISF0100"
 _START_BYTES = 16
-"""Length of signature, header length and reserved bytes, before the XML."""
+"""Length of what precedes the XML: the signature, the length of the XML and reserved bytes."""
 
 _LONGEST_HEADER = 64 << 20
 """Maximum number of bytes of XML; the processing history of an image can take several MB."""
@@ -53,7 +53,7 @@ _CHECKSUMS = {"sha-1": "sha1", "sha1": "sha1", "sha-256": "sha256", "sha256": "s
 }
 _KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
 _OF_THE_STRUCTURE = re.compile(r"SIMPLE|BITPIX|NAXIS\d*|BZERO|BSCALE|BLANK|EXTEND|PCOUNT|GCOUNT|CHECKSUM|DATASUM|END")
-"""Keywords of the FITS file from which an XISF file was made; they do not describe its pixels."""
+"""Structural keywords of the FITS file from which an XISF file was made; they do not describe the XISF pixels."""
 
 _METRES_TO_MM = 1000.0
 _OF_PROPERTIES: dict[str, tuple[tuple[str, ...], float | None]] = {
@@ -71,8 +71,9 @@ _OF_PROPERTIES: dict[str, tuple[tuple[str, ...], float | None]] = {
     "Observation:Object:Name": (("OBJECT",), None),
     "Observation:Time:Start": (("DATE-OBS", "DATE-BEG", "DATE_OBS"), None),
 }
-"""Keywords with the meaning of a property, the first of which is used if the header has none; the factor to its unit,
-or None for text. Instrument:Camera:Gain is left out: some programs write electrons per ADU, and others the setting."""
+"""For each property, the keywords that have its meaning, and the factor that converts the property to their unit, or
+None for text. If the header has none of the keywords, the first is added. Instrument:Camera:Gain is left out: some
+programs write electrons per ADU, and others write the gain setting."""
 
 
 @dataclass(slots=True)
@@ -87,24 +88,24 @@ class _Element:
 
 @dataclass(frozen=True, slots=True)
 class XisfImage:
-    """The only image of a file.
+    """The only image in a file.
 
     Attributes
     ----------
     shape
         Height and width.
     pixel_type
-        NumPy's name of the stored type, such as "<u2".
+        NumPy's name for the stored type, such as "<u2".
     position, stored_bytes
         The block with the pixels.
     codec
-        Name of the compression; "" without one.
+        Name of the compression; "" for uncompressed pixels.
     item_bytes
-        Bytes per item whose bytes were shuffled; 1 if they were not.
+        Number of bytes in each item whose bytes were shuffled; 1 if bytes were not shuffled.
     parts
         Compressed and uncompressed length of each subblock.
     checksum
-        Name of the algorithm and digest of the block; None without one.
+        Name of the algorithm and digest of the block; None if there is no known checksum.
     scale
         Factor from the stored values to ADU.
     header
@@ -124,12 +125,12 @@ class XisfImage:
 
 
 def read_xisf(path: Path) -> XisfImage:
-    """Read the header of a file with one grey image; read no pixels.
+    """Read the header of a file with one greyscale image; read no pixels.
 
     Raises
     ------
     FrameFileError
-        If the file is damaged, or has several images, colours or an unknown form.
+        If the file is damaged, contains several images or a colour image, or stores its pixels in an unknown form.
     MissingPackageError
         If the package that decompresses the pixels is not installed.
     xml.parsers.expat.ExpatError, ValueError
@@ -204,7 +205,7 @@ def _images(text: bytes, path: Path) -> list[_Element]:
 class _HeaderReader:
     """Parser target that collects the images of a header.
 
-    Declarations of entities, which can make a short text very long, belong to a document type, which XISF forbids.
+    Entity declarations can make a short text very long. They need a document type declaration, which XISF forbids.
     """
 
     def __init__(self, path: Path) -> None:
@@ -214,11 +215,11 @@ class _HeaderReader:
         self._property, self._texts = "", [""]
 
     def refuse(self, *_: object) -> None:
-        """Refuse a document type."""
+        """Refuse a document type declaration."""
         raise FrameFileError(self._path, "damaged: its header declares a document type, which XISF forbids")
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        """Take an element and its attributes."""
+        """Handle the start of an element."""
         self._names.append(name.rpartition(":")[2])
         if len(self._names) > _DEEPEST:
             raise FrameFileError(self._path, "damaged: the elements of its header are nested too deeply")
@@ -233,12 +234,12 @@ class _HeaderReader:
                 self.images[-1].pattern = attributes.get("pattern")
 
     def content(self, text: str) -> None:
-        """Take text, which is the value of a property of the type String."""
+        """Handle text, which is the value of a property of type String."""
         if self._names == ["xisf", "Image", "Property"]:
             self._texts.append(text)
 
     def end(self, _: str) -> None:
-        """End an element."""
+        """Handle the end of an element."""
         if self._names == ["xisf", "Image", "Property"]:
             self.images[-1].properties[self._property] = "".join(self._texts)
         self._names.pop()
@@ -249,7 +250,7 @@ def _image(element: _Element, size: int, path: Path) -> XisfImage:
     shape = _shape(attributes, path)
     form = attributes.get("sampleFormat", "")
     if form not in _TYPES:
-        raise FrameFileError(path, f"its pixels are of the type {form or '(none)'}, not {', '.join(_TYPES)}")
+        raise FrameFileError(path, f"its pixel type is {form or '(none)'}, not one of {', '.join(_TYPES)}")
     pixel_type = (">" if attributes.get("byteOrder") == "big" else "<") + _TYPES[form]
     position, stored_bytes = _attached(attributes, path)
     if position + stored_bytes > size:
@@ -288,7 +289,7 @@ def _shape(attributes: Mapping[str, str], path: Path) -> tuple[int, int]:
     geometry = attributes.get("geometry", "")
     lengths = _numbers(geometry, ":")
     if len(lengths) != 3 or min(lengths) < 1:  # noqa: PLR2004 - width, height and channels
-        raise FrameFileError(path, f"not a plane image: its geometry is {geometry!r}")
+        raise FrameFileError(path, f"not a valid two-dimensional image: its geometry is {geometry!r}")
     width, height, channels = lengths
     colours = attributes.get("colorSpace", "Gray")
     if channels != 1 or colours != "Gray":
@@ -301,14 +302,16 @@ def _attached(attributes: Mapping[str, str], path: Path) -> tuple[int, int]:
     kind, _, place = attributes.get("location", "").partition(":")
     numbers = _numbers(place, ":")
     if kind != "attachment" or len(numbers) != 2:  # noqa: PLR2004 - position and length
-        raise FrameFileError(path, f"its pixels are not attached to the header (location {kind!r}): save it again")
+        raise FrameFileError(
+            path, f"its pixels are not attached to the header (location {kind!r}): save it as a monolithic file"
+        )
     return numbers[0], numbers[1]
 
 
 def _compression(
     attributes: Mapping[str, str], stored_bytes: int, path: Path
 ) -> tuple[str, int, tuple[tuple[int, int], ...]]:
-    """Return codec, bytes per shuffled item and lengths of the subblocks."""
+    """Return the codec, the number of bytes per shuffled item, and the lengths of the subblocks."""
     text = attributes.get("compression", "")
     if not text:
         return "", 1, ((stored_bytes, stored_bytes),)
@@ -327,17 +330,17 @@ def _compression(
 
 
 def _checksum(attributes: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return the name of the algorithm and the digest; None for an algorithm that the format does not define."""
+    """Return the name of the algorithm and the digest; None without a checksum, or if XISF lacks the algorithm."""
     name, _, digest = attributes.get("checksum", "").partition(":")
     algorithm = _CHECKSUMS.get(name.lower())
     return None if algorithm is None else (algorithm, digest)
 
 
 def _scale(attributes: Mapping[str, str], form: str, path: Path) -> float:
-    """Return the factor from stored values to ADU of 16 bits.
+    """Return the factor that converts stored values to 16-bit ADU.
 
-    PixInsight maps the range of the numbers to the range from 0 to 1, in which 1 is 65535 ADU of a 16-bit frame. The
-    range of floats is that of the attribute `bounds`.
+    PixInsight maps the range of the stored type to values from 0 to 1, where 1 is 65535 ADU in a 16-bit frame. For
+    floats, the attribute `bounds` gives the range.
     """
     if form == "UInt32":
         return FULL_RANGE / (2**32 - 1)
@@ -345,7 +348,9 @@ def _scale(attributes: Mapping[str, str], form: str, path: Path) -> float:
         return 1.0
     low, _, high = attributes["bounds"].partition(":")
     if float(low) != 0 or not 0 < float(high) < math.inf:
-        raise FrameFileError(path, f"its values are in the range {low} to {high}: a frame or a master begins at 0")
+        raise FrameFileError(
+            path, f"its values range from {low} to {high}, but those of a frame or a master start at 0"
+        )
     return FULL_RANGE / float(high)
 
 

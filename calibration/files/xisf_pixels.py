@@ -48,7 +48,7 @@ def _check(file: BufferedReader, request: Mapping[str, Any], path: Path) -> None
 
 
 def _bands(file: BufferedReader, request: Mapping[str, Any], path: Path) -> Iterator[NDArray[Any]]:
-    """Yield the pixels in their order, in the byte order of this machine."""
+    """Yield the pixels in order, in the byte order of this machine."""
     stored_type = np.dtype(request["pixel_type"])
     native = stored_type.newbyteorder("=")
     if not request["codec"]:
@@ -70,7 +70,7 @@ def _bands(file: BufferedReader, request: Mapping[str, Any], path: Path) -> Iter
 
 
 def _unpacked(file: BufferedReader, request: Mapping[str, Any], path: Path) -> NDArray[np.uint8]:
-    """Return the bytes of all subblocks; a single one is not copied."""
+    """Return the bytes of all subblocks; if there is only one, it is not copied."""
     parts = request["parts"]
     if len(parts) == 1:
         return np.frombuffer(_decompressed(file.read(parts[0][0]), request["codec"], parts[0][1], path), np.uint8)
@@ -89,7 +89,7 @@ def _decompressed(stored: bytes, codec: str, length: int, path: Path) -> bytes:
     Raises
     ------
     FrameFileError
-        If the stored bytes decompress to fewer bytes, or announce a different number.
+        If the stored bytes decompress to fewer bytes, or announce a different length.
     MissingPackageError
         If the package of the decompressor cannot be imported.
     """

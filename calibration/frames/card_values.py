@@ -15,7 +15,7 @@ from coldframe.calibration.files.cards import HeaderValue
 Header = Mapping[str, HeaderValue]
 
 LARGEST = 1e30
-"""Numbers beyond this limit cannot be camera settings, and sums of them would overflow."""
+"""Numbers beyond this limit cannot be camera settings, and computing with them could overflow."""
 
 OLDEST_YEAR, LATEST_YEAR = 1980, 2200
 """Dates outside these years are default values, such as .NET's 0001-01-01, Delphi's 1899-12-30 and 9999-12-31."""
@@ -42,10 +42,10 @@ library."""
 _NO_NAME = _NO_VALUE - {"NA"}
 
 _NO_TEMPERATURES_C = frozenset({999.0, 999.9, 9999.0, 99999.0})
-"""High values that drivers write without a temperature sensor."""
+"""High values that drivers write if there is no temperature sensor."""
 
 _HOTTEST_C, _COLDEST_C = 100.0, -200.0
-"""Range of sensor temperatures; programs write values below it, such as -273.15 and -999, if there is no sensor."""
+"""Range of sensor temperatures; if there is no sensor, programs write lower values, such as -273.15 and -999."""
 
 _KELVIN_C = 273.15
 _MOST_BINNING = 16
@@ -98,10 +98,10 @@ class UnreadableCard(NamedTuple):
 
 
 class CardReader:
-    """A reader of one header, which collects the cards that it could not interpret.
+    """A reader for one header; it collects the cards that it could not interpret.
 
-    Each method takes the keywords of one property in the order of their preference, and returns the first value that is
-    neither absent nor unreadable. Unreadable cards are collected only if no other keyword gives a value.
+    Each method takes the keywords of one property in order of preference, and returns the first value that is neither
+    absent nor unreadable. Unreadable cards are collected only if no other keyword gives a value.
 
     Attributes
     ----------
@@ -118,36 +118,36 @@ class CardReader:
         return self._text(keywords, _NO_VALUE)
 
     def name(self, *keywords: str) -> str | None:
-        """Return the first name that is present; "Na" is a name, because sodium filters have it."""
+        """Return the first name that is present; "Na" counts as a name, because it is that of sodium filters."""
         return self._text(keywords, _NO_NAME)
 
     def number(self, *keywords: str) -> float | None:
-        """Return a number without a unit."""
+        """Return a number; a number with a unit is unreadable."""
         return self._first(keywords, _number)
 
     def not_negative(self, *keywords: str) -> float | None:
-        """Return a number without a unit; negative numbers stand for an unknown value."""
+        """Return a number of at least 0; a negative number counts as absent, and a number with a unit is unreadable."""
         return self._first(keywords, lambda value: _from_zero(_number(value)))
 
     def millimetres(self, *keywords: str) -> float | None:
-        """Return a length in mm; 0 and negative numbers stand for an unknown length."""
+        """Return a length in mm; 0 and negative lengths count as absent."""
         return self._first(keywords, lambda value: _from_zero(_number(value, _MILLIMETRES)) or None)
 
     def seconds(self, *keywords: str) -> float | None:
-        """Return a duration in seconds; negative numbers stand for an unknown duration."""
+        """Return a duration in seconds; negative durations count as absent."""
         return self._first(keywords, lambda value: _from_zero(_number(value, _SECONDS)))
 
     def microseconds(self, *keywords: str) -> float | None:
-        """Return a duration in seconds that the header gives in microseconds."""
+        """Return, in seconds, a duration that the header gives in microseconds."""
         value = self.not_negative(*keywords)
         return None if value is None else value / 1e6
 
     def celsius(self, *keywords: str) -> float | None:
-        """Return a temperature in degrees Celsius; impossible values that drivers write without a sensor are absent."""
+        """Return a temperature in degrees Celsius; values that drivers write without a sensor count as absent."""
         return self._first(keywords, _celsius)
 
     def binning(self, across: tuple[str, ...], down: tuple[str, ...]) -> int | None:
-        """Return the binning, which must be the same across columns and rows; 0 and -1 stand for an unknown value."""
+        """Return the binning, which must be the same across columns and rows; 0 and -1 count as absent."""
         columns, rows = self._first(across, _binning), self._first(down, _binning)
         if columns is not None and rows is not None and columns != rows:
             self.unreadable.append(UnreadableCard(down[0], f"{rows:g}", f"{across[0]} = {columns:g}"))
@@ -157,8 +157,8 @@ class CardReader:
         """Return a time in UTC from one card with date and time, or from a card with the date and one with the time.
 
         The method understands ISO 8601, even with blanks instead of the T, and dd/mm/yy, which FITS used before 1999. A
-        date before `OLDEST_YEAR` counts as absent. So does a date that cannot be interpreted, because frames are not
-        distinguished by their dates.
+        date before `OLDEST_YEAR` or after `LATEST_YEAR` counts as absent. So does a date that cannot be interpreted,
+        because frames are not distinguished by their dates.
         """
         clock = self.text(*clock_keywords)
         for keyword in date_keywords:
@@ -172,11 +172,11 @@ class CardReader:
         return None
 
     def require_agreement(self, read: Callable[[str], float | None], keywords: tuple[str, ...], slack: float) -> None:
-        """Collect the cards whose values differ by more than `slack` from that of the first keyword with a value."""
+        """Collect cards whose values differ by more than `slack` from that of the first keyword that has a value."""
         present = [keyword for keyword in keywords if keyword in self._header]
         if len(present) < 2:  # noqa: PLR2004 - one card agrees with itself
             return
-        before = list(self.unreadable)  # a card that `read` cannot interpret was already collected with its property
+        before = list(self.unreadable)  # cards that `read` cannot interpret were collected when the property was read
         stated = {keyword: value for keyword in present if (value := read(keyword)) is not None}
         self.unreadable = before
         first = next(iter(stated), "")
@@ -192,7 +192,7 @@ class CardReader:
         return " + ".join(dict.fromkeys(text for text in texts if text is not None)) or None
 
     def origin(self, right: str, down: str) -> tuple[int, int] | None:
-        """Return the first column and row of a sub-frame, counted from 0; one card without the other is unreadable."""
+        """Return the first column and row of a sub-frame, counted from 0; a card without its partner is unreadable."""
         columns, rows = self.whole(right), self.whole(down)
         if columns is not None and rows is not None:
             return columns, rows
@@ -294,7 +294,7 @@ def _binning(value: HeaderValue) -> float | None:
 
 
 def _moment(text: str, clock: str | None) -> datetime | None:
-    """Return a time in UTC; None for a default value. Raise ValueError or OverflowError if it is not a time."""
+    """Return a time in UTC; None for a default value. Raise ValueError or OverflowError if the text is not a time."""
     day_first = _DAY_FIRST.match(text)
     if day_first is not None:
         day, month, year = map(int, day_first.groups())
@@ -310,7 +310,7 @@ def _moment(text: str, clock: str | None) -> datetime | None:
 
 
 def _full_year(year: int) -> int:
-    """Return the year that two digits stand for; some programs still write them."""
+    """Complete a year that is given by two digits, as some programs still write it."""
     if year >= 100:  # noqa: PLR2004 - all digits are present
         return year
     return year + (1900 if year + 1900 >= OLDEST_YEAR else 2000)

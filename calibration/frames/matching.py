@@ -1,4 +1,4 @@
-"""Pure functions that choose the master that calibrates a light, and explain why other masters do not fit."""
+"""Pure functions that choose the master for calibrating a light, and explain why other masters do not fit."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from coldframe.config.angles import AngleGroups
 from coldframe.config.frames import FrameKind
 
 DARK_FLAT_EXPOSURE = 0.1
-"""Largest relative difference between the exposures of flats and their darks; 10 % of the dark signal of a few seconds
-is negligible."""
+"""Maximum relative difference between the exposures of flats and their darks; at exposures of a few seconds, 10 % of
+the dark signal is negligible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class Match:
     refusal
         The nearest master and the reasons why it does not fit; empty if a master was chosen.
     guess
-        The caveat about a flat that was chosen among flats of several rotator angles for a light without an angle;
-        empty otherwise.
+        The caveat if the light states no rotator angle and its flat was chosen from flats at several angles; empty
+        otherwise.
     """
 
     kind: FrameKind
@@ -49,8 +49,8 @@ def best_master(
     Bias and darks must agree with the light in camera, size, gain, offset, binning, readout mode and temperature; darks
     must also agree in exposure. Flats must agree in camera, size, gain, binning, readout mode, colour filter array,
     filter and optical train; offset, temperature and exposure do not matter, because the dark flats have removed their
-    effects. Of the masters that fit, the one with the fewest unknown values is chosen. Among several of these, the
-    nearest in temperature (in half degrees), then in exposure, then in time is chosen.
+    effects. Of the masters that fit, the one with the fewest unknown values is chosen. If there are several of these,
+    the nearest is chosen: in temperature (rounded to half degrees), then in exposure, then in time.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def subtraction_faults(frame: FrameSetup, master: FrameSetup) -> tuple[str, ...]
     findings = [rule(frame, master, tolerances) for rule in compared]
     faults = [found.text for found in findings if found is not None and found.excess is not None]
     if master.bias_subtracted:
-        faults.append("its bias was already subtracted, so the bias would remain in the result")
+        faults.append("its bias was already subtracted, so that the bias of the frames would remain in the result")
     return tuple(faults)
 
 
@@ -104,7 +104,7 @@ SENSITIVE = Tolerances(
     rotation_deg=0.1,
     focal_length=0.002,
 )
-"""Properties whose differences can explain an artifact, even if they are small enough for the master to be used."""
+"""Limits above which a difference can explain an artifact, even if the master may still be used."""
 
 _OF_PIXELS = (rules.camera, rules.size, rules.place, rules.binning, rules.row_order)
 
@@ -120,7 +120,7 @@ def pixel_faults(light: FrameSetup, master: FrameSetup, kind: FrameKind) -> tupl
     light, master
         The setups.
     kind
-        Kind for which the master is used; it must be the kind in the master's header.
+        Kind of calibration for which the master is used; if the master's header states a kind, it must agree.
     """
     wanted = {kind, FrameKind.DARK_FLAT} if kind is FrameKind.DARK else {kind}
     if master.kind is not None and master.kind not in wanted:
@@ -131,7 +131,7 @@ def pixel_faults(light: FrameSetup, master: FrameSetup, kind: FrameKind) -> tupl
 
 
 def settings_differences(light: FrameSetup, master: FrameSetup, kind: FrameKind) -> tuple[str, ...]:
-    """Return the known differences between the settings of a light and of a master that is used for it, as text."""
+    """Return the known differences, as text, between the settings of a light and those of a master used for it."""
     found = [rule(light, master, SENSITIVE) for rule in RULES_OF[kind] if rule is not rules.camera]
     return tuple(each.text for each in found if each is not None and each.excess is not None)
 
@@ -175,7 +175,7 @@ def _best(
 
 
 def _guessed_angle(light: FrameSetup, chosen: Path, fitting: Mapping[Path, FrameSetup]) -> str:
-    """Return the caveat about a flat of one of several rotator angles, none of which the light confirms."""
+    """Return the caveat about a flat chosen from several rotator angles for a light without an angle, or ""."""
     if light.train.rotation_deg is not None or fitting[chosen].kind is not FrameKind.FLAT:
         return ""
     groups = AngleGroups(Tolerances().rotation_deg)
@@ -184,16 +184,16 @@ def _guessed_angle(light: FrameSetup, chosen: Path, fitting: Mapping[Path, Frame
         return ""
     found = ", ".join(f"{angle_deg:g}" for angle_deg in sorted(angles_deg))
     own_deg = fitting[chosen].train.rotation_deg
-    own = "of an unknown angle" if own_deg is None else f"of {own_deg:g} deg"
+    own = "at an unknown angle" if own_deg is None else f"at {own_deg:g} deg"
     return (
         f"{chosen.name} {own} was chosen from flats at the rotator angles {found} deg, but the light does not "
-        "state its angle; a flat of a different angle leaves dust and vignetting: to choose one, specify a folder that "
-        "has only this flat with --library"
+        "state its angle; a flat at a different angle leaves dust shadows and vignetting: to choose the flat yourself, "
+        "specify a folder that contains only this flat with --library"
     )
 
 
 def darks_at_any_temperature(light: FrameSetup, masters: Mapping[Path, FrameSetup]) -> dict[Path, FrameSetup]:
-    """Return the uncooled darks that fit an uncooled light in everything but the temperature.
+    """Return the uncooled darks that fit an uncooled light in everything except temperature.
 
     Parameters
     ----------
@@ -245,7 +245,7 @@ def description(path: Path, master: FrameSetup) -> str:
 
 
 def _distance(light: FrameSetup, master: FrameSetup) -> tuple[float, float, float]:
-    """Return the differences in temperature (half degrees), exposure and time; unknown differences are 0."""
+    """Return the differences in temperature (in half degrees), exposure and time; unknown differences are 0."""
     return (
         round(2 * (rules.gap(light.temperature_c, master.temperature_c) or 0)),
         rules.gap(light.exposure_s, master.exposure_s) or 0,
@@ -254,10 +254,10 @@ def _distance(light: FrameSetup, master: FrameSetup) -> tuple[float, float, floa
 
 
 def superseded(masters: Mapping[Path, FrameSetup]) -> tuple[Path, ...]:
-    """Return the masters for which a newer master exists that is equal in all properties that matter for a light.
+    """Return the masters that a newer master replaces because all properties that matter for a light are equal.
 
-    A flat remains valid for lights of the same time, so only a flat that is more than `Tolerances.flat_days` newer
-    replaces it.
+    A flat remains valid for lights taken at about the same time, so only a flat that is more than
+    `Tolerances.flat_days` newer replaces it.
     """
     return tuple(
         path for path, master in sorted(masters.items()) if any(_replaces(other, master) for other in masters.values())
@@ -305,7 +305,7 @@ def _replaces(newer: FrameSetup, older: FrameSetup) -> bool:
 
 
 def _follows(newer: FrameSetup, older: FrameSetup) -> bool:
-    """Return whether a master is newer than another one with the same settings."""
+    """Return whether a master is newer than another master and has the same settings."""
     if newer.taken_at is None or older.taken_at is None or newer.taken_at <= older.taken_at:
         return False
     if newer.kind is not older.kind or older.kind is None:

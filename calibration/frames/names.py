@@ -1,4 +1,4 @@
-"""Names that different programs write for the same camera, telescope or filter."""
+"""Names that different programs use for the same camera, telescope or filter."""
 
 import re
 from collections.abc import Sequence
@@ -33,8 +33,8 @@ def is_same_name(one: str, other: str) -> bool:
 def is_same_camera(one: str, other: str) -> bool:
     """Return True if two camera names from different programs refer to the same model.
 
-    Words that only some programs write do not count: "ZWO CCD ASI2600MM Pro" (INDI) means "ZWO ASI2600MM Pro" (ASCOM).
-    All other words count, because "ASI183MM" and "ASI183MM Pro" are different cameras. Serial numbers, which INDI
+    Words that only some programs write are ignored: "ZWO CCD ASI2600MM Pro" (INDI) is "ZWO ASI2600MM Pro" (ASCOM). All
+    other words are compared, because "ASI183MM" and "ASI183MM Pro" are different cameras. Serial numbers, which INDI
     appends for some makers, must not differ, but one of them may be missing.
     """
     if is_same_name(one, other):
@@ -45,14 +45,14 @@ def is_same_camera(one: str, other: str) -> bool:
 
 
 def under_one_name(setup: FrameSetup, camera_names: Sequence[str]) -> FrameSetup:
-    """Return a setup with the first of a camera's names if its header has any of them; see `is_same_camera`.
+    """Return a setup, renaming its camera to the first of the given names if any of them is the same camera.
 
     Parameters
     ----------
     setup
         Setup of a frame or a master from any program.
     camera_names
-        The driver's name of the camera and its configured aliases; may be empty.
+        The driver's name for one camera, and its configured aliases; may be empty. See `is_same_camera`.
     """
     if setup.camera is None or not any(is_same_camera(setup.camera, name) for name in camera_names):
         return setup

@@ -1,4 +1,4 @@
-"""Subtraction and trimming of the overscan, whose pixels were read out unexposed and contain the level of each line.
+"""Subtraction and trimming of the overscan, whose unexposed pixels record the bias level of each line.
 
 In the header, BIASSEC is the section of the strip, and TRIMSEC or DATASEC is the section of the image. Sections are
 1-based and include both ends, according to NOAO's conventions (FITS keyword dictionary, https://noirlab.edu/science/).
@@ -30,16 +30,16 @@ PEDESTAL_ADU = 1024
 """Level added to corrected frames so that noise is not clipped at zero; it is far larger than any read noise."""
 
 STEPS_PER_ADU = 1024
-"""Number of steps in one ADU; levels are whole numbers of steps, so that sums do not depend on the frames' order."""
+"""Number of steps in one ADU; levels are whole numbers of steps, so that sums do not depend on the order of frames."""
 
 KAPPA = 4.0
-"""Values more than this many sigma from the median of their line are cosmic rays or charge from the image."""
+"""Values more than this many sigma from the median of their line are attributed to cosmic rays or trailed charge."""
 
 SMOOTHED_LINES = 101
 """Number of lines to which the parabola is fitted."""
 
 STRAY_SIGMA = 5.0
-"""A line whose level is more than this many sigma from the running median is replaced by the running median."""
+"""A level that is more than this many sigma from the running median of the levels is replaced by this median."""
 
 _NEIGHBOURS = 51
 _SECTION = re.compile(r"\[(\d{1,6}):(\d{1,6}),(\d{1,6}):(\d{1,6})\]")
@@ -55,7 +55,7 @@ class OverscanError(ColdframeError):
 
 
 class Section(NamedTuple):
-    """A rectangle of a frame, in rows and columns counted from 0; the ends are excluded."""
+    """A rectangle in a frame, in rows and columns counted from 0; the end indices are exclusive."""
 
     top: int
     bottom: int
@@ -97,14 +97,14 @@ class Sections(NamedTuple):
 
 
 class Corrected(NamedTuple):
-    """A frame without its overscan.
+    """A frame after subtraction and trimming of its overscan.
 
     Attributes
     ----------
     pixels
         Kept section of the frame, minus the level in whole ADU, plus `PEDESTAL_ADU`; uint16 or float32 like the frame.
     rest
-        Remainder of the level that rounding left in each line: int32, shape (height,) or (width,), in steps of 1 /
+        Remainder of each line's level after rounding: int32, shape (height,) or (width,), in steps of 1 /
         `STEPS_PER_ADU` ADU.
     """
 
@@ -116,13 +116,13 @@ class Corrected(NamedTuple):
 class Overscan:
     """The method for subtracting the overscan of a frame.
 
-    The level of a line is the mean of the line's pixels in the strip, without values more than `KAPPA` sigma from their
-    median; sigma is derived from the median absolute deviation of the whole strip. The method "row" subtracts this
-    level. Its error, the read noise divided by the square root of the strip's width, then appears as a stripe along the
-    line. The method "smooth" first replaces lines that deviate by 5 sigma from the running median of 51 lines. It then
-    subtracts a parabola fitted to the levels of the 101 surrounding lines or, at the ends, of the outermost 101 lines
-    (A. Savitzky and M. Golay 1964, Analytical Chemistry 36, 1627). The error of the parabola is 0.15 times that of a
-    single line.
+    The level of a line is the mean of the line's pixels in the strip, excluding values more than `KAPPA` sigma from
+    their median; sigma is derived from the median absolute deviation of the whole strip. The method "row" subtracts
+    this level. Its error, the read noise divided by the square root of the strip's width, then appears as a stripe
+    along the line. The method "smooth" first replaces each level that deviates by more than 5 sigma from the running
+    median of 51 lines with that median. It then subtracts a parabola fitted to the levels of the 101 surrounding lines
+    or, at the ends, of the outermost 101 lines (A. Savitzky and M. Golay 1964, Analytical Chemistry 36, 1627). The
+    error of the parabola is 0.15 times that of the level of a single line.
 
     Attributes
     ----------
@@ -142,7 +142,7 @@ class Overscan:
     def cards(self) -> list[Card]:
         """Header cards that describe the subtraction."""
         return [
-            Card("OVERSCAN", str(self), "overscan that was subtracted, and how"),
+            Card("OVERSCAN", str(self), "method and section of the subtraction"),
             Card("TRIM", str(self.sections.kept), "part of the raw frame that was kept"),
         ]
 
@@ -164,7 +164,7 @@ class Overscan:
         return np.rint(levels * STEPS_PER_ADU).astype(np.int32)
 
     def correct(self, pixels: Pixels) -> Corrected:
-        """Return a frame without its overscan.
+        """Return a frame after subtracting and trimming its overscan.
 
         Parameters
         ----------
@@ -181,17 +181,17 @@ class Overscan:
         return Corrected(kept - lowered.astype(np.float32), rest)
 
     def correct_words(self, pixels: NDArray[np.uint16]) -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
-        """Return a raw frame without its overscan, and the remainders left by rounding in each line; see `correct`."""
+        """Return a raw frame without its overscan, and the remainder of each line's level; see `correct`."""
         corrected, rest = self.correct(pixels)
         return corrected.astype(np.uint16, copy=False), rest
 
     def signal(self, pixels: Pixels) -> NDArray[np.float32]:
-        """Return the kept section of a frame minus its level, ADU, float32; see `correct` for the parameters."""
+        """Return the kept section of a frame minus its level, in ADU as float32; see `correct` for the parameters."""
         levels = self.level_steps(pixels).astype(np.float64) / STEPS_PER_ADU
         return np.asarray(pixels[self.sections.kept.slices] - self._lines(levels), np.float32)
 
     def restored(self, stack: Stack, rests: Iterable[NDArray[np.int32]]) -> Stack:
-        """Return the stack of corrected frames without the pedestal and the remainders left by rounding.
+        """Return the stack of corrected frames after subtracting the pedestal and the remainders left by rounding.
 
         The remainders are averaged over all frames, including frames whose value at a pixel was rejected; the resulting
         error is below half an ADU times the rejected fraction.
@@ -199,7 +199,7 @@ class Overscan:
         Parameters
         ----------
         stack
-            Stack of frames from `correct`, which must not be flats.
+            Stack of frames returned by `correct`; the frames must not be flats.
         rests
             Remainders of each frame, in any order.
         """
@@ -209,7 +209,7 @@ class Overscan:
         return replace(stack, mean=(stack.mean - extra).astype(np.float32))
 
     def _lines(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return one value per line, in a shape that can be added to the kept section."""
+        """Return values, one per line, in a shape that can be added to the kept section."""
         return values[:, None] if self.sections.beside else values[None, :]
 
 
@@ -219,7 +219,7 @@ def sections_of(header: Header, shape: tuple[int, int]) -> Sections | None:
     Parameters
     ----------
     header
-        Header of the frame, which is not trusted.
+        Untrusted header of the frame.
     shape
         Height and width of the frame.
 
@@ -254,7 +254,7 @@ def subtracted_of(header: Header) -> Overscan | None:
 
 
 def corrected_header(header: Header, overscan: Overscan) -> dict[str, HeaderValue]:
-    """Return the header of a raw frame for its kept section, without the cards about the file's structure."""
+    """Return the header of a raw frame, adapted to its kept section and without the sections of the whole chip."""
     kept = overscan.sections.kept
     cards = {keyword: value for keyword, value in header.items() if keyword not in _OF_THE_WHOLE_CHIP}
     moved: list[tuple[str, int]] = [("CRPIX1", -kept.left), ("CRPIX2", -kept.top)]
@@ -320,14 +320,14 @@ def _levels(strip: Pixels) -> NDArray[np.float64]:
     """Return the clipped mean of each row of a strip."""
     values = strip.astype(np.float64)
     off = values - np.median(values, axis=1, keepdims=True)
-    # If most values of a line are equal, its noise is on the scale of the converter's step.
+    # If most values of a line are equal, its noise is of the order of one ADC step.
     sigma = max(SIGMA_PER_MAD * float(np.median(np.abs(off))), _step_adu(strip) / 2)
     levels: NDArray[np.float64] = np.mean(values, axis=1, where=np.abs(off) <= KAPPA * sigma)
     return levels
 
 
 def _step_adu(strip: Pixels) -> int:
-    """Return the largest power of two that divides all values, such as 16 for 12 bits scaled to 16; 1 for floats."""
+    """Return the largest power of two that divides all values, such as 16 for 12-bit data scaled to 16 bits."""
     if strip.dtype.kind == "f":
         return 1
     bits = int(np.bitwise_or.reduce(strip, axis=None))

@@ -19,26 +19,25 @@ class Tolerances:
     Attributes
     ----------
     cooled_c
-        Sensor temperature of darks with a cooler, C. Dark current doubles about every 6 C, so 1 C changes it by 12 %.
+        Sensor temperature of cooled darks, C. Dark current doubles about every 6 C, so 1 C changes it by 12 %.
     uncooled_c
-        Sensor temperature of darks without a cooler, C: 5 C changes the dark current by 80 %, but subtracting this dark
-        still removes hot pixels better than subtracting none.
+        Sensor temperature of uncooled darks, C. A difference of 5 C changes the dark current by 80 %, but even a dark
+        with this difference removes hot pixels better than no dark.
     bias_c
         Sensor temperature of bias frames, C; their level hardly depends on temperature.
     exposure, exposure_s
-        Exposure of darks: as a fraction of the light's exposure, and in seconds; the larger limit counts.
+        Exposure of darks, as a fraction of the light's exposure and in seconds; the larger limit applies.
     longest_stretch
         Largest factor by which a dark is scaled up; its noise grows by the same factor.
     bias_days, dark_days
-        Maximum time between master and light, in either direction; sensors gain hot pixels, and drivers change their
-        offsets.
+        Time between master and light, whichever is older; sensors develop hot pixels, and new drivers change offsets.
     flat_days
-        Maximum time between flat and light, in either direction; dust moves even in an untouched telescope.
+        Time between flat and light, whichever is older; dust moves even in an untouched telescope.
     focus_steps, rotation_deg
-        Differences in the positions of focuser and rotator, beyond which dust shadows no longer fall on the same
+        Differences in the positions of focuser and rotator; beyond these, dust shadows no longer fall on the same
         pixels.
     focal_length
-        Relative difference between the focal lengths; a reducer causes a larger difference.
+        Relative difference between the focal lengths; adding a reducer causes a larger difference.
     """
 
     cooled_c: float = 1.0
@@ -63,7 +62,7 @@ class Difference(NamedTuple):
     text
         Description, such as "exposure differs by 120 s".
     excess
-        Size of the difference in units of the tolerance; None if a header lacks the value, which is only a caveat.
+        Size of the difference in units of the tolerance; None for a mere caveat, such as a value missing in a header.
     """
 
     text: str
@@ -115,7 +114,7 @@ def _within(name: str, unit: str, gap: float | None, tolerance: float, *values: 
 
 
 def camera(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
-    """Compare the camera; the telescope identifies smart telescopes, whose cameras may have no name."""
+    """Compare the camera or, if both cameras are unnamed as in some smart telescopes, the telescope."""
     if light.camera is not None and master.camera is not None and is_same_camera(light.camera, master.camera):
         return None
     unnamed = light.camera is None and master.camera is None
@@ -161,7 +160,7 @@ def mosaic(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Di
 
 
 def place(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
-    """Compare the positions of sub-frames; programs that write none shoot whole frames or keep one position."""
+    """Compare the positions of sub-frames; programs that write none shoot whole frames or never move sub-frames."""
     if light.origin is None or master.origin is None:
         is_whole = (light.origin or master.origin or (0, 0)) == (0, 0)
         return None if is_whole else _unknown("position on the sensor", light.origin, master.origin)
@@ -185,7 +184,7 @@ def trim(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Diffe
 
 
 def bias_left_in(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
-    """Compare the bias that was subtracted from a dark."""
+    """Report a dark from which the bias was subtracted, if the light still contains its bias."""
     if light.bias_subtracted or not master.bias_subtracted:
         return None
     return Difference("its bias was subtracted: the master bias is added back", None)

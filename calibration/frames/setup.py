@@ -19,8 +19,8 @@ BIAS_TAKEN_OUT = "B"
 """CALSTAT of a dark whose bias was subtracted."""
 
 REACHED_C = 1.0
-"""Maximum difference between sensor and setpoint of a cooled frame; see `Tolerances.cooled_c`. A cooler that is still
-working, or a setpoint that a program writes although the camera has no cooler, exceeds it."""
+"""Maximum difference between sensor and setpoint of a cooled frame; see `Tolerances.cooled_c`. The difference is larger
+while the camera is still cooling down, or if a program writes a setpoint although the camera has no cooler."""
 
 SAME_EXPOSURE = 0.01
 SAME_EXPOSURE_S = 0.05
@@ -37,7 +37,7 @@ _DETECTOR_SECTION = re.compile(r"\s*\[\s*(\d{1,6})\s*:\s*\d{1,6}\s*,\s*(\d{1,6})
 
 @dataclass(frozen=True, slots=True)
 class OpticalTrain:
-    """Optical train in front of the camera; None stands for values that are missing in the header.
+    """The optical train in front of the camera; None stands for a value that is missing in the header.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class OpticalTrain:
 
 @dataclass(frozen=True, slots=True)
 class FrameSetup:
-    """The setup of a frame, or of each frame of a master; None stands for values that are missing in the header.
+    """The setup of a frame, or of each frame of a master; None stands for a value that is missing in the header.
 
     Attributes
     ----------
@@ -135,7 +135,7 @@ class FrameSetup:
         return _is_reached(self.setpoint_c, self.sensor_c)
 
     def without(self, overscan: "Overscan") -> "FrameSetup":
-        """Return the setup of the frame after its overscan is subtracted."""
+        """Return the setup of the frame after its overscan has been subtracted."""
         kept = overscan.sections.kept
         height, width = kept.shape
         mosaic = None if self.mosaic is None else _shifted(self.mosaic, kept.left, kept.top)
@@ -210,8 +210,8 @@ def _unreadable(cards: CardReader, train_cards: CardReader, kind: FrameKind | No
 def fault_of_raw_frame(header: Header) -> str | None:
     """Return the reason why a file is not a raw frame, but a master or a calibrated frame; None if it is raw.
 
-    Programs mark combined frames by the number of frames, by words such as "Master Dark", and calibrated frames by
-    CALSTAT.
+    Programs mark combined frames with the number of frames or with words such as "Master Dark", and calibrated frames
+    with CALSTAT.
     """
     cards = CardReader(header)
     if _combines(cards):
@@ -246,7 +246,7 @@ def require_readable(setup: FrameSetup, path: Path) -> None:
     Raises
     ------
     FrameFileError
-        Naming the cards and their values.
+        If there are such cards; the error states their keywords and values.
     """
     if not setup.unreadable:
         return
@@ -257,8 +257,8 @@ def require_readable(setup: FrameSetup, path: Path) -> None:
 def _kind_word(cards: CardReader) -> str | None:
     """Return the first word that names a known kind, or the first unknown word.
 
-    Words that name different kinds are returned together, so that they name no kind. CFROLE, which coldframe writes, is
-    more exact than all other cards, and a dark flat is a dark.
+    Words for different kinds are joined, so that the result denotes no kind. A known word in CFROLE takes precedence,
+    because this card of coldframe is more precise than all others. A dark flat may be labelled as a dark.
     """
     words = {keyword: word for keyword in spellings.KIND if (word := cards.text(keyword)) is not None}
     known = {word: kind for word in words.values() if (kind := spellings.kind_of_word(word)) is not None}
@@ -269,7 +269,7 @@ def _kind_word(cards: CardReader) -> str | None:
 
 
 def _exposure_s(cards: CardReader) -> float | None:
-    """Return the exposure; cards that contradict each other are unreadable."""
+    """Return the exposure in seconds; cards that contradict each other are unreadable."""
     exposure_s = cards.seconds(*spellings.EXPOSURE_S)
     if exposure_s is None:
         return cards.microseconds(*spellings.EXPOSURE_US)
@@ -302,7 +302,7 @@ def _origin(cards: CardReader) -> tuple[int, int] | None:
         origin = cards.origin(right, down)
         if origin is None:
             continue
-        # DETSEC counts pixels that are not binned, and other programs differ.
+        # DETSEC counts unbinned pixels; programs differ in whether the other cards do.
         is_binned = (cards.binning(spellings.BINNING, spellings.BINNING_OF_ROWS) or 1) > 1
         if by_section is not None and by_section != origin and not is_binned:
             cards.unreadable.append(UnreadableCard(spellings.DETECTOR_SECTION, str(text), f"{right} = {origin[0]}"))

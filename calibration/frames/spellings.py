@@ -1,4 +1,4 @@
-"""The keywords and words by which different programs describe a frame."""
+"""The keywords and words with which different programs describe a frame."""
 
 import re
 from functools import lru_cache
@@ -46,7 +46,7 @@ CLOCKS = ("TIME-OBS", "UT", "UTC", "UTSTART", "TM-START", "UT-TIME")
 
 KIND = ("CFROLE", "IMAGETYP", "FRAME", "FRAMETYP", "IMAGTYP", "OBSTYPE", "FRAMETYPE")
 COMBINED_COUNT = ("NCOMBINE", "STACKCNT", "SNAPSHOT", "NCOMB", "NSTACK")
-"""Number of frames in a file: IRAF, Siril and coldframe, MaxIm DL, others."""
+"""Number of frames combined in a file, as written by IRAF, by Siril and coldframe, by MaxIm DL, and by others."""
 
 _KINDS = {
     FrameKind.BIAS: "BIAS OFFSET ZERO",
@@ -65,7 +65,7 @@ _MASTER_WORDS = ("MASTER", "STACK", "INTEGRATION", "SUPERBIAS", "SUPERDARK", "SU
 
 @lru_cache
 def kind_of_word(word: str) -> FrameKind | None:
-    """Return the kind that a word such as "Flat-Field" or "Master Dark" names; None if the word is unknown."""
+    """Return the kind denoted by a word such as "Flat-Field" or "Master Dark"; None if the word is unknown."""
     letters = _NOT_LETTERS.sub("", word.upper()).removeprefix("MASTER").removeprefix("SUPER")
     letters = letters.removesuffix("FRAME").removesuffix("FRAMES").removesuffix("FIELD").removesuffix("IMAGE")
     return _KIND_OF_WORD.get(letters) or _KIND_OF_WORD.get(letters.removesuffix("S"))
@@ -73,6 +73,6 @@ def kind_of_word(word: str) -> FrameKind | None:
 
 @lru_cache
 def names_a_master(word: str) -> bool:
-    """Return True if the word for the kind of a frame belongs to a combined frame, such as "Master Dark"."""
+    """Return True if a word for the kind of a frame, such as "Master Dark", denotes a combined frame."""
     letters = _NOT_LETTERS.sub("", word.upper())
     return any(master in letters for master in _MASTER_WORDS)

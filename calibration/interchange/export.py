@@ -29,7 +29,7 @@ _FLAT_LEVEL = 0.5
 """Mean of a converted master flat, as a fraction of the range; programs divide by the mean."""
 
 _OUTLIERS = 0.001
-"""Maximum fraction of a flat's pixels to clip."""
+"""Maximum fraction of a flat's pixels that are clipped."""
 
 _IMAGE_TYPES = {
     FrameKind.BIAS: "MasterBias",
@@ -48,11 +48,12 @@ class Exported:
     made
         The new files, excluding the README.
     differing
-        Existing files with different contents, which were kept, each with the file that would have been written there.
+        Existing files with different contents, each with the file that would have been exported to this path. The
+        existing files were kept.
     left_out
-        Masters and raw frames that cannot be read, with the reason.
+        Masters and raw frames that could not be exported, each with the reason.
     outdated_readme
-        The README from an earlier export with a different text, which was kept; None if there is none.
+        A README with a different text, from an earlier export, that was kept; None if there is no such file.
     """
 
     made: list[Path] = field(default_factory=list)
@@ -96,7 +97,7 @@ def export(plan: Plan, program: str, folder: Path) -> Exported:
 
 
 def _exists(path: Path) -> bool:
-    """Return whether a file or a broken link has this name; raise other errors, such as a long name."""
+    """Return whether a file or a broken link has this name; raise any other error, as for a name that is too long."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -114,7 +115,7 @@ def _write(placed: Placed, path: Path) -> None:
 
 
 def _converted(placed: Placed) -> Sequence[Buffer]:
-    """Return the contents of a converted file, which depend only on its source."""
+    """Return the contents of a converted file; they depend only on its source."""
     pixels, header = _fractions(placed.source)
     if placed.form is Form.XISF:
         kind = setup_of(header).kind
@@ -146,7 +147,7 @@ def _consists_of(path: Path, buffers: Iterable[Buffer]) -> bool:
 
 
 def _fractions(path: Path) -> tuple[NDArray[np.float32], dict[str, HeaderValue]]:
-    """Return a master's values as fractions of the 16-bit range, and its header; flats get a mean of `_FLAT_LEVEL`."""
+    """Return a master's values as fractions of the 16-bit range, and its header; scale flats to `_FLAT_LEVEL`."""
     master = read_master(path)
     header = dict(master.header)
     if setup_of(header).kind is FrameKind.FLAT:
@@ -155,12 +156,12 @@ def _fractions(path: Path) -> tuple[NDArray[np.float32], dict[str, HeaderValue]]
 
 
 def _flat_fractions(flat: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a flat with a mean of `_FLAT_LEVEL`; outliers are clipped, because scaling to them would cost precision.
+    """Return a flat with a mean of `_FLAT_LEVEL`; clip outliers, because making room for them would reduce precision.
 
     The limit is twice the mean, unless more than a few pixels exceed it, as in strongly vignetted flats.
     """
     usual = float(np.quantile(flat, 1 - _OUTLIERS, method="lower"))
-    # An outlier also affects the mean, but hardly any more once it has been clipped.
+    # An outlier also affects the mean, but hardly does so once it has been clipped.
     limit = max(float(flat.mean(dtype=np.float64)) / _FLAT_LEVEL, usual)
     limit = max(float(np.minimum(flat, np.float32(limit)).mean(dtype=np.float64)) / _FLAT_LEVEL, usual)
     # The flat has no unit; a dark flat must not be subtracted from it again.

@@ -17,9 +17,9 @@ class Group:
     kind
         Kind of the frames, as the program sees it.
     frames
-        The files; the first decides what further files must share.
+        The files; all share the compared properties of the first.
     takes
-        The group of each kind that calibrates this group; None if the program finds none.
+        Groups that calibrate this group, by their kind; None if the program finds no group of a kind.
     """
 
     kind: FrameKind
@@ -28,7 +28,7 @@ class Group:
 
     @property
     def first(self) -> Seen:
-        """The file that stands for the group."""
+        """The file that represents the group."""
         return self.frames[0]
 
 

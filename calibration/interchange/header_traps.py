@@ -1,4 +1,4 @@
-"""Checks of the values in headers, most of which hold for every program; see `traps.CHECKS`."""
+"""Checks of header values; most checks apply to every program. See `traps.CHECKS`."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ _WITHOUT_LIGHT = _DARKS | {FrameKind.BIAS}
 
 
 def filters(judged: Judged) -> Iterator[Trap]:
-    """Yield filters spelled differently in lights and flats, and flats without FILTER."""
+    """Report filters that are spelled differently in lights and flats, and flats without FILTER."""
     lights = _names(judged, FrameKind.LIGHT)
     for flat, seen in _names(judged, FrameKind.FLAT).items():
         for light, seen_lights in lights.items():
@@ -59,7 +59,7 @@ _NEEDED: tuple[_Needed, ...] = (
 
 
 def missing(judged: Judged) -> Iterator[Trap]:
-    """Yield files that lack values which distinguish settings, and files with values that cannot be interpreted."""
+    """Report files that lack values which distinguish settings, and files with values that cannot be interpreted."""
     for name, kinds, value, keywords in _NEEDED:
         without = [each for each in judged.seen if each.setup.kind in kinds and value(each.setup) is None]
         if without:
@@ -83,7 +83,7 @@ def missing(judged: Judged) -> Iterator[Trap]:
 
 
 def row_order(judged: Judged) -> Iterator[Trap]:
-    """Yield files without ROWORDER if they have colours, or if other files have a ROWORDER."""
+    """Report files without ROWORDER if they have colours, or if other files have a ROWORDER."""
     without = [each for each in judged.seen if each.setup.row_order is None]
     colours = [each for each in without if each.setup.mosaic is not None]
     others = [each for each in judged.seen if each.setup.row_order is not None]
@@ -101,7 +101,7 @@ def row_order(judged: Judged) -> Iterator[Trap]:
 
 
 def mosaic(judged: Judged) -> Iterator[Trap]:
-    """Yield flats without BAYERPAT if lights have it."""
+    """Report flats without BAYERPAT if lights have it."""
     lights = [each for each in judged.seen if each.setup.kind is FrameKind.LIGHT and each.setup.mosaic is not None]
     flats = [each for each in judged.seen if each.setup.kind is FrameKind.FLAT and each.setup.mosaic is None]
     if lights and flats:
@@ -116,7 +116,7 @@ def mosaic(judged: Judged) -> Iterator[Trap]:
 
 
 def sizes(judged: Judged) -> Iterator[Trap]:
-    """Yield files with a size that no light has."""
+    """Report files with a size that no light has."""
     lights = [each for each in judged.seen if each.setup.kind is FrameKind.LIGHT]
     wanted = {(each.setup.width, each.setup.height) for each in lights}
     odd = [each for each in judged.seen if lights and (each.setup.width, each.setup.height) not in wanted]
@@ -132,7 +132,7 @@ def sizes(judged: Judged) -> Iterator[Trap]:
 
 
 def floats(judged: Judged) -> Iterator[Trap]:
-    """Yield images of 32-bit floats whose range the program misreads, or whose ranges differ."""
+    """Report 32-bit floating-point images whose range the program misreads, or whose ranges differ."""
     reading = judged.program.reading
     images = [each for each in judged.seen if number(each.file.header.get("BITPIX")) < 0]
     fits = [each for each in images if each.file.path.suffix.lower() != ".xisf"]
@@ -171,7 +171,7 @@ def floats(judged: Judged) -> Iterator[Trap]:
 
 
 def depths(judged: Judged) -> Iterator[Trap]:
-    """Yield files whose depth differs from that of the lights, for programs that reject them."""
+    """Report files whose depth differs from that of the lights, for programs that reject such files."""
     lights = {each.depth for each in judged.seen if each.kind is FrameKind.LIGHT} or {16}
     if not judged.has_rule("compatible"):
         return
@@ -188,7 +188,7 @@ def depths(judged: Judged) -> Iterator[Trap]:
 
 
 def names_of_exposures(judged: Judged) -> Iterator[Trap]:
-    """Yield file names, of these files or of the program's masters, that truncate exposures to whole seconds."""
+    """Report exposures truncated to whole seconds in the names of files, or of masters that the program writes."""
     cut = [each for each in judged.seen if _is_cut(each)]
     if cut:
         yield trap_of(
@@ -225,7 +225,7 @@ def _is_cut(seen: Seen) -> bool:
 
 
 def bias_subtracted(judged: Judged) -> Iterator[Trap]:
-    """Yield darks whose bias was subtracted."""
+    """Report darks whose bias was subtracted."""
     without = [each for each in judged.seen if each.setup.bias_subtracted]
     if without:
         yield trap_of(
@@ -238,7 +238,7 @@ def bias_subtracted(judged: Judged) -> Iterator[Trap]:
 
 
 def bias_twice(judged: Judged) -> Iterator[Trap]:
-    """Yield biases given together with single darks that contain the bias, for programs that subtract both."""
+    """Report biases loaded together with a single dark that contains the bias, for programs that subtract both."""
     if not judged.has_rule("single-dark"):
         return
     biases = [each for group in judged.groups if group.kind is FrameKind.BIAS for each in group.frames]
@@ -248,7 +248,7 @@ def bias_twice(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "bias-twice",
-            f"the bias is subtracted twice: {count(biases)} of biases, and a single dark that contains the bias",
+            f"the bias is subtracted twice: with {count(biases)} of biases, and with a dark that contains the bias",
             "leave out the biases: a master dark contains the bias",
             [*biases, *darks],
             "single-dark",
@@ -256,7 +256,7 @@ def bias_twice(judged: Judged) -> Iterator[Trap]:
 
 
 def whole_gain(judged: Judged) -> Iterator[Trap]:
-    """Yield fractional gains, for programs that read gains as whole numbers."""
+    """Report fractional gains, for programs that read gains as whole numbers."""
     if not judged.program.reading.whole_gain:
         return
     odd = [each for each in judged.seen if number(each.file.header.get("GAIN")) % 1]
@@ -264,7 +264,7 @@ def whole_gain(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "whole-gain",
-            f"{count(odd)} with a gain that is not a whole number, as the program reads it",
+            f"{count(odd)} with a fractional gain, which the program reads as a whole number",
             "write GAIN as a whole number",
             odd,
             "whole-gain" if judged.has_rule("whole-gain") else "grouping",
@@ -272,7 +272,7 @@ def whole_gain(judged: Judged) -> Iterator[Trap]:
 
 
 def scripts_without_dark_flats(judged: Judged) -> Iterator[Trap]:
-    """Yield dark flats, which Siril's scripts ignore or mistake for darks for the lights."""
+    """Report dark flats; Siril's scripts ignore them or mistake them for the lights' darks."""
     dark_flats = [each for each in judged.seen if each.setup.kind is FrameKind.DARK_FLAT]
     if dark_flats and judged.has_rule("bias-from-flats"):
         yield trap_of(

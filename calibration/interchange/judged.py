@@ -1,4 +1,4 @@
-"""The input of a check, and its result, the traps."""
+"""The input of the checks, and their results, the traps."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Judged:
 def trap_of(  # noqa: PLR0917 - a row of the table
     judged: Judged, name: str, says: str, remedy: str, seen: Iterable[Seen], rule: str | None = None
 ) -> Trap:
-    """Return a trap in some files; `rule` is the name of the program's rule."""
+    """Return a trap that concerns the given files; `rule` is the name of the program's rule."""
     files = tuple(each.file.path for each in seen)
     return Trap(name, says, remedy, files, None if rule is None else judged.program.rule(rule))
 
@@ -66,5 +66,5 @@ def count(seen: Sequence[Seen]) -> str:
 
 
 def number(value: object) -> float:
-    """Return a number, and 0 for anything else."""
+    """Return the value as a float if it is a number; otherwise, return 0."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0

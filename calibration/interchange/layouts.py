@@ -1,6 +1,6 @@
 """Plans of folders and names for other programs; this module writes nothing.
 
-Each program has a layout, a function that arranges masters, and one that arranges sets of raw frames.
+Each program has a layout: a function that arranges masters and sets of raw frames in a plan.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ from coldframe.config.frames import FrameKind
 
 
 class Form(StrEnum):
-    """The form in which another program gets a file."""
+    """The form in which a file is exported."""
 
     AS_IT_IS = "as it is"
     XISF = "XISF"
@@ -27,7 +27,7 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A file of an export.
+    """A file in an export.
 
     Attributes
     ----------
@@ -75,15 +75,15 @@ _SIRIL_NAMES = {
 }
 _SIRIL_UNUSED_MASTERS = {
     FrameKind.BIAS: "no master dark has its settings, and a working folder needs darks",
-    FrameKind.DARK: "no master flat fits it, or other darks fit them better",
+    FrameKind.DARK: "no master flat fits it, or other darks fit the flats better",
     FrameKind.FLAT: "no master dark has its settings, and a working folder needs darks",
     FrameKind.DARK_FLAT: "Siril does not need it, because the master flats are already calibrated",
 }
 _SIRIL_UNUSED = {
     FrameKind.BIAS: "no raw darks have its settings, and a working folder needs darks",
-    FrameKind.DARK: "no raw flats fit it, or other darks fit them better",
+    FrameKind.DARK: "no raw flats fit it, or other darks fit the flats better",
     FrameKind.FLAT: "no raw darks have its settings, and a working folder needs darks",
-    FrameKind.DARK_FLAT: "no raw flats have its exposure, or other dark flats have it as well",
+    FrameKind.DARK_FLAT: "no raw flats have its exposure, or other dark flats with this exposure are used",
 }
 _FOLDERS = {
     FrameKind.BIAS: "biases",
@@ -102,8 +102,8 @@ _ASIAIR_WORDS = {
 def arrange(program: str, masters: Mapping[Path, FrameSetup], raws: Sets) -> Plan:
     """Return the plan of an export.
 
-    Masters that a newer master replaces are left out, and darks without their bias, because no other program adds the
-    bias back.
+    Masters that a newer master replaces are left out. So are darks from which the bias was subtracted, because no other
+    program would add the bias back.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def _unwanted(master: FrameSetup) -> str:
 
 
 def _siril(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
-    """Arrange a working folder for each setting, dark exposure and filter; see Siril's scripts.
+    """Arrange a working folder, as Siril's scripts expect it, for each combination of settings, exposure and filter.
 
     Raw frames get separate working folders, because the scripts write to `masters/`.
     """
@@ -162,7 +162,7 @@ def _siril(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
 
 
 def _siril_raw(plan: Plan, raws: Sets) -> None:
-    """Arrange the raw frames for each working folder, and leave out frames that fit none."""
+    """Arrange the raw frames for each working folder; leave out frames that fit no folder."""
     firsts = {path: each.setup for path, each in raws.items()}
     used: set[Path] = set()
     for folder, recipe in _sessions(firsts):
@@ -181,7 +181,7 @@ def _siril_raw(plan: Plan, raws: Sets) -> None:
 
 
 def _dark_flats_of(flat: FrameSetup, sets: Mapping[Path, FrameSetup]) -> list[Path]:
-    """Return the set of dark flats with the exposure of the flats."""
+    """Return the first set of dark flats with the settings and exposure of a set of flats; empty if there is none."""
     fitting = [
         path
         for path, each in sorted(sets.items())
@@ -191,7 +191,7 @@ def _dark_flats_of(flat: FrameSetup, sets: Mapping[Path, FrameSetup]) -> list[Pa
 
 
 def _wbpp(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
-    """Arrange folders with names that WBPP reads as keywords, and masters as XISF, the only format that it accepts."""
+    """Arrange folders with names that WBPP reads as keywords; convert masters to XISF, because WBPP requires it."""
     for path, master in masters.items():
         if master.overscan is not None:
             plan.leave_out(path, "its overscan was subtracted, and XISF images must not be negative")
@@ -200,12 +200,12 @@ def _wbpp(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
             plan.place(path, target, Form.XISF)
     for each in raws.values():
         for frame in each.frames:
-            # The path must not contain "master", because WBPP would refuse the raw frames.
+            # The path must not contain "master"; otherwise, WBPP would refuse the raw frames.
             plan.place(frame.path, Path(_wbpp_setting(each.setup), "raw", _wbpp_folder(each.setup), frame.name))
 
 
 def _wbpp_setting(frame: FrameSetup) -> str:
-    """Return a folder with the values that WBPP compares only as grouping keywords: CAMERA/GAIN_100_OFFSET_50_TEMP_-10.
+    """Return a folder that states what WBPP compares only as grouping keywords: CAMERA/GAIN_100_OFFSET_50_TEMP_-10.
 
     A keyword in a path begins after a character that is neither letter nor digit, and its value ends at an underscore.
     """
@@ -226,14 +226,14 @@ def _wbpp_folder(frame: FrameSetup) -> str:
             return f"darks/{binning}/EXPTIME_{frame.exposure_s or 0:g}"
         case FrameKind.FLAT:
             angle_deg = frame.train.rotation_deg
-            # No header states ROTATION. The angle in ROTATANG would differ slightly, and darks may have one.
+            # No header contains ROTATION. ROTATANG is not used: it varies slightly within a set, and darks may have it.
             angle = "" if angle_deg is None else f"/ROTATION_{angle_deg:g}"
             return f"flats/{binning}/FILTER_{name_part(frame.filter_name or 'NoFilter')}{angle}"
     return f"biases/{binning}"
 
 
 def _dss(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
-    """Arrange one folder for the main group, and one for each filter and angle, because DSS does not compare them."""
+    """Arrange a folder for the main group, and one for each filter and angle, because DSS compares neither of these."""
     for path, master in masters.items():
         if master.kind is FrameKind.BIAS:
             plan.leave_out(path, "DeepSkyStacker would subtract the bias twice, because the darks contain it")
@@ -258,7 +258,7 @@ def _dss_raw_folders(frame: FrameSetup, raws: Sets) -> list[Path]:
 
 
 def _dss_folder(frame: FrameSetup) -> Path:
-    """Return the folder of a frame; each exposure gets one, because DSS names masters of 0.2 s and 0.5 s alike."""
+    """Return the folder of a frame; exposures are separated, because DSS names masters of 0.2 s and 0.5 s alike."""
     name = _FOLDERS[_kind(frame)]
     if frame.kind in {FrameKind.FLAT, FrameKind.DARK_FLAT}:
         return Path(f"group_{_light_path(frame) or 'no-filter'}", name)
@@ -319,7 +319,7 @@ def _asiair_name(word: str, raw: RawFrame) -> str:
 
 
 def _sessions(masters: Mapping[Path, FrameSetup]) -> Iterator[tuple[str, LightRecipe]]:
-    """Yield a folder name and a recipe for each dark, with each flat that matches the dark."""
+    """Yield a folder name and a recipe for each dark with each flat that fits it or, without flats, for each dark."""
     darks = [master for master in masters.values() if master.kind is FrameKind.DARK and not master.bias_subtracted]
     flats = [master for master in masters.values() if master.kind is FrameKind.FLAT]
     lights = [_light(dark, flat) for dark in darks for flat in flats] or [_light(dark, dark) for dark in darks]

@@ -32,9 +32,9 @@ class Lint:
     seen
         Each file as the program sees it.
     groups
-        The groups that it makes.
+        Groups into which the program sorts the files.
     traps
-        Traps that the user should know in advance.
+        Traps that the user should know about in advance.
     """
 
     program: Program
@@ -61,7 +61,7 @@ def lint(program: Program, files: Iterable[Candidate], keywords: tuple[str, ...]
 
 
 def candidates_of(folder: Path) -> tuple[list[Candidate], list[FrameFileError]]:
-    """Return all FITS and XISF files in a folder and its subfolders, and the errors of those that cannot be read."""
+    """Return all images in a folder and its subfolders, and the errors about images that cannot be read."""
     found, errors = [], []
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
@@ -74,7 +74,7 @@ def candidates_of(folder: Path) -> tuple[list[Candidate], list[FrameFileError]]:
 
 
 def candidate_of(path: Path) -> Candidate:
-    """Return a file to judge.
+    """Return a file in the form in which it is judged.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def candidate_of(path: Path) -> Candidate:
 
 
 def _highest(path: Path, bits: object) -> float | None:
-    """Return the highest value in the middle rows of an image of floats, which distinguishes fractions from ADU."""
+    """Return the highest value in the middle rows of a floating-point image, to distinguish fractions from ADU."""
     if path.suffix.lower() not in PLAIN_SUFFIXES or not isinstance(bits, int) or bits > 0:
         return None
     with scratch_folder() as folder:  # a file may be compressed regardless of its suffix
@@ -98,7 +98,7 @@ def _highest(path: Path, bits: object) -> float | None:
 
 
 def planned_files(plan: Plan, folder: Path) -> tuple[list[Candidate], list[FrameFileError]]:
-    """Return the files of a planned export as the program will see them, and the errors of unreadable ones."""
+    """Return the files of a planned export as the program will see them, and the errors about unreadable files."""
     files, errors = [], []
     for placed in plan.files:
         try:

@@ -1,4 +1,4 @@
-"""The README of an export, which lists the settings to change in the program."""
+"""The README of an export; it lists the settings to change in the program."""
 
 _COMMON = """\
 Written by coldframe. Files that need no conversion are hard links to the library where the file system allows it:

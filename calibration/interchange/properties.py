@@ -1,4 +1,4 @@
-"""The properties that must be equal in frames that are stacked together, as a table."""
+"""A table of the properties that must be equal in frames that are stacked together."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Property:
     equal: Callable[[object, object], bool] = lambda one, other: one == other
 
     def distinct(self, setups: Iterable[FrameSetup]) -> list[str]:
-        """Return the distinct values among setups, as text, without missing ones."""
+        """Return the distinct values in setups, as text; missing values are ignored."""
         found: list[object] = []
         for setup in setups:
             value = self.value(setup)

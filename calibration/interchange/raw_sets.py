@@ -1,4 +1,4 @@
-"""Sets of raw frames for an export, by the settings that programs must not mix."""
+"""Sets of raw frames for an export, separated by the settings that programs must not mix."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ class RawFrame:
     setup
         Setup of the frame.
     night
-        Name of the night, because the names of frames repeat from night to night; empty if the night is unknown.
+        Name of the night, which distinguishes frames with equal names; empty if the night is unknown.
     """
 
     path: Path
@@ -70,7 +70,7 @@ def raw_sets(frames: Mapping[Path, FrameSetup], nights: Mapping[Path, str] | Non
     frames
         Setups of the raw frames, by path.
     nights
-        Names of the frames' nights, by path, which become part of the new names.
+        Names of the frames' nights, by path; they become part of the frames' new names.
     """
     found: dict[tuple[object, ...], list[RawFrame]] = {}
     angles = AngleGroups(SAME_SET_DEG)
@@ -81,10 +81,10 @@ def raw_sets(frames: Mapping[Path, FrameSetup], nights: Mapping[Path, str] | Non
 
 
 def with_angles(masters: Mapping[Path, FrameSetup], raws: Sets) -> tuple[Mapping[Path, FrameSetup], Sets]:
-    """Return the masters and raw frames with the rotator angle of their set, if the flats have several angles.
+    """Return masters and raw frames; if flats have several rotator angles, each flat gets the angle of its set.
 
-    No program compares angles, so flats of each angle need a separate folder. All other frames, and flats that all have
-    the same angle, are returned without an angle.
+    No program compares angles, so flats at each angle need a separate folder. All other frames are returned without an
+    angle, and so are flats that all have the same angle.
     """
     angles = AngleGroups(SAME_SET_DEG)
     for setup in (*masters.values(), *(each.setup for each in raws.values())):
@@ -102,13 +102,13 @@ def with_angles(masters: Mapping[Path, FrameSetup], raws: Sets) -> tuple[Mapping
 
 
 def _angle_deg(setup: FrameSetup, angles: AngleGroups) -> float | None:
-    """Return the rotator angle of a flat's set, in tenths of a degree as in names; None for other frames."""
+    """Return the rotator angle of a flat's set, rounded to 0.1 degrees as in names; None for other frames."""
     angle_deg = setup.train.rotation_deg if setup.kind is FrameKind.FLAT else None
     return None if angle_deg is None else within_a_turn(angles.of(angle_deg), digits=1)
 
 
 def degrees(frame: FrameSetup) -> float | None:
-    """Return the temperature rounded to whole degrees, so that frames with one setpoint share a folder."""
+    """Return the setpoint, or else the temperature, in whole degrees; frames with one setpoint thus share a folder."""
     celsius = frame.temperature_c if frame.setpoint_c is None else frame.setpoint_c
     return None if celsius is None else round(celsius) + 0.0
 

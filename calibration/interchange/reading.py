@@ -28,7 +28,7 @@ class Candidate:
     header
         Values of the header's cards, with NAXIS1, NAXIS2 and BITPIX.
     highest
-        A high value in an image of floats; None if it is unknown.
+        Highest value in the middle rows of a floating-point image; None if unknown.
     """
 
     path: Path
@@ -52,9 +52,9 @@ class Seen:
     setup
         The setup as coldframe reads it.
     kind
-        The kind that the program assigns to it; None if it ignores the file.
+        The kind that the program assigns to the file; None if it ignores the file.
     is_master
-        True if the program treats it as a master.
+        True if the program treats the file as a master.
     refused
         True if the program refuses the file.
     exposure_s, filter_name, binning, gain
@@ -66,7 +66,7 @@ class Seen:
     depth
         Bits per pixel.
     keywords
-        Values of the grouping keywords that the file has.
+        Grouping keywords of the file, with their values.
     """
 
     file: Candidate
@@ -155,7 +155,7 @@ def _folder(reading: Reading, path: Path) -> str:
 
 
 def _value(header: Mapping[str, HeaderValue], reading: Reading, keywords: tuple[str, ...]) -> HeaderValue | None:
-    """Return the value that the program takes from the first, or from the last, of several cards."""
+    """Return the value of the card that the program uses: the preferred card, or the last in the header."""
     order = [each for each in header if each in keywords] if reading.takes_last else [*reversed(keywords)]
     values = [header[keyword] for keyword in order if keyword in header and str(header[keyword]).strip()]
     return values[-1] if values else None
@@ -173,7 +173,7 @@ def _text(header: Mapping[str, HeaderValue], reading: Reading, keywords: tuple[s
 
 
 def _number(value: HeaderValue | None) -> float | None:
-    """Return the number with which a value begins, as C and JavaScript read it; None if it exceeds the range."""
+    """Return the number at the beginning of a value, as C and JavaScript read it; None if there is no finite number."""
     if isinstance(value, bool) or value is None:
         return None
     match = _NUMBER.match(str(value))

@@ -36,7 +36,7 @@ def _refused(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "refused",
-            f"{count(refused)} refused, because the program treats them as masters, which must be XISF files",
+            f"{count(refused)} refused, because the program treats them as masters and accepts masters only as XISF",
             'export masters with `coldframe export --for wbpp`; keep "master" out of the paths of raw frames',
             refused,
             "masters",
@@ -50,7 +50,7 @@ def _unknown_kind(judged: Judged) -> Iterator[Trap]:
             judged,
             "ignored",
             f"{count(ignored)} ignored: no folder states their kind",
-            f"put them into one of {', '.join(sorted(judged.program.reading.kind_folders))}",
+            f"put them into one of the folders {', '.join(sorted(judged.program.reading.kind_folders))}",
             ignored,
             "kind",
         )
@@ -76,7 +76,7 @@ def _different_kind(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "no-kind",
-            f"{count(unknown)} without a known kind, and treated as {_plural(unknown[0].kind)}",
+            f"{count(unknown)} of unknown kind, treated as {_plural(unknown[0].kind)}",
             "write IMAGETYP: Bias Frame, Dark Frame, Flat Frame or Light Frame",
             unknown,
             "kind",
@@ -161,7 +161,7 @@ def _differences(group: Group, dark: Group) -> Iterator[str]:
 
 
 def _without(judged: Judged) -> Iterator[Trap]:
-    """Yield lights for which the program finds no dark or flat, although darks or flats exist."""
+    """Report lights for which the program finds no dark or flat, although darks or flats exist."""
     for group in judged.groups:
         for choice in judged.program.choices:
             kind = choice.with_kind

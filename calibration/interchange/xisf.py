@@ -1,4 +1,4 @@
-"""Masters in PixInsight's format XISF: one image of 32-bit floats.
+"""Masters in PixInsight's XISF format: one image of 32-bit floats in each file.
 
 Source: XISF 1.0 specification, https://github.com/PixInsight/XISF-specification: monolithic files, the core elements
 Image and FITSKeyword.
@@ -33,7 +33,7 @@ _WHOLE = re.compile(r"[+-]?\d{1,18}")
 def xisf_content(
     pixels: NDArray[np.float32], header: Mapping[str, HeaderValue], image_type: str
 ) -> tuple[bytes, memoryview]:
-    """Return the contents of a file, which do not depend on the time or on coldframe's version.
+    """Return the contents of a file; they depend neither on the time nor on coldframe's version.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def xisf_content(
     """
     data = np.ascontiguousarray(pixels, "<f4")
     begin = _BLOCK
-    # The header states where the pixels begin, which depends on the length of the header.
+    # The header states the offset of the pixels, and this offset depends on the length of the header.
     while len(text := _header(data, header, image_type, begin)) + _PREAMBLE.size > begin:
         begin += _BLOCK
     start = _PREAMBLE.pack(_SIGNATURE, len(text)) + text
@@ -74,7 +74,7 @@ def _header(pixels: NDArray[np.float32], header: Mapping[str, HeaderValue], imag
 
 
 def _created_at(header: Mapping[str, HeaderValue]) -> datetime:
-    """Return the time of the image in UTC, which replaces the time of writing."""
+    """Return the time of the image in UTC, so that the contents do not depend on the time of writing."""
     for keyword in ("DATE", "DATE-END", "DATE-OBS"):
         with contextlib.suppress(ValueError, OverflowError):
             found = datetime.fromisoformat(str(header.get(keyword)))

@@ -34,10 +34,10 @@ LARGEST_MEAN_ERROR = 0.01
 """Maximum difference between the mean of a relative flat and 1; masked pixels shift the mean."""
 
 _MOST_OF_FRACTIONS = 0.999
-"""Fraction of the pixels that must not exceed 1 in a master of fractions; a few hot pixels may exceed it."""
+"""Fraction of the pixels that must not exceed 1 in a master whose values are fractions; a few hot pixels may."""
 
 LEAST_BIAS_ADU = 150.0
-"""Lowest level of a dark that certainly contains its bias, ADU; cameras' offsets are higher, and dark currents
+"""Level, ADU, from which a dark is taken to contain its bias; the offsets of cameras are higher, and dark signals are
 lower."""
 
 ZERO_SIGMA = 3.0
@@ -49,12 +49,12 @@ _STEP = 3
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """Statements of the user about masters.
+    """What the user states about masters.
 
     Attributes
     ----------
     kind
-        Their kind; None if their headers state it.
+        Kind of the masters; None if their headers state it.
     full_range_adu
         Level that the value 1.0 stands for, ADU; None if coldframe should determine it.
     has_bias
@@ -73,15 +73,15 @@ class Adopted:
     Attributes
     ----------
     mean
-        ADU, or relative to 1 for flats: float32, shape (height, width).
+        Pixels in ADU or, for flats, relative to a mean of 1: float32, shape (height, width).
     header
-        Header of the original, with its kind.
+        Header of the original.
     kind
         Kind of the master.
     has_bias
         False for darks whose bias was subtracted.
     assumptions
-        The assumptions and changes, as text.
+        Assumptions about the original, and changes to its values, as text.
     """
 
     mean: F32
@@ -111,7 +111,7 @@ class Adopted:
 
 
 def adopted(path: Path, unpacked_in: Path, stated: Stated) -> Adopted | None:
-    """Return a converted master; None if the file can be filed unchanged.
+    """Return a converted master; None if the file needs no conversion, or nothing states the kind of a master.
 
     Parameters
     ----------
@@ -120,12 +120,12 @@ def adopted(path: Path, unpacked_in: Path, stated: Stated) -> Adopted | None:
     unpacked_in
         Folder for the copy of a compressed file.
     stated
-        Statements of the user about the master.
+        What the user states about the master.
 
     Raises
     ------
     FrameFileError
-        If the file cannot be read, if its unit cannot be determined, or if the user contradicts it.
+        If the file cannot be read, if its unit cannot be determined, or if the user's statements contradict it.
     """
     image = open_image(path, unpacked_in)
     kind = _kind(image, stated)
@@ -158,7 +158,7 @@ def _kind(image: ImageFile, stated: Stated) -> FrameKind | None:
     """Return the kind of a master; None if neither the header nor the user states a kind of master."""
     own = setup_of(image.header).kind
     kind = stated.kind or own
-    # Programs write dark flats as darks.
+    # Other programs label dark flats as darks.
     if own not in {None, kind} and {own, kind} != {FrameKind.DARK, FrameKind.DARK_FLAT}:
         raise FrameFileError(image.path, f"its header states that it is a {own}, not a {kind}")
     return kind if kind in IMAGE_TYPES else None
@@ -170,11 +170,13 @@ def _relative_flat(path: Path, mean: F32) -> tuple[F32, list[str]]:
         return mean, []
     if not level > 0:
         raise FrameFileError(path, f"is not a flat: its mean is {level:.4g}")
-    return mean / np.float32(level), [f"its mean of {level:.6g} became 1; its bias or dark flat was already subtracted"]
+    return mean / np.float32(level), [
+        f"its mean of {level:.6g} was scaled to 1; its bias or dark flat was already subtracted"
+    ]
 
 
 def _is_own_in_adu(image: ImageFile, kind: FrameKind) -> bool:
-    """Return whether coldframe made a master, from frames that were not fractions."""
+    """Return whether coldframe made a master, and made it from frames whose values were not fractions."""
     if "CFROLE" not in image.header:
         return False
     around_zero = "OVERSCAN" in image.header or "CALSTAT" in image.header
@@ -194,13 +196,14 @@ def _in_adu(image: ImageFile, mean: F32, full_range_adu: float | None) -> tuple[
     if unit != 1:
         return mean, [f"1.0 is {unit:,.0f} ADU, as in other XISF files"]
     if str(image.header.get("BUNIT", "")).strip().casefold() in _ELECTRONS:
-        raise FrameFileError(path, "its unit is electrons (BUNIT): specify the ADU of one electron with --range")
+        raise FrameFileError(path, "its unit is electrons (BUNIT): specify the number of ADU per electron with --range")
     if most <= HIGHEST_OF_FRACTIONS and image.bits < 0:
         return mean * np.float32(FULL_RANGE_ADU), [f"1.0 is {FULL_RANGE_ADU:,.0f} ADU, because no value exceeds 1"]
     if high > FULL_RANGE_ADU * 1.01:
         raise FrameFileError(
             path,
-            f"its values, from {low:.4g} to {high:.4g}, exceed 16 bits: specify the ADU of the value 1 with --range",
+            f"its values, from {low:.4g} to {high:.4g}, exceed 16 bits: "
+            "specify the level of the value 1, in ADU, with --range",
         )
     return mean, []
 
@@ -230,7 +233,7 @@ def _bias_in(image: ImageFile, mean: F32, kind: FrameKind, stated: Stated) -> tu
 
 
 def assumptions_in(header: Header) -> Iterator[str]:
-    """Yield the assumptions that the header of an adopted master states."""
+    """Yield the assumptions stated in the header of an adopted master."""
     number = 1
     while isinstance(text := header.get(f"CFADOP{number:02d}"), str):
         yield text

@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS masters (
 """
 
 _READER = 2
-"""Version of the card reader; headers that an earlier version read are read again."""
+"""Version of the card reader; headers read by an earlier version are read again."""
 
 _REMEMBER = """
 INSERT INTO masters (name, bytes, modified_ns, header) VALUES (?, ?, ?, ?)
@@ -138,7 +138,7 @@ class OpenIndex:
         self._rows(_REMEMBER, _key(name), *stamp, json.dumps(dict(header)))
 
     def digest(self, name: str) -> str | None:
-        """Return the SHA-256 that was stored when the file was found intact; None if there is no stored value."""
+        """Return the SHA-256 that was stored when the file was filed or found intact; None if none was stored."""
         return next((digest for (digest,) in self._rows("SELECT sha256 FROM masters WHERE name = ?", _key(name))), None)
 
     def keep_digest(self, name: str, digest: str) -> None:

@@ -1,4 +1,4 @@
-"""The library: one folder with the masters of all nights, which are found by their headers.
+"""The library: one folder with the masters of all nights; masters are found by their headers.
 
 ::
 
@@ -91,7 +91,7 @@ class Library:
         Parameters
         ----------
         master
-            A file from `write_master`, or a master from another program whose header states its kind.
+            A file written by `write_master`, or a master from another program whose header states its kind.
 
         Raises
         ------

@@ -55,7 +55,7 @@ class StoredPlane:
     def __init__(self, image: StoredImage, path: Path) -> None:
         header = image.header
         if header.get("NAXIS") != 2:  # noqa: PLR2004 - two-dimensional
-            raise FrameFileError(path, "not a plane image")
+            raise FrameFileError(path, "not a valid two-dimensional image")
         self.shape = _whole(header, "NAXIS2", path), _whole(header, "NAXIS1", path)
         dtype = _DTYPES[_whole(header, "BITPIX", path)]
         self._stored = np.frombuffer(image.data, dtype, self.shape[0] * self.shape[1]).reshape(self.shape)
@@ -113,7 +113,7 @@ def _data_size(header: dict[str, HeaderValue], path: Path) -> int:
     for axis in range(1, axes + 1):
         length = _whole(header, f"NAXIS{axis}", path)
         if length < 1:
-            raise FrameFileError(path, f"not a plane image: NAXIS{axis} is {length}")
+            raise FrameFileError(path, f"not a valid two-dimensional image: NAXIS{axis} is {length}")
         size *= length
     heap, groups = header.get("PCOUNT", 0), header.get("GCOUNT", 1)
     if not isinstance(heap, int) or not isinstance(groups, int) or heap < 0 or groups != 1:

@@ -477,7 +477,7 @@ def test_noise_alone_allows_few_tests(tmp_path: Path) -> None:
 
 def test_colour_images_are_refused(tmp_path: Path) -> None:
     path = foreign(tmp_path / "rgb_c.fits", np.zeros((3, 64, 96), np.float32))
-    assert "not a plane image" in refused(diagnose(path))
+    assert "not a valid two-dimensional image" in refused(diagnose(path))
 
 
 def test_a_damaged_light_among_others_is_left_out(shoot: Shoot, tmp_path: Path) -> None:

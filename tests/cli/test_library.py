@@ -243,7 +243,7 @@ def test_a_master_that_combine_made_of_fractions_is_converted(tmp_path: Path) ->
 def test_a_flat_becomes_relative(tmp_path: Path, level: float) -> None:
     shade = np.linspace(0.9, 1.1, 48, dtype=np.float32)[None].repeat(32, 0)
     result, master = added(tmp_path, foreign(tmp_path / "flat.fits", shade * np.float32(level), IMAGETYP="Flat"))
-    assert "became 1" in result.stdout
+    assert "was scaled to 1" in result.stdout
     np.testing.assert_allclose(master.mean, shade / shade.mean(), rtol=1e-5)
 
 
@@ -268,7 +268,7 @@ def test_a_dark_without_its_bias_is_marked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("level", "cards", "said"),
     [
-        (2e9, {"IMAGETYP": "Dark Frame"}, "exceed 16 bits: specify the ADU of the value 1 with --range"),
+        (2e9, {"IMAGETYP": "Dark Frame"}, "exceed 16 bits: specify the level of the value 1, in ADU, with --range"),
         (500.0, {"IMAGETYP": "Dark Frame", "BUNIT": "electron"}, "its unit is electrons (BUNIT)"),
         (-3.0, {"IMAGETYP": "Flat Field"}, "is not a flat"),
         (500.0, {"IMAGETYP": "Light Frame"}, "is a light frame"),

@@ -1,4 +1,4 @@
-"""The error about a file that cannot be read. It is apart from the readers so that reading headers needs no NumPy."""
+"""The error for a file that cannot be read, in a module of its own so that reading headers does not need NumPy."""
 
 from pathlib import Path
 

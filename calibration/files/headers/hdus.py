@@ -27,7 +27,7 @@ _MOST_AXES = 999
 """Maximum number of axes of an image and of columns of a table (FITS standard 4.0, sections 4.4.1.1 and 7.3.1)."""
 
 _MOST_UNPACKED_BYTES = 1 << 32
-"""Maximum number of bytes of a gzip file to unpack in search of HDUs."""
+"""Maximum number of bytes to unpack from a gzip file in search of HDUs."""
 
 _OPENINGS = _PRIMARY, _EXTENSION = "SIMPLE  =", "XTENSION="
 
@@ -49,7 +49,7 @@ class _Cards(NamedTuple):
 
 @contextmanager
 def opened_fits(path: Path) -> Iterator[FitsFile]:
-    """Open a FITS file, and unpack it while it is read if it is compressed with gzip."""
+    """Open a FITS file; if it is compressed with gzip, unpack it while it is being read."""
     with open_regular(path) as file:
         is_packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
         file.seek(0)
@@ -61,12 +61,12 @@ def opened_fits(path: Path) -> Iterator[FitsFile]:
 
 
 def read_hdus(path: Path) -> list[Hdu]:
-    """Return the headers of all HDUs of a file; a damaged end of the file ends them.
+    """Return the headers of all HDUs of a file, up to the first incomplete header.
 
     Raises
     ------
     FrameFileError
-        If the file is not FITS, or a header is not possible.
+        If the file is not FITS, or a header is not valid.
     OSError
         If the file cannot be read.
     """
@@ -83,12 +83,12 @@ def read_hdus(path: Path) -> list[Hdu]:
 
 
 def read_second_header(path: Path, start: int) -> Hdu:
-    """Return the header of the second HDU, which begins at an offset; its last block may be incomplete.
+    """Return the header of the second HDU, which begins at `start`; its last block may be incomplete.
 
     Raises
     ------
     FrameFileError
-        If no header of an extension begins there, or it does not end.
+        If no header of an extension begins there, or the header does not end.
     """
     with opened_fits(path) as file:
         file.seek(start)
@@ -97,7 +97,7 @@ def read_second_header(path: Path, start: int) -> Hdu:
 
 
 def _required_header(file: FitsFile, path: Path, opening: str) -> dict[str, HeaderValue]:
-    """Return the header at the position of the file, whose last block may be incomplete."""
+    """Return the header at the current position of the file; the last block of the header may be incomplete."""
     cards, length, has_end = _read_cards(file)
     if not length and opening == _PRIMARY:
         raise FrameFileError(path, "the file is empty")
@@ -109,7 +109,7 @@ def _required_header(file: FitsFile, path: Path, opening: str) -> dict[str, Head
 
 
 def _next_header(file: FitsFile) -> dict[str, HeaderValue] | None:
-    """Return the header at the position of the file; None if there is no complete header."""
+    """Return the header at the current position of the file; None if there is no complete header."""
     cards, length, has_end = _read_cards(file)
     is_whole = has_end and length % BLOCK_LENGTH == 0
     return parse_cards(cards) if is_whole and cards and cards[0].startswith(_OPENINGS) else None
@@ -135,20 +135,20 @@ def _read_cards(file: FitsFile) -> _Cards:
 def _skip_data(file: FitsFile, header: Mapping[str, HeaderValue], number: int, path: Path) -> None:
     length = _data_length(header)
     if length < 0 or number >= _MOST_HDUS or not _has_possible_counts(header):
-        raise FrameFileError(path, f"damaged: the header of HDU {number} is not valid in FITS")
+        raise FrameFileError(path, f"damaged: the header of HDU {number} is not valid FITS")
     if isinstance(file, gzip.GzipFile) and file.tell() + length > _MOST_UNPACKED_BYTES:
         raise FrameFileError(path, f"announces {length} bytes of data: unpack it with gunzip first")
     file.seek(length, os.SEEK_CUR)
 
 
 def _has_possible_counts(header: Mapping[str, HeaderValue]) -> bool:
-    """Return False if a header announces more axes or columns than FITS allows, for which Astropy would loop long."""
+    """Return False if a header announces more axes or columns than FITS allows; Astropy would take long over them."""
     counts = ["NAXIS", "TFIELDS"] if header.get("XTENSION") in {"BINTABLE", "TABLE"} else ["NAXIS"]
     return all(0 <= whole_number(header, keyword, -1) <= _MOST_AXES for keyword in counts)
 
 
 def _data_length(header: Mapping[str, HeaderValue]) -> int:
-    """Return the length of the data after a header, bytes, in whole blocks (FITS standard 4.0, equation 2)."""
+    """Return the length in bytes of the data after a header, rounded up to blocks (FITS standard 4.0, equation 2)."""
     count = min(whole_number(header, "NAXIS", 0), 9)
     if count < 1:
         return 0
@@ -159,6 +159,6 @@ def _data_length(header: Mapping[str, HeaderValue]) -> int:
 
 
 def whole_number(header: Mapping[str, HeaderValue], keyword: str, default: int) -> int:
-    """Return the value of a card if it is a whole number, or the default."""
+    """Return the value of a card if it is a whole number; otherwise, return the default."""
     value = header.get(keyword, default)
     return value if isinstance(value, int) else default

@@ -1,6 +1,7 @@
-"""The header of the image in a file, without its pixels; for FITS, without NumPy, which takes as long as 500 headers.
+"""The header of the image in a file, read without the pixels.
 
-Commands that look at many files read headers through the index (`image_headers`).
+FITS headers are read without NumPy, because importing it takes as long as reading 500 headers. Commands that look at
+many files read headers through the index (`image_headers`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,7 +37,7 @@ _COMPANIONS = frozenset(
 
 
 def without_packed_copies(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
-    """Return files in their order and, separately, the compressed copies that gzip and fpack leave next to a file.
+    """Return the files in order without the compressed copies that gzip or fpack left next to them, and these copies.
 
     A copy is recognised by its name, such as light.fits.fz next to light.fits.
     """
@@ -64,7 +65,7 @@ def read_image_header(path: Path, extension: "Extension | None" = None) -> dict[
     Raises
     ------
     FrameFileError
-        If the file cannot be read, or contains no plane image, or several of them and `extension` is None.
+        If the file cannot be read, contains no two-dimensional image, or contains several and `extension` is None.
     MissingPackageError
         If the format needs a package that is not installed.
     """
@@ -129,7 +130,7 @@ def require_one_image(hdus: list[Hdu], path: Path) -> None:
 
 
 def without_pixel_cards(first: Mapping[str, HeaderValue]) -> dict[str, HeaderValue]:
-    """Return the cards of a first HDU that also apply to the image in an extension, which has pixels of its own."""
+    """Return the cards of a first HDU that also apply to an image in an extension, excluding cards about pixels."""
     return {keyword: value for keyword, value in first.items() if keyword not in _OF_THE_PIXELS}
 
 
@@ -138,7 +139,7 @@ def _is_companion(header: Mapping[str, HeaderValue]) -> bool:
 
 
 def is_image(header: Mapping[str, HeaderValue]) -> bool:
-    """Return True if an HDU holds an image with two or more axes, which may be compressed in tiles."""
+    """Return True if an HDU holds an image with two or more axes; the image may be compressed in tiles."""
     if header.get("ZIMAGE") is True:
         return True
     is_plane = isinstance(axes := header.get("NAXIS"), int) and axes >= 2  # noqa: PLR2004 - two axes
@@ -161,14 +162,20 @@ def require_no_extension(path: Path, extension: "Extension | None") -> None:
 
 
 def plane_shape(header: Mapping[str, HeaderValue], prefix: str, path: Path) -> tuple[int, int]:
-    """Return height and width; the prefix is "Z" for an image in tiles. Raise `FrameFileError` if it is not plane."""
+    """Return the height and the width of an image; the prefix is "Z" for an image in tiles.
+
+    Raises
+    ------
+    FrameFileError
+        If the image is not two-dimensional or its lengths are not valid.
+    """
     count = int(number_of(header, f"{prefix}NAXIS", -1, path))
     lengths = [number_of(header, f"{prefix}NAXIS{axis}", 0, path) for axis in range(1, min(count, 9) + 1)]
     axes = [int(length) for length in lengths]
     if not all(length == int(length) for length in lengths):
-        raise FrameFileError(path, f"not a plane image: lengths {lengths}")
+        raise FrameFileError(path, f"not a valid two-dimensional image: lengths {lengths}")
     if count < 2 or min(axes) < 1 or any(length > 1 for length in axes[2:]):  # noqa: PLR2004 - a plane
-        raise FrameFileError(path, f"not a plane image: NAXIS {count}, lengths {axes}")
+        raise FrameFileError(path, f"not a valid two-dimensional image: NAXIS {count}, lengths {axes}")
     return axes[1], axes[0]
 
 

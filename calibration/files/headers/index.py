@@ -1,8 +1,8 @@
 """An index of headers in the user's cache folder, so that unchanged files need not be read again.
 
-The index has one file for each folder of images. It may be deleted at any time. An entry is used only if the file's
-size, times and inode are unchanged, and if the installed coldframe reads headers exactly as the one that wrote it. See
-docs/decisions/0031-index-of-headers.md.
+The index has one file for each folder of images. It may be deleted at any time. An entry is used only if the size, the
+times and the inode of the image file are unchanged, and if the code that reads headers has not changed since the entry
+was written. See docs/decisions/0031-index-of-headers.md.
 """
 
 import hashlib
@@ -25,22 +25,21 @@ FORMAT = 2
 """Version of the format, which is part of the names of the files, so that versions do not overwrite each other."""
 
 MOST_BYTES = 64 << 20
-"""Maximum size of the whole index in bytes, about 130,000 headers; the files that were not used for the longest time
-are removed."""
+"""Maximum size of the whole index in bytes, about 130,000 headers; the least recently used files are removed."""
 
 _NEW_SHARE = 20
-"""The index of a folder is written if at least one header in this many is new; otherwise, reading the new headers again
-costs less."""
+"""The index of a folder is written if more than one in this many headers is new; otherwise, it takes less time to read
+the new headers again."""
 
 _FORGOTTEN_S = 3600
-"""Age at which a file that a process did not finish is removed."""
+"""Age, in seconds, after which a file that a process did not finish is removed."""
 
 _FINISHED = re.compile(r"[0-9a-f]{32}\.\d+\.json")
 _UNFINISHED = re.compile(r"[0-9a-f]{32}\.\d+\.\d+\.\d+\.new")
 """Names of the files of the index; see `_file_of` and `write_private`."""
 
 _USED_S = 86400
-"""Interval at which the use of a file is recorded in its modification time."""
+"""Minimum interval, in seconds, between records of a file's use in its modification time."""
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +51,7 @@ class _DamagedError(Exception):
 
 
 class _Entry(NamedTuple):
-    """The header of a file. As two sequences, it takes less time and memory than as a dictionary."""
+    """The header of a file, as two sequences, because these take less time and memory than a dictionary."""
 
     stamp: Stamp
     keywords: Sequence[str]
@@ -77,12 +76,12 @@ class HeaderIndex:
     Parameters
     ----------
     location
-        Folder of the index; None reads every file. The folder is created when the index is saved. If it cannot be
+        Folder of the index; None to read every file. The folder is created when the index is saved. If it cannot be
         read or written, every file is read.
     read
-        Returns the header of a file, or raises; only headers are kept, not errors.
+        Returns the header of a file, or raises an error; errors are not kept.
     not_kept
-        Suffixes of files whose headers depend on other files, too, and are therefore not kept.
+        Suffixes of files whose headers also depend on other files and are therefore not kept.
     """
 
     def __init__(
@@ -112,7 +111,7 @@ class HeaderIndex:
         return header
 
     def save(self) -> None:
-        """Write the files of all folders with enough new headers; errors only cost time at the next use."""
+        """Write the files of all folders with enough new headers; ignore errors, which only slow down the next use."""
         if self._location is None:
             return
         changed = [each for each in self._folders.values() if each.new * _NEW_SHARE > len(each.entries)]
@@ -141,16 +140,16 @@ def opened_index(read: Callable[[Path], Header], not_kept: Collection[str] = fro
 
 
 def user_location() -> Path | None:
-    """Return the folder of the user's index; None for a user without a home."""
+    """Return the folder of the user's index; None for a user without a home folder."""
     caches = user_caches()
     return None if caches is None else caches / "headers"
 
 
 @cache
 def _reader() -> str | None:
-    """Return a digest of the code that reads headers, so that no other version's headers are used.
+    """Return a digest of the code that reads headers, so that headers read by any other version are not used.
 
-    None means that the code is not in files, and that no index can be used.
+    None means that the code is not stored in files, so that no index can be used.
     """
     digest = hashlib.blake2b(digest_size=16)
     rooms = (Path(__file__).parent.parent, Path(__file__).parent)
@@ -208,7 +207,7 @@ def _decoded(content: bytes, folder: str) -> dict[str, _Entry]:
 def _encoded(folder: _Folder, present: set[str]) -> bytes:
     """Return the content of a folder's file.
 
-    It has each sequence of keywords once, each value once, and for each image the places of its keywords and values.
+    It contains each sequence of keywords and each value once and, for each image, the indices of both.
     """
     keywords: dict[tuple[str, ...], int] = {}
     values: dict[str, int] = {}
@@ -228,7 +227,7 @@ def _encoded(folder: _Folder, present: set[str]) -> bytes:
 
 
 def _value_text(value: HeaderValue) -> str:
-    """Return a value as JSON, which distinguishes 1, 1.0 and true; a garbled value is in a list."""
+    """Return a value as JSON, which distinguishes 1, 1.0 and true; a garbled value is put in a list."""
     return json.dumps([value] if isinstance(value, GarbledValue) else value)
 
 
@@ -237,7 +236,7 @@ def _digest(body: bytes) -> str:
 
 
 def _write(folder: _Folder, location: Path) -> None:
-    """Replace the file of a folder; files that are no longer in the folder are left out."""
+    """Replace the index of a folder, leaving out images that are no longer in the folder."""
     content = _encoded(folder, set(os.listdir(folder.path)))  # noqa: PTH208 - only the names
     if len(content) <= MOST_BYTES:
         write_private(_file_of(str(folder.path), location), content)
@@ -246,7 +245,7 @@ def _write(folder: _Folder, location: Path) -> None:
 def _remove_oldest(location: Path) -> None:
     """Remove files of the index until it is small enough, and files that other processes left unfinished.
 
-    Other files are kept: the folder may be a link to a folder of the user.
+    All other files are kept: the folder may be a link to one of the user's own folders.
     """
     found = []
     for file in location.iterdir():

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 SETTLED_NS = 2_000_000_000
-"""Age from which a file's times show whether it changes again: FAT counts modification times in steps of 2 s."""
+"""Age after which any further change shows in a file's times: FAT counts modification times in steps of 2 s."""
 
 COARSE_NS = 10_000_000
-"""Steps in which exFAT counts times; sshfs counts whole seconds, and FAT counts 2 s."""
+"""Resolution of the times on exFAT; it is 1 s on sshfs and 2 s on FAT."""
 
 
 class Stamp(NamedTuple):
-    """The properties of a file that a file system records, and that differ after the file was changed or replaced."""
+    """Properties that the file system records for a file and that differ once the file is changed or replaced."""
 
     size: int
     modified_ns: int
@@ -32,7 +32,7 @@ class Stamp(NamedTuple):
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
     def is_settled(self, now_ns: int) -> bool:
-        """Return True if a further change would change the stamp, in spite of the resolution of the clock."""
+        """Return True if a further change of the file would change the stamp, despite the resolution of the clock."""
         return now_ns - max(self.modified_ns, self.changed_ns) > SETTLED_NS
 
     @property

@@ -18,17 +18,17 @@ FRAME_SUFFIXES = SUFFIXES | {".fits"}
 
 
 def is_raw(path: Path) -> bool:
-    """Return True if a file is a camera raw by its suffix."""
+    """Return True if the suffix of a file is that of a camera raw."""
     return path.suffix.lower() in SUFFIXES
 
 
 def frame_files(folder: Path, pattern: str = "*") -> list[Path]:
-    """Return the frames in a folder whose paths match a pattern without a suffix, in the order of their paths."""
+    """Return the frames in a folder that match a glob pattern, sorted by path; the pattern must allow any suffix."""
     return sorted(path for path in folder.glob(pattern) if path.suffix.lower() in FRAME_SUFFIXES)
 
 
 def read_night_frame(path: Path) -> tuple[NDArray[np.uint16], dict[str, HeaderValue]]:
-    """Return the pixels and the header of a frame of a night, without the cards about the file's structure.
+    """Return the pixels and the header of a frame of a night; the header excludes cards about the file's structure.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def read_night_header(path: Path) -> dict[str, HeaderValue]:
 
 
 def values_at(path: Path, places: NDArray[np.intp]) -> NDArray[np.uint16]:
-    """Return the pixels of a frame at the given indices of the flattened image; of FITS, read only these pixels.
+    """Return the pixels of a frame at the given indices of the flattened image; for FITS, read only these pixels.
 
     Raises
     ------

@@ -27,7 +27,7 @@ class Sidecar:
     Attributes
     ----------
     cards
-        Values by keyword, as in the header of a FITS frame of coldframe.
+        Values by keyword, as in the header of a FITS frame that coldframe wrote.
     sha256
         Digest of the raw's bytes, in hexadecimal.
     size
@@ -60,7 +60,7 @@ def described(cards: Iterable[Card], content: bytes) -> bytes:
 
 
 def read_sidecar(raw: Path) -> Sidecar | None:
-    """Return the description of a raw; None if there is none, as for raws from other programs.
+    """Return the description of a raw; None if it has no description, as is usual for raws from other programs.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def read_sidecar(raw: Path) -> Sidecar | None:
 
 
 def digest_fault(raw: Path) -> str | None:
-    """Return the reason why a raw is not the file that was saved; None if every byte is, or if nothing describes it.
+    """Return the reason why a raw cannot be confirmed to be the file that was saved; None if its bytes are unchanged.
 
     Raises
     ------

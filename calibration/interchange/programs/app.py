@@ -1,6 +1,6 @@
 """Astro Pixel Processor 2.
 
-It is not open source, and no description of its rules was found, so all rules are assumptions.
+The program is not open source, and no description of its rules was found, so all rules are assumptions.
 """
 
 from coldframe.calibration.interchange.programs.model import Compared, Grouping, Program, Reading, Rule

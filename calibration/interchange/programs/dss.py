@@ -70,8 +70,8 @@ DSS = Program(
         ),
         Rule(
             "exposures",
-            "Exposures of 1 s and more are equal within 5 %; below 1 s if their reciprocals differ by less than 5, so "
-            "that 0.2 s and 0.5 s are equal.",
+            "Exposures of 1 s or more count as equal within 5 %, and shorter exposures if their reciprocals differ by "
+            "less than 5; for example, 0.2 s and 0.5 s count as equal.",
             _code("StackingTasks.cpp", "AreExposureEquals"),
         ),
         Rule(
@@ -104,8 +104,8 @@ DSS = Program(
         ),
         Rule(
             "nearest-dark",
-            "Lights take the dark with their gain and exposure, otherwise with the nearest exposure, then with any "
-            "gain.",
+            "Lights take a dark with their gain and exposure; otherwise, one with their gain and the nearest exposure; "
+            "otherwise, one with any gain.",
             _code("StackingTasks.cpp", "FindBestMatchingTask"),
         ),
     ),

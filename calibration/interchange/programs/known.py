@@ -11,16 +11,16 @@ PROGRAMS: tuple[Program, ...] = (SIRIL_1_2, SIRIL_1_4, WBPP, DSS, APP)
 
 
 class UnknownVersionError(ColdframeError):
-    """The rules of a version are unknown; the message lists the known versions."""
+    """The rules of a version are unknown; the message states from which version on they are known."""
 
 
 def program_of(name: str, version: str | None = None) -> Program:
-    """Return the rules of a program, for the newest known version if none is given.
+    """Return the rules for a version of a program; if no version is given, for the newest known version.
 
     Raises
     ------
     UnknownVersionError
-        If the version is older than all known ones, or is not a version.
+        If the version is older than all known versions, or is not a version.
     """
     known = sorted((each for each in PROGRAMS if each.name == name), key=lambda each: each.since)
     if version is None:

@@ -18,7 +18,7 @@ class Source:
     work
         Repository or file, so that the place can be found.
     place
-        Function, table or line in it.
+        Function, table or line in the work.
     version
         Version of the program to which the source belongs.
     dated
@@ -35,7 +35,7 @@ class Source:
 
 
 class Compared(StrEnum):
-    """A property by which a program distinguishes groups."""
+    """A property that a program uses to distinguish groups."""
 
     SIZE = "size"
     BINNING = "binning"
@@ -54,7 +54,7 @@ class Rule:
     Attributes
     ----------
     name
-        Short name, by which traps refer to the rule.
+        Short name with which traps refer to the rule.
     says
         The statement.
     source
@@ -68,16 +68,16 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """Exposures that a program treats as equal.
+    """The differences up to which a program treats exposures as equal.
 
     Attributes
     ----------
     seconds
-        Maximum difference.
+        Maximum difference, seconds.
     relative
         Maximum difference between exposures of at least 1 s, relative to the longer one.
     reciprocal
-        Between exposures below 1 s: the difference of their reciprocals must be smaller than this, 1/s.
+        Limit, 1/s: the reciprocals of exposures below 1 s must differ by less than this.
     """
 
     seconds: float = 0.0
@@ -110,9 +110,9 @@ class Reading:
     unknown_kind
         The kind assigned to a file without a known kind; None if the file is ignored.
     exposure, filter_name, binning, gain, mosaic
-        Keywords in the order of their preference; empty if the program does not read the value.
+        Keywords in order of preference; empty if the program does not read the value.
     takes_last
-        True if the last keyword in the header wins, instead of the first in the order of preference.
+        True if the program uses the last of these keywords in the header, instead of the first in order of preference.
     missing_filter
         Name of the group of frames without FILTER; None if the program does not define such a name.
     path_keywords
@@ -120,13 +120,13 @@ class Reading:
     master_in_path
         True if a file whose path contains "master" counts as a master.
     master_suffixes
-        Suffixes of the only masters that the program accepts; None if it accepts any.
+        Suffixes of masters that the program accepts; None if it accepts any suffix.
     assumed_row_order
-        ROWORDER of files without it; None if unknown.
+        ROWORDER that the program assumes if it is missing; None if unknown.
     needs_float_range
         True if 32-bit floats need DATAMIN and DATAMAX.
     full_range_above
-        Images of floats whose highest value exceeds this are divided by 65,535; None if the program does not.
+        Highest value above which the program divides a floating-point image by 65,535; None if it never does so.
     whole_gain
         True if GAIN is read as a whole number.
     kind_names
@@ -165,9 +165,9 @@ class Grouping:
     compared
         Properties that the frames of a group share.
     tolerance
-        Exposures that count as equal.
+        Differences up to which exposures count as equal.
     master_tolerance
-        Exposures of masters that count as equal.
+        The same for masters; None if `tolerance` also applies to masters.
     """
 
     compared: frozenset[Compared]
@@ -177,18 +177,18 @@ class Grouping:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """How a program chooses the group that calibrates frames.
+    """How a program chooses the group with which it calibrates frames.
 
     Attributes
     ----------
     calibrated, with_kind
-        Kinds of the frames and of the group.
+        Kind of the frames, and kind of the group.
     must_share
         Properties that must be equal.
     prefers
         Properties that should be equal or as near as possible, the most important first.
     within_s
-        Maximum difference of the exposures, if there is a bias group; None without a limit.
+        Limit, seconds: if there is a bias group, the exposures must differ by less than this; None for no limit.
     """
 
     calibrated: FrameKind
@@ -228,5 +228,5 @@ class Program:
     rules: tuple[Rule, ...]
 
     def rule(self, name: str) -> Rule:
-        """Return the rule with a name; every program that can trigger a trap has the rule that the trap names."""
+        """Return the rule with the given name; a program has all the rules that are named in its traps."""
         return next(rule for rule in self.rules if rule.name == name)

@@ -78,8 +78,8 @@ WBPP = Program(
     rules=(
         Rule(
             "kind",
-            "The kind comes from IMAGETYP, otherwise from the last of bias, dark, flat and light in the path, "
-            "otherwise it is light; a dark flat is a dark.",
+            "The kind is read from IMAGETYP; otherwise, from the last of bias, dark, flat and light in the path; "
+            "otherwise, it is light. A dark flat counts as a dark.",
             _script("BPP-Helper.js", "imageTypeFromKeyword, getImageTypeFromPath; BPP-StackEngine.js, addFile"),
         ),
         Rule(
@@ -128,6 +128,6 @@ WBPP = Program(
 
 
 def with_tolerance(program: Program, seconds: float) -> Program:
-    """Return WBPP with a different exposure tolerance for darks, which is one of its settings."""
+    """Return the rules of WBPP with a different exposure tolerance for darks, as the user may have set it."""
     dark = replace(program.grouping[FrameKind.DARK], tolerance=Tolerance(seconds=max(seconds, _MASTERS.seconds)))
     return replace(program, grouping={**program.grouping, FrameKind.DARK: dark})

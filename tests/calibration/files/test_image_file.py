@@ -73,7 +73,7 @@ def test_an_image_after_an_empty_hdu_is_read(tmp_path: Path) -> None:
             "truncated",
         ),
         (gzip.compress(HUGE, mtime=0)[:60], "truncated or damaged"),
-        (CUBE, "not a plane image: NAXIS 3"),
+        (CUBE, "not a valid two-dimensional image: NAXIS 3"),
         (ODD, "BITPIX 12"),
         (header("SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 0"), "does not end"),
     ],
@@ -184,7 +184,7 @@ def test_a_long_header_walk_in_a_damaged_file_ends(tmp_path: Path) -> None:
     backwards = header("XTENSION= 'IMAGE   '", "BITPIX  = 8", "NAXIS   = 1", "NAXIS1  = 0", "PCOUNT  = -2880")
     path = tmp_path / "a.fits"
     path.write_bytes(header("SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 0") + backwards)
-    with pytest.raises(FrameFileError, match="the header of HDU 1 is not valid in FITS"):
+    with pytest.raises(FrameFileError, match="the header of HDU 1 is not valid FITS"):
         open_image(path, tmp_path)
 
 

@@ -384,9 +384,9 @@ def test_a_flat_of_one_of_several_angles_is_a_guess_for_a_light_without_an_angle
     assert match.path == Path("MasterFlat_0.0.fits")
     assert match.guess in match.caveats
     assert match.guess == (
-        "MasterFlat_0.0.fits of 0 deg was chosen from flats at the rotator angles 0, 90 deg, but the light does not "
-        "state its angle; a flat of a different angle leaves dust and vignetting: to choose one, specify a folder that "
-        "has only this flat with --library"
+        "MasterFlat_0.0.fits at 0 deg was chosen from flats at the rotator angles 0, 90 deg, but the light does not "
+        "state its angle; a flat at a different angle leaves dust shadows and vignetting: to choose the flat yourself, "
+        "specify a folder that contains only this flat with --library"
     )
     flats.pop(Path("MasterFlat_90.0.fits"))
     assert best_master(light, flats, FrameKind.FLAT).guess == ""

@@ -487,7 +487,7 @@ def test_without_a_rotator_a_flat_that_was_guessed_among_several_angles_is_noted
     lights = shot(without_angle("L"))
     masters = flat_of(lights, 30.0, "A.fits") | flat_of(lights, 120.0, "B.fits")
     (note,) = (each for each in plan_for_lights(lights, masters, settings()).notes if "angle" in each)
-    assert note.startswith("A.fits of 30 deg was chosen from flats at the rotator angles 30, 120 deg")
+    assert note.startswith("A.fits at 30 deg was chosen from flats at the rotator angles 30, 120 deg")
 
 
 def test_a_flat_of_the_library_must_fit_all_lights_of_its_angle() -> None:
