@@ -6,7 +6,7 @@ from typing import Any
 
 from coldframe.calibration.kernels.machine_code import store
 from coldframe.calibration.kernels.machine_code.fingerprint import UnknownPartError, fingerprint
-from coldframe.calibration.kernels.machine_code.host import host
+from coldframe.calibration.kernels.machine_code.host import host, present_host
 from coldframe.calibration.kernels.machine_code.loading import MachineCode, UnloadableError, link
 
 
@@ -20,7 +20,8 @@ def call_for(function: FunctionType, signature: str, arguments: Sequence[object]
     code = None if identity is None else store.find(identity)
     if code is None:
         code = _compiled(function, arguments)
-        if code is not None and identity is not None:
+        # An upgrade during the run may have replaced the compiler.
+        if code is not None and identity is not None and identity.host == present_host():
             store.keep(identity, code)
     if code is not None:
         try:

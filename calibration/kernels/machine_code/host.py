@@ -8,11 +8,23 @@ from pathlib import Path
 
 import llvmlite
 import llvmlite.binding as llvm
+import numpy as np
 
 
 @cache
 def host() -> str:
-    """Return a digest of the processor, and of the versions of Python, Numba and llvmlite.
+    """Return the digest of the processor and of the versions with which this process began to use machine code.
+
+    Raises
+    ------
+    OSError
+        If the versions cannot be read.
+    """
+    return present_host()
+
+
+def present_host() -> str:
+    """Return a digest of the processor, and of the versions of Python, NumPy, Numba and llvmlite as now installed.
 
     Raises
     ------
@@ -23,6 +35,7 @@ def host() -> str:
         llvm.get_process_triple(),
         llvm.get_host_cpu_name(),
         llvm.get_host_cpu_features().flatten(),
+        np.__version__,
         EXTENSION_SUFFIXES[0],  # the version of Python, and the properties of its binary interface
         *((folder / "_version.py").read_text("utf-8") for folder in (numba_folder(), Path(llvmlite.__file__).parent)),
     )

@@ -1,8 +1,9 @@
 """A kernel: a function that finds and runs the machine code for the types of its arguments."""
 
+import logging
 import os
 from collections.abc import Callable
-from functools import update_wrapper
+from functools import cache, update_wrapper
 from threading import RLock
 from types import FunctionType
 from typing import Any
@@ -31,8 +32,20 @@ _SCALARS: dict[object, str] = {number: np.dtype(number).name for number in _NUMB
     type(None): "none",
 }
 
-_HARMLESS = frozenset({"NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER"})
-"""Settings of Numba that do not change machine code."""
+_HARMLESS = (
+    "NUMBA_CACHE_",
+    "NUMBA_COLOR_SCHEME",
+    "NUMBA_CUDA_",
+    "NUMBA_DISABLE_CUDA",
+    "NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING",
+    "NUMBA_DISABLE_PERFORMANCE_WARNINGS",
+    "NUMBA_NUM_THREADS",
+    "NUMBA_THREADING_LAYER",
+    "NUMBA_WARNINGS",
+)
+"""Beginnings of the names of Numba's settings that do not change machine code."""
+
+log = logging.getLogger(__name__)
 
 _lock = RLock()
 
@@ -75,7 +88,7 @@ class Kernel(Compiled):
 
     def _call_for(self, types: Types, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         text = signature(types)
-        if text is None or any(name.startswith("NUMBA_") and name not in _HARMLESS for name in os.environ):
+        if text is None or _settings_change_code():
             from coldframe.calibration.kernels.machine_code.compiler import dispatcher  # noqa: PLC0415 - imports Numba
 
             by_numba: Callable[..., Any] = dispatcher(self.py_func)
@@ -85,6 +98,19 @@ class Kernel(Compiled):
 
             self._by_signature[text] = call_for(self.py_func, text, arguments)
         return self._by_signature[text]
+
+
+def _settings_change_code() -> bool:
+    """Return True if the environment contains settings of Numba that may change machine code, and log them once."""
+    names = sorted(name for name in os.environ if name.startswith("NUMBA_") and not name.startswith(_HARMLESS))
+    if names:
+        _report(", ".join(names))
+    return bool(names)
+
+
+@cache
+def _report(names: str) -> None:
+    log.warning("kernels are compiled in every process, because the environment contains %s", names)
 
 
 def _types_of(members: tuple[Any, ...]) -> Types:

@@ -1,6 +1,7 @@
 """Linking of machine code into the process, with the parts of Numba that are written in C, but without Numba itself."""
 
 import atexit
+import builtins
 import ctypes
 import sys
 from collections.abc import Callable
@@ -105,7 +106,14 @@ def _symbols() -> dict[str, int]:
     # Numba itself does the same two things when it is imported.
     memory.memsys_use_cpython_allocator()
     atexit.register(memory.memsys_shutdown)
-    return symbols | {f"NRT_{name}": address for name, address in memory.c_helpers.items()}
+    symbols |= {f"NRT_{name}": address for name, address in memory.c_helpers.items()}
+    # For Numba, these symbols are the objects themselves. In Python's library, they are variables that point to them.
+    exceptions = {name: each for name, each in vars(builtins).items() if _is_exception(each)}
+    return symbols | {f"PyExc_{name}": id(each) for name, each in exceptions.items()} | {"_Py_NoneStruct": id(None)}
+
+
+def _is_exception(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseException)
 
 
 def _part(name: str) -> ModuleType:

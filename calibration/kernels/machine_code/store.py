@@ -96,9 +96,11 @@ def folders() -> Iterator[Path]:
     if chosen:
         yield Path(chosen) / "coldframe"
         return
-    # Python's own folder for compiled modules is removed together with the installation.
-    with suppress(NotImplementedError):
-        yield Path(cache_from_source(__file__)).parent / "kernels"
+    with suppress(NotImplementedError, OSError):
+        modules = Path(cache_from_source(__file__)).parent
+        # Root must not leave a folder in the installation of another user, who could then not remove it.
+        if Path(__file__).stat().st_uid == os.geteuid():
+            yield modules / "kernels"
     caches = user_caches()
     if caches is not None:
         yield caches / "kernels"

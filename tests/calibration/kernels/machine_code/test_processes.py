@@ -156,3 +156,23 @@ def test_combine_does_not_import_numba_once_its_kernels_are_compiled(tmp_path: P
     run(combine)
     (tmp_path / "master.fits").unlink()
     run(combine + "assert 'numba' not in sys.modules and 'llvmlite' in sys.modules")
+
+
+@pytest.mark.usefixtures("store")
+def test_wrong_types_raise_in_a_process_without_numba() -> None:
+    run(CALL)
+    # In Python's library, the symbols of exceptions are variables; Numba's code expects the exceptions themselves.
+    output = run(
+        CALL
+        + """
+from coldframe.calibration.kernels.fits_words import encode_unsigned
+
+(linked,) = vars(encode_unsigned)["_by_signature"].values()
+try:
+    linked([1, 2], encoded)
+except TypeError as error:
+    print("refused:", error)
+assert "numba" not in sys.modules
+"""
+    )
+    assert output.startswith("refused:")
