@@ -52,6 +52,8 @@ def encode_unsigned(pixels: U16, encoded: U16) -> tuple[int, int]:
 @kernel
 def encode_words(words: U16) -> tuple[int, int]:
     """Encode pixels in place; otherwise like `encode_unsigned`."""
+    # The loop of `encode_unsigned` is repeated here, because LLVM vectorises a shared loop only for two arrays that do
+    # not overlap. In place, it would take 13 ms instead of 2 ms for 26 megapixels (measured on an AMD EPYC).
     even = np.uint64(0)
     odd = np.uint64(0)
     for start in range(0, words.size, TILE):

@@ -96,14 +96,25 @@ def folders() -> Iterator[Path]:
     if chosen:
         yield Path(chosen) / "coldframe"
         return
-    with suppress(NotImplementedError, OSError):
-        modules = Path(cache_from_source(__file__)).parent
-        # Root must not leave a folder in the installation of another user, who could then not remove it.
-        if Path(__file__).stat().st_uid == os.geteuid():
-            yield modules / "kernels"
+    beside = _folder_beside_modules()
+    if beside is not None:
+        yield beside
     caches = user_caches()
     if caches is not None:
         yield caches / "kernels"
+
+
+def _folder_beside_modules() -> Path | None:
+    """Return the folder within Python's own folder of compiled modules; None if the installation is not the user's.
+
+    Root must not leave a folder in the installation of another user, who could then not remove it.
+    """
+    try:
+        folder = Path(cache_from_source(__file__)).parent / "kernels"
+        owner = Path(__file__).stat().st_uid
+    except (NotImplementedError, OSError):  # a Python that keeps no compiled modules, or modules in an archive
+        return None
+    return folder if owner == os.geteuid() else None
 
 
 def _require_private(folder: Path) -> None:

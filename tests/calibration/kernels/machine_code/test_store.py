@@ -141,3 +141,20 @@ def test_the_folder_beside_the_kernels_comes_before_that_of_the_user(
     beside, own = folders()
     assert beside.parent.name == "__pycache__"
     assert own == tmp_path / "coldframe" / "kernels"
+
+
+def test_nothing_is_kept_beside_the_kernels_of_another_users_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    other = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: other)
+    assert list(folders()) == [tmp_path / "coldframe" / "kernels"]
+
+
+def test_modules_in_an_archive_have_no_folder_beside_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(store_module, "__file__", str(tmp_path / "coldframe.zip" / "store.py"))
+    assert list(folders()) == [tmp_path / "coldframe" / "kernels"]
