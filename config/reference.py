@@ -155,7 +155,10 @@ def _header(path: str, field: FieldInfo) -> str:
 
 
 def _bare(name: str) -> str:
-    """Return a name without brackets, quotation marks, numbers of sets, and the placeholder NAME."""
+    """Return the dotted name of a table or setting without the notation of TOML: ``sets.count`` for ``sets[2].count``.
+
+    This removes brackets with their index, quotation marks, and ``NAME``, which stands for a name of the user's choice.
+    """
     return (
         re.sub(r"\[\d+\]", "", name.strip()).strip("[]").replace('"', "").removesuffix(".NAME").replace(".NAME.", ".")
     )

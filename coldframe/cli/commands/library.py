@@ -60,7 +60,7 @@ def add_to_library(
     _config: UsedConfigOption = None,
     kind: Annotated[
         Literal["bias", "dark", "dark-flat", "flat"] | None,
-        typer.Option(help="Kind of the masters, if their headers do not contain it."),
+        typer.Option(help="Kind of the masters, if their headers do not specify it."),
     ] = None,
     full_range: Annotated[
         float | None,

@@ -17,7 +17,7 @@ from coldframe.cli.options import (
 
 
 def _pattern_help(frames: str) -> str:
-    return f"With --measure: pattern or subfolder of the {frames}, if their headers do not contain the kind."
+    return f"With --measure: pattern or subfolder of the {frames}, if their headers do not specify the kind."
 
 
 def simulate(
