@@ -285,7 +285,7 @@ def diagnose_set(
     """
     first = lights[0]
     setup = first.setup
-    if recipe.overscan is not None and first.stage is Stage.RAW:
+    if first.stage is Stage.RAW:
         setup = setup.without(recipe.overscan)
     period = cfa_period(first.setup.mosaic or recipe.mosaic)
     whole = read_masters(recipe, (setup.height, setup.width))

@@ -28,8 +28,9 @@ from coldframe.calibration.diagnosis.negative_pixels import negative_findings
 from coldframe.calibration.diagnosis.untestable import knowledge_of, with_readout_noise, without_untestable
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.kernels.block_sums import BIN, BLOCKS, PIXELS, SCATTER
-from coldframe.calibration.lights.arithmetic import Correction
+from coldframe.calibration.lights.arithmetic import COLOUR_PERIOD, Correction
 from coldframe.calibration.masters.bands import gathered_rows
+from coldframe.calibration.masters.flat_scaling import cfa_period
 from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes, sampled_master
 from coldframe.config.frames import FrameKind
 
@@ -43,10 +44,13 @@ ENOUGH_PIXELS = 2_000_000
 
 MOST_PARTS = 8
 
+_SMALLEST_SIDE = BACKGROUND * BIN
+"""Smallest width and height of lights, in pixels: one block in which the background around stars is measured."""
+
 _FEW = 64
 """Step of the rows and columns that are kept of masters whose pixels are hardly needed."""
 
-_BAND_ROWS = BACKGROUND * BIN
+_BAND_ROWS = _SMALLEST_SIDE
 """Number of rows in a band, chosen so that no block used to measure the background around stars contains rows of two
 bands."""
 
@@ -82,6 +86,22 @@ class MasterSummary:
         self.period = period
         self.kept: dict[FrameKind, MasterPlanes] = {}
         self.pattern = NO_PATTERN
+
+    @classmethod
+    def for_lights(cls, light: FrameSetup) -> "MasterSummary | None":
+        """Return an empty summary; None if the filter array or the size of the lights does not allow a quick look.
+
+        Parameters
+        ----------
+        light
+            Setup of the lights after their overscan has been subtracted.
+        """
+        try:
+            period = cfa_period(light.mosaic)
+        except ValueError:
+            return None
+        is_suitable = period <= COLOUR_PERIOD and min(light.width, light.height) >= _SMALLEST_SIDE
+        return cls(period) if is_suitable else None
 
     def add(self, kind: FrameKind, master: BandedMaster) -> None:
         """Summarise a master."""

@@ -134,8 +134,10 @@ class FrameSetup:
         """True if the frame has a setpoint, and the sensor had reached it as far as the header shows."""
         return _is_reached(self.setpoint_c, self.sensor_c)
 
-    def without(self, overscan: "Overscan") -> "FrameSetup":
-        """Return the setup of the frame after its overscan has been subtracted."""
+    def without(self, overscan: "Overscan | None") -> "FrameSetup":
+        """Return the setup of the frame after its overscan has been subtracted; None stands for no subtraction."""
+        if overscan is None:
+            return self
         kept = overscan.sections.kept
         height, width = kept.shape
         mosaic = None if self.mosaic is None else _shifted(self.mosaic, kept.left, kept.top)

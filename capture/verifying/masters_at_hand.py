@@ -108,7 +108,7 @@ class MastersAtHand:
         assert recipe.flat is not None
         if not {recipe.dark, recipe.flat} & self._made.keys():
             return None
-        treated = light if recipe.overscan is None else light.without(recipe.overscan)
+        treated = light.without(recipe.overscan)
         bias = recipe.bias or best_master(treated, masters, FrameKind.BIAS).path
         return ChosenMasters(recipe.dark, recipe.flat, bias)
 

@@ -18,7 +18,7 @@ from coldframe.calibration.files.durable import Buffer, replace_durably, write_d
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup
-from coldframe.calibration.lights.arithmetic import COLOUR_PERIOD, Correction, GlowError
+from coldframe.calibration.lights.arithmetic import Correction, GlowError
 from coldframe.calibration.lights.buffers import LightBuffers
 from coldframe.calibration.lights.caveats import temperature_caveat, temperature_cost
 from coldframe.calibration.lights.earlier import Earlier, earlier_result, group_digest, light_digest
@@ -26,7 +26,6 @@ from coldframe.calibration.lights.files import CalibratedFile, Output, calibrate
 from coldframe.calibration.lights.hot_pixels import filter_array_fault, hot_pixels
 from coldframe.calibration.lights.loading import load_correction, load_subtraction
 from coldframe.calibration.lights.recipe import LightRecipe, Subtract, recipe_for, ways_out
-from coldframe.calibration.masters.flat_scaling import cfa_period
 from coldframe.calibration.masters.reading import BandedMaster
 from coldframe.errors import ColdframeError
 from coldframe.operations.dark_check import DarkCheck, with_dark
@@ -318,12 +317,13 @@ def _calibrate_group(
         if not jobs:
             return
         group = LightGroup(group.recipe, [job.light for job in jobs])
-        summary = _summary(group) if request.diagnose else None
+        light = group.lights[0].setup.without(group.recipe.overscan)
+        summary = MasterSummary.for_lights(light) if request.diagnose else None
         planes = _planes(group.recipe, request, summary, found)
         defects, unmended = _defects(group.recipe, request, found)
         output = replace(request.output, defects=defects)
         caveats = caveats_of(group, planes, defects) | dict.fromkeys(unmended, group.paths)
-        look = None if summary is None else _look(group, summary, planes, output)
+        look = None if summary is None else QuickLook(light, summary, planes, output.e_per_adu or _egain(group, output))
     except FAULTS as error:
         more = ["--scale-dark"] if isinstance(error, GlowError) else []
         tally.refuse(group.paths, error, _way_out(group.lights[0].setup, masters, request, *more) if more else "")
@@ -368,21 +368,6 @@ def _jobs(group: LightGroup, request: Request, tally: Tally) -> Iterator[_Job]:
         else:
             replaces = earlier in {Earlier.SAME, Earlier.DIFFERENT}
             yield _Job(light, target, digest, replace_durably if replaces else write_durably)
-
-
-def _summary(group: LightGroup) -> MasterSummary | None:
-    """Return an empty summary of the masters for a quick look; None if the quick look cannot use the filter array."""
-    try:
-        period = cfa_period(group.lights[0].setup.mosaic)
-    except ValueError:
-        return None
-    return MasterSummary(period) if period <= COLOUR_PERIOD else None
-
-
-def _look(group: LightGroup, summary: MasterSummary, planes: Correction, output: Output) -> QuickLook:
-    overscan, setup = group.recipe.overscan, group.lights[0].setup
-    e_per_adu = output.e_per_adu or _egain(group, output)
-    return QuickLook(setup if overscan is None else setup.without(overscan), summary, planes, e_per_adu)
 
 
 def _egain(group: LightGroup, output: Output) -> float | None:

@@ -161,7 +161,7 @@ class MasterChoice:
         """Return the recipe with a bias that is not subtracted, but distinguishes dark current from an offset."""
         if recipe.dark is None or recipe.bias is not None:
             return recipe
-        setup = light.setup if recipe.overscan is None else light.setup.without(recipe.overscan)
+        setup = light.setup.without(recipe.overscan)
         return replace(recipe, bias=best_master(setup, self._library, FrameKind.BIAS).path)
 
 

@@ -78,7 +78,7 @@ class DarkCheck:
 
     def _lights(self, group: LightGroup, proposed: Path) -> Iterator[Light]:
         """Yield the lights of a group with the recipes that use their darks; report lights that no dark fits."""
-        darks = darks_at_any_temperature(as_in(self.masters[proposed], group.lights[0].setup), self.masters)
+        darks = darks_at_any_temperature(group.lights[0].setup.without(self.masters[proposed].overscan), self.masters)
         new: dict[Path, Light] = {}
         for light in group.lights:
             recipe = self.as_before(light, darks)
@@ -129,7 +129,7 @@ def with_dark(light: Light, dark: Path, masters: Masters, recipe_with: RecipeWit
     """Return a recipe that uses a dark for a light even if, according to the headers, a different dark fits better."""
     if dark == light.recipe.dark:
         return light.recipe
-    others = darks_at_any_temperature(as_in(masters[dark], light.setup), masters).keys() - {dark}
+    others = darks_at_any_temperature(light.setup.without(masters[dark].overscan), masters).keys() - {dark}
     left = {path: setup for path, setup in masters.items() if path not in others}
     return recipe_with(replace(light.setup, temperature_c=masters[dark].temperature_c), left)
 
@@ -158,18 +158,13 @@ def choices_for(
     FrameFileError
         If the dark cannot be read.
     """
-    treated = {path: as_in(masters[proposed], setup) for path, setup in lights.items()}
+    treated = {path: setup.without(masters[proposed].overscan) for path, setup in lights.items()}
     darks = darks_at_any_temperature(next(iter(treated.values())), masters)
     answers: dict[Hashable, dict[Path, DarkChoice]] = {}
     for alike in _at_one_temperature(treated):
         choice = choose_dark(thermometer, alike, proposed, darks)
         answers.setdefault(choice.outcome, {}).update(dict.fromkeys(alike, choice))
     yield from answers.values()
-
-
-def as_in(master: FrameSetup, light: FrameSetup) -> FrameSetup:
-    """Return the setup of a light, after overscan subtraction if the master's frames were treated in this way."""
-    return light if master.overscan is None else light.without(master.overscan)
 
 
 def assumed_temperature(light: FrameSetup, dark: FrameSetup) -> str:

@@ -23,7 +23,7 @@ from coldframe.calibration.masters.reading import read_adu_master, read_master, 
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import ConfigError, find_config, load_settings
 from coldframe.errors import ColdframeError
-from coldframe.operations.dark_check import as_in, assumed_temperature, choices_for, is_checked
+from coldframe.operations.dark_check import assumed_temperature, choices_for, is_checked
 
 _PLAIN_NAME = re.compile(r"(\.(fits|fit|fts|xisf))?(\.(fz|gz))?$", re.IGNORECASE)
 """The suffixes of a master's file name; in the name of a converted copy, .fits replaces them."""
@@ -131,7 +131,7 @@ def checked_masters(
         return
     for choices in choices_for(lights, proposed.path, masters, thermometer):
         distinct = list(dict.fromkeys(choices.values()))
-        checked = _checked_dark(proposed, distinct, as_in(masters[proposed.path], light), masters)
+        checked = _checked_dark(proposed, distinct, light.without(masters[proposed.path].overscan), masters)
         yield tuple(checked if each is proposed else each for each in matched), list(choices)
 
 

@@ -616,3 +616,18 @@ def test_again_replaces_only_results_of_the_same_light(
     assert result.exit_code == ExitCode.BAD_INPUT
     assert "a file with this name exists" in result.stderr
     assert (out / "l_calibrated.fits").read_bytes() == before
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 4), (2, 64), (130, 2), (62, 200), (64, 64)])
+def test_lights_too_small_for_a_quick_look_are_calibrated(height: int, width: int, tmp_path: Path) -> None:
+    small = Observatory(width=width, height=height)
+    library = Library(tmp_path / "library")
+    for master in small.masters(tmp_path / "night"):
+        library.file(master)
+    light = small.light(tmp_path / "l.fits")
+    result = calibrate(library, light, "--float", "--no-mend")
+    assert result.exit_code == ExitCode.DONE, result.stderr
+    with fits.open(_calibrated(light)) as file:
+        calibrated, header = file[0].data, file[0].header
+    dark, flat = (fits.getdata(next(library.folder.rglob(header[name]))) for name in ("CFDARK", "CFFLAT"))
+    np.testing.assert_allclose(calibrated, (fits.getdata(light) - dark) / flat, rtol=1e-6, atol=1e-3)
