@@ -48,11 +48,11 @@ class Correction:
     dark_variance
         ADU^2: variance of `subtracted`, plus the variance of a single dark frame with the light's exposure.
     response
-        Master flat, never 0; all ones without a flat.
+        Master flat, never 0; all ones if no flat is used.
     response_variance
         Relative variance of `response`.
     masked
-        bool: pixels without signal in the flat; None without a flat, or if the flat has no mask.
+        bool: pixels without signal in the flat; None if no flat is used or the flat has no mask.
     caveats
         Messages about errors that the masters may leave in every light.
     rows

@@ -30,7 +30,6 @@ from coldframe.calibration.lights.caveats import flat_level_adu
 from coldframe.calibration.masters.reading import MasterPlanes, typical_variance
 from coldframe.calibration.measuring.bayer import BAYER_PATTERNS
 from coldframe.config.frames import FrameKind
-from coldframe.counted import counted
 
 F32 = NDArray[np.float32]
 Frames = Iterable[NDArray[np.uint16]]
@@ -317,7 +316,7 @@ def _noise(master: MasterPlanes, setup: FrameSetup, lights: LightsAtHand | None)
         Estimate(added, 0.0),
         "of the noise",
         least=largest,
-        evidence=f"median of UNCERT {size}" + (f", from {counted(frames, 'frame')}" if frames is not None else ""),
+        evidence=f"median of UNCERT {size}" + (f", from {frames} frames" if frames is not None else ""),
         fix=needed,
     )
 
