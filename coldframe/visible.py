@@ -2,7 +2,7 @@
 
 
 def visible(text: str) -> str:
-    r"""Return a text as one line, with each unprintable character replaced by its Python escape sequence.
+    r"""Return text as one line, with each unprintable character replaced by its Python escape sequence.
 
     Control characters (C0 and C1), which can move the cursor, change colours or inject input, become ``\x1b`` or
     ``\n``; marks that reverse the direction of text become ``\u202e``; and bytes of file names that are not UTF-8,
@@ -12,7 +12,7 @@ def visible(text: str) -> str:
 
 
 def visible_lines(text: str) -> str:
-    """Return a text with each of its lines passed through `visible`."""
+    """Return text with each of its lines passed through `visible`."""
     return "\n".join(map(visible, text.split("\n")))
 
 

@@ -51,7 +51,7 @@ class Settings(Section):
     auxiliaries: tuple[AuxiliarySettings, ...] = Field(
         default=(),
         strict=False,
-        description="Other devices to switch off for frames that need darkness, as tables [[auxiliaries]].",
+        description="Other devices to switch off for frames that need darkness, as [[auxiliaries]] tables.",
     )
     hooks: HookSettings = Field(default_factory=HookSettings, description="Commands before and after the night.")
     watch: WatchSettings = Field(
@@ -61,7 +61,7 @@ class Settings(Section):
     mqtt: MqttSettings | None = Field(default=None, description="Telemetry over MQTT, if configured.")
     notify: NotifySettings | None = Field(default=None, description="Messages about a night, if configured.")
     sets: Annotated[tuple[FrameSet, ...], AfterValidator(_some)] = Field(
-        default=(), strict=False, description="The sets to shoot, as tables [[sets]]; not needed with --lights."
+        default=(), strict=False, description="The sets to shoot, as [[sets]] tables; not needed with --lights."
     )
 
     @property

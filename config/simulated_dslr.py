@@ -1,4 +1,4 @@
-"""The table [dslr] of a rig file: a DSLR that INDI's gphoto driver controls."""
+"""The [dslr] table of a rig file: a DSLR that INDI's gphoto driver controls."""
 
 from math import log10
 from typing import Annotated, Literal

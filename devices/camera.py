@@ -32,8 +32,8 @@ class Limits:
 
 
 BULB_FROM_S = 1.0
-"""Shortest exposure that a driver can time accurately enough by bulb, because each command to the camera takes a few
-hundredths of a second."""
+"""Shortest exposure that a driver can time accurately enough in bulb mode, because each command to the camera takes
+a few hundredths of a second."""
 
 SAME_EXPOSURE = 0.01
 """Maximum relative difference at which a requested exposure and a shutter time count as equal."""
@@ -48,8 +48,8 @@ class ShutterTimes:
     times_s
         The shutter times, shortest first; never empty.
     bulb_from_s
-        Exposure from which the driver holds the shutter open itself (bulb), so that any longer exposure is possible;
-        None if the camera has no bulb setting.
+        Shortest exposure for which the driver itself holds the shutter open (bulb), so that any longer exposure is
+        possible; None if the camera has no bulb setting.
     """
 
     times_s: tuple[float, ...]
@@ -89,7 +89,7 @@ class CameraFeatures:
     Attributes
     ----------
     width, height
-        Unbinned sensor size in pixels; 0 as long as it is unknown, as before the first frame from a DSLR.
+        Unbinned sensor size in pixels; 0 while it is unknown, for example before the first frame from a DSLR.
     bit_depth
         Bit depth of the ADC if the driver reports it, otherwise that of the driver's files.
     exposure_s
@@ -132,7 +132,7 @@ class CameraFeatures:
 
 @dataclass(frozen=True, slots=True)
 class Thermals:
-    """The camera's newest temperature reading.
+    """The camera's latest temperature reading.
 
     Attributes
     ----------
@@ -267,7 +267,10 @@ class Camera(Protocol):
         ...
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Switch the cooler on, and set its setpoint. Return once the driver accepts the setpoint, before cooling."""
+        """Switch the cooler on, and set its setpoint.
+
+        Return once the driver accepts the setpoint, without waiting for the sensor to cool.
+        """
         ...
 
     async def cooler_off(self) -> None:
@@ -275,5 +278,5 @@ class Camera(Protocol):
         ...
 
     def thermals(self) -> Thermals:
-        """Return the newest temperature reading."""
+        """Return the latest temperature reading."""
         ...

@@ -1,4 +1,4 @@
-"""Measurement of the camera from the frames in a folder, such as that of a night whose record is missing."""
+"""Measurement of the camera from the frames in a folder, such as the folder of a night whose record is missing."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,7 +22,8 @@ SKIPPED_FOLDERS = frozenset({"masters", "quarantine", "checks"})
 """Folders inside a night folder that contain no usable raw frames."""
 
 TUNING_FOLDER = "tuning"
-"""Folder of test frames. A frame in it is skipped if no other has the same settings: its illumination is unique."""
+"""Folder of test frames. A frame in it is skipped if no other frame has the same settings, because its illumination is
+then unique."""
 
 
 @dataclass(slots=True)
@@ -98,7 +99,7 @@ def _groups(folder: Path, kinds: Mapping[FrameKind, str], problems: list[str]) -
             header["CFROLE"] = ROLES[named]
         setup = setup_of(header)
         if setup.kind is None:
-            lacking.setdefault("kind of the frame: specify it with --bias, --dark or --flat", []).append(path)
+            lacking.setdefault("kind of frame. Specify the kind with --bias, --dark or --flat", []).append(path)
         elif setup.kind is FrameKind.LIGHT or not is_single_frame(header):
             continue
         elif setup.exposure_s is None and setup.kind is not FrameKind.BIAS:
@@ -114,10 +115,10 @@ def _groups(folder: Path, kinds: Mapping[FrameKind, str], problems: list[str]) -
 
 def _left_out(paths: list[Path], value: str) -> str:
     if len(paths) == 1:
-        return f"{paths[0]} is left out: its header lacks the {value}"
+        return f"{paths[0]} is left out: its header does not state the {value}"
     more = len(paths) - 1
     others = "1 other" if more == 1 else f"{more} others"
-    return f"{paths[0]} and {others} are left out: their headers lack the {value}"
+    return f"{paths[0]} and {others} are left out: their headers do not state the {value}"
 
 
 def _is_named(below: Path, pattern: str) -> bool:

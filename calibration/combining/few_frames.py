@@ -44,7 +44,7 @@ def fewest_to_reject(method: Method) -> float:
 
 
 def weakness(frames: int, method: Method, *, is_chosen: bool) -> str | None:
-    """Return a text about outliers that a method cannot reject from a small set; None if there is nothing to report.
+    """Return a message about outliers that a method cannot reject from a small set; None if there is nothing to report.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """The bisection of a calibration: find the master that introduces an artifact by comparing combinations of masters.
 
 The same lights are calibrated with each combination. The remaining artifacts are measured in several ways, which are
-called witnesses. The sky is the same for all combinations, so a nebula that imitates an artifact raises all scores
-alike.
+called witnesses. The sky is the same for all combinations, so a nebula that mimics an artifact raises all scores
+equally.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 CAP = 400.0
-"""Largest contribution of a witness to a score, because deviations of more than 20 standard errors are not random."""
+"""Largest contribution of a witness to a score. Contributions are capped, because a deviation of more than 20 standard
+errors is certainly not random."""
 
 TIE = 5.0
 """Combinations whose scores differ by less than this are equally good."""
@@ -57,14 +58,18 @@ LEFT: Mapping[Witness, float] = {
     Witness.DUST: 40.0,
     Witness.MASTERS: 12.0,
 }
-"""Squared significance above which a combination leaves an artifact, according to the limits of the diagnosis."""
+"""Squared significance above which a combination is considered to leave an artifact; chosen to agree with the limits in
+`diagnosing`."""
 
 Terms = Mapping[Witness, float]
 """Squared significance by witness; witnesses that could not be measured are missing."""
 
 
 class Use(IntEnum):
-    """How a master is used in a combination; of equally good ones, that with the smallest sum of uses is preferred."""
+    """How a master is used in a combination.
+
+    Of equally good combinations, the one with the smallest sum of uses is preferred.
+    """
 
     AS_MADE = 0
     CHANGED = 1
@@ -114,7 +119,7 @@ class Scored:
 
 
 class Component(StrEnum):
-    """The component of a calibration that is exchanged."""
+    """A component of a calibration for which the masters are compared."""
 
     DARK = "dark"
     FLAT = "flat"
@@ -251,7 +256,7 @@ def bisect(
 
 
 def sentences(comparison: Comparison) -> Iterator[str]:
-    """Yield sentences about the culprits, equally good combinations, and artifacts that remain in any case."""
+    """Yield sentences about the culprits, equally good combinations, and artifacts that the best combination leaves."""
     best, score = comparison.best, comparison.score
     culprits = list(comparison.culprits())
     for component in Component:
@@ -290,7 +295,10 @@ def _accusation(comparison: Comparison, culprits: Sequence[Culprit]) -> str:
 
 
 def artifacts(witnesses: Sequence[Witness]) -> str:
-    """Return, as text, the artifacts that witnesses show; of an offset and a pedestal, only the offset is named."""
+    """Return, as text, the artifacts that witnesses show.
+
+    If they show both an offset and a pedestal, only the offset is named.
+    """
     is_offset = Witness.NOISE in witnesses
     names = [ARTIFACTS[each] for each in witnesses if not (is_offset and each is Witness.RESPONSE)]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,4 +1,4 @@
-"""The judgement of an examination: which estimates are findings, with causes and remedies."""
+"""Judge an examination: which estimates are findings, with causes and remedies."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The witnesses of a bisection: measurements of the artifacts that remain after calibration with one combination.
+"""The witnesses of a bisection: measurements of the artifacts that one combination of masters leaves in the lights.
 
 Even lights calibrated without a dark or a flat are examined for the patterns of such masters: the hot pixels and the
 glow of each dark, the pixel responses and the shadows of a flat. In this way, the same artifacts are measured for all
@@ -38,19 +38,21 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 NOISE_OF_MASTERS = 0.01
-"""Variance added by the masters, as a fraction of that of the stacked lights, that counts as one standard error."""
+"""Variance added by the masters that counts as one standard error, as a fraction of the variance of the stacked
+lights."""
 
 SLIGHT = 0.5
 """Largest relative change in the depth of all shadows that may be due to a pedestal."""
 
 _SMALLEST_TILE = 8
 _SHARED_TILES = 4.0
-"""Structures in the sky extend over several tiles, so that the errors of tiles are not independent."""
+"""Factor applied to variances, because structures in the sky extend over several tiles, so the errors of neighbouring
+tiles are not independent."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DarkReference:
-    """The patterns of a dark that remain in lights if they are not subtracted completely.
+    """The patterns of a dark that show in lights from which its signal is not completely subtracted.
 
     Attributes
     ----------
@@ -87,14 +89,14 @@ def tile_medians(plane: F32, period: int) -> F64:
 
 
 class RemainingDarks:
-    """Measures what remains of the patterns of all darks in the lights of one combination, as these are examined.
+    """Measures the remaining patterns of all darks in the lights of one combination, while these lights are examined.
 
     Parameters
     ----------
     references
         The patterns of all darks.
     subtracted
-        Index of the dark that the combination subtracts; None without a dark.
+        Index of the dark that is subtracted in the combination; None if no dark is subtracted.
     response
         Plane by which the lights were divided: float32, shape (height, width).
     period
@@ -147,7 +149,7 @@ def _only_hot(hot_adu: F32) -> LightMeasures:
 
 
 def _remaining(levels: F64, of_dark: F64, noise_adu: float) -> Estimate | None:
-    """Return the fraction of a dark's glow in the levels of tiles; None if the dark has no glow.
+    """Return the fraction of a dark's glow that remains in the levels of the tiles; None if the dark has no glow.
 
     Parameters
     ----------
@@ -170,7 +172,7 @@ def _remaining(levels: F64, of_dark: F64, noise_adu: float) -> Estimate | None:
         for each in (square[::-1], square[:, ::-1], square[::-1, ::-1])
     ]
     fit, covariance = robust_fit(np.column_stack([smooth, template]), levels.ravel(), weights)
-    # Nebulae imitate the glow to the same extent as its mirror images.
+    # Nebulae resemble the glow to the same extent as they resemble its mirror images.
     imitated = float(np.mean(np.square(mirrored)))
     return Estimate(float(fit[-1]), float(np.sqrt(covariance[-1, -1] * _SHARED_TILES + imitated)))
 
@@ -182,7 +184,7 @@ def terms_of(examined: Examination, darks: RemainingDarks) -> Terms:
     ----------
     examined
         The examination of the lights. If the lights were not divided by a flat, `examined.masters.flat` is a flat whose
-        pattern is looked for in them.
+        pattern the examination looks for in the lights.
     darks
         The remaining patterns of the darks in the same lights.
     """
@@ -237,10 +239,10 @@ def _alternating(examined: Examination, lines: LinePattern) -> float:
 
 
 def _of_dust(examined: Examination) -> float:
-    """Return how significantly the shadows of lights and flat differ, as an improvement in chi-square.
+    """Return how significantly the shadows of the lights differ from those of the flat: the improvement in chi-square.
 
-    A change of all shadows counts only beyond what chance explains. A pedestal makes all shadows slightly weaker or
-    stronger, so such a change is ignored if pedestals are measured.
+    A change in all shadows counts only to the extent that it exceeds what chance explains. A pedestal makes all shadows
+    slightly weaker or stronger, so such a change is ignored if pedestals are measured.
     """
     dust = examined.dust
     is_slight = dust.change is Change.WEAKER and abs(dust.scale - 1) < SLIGHT
@@ -251,7 +253,10 @@ def _of_dust(examined: Examination) -> float:
 
 
 def _noise_of_masters(examined: Examination) -> float | None:
-    """Return the squared significance of the noise of masters made from few frames; None if noise is not stated."""
+    """Return the squared significance of the noise of masters made from few frames.
+
+    The result is None if a master does not state its noise.
+    """
     masters = examined.masters
     fractions = ((masters.dark, examined.dark_fraction), (masters.flat, examined.flat_fraction))
     if any(each is not None and not each.uncertainty.any() for each in (masters.dark, masters.bias, masters.flat)):

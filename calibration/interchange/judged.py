@@ -7,6 +7,7 @@ from pathlib import Path
 from coldframe.calibration.interchange.groups import Group
 from coldframe.calibration.interchange.programs.model import Program, Rule
 from coldframe.calibration.interchange.reading import Seen
+from coldframe.counted import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def rule_of_matching(judged: Judged) -> str:
 
 def count(seen: Sequence[Seen]) -> str:
     """Return the number of files as text."""
-    return f"{len(seen)} {'file' if len(seen) == 1 else 'files'}"
+    return counted(len(seen), "file")
 
 
 def number(value: object) -> float:

@@ -1,7 +1,7 @@
 """Traps: actions of a program that the owner of the files does not expect.
 
-`CHECKS` is the table of all checks. Each trap refers to the program's rule that triggers it, or to no rule if the files
-are at fault regardless of the program.
+`CHECKS` is the table of all checks. Each trap names the rule of the program that triggers it, or no rule if the
+files are at fault regardless of the program.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +14,7 @@ from coldframe.calibration.interchange.programs.model import Compared, Program
 from coldframe.calibration.interchange.properties import PROPERTIES
 from coldframe.calibration.interchange.reading import Seen
 from coldframe.config.frames import FrameKind
+from coldframe.counted import counted
 
 _MANY = 4
 _WBPP_KEYWORDS = {
@@ -77,7 +78,7 @@ def _different_kind(judged: Judged) -> Iterator[Trap]:
             judged,
             "no-kind",
             f"{count(unknown)} of unknown kind, treated as {_plural(unknown[0].kind)}",
-            "write IMAGETYP: Bias Frame, Dark Frame, Flat Frame or Light Frame",
+            "set IMAGETYP to Bias Frame, Dark Frame, Flat Frame or Light Frame",
             unknown,
             "kind",
         )
@@ -95,7 +96,7 @@ def _merged(judged: Judged) -> Iterator[Trap]:
                 yield trap_of(
                     judged,
                     "merged",
-                    f"{len(group.frames)} {_plural(group.kind)} become one stack, although they differ in {each.name}: "
+                    f"{_counted(group.frames, group.kind)} become one stack, although they differ in {each.name}: "
                     + _listed(values),
                     _apart(judged.program, each.name),
                     group.frames,
@@ -103,11 +104,13 @@ def _merged(judged: Judged) -> Iterator[Trap]:
                 )
         masters = [seen for seen in group.frames if seen.setup.kind is not None and _is_stack(seen)]
         if masters and (len(masters) < len(group.frames) or len(masters) > 1):
-            what = "masters and raw frames" if len(masters) < len(group.frames) else f"{len(masters)} masters"
+            kinds = _plural(group.kind)
+            what = f"{kinds} and raw {kinds}" if len(masters) < len(group.frames) else kinds
+            number = "" if len(masters) < len(group.frames) else f"{len(masters)} "
             yield trap_of(
                 judged,
                 "masters-together",
-                f"{what} of {_plural(group.kind)} are in one group",
+                f"{number}master {what} are in one group",
                 "load either one master or the raw frames",
                 group.frames,
                 "grouping",
@@ -120,12 +123,11 @@ def _apart(program: Program, name: str) -> str:
         case "wbpp":
             if name == "exposure":
                 return "set the exposure tolerance to 0"
-            return (
-                f"set the grouping keyword {_WBPP_KEYWORDS.get(name, 'of this property')} (pre), or add one at a time"
-            )
+            keyword = _WBPP_KEYWORDS.get(name, "for this property")
+            return f"set the grouping keyword {keyword} (pre), or add the frames for one value at a time"
         case "dss":
-            return "use a group tab for each, or add one of them at a time"
-    return "use a folder for each"
+            return "use a separate group tab for each value, or add the frames for one value at a time"
+    return "use a separate folder for each value"
 
 
 def _nearest_dark(judged: Judged) -> Iterator[Trap]:
@@ -140,8 +142,9 @@ def _nearest_dark(judged: Judged) -> Iterator[Trap]:
                 yield trap_of(
                     judged,
                     "wrong-dark",
-                    f"{len(group.frames)} {_plural(group.kind)} get darks that differ in {', '.join(differences)}",
-                    "add darks with this setting, or leave out these darks",
+                    f"{_counted(group.frames, group.kind)}: darks that differ in {', '.join(differences)} are "
+                    "subtracted",
+                    "add darks that match, or leave out the darks that differ",
                     dark.frames,
                     name if judged.has_rule(name) else "nearest-dark",
                 )
@@ -172,8 +175,8 @@ def _without(judged: Judged) -> Iterator[Trap]:
                 yield trap_of(
                     judged,
                     "unmatched",
-                    f"{len(group.frames)} lights ({_described(group.first)}) get no {kind}, although there are "
-                    f"{len(others)} ({_described(others[0])})",
+                    f"no {kind} matches {_counted(group.frames, group.kind)} ({_described(group.first)}), although the "
+                    f"files include {_counted(others, kind)} ({_described(others[0])})",
                     f"make {', '.join(sorted(choice.must_share))} and the grouping keywords the same in both",
                     [*group.frames, *others],
                     rule_of_matching(judged),
@@ -223,6 +226,10 @@ def _described(seen: Seen) -> str:
 
 def _listed(values: Sequence[str]) -> str:
     return ", ".join(values[:_MANY]) + (f" and {len(values) - _MANY} more" if len(values) > _MANY else "")
+
+
+def _counted(seen: Sequence[Seen], kind: FrameKind) -> str:
+    return counted(len(seen), kind.replace("-", " "), _plural(kind))
 
 
 def _plural(kind: FrameKind | None) -> str:

@@ -48,13 +48,13 @@ class Correction:
     dark_variance
         ADU^2: variance of `subtracted`, plus the variance of a single dark frame with the light's exposure.
     response
-        Master flat, never 0; all ones without a flat.
+        Master flat, never 0; all ones if no flat is used.
     response_variance
         Relative variance of `response`.
     masked
-        bool: pixels without signal in the flat; None without a flat, or if the flat has no mask.
+        bool: pixels without signal in the flat; None if no flat is used or the flat has no mask.
     caveats
-        Texts about errors that the masters may leave in every light.
+        Messages about errors that the masters may leave in every light.
     rows
         Rows that the two variances cover, in ascending order; None for all rows.
     sampled
@@ -153,7 +153,7 @@ class Subtraction:
     variance
         ADU^2, same shape: variance of `subtracted`, plus the variance of a single dark frame.
     caveats
-        Texts about errors that the subtraction may leave.
+        Messages about errors that the subtraction may leave.
     rows, sampled
         See `Correction`.
     """
@@ -262,7 +262,7 @@ def scaled_subtraction(
     witness
         A dark with a different exposure but otherwise the same setup, which shows whether glow grows with the exposure.
     despite_glow
-        True to scale the dark whatever its glow.
+        True to scale the dark regardless of its glow.
 
     Raises
     ------

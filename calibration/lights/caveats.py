@@ -19,7 +19,8 @@ DOUBLING_C = 6.0
 SPIE 4669, 193, describe how this difference varies."""
 
 NOTICEABLE_C = 0.5
-"""Smallest temperature difference to mention: it changes the dark current by 6 %; coolers usually stay within it."""
+"""Smallest temperature difference to mention: it changes the dark current by 6 %; coolers usually hold the
+temperature to within this difference."""
 
 HIGHEST_ADU = 65_535
 
@@ -28,21 +29,21 @@ BRIGHTEST_FLAT = 0.7
 
 LEAST_FLAT_NOISE = 3e-4
 """Smallest relative noise of an unsaturated pixel in one flat: the photon noise of 10 million electrons, more than any
-pixel can hold. Saturated pixels scatter less."""
+pixel can hold. The values of saturated pixels scatter less."""
 
 MOST_SATURATED = 0.01
 """Largest fraction of saturated pixels in a flat that hot pixels can account for."""
 
 _FEWEST_FRAMES = 3
 _STEP = 3
-"""Step of the sampled rows and columns; an odd step covers every colour of a filter array."""
+"""Step between sampled rows and columns; an odd step covers every colour of a filter array."""
 
 _HOTTEST = 0.999
 _DARK_CORNER = 0.01
 
 
 def temperature_caveat(warmest_c: float | None, coldest_c: float | None = None) -> str | None:
-    """Return a text about the effect of a temperature difference between a dark and lights; None if it is negligible.
+    """Return a message about the effect of a temperature difference between dark and lights; None if it is negligible.
 
     Parameters
     ----------
@@ -61,12 +62,13 @@ def temperature_caveat(warmest_c: float | None, coldest_c: float | None = None) 
     percent = 100 * abs(2 ** (worst_c / DOUBLING_C) - 1)
     much = "more" if worst_c > 0 else "less"
     return (
-        f"dark: its temperature differs by {degrees} C: it has up to {percent:.0f} % {much} dark current than the light"
+        f"dark: its temperature differs from that of the light by {degrees} C, so it has up to {percent:.0f} % {much} "
+        "dark current"
     )
 
 
 def temperature_cost(worst_c: float, planes: Correction, mended: NDArray[np.bool_] | None = None) -> str:
-    """Return a text about the errors, in ADU, that a temperature difference of the dark leaves in a light.
+    """Return a message about the errors, in ADU, that a temperature difference of the dark leaves in a light.
 
     Parameters
     ----------
@@ -96,19 +98,21 @@ def _adu(value: float) -> str:
 
 
 def header_caveats(flat: Header) -> Iterator[str]:
-    """Yield texts about the faults that the header of a master flat reveals."""
+    """Yield messages about the faults that the header of a master flat reveals."""
     if not _is_subtracted(flat):
-        yield "flat: its header names no dark or bias that was subtracted; it corrects vignetting and dust too little"
+        yield (
+            "flat: according to its header, no dark or bias was subtracted; the flat undercorrects vignetting and dust"
+        )
     level_adu = flat_level_adu(flat)
     if level_adu is not None and level_adu > BRIGHTEST_FLAT * HIGHEST_ADU:
         yield (
-            f"flat: its frames have a level of {level_adu:,.0f} ADU, {level_adu / HIGHEST_ADU:.0%} of {HIGHEST_ADU:,}:"
-            " bright pixels may be saturated, and lights become too bright there"
+            f"flat: its frames have a level of {level_adu:,.0f} ADU, {level_adu / HIGHEST_ADU:.0%} of {HIGHEST_ADU:,},"
+            " so bright pixels may be saturated and calibrated lights too bright at those pixels"
         )
 
 
 def flat_caveats(flat: BandedMaster, bias_adu: float) -> Iterator[str]:
-    """Yield texts about the faults that a master flat reveals, and the errors that they cause.
+    """Yield messages about the faults that a master flat reveals, and the errors that they cause.
 
     Parameters
     ----------
@@ -124,8 +128,8 @@ def flat_caveats(flat: BandedMaster, bias_adu: float) -> Iterator[str]:
     saturated = saturated_fraction(flat)
     if saturated > MOST_SATURATED:
         yield (
-            f"flat: {saturated:.0%} of its pixels do not vary from frame to frame, not even by photon noise: they were"
-            " saturated, so lights become too bright there"
+            f"flat: {saturated:.0%} of its pixels do not vary from frame to frame, not even by photon noise; they were"
+            " saturated, so calibrated lights will be too bright at those pixels"
         )
 
 
@@ -141,7 +145,7 @@ def saturated_fraction(flat: BandedMaster) -> float:
 
 
 def flat_level_adu(flat: Header) -> float | None:
-    """Return the level of the frames of a master flat above their dark, ADU; None if its header lacks the level."""
+    """Return the level above the dark, in ADU, of the frames in a master flat; None if its header does not state it."""
     level_adu = flat.get(FLAT_LEVEL)
     return None if isinstance(level_adu, str) or level_adu is None else float(level_adu)
 
@@ -152,7 +156,7 @@ def _is_subtracted(flat: Header) -> bool:
 
 
 def _pedestal_cost(flat: BandedMaster, bias_adu: float) -> str:
-    """Return a text about the error of an unsubtracted flat in its darkest pixels; "" if the error is unknown."""
+    """Return a message about the error of an unsubtracted flat in its darkest pixels; "" if the error is unknown."""
     level_adu = flat_level_adu(flat.header)
     if level_adu is None or level_adu <= bias_adu:
         return ""

@@ -88,7 +88,7 @@ def _good(bad: Mask, places: NDArray[np.intp]) -> tuple[Mask, NDArray[np.intp]]:
 
 
 def _error(values: F32, middles: F32, errors: F32, good: Mask) -> F32:
-    """Return the uncertainty of medians of neighbours, from their values and uncertainties; see `mend`."""
+    """Return the uncertainty of the medians, computed from the neighbours' values and uncertainties; see `mend`."""
     count = np.count_nonzero(good, axis=0)
     squares = np.where(good, (values - middles) ** 2, 0).sum(axis=0)
     noise = _median(errors, count) ** 2

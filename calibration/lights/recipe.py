@@ -113,7 +113,7 @@ def ways_out(
 ) -> Iterator[tuple[str, LightRecipe]]:
     """Yield the options of `coldframe calibrate` with which masters fit a light, each with its recipe.
 
-    Options that change two steps of the refused calibration are yielded only if no change of a single step helps.
+    Options that change two steps of the refused calibration are yielded only if no change to a single step helps.
 
     Parameters
     ----------

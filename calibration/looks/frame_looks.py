@@ -74,7 +74,7 @@ A leak that rises evenly from zero at one edge has a root mean square of 0.58 ti
 """
 
 LEAST_LEVEL = 1.0
-"""Smallest change of the mean level that counts, in units of one pixel's noise.
+"""Smallest change in the mean level that counts, in units of one pixel's noise.
 
 The bias level drifts by less than this while a camera is cooling down.
 """

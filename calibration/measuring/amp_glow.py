@@ -174,7 +174,9 @@ def scaling_doubt(dark: DarkSignal, scale: float, witness: DarkSignal | None) ->
     glow = measure_glow(dark.adu)
     if not glow.significant or glow.fraction <= HARMLESS_FRACTION:
         return None
-    advice = "shoot darks " + (f"of {dark.exposure_s * scale:g} s" if dark.exposure_s else "as long as the lights")
+    advice = "shoot darks " + (
+        f"of {dark.exposure_s * scale:g} s" if dark.exposure_s else "with the exposure of the lights"
+    )
     constant_adu = abs(1 - scale) * glow.amplitude_adu  # the error if the glow does not grow at all
     if witness is None or not dark.exposure_s or not witness.exposure_s:
         reason = f"{glow} may not scale with time, and no dark of a different exposure shows that it does"

@@ -1,9 +1,9 @@
 """Measurement of how the noise of a growing master falls, without assuming that it falls as 1/sqrt(n).
 
-Two differences are taken in a sample of pixels: between the means of the earlier and the later half of the frames, and
-between interleaved halves (+--+ +--+ ...), in which slow changes cancel. Noise that is independent in each frame is
-equal in both differences. Any excess in the first difference comes from effects that last longer than a frame, which do
-not average out as 1/sqrt(n).
+Two differences are computed for a sample of pixels: between the means of the earlier and the later half of the frames,
+and between interleaved halves (+--+ +--+ ...), in which slow changes cancel. Noise that is independent from frame to
+frame has the same size in both differences. Any excess in the first difference comes from effects that last longer than
+a frame, which do not average out as 1/sqrt(n).
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from coldframe.calibration.measuring.statistics import SIGMA_PER_MAD
 F64 = NDArray[np.float64]
 
 LATTICE = 128
-"""Number of rows and columns sampled per frame; 16,000 pixels determine the noise to 1 %."""
+"""Number of rows and columns sampled per frame; 16,000 pixels determine the noise to within 1 %."""
 
 MOST_GROUPS = 64
 """Largest number of groups of consecutive frames that are summed separately; each group takes 140 kB."""
@@ -31,9 +31,8 @@ INTERLEAVED = (1, -1, -1, 1)
 """Signs of consecutive frames in the interleaved halves; a steady drift cancels within each cycle."""
 
 LARGEST_EXCESS = 1.15
-"""Ratio to the noise of independent frames above which the noise is considered not to fall as it should.
-
-With 16,000 pixels, the ratio of clean sets scatters by 0.01.
+"""Ratio of the master's noise to that of independent frames above which the noise is considered not to fall as it
+should. With 16,000 pixels, the ratio for clean sets has a standard deviation of 0.01.
 """
 
 CAP = 6.0
@@ -51,7 +50,8 @@ LARGEST_BLOCK_VARIANCE = 3.0
 pattern."""
 
 HOT = 10.0
-"""Multiple of a frame's noise by which pixels must exceed their neighbours to be used for changes in dark current."""
+"""Multiple of a frame's noise by which pixels must exceed their neighbours to be used to detect changes in dark
+current."""
 
 NEIGHBOUR = 2
 """Distance in the sample to the neighbours of a pixel; at an even distance, these have the colour of the pixel."""
@@ -111,8 +111,7 @@ class SampledFrames:
     """A sample of the same pixels from every frame of a set; it takes at most 10 MB for any number of frames.
 
     Groups of consecutive frames are summed; at first, each group has two frames. Whenever `MOST_GROUPS` groups are
-    full, neighbouring groups are merged in pairs. At most a sixteenth of the frames is therefore not part of the two
-    halves.
+    full, neighbouring groups are merged in pairs. Therefore, at most a sixteenth of the frames are in neither half.
     """
 
     def __init__(self) -> None:
@@ -241,7 +240,7 @@ def _cause(halves: F64, own_adu: float, mean: F64, frame_adu: float, *, drifts: 
 
 
 def _dark_current_sigma(even: F64, own_adu: float, mean: F64, frame_adu: float) -> float:
-    """Return the significance of changes of hot pixels in proportion to their signal, as the median over the pixels.
+    """Return the significance of the change in hot pixels relative to their signal, taking the median over the pixels.
 
     Signal and change are measured relative to the neighbours, because the brighter parts of a flat are not hot.
     """
@@ -263,7 +262,7 @@ def _above_neighbours(plane: F64) -> F64:
 
 
 def _block_variance(even: F64) -> float:
-    """Return the variance of block means relative to the variance for a change without a pattern."""
+    """Return the variance of block means relative to that expected for a change without a pattern."""
     rows, columns = (size // BLOCKS for size in even.shape)
     if min(rows, columns) == 0:
         return 0.0

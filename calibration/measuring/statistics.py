@@ -34,7 +34,7 @@ STEP_LEVELS = 16
 """Smallest number of occupied levels that reveals the ADC step; all are even by chance once in 65,536 times."""
 
 DIFFERENCE_ROWS = 256
-"""Number of rows sampled for the noise; on 26 MP, they yield 800,000 differences, and the result scatters by 0.1 %."""
+"""Number of rows sampled for the noise; on 26 MP, they yield 800,000 differences, and the result varies by 0.1 %."""
 
 SIGMA_PER_MAD = 1.4826
 """Standard deviation of a normal distribution divided by its median absolute deviation."""

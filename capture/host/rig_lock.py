@@ -113,7 +113,8 @@ def rig_holder(server: ServerSettings) -> Holder | None:
 def rig_in_use(server: ServerSettings) -> str | None:
     """Return the reason why a run cannot lock the rig now, or None if the rig is free.
 
-    If the lock file names no holder, the lock is not tried, because that would lock out a run that starts just then.
+    If the lock file names no holder, no attempt is made to acquire the lock, because an attempt would lock out a run
+    that starts at that moment.
     """
     with _read(server) as descriptor:
         if descriptor is None or _holder(descriptor) is None:

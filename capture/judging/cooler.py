@@ -196,7 +196,7 @@ class CoolingJudge:
         return _slope_c_per_min(self._readings, self._readings[-1][0] - SLOPE_SPAN_S) if self._readings else None
 
     def _position(self) -> str:
-        """Describe the newest reading: "-7.2 C, 2.8 C above the setpoint, falling 3.1 C/min, about 1 min to go"."""
+        """Describe the latest reading: "-7.2 C, 2.8 C above the setpoint, falling 3.1 C/min, about 1 min to go"."""
         sensor_c = self._readings[-1][1]
         away_c = sensor_c - self._setpoint_c
         text = f"{sensor_c:.1f} C, {abs(away_c):.1f} C {'above' if away_c > 0 else 'below'} the setpoint"

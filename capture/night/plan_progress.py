@@ -49,11 +49,14 @@ class PlanProgress:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """All steps, with frame counts that fit into the remaining time."""
+        """All steps with their current frame counts, including steps for which there is no time."""
         return self._timetable.steps
 
     def announced_steps(self) -> tuple[PlannedStep, ...]:
-        """Return the plan for events. The estimate for sets that an earlier run finished is 0 s."""
+        """Return the plan in the form in which events announce it.
+
+        The estimate for sets that an earlier run finished is 0 s.
+        """
         planned = planned_steps(self.steps, self._context.settings)
         return tuple(
             replace(step, estimate_s=0.0) if step.kind is not None and self.is_done(step.number) else step
@@ -82,7 +85,7 @@ class PlanProgress:
         """Return an earlier run's tuning if frames were shot with it, because one set must not mix two tunings."""
         tolerance_deg = self._context.settings.rotator_tolerance_deg
         earlier = {} if self._earlier is None else self._earlier.tuned
-        # Lights shot since then may have changed the planned angle slightly.
+        # Lights shot since the earlier run may have changed the planned angle slightly.
         found = (each for key, each in reversed(earlier.items()) if _is_same_tuning(key, step, tolerance_deg))
         tuned = next(found, None)
         if tuned is None:
@@ -126,7 +129,7 @@ class PlanProgress:
         return self._timetable.has_time_for(steps, context.clock.now(), context.rig.camera.thermals().sensor_c)
 
     def planned(self, number: int) -> ShootStep:
-        """Return a set as planned without a deadline."""
+        """Return a set as it was planned before it was fitted into the time until the deadline."""
         step = self._timetable.planned[number - 1]
         assert isinstance(step, ShootStep)
         return step

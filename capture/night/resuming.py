@@ -30,6 +30,7 @@ from coldframe.capture.storage.night_folder import NightFolder, evening_of, nigh
 from coldframe.capture.storage.saved_frames import SavedFrames
 from coldframe.capture.tuner.panel_curve import PROPORTIONAL, PanelCurve
 from coldframe.capture.tuner.tuner import Tuned
+from coldframe.counted import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ def earlier_run(folder: NightFolder, planned: Sequence[PlannedStep]) -> EarlierR
     """
     torn = folder.quarantine_partial_files()
     events, paths = list(_journal(folder)), folder.raw_frames().values()
-    found = f"an earlier run of this night left {len(paths)} frames, which are checked and counted again"
+    found = f"an earlier run of this night left {counted(len(paths), 'frame')}; each frame is checked and counted again"
     accepted = {event.path for event in events if isinstance(event, FrameAccepted)}
     gone = sorted(accepted - _still_there(folder, accepted))
     kept = [event for event in events if isinstance(event, TuningKept)]

@@ -107,7 +107,7 @@ class DarkStack:
             self._rests.append(rest)
         if self._accumulator is None:
             self._accumulator = _accumulator_for(pixels, self._planned_frames)
-            # The pixels of frames with coarse steps, such as 12-bit data scaled to 16 bits, may scatter by less than a
+            # The pixels of frames with coarse steps, such as 12-bit data scaled to 16 bits, may vary by less than a
             # step. The step is measured in the raw frame, because subtracting the overscan shifts each line and
             # thereby hides the step.
             self._clipping = Clipping(sigma_floor_adu=half_step(raw))

@@ -36,7 +36,7 @@ class Timetable:
     Attributes
     ----------
     planned
-        Steps as planned without a deadline.
+        Steps as planned before they are fitted into the time until the deadline.
     settings
         Settings of the rig.
     deadline
@@ -58,7 +58,7 @@ class Timetable:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """All steps with their current frame counts, including steps for which there is no time."""
+        """All steps with their current frame counts; steps for which there is no time have their planned counts."""
         return tuple(step or planned for step, planned in zip(self._left, self.planned, strict=True))
 
     def has_no_time(self, number: int) -> bool:

@@ -8,7 +8,7 @@ from coldframe.config.frames import ReadoutSettings
 
 
 def changed(wanted: ReadoutSettings, found: ReadoutSettings) -> str:
-    """Return a text that lists the settings that differ, for example "gain is 10 instead of 150"."""
+    """Return a list of the settings that differ, as text, for example "gain is 10 instead of 150"."""
     names = (field.name for field in fields(ReadoutSettings))
     differing = [name for name in names if getattr(wanted, name) != getattr(found, name)]
     return ", ".join(f"{name} is {_text(found, name)} instead of {_text(wanted, name)}" for name in differing)

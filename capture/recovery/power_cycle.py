@@ -53,5 +53,5 @@ async def power_cycle(context: NightContext) -> None:
     fault, output = await to_its_end(run_bounded(command, deadline_s), "power cycle")
     context.publish(HookEnded(context.clock.now(), shlex.join(command), fault, output))
     if fault:
-        context.notice(Severity.ERROR, f"power cycle of {device}: {shlex.join(command)}: {fault}")
+        context.notice(Severity.ERROR, f"the power-cycle command for {device} ({shlex.join(command)}) {fault}")
     await asyncio.sleep(BOOT_S)

@@ -231,7 +231,7 @@ class SafeState:
             await (device.close_cover() if self._settings.cover_at_end == "closed" else device.open_cover())
 
     def _thermals(self) -> Thermals | None:
-        """Return the camera's newest reading, or None if reading it raises an exception."""
+        """Return the camera's latest reading, or None if reading it raises an exception."""
         try:
             return self._rig.camera.thermals()
         except Exception:  # a bug must not keep a cooler running

@@ -106,7 +106,7 @@ def watched(camera: Camera, watch: TemperatureWatch) -> AbstractAsyncContextMana
 
 
 def publish_temperature(camera: Camera, events: EventStream, clock: NightClock) -> None:
-    """Publish the newest temperature reading."""
+    """Publish the latest temperature reading."""
     thermals = camera.thermals()
     events.publish(TemperatureRead(clock.now(), thermals.sensor_c, thermals.setpoint_c, thermals.power_percent))
 

@@ -51,7 +51,7 @@ def failure_of(command: list[str]) -> str:
     try:
         process = subprocess.Popen(command, stdout=sys.stderr)
     except (OSError, ValueError) as error:
-        return f"cannot be run: {getattr(error, 'strerror', None) or error}"
+        return f"cannot be run ({getattr(error, 'strerror', None) or error})"
     while (ended := os.wait())[0] != process.pid:
         pass  # an adopted process has ended
     process.returncode = os.waitstatus_to_exitcode(ended[1])

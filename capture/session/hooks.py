@@ -75,7 +75,9 @@ class Hooks:
             ended = await self._run(command)
             if ended.fault:
                 last_line = f" ({ended.output.splitlines()[-1]})" if ended.output else ""
-                raise HookFailedError(f"before the night: {ended.command}: {ended.fault}{last_line}; nothing was moved")
+                raise HookFailedError(
+                    f"the command before the night ({ended.command}) {ended.fault}{last_line}; nothing was moved"
+                )
 
     async def after(self) -> None:
         """Run the commands after the night that have not run yet. A cancellation takes effect only after they are done.
@@ -88,7 +90,7 @@ class Hooks:
         while self._after:
             ended = await self._run(self._after.pop(0))
             if ended.fault:
-                self.failures.append(f"after the night: {ended.command}: {ended.fault}")
+                self.failures.append(f"the command after the night ({ended.command}) {ended.fault}")
 
     async def _run(self, command: Command) -> HookEnded:
         fault, output = await run_bounded(command, self.settings.deadline_s)
@@ -125,7 +127,7 @@ async def run_bounded(command: Command, deadline_s: float) -> tuple[str, str]:
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
-            return f"cannot be run: {getattr(error, 'strerror', None) or error}", ""
+            return f"cannot be run ({getattr(error, 'strerror', None) or error})", ""
         try:
             async with asyncio.timeout(deadline_s):
                 failure, _ = await process.communicate()
@@ -136,7 +138,7 @@ async def run_bounded(command: Command, deadline_s: float) -> tuple[str, str]:
             await _end(process)
             raise
         if process.returncode:
-            return f"its supervising process ended unexpectedly ({process.returncode})", _tail(output)
+            return f"lost its supervising process, which ended unexpectedly ({process.returncode})", _tail(output)
         return failure.decode(errors="replace"), _tail(output)
 
 

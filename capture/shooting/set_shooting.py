@@ -27,6 +27,7 @@ from coldframe.capture.steps import ShootStep
 from coldframe.capture.storage.saved_frames import SavedFrame, SavedFrames, Wanted
 from coldframe.capture.threads import LONG_WORK_S, in_thread, in_thread_within
 from coldframe.config.frames import FrameKind
+from coldframe.counted import counted
 from coldframe.devices.errors import DeviceError
 
 P = ParamSpec("P")
@@ -135,7 +136,8 @@ class SetShooting:
         if self._step.shares_frames and not self._frames.count.is_complete:
             await self._take_over_from(await self._dark_flats_on_disk())
             if shared := len(self._frames.shared):
-                text = f"{self._step.title}: reused {shared} dark flats of another rotator angle with the same exposure"
+                reused = counted(shared, "dark flat")
+                text = f"{self._step.title}: reused {reused} of another rotator angle with the same exposure"
                 self._context.notice(Severity.INFO, text)
 
     async def _take_over_from(self, saved: SavedFrames) -> None:

@@ -28,7 +28,7 @@ LARGEST_FACTOR = 3.0
 """Maximum ratio of the slope to that expected from the sun's pace, because passing clouds can mimic any slope."""
 
 LEAST_MEASUREMENTS = 3
-"""Number of newest measurements that are included in the fit regardless of their age."""
+"""Number of latest measurements that are included in the fit regardless of their age."""
 
 LEAST_SPAN_S = 120.0
 """Shortest time span of the measurements. Over a shorter span, the sun's pace is a better measure of the slope."""

@@ -96,7 +96,7 @@ def calibrate(
         What to subtract. ``"dark"``: a dark with the light's exposure. ``"scaled-dark"``: if there is no such dark, a
         bias, and a dark scaled to that exposure. ``"bias"``: the bias alone.
     scale_dark : bool
-        Scale a dark even if its amplifier glow may not scale.
+        Scale a dark even if its amplifier glow might not grow in proportion to the exposure.
     flat : bool
         Divide by the master flat.
     floating : bool

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from coldframe.calibration.files.headers.file_error import FrameFileError
+from coldframe.counted import counted
 from coldframe.errors import ColdframeError
 from coldframe.operations.reports import reason_of
 
@@ -36,7 +37,7 @@ class NothingDoneError(ColdframeError):
 
     def __init__(self, left_out: Sequence[LeftOut]) -> None:
         first = left_out[0]
-        more = "" if len(left_out) == 1 else f" (and {len(left_out) - 1} more files)"
+        more = "" if len(left_out) == 1 else f" (and {counted(len(left_out) - 1, 'more file')})"
         named = first.reason if str(first.path) in first.reason else f"{first.path}: {first.reason}"
         super().__init__(f"no file could be used: {named}{more}")
         self.left_out = tuple(left_out)

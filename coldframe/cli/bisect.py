@@ -29,6 +29,7 @@ from coldframe.cli.diagnosing.pictures import SetPictures
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.printed import Printed
 from coldframe.cli.progress import progress
+from coldframe.counted import counted
 from coldframe.errors import ColdframeError
 from coldframe.operations.library import configured_camera_names
 from coldframe.operations.light_groups import fault_text, find_lights
@@ -137,7 +138,7 @@ def _compared(paths: Sequence[Path], request: Request) -> tuple[BisectionResult,
     if not choice.candidates.darks and not choice.candidates.biases and not choice.candidates.flats:
         raise NoMastersError("no dark, bias or flat fits these lights: specify them with --dark, --bias and --flat")
     if choice.left_out:
-        notes.append(f"{choice.left_out} older masters that fit were left out; specify masters to compare them")
+        notes.append(f"left out: {counted(choice.left_out, 'older matching master')}; specify masters to compare them")
     pictures: dict[tuple[Part, Part], SetPictures] = {}
 
     def watcher_of(dark: Part, flat: Part) -> Watcher | None:

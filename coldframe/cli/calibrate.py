@@ -9,6 +9,7 @@ from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.printed import Printed
 from coldframe.cli.progress import progress
+from coldframe.counted import counted
 from coldframe.operations.calibrating import Request, Tally, calibrate_all
 from coldframe.operations.library import NoLibraryError
 from coldframe.operations.light_groups import find_lights
@@ -43,7 +44,7 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     except KeyboardInterrupt:
-        print(f"interrupted; {len(tally.done)} of {total} lights calibrated", file=sys.stderr)
+        print(f"interrupted; {len(tally.done):,} of {counted(total, 'light')} calibrated", file=sys.stderr)
         return ExitCode.INTERRUPTED
     print(_result_text(tally, total))
     if tally.looked:
@@ -55,7 +56,9 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
 
 def _result_text(tally: Tally, count: int) -> str:
     folders = sorted({each.path.parent for each in tally.done.values()})
-    text = f"{len(tally.done)} of {count} lights calibrated{''.join(f', in {folder}' for folder in folders)}"
+    text = (
+        f"{len(tally.done):,} of {counted(count, 'light')} calibrated{''.join(f', in {folder}' for folder in folders)}"
+    )
     if not tally.done_before:
         return text
     skipped = len(tally.done_before)

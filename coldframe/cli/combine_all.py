@@ -16,6 +16,7 @@ from coldframe.calibration.masters.master_frame import MasterFrame, master_name,
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.printed import Printed
 from coldframe.config.frames import FrameKind
+from coldframe.counted import counted
 from coldframe.errors import ColdframeError
 from coldframe.operations.combining import Request
 from coldframe.operations.master_findings import findings_of_new, report_findings
@@ -205,12 +206,13 @@ def _without_lights(frames: Sequence[RawFrame]) -> tuple[list[RawFrame], int]:
     lights = [frame for frame in frames if frame.setup.kind is FrameKind.LIGHT]
     unknown = [frame for frame in frames if frame.setup.kind is None]
     if lights:
-        print(f"skipped: {len(lights)} lights")
+        print(f"skipped: {counted(len(lights), 'light')}")
     if unknown:
         named = ", ".join(str(frame.image.path) for frame in unknown[:_MOST_NAMED])
         more = "" if len(unknown) <= _MOST_NAMED else " ..."
         print(
-            f"skipped: {len(unknown)} frames of unknown kind ({named}{more}): combine them with --kind", file=sys.stderr
+            f"skipped: {counted(len(unknown), 'frame')} of unknown kind ({named}{more}); specify the kind with --kind",
+            file=sys.stderr,
         )
     return [frame for frame in frames if frame.setup.kind in _ORDER], len(unknown)
 

@@ -44,7 +44,7 @@ def write_config(config: Path | None, host: str, port: int, camera: str | None, 
         return ExitCode.INTERRUPTED
     found = ", ".join(name for name in (survey.camera, survey.panel, survey.cover, survey.wheel) if name)
     if survey.rotator:
-        found += f"; the rotator {survey.rotator} is not turned until you enable its table [rotator]"
+        found += f"; the rotator {survey.rotator} is not turned until you enable its [rotator] table"
     print(
         f"{path}: written for {found}. Review it, then try: coldframe run --dry-run --config {shlex.quote(str(path))}"
     )

@@ -21,6 +21,7 @@ from coldframe.capture.monitoring.progress.quantities import exposure_text
 from coldframe.cli.console import VisibleConsole
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.printed import Printed
+from coldframe.counted import counted
 from coldframe.operations.library import (
     NoLibraryError,
     filed_master,
@@ -126,7 +127,7 @@ def verify_masters(folder: Path | None) -> ExitCode:
         return _refuse(error)
     verdicts = list(library.verify())
     sound = sum(fault is None for _, fault in verdicts)
-    print(f"{sound} of {len(verdicts)} masters are sound")
+    print(f"sound: {sound:,} of {counted(len(verdicts), 'master')}")
     return _print_faults((path, fault) for path, fault in verdicts if fault is not None)
 
 
@@ -136,7 +137,7 @@ def rebuild_index(folder: Path | None) -> ExitCode:
         catalogue = find_library(folder).rebuild()
     except NoLibraryError as error:
         return _refuse(error)
-    print(f"{len(catalogue.headers)} masters are in the index")
+    print(f"the index contains {counted(len(catalogue.headers), 'master')}")
     return _print_faults(catalogue.faults.items())
 
 

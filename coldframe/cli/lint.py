@@ -20,6 +20,7 @@ from coldframe.calibration.interchange.programs.model import Program
 from coldframe.calibration.interchange.programs.wbpp import with_tolerance
 from coldframe.cli.console import VisibleConsole
 from coldframe.cli.exit_codes import ExitCode
+from coldframe.counted import counted
 from coldframe.visible import visible
 
 WIDTH = 80
@@ -107,10 +108,10 @@ def _print(result: Lint, folder: Path) -> None:
         VisibleConsole(width=WIDTH).print(_table(result.groups))
     ignored = [each for each in result.seen if each.kind is None or each.refused]
     if ignored:
-        print(f"ignored or refused: {len(ignored)} of {len(result.seen)} files\n")
+        print(f"ignored or refused: {len(ignored):,} of {counted(len(result.seen), 'file')}\n")
     for trap in result.traps:
         _print_trap(trap, folder)
-    print(f"{len(result.traps) or 'no'} {'trap' if len(result.traps) == 1 else 'traps'}\n")
+    print(f"{counted(len(result.traps), 'trap') if result.traps else 'no traps'}\n")
 
 
 def _basis(program: Program) -> str:

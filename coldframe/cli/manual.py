@@ -77,7 +77,7 @@ def _tail(root: Command) -> Iterator[str]:
 
 
 def _roff(text: str) -> str:
-    """Escape the characters of a text that have a special meaning in roff."""
+    """Escape the characters in a text that have a special meaning in roff."""
     escaped = " ".join(text.split()).replace("\\", r"\e").replace("-", r"\-").replace("~", r"\(ti")
     return f"\\&{escaped}" if escaped.startswith((".", "'")) else escaped
 

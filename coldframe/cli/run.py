@@ -1,4 +1,4 @@
-"""`coldframe run`: run a night with its screen, and end it in the safe state when a signal arrives."""
+"""`coldframe run`: run a night, show it on the screen, and end it with the rig in the safe state after a signal."""
 
 import asyncio
 import sys
@@ -62,7 +62,7 @@ def run_night(request: NightRequest, *, watch: bool, fresh: bool, wants_dashboar
     request
         The night that the user requested.
     watch
-        First wait for the end of the imaging session; only with lights.
+        True to wait for the end of the imaging session first; ignored unless the night is planned from lights.
     fresh
         Start a new night, even if an unfinished one could be resumed.
     wants_dashboard, wants_json

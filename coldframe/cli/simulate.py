@@ -15,6 +15,7 @@ from coldframe.config.examples import example_night
 from coldframe.config.loading import ConfigError, load_settings
 from coldframe.config.simulated_rig import RigFileError, load_rig, switched_on_now
 from coldframe.config.tables.rig import LOOPBACK_HOSTS
+from coldframe.counted import counted
 from coldframe.simulators.indi.serve import serve
 from coldframe.simulators.lights import write_lights
 
@@ -53,7 +54,7 @@ def leave_lights(name: str, folder: Path) -> ExitCode:
     except OSError as error:
         print(f"{error.filename or folder}: {error.strerror or error}", file=sys.stderr)
         return ExitCode.BAD_INPUT
-    print(f"{len(written)} lights written to {folder}")
+    print(f"{counted(len(written), 'light')} written to {folder}")
     return ExitCode.DONE
 
 

@@ -27,6 +27,7 @@ from coldframe.calibration.lights.hot_pixels import filter_array_fault, hot_pixe
 from coldframe.calibration.lights.loading import load_correction, load_subtraction
 from coldframe.calibration.lights.recipe import LightRecipe, Subtract, recipe_for, ways_out
 from coldframe.calibration.masters.reading import BandedMaster
+from coldframe.counted import counted
 from coldframe.errors import ColdframeError
 from coldframe.operations.dark_check import DarkCheck, with_dark
 from coldframe.operations.library import configured_camera_names, find_library, masters_of
@@ -34,7 +35,8 @@ from coldframe.operations.light_groups import FAULTS, Light, LightGroup, grouped
 from coldframe.operations.reports import Reports
 
 THREADS = 2
-"""Number of lights calibrated at a time, so that reading and computing overlap; each occupies twice its size."""
+"""Number of lights calibrated at a time, so that reading and computing overlap; each light takes up twice its size
+in memory."""
 
 CALIBRATED = "calibrated"
 
@@ -50,7 +52,7 @@ class CalibratedBeforeError(ColdframeError):
 
     def __init__(self, earlier: Path) -> None:
         super().__init__(
-            f"{earlier}: was made earlier with different pixels, masters or options; use --again to replace it, "
+            f"{earlier} was made earlier with different pixels, masters or options; use --again to replace it, "
             "or --output FOLDER to keep both"
         )
 
@@ -76,7 +78,7 @@ class Request:
     mend
         True to replace defective pixels; False to leave them as they are.
     despite_glow
-        True to scale a dark even if its amplifier glow may not scale.
+        True to scale a dark even if its amplifier glow might not grow in proportion to the exposure.
     diagnose
         True to take a quick look at the calibrated lights.
     again
@@ -182,12 +184,12 @@ def _report_totals(request: Request, tally: Tally) -> None:
     if clipped:
         tally.reports.notice(
             f"{named([each.path for each in clipped])}: {sum(each.below for each in clipped)} pixels were clipped at"
-            " zero; a larger --pedestal, or --float, would keep them"
+            " zero; a larger --pedestal, or --float, would preserve their values"
         )
     without_photons = sum(not each.photons for each in tally.done.values())
     if request.output.uncertainty and without_photons:
         tally.reports.notice(
-            f"{without_photons} lights have no EGAIN: their UNCERT excludes photon noise (see --e-per-adu)"
+            f"UNCERT excludes photon noise for {counted(without_photons, 'light')} without EGAIN (see --e-per-adu)"
         )
 
 
@@ -371,7 +373,7 @@ def _jobs(group: LightGroup, request: Request, tally: Tally) -> Iterator[_Job]:
 
 
 def _egain(group: LightGroup, output: Output) -> float | None:
-    """Return EGAIN of the first light that can still be read; None if it has none, or no light can be read."""
+    """Return the EGAIN of the first light that can be read; None if it has no EGAIN, or no light can be read."""
     for light in group.lights:
         with suppress(*FAULTS):
             return egain(read_image_header(light.path, output.extension))
@@ -379,7 +381,7 @@ def _egain(group: LightGroup, output: Output) -> float | None:
 
 
 def _planes(recipe: LightRecipe, request: Request, summary: MasterSummary | None, found: HotPixels) -> Correction:
-    """Read the masters; unless the hot pixels of the dark are known or not needed, find them in the same planes."""
+    """Read the masters; in the same pass, find the hot pixels of the dark, unless they are known or not needed."""
 
     def search(dark: BandedMaster, bias: BandedMaster | None) -> None:
         assert recipe.dark is not None

@@ -17,6 +17,7 @@ from coldframe.calibration.frames.overscan import OverscanChoice
 from coldframe.calibration.masters.master_frame import MasterFrame, write_master
 from coldframe.calibration.stacking.methods import Clipping, Mean, Median, MedianClipping, Method, Winsorizing
 from coldframe.config.frames import FrameKind
+from coldframe.counted import counted
 from coldframe.operations.master_findings import findings_of_new, report_findings
 from coldframe.operations.reports import Reports
 from coldframe.operations.set_master import (
@@ -200,7 +201,7 @@ def _grown(growing: "GrowingSet", frames: Sequence[RawFrame], reports: Reports) 
     refused = growing.add(frames)
     reports.left_out(refused)
     growing.save()
-    reports.line(f"{growing.path}: {len(growing.frames)} frames")
+    reports.line(f"{growing.path}: {counted(len(growing.frames), 'frame')}")
     return len(refused)
 
 

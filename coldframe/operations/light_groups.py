@@ -117,7 +117,7 @@ def grouped(
 
 
 def named(lights: Sequence[Path]) -> str:
-    """Return a text with the first file and the number of other files."""
+    """Return the name of the first file and the number of other files, as text."""
     others = len(lights) - 1
     return f"{lights[0]}" + (f" and {others} {'other' if others == 1 else 'others'}" if others else "")
 

@@ -22,6 +22,7 @@ from coldframe.calibration.masters.reading import MasterPlanes, read_adu_master
 from coldframe.calibration.measuring.statistics import central_region
 from coldframe.calibration.stacking.methods import Method
 from coldframe.config.frames import FrameKind
+from coldframe.counted import counted
 from coldframe.errors import ColdframeError, MissingPackageError
 from coldframe.operations.reports import Reports
 
@@ -211,9 +212,9 @@ def _other_master(setup: FrameSetup) -> str:
 
 
 def description_of(master: MasterFrame) -> str:
-    """Return a text that describes how a master was combined."""
+    """Return a description of how a master was combined."""
     stack = master.stack
-    return f"{stack.frames} frames, {master.method}, {stack.rejected_fraction:.2%} of the values rejected"
+    return f"{counted(stack.frames, 'frame')}, {master.method}, {stack.rejected_fraction:.2%} of the values rejected"
 
 
 def report_set(one: FrameSet, reports: Reports) -> None:

@@ -34,11 +34,11 @@ _MQTT = """# To use a WLED, Tasmota, ESPHome or zigbee2mqtt lamp as the flat pan
 
 
 def full_config(survey: RigSurvey) -> str:
-    """Return a configuration for the surveyed rig that explains every setting, as TOML that `load_settings` accepts."""
+    """Return a configuration for the surveyed rig, with every setting explained, as TOML for `load_settings`."""
     filters = survey.usable_filters()
     blocks = [
         _comment(
-            "Configuration of coldframe for one rig. Lines that start with # are explanations, or settings at their "
+            "coldframe configuration for one rig. Lines that start with # are explanations, or settings at their "
             "defaults."
         ),
         _table("server", ServerSettings, {"host": survey.host, "port": survey.port}),
@@ -51,13 +51,18 @@ def full_config(survey: RigSurvey) -> str:
         _table("flats", FlatSettings, {}, leave_out=("filters",)),
         _filter_example(filters),
         _table("storage", StorageSettings, {}),
-        _comment("To finish by sunrise, add a table [site] with latitude_deg and longitude_deg."),
+        _comment("To finish by sunrise, add a [site] table with latitude_deg and longitude_deg."),
         _table("lights", LightsSettings, {}),
         _table("hooks", HookSettings, {}),
         _table("watch", WatchSettings, {}),
         _table("verify", VerifySettings, {}),
-        _comment("For telemetry over MQTT and Home Assistant, add a table [mqtt] with host: `coldframe explain mqtt`."),
-        _comment("For messages to your phone, add a table [notify] with urls_file: `coldframe explain notify`."),
+        _comment(
+            "For telemetry over MQTT, including Home Assistant, add an [mqtt] table that sets host; see "
+            "`coldframe explain mqtt`."
+        ),
+        _comment(
+            "For messages to your phone, add a [notify] table that sets urls_file; see `coldframe explain notify`."
+        ),
         _sets(survey),
     ]
     return "\n\n".join(blocks) + "\n"
@@ -81,15 +86,17 @@ def _camera(survey: RigSurvey) -> str:
         notes["setpoint_c"] = "This camera has no cooler."
     else:
         low, high = survey.setpoint_c
-        notes["setpoint_c"] = f"This camera: {low:g} to {high:g}. Choose a value that it reaches on warm nights."
+        notes["setpoint_c"] = (
+            f"This camera: {low:g} to {high:g}. Choose a value that the camera can reach even on warm nights."
+        )
     return _table("camera", CameraSettings, survey.camera_settings(), notes)
 
 
 def _panel(survey: RigSurvey) -> str:
     if survey.panel is None:
-        return f'# No flat panel was found. If you have one, add a table [panel] with device = "its name".\n{_MQTT}'
+        return f'# No flat panel was found. If you have one, add a [panel] table with device = "its name".\n{_MQTT}'
     brightness = survey.brightness
-    range_note = f"brightness {brightness[0]:g} to {brightness[1]:g}" if brightness else "switched on and off only"
+    range_note = f"brightness {brightness[0]:g} to {brightness[1]:g}" if brightness else "on/off only"
     notes = {"device": f"This panel: {range_note}, {'with' if survey.has_cover else 'without'} a cover."}
     return _table("panel", PanelSettings, {"device": survey.panel}, notes, leave_out=("mqtt",)) + "\n\n" + _MQTT
 
@@ -102,11 +109,11 @@ def _cover(survey: RigSurvey) -> Iterator[str]:
 def _wheel(survey: RigSurvey, filters: tuple[str, ...]) -> str:
     if survey.wheel is not None and not filters:
         return _comment(
-            f"The filter wheel {survey.wheel} reports neither slots nor names. To use it, add a table [wheel] with "
+            f"The filter wheel {survey.wheel} reports neither slots nor names. To use it, add a [wheel] table with "
             "device and names."
         )
     if survey.wheel is None:
-        return _comment('No filter wheel was found. If you have one, add a table [wheel] with device = "its name".')
+        return _comment('No filter wheel was found. If you have one, add a [wheel] table with device = "its name".')
     notes = {"names": f"The driver's names: {toml_value(survey.filters)}."}
     if filters != survey.filters:
         notes["names"] += " Replace the numbered names with your own, here and in the sets."
@@ -114,15 +121,15 @@ def _wheel(survey: RigSurvey, filters: tuple[str, ...]) -> str:
 
 
 def _rotator(survey: RigSurvey) -> Iterator[str]:
-    """Yield the table [rotator] as a comment, because a rotator must turn only if the user wants it to."""
+    """Yield the [rotator] table as a comment, because a rotator must not turn unless the user wants it to."""
     if survey.rotator is None:
         return
     limits = survey.rotator_deg
     accepts = "" if limits is None else f" It accepts {limits[0]:g} to {limits[1]:g} degrees."
     about = (
-        f"A rotator was found: {survey.rotator}.{accepts} coldframe turns it only with the following table: to the "
-        "angle of each flat set that lights need, and back at the end of the night. To enable the table, remove the # "
-        "from [rotator] and device."
+        f"A rotator was found: {survey.rotator}.{accepts} coldframe turns it only if the following table is "
+        "enabled. It then turns the rotator to the angle of each flat set that the lights need, and back at the end of "
+        "the night. To enable the table, remove the # from [rotator] and device."
     )
     table = _table("rotator", RotatorSettings, {"device": survey.rotator})
     lines = (line if not line or line.startswith("#") else f"# {line}" for line in table.splitlines())
@@ -142,7 +149,7 @@ def _sets(survey: RigSurvey) -> str:
             "readout_mode and setpoint_c."
         ),
         _comment("Bias frames are quick to shoot, so take many.") + "\n" + _set(kind="bias", count=100),
-        _comment("Darks have the exposure and temperature of the lights; use one set for each exposure.")
+        _comment("Darks must have the same exposure and temperature as the lights; use one set for each exposure.")
         + "\n"
         + _set(kind="dark", count=30, exposure_s=300.0),
     ]

@@ -98,7 +98,7 @@ def _wheel(survey: RigSurvey) -> Iterator[str]:
 
 
 def _rotator(survey: RigSurvey) -> Iterator[str]:
-    """Yield the table [rotator] as a comment, because a rotator must turn only if the user wants it to."""
+    """Yield the [rotator] table as a comment, because a rotator must not turn unless the user wants it to."""
     if survey.rotator is not None:
         yield (
             "# A rotator was found. To let coldframe turn it to the angle of each flat set, enable these two lines:\n"

@@ -1,4 +1,4 @@
-"""The table [cooling]: cooling down and warming up."""
+"""The [cooling] table: cooling down and warming up."""
 
 from typing import Literal, Self
 

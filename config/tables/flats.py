@@ -1,4 +1,4 @@
-"""The tables [flats] and [flats.filters.NAME]: level and exposure of flats."""
+"""The [flats] and [flats.filters.NAME] tables: level and exposure of flats."""
 
 from collections.abc import Iterator
 from typing import Literal, Self
@@ -37,13 +37,14 @@ class FlatSettings(Section):
     target: Fraction = Field(
         default=0.40,
         description="Target level, as a fraction of the range from the bias level to saturation. The level is the "
-        "median of the central region; for a colour camera, the medians of its brightest and of its faintest "
-        "colour.",
+        "median of the central region. For a colour camera, the medians of the brightest and of the faintest colour in "
+        "that region are used.",
     )
     band: Fractions = Field(
         default=(0.30, 0.50),
         description="Lowest and highest level of an acceptable flat, as fractions of the same range. For a colour "
-        "camera, no colour may exceed the band, and the faintest colour may fall to half the band's lower end.",
+        "camera, no colour may be above the upper limit, but the faintest colour may be as low as half the "
+        "lower limit.",
     )
     preferred_exposure_s: Exposures = Field(
         default=(0.5, 3.0),
@@ -78,7 +79,7 @@ class FlatSettings(Section):
         "the master bias is sufficient.",
     )
     filters: dict[Name, FilterFlatSettings] = Field(
-        default_factory=dict, description="Different values for individual filters, as tables [flats.filters.NAME]."
+        default_factory=dict, description="Different values for individual filters, as [flats.filters.NAME] tables."
     )
 
     def for_filter(self, name: str | None) -> Self:

@@ -1,4 +1,4 @@
-"""The table [mqtt]: the broker for telemetry, its topics, and whether commands are accepted."""
+"""The [mqtt] table: the broker for telemetry, its topics, and whether commands are accepted."""
 
 import re
 from typing import Annotated

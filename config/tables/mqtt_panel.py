@@ -1,4 +1,4 @@
-"""The table [panel.mqtt]: a lamp on an MQTT broker as a flat panel."""
+"""The [panel.mqtt] table: a lamp on an MQTT broker as a flat panel."""
 
 from typing import Annotated, Literal
 

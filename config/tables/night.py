@@ -1,4 +1,4 @@
-"""The tables [storage], [site], [hooks], [watch] and [verify]."""
+"""The [storage], [site], [hooks], [watch] and [verify] tables."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The table [notify]: addresses and topics of messages to your phone."""
+"""The [notify] table: addresses and topics of messages to your phone."""
 
 from typing import Annotated, Self
 

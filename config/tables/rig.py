@@ -1,4 +1,4 @@
-"""The tables [server], [camera], [panel], [cover], [wheel], [rotator] and [[auxiliaries]]: the rig's devices."""
+"""The [server], [camera], [panel], [cover], [wheel], [rotator] and [[auxiliaries]] tables: the rig's devices."""
 
 from typing import Annotated, Literal, Self
 
@@ -94,7 +94,7 @@ class PanelSettings(Section):
         "camera. Start with the lamp off.",
     )
     mqtt: MqttPanelSettings | None = Field(
-        default=None, description='Broker and topic of the lamp, as a table [panel.mqtt], if `kind` is "mqtt".'
+        default=None, description='Broker and topic of the lamp, as a [panel.mqtt] table, if `kind` is "mqtt".'
     )
     manual_deadline_s: float = Field(
         default=1800.0, ge=1, le=43200, description="Maximum wait for you to switch the lamp by hand."
@@ -117,7 +117,7 @@ class PanelSettings(Section):
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
         if self.kind == "mqtt" and self.mqtt is None:
-            text = "missing; a panel of this kind needs a table [panel.mqtt] with family and topic"
+            text = "missing; a panel of this kind needs a [panel.mqtt] table with family and topic"
             raise ContradictionError([Contradiction(("mqtt",), text)])
         if self.kind != "mqtt" and self.mqtt is not None:
             text = f'found a table with kind = "{self.kind}"; allowed: only with kind = "mqtt"'

@@ -1,4 +1,4 @@
-"""The tables [[sets]] and [lights]: the frames to shoot."""
+"""The [[sets]] and [lights] tables: the frames to shoot."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self

@@ -35,11 +35,11 @@ LATE_FRAMES_S = 1.0
 TIMEOUTS_UNTIL_STUCK = 2
 """Number of consecutive timeouts after which the driver is reconnected."""
 POLLING_PERIOD_MS = 50
-"""Drivers end an exposure at their next poll: by default up to 1 s late, with this period about 0.1 s (measured)."""
+"""Drivers end an exposure at their next poll: up to 1 s late by default, about 0.1 s with this period (measured)."""
 LARGEST_HEADER_BYTES = 1 << 20
 BYTES_PER_PIXEL = 4
 LARGEST_SENSOR_PIXELS = 160_000_000
-"""Number of pixels of the largest sensors; assumed for the first frame if the driver does not know the size."""
+"""Number of pixels in the largest sensors; assumed for the first frame if the driver does not know the sensor size."""
 
 
 def utc_now() -> datetime:
@@ -64,7 +64,7 @@ class IndiCamera(IndiDevice):
     server
         Address for the pixel connection.
     now
-        Function that returns the current time, with which frames are dated.
+        Function that returns the current time; it is used to date frames.
     readout_deadline_s
         Maximum time from the end of an exposure to the arrival of the complete frame.
     file_format
@@ -237,7 +237,7 @@ class IndiCamera(IndiDevice):
     # ---- cooling ----
 
     def thermals(self) -> Thermals:
-        """Return the newest temperature reading. An implausible value, such as -273.15, counts as unknown."""
+        """Return the latest temperature reading. An implausible value, such as -273.15, counts as unknown."""
         return self._cooler.thermals()
 
     async def set_setpoint(self, setpoint_c: float) -> None:
@@ -328,10 +328,11 @@ class IndiCamera(IndiDevice):
         await self._demands.ask()
         await self._readout.apply()
         are_known, self._is_suspect = self._is_suspect, False  # the last frame's error has already named the changes
-        return () if are_known else tuple(f"frames are {each}; the settings have been restored" for each in changes)
+        new = () if are_known else changes
+        return tuple(f"frames would have been {each}; the settings have been restored" for each in new)
 
     def _changes(self) -> list[str]:
-        """Return the changes made by another client, as clauses."""
+        """Return the changes made by another client, as phrases."""
         return self._demands.changes() + self._readout.changes()
 
     def _changed(self) -> str:

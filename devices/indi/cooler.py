@@ -49,7 +49,7 @@ class IndiCooler:
 
     @property
     def _is_known(self) -> bool:
-        """False while the driver of a DSLR shows 0 C only because it has no reading.
+        """False while a DSLR driver shows 0 C only because it has no reading.
 
         The driver for gphoto takes the temperature from each frame. The property's state is Idle until the first frame,
         and Alert if frames contain no temperature (gphoto_ccd.cpp, `TimerHit`). Drivers of cooled cameras show readings
@@ -64,7 +64,7 @@ class IndiCooler:
         return self.setpoint_c is not None and self._device.value(dialects.COOLER_ON) is False
 
     def thermals(self) -> Thermals:
-        """Return the newest temperature reading. An implausible value, such as -273.15, counts as unknown."""
+        """Return the latest temperature reading. An implausible value, such as -273.15, counts as unknown."""
         device = self._device
         found = dialects.find(device.link.mirror, device.name, dialects.TEMPERATURE)
         sensor_c = device.number(dialects.TEMPERATURE) if self._is_known else None
@@ -90,7 +90,7 @@ class IndiCooler:
         shown_c = self.thermals().sensor_c
         if is_raw and stated_c is not None:
             return stated_c
-        # Without a reading, use the header, unless a DSLR's driver wrote it, because it then contains 0 C.
+        # Without a reading, use the header, unless a DSLR driver wrote it, because it then contains 0 C.
         return stated_c if shown_c is None and not is_dslr(self._device) else shown_c
 
     def _is_on(self, power_percent: float | None) -> bool | None:

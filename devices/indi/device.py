@@ -107,7 +107,9 @@ class IndiDevice:
             await self.connect()
 
     async def ensure_driver(self) -> None:
-        """Connect the driver if necessary, without setting up the device, for commands that must work in any case.
+        """Connect the driver if necessary, without setting up the device.
+
+        This is for commands that must work even if set-up fails.
 
         Raises
         ------

@@ -92,7 +92,7 @@ SERIAL = (
 DRIVER_PROGRAM = (Spelling("DRIVER_INFO", "DRIVER_EXEC"),)
 DRIVER_INTERFACE = (Spelling("DRIVER_INFO", "DRIVER_INTERFACE"),)
 
-# File formats. Drivers of DSLRs send the camera raw itself, or FITS files that they make from it.
+# File formats. DSLR drivers send the camera raw itself, or FITS files that they make from it.
 SENDS_FITS = Spelling("CCD_TRANSFER_FORMAT", "FORMAT_FITS")
 SENDS_RAW = Spelling("CCD_TRANSFER_FORMAT", "FORMAT_NATIVE")
 CAPTURE_FORMAT = "CCD_CAPTURE_FORMAT"

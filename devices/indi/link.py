@@ -313,7 +313,7 @@ class IndiLink:
     async def _supervise(self) -> None:
         """Keep a process running, and restart it whenever it ends.
 
-        The pauses grow as long as connection attempts fail.
+        As long as connection attempts fail, each pause is longer than the one before.
         """
         backoff_s = FIRST_BACKOFF_S
         while True:

@@ -69,7 +69,7 @@ class Property:
 
 
 class Mirror:
-    """The newest snapshot of every property and the last message of every device, within bounds."""
+    """The latest snapshot of every property and the last message of every device, within bounds."""
 
     def __init__(self) -> None:
         self.serial = 0
@@ -168,7 +168,7 @@ class Mirror:
         return tuple(name for name, properties in self._devices.items() if properties)
 
     def find(self, device: str, name: str) -> Property | None:
-        """Return the newest snapshot of a property; None if the device has no property with that name."""
+        """Return the latest snapshot of a property; None if the device has no property with that name."""
         return self._devices.get(device, {}).get(name)
 
     def properties(self, device: str) -> tuple[Property, ...]:

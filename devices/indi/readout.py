@@ -43,7 +43,7 @@ def camera_property(device: IndiDevice, name: str) -> Property:
 def driver_sensor_shape(camera: IndiDevice) -> tuple[int, int] | None:
     """Return the height and width of the unbinned sensor in pixels; None if the driver does not know them yet.
 
-    Drivers of DSLRs learn the size from the first frame.
+    DSLR drivers learn the size from the first frame.
     """
     info = camera_property(camera, "CCD_INFO")
     height, width = info.number("CCD_MAX_Y"), info.number("CCD_MAX_X")
@@ -91,7 +91,7 @@ class IndiReadout:
     def learn(self, shape: tuple[int, ...]) -> bool:
         """Learn the height and width of the sensor from a frame; return False if the frame may have been cropped.
 
-        From each FITS frame, the driver of a DSLR learns the size of the sensor before it crops the frame.
+        A DSLR driver learns the size of the sensor from each FITS frame, before cropping the frame.
         """
         height, width = (edge * self.wanted.binning for edge in shape)
         self._learned = height, width
@@ -99,7 +99,7 @@ class IndiReadout:
 
     @property
     def held_gain(self) -> float | None:
-        """The commanded gain as long as the driver shows it; None after a change, or if no gain was commanded."""
+        """The commanded gain while the driver shows it; None if it shows another gain, or if no gain was commanded."""
         shown = shown_gain(self._device)
         is_held = self._applied is not None and self._applied.gain == shown and self.wanted.gain is not None
         return shown if is_held else None
@@ -183,7 +183,7 @@ class IndiReadout:
         )
 
     def changes(self) -> list[str]:
-        """Return changes made by another client since `apply`, as clauses such as "binned 2 x 2 by another client"."""
+        """Return changes made by another client since `apply`, as phrases such as "binned 2 x 2 by another client"."""
         find, camera, changes = self._device.link.mirror.find, self._device.name, list[str]()
         binning, frame = self._binning(), find(camera, "CCD_FRAME")
         if binning is not None and binning.writable and set(binning.values.values()) != {self.wanted.binning}:
@@ -196,13 +196,15 @@ class IndiReadout:
         for name in ("gain", "offset", "readout_mode"):
             applied, shown = getattr(self._applied, name, None), getattr(found, name)
             if getattr(self.wanted, name) is not None and shown != applied:
-                changes.append(f"taken with {name.replace('_', ' ')} {shown} instead of {applied} by another client")
+                changes.append(
+                    f"taken with {name.replace('_', ' ')} {shown}, set by another client, instead of {applied}"
+                )
         return changes
 
     def _is_whole(self, region: Property) -> bool:
-        """Return True if a region is the whole sensor, apart from the rounding by drivers.
+        """Return True if a region covers the whole sensor, apart from rounding by the driver.
 
-        A driver of a DSLR that does not know the size of the sensor shows a region of 0 x 0 pixels.
+        A DSLR driver that does not know the size of the sensor shows a region of 0 x 0 pixels.
         """
         if not all(_numbers(region, "WIDTH", "HEIGHT")):
             return True
@@ -213,9 +215,9 @@ class IndiReadout:
     async def _reset_region(self) -> None:
         """Select the whole sensor for readout, and determine the size to which the driver rounds the region.
 
-        Drivers round the binned size down to a size that their hardware supports. Some drivers report the rounded size
-        first, and then repeat the requested size with their Ok. The smallest size reported after the command is the
-        true size.
+        Drivers round the binned size down to a size that their hardware supports. Some drivers first
+        report the rounded size, and then repeat the requested size when they set the state to Ok. The smallest size
+        reported after the command is the true size.
         """
         device = self._device
         frame = camera_property(device, "CCD_FRAME")
@@ -223,7 +225,7 @@ class IndiReadout:
             self._region = _shape(frame)
             return
         self._sensor = self._region = self.sensor_shape or (0, 0)
-        # Before its first frame, the driver of a DSLR refuses all regions.
+        # Before the first frame, a DSLR driver refuses all regions.
         height, width = driver_sensor_shape(device) or (0, 0)
         if sends_raws(device) or not height * width:
             return  # camera raws are always whole, and so are the frames of a driver without a region
@@ -245,7 +247,7 @@ class IndiReadout:
             self._region = (min(rows, self._region[0]), min(columns, self._region[1]))
             return prop if prop.state == "ok" else None
 
-        waiting_for = f"a region of all {width} x {height} pixels"
+        waiting_for = f"the region to cover all {width} x {height} pixels"
         await device.link.wait_answer(device.name, frame.name, accepted, DEFINE_DEADLINE_S, waiting_for)
 
     def modes(self) -> tuple[str, ...]:
@@ -286,7 +288,10 @@ class IndiReadout:
 
 
 def shown_gain(device: IndiDevice) -> float | None:
-    """Return the gain that a camera's driver shows or, for a camera without a gain, the ISO value; None if neither."""
+    """Return the gain that a camera's driver shows or, for a camera without a gain, the ISO value.
+
+    The result is None if the driver shows neither.
+    """
     gain = device.number(dialects.GAIN)
     iso = device.link.mirror.find(device.name, dialects.ISO)
     chosen = None if gain is not None or iso is None or iso.kind != "switch" else iso.switched_on()
@@ -303,7 +308,7 @@ def _iso_values(device: IndiDevice) -> dict[str, float]:
 
 
 def _numbers(prop: Property, *elements: str) -> list[float]:
-    """Return the values of elements, with NaN for missing values, to describe changes made by another client."""
+    """Return the values of elements, with NaN for missing values, for a description of changes by another client."""
     return [float(prop.values.get(element, math.nan)) for element in elements]
 
 

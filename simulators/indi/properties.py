@@ -201,7 +201,7 @@ class Vector:
             self.elements[name].value = value
 
     def accepted(self, raw: Mapping[str, str]) -> dict[str, Value]:
-        """Return the values that a client has sent as texts, or refuse all of them.
+        """Return the values that a client has sent as text, or refuse all of them.
 
         Raises
         ------

@@ -83,4 +83,4 @@ def test_the_error_survives_a_process_pool() -> None:
     )
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.left_out) == (str(error), error.left_out)
-    assert str(error) == "no file could be used: a.fits: is empty (and 1 more files)"
+    assert str(error) == "no file could be used: a.fits: is empty (and 1 more file)"

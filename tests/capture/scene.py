@@ -93,7 +93,7 @@ class Delivering:
 
 
 def delivering(deliver: Callable[[Frame, int], Frame]) -> Callable[[Rig], Rig]:
-    """Return a change of a rig that passes the camera's frames through a function."""
+    """Return a change to a rig that passes the camera's frames through a function."""
     return lambda rig: replace(rig, camera=Delivering(rig.camera, deliver))
 
 

@@ -285,7 +285,7 @@ def test_lights_without_their_gain_are_reported(observatory: Observatory, librar
     light = observatory.light(tmp_path / "l.fits", header=observatory.header | {"EGAIN": "unknown"})
     result = calibrate(library, light, "--uncertainty")
     assert result.exit_code == ExitCode.DONE
-    assert result.stderr == "1 lights have no EGAIN: their UNCERT excludes photon noise (see --e-per-adu)\n"
+    assert result.stderr == "UNCERT excludes photon noise for 1 light without EGAIN (see --e-per-adu)\n"
     header = fits.getheader(tmp_path / "calibrated" / "l_calibrated.fits")
     assert header["CFUNCERT"] == "readout and masters"
     given = calibrate(library, light, "--uncertainty", "--e-per-adu", "0.25", "--out", tmp_path / "given")
@@ -351,12 +351,13 @@ def test_a_temperature_difference_is_reported_once_with_its_cost(
     assert result.stdout.splitlines()[0].startswith("3 lights: ")
     (line,) = result.stderr.splitlines()
     assert line.startswith(
-        f"{folder / '0.fits'} and 2 others: dark: its temperature differs by +0.6 to +1.0 C: it has up to 12 % more"
+        f"{folder / '0.fits'} and 2 others: dark: its temperature differs from that of the light by "
+        "+0.6 to +1.0 C, so it has up to 12 % more"
     )
     assert re.search(r"may leave [\d,.]+ ADU in one pixel in 1,000 and \d+ ADU of glow at the right edge", line)
     for number, differing in enumerate(("+0.6", "+0.8", "+1.0")):
         header = fits.getheader(folder / "calibrated" / f"{number}_calibrated.fits")
-        assert f"differs by {differing} C: it has up to" in header["CFNOTE01"]
+        assert f"differs from that of the light by {differing} C, so it has up to" in header["CFNOTE01"]
 
 
 def test_hot_pixels_of_the_dark_are_kept_on_request(observatory: Observatory, library: Library, tmp_path: Path) -> None:
@@ -514,7 +515,7 @@ def test_a_terminal_shows_the_progress(observatory: Observatory, library: Librar
     os.close(theirs)
     shown = os.read(ours, 1 << 16).decode()
     os.close(ours)
-    assert b"1 of 1 lights calibrated, in " in done.stdout
+    assert b"1 of 1 light calibrated, in " in done.stdout
     assert "calibrating" in shown
 
 
@@ -586,7 +587,7 @@ def test_an_earlier_result_with_other_options_is_kept_until_asked(
     assert _calibrated(light).read_bytes() == before
     assert calibrate(library, light, *options, "--again").exit_code == ExitCode.DONE
     assert _calibrated(light).read_bytes() != before
-    assert "0 of 1 lights calibrated; 1 skipped" in calibrate(library, light, *options).stdout
+    assert "0 of 1 light calibrated; 1 skipped" in calibrate(library, light, *options).stdout
 
 
 def test_a_master_built_again_under_its_name_is_not_the_same_master(

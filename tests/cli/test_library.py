@@ -164,8 +164,11 @@ def test_match_reports_tolerated_differences(observatory: Observatory, library: 
     fits.delval(flat, "CFSUBTR")
     result = run(library, "match", observatory.light(tmp_path / "light.fits", sensor_c=-10.9))
     assert result.exit_code == ExitCode.DONE
-    assert "        its temperature differs by +0.9 C: it has up to 11 % more dark current" in result.stdout
-    assert "        its header names no dark or bias that was subtracted" in result.stdout
+    assert (
+        "        its temperature differs from that of the light by +0.9 C, so it has up to 11 % more dark current"
+        in result.stdout
+    )
+    assert "        according to its header, no dark or bias was subtracted" in result.stdout
 
 
 def test_match_explains_refusals(observatory: Observatory, library: Library, tmp_path: Path) -> None:
@@ -363,18 +366,18 @@ def test_a_kind_that_contradicts_the_header_is_refused(tmp_path: Path) -> None:
 
 def test_verify(library: Library) -> None:
     sound = run(library, "verify")
-    assert (sound.exit_code, sound.stdout) == (ExitCode.DONE, "4 of 4 masters are sound\n")
+    assert (sound.exit_code, sound.stdout) == (ExitCode.DONE, "sound: 4 of 4 masters\n")
     path = next(iter(library.catalogue().headers))
     path.write_bytes(path.read_bytes().replace(b"Coldframe", b"coldframe", 1))
     damaged = run(library, "verify")
-    assert (damaged.exit_code, damaged.stdout) == (ExitCode.INCOMPLETE, "3 of 4 masters are sound\n")
+    assert (damaged.exit_code, damaged.stdout) == (ExitCode.INCOMPLETE, "sound: 3 of 4 masters\n")
     assert f"{path}: image 1: CHECKSUM is wrong" in damaged.stderr
 
 
 def test_rebuild(library: Library) -> None:
     (library.folder / "index.sqlite").write_bytes(b"rubbish")
     result = run(library, "rebuild")
-    assert (result.exit_code, result.stdout) == (ExitCode.DONE, "4 masters are in the index\n")
+    assert (result.exit_code, result.stdout) == (ExitCode.DONE, "the index contains 4 masters\n")
 
 
 def test_prune(library: Library, masters: list[Path]) -> None:

@@ -223,7 +223,7 @@ def test_without_sets_and_lights_there_is_nothing_to_plan(command: list[str], co
     assert refused.exit_code == ExitCode.BAD_INPUT
     assert (
         refused.stderr
-        == f"{config}: sets: missing; allowed: one or more tables [[sets]], or the option --lights FOLDER\n"
+        == f"{config}: sets: missing; allowed: one or more [[sets]] tables, or the option --lights FOLDER\n"
     )
 
 
@@ -293,8 +293,11 @@ def test_a_roof_that_does_not_close_is_reported(config: Path, tmp_path: Path) ->
     ended = run("run", "--config", config, "--lights", tmp_path)
     assert ended.exit_code == ExitCode.BAD_INPUT
     assert ended.stderr.splitlines() == [
-        "after the night: /nowhere/close-roof: cannot be run: No such file or directory",
-        "before the night: /nowhere/park-mount: cannot be run: No such file or directory; nothing was moved",
+        "the command after the night (/nowhere/close-roof) cannot be run (No such file or directory)",
+        (
+            "the command before the night (/nowhere/park-mount) cannot be run (No such file or directory); "
+            "nothing was moved"
+        ),
     ]
 
 

@@ -122,7 +122,7 @@ async def test_more_flats_are_added_at_most_once(
     assert masters(run, "MasterFlat")[-1] == 18, "three times the planned number at most"
     assert [reshoots for _, reshoots in results(run)].count(Remedy.MORE_FLATS) == 1
     verdict = gather(read_journal(run.folder / "journal.jsonl")).verdict.sentence
-    assert verdict.startswith("L: a fault was found. Do not dismantle: `coldframe run --only flats:L --redo`.")
+    assert verdict.startswith("L: a fault was found. Do not dismantle the rig: `coldframe run --only flats:L --redo`.")
 
 
 async def test_flats_that_flicker_are_exposed_longer_with_a_dimmer_panel(

@@ -120,8 +120,8 @@ async def test_displaced_shadows_are_reported_before_the_telescope_is_dismantled
     assert (worst.kind, worst.unit, worst.remedy) == (Kind.DUST, "px", Remedy.NEW_FLATS)
     assert worst.size == pytest.approx(9, rel=0.1)
     assert sentence(run).startswith(
-        "L: the donuts are displaced by 9 px (3 o'clock): the optical train shifted. Do not dismantle: restore the "
-        "focus and rotation of the lights, then run `coldframe run --only flats:L --redo`. All 4 masters were made"
+        "L: the donuts are displaced by 9 px (3 o'clock): the optical train shifted. Do not dismantle the rig: restore "
+        "the focus and rotation of the lights, then run `coldframe run --only flats:L --redo`. All 4 masters were made"
     )
     assert len(run.of(MasterWritten)) == len(night().sets), "new flats of the same focus would not help"
     assert event in list(read_journal(run.folder / "journal.jsonl"))

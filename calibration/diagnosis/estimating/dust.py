@@ -65,7 +65,7 @@ AFFECTED_SIGMA = 6.0
 """Smallest significance of the remainder in a shadow that has changed."""
 
 CLEAR = 25.0
-"""Smallest difference in chi-square at which one possible change of a shadow is clearly better than the others."""
+"""Smallest difference in chi-square at which one possible change in a shadow is clearly better than the others."""
 
 GONE_SIGMA = 8.0
 BRIGHT_SIGMA = 5.0
@@ -90,7 +90,7 @@ _MOST_NEW = 20
 
 
 class Change(Enum):
-    """The change of the flat's shadows in the lights."""
+    """How the shadows in the lights differ from those in the flat."""
 
     NONE = auto()
     SHIFTED = auto()
@@ -132,7 +132,7 @@ class DustResult:
     Attributes
     ----------
     change
-        Change of all shadows.
+        Change in all shadows.
     gain
         Improvement in chi-square that this change achieves.
     down, across

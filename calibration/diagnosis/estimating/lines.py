@@ -63,7 +63,7 @@ def find_pattern(lines: F64, pixels: F64, noise_adu: F64, of_dark: F64 | None, p
     noise_adu
         Noise of a pixel in each light: float64, shape (lights,).
     of_dark
-        Residuals of the master dark, shape (lines,); None without a dark.
+        Residuals of the master dark, shape (lines,); None if no dark is used.
     period
         Distance between lines of the same colours: 1 or 2.
     """

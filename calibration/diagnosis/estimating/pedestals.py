@@ -56,7 +56,7 @@ class Pedestals:
     by_noise_adu
         Level minus the level that the photon noise implies, ADU.
     across_adu, down_adu
-        Change of `by_response_adu` from the left to the right edge and from the top to the bottom edge.
+        Change in `by_response_adu` from the left to the right edge and from the top to the bottom edge.
     e_per_adu
         Electrons per ADU, from the known gain and from the lights.
     shared

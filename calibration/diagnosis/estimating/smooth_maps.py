@@ -1,7 +1,7 @@
 """Smooth residuals in lights: amplifier glow, and differences in the flat's shape between colours.
 
 Nebulae and the sky are smooth as well. Therefore, the glow is compared with its own mirror images, which nebulae
-imitate just as often, and the variation of colours with its changes from light to light.
+resemble just as often, and the variation of colours with its changes from light to light.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,7 +38,8 @@ _CERTAIN_SKY = 1 / 3
 faint nebulae passed for sky only if less than a quarter of the field remained (`python -m benchmarks.diagnosis`)."""
 
 _SHARED_TILES = 4.0
-"""Structures in the sky extend over several tiles, so that the errors of tiles are not independent."""
+"""Factor applied to variances, because structures in the sky extend over several tiles, so the errors of neighbouring
+tiles are not independent."""
 
 
 class ColourShape(NamedTuple):

@@ -64,7 +64,7 @@ class DarkPattern:
     hot
         Hot pixels.
     rows, columns
-        Residuals of the lines, ADU; see `line_residuals`. None without a dark.
+        Residuals of the lines, ADU; see `line_residuals`. None if no dark is used.
     """
 
     hot: HotPixels

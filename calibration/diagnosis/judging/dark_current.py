@@ -1,4 +1,4 @@
-"""Judgement of hot pixels and amplifier glow that the dark under-subtracts or over-subtracts."""
+"""Judge hot pixels and amplifier glow that the dark under-subtracts or over-subtracts."""
 
 from collections.abc import Iterator
 from math import log2
@@ -22,7 +22,7 @@ FEWEST_CHANGED = 10
 GLOW_SIGMA = 6.0
 LEAST_GLOW = 0.06
 MOST_MIRRORED = 0.05
-"""If a mirror image of the glow fits the lights with more than this fraction, a nebula may be imitating the glow."""
+"""If a mirror image of the glow fits the lights with more than this fraction, a nebula may be mistaken for the glow."""
 
 _POSSIBLE = (-1.0, 1.0)
 """Possible range of the remaining fraction of the dark's glow: lights contain from none to twice as much of it."""
@@ -188,12 +188,12 @@ def temperature_limit(examined: Examination) -> Sensitivity | str:
 
 
 def glow_limit(examined: Examination) -> Sensitivity | str:
-    """Return the smallest change of the glow that would be found, or the reason why none would be."""
+    """Return the smallest change in the glow that would be found, or the reason why none would be."""
     if examined.masters.dark is None:
         return "no dark"
     if examined.glow is None:
         return "the dark has no glow"
     glow, mirrored = examined.glow
     if mirrored > MOST_MIRRORED:
-        return "nebulae or the sky imitate the glow"
+        return "nebulae or the sky cannot be distinguished from the glow"
     return Sensitivity(100 * max(GLOW_SIGMA * glow.error, LEAST_GLOW), "%", "fraction of the dark's glow")

@@ -1,4 +1,4 @@
-"""Judgement of dust shadows that the flat does not remove."""
+"""Judge dust shadows that the flat does not remove."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Judgement of pedestals in lights and flats, and of light in darks."""
+"""Judge pedestals in lights and flats, and of light in darks."""
 
 from collections.abc import Iterator
 from math import hypot, inf

@@ -1,4 +1,4 @@
-"""Judgement of banding, and of masters made from too few frames."""
+"""Judge banding, and masters made from too few frames."""
 
 from collections.abc import Iterator
 
@@ -81,7 +81,9 @@ def _own(examined: Examination, name: str, lines: LinePattern) -> Iterator[Findi
         lines.own_adu2.error / 2 / size,
         own / lines.own_adu2.error,
         matters=True,
-        evidence=f"the levels of {name} scatter by {size:.2f} ADU rms in each light, independently of the other lights",
+        evidence=(
+            f"the levels of {name} have a scatter of {size:.2f} ADU rms in each light, independently of other lights"
+        ),
         fix="use more lights with dithering; check cables, USB traffic and power supply; use a filter for row noise",
         harm=1 + size / examined.noise_adu,
     )

@@ -1,4 +1,4 @@
-"""Judgement of variations of colour, and of gradients, across the field."""
+"""Judge colour variations and gradients across the field."""
 
 from collections.abc import Iterator
 from math import hypot
@@ -21,14 +21,16 @@ def colour_findings(examined: Examination) -> Iterator[Finding]:
         return
     yield Finding(
         Kind.COLOUR,
-        "the shape of the flat differs between colours: light of a different colour, a different filter, or flicker",
+        "the shape of the flat differs between colours; possible causes: the colour of the light source or the filter "
+        "was not that of the lights, or the light source flickered",
         100 * abs(shape.value),
         "% of the sky",
         100 * shape.error,
         shape.significance,
         matters=True,
-        evidence=f"the {place} change by {shape.value:.2%} +- {shape.error:.2%} in areas without nebulae",
-        fix="shoot the flats through the filter of the lights with steady light: coldframe run --only flat --redo",
+        evidence=f"the level of the {place} changes by {shape.value:.2%} +- {shape.error:.2%} in areas without nebulae",
+        fix="shoot the flats under steady illumination and through the same filter as the lights: "
+        "coldframe run --only flat --redo",
         harm=1 + abs(shape.value) * examined.sky_adu / examined.stack_noise_adu,
     )
 
@@ -45,7 +47,7 @@ def gradient_findings(examined: Examination) -> Iterator[Finding]:
         return
     yield Finding(
         Kind.GRADIENT,
-        "the light of the flats was uneven (flat source not uniform)",
+        "the flats were unevenly illuminated (the flat source is not uniform)",
         100 * size,
         "% across the field",
         100 * error,
@@ -54,7 +56,7 @@ def gradient_findings(examined: Examination) -> Iterator[Finding]:
         evidence=(
             f"the flux of {found.stars} stars depends on their position: {found.across.value:+.1%} +- "
             f"{found.across.error:.1%} from left to right and {found.down.value:+.1%} +- {found.down.error:.1%} from "
-            "top to bottom, before and after the flip; a gradient of the sky does not change stars"
+            "top to bottom, before and after the flip; a sky gradient does not affect the flux of stars"
         ),
         fix="turn the panel by 180 degrees for half of the flats, or add a diffuser: coldframe run --only flat --redo",
         harm=1 + size * examined.sky_adu / examined.stack_noise_adu,
@@ -62,7 +64,7 @@ def gradient_findings(examined: Examination) -> Iterator[Finding]:
 
 
 def colour_limit(examined: Examination) -> Sensitivity | str:
-    """Return the smallest change of colour that would be found, or the reason why none would be."""
+    """Return the smallest change in colour that would be found, or the reason why none would be."""
     if examined.colour is None:
         if examined.light.mosaic is None:
             return "the lights have no filter array"
@@ -70,7 +72,7 @@ def colour_limit(examined: Examination) -> Sensitivity | str:
             return "the lights show no sky"
         return "nebulae fill so much of the field that their colours cannot be distinguished from those of the flat"
     least = max(SIGNIFICANT * examined.colour.largest_error, LEAST_COLOUR)
-    return Sensitivity(100 * least, "%", "change of colour across the field")
+    return Sensitivity(100 * least, "%", "change in colour across the field")
 
 
 def gradient_limit(examined: Examination) -> Sensitivity | str:
@@ -79,8 +81,8 @@ def gradient_limit(examined: Examination) -> Sensitivity | str:
         return "no flat"
     if examined.unevenness is None:
         return (
-            "undecided between an uneven flat and a gradient of the sky; lights from both sides of the meridian, or a "
-            "sky flat, would decide"
+            "an uneven flat cannot be distinguished from a sky gradient; lights from both sides of the meridian, or a "
+            "sky flat, would settle the question"
         )
     least = STARS_SIGMA * max(examined.unevenness.across.error, examined.unevenness.down.error)
     return Sensitivity(100 * max(least, LEAST_UNEVENNESS), "%", "unevenness of the flat across the field")

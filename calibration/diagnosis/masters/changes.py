@@ -32,7 +32,7 @@ MOST_CHANGED_HOT = 0.1
 """Largest fraction of a dark's hot pixels that may change before the dark should be replaced; a few percent flicker."""
 
 LEAST_SLOPE = 0.03
-"""Smallest relative change of the signal of hot pixels that matters; it corresponds to 0.26 C."""
+"""Smallest relative change in the signal of hot pixels that matters; it corresponds to 0.26 C."""
 
 LEAST_SHIFT_PX = 2.0
 
@@ -153,7 +153,7 @@ def _dust_change(result: DustResult) -> Iterator[Finding]:
 
 
 def _single_shadow(relief: F32, error: F32) -> Iterator[Finding]:
-    """Yield a finding about the clearest shadow that only one of two flats has; no nebulae can imitate it in flats."""
+    """Yield a finding about the clearest shadow that only one of two flats has; flats contain no nebulae."""
     weights = np.where(np.isfinite(error), 1 / np.square(error), 0).astype(np.float32)
     best, depth, place = 0.0, 0.0, (0, 0, 0)
     for radius in _RADII:

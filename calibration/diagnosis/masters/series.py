@@ -25,7 +25,7 @@ SPOT_SIGMA = 6.5
 """Smallest significance of a spot that changes while flats are being shot; the significance of noise stays below 5."""
 
 LEAST_SPOT = 5e-4
-"""Smallest change of a spot during the set that matters, relative to the light; half of it remains in the master."""
+"""Smallest change in a spot during the set that matters, relative to the light; half of it remains in the master."""
 
 LEAST_LEVEL = 0.01
 LEAST_SHAPE = 0.002
@@ -77,7 +77,7 @@ class Series:
     shapes
         Smooth pattern by which each frame differs from the master, relative to the level.
     slope
-        Relative change of each bin from the first to the last frame: float32, shape (rows, columns) of bins.
+        Relative change in each bin from the first to the last frame: float32, shape (rows, columns) of bins.
     """
 
     levels: F64
@@ -158,7 +158,7 @@ def find_spot(series: Series) -> Spot | None:
 
 
 def series_findings(series: Series) -> Iterator[Finding]:
-    """Yield findings about spots that dried or moved, changes of the light, and individual frames that differ."""
+    """Yield findings about spots that dried or moved, changes in illumination, and individual frames that differ."""
     spot = find_spot(series)
     if spot is not None:
         brighter = spot.change.value > 0

@@ -226,7 +226,7 @@ def smoothness_findings(flat: MasterPlanes, ratio: Estimate | None, period: int)
     if response is None:
         return
     genuine = float(np.sqrt(max(response.scatter**2 - response.noise**2, 0.0)))
-    seen = f"the response of its pixels scatters by {percent(genuine)}, their noise is {percent(response.noise)}"
+    seen = f"the response of its pixels varies by {percent(genuine)}, their noise is {percent(response.noise)}"
     fix = "Combine the raw flats again, without a filter, blur or interpolation, or shoot a new set of flats."
     cause = "the master flat was smoothed, so it does not correct the response of individual pixels"
     if ratio is not None:
@@ -239,7 +239,7 @@ def smoothness_findings(flat: MasterPlanes, ratio: Estimate | None, period: int)
         evidence = (
             f"neighbouring pixels have a correlation of {response.correlation.value:.2f}, although the response and "
             f"the noise of neighbours are independent in most sensors; {seen}; a comparison with individual flats of "
-            "the set would decide"
+            "the set would settle the question"
         )
         yield master_finding(
             cause, response.correlation, "correlation", least=LEAST_CORRELATION, evidence=evidence, fix=fix
@@ -247,7 +247,7 @@ def smoothness_findings(flat: MasterPlanes, ratio: Estimate | None, period: int)
         return
     elif response.to_noise < LEAST_NOISE:
         lacking = Estimate(1 - response.to_noise, 0.02)
-        evidence = f"its pixels scatter less than the noise stated by UNCERT: {seen}"
+        evidence = f"its pixels vary less than the noise stated by UNCERT: {seen}"
         yield master_finding(cause, lacking, "of the noise", least=1 - LEAST_NOISE, evidence=evidence, fix=fix)
         return
     limit = (
@@ -256,7 +256,7 @@ def smoothness_findings(flat: MasterPlanes, ratio: Estimate | None, period: int)
         else "; without individual flats, a loss of less than 15 % of the response is not visible"
     )
     yield master_finding(
-        f"the flat shows the response of its pixels, which scatters by {percent(genuine)}",
+        f"the flat shows the response of its pixels, which varies by {percent(genuine)}",
         Estimate(genuine, 0.0),
         "relative",
         least=None,

@@ -32,7 +32,7 @@ class Stamp(NamedTuple):
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
     def is_settled(self, now_ns: int) -> bool:
-        """Return True if a further change of the file would change the stamp, despite the resolution of the clock."""
+        """Return True if a further change to the file would change the stamp, despite the resolution of the clock."""
         return now_ns - max(self.modified_ns, self.changed_ns) > SETTLED_NS
 
     @property

@@ -11,7 +11,7 @@ PROGRAMS: tuple[Program, ...] = (SIRIL_1_2, SIRIL_1_4, WBPP, DSS, APP)
 
 
 class UnknownVersionError(ColdframeError):
-    """The rules of a version are unknown; the message states from which version on they are known."""
+    """The rules of a version are unknown; the message states the first version whose rules are known."""
 
 
 def program_of(name: str, version: str | None = None) -> Program:

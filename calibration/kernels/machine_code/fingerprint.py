@@ -88,7 +88,7 @@ def _value(value: object, seen: set[str]) -> Iterator[str]:
 
 
 def _constant(value: object) -> str:
-    """Return a text that distinguishes 1, 1.0 and True."""
+    """Return a representation that distinguishes 1, 1.0 and True."""
     if isinstance(value, tuple):
         return f"({','.join(map(_constant, value))})"
     if isinstance(value, frozenset):

@@ -120,7 +120,7 @@ def _types_of(members: tuple[Any, ...]) -> Types:
 
 
 def signature(types: Types) -> str | None:
-    """Return a text for types of arguments, such as "uint16[2d C] int64"; None if only Numba can handle them."""
+    """Return the argument types as text, such as "uint16[2d C] int64"; None if only Numba can handle them."""
     texts = [_text(each) for each in types]
     return None if None in texts else " ".join(map(str, texts))
 

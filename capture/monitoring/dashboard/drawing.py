@@ -245,7 +245,7 @@ class Picture:
     Parameters
     ----------
     pixels
-        The picture, uint8, shape ``(rows, columns)``. It is shrunk to fit the available area without a change of aspect
+        The picture, uint8, shape ``(rows, columns)``. It is shrunk to fit the available area, with the same aspect
         ratio, but never enlarged.
     """
 

@@ -24,6 +24,7 @@ from coldframe.capture.monitoring.dashboard.sections.tuning import draw_tuning
 from coldframe.capture.monitoring.progress.night_words import frame_title
 from coldframe.capture.monitoring.progress.quantities import printable
 from coldframe.capture.monitoring.progress.state import DashboardState
+from coldframe.counted import counted
 
 WIDE = (150, 40)
 """Smallest size, in columns and rows, that shows everything at once."""
@@ -248,7 +249,9 @@ def _masters(state: DashboardState) -> Iterator[Text]:
         step = state.steps.get(master.step)
         title = printable(step.planned.title) if step else f"step {master.step}"
         name = printable(master.path.rpartition("/")[2])
-        yield Text.assemble(("  made     ", GOOD), (title, STRONG), f", {master.frames} frames: ", (name, QUIET))
+        yield Text.assemble(
+            ("  made     ", GOOD), (title, STRONG), f", {counted(master.frames, 'frame')}: ", (name, QUIET)
+        )
 
 
 def _folder(state: DashboardState) -> Iterator[Text]:

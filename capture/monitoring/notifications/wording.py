@@ -21,6 +21,7 @@ from coldframe.capture.monitoring.progress.narrator import Narrator, severity_of
 from coldframe.capture.monitoring.progress.quantities import duration_text
 from coldframe.capture.monitoring.progress.verification_words import night_sentences
 from coldframe.config.tables.notify import NotifySettings
+from coldframe.counted import counted
 
 MOST_PROBLEMS = 15
 """Maximum number of problem notifications per night. The final notification states the total number of problems."""
@@ -102,9 +103,9 @@ class NotificationWriter:
         return self._notification("problem", text, severity_of(event))
 
     def _end(self, event: NightEnded) -> Notification:
-        counts = [_counted(len(self._frames), "frame"), _counted(len(self._masters), "master")]
+        counts = [counted(len(self._frames), "frame"), counted(len(self._masters), "master")]
         counts += [f"{self._rejected} rejected"] if self._rejected else []
-        counts += [_counted(self._problems, "problem")] if self._problems else []
+        counts += [counted(self._problems, "problem")] if self._problems else []
         took = f" in {duration_text((event.at - self._began).total_seconds())}" if self._began else ""
         is_faulty = any(each.cleanness is Cleanness.FAULTY for each in self._verified.values())
         severity = Severity.WARNING if is_faulty else Severity.INFO
@@ -127,7 +128,3 @@ def kind_of(event: Event) -> str:
             return f"{event.frames} {event.filter} {event.artifacts[0].remedy if event.artifacts else ''}"
         case _:
             return ""
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -47,6 +47,7 @@ from coldframe.capture.monitoring.progress.quantities import (
     temperature_text,
 )
 from coldframe.capture.monitoring.progress.verification_words import line_of
+from coldframe.counted import counted
 
 READINGS_INTERVAL = timedelta(seconds=60)
 """Shortest time between two lines about temperatures, or between two lines about cooling."""
@@ -146,7 +147,8 @@ class Narrator:
         devices += [f"wheel {event.wheel}"] if event.wheel else []
         estimate = duration_text(sum(step.estimate_s for step in event.steps))
         begins = "is resumed" if event.is_resumed else "begins"
-        return f"night {begins}: {', '.join(devices)}; {len(event.steps)} steps, about {estimate}; in {event.folder}"
+        steps = counted(len(event.steps), "step")
+        return f"night {begins}: {', '.join(devices)}; {steps}, about {estimate}; in {event.folder}"
 
     @_sentence.register
     def _night_ended(self, event: NightEnded) -> str:
@@ -180,7 +182,7 @@ class Narrator:
         title = self._title(event.step)
         if step := self._steps.get(event.step):
             self._steps[event.step] = replace(step, count=event.count, estimate_s=event.estimate_s)
-        return f"{title}: {f'{event.count} frames' if event.count else 'skipped'}, {event.reason}"
+        return f"{title}: {counted(event.count, 'frame') if event.count else 'skipped'}, {event.reason}"
 
     @_sentence.register
     def _pedestal_decided(self, event: PedestalDecided) -> str:
@@ -255,7 +257,8 @@ class Narrator:
 
     @_sentence.register
     def _master_written(self, event: MasterWritten) -> str:
-        return f"master of {self._title(event.step)} written from {event.frames} frames: {Path(event.path).name}"
+        frames = counted(event.frames, "frame")
+        return f"master of {self._title(event.step)} written from {frames}: {Path(event.path).name}"
 
     @_sentence.register
     def _lights_verified(self, event: LightsVerified) -> str:

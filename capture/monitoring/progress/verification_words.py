@@ -100,7 +100,7 @@ def _action(event: LightsVerified, worst: Artifact) -> str:
         return worst.fix[:1].upper() + worst.fix[1:]
     reason = f" ({event.hindrance})" if event.hindrance else ""
     if worst.remedy is Remedy.NEW_FLATS:
-        return f"Do not dismantle: restore the focus and rotation of the lights, then run `{command}`{reason}"
+        return f"Do not dismantle the rig: restore the focus and rotation of the lights, then run `{command}`{reason}"
     if worst.remedy in _OF_FLATS:
-        return f"Do not dismantle: `{command}`{reason}"
+        return f"Do not dismantle the rig: `{command}`{reason}"
     return f"Shoot the darks again with the settings of the lights: `{command}`{reason}"

@@ -32,7 +32,7 @@ class Change:
     Attributes
     ----------
     largest, scatter
-        The largest relative change of a block, and the typical scatter of the blocks.
+        The largest relative change in a block, and the typical scatter of the blocks.
     column, row
         Position of the largest change, in pixels, counted from 1.
     """

@@ -170,7 +170,8 @@ class _Step:
     masters: dict[str, MasterReport] = field(default_factory=dict)
     tests: list[TuningTest] = field(default_factory=list)
     tuned: FlatTuned | None = None
-    # Numbers of the runs that reported growth, masters and tests. A later run's reports replace those of earlier runs.
+    # The number of the run that last reported growth, masters and tests, respectively. A later run's reports replace
+    # those of earlier runs.
     growth_run: int = 0
     masters_run: int = 0
     tests_run: int = 0
@@ -414,7 +415,7 @@ class _Gathered:
         return tunings[-1].failure if is_flat and tunings else ""
 
     def tuning_reports(self) -> Iterator[TuningReport]:
-        """Yield the reports on the tunings of all flats."""
+        """Yield one report for each tuning of flats."""
         for step in self.steps.values():
             if step.tests or step.tuned is not None or (step.is_tuning and step.failure):
                 yield TuningReport(

@@ -16,7 +16,7 @@ _SAME_EXPOSURE = 0.01
 def judgement_of(
     made: SetReport, master: MasterReport, lights: Sequence[LightsReport], cameras: Sequence[CameraReport]
 ) -> str:
-    """Return the judgement of a master's noise, such as "good: noise 1.4 ADU adds 0.3 % to a 300 s light".
+    """Return a verdict on a master's noise, such as "good: noise 1.4 ADU adds 0.3 % to a 300 s light".
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def judgement_of(
     Returns
     -------
     str
-        The judgement; empty if the master is not applied to lights, or if the noise of a light is unknown.
+        The verdict; empty if the master is not applied to lights, or if the noise of a light is unknown.
     """
     if not (isfinite(master.noise) and master.noise > 0):
         return ""

@@ -169,7 +169,7 @@ def _sign(report: NightReport) -> tuple[str, str]:
 
 
 def commands(text: str) -> Markup:
-    """Return a text in which the commands between backticks are marked up as code."""
+    """Return text with the commands between backticks marked up as code."""
     return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
 
 

@@ -8,7 +8,7 @@ exposing
 reading
     From the end of an exposure to the next event: the next exposure, the accepted frame, or the result of a test frame.
 moving
-    From the preceding event to a change of panel, cover, filter or rotator, but at most `LONGEST_MOVE`. Also from
+    From the preceding event to a change of the panel, cover, filter or rotator, but at most `LONGEST_MOVE`. Also from
     the change to the next exposure or change, but at most `LONGEST_SETTLING`. Any excess counts as waiting.
 lost
     Exposure and readout of frames that were rejected or never arrived. Also the time from a failure with a retry to the

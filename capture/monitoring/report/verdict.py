@@ -123,7 +123,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _first_clause(text: str) -> str:
-    """Shorten a text for display to its first clause that has enough words, without a full stop."""
+    """Shorten text for display to its first clause that has enough words, without a full stop."""
     first = printable(text).split(". ")[0].rstrip(".? ")
     head = first.split(": ")[0]
     clause = head if len(head.split()) >= CLAUSE_WORDS else first

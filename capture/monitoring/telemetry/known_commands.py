@@ -15,7 +15,7 @@ LONGEST_FILE_BYTES = 1 << 18
 
 
 class KnownCommands:
-    """The commands that were executed on a rig and have not expired yet. Expired commands are refused in any case.
+    """The commands that were executed on a rig and have not expired yet. Expired commands are always refused.
 
     Parameters
     ----------

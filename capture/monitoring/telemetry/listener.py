@@ -188,7 +188,7 @@ class Listener:
             self._report(f"cannot reach the MQTT broker {self._address} ({reason}); trying again")
 
     def _refused(self, fault: str) -> None:
-        self._report(f"the MQTT broker {self._address} {fault}; check the access rules of this user")
+        self._report(f"the MQTT broker {self._address} {fault}; check the broker's access rules for coldframe's user")
 
     def _receive(self, message: Message) -> None:
         topics = self._topics

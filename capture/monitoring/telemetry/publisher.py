@@ -43,7 +43,7 @@ MOST_QUEUED = 20_000
 """Maximum number of events queued for the publisher's thread. It normally processes them within milliseconds."""
 
 REFRESH_S = 0.25
-"""Time between two checks for retained documents that are due."""
+"""Time between checks for retained documents that are due."""
 
 MOST_NOTICES = 5
 """Maximum number of notices per night about a lost or restored connection to the broker.
@@ -121,7 +121,7 @@ class Telemetry:
                     await over.wait()
 
     def _notify(self, severity: Severity, text: str) -> None:
-        """Publish a notice in the night's event stream. This method runs on the night's event loop."""
+        """Publish a notice to the night's event stream. This method runs on the night's event loop."""
         if self._is_over or self._notices >= MOST_NOTICES:
             return
         self._notices += 1
@@ -252,7 +252,10 @@ class MqttPublisher:
             self._call_night(self._notify, Severity.WARNING, text)
 
     def _refused(self, fault: str) -> None:
-        text = f"the MQTT broker {self._address} {fault}; check the access rules of this user. The night continues"
+        text = (
+            f"the MQTT broker {self._address} {fault}; check the broker's access rules for coldframe's user. The night "
+            "continues"
+        )
         self._call_night(self._notify, Severity.WARNING, text)
 
     def _receive(self, message: Message) -> None:

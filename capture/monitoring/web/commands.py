@@ -25,7 +25,7 @@ class Reply:
 
 
 def night_id(night: NightStarted) -> str:
-    """Return a text that distinguishes a night from the nights before and after it."""
+    """Return an identifier that distinguishes a night from the nights before and after it."""
     return night.at.isoformat()
 
 

@@ -22,6 +22,7 @@ from coldframe.capture.monitoring.report.png import png_bytes
 from coldframe.capture.monitoring.watching.watched_night import WatchedNight
 from coldframe.capture.storage.night_folder import nights_from_newest
 from coldframe.capture.threads import read_in_thread
+from coldframe.counted import counted
 
 PICTURE_COLUMNS = 480
 """Maximum width of the picture in pixels. A noisy picture of this width makes a PNG file of about 150 kB."""
@@ -149,7 +150,7 @@ def title_of(image: FrameAccepted | MasterWritten, state: DashboardState) -> str
         return frame_title(state)
     step = state.steps.get(image.step)
     name = printable(step.planned.title) if step else f"step {image.step}"
-    return f"Master of {name}, {image.frames} frames"
+    return f"Master of {name}, {counted(image.frames, 'frame')}"
 
 
 def facts_of(image: FrameAccepted | MasterWritten) -> str:

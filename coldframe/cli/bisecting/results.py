@@ -13,6 +13,7 @@ from coldframe.calibration.diagnosis.witnesses import significance
 from coldframe.calibration.frames.matching import settings_differences
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.config.frames import FrameKind
+from coldframe.counted import counted
 
 _OF_DARKS = frozenset(
     {Witness.HOT, Witness.GLOW, Witness.NOISE, Witness.GRADIENT, Witness.ROWS, Witness.COLUMNS, Witness.MASTERS}
@@ -137,7 +138,7 @@ def master_text(result: BisectionResult, master: Candidate) -> str:
     frames = frames_stated(master.header)
     parts: Sequence[str | None] = (
         None if master.setup.taken_at is None else f"{master.setup.taken_at:%Y-%m-%d}",
-        None if frames is None else f"{frames} frames",
+        None if frames is None else counted(frames, "frame"),
         *(() if master.setup.kind is FrameKind.DARK_FLAT else _differences(result, master)),
     )
     return ", ".join(part for part in parts if part)

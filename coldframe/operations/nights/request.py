@@ -81,7 +81,7 @@ class NightRequest:
         path = self.config or (example_night(self.simulate) if self.simulate else find_config())
         settings = load_settings(path)
         if not settings.sets and self.lights is None:
-            text = "missing; allowed: one or more tables [[sets]], or the option --lights FOLDER"
+            text = "missing; allowed: one or more [[sets]] tables, or the option --lights FOLDER"
             raise ConfigError(path, [Problem(None, "sets", text)])
         choices = self.choices
         if choices and self.lights is None:

@@ -126,7 +126,7 @@ async def run_requested(
     service
         Receives signs of progress, for the watchdog of systemd.
     watch
-        First wait for the end of the imaging session; only with lights.
+        True to wait for the end of the imaging session first; ignored unless the night is planned from lights.
     fresh
         Start a new night, even if an unfinished one could be resumed.
 

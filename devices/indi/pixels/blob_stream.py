@@ -1,6 +1,6 @@
 """An incremental parser that finds BLOBs in the bytes of an INDI connection. It does no I/O.
 
-It parses only BLOBs, their definitions, changes of switches and pings, and skips everything else. Its memory use is
+It parses only BLOBs, their definitions, changes to switches, and pings, and skips everything else. Its memory use is
 bounded for any input.
 """
 

@@ -46,7 +46,7 @@ class ExposureCheck:
         self._exposure_s = 0.0
         self._least_left_s = math.inf
         self._is_foreign: bool | None = None
-        """Whether another client started an exposure; None as long as the countdown is as expected."""
+        """Whether another client started an exposure; None while the countdown is as expected."""
 
     def begin(self, exposure_s: float) -> None:
         """Start the check of an exposure that is about to be commanded."""

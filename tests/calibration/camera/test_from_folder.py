@@ -100,8 +100,8 @@ def test_patterns_name_the_kind_of_frames_whose_headers_lack_it(night: Path, tmp
                 del header["EXPTIME"]
             fits.PrimaryHDU(units[0].data, header).writeto(target)
     (unknown,) = measure_night(tmp_path)[1]
-    assert unknown.startswith(f"{tmp_path / 'panel/L/Flat_1.0_0.fits'} and 11 others are left out: their headers lack")
-    assert unknown.endswith("the kind of the frame: specify it with --bias, --dark or --flat")
+    assert unknown.startswith(f"{tmp_path / 'panel/L/Flat_1.0_0.fits'} and 11 others are left out: their headers do")
+    assert unknown.endswith(" not state the kind of frame. Specify the kind with --bias, --dark or --flat")
     (record,), problems = measure_night(tmp_path, kinds={FrameKind.BIAS: "zero", FrameKind.FLAT: "panel/*/Flat*"})
     assert problems == []
     assert record.e_per_adu is not None
@@ -110,7 +110,9 @@ def test_patterns_name_the_kind_of_frames_whose_headers_lack_it(night: Path, tmp
 
 def test_flats_without_an_exposure_are_reported(tmp_path: Path) -> None:
     fits.setval(write(tmp_path, 1, "Flat", 1.0, 20000), "EXPTIME", value=-1.0)
-    assert measure_night(tmp_path)[1] == [f"{tmp_path / 'Flat_1.0_1.fits'} is left out: its header lacks the exposure"]
+    assert measure_night(tmp_path)[1] == [
+        f"{tmp_path / 'Flat_1.0_1.fits'} is left out: its header does not state the exposure"
+    ]
 
 
 def test_masters_outside_their_folder_are_not_studied(tmp_path: Path) -> None:

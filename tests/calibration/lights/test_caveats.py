@@ -26,10 +26,10 @@ SUBTRACTED: dict[str, HeaderValue] = {"CFSUBTR": "MasterDarkFlat.fits"}
     [
         (None, None, None),
         (0.4, -0.4, None),
-        (6.0, None, "differs by +6.0 C: it has up to 100 % more dark current than the light"),
-        (-6.0, None, "differs by -6.0 C: it has up to 50 % less dark current than the light"),
-        (5.0, 1.0, "differs by +1.0 to +5.0 C: it has up to 78 % more dark current than the light"),
-        (0.1, -3.0, "differs by -3.0 to +0.1 C: it has up to 29 % less dark current than the light"),
+        (6.0, None, "differs from that of the light by +6.0 C, so it has up to 100 % more dark current"),
+        (-6.0, None, "differs from that of the light by -6.0 C, so it has up to 50 % less dark current"),
+        (5.0, 1.0, "differs from that of the light by +1.0 to +5.0 C, so it has up to 78 % more dark current"),
+        (0.1, -3.0, "differs from that of the light by -3.0 to +0.1 C, so it has up to 29 % less dark current"),
     ],
 )
 def test_a_temperature_difference_is_a_difference_in_dark_current(
@@ -75,13 +75,13 @@ def test_the_error_of_an_unsubtracted_flat_is_stated() -> None:
     level_adu, bias_adu = 5_000.0, 500.0
     raw = ((level_adu - bias_adu) * vignetted() + bias_adu) / np.float32(level_adu)
     (said,) = flat_caveats(flat(raw, {"CFLEVEL": level_adu}), bias_adu)
-    assert said.startswith("flat: its header names no dark or bias that was subtracted")
+    assert said.startswith("flat: according to its header, no dark or bias was subtracted")
     true = float(np.quantile(vignetted()[::3, ::3], 0.01) / np.median(vignetted()[24:72, 32:96]))
     seen = (true * (level_adu - bias_adu) + bias_adu) / level_adu
     percent = float(said.rpartition("by ")[2].partition("%")[0])
     assert percent == pytest.approx(100 * (seen / true - 1), abs=0.2)
     (unknown,) = flat_caveats(flat(raw, {}), bias_adu)
-    assert unknown.endswith("corrects vignetting and dust too little")
+    assert unknown.endswith("undercorrects vignetting and dust")
 
 
 @pytest.mark.parametrize("header", [SUBTRACTED, {"OVERSCAN": "smooth"}, {"CALSTAT": "BD"}])
@@ -92,7 +92,7 @@ def test_subtracted_flats_are_recognised(header: dict[str, HeaderValue]) -> None
 def test_a_bright_flat_is_reported_with_its_level() -> None:
     assert list(header_caveats(SUBTRACTED | {"CFLEVEL": 45_000.0})) == []
     (said,) = header_caveats(SUBTRACTED | {"CFLEVEL": 60_000.0})
-    assert "a level of 60,000 ADU, 92% of 65,535: bright pixels may be saturated" in said
+    assert "a level of 60,000 ADU, 92% of 65,535, so bright pixels may be saturated" in said
 
 
 def test_saturated_pixels_do_not_scatter() -> None:

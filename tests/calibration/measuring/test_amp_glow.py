@@ -122,7 +122,7 @@ def test_glow_is_scaled_without_doubt_only_if_a_second_exposure_shows_that_it_is
     assert scaling_doubt(DarkSignal(exposed(1, 0), 60), 0.5, None) is None
     unknown = scaling_doubt(DarkSignal(long.adu, None), 0.5, short)
     assert unknown is not None
-    assert unknown.advice == "shoot darks as long as the lights"
+    assert unknown.advice == "shoot darks with the exposure of the lights"
 
 
 @pytest.mark.parametrize("exposure_s", [60, 180])

@@ -525,7 +525,7 @@ def test_without_rejection_the_uncertainty_follows_students_distribution() -> No
 def test_rejected_values_make_the_uncertainty_of_their_pixel_larger() -> None:
     corrections = scatter_corrections(10, Clipping())
     assert (np.diff(corrections) <= 0).all()
-    # Nine values from which the tenth was clipped scatter by half of the noise.
+    # If the tenth value was clipped, the scatter of the other nine is half the noise.
     assert corrections[9] == pytest.approx(4.7, abs=0.1)
 
 

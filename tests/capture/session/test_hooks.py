@@ -42,7 +42,7 @@ async def test_only_the_end_of_long_output_is_kept() -> None:
 @pytest.mark.parametrize(
     ("command", "fault"),
     [
-        (("/nowhere/command",), "cannot be run: No such file"),
+        (("/nowhere/command",), "cannot be run (No such file"),
         ((PYTHON, "-c", "raise SystemExit(3)"), "failed with exit status 3"),
         ((PYTHON, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"), "was ended by signal 9"),
     ],
@@ -137,7 +137,7 @@ async def test_every_command_after_the_night_runs_once_whatever_fails(tmp_path: 
     await given.after()
     assert ran.read_text() == "ran "
     assert len(given.failures) == 1
-    assert "/nowhere/command: cannot be run" in given.failures[0]
+    assert "(/nowhere/command) cannot be run" in given.failures[0]
 
 
 async def test_cancelling_does_not_keep_the_roof_open(tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ async def test_a_part_of_the_sensor_does_not_count_as_rounding(
     monkeypatch.setattr(readout_module, "DEFINE_DEADLINE_S", 0.3)
     monkeypatch.setattr(readout_module, "LARGEST_ROUNDING_PIXELS", 2)
     server.answers["CCD_FRAME"] = sending(server, number("CCD_FRAME", "Ok", X=0, Y=0, WIDTH=4, HEIGHT=6))
-    with pytest.raises(DeviceTimeoutError, match="a region of all 8 x 6 pixels"):
+    with pytest.raises(DeviceTimeoutError, match="the region to cover all 8 x 6 pixels"):
         await camera.apply(ReadoutSettings())
 
 

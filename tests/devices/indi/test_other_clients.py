@@ -388,7 +388,7 @@ CHANGES: dict[str, Change] = {
     ),
     "gain": (
         number("CCD_GAIN", "Ok", GAIN=70),
-        "taken with gain 70.0 instead of 30.0 by another client",
+        "taken with gain 70.0, set by another client, instead of 30.0",
         "CCD_GAIN",
         {"GAIN": "30"},
     ),
@@ -414,7 +414,10 @@ async def test_a_change_between_two_frames_is_undone_and_remarked(
     message, words, name, restored = change
     await seen(changeable.link, server, message)
     frames = [await changeable.expose(FrameKind.DARK, 0.0) for _ in range(2)]
-    assert [frame.remarks for frame in frames] == [(f"frames are {words}; the settings have been restored",), ()]
+    assert [frame.remarks for frame in frames] == [
+        (f"frames would have been {words}; the settings have been restored",),
+        (),
+    ]
     assert server.ordered(name)[-1] == restored
     assert frames[0].settings.gain == 30
 

@@ -9,6 +9,7 @@ from coldframe.capture.events.kinds import MasterGrew, MasterWritten
 from coldframe.capture.monitoring.dashboard.drawing import GOOD, QUIET, Canvas, fit, logarithmic
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane, labelled
 from coldframe.capture.monitoring.progress.quantities import noise_text, printable
+from coldframe.counted import counted
 
 
 def draw_noise(pane: Pane) -> list[Text]:
@@ -61,6 +62,6 @@ def draw_masters(pane: Pane) -> list[Text]:
 def _master_line(master: MasterWritten, pane: Pane) -> Text:
     step = pane.state.steps.get(master.step)
     title = printable(step.planned.title) if step else f"step {master.step}"
-    line = Text.assemble((f"{pane.glyphs.done} ", GOOD), f"{title}, {master.frames} frames  ")
+    line = Text.assemble((f"{pane.glyphs.done} ", GOOD), f"{title}, {counted(master.frames, 'frame')}  ")
     line.append(fit(printable(master.path.rpartition("/")[2]), max(pane.width - line.cell_len, 0), pane.glyphs), QUIET)
     return line

@@ -60,7 +60,7 @@ def _temperature(pane: Pane) -> Text:
 
 
 def _cooler_words(reading: TemperatureRead, pane: Pane) -> Iterator[str]:
-    """Yield the texts for the age, the setpoint and the power. The caller omits texts that do not fit."""
+    """Yield the age, the setpoint and the power, as text. The caller omits those that do not fit."""
     if not pane.state.is_reading_current:
         yield f" at {clock(reading.at, pane.now, '%H:%M')} "
     if reading.setpoint_c is not None:

@@ -82,7 +82,7 @@ def test_the_end_states_first_whether_the_lights_calibrate_clean() -> None:
     faulty = replace(clean, cleanness=Cleanness.FAULTY, artifacts=(artifact,))
     _, problem, ended = notifications(BEGUN, faulty, faulty, complete)
     assert (problem.title, problem.severity) == ("Rig: problem", Severity.WARNING)
-    assert ended.text.startswith("Ha: dust moved. Do not dismantle")
+    assert ended.text.startswith("Ha: dust moved. Do not dismantle the rig")
     assert ended.severity is Severity.WARNING
 
 

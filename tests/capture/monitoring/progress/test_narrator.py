@@ -89,7 +89,7 @@ def test_the_first_line_describes_the_plan() -> None:
     stream = io.StringIO()
     LineLog(stream, zone=UTC)(STARTED)
     assert stream.getvalue() == (
-        "03:12:33 night begins: ASI2600 (6248 x 4176), panel Flip Flat; 1 steps, about 80 s; in /nights/1\n"
+        "03:12:33 night begins: ASI2600 (6248 x 4176), panel Flip Flat; 1 step, about 80 s; in /nights/1\n"
     )
 
 

@@ -30,7 +30,7 @@ def test_clean_lights() -> None:
 
 def test_faulty_lights_name_the_cause_and_the_command() -> None:
     assert night_sentences([CLEAN, FAULTY]) == (
-        f"Ha: {CAUSE}. Do not dismantle: restore the focus and rotation of the lights, then run "
+        f"Ha: {CAUSE}. Do not dismantle the rig: restore the focus and rotation of the lights, then run "
         "`coldframe run --only flats:Ha --redo`."
     )
     assert "and 1 more finding" in line_of(replace(FAULTY, artifacts=(DUST, DUST)))

@@ -1,4 +1,4 @@
-"""Tests for the judgement of masters in words."""
+"""Tests for the verdicts on masters."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -142,7 +142,7 @@ def test_the_page_begins_with_the_lights_and_marks_commands(tmp_path: Path) -> N
     page = page_of(story, tmp_path)
     heading = page.split("<h1>")[1].split("</h1>")[0]
     assert "▲" in heading
-    assert "Ha: dust moved. Do not dismantle" in heading
+    assert "Ha: dust moved. Do not dismantle the rig" in heading
     assert "<code>coldframe run --only flats:Ha --redo</code>" in heading
     assert "dust: 9 ± 0.3 px; 23 shadows" in page
     assert "Warnings and errors" not in page

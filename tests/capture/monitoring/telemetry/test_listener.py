@@ -290,4 +290,6 @@ async def test_refused_telemetry_is_reported_once(tmp_path: Path) -> None:
         listener.stop()
         await asyncio.wait_for(running, PATIENCE_S)
     (line,) = [line for line in lines if "refuses" in line]
-    assert f"refuses messages on {TOPICS.listener} (this user is not authorized); check the access rules" in line
+    assert (
+        f"refuses messages on {TOPICS.listener} (this user is not authorized); check the broker's access rules" in line
+    )
