@@ -127,7 +127,7 @@ def verify_masters(folder: Path | None) -> ExitCode:
         return _refuse(error)
     verdicts = list(library.verify())
     sound = sum(fault is None for _, fault in verdicts)
-    print(f"sound: {sound:,} of {counted(len(verdicts), 'master')}")
+    print(f"{sound:,} of {len(verdicts):,} masters are sound")
     return _print_faults((path, fault) for path, fault in verdicts if fault is not None)
 
 

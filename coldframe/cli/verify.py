@@ -9,7 +9,6 @@ from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.capture.storage.night_folder import NightFolder, newest_night
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.missing_night import missing_night
-from coldframe.counted import counted
 
 
 def verify_nights(folders: Sequence[Path]) -> ExitCode:
@@ -32,7 +31,7 @@ def verify_nights(folders: Sequence[Path]) -> ExitCode:
     if not masters:
         print(f"{', '.join(map(str, folders))}: there are no masters of a night here", file=sys.stderr)
         return ExitCode.BAD_INPUT
-    print(f"equal to their recombined raw frames: {equal:,} of {counted(len(masters), 'master')}")
+    print(f"{equal:,} of {len(masters):,} masters are equal to their recombined raw frames")
     return ExitCode.DONE if equal == len(masters) else ExitCode.INCOMPLETE
 
 

@@ -366,11 +366,11 @@ def test_a_kind_that_contradicts_the_header_is_refused(tmp_path: Path) -> None:
 
 def test_verify(library: Library) -> None:
     sound = run(library, "verify")
-    assert (sound.exit_code, sound.stdout) == (ExitCode.DONE, "sound: 4 of 4 masters\n")
+    assert (sound.exit_code, sound.stdout) == (ExitCode.DONE, "4 of 4 masters are sound\n")
     path = next(iter(library.catalogue().headers))
     path.write_bytes(path.read_bytes().replace(b"Coldframe", b"coldframe", 1))
     damaged = run(library, "verify")
-    assert (damaged.exit_code, damaged.stdout) == (ExitCode.INCOMPLETE, "sound: 3 of 4 masters\n")
+    assert (damaged.exit_code, damaged.stdout) == (ExitCode.INCOMPLETE, "3 of 4 masters are sound\n")
     assert f"{path}: image 1: CHECKSUM is wrong" in damaged.stderr
 
 

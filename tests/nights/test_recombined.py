@@ -86,7 +86,7 @@ async def test_what_is_not_what_its_frames_give_is_told(tmp_path: Path, capsys: 
     said = capsys.readouterr()
     assert said.err == ""
     assert len(said.out.splitlines()) == len(masters) + 1
-    verdict = f"equal to their recombined raw frames: {len(masters)} of {len(masters)} masters"
+    verdict = f"{len(masters)} of {len(masters)} masters are equal to their recombined raw frames"
     assert said.out.splitlines()[-1] == verdict
     # One last bit of one pixel of one plane, and a frame that has gone.
     with fits.open(masters[0], mode="update") as units:
