@@ -32,6 +32,7 @@ from coldframe.calibration.lights.arithmetic import COLOUR_PERIOD, Correction
 from coldframe.calibration.masters.bands import gathered_rows
 from coldframe.calibration.masters.flat_scaling import cfa_period
 from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes, sampled_master
+from coldframe.calibration.threads import ThreadArray
 from coldframe.config.frames import FrameKind
 
 F32 = NDArray[np.float32]
@@ -146,6 +147,7 @@ class QuickLook:
         summary.kept.clear()
         self._meter: LightMeter | None = None
         self._preparing = Lock()
+        self._signals = ThreadArray(np.float32)
         self._lights: dict[Path, LightMeasures] = {}
 
     def rows(self, shape: tuple[int, ...]) -> NDArray[np.intp]:
@@ -154,7 +156,7 @@ class QuickLook:
 
     def measure(self, light: Path, pixels: NDArray[np.uint16] | F32) -> None:
         """Measure the examined rows of a raw light: uint16, or float32 after subtraction of the overscan."""
-        signal = calibrated_signal(pixels, self._masters.planes, shared=False)
+        signal = calibrated_signal(pixels, self._masters.planes, self._signals.of(pixels.shape), shared=False)
         self._lights[light] = without_maps(self._prepared(signal).measure(signal))
 
     def _prepared(self, signal: F32) -> LightMeter:

@@ -361,7 +361,15 @@ def memory_mapped(path: Path) -> mmap.mmap:
     """
     try:
         with open_regular(path) as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            return mapped(file.fileno(), path)
+    except OSError as error:
+        raise FrameFileError(path, error.strerror or str(error)) from error
+
+
+def mapped(descriptor: int, path: Path) -> mmap.mmap:
+    """Return the bytes of the open file `path` as read-only mapped memory; see `memory_mapped`."""
+    try:
+        return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
     except OSError as error:
         raise FrameFileError(path, error.strerror or str(error)) from error
     except ValueError as error:

@@ -10,6 +10,7 @@ from coldframe.calibration.kernels import lights
 from coldframe.calibration.masters.bands import gathered_rows
 from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes, sampled_master
 from coldframe.calibration.measuring.amp_glow import DarkSignal, scaling_doubt
+from coldframe.calibration.measuring.medians import median
 from coldframe.errors import ColdframeError
 
 F32 = NDArray[np.float32]
@@ -171,7 +172,7 @@ class Subtraction:
     @property
     def level_adu(self) -> float:
         """Median of `subtracted`: the bias level plus the dark current of ordinary pixels."""
-        return float(np.median(self.subtracted[::_STEP, ::_STEP]))
+        return float(median(self.subtracted[::_STEP, ::_STEP]))
 
 
 def dark_subtraction(dark: BandedMaster, rows: NDArray[np.intp] | None = None) -> Subtraction:

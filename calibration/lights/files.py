@@ -32,7 +32,6 @@ from coldframe.calibration.lights.arithmetic import (
     MismatchError,
     calibrate,
 )
-from coldframe.calibration.lights.buffers import LightBuffers
 from coldframe.calibration.lights.caveats import temperature_caveat
 from coldframe.calibration.lights.content import content_of
 from coldframe.calibration.lights.mending import mend
@@ -40,9 +39,8 @@ from coldframe.calibration.lights.pixels import HeldPixels, KeptRows, LightPixel
 from coldframe.calibration.lights.recipe import LightRecipe
 from coldframe.calibration.lights.words import to_floats, to_words
 from coldframe.calibration.masters.flat_scaling import cfa_period
-from coldframe.calibration.masters.reading import (
-    HIGHEST_OF_FRACTIONS,
-)
+from coldframe.calibration.masters.reading import HIGHEST_OF_FRACTIONS
+from coldframe.calibration.threads import ThreadArray
 from coldframe.config.frames import FrameKind
 
 _BAND_ROWS = 256
@@ -181,16 +179,17 @@ def calibrate_file(
     planes: Correction,
     output: Output,
     *,
-    buffers: LightBuffers | None = None,
+    memory: ThreadArray[np.uint16] | None = None,
     digest: Callable[[str], str] | None = None,
     look: LightLook | None = None,
     write: Callable[[Path, Iterable[Buffer]], None] = write_durably,
 ) -> CalibratedFile:
     """Calibrate one light and write the result durably to `target`, in an existing folder.
 
-    Callers with many lights pass `buffers` to reuse memory. `digest` takes the digest of the light's bytes and returns
-    that of the calibration; see `coldframe.calibration.lights.earlier`. `look` examines rows of the light after the
-    result has been written. `write` writes the file; by default, it refuses to replace an existing file.
+    Callers with many lights pass `memory`, which is used again for each light. `digest` takes the digest of the light's
+    bytes and returns that of the calibration; see `coldframe.calibration.lights.earlier`. `look` examines rows of the
+    light after the result has been written. `write` writes the file; by default, it refuses to replace an existing
+    file.
 
     The light may contain 8-, 16- or 32-bit integers or floats, in ADU, and may be compressed. The first image of the
     new file is the calibrated light. If `output.uncertainty` is True, the extension UNCERT is its standard error, and
@@ -206,7 +205,7 @@ def calibrate_file(
     NotDurableError
         If the result could not be written to disk, or `target` exists and `write` creates only new files.
     """
-    buffers = buffers or LightBuffers()
+    memory = memory or ThreadArray(np.uint16)
     stamp = Stamp.of(light)
     with scratch_folder(target.parent) as unpacked:
         image = open_image(light, unpacked, output.extension)
@@ -216,7 +215,7 @@ def calibrate_file(
         raw = _raw_pixels(image, recipe.overscan)
         pixels = raw if look is None else KeptRows(raw, look.rows(raw.shape))
         e_per_adu = output.e_per_adu or egain(header)
-        result = _calibrated(pixels, planes, e_per_adu, output, _colour_period(header), buffers=buffers)
+        result = _calibrated(pixels, planes, e_per_adu, output, _colour_period(header), memory=memory)
     if output.defects is not None:
         _treat(result, output.defects, header, output)
     kept = {keyword: value for keyword, value in header.items() if not _OF_THE_RAW_FILE.fullmatch(keyword)}
@@ -253,7 +252,7 @@ def _calibrated(
     output: Output,
     period: int,
     *,
-    buffers: LightBuffers,
+    memory: ThreadArray[np.uint16],
 ) -> _Result:
     """Calibrate a light, and set the signal of its defects to zero."""
     bad = None if output.defects is None else output.defects.bad
@@ -265,7 +264,7 @@ def _calibrated(
         signal = to_floats(pixels, planes, bad, output.pedestal_adu)
         result = _Result(signal, None, [_pedestal_card(output.pedestal_adu or 0)])
     else:
-        words = to_words(pixels, planes, bad, output.pedestal_adu, buffers.words(planes.subtracted.shape))
+        words = to_words(pixels, planes, bad, output.pedestal_adu, memory.of(planes.subtracted.shape))
         clipped = [
             Card("CFCLIPLO", words.below, "pixels clipped at 0"),
             Card("CFCLIPHI", words.above, "pixels clipped at 65535"),

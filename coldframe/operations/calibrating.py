@@ -19,7 +19,6 @@ from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.lights.arithmetic import Correction, GlowError
-from coldframe.calibration.lights.buffers import LightBuffers
 from coldframe.calibration.lights.caveats import temperature_caveat, temperature_cost
 from coldframe.calibration.lights.earlier import Earlier, earlier_result, group_digest, light_digest
 from coldframe.calibration.lights.files import CalibratedFile, Output, calibrate_file, egain, light_setup
@@ -27,6 +26,7 @@ from coldframe.calibration.lights.hot_pixels import filter_array_fault, hot_pixe
 from coldframe.calibration.lights.loading import load_correction, load_subtraction
 from coldframe.calibration.lights.recipe import LightRecipe, Subtract, recipe_for, ways_out
 from coldframe.calibration.masters.reading import BandedMaster
+from coldframe.calibration.threads import ThreadArray, keep_freed_memory
 from coldframe.counted import counted
 from coldframe.errors import ColdframeError
 from coldframe.operations.dark_check import DarkCheck, with_dark
@@ -169,6 +169,7 @@ def calibrate_all(lights: Sequence[Path], request: Request, tally: Tally, advanc
     FrameFileError
         If the defect map cannot be read.
     """
+    keep_freed_memory()
     masters = masters_of(find_library(request.library).catalogue())
     if request.defects is not None:
         request = replace(request, output=replace(request.output, defects=read_map(request.defects)))
@@ -337,7 +338,7 @@ def _calibrate_group(
         tally.reports.notice(f"{named(paths)}: {caveat}")
     if not output.uncertainty:
         planes = planes.without_variances()
-    calibrate = partial(calibrate_file, planes=planes, output=output, look=look, buffers=LightBuffers())
+    calibrate = partial(calibrate_file, planes=planes, output=output, look=look, memory=ThreadArray(np.uint16))
     work = partial(_outcome, calibrate=calibrate)
     with ThreadPoolExecutor(THREADS, "light") as threads:
         try:
