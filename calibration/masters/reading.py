@@ -1,6 +1,6 @@
 """Reading of masters from disk: all planes at once, or only the rows and planes that are needed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -17,8 +17,8 @@ from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import setup_of
-from coldframe.calibration.kernels import masters
 from coldframe.calibration.masters.bands import bands_of, fill
+from coldframe.calibration.masters.frame_variance import FRAME_FACTORS, frame_variance, rounding_adu2, scatter_factors
 from coldframe.calibration.masters.stored_planes import StoredPlane, stored_images
 from coldframe.calibration.measuring.medians import median
 from coldframe.calibration.stacking.stack import Stack
@@ -28,15 +28,6 @@ from coldframe.config.frames import FrameKind
 F32 = NDArray[np.float32]
 
 _SAMPLED_AT_ONCE = 64
-
-MOST_VARIANCE_FACTORS = 99
-"""Maximum number of factors (CFVAR1 to CFVAR99, CFSCA1 to CFSCA99) that convert the uncertainty to a variance."""
-
-_FRAME_FACTORS = "CFVAR"
-"""Beginning of the keywords of the factors that convert the uncertainty to the variance of a frame."""
-
-_LARGEST_FACTOR = 2
-"""Largest valid factor: clipping at 2 sigma or more reduces the variance by less than a factor of 2."""
 
 TYPICAL_STEP = 3
 """Step of the rows and columns from which the typical variance of a frame is determined."""
@@ -120,7 +111,7 @@ class MasterPlanes:
     @property
     def rounding_adu2(self) -> float:
         """Variance in the squared uncertainty that does not decrease with the number of frames, ADU^2."""
-        return _rounding_adu2(self.header)
+        return rounding_adu2(self.header)
 
 
 class BandedMaster(Protocol):
@@ -210,7 +201,7 @@ class StoredMaster:
         if not self.has_counts:
             return MasterPlanes(mean, uncertainty, np.zeros(mean.shape, np.float32), masked, self.header)
         counts = self._planes["COUNTS"].rows(rows)
-        variance = _frame_variance(uncertainty, counts, self.header, _FRAME_FACTORS, self.most)
+        variance = frame_variance(uncertainty, counts, self.header, FRAME_FACTORS, self.most)
         require_finite(variance, self._path, "values in its extensions")
         return MasterPlanes(mean, uncertainty, variance, masked, self.header, counts, self.most)
 
@@ -218,7 +209,7 @@ class StoredMaster:
         """Return the values in some rows; see `BandedMaster`."""
         counts = self._planes["COUNTS"].rows(rows)
         return KeptValues(
-            _frame_variance(self._uncertainty(rows), counts, self.header, _scatter_factors(self.header), self.most),
+            frame_variance(self._uncertainty(rows), counts, self.header, scatter_factors(self.header), self.most),
             counts,
         )
 
@@ -379,29 +370,9 @@ def planes_of_new(
         uncertainty = np.where(np.isnan(uncertainty), np.float32(0), uncertainty)
     require_finite(uncertainty, path, "values in its extensions")
     counts, most = stack.counts[::TYPICAL_STEP, ::TYPICAL_STEP].astype(np.float32), np.float32(stack.counts.max())
-    variance = _frame_variance(uncertainty[::TYPICAL_STEP, ::TYPICAL_STEP], counts, header, _FRAME_FACTORS, most)
+    variance = frame_variance(uncertainty[::TYPICAL_STEP, ::TYPICAL_STEP], counts, header, FRAME_FACTORS, most)
     typical = np.broadcast_to(median(variance), stack.mean.shape)
     return MasterPlanes(stack.mean, uncertainty, typical, masked, header)
-
-
-def _frame_variance(
-    uncertainty: F32, counts: F32, header: Mapping[str, HeaderValue], keyword: str, most: np.float32 | None = None
-) -> F32:
-    """Return the variance of individual frames, or of the values, computed with the factors in the header.
-
-    The factors are CFVAR1 or CFSCA1 where no value was rejected, CFVAR2 or CFSCA2 where one was rejected, and so on.
-    `most` is the largest count of the master; None takes the largest of the given counts.
-    """
-    rounding, factors = np.float32(_rounding_adu2(header)), _variance_factors(header, keyword)
-    relative = np.array(factors, np.float32) / np.float32(factors[0])
-    if most is None:
-        most = counts.max()
-    if not np.isfinite(most):
-        return np.full_like(uncertainty, np.nan)
-    variance = np.empty(uncertainty.shape, np.float32)
-    errors, numbers = (np.ascontiguousarray(plane).reshape(-1) for plane in (uncertainty, counts))
-    masters.scale_squares(errors, numbers, float(most), float(rounding), factors[0], relative, variance.reshape(-1))
-    return variance
 
 
 def kept_scatter(master: MasterPlanes) -> F32:
@@ -410,15 +381,10 @@ def kept_scatter(master: MasterPlanes) -> F32:
     Unlike `MasterPlanes.frame_variance`, this variance does not allow for the error of the scatter, and it allows for
     rejected values only on average over all pixels.
     """
-    factors = _scatter_factors(master.header)
-    if master.counts is None or factors == _FRAME_FACTORS:
+    factors = scatter_factors(master.header)
+    if master.counts is None or factors == FRAME_FACTORS:
         return master.frame_variance
-    return _frame_variance(master.uncertainty, master.counts, master.header, factors, master.most)
-
-
-def _scatter_factors(header: Mapping[str, HeaderValue]) -> str:
-    """Return the keyword of the factors that convert the uncertainty to the scatter; old masters lack their own."""
-    return "CFSCA" if "CFSCA1" in header else _FRAME_FACTORS
+    return frame_variance(master.uncertainty, master.counts, master.header, factors, master.most)
 
 
 def sampled_master(master: BandedMaster, step: int) -> MasterPlanes:
@@ -448,20 +414,3 @@ def _sample(master: BandedMaster, step: int) -> MasterPlanes:
     list(parallel_map(take, range(0, len(mean), _SAMPLED_AT_ONCE)))
     masked = None if masked is None else masked[::step, ::step].copy()
     return MasterPlanes(mean, uncertainty, variance, masked, master.header, counts)
-
-
-def _variance_factors(header: Mapping[str, HeaderValue], keyword: str) -> list[float]:
-    """Return the factors determined by a `Trial` when the master was made; 1 if the header contains no valid factor."""
-    factors = []
-    for number in range(1, MOST_VARIANCE_FACTORS + 1):
-        factor = header.get(f"{keyword}{number}")
-        if not isinstance(factor, int | float) or not 0 < factor <= _LARGEST_FACTOR:
-            break
-        factors.append(float(factor))
-    return factors or [1.0]
-
-
-def _rounding_adu2(header: Mapping[str, HeaderValue]) -> float:
-    """Return the variance that rounding adds to each pixel's squared uncertainty; 0 if not stated in the header."""
-    variance = header.get("CFROUND", 0)
-    return float(variance) if isinstance(variance, int | float) and variance > 0 else 0.0

@@ -13,7 +13,7 @@ from coldframe.calibration.files.cards import BLOCK_LENGTH, HeaderValue
 from coldframe.calibration.files.frame_file import mapped, parse_header
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.regular import open_regular
-from coldframe.calibration.threads import ThreadArray
+from coldframe.calibration.memory import ThreadMemory
 
 F32 = NDArray[np.float32]
 
@@ -62,7 +62,7 @@ class StoredImage(NamedTuple):
     start: int
 
 
-_stored = ThreadArray(np.uint8)
+_stored = ThreadMemory()
 
 
 class StoredPlane:
@@ -95,7 +95,7 @@ class StoredPlane:
         # Reading takes a quarter of the time for which mapped memory would be set up and released.
         first, last, step = rows.indices(self.shape[0])
         wanted, width = range(first, last, step), self.shape[1] * self._dtype.itemsize
-        stored = _stored.of((len(wanted) * width,))
+        stored = _stored.array((len(wanted) * width,), np.uint8)
         if step == 1:
             self._file.read(self._start + first * width, stored)
         else:
