@@ -26,8 +26,8 @@ from coldframe.calibration.files.keywords import (
 from coldframe.calibration.files.naming import name_part, settings_text
 from coldframe.calibration.frames.overscan import Overscan, corrected_header
 from coldframe.calibration.frames.setup import BIAS_TAKEN_OUT, REACHED_C
-from coldframe.calibration.masters.integrity import integrity_fault
 from coldframe.calibration.masters.frame_variance import MOST_VARIANCE_FACTORS
+from coldframe.calibration.masters.integrity import integrity_fault
 from coldframe.calibration.masters.reading import read_master
 from coldframe.calibration.measuring.amp_glow import SIGNIFICANCE, AmpGlow, measure_glow
 from coldframe.calibration.measuring.medians import median
