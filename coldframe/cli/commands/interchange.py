@@ -40,8 +40,8 @@ def export(
     The exit code is 1 if an existing file differs from the file to export, for example because a master has since been
     replaced, or if a master cannot be read; these files are listed.
 
-    With --check, the exit code is 0 if there is nothing to report, 1 if there are problems or unreadable files, and 2 if
-    there is nothing to export; see `coldframe lint`.
+    With --check, the exit code is 0 if there is nothing to report, 1 if there are problems or unreadable files, and 2
+    if there is nothing to export; see `coldframe lint`.
     """
     from coldframe.cli.export import Request, check_export, export_files
 

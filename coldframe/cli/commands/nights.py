@@ -178,8 +178,9 @@ def report(
 ) -> None:
     """Write report.html and report.json into a night's folder, from its journal and masters.
 
-    coldframe also writes them at the end of every night. The page shows the masters with pictures, the missing masters with
-    reasons, and how the time was spent. It is a single file that opens in any browser without a network connection.
+    coldframe also writes them at the end of every night. The page shows the masters with pictures, the missing masters
+    with reasons, and how the time was spent. It is a single file that opens in any browser without a network
+    connection.
     """
     from coldframe.cli.report import report_night
 
