@@ -63,7 +63,7 @@ def limit_levels(light: U16 | F32, subtracted: F32, lowest: float, highest: floa
 
 @kernel
 def add_seven_rows(levels: F32, first: int, period: int, sums: F32) -> None:
-    """Write the sums of seven rows in one loop; with a loop for each row, `average_locally` would take twice as long."""
+    """Write the sums of seven rows in one loop; with a loop for each row, the local means would take twice as long."""
     one, two, three = levels[first], levels[first + period], levels[first + 2 * period]
     four, five = levels[first + 3 * period], levels[first + 4 * period]
     six, seven = levels[first + 5 * period], levels[first + 6 * period]
