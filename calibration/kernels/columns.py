@@ -41,9 +41,6 @@ from coldframe.calibration.kernels.tiles import (
 )
 from coldframe.calibration.kernels.winsorizing import find_winsorized_variances, winsorized_variance
 
-ENDS = 6
-"""Number of values at each end of a column that clipping examines first."""
-
 
 @kernel
 def find_ends(columns: Columns, frames: int, ends: Sums) -> None:
@@ -221,7 +218,8 @@ def clip_about_means(
     """Clip each column about the mean and average it; `Clipping` defines the rule, and `clip_pixel` applies it."""
     frames, pixels = band.shape
     columns = np.empty(frames * TILE, band.dtype)
-    ascending, descending = np.empty(frames, sums.dtype), np.empty(frames, sums.dtype)
+    ascending = columns.reshape(frames, TILE)
+    descending = ascending[::-1]
     flags, outermost = np.empty(TILE, np.bool_), np.empty((2, TILE), sums.dtype)
     for begin in range(0, pixels, TILE):
         end = min(begin + TILE, pixels)
@@ -243,27 +241,22 @@ def clip_about_means(
             if whole[i]:
                 continue
             origin = sums.dtype.type(columns[frames // 2 * TILE + i])
-            # Usually few values are rejected, so the ends suffice; if they do not, use the whole column.
-            reach = min(frames, ENDS)
-            kept = 0
-            while kept == 0:
-                for rank in range(reach):
-                    ascending[rank] = sums.dtype.type(columns[rank * TILE + i]) - origin
-                    descending[rank] = sums.dtype.type(columns[(frames - 1 - rank) * TILE + i]) - origin
-                kept, total, square = clip_pixel(
-                    ascending,
-                    descending,
-                    reach,
-                    frames,
-                    sums[TOTAL, i],
-                    sums[SQUARE, i],
-                    trim,
-                    correction,
-                    kappa_squared,
-                    floor_squared,
-                    iterations,
-                )
-                reach = frames
+            kept, total, square = clip_pixel(
+                ascending[:, i],
+                descending[:, i],
+                origin,
+                frames,
+                frames,
+                totals[i],
+                squares[i],
+                frames - 2 * trim,
+                inner[i],
+                inner_squares[i],
+                correction,
+                kappa_squared,
+                floor_squared,
+                iterations,
+            )
             means[i] = mean_of(kept, total, origin, pedestal)
             errors[i] = standard_error(kept, total, square, scatter_corrections, least_variance)
             numbers[i] = kept

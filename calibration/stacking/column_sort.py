@@ -33,8 +33,9 @@ from coldframe.calibration.stacking.uncertainty import Trial, trial_result, tria
 from coldframe.calibration.threads import MOST_THREADS, THREAD_NAME
 from coldframe.errors import ColdframeError
 
-BAND_BYTES = 1 << 23
-"""Number of bytes, as stored on disk, that a thread reads at once; smaller reads would be inefficient."""
+BAND_BYTES = 1 << 22
+"""Number of bytes, as stored on disk, that a thread reads at once. Smaller reads are inefficient, and larger bands do
+not stay in the processor's cache (benchmarks/peers.md)."""
 
 FEWEST_PIXELS = 512
 """Smallest number of pixels in a band, however many frames there are."""
