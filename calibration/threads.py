@@ -33,7 +33,7 @@ def parallel_map(work: Callable[..., T], *arguments: Iterable[object]) -> Iterat
     calls = list(zip(*arguments, strict=False))
     if len(calls) == 1:
         return iter([work(*calls[0])])
-    return _pool().map(work, *zip(*calls, strict=True)) if calls else iter(())
+    return pool().map(work, *zip(*calls, strict=True)) if calls else iter(())
 
 
 def parts_of(pixels: int) -> int:
@@ -47,5 +47,6 @@ def pixel_threads() -> list[int | None]:
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
+def pool() -> ThreadPoolExecutor:
+    """Return the pool of threads that all work on pixels shares."""
     return ThreadPoolExecutor(thread_count(), THREAD_NAME)

@@ -126,17 +126,17 @@ class _Work:
         try:
             return work()
         finally:
-            _under_way.discard(self)
+            under_way.discard(self)
 
     def forget_if_never_begun(self, task: "asyncio.Future[Any]") -> None:
         """Count the work as done if it was cancelled before its thread began."""
         if task.cancelled() and self._thread is None:
-            _under_way.discard(self)
+            under_way.discard(self)
 
     def waiting_s(self, now_s: float) -> float:
         """Return the seconds for which the work has been waiting for the disk."""
         if self._is_long and not self.is_overdue:
-            ticks = sum(map(_cpu_ticks, (self._thread, *pixel_threads())))
+            ticks = sum(map(cpu_ticks_of, (self._thread, *pixel_threads())))
             if ticks != self._cpu_ticks:
                 self.moved_s, self._cpu_ticks = now_s, ticks
         return now_s - self.moved_s
@@ -157,7 +157,7 @@ class _Work:
         return DiskHangsError(f"the disk has not answered for {now_s - self.moved_s:.0f} s")
 
 
-def _cpu_ticks(thread: int | None) -> int:
+def cpu_ticks_of(thread: int | None) -> int:
     """Return the CPU time of a thread in ticks of the kernel (proc_pid_stat(5)); 0 if it is unknown."""
     if thread is None:
         return 0
@@ -168,14 +168,14 @@ def _cpu_ticks(thread: int | None) -> int:
         return 0
 
 
-_under_way: set[_Work] = set()
+under_way: set[_Work] = set()
 """The work of all threads of this process, because all of it may wait for one disk."""
 
 
 def waiting_for_disk_s() -> float:
     """Return the longest time, in seconds, for which work in a thread has been waiting; 0.0 if there is no work."""
     now_s = asyncio.get_running_loop().time()
-    return max((each.waiting_s(now_s) for each in tuple(_under_way)), default=0.0)
+    return max((each.waiting_s(now_s) for each in tuple(under_way)), default=0.0)
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -235,10 +235,10 @@ async def read_in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 def _begun(deadline_s: float, work: Callable[[], T]) -> "tuple[_Work, asyncio.Future[T]]":
     """Begin work in a thread, unless other work is overdue."""
     now_s = asyncio.get_running_loop().time()
-    if overdue := [each for each in tuple(_under_way) if each.is_overdue]:
+    if overdue := [each for each in tuple(under_way) if each.is_overdue]:
         raise min(overdue, key=lambda each: each.moved_s).failure(now_s)
     mine = _Work(now_s, deadline_s, moved_s=now_s)
-    _under_way.add(mine)
+    under_way.add(mine)
     task = asyncio.ensure_future(asyncio.to_thread(mine.do, work))
     task.add_done_callback(mine.forget_if_never_begun)
     return mine, task

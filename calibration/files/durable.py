@@ -88,7 +88,7 @@ def write_durably(path: Path, buffers: Iterable[Buffer]) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
     try:
         try:
-            _write_flushed(temporary, buffers)
+            write_flushed(temporary, buffers)
             _publish(temporary, path)
         finally:
             with contextlib.suppress(OSError):
@@ -108,7 +108,7 @@ def replace_durably(path: Path, buffers: Iterable[Buffer]) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
     try:
         try:
-            _write_flushed(temporary, buffers)
+            write_flushed(temporary, buffers)
             temporary.replace(path)
         finally:
             with contextlib.suppress(OSError):
@@ -164,7 +164,8 @@ def make_folder_durably(folder: Path) -> None:
         raise NotDurableError.of(folder, error) from error
 
 
-def _write_flushed(path: Path, buffers: Iterable[Buffer]) -> None:
+def write_flushed(path: Path, buffers: Iterable[Buffer]) -> None:
+    """Write a new file, and return once its content is on the disk."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         begun = written = 0

@@ -70,7 +70,7 @@ class _Look(NamedTuple):
     iso: float
 
 
-_seen: dict[tuple[object, ...], _Look] = {}
+known_looks: dict[tuple[object, ...], _Look] = {}
 """The properties of the first file from each camera, keyed by the values that all files from the camera share."""
 
 
@@ -93,11 +93,11 @@ def read_raw_header(path: Path) -> dict[str, HeaderValue]:
     """
     require_packages("rawpy")
     exif = read_exif(path)
-    sizes = _answer(path, [0, 0], None)["sizes"]
+    sizes = ask_libraw(path, [0, 0], None)["sizes"]
     common = exif.values.get(MAKE), exif.values.get(MODEL), exif.values.get(CFA_PATTERN), tuple(sizes)
-    look = _seen.get(common)
+    look = known_looks.get(common)
     if look is None or exif.number(EXPOSURE_S) is None or exif.iso is None:
-        look = _seen[common] = _look(_answer(path, sizes[:2], None))
+        look = known_looks[common] = _look(ask_libraw(path, sizes[:2], None))
     return _header(exif, look) | _described(path)
 
 
@@ -120,10 +120,10 @@ def unpack_raw(path: Path, folder: Path) -> tuple[dict[str, HeaderValue], Path, 
     """
     require_packages("rawpy")
     exif = read_exif(path)
-    sizes = _answer(path, [0, 0], None)["sizes"]
+    sizes = ask_libraw(path, [0, 0], None)["sizes"]
     require_room(folder, sizes[2] * sizes[3] * 2, path)
     copy = new_file(folder)
-    look = _look(_answer(path, sizes[:2], copy))
+    look = _look(ask_libraw(path, sizes[:2], copy))
     bits, zero = FORMS["uint16"]
     if copy.stat().st_size != look.shape[0] * look.shape[1] * 2:
         raise FrameFileError(path, "damaged: its visible area extends beyond its pixels")
@@ -135,7 +135,7 @@ def _described(path: Path) -> dict[str, HeaderValue]:
     return {} if sidecar is None else sidecar.cards
 
 
-def _answer(path: Path, sensor: list[int], copy: Path | None) -> dict[str, Any]:
+def ask_libraw(path: Path, sensor: list[int], copy: Path | None) -> dict[str, Any]:
     """Open a file with LibRaw, decode its pixels unless the size of the sensor is given as 0, and return the answer."""
     height, width = sensor
     if height * width:

@@ -81,7 +81,9 @@ _MOST_BYTES_OF_A_PIXEL = 8
 _WORKING_BYTES_OF_A_PIXEL = 32
 """Memory of the decompressors per pixel. Of these, HCOMPRESS needs 8 bytes for coefficients and 8 for its result."""
 
-_BASE_BYTES = 512 << 20
+BASE_BYTES = 512 << 20
+"""Memory that the server may use in addition to the file and the working memory of its decompressor."""
+
 _BASE_S = 10
 _PIXELS_OF_A_SECOND = 1_000_000
 """Slowest acceptable rate of unpacking, in pixels per second of CPU time; a 64-bit PC unpacks 60 million."""
@@ -220,10 +222,10 @@ def decoded(
         **request,
         "path": str(path.absolute()),
         "reader": reader,
-        "most_bytes": _BASE_BYTES + 2 * path.stat().st_size + working_bytes,
+        "most_bytes": BASE_BYTES + 2 * path.stat().st_size + working_bytes,
         "longest_s": _BASE_S + pixels // _PIXELS_OF_A_SECOND,
     }
-    answer = _answer(json.dumps(whole))
+    answer = ask_server(json.dumps(whole))
     if "absent" in answer:
         raise MissingPackageError(str(answer["absent"]))
     if "fault" in answer:
@@ -244,10 +246,10 @@ def require_packages(*names: str) -> None:
             raise MissingPackageError(name)
 
 
-def _answer(request: str) -> dict[str, Any]:
+def ask_server(request: str) -> dict[str, Any]:
     """Send a request to this process's server, which is started on the first request, and return the answer."""
     with _one_request:
-        server = _server(os.getpid())
+        server = server_of(os.getpid())
         assert server.stdin is not None
         assert server.stdout is not None
         try:
@@ -267,7 +269,7 @@ def _answer(request: str) -> dict[str, Any]:
 
 
 @cache
-def _server(_process: int) -> subprocess.Popen[str]:
+def server_of(_process: int) -> subprocess.Popen[str]:
     """Start the server; a process forked from this one needs its own."""
     server = subprocess.Popen(
         [sys.executable, "-P", "-m", "coldframe.calibration.files.decoding_server"],
@@ -285,7 +287,7 @@ def _server(_process: int) -> subprocess.Popen[str]:
 
 
 def _end(server: subprocess.Popen[str]) -> None:
-    _server.cache_clear()
+    server_of.cache_clear()
     server.kill()
     server.communicate()
 

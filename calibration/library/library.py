@@ -112,7 +112,7 @@ class Library:
         digest = file_digest(master)
         target = self._place(master, header)
         make_folder_durably(target.parent)
-        with self._index.opened() as index:
+        with self.index.opened() as index:
             for path in _numbered(target):
                 if not (_linked(master, path) or path.samefile(master) or file_digest(path) == digest):
                     continue
@@ -128,7 +128,7 @@ class Library:
         faults: dict[Path, str] = {}
         if not self.folder.is_dir():
             return Catalogue(headers, faults)
-        with self._index.opened() as index:
+        with self.index.opened() as index:
             known = index.names()
             for path in self._files():
                 try:
@@ -167,7 +167,7 @@ class Library:
 
     def rebuild(self) -> Catalogue:
         """Delete the index and read every header again."""
-        self._index.forget()
+        self.index.forget()
         return self.catalogue()
 
     def prunable(self) -> tuple[Path, ...]:
@@ -193,7 +193,8 @@ class Library:
         return path
 
     @property
-    def _index(self) -> LibraryIndex:
+    def index(self) -> LibraryIndex:
+        """The digests of the masters."""
         return LibraryIndex(self.folder / INDEX)
 
     def _name(self, path: Path) -> str:
@@ -221,7 +222,7 @@ class Library:
         from coldframe.calibration.masters.integrity import file_digest  # noqa: PLC0415 - needs NumPy
 
         digest = file_digest(path)
-        with self._index.opened() as index:
+        with self.index.opened() as index:
             known = index.digest(self._name(path))
             if known is None:
                 index.keep_digest(self._name(path), digest)

@@ -45,7 +45,7 @@ FEWEST_SORTED = 6
 
 _NOT_WINSORIZED = -1.0
 
-_OTHER_FILES = 64
+OTHER_FILES = 64
 """Number of files that the process may have open in addition to the frames."""
 
 Statistic = Callable[[NDArray[Any], NDArray[np.float32], NDArray[np.float32], NDArray[np.uint16]], None]
@@ -249,7 +249,7 @@ def _open(frame: ImageFile, opened: ExitStack) -> int:
 def raise_open_file_limit(count: int) -> None:
     """Raise the limit on open files as far as needed and as far as the system permits."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = count + _OTHER_FILES
+    needed = count + OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < needed:
         with suppress(ValueError, OSError):
             resource.setrlimit(

@@ -18,10 +18,15 @@ class EventStream:
     A subscriber must return immediately, because the night waits until it returns. An exception that a subscriber
     raises never reaches the night: the first exception of each subscriber is logged and published, and the subscriber
     still receives later events.
+
+    Attributes
+    ----------
+    subscribers
+        Functions that receive every event, in the order in which they receive it.
     """
 
     def __init__(self) -> None:
-        self._subscribers: list[Subscriber] = []
+        self.subscribers: list[Subscriber] = []
         self._flushes: list[Callable[[], Awaitable[None]]] = []
         self._beat_subscribers: list[Callable[[], None]] = []
         self._failed: list[Callable[..., object]] = []
@@ -29,11 +34,11 @@ class EventStream:
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Add a subscriber that receives every later event."""
-        self._subscribers.append(subscriber)
+        self.subscribers.append(subscriber)
 
     def publish(self, event: Event) -> None:
         """Deliver `event` to all subscribers."""
-        for subscriber in self._subscribers:
+        for subscriber in self.subscribers:
             with self._guarding(subscriber):
                 subscriber(event)
         while self._failures:

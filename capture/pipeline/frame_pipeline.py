@@ -82,7 +82,7 @@ class FramePipeline(Generic[Shot, Judged]):
                 except TimeoutError as error:
                     raise self._end or error from None
                 finally:
-                    await self._drain(stages)
+                    await self.drain(stages)
         except ExceptionGroup as group:
             # The first error belongs to the stage that failed and thereby ended the other stages.
             raise group.exceptions[0] from None
@@ -132,7 +132,7 @@ class FramePipeline(Generic[Shot, Judged]):
             await self._keep(judged)
             self._judged.task_done()
 
-    async def _drain(self, stages: set[asyncio.Task[Any]]) -> None:
+    async def drain(self, stages: set[asyncio.Task[Any]]) -> None:
         """Wait until the submitted frames are kept, a stage has failed, or the deadline has passed; end the stages."""
         ends = {*stages, asyncio.create_task(self.until_kept(), name="draining")}
         try:

@@ -162,12 +162,13 @@ class LightsVerification:
                 for step, flats in self._flats.items():
                     await self._verify_flats(step, flats)
                 for lights in self._sets:
-                    await self._verify_lights(lights)
+                    await self.verify_lights(lights)
         except Exception as error:  # an error here must not affect the night
             log.exception("the verification of the lights failed")
             self._notice(f"the lights are not verified: internal error {error!r}; see the log")
 
-    async def _verify_lights(self, lights: LightSet) -> None:
+    async def verify_lights(self, lights: LightSet) -> None:
+        """Verify a set of lights with the best masters so far, unless they have been verified with the same masters."""
         setup = lights.setup
         try:
             chosen = await asyncio.to_thread(self._masters.choose, setup, with_library=self._with_library)

@@ -15,7 +15,7 @@ from coldframe.devices.errors import DeviceError, NotSupportedError
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
-from coldframe.devices.indi.readout import shown_gain
+from coldframe.devices.indi.readout import has_iso, shown_gain
 from coldframe.devices.indi.survey import Role, SurveyedDevice, surveyed_camera, surveyed_server
 from coldframe.devices.indi.turning.rotator import IndiRotator
 from coldframe.devices.indi.turning.wheel import IndiFilterWheel
@@ -90,6 +90,7 @@ async def survey_rig(host: str, port: int, camera: str | None = None) -> RigSurv
             camera=chosen,
             other_cameras=tuple(name for name in cameras if name != chosen),
             gain=_pair(features.gain),
+            gain_is_iso=has_iso(indi_camera),
             gain_now=shown_gain(indi_camera),
             offset=_pair(features.offset),
             offset_now=indi_camera.number(dialects.OFFSET),

@@ -57,7 +57,7 @@ def make_safe(config: Path | None, patience_s: float, *, overrides: bool = False
                 print(f"{error}. {STUCK}", file=sys.stderr)
                 if not (overrides or _is_confirmed()):
                     return ExitCode.BAD_INPUT
-            return asyncio.run(_make_safe(settings, patience_s))
+            return asyncio.run(reach_safe_state(settings, patience_s))
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except DeviceError as error:
@@ -73,7 +73,8 @@ def _is_confirmed() -> bool:
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
-async def _make_safe(settings: Settings, patience_s: float) -> ExitCode:
+async def reach_safe_state(settings: Settings, patience_s: float) -> ExitCode:
+    """Connect to the rig, make it safe, and return the exit code."""
     clock = NightClock()
     events = EventStream()
     events.subscribe(LineLog(sys.stderr))

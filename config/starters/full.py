@@ -74,7 +74,9 @@ def _camera(survey: RigSurvey) -> str:
         others = toml_value(survey.other_cameras)
         notes["device"] = f"The server has other cameras: {others}. To use one of them, run coldframe init --camera."
     for name, limits in (("gain", survey.gain), ("offset", survey.offset)):
-        if limits is None:
+        if name == "gain" and survey.gain_is_iso and limits is not None:
+            notes[name] = f"For this camera, the ISO value of the lights: {limits[0]:g} to {limits[1]:g}."
+        elif limits is None:
             notes[name] = f"This camera has no {name} control."
         elif is_adjustable(limits):
             notes[name] = f"This camera: {limits[0]:g} to {limits[1]:g}."

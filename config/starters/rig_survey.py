@@ -34,6 +34,8 @@ class RigSurvey:
     gain, offset
         Range of the control as the driver announces it, or a single value if the control is read-only; None if the
         camera lacks the control.
+    gain_is_iso
+        True if `gain` is the range of the ISO values of a DSLR.
     gain_now, offset_now
         Current values of the controls.
     setpoint_c
@@ -59,6 +61,7 @@ class RigSurvey:
     camera: str
     other_cameras: tuple[str, ...] = ()
     gain: tuple[float, float] | None = None
+    gain_is_iso: bool = False
     gain_now: float | None = None
     offset: tuple[float, float] | None = None
     offset_now: float | None = None

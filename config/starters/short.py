@@ -66,7 +66,8 @@ def _camera(survey: RigSurvey) -> str:
         notes["device"] = f"or {', '.join(survey.other_cameras)}"
     for name, limits in (("gain", survey.gain), ("offset", survey.offset)):
         if limits is not None and is_adjustable(limits):
-            notes[name] = f"as for your lights, {limits[0]:g} to {limits[1]:g}"
+            value = "the ISO value of your lights" if name == "gain" and survey.gain_is_iso else "as for your lights"
+            notes[name] = f"{value}, {limits[0]:g} to {limits[1]:g}"
     if survey.readout_modes:
         notes["readout_mode"] = f"as for your lights: {', '.join(survey.readout_modes)}"
     if survey.setpoint_c is not None:

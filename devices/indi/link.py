@@ -298,7 +298,7 @@ class IndiLink:
             if prop.state == "alert":
                 message = self.mirror.message_since(device, sent)
                 raise SettingRefusedError(device, f"{name} refused {_words(values)}" + in_brackets(message))
-            return prop if prop.state in good_states and _shows(prop, values) else None
+            return prop if prop.state in good_states and shows_values(prop, values) else None
 
         return await self.wait_answer(device, name, taken, deadline_s, f"{name} = {_words(values)}")
 
@@ -397,7 +397,7 @@ class IndiLink:
             self._order({"order": "ping", "uid": "coldframe"})
 
 
-def _shows(prop: Property, values: Mapping[str, Value]) -> bool:
+def shows_values(prop: Property, values: Mapping[str, Value]) -> bool:
     """Return True if `prop` shows the wanted values. Numbers may differ by the rounding to six digits."""
     for element, wanted in values.items():
         shown = prop.values.get(element)

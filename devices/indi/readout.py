@@ -107,8 +107,8 @@ class IndiReadout:
     @property
     def gain_limits(self) -> Limits | None:
         """Range of the gain or, for a camera without a gain, of its ISO values; None if it has neither."""
-        iso = _iso_values(self._device)
-        if self._device.number(dialects.GAIN) is None and iso:
+        if has_iso(self._device):
+            iso = _iso_values(self._device)
             return Limits(min(iso.values()), max(iso.values()))
         return self._device.settable(dialects.GAIN)
 
@@ -285,6 +285,11 @@ class IndiReadout:
             return None if shown is None else prop.labels[shown]
         number = self._device.number(dialects.READOUT_MODE_NUMBER) if self.modes() else None
         return None if number is None else str(round(number))
+
+
+def has_iso(device: IndiDevice) -> bool:
+    """Return True if a camera has ISO values instead of a gain."""
+    return device.number(dialects.GAIN) is None and bool(_iso_values(device))
 
 
 def shown_gain(device: IndiDevice) -> float | None:

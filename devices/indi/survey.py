@@ -18,6 +18,7 @@ from coldframe.devices.indi.dialects import Spelling
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
 from coldframe.devices.indi.pixels.blob_channel import ServerAddress
+from coldframe.devices.indi.readout import has_iso
 from coldframe.devices.indi.turning.rotator import IndiRotator
 from coldframe.devices.indi.turning.wheel import IndiFilterWheel
 
@@ -182,7 +183,7 @@ def _describe(device: IndiDevice, role: Role, camera: CameraFeatures | None) -> 
 
 def _describe_camera(device: IndiDevice, camera: CameraFeatures) -> Description:
     modes = ", ".join(camera.readout_modes)
-    gain = "gain" if device.number(dialects.GAIN) is not None else "ISO"
+    gain = "ISO" if has_iso(device) else "gain"
     wishes = {
         f"{gain} {_range(camera.gain)}": (camera.gain is not None, "gain"),
         f"offset {_range(camera.offset)}": (camera.offset is not None, "offset"),

@@ -27,7 +27,7 @@ def answers() -> Iterator[threading.Event]:
     event = threading.Event()
     yield event
     event.set()
-    block_until(lambda: not threads._under_way)
+    block_until(lambda: not threads.under_way)
 
 
 async def test_the_result_of_a_thread_comes_back() -> None:
@@ -249,7 +249,7 @@ async def test_long_work_that_uses_cpu_time_does_not_wait_for_the_disk(
 ) -> None:
     ticks = iter(range(1 << 30))
     monkeypatch.setattr(threads, "DISK_DEADLINE_S", 0.01)
-    monkeypatch.setattr(threads, "_cpu_ticks", lambda _: next(ticks))
+    monkeypatch.setattr(threads, "cpu_ticks_of", lambda _: next(ticks))
     working = asyncio.create_task(in_thread_within(PATIENCE_S, answers.wait, PATIENCE_S))
     await until(lambda: next(ticks) > 20)
     answers.set()
@@ -267,7 +267,7 @@ async def test_long_work_is_checked_while_it_goes_on_although_nothing_else_asks(
         return 0
 
     monkeypatch.setattr(threads, "SAMPLE_S", 0.01)
-    monkeypatch.setattr(threads, "_cpu_ticks", ticks)
+    monkeypatch.setattr(threads, "cpu_ticks_of", ticks)
     monkeypatch.setattr(threads, "pixel_threads", list)
     working = asyncio.create_task(in_thread_within(2 * threads.DISK_DEADLINE_S, answers.wait, PATIENCE_S))
     await until(lambda: len(seen) > 5)
@@ -281,7 +281,7 @@ async def test_long_work_that_reaches_its_deadline_while_computing_is_not_called
     ticks = iter(range(1 << 30))
     monkeypatch.setattr(threads, "DISK_DEADLINE_S", 0.1)
     monkeypatch.setattr(threads, "SAMPLE_S", 0.01)
-    monkeypatch.setattr(threads, "_cpu_ticks", lambda _: next(ticks))
+    monkeypatch.setattr(threads, "cpu_ticks_of", lambda _: next(ticks))
     with pytest.raises(DiskHangsError, match=r"^work on the disk did not end within 0 min; check its cable"):
         await in_thread_within(0.5, answers.wait, PATIENCE_S)
     with pytest.raises(DiskHangsError, match=r"^work on the disk did not end within 0 min; check its cable"):
@@ -298,7 +298,7 @@ async def test_work_that_waits_for_the_threads_of_the_pixels_does_not_wait_for_t
             pass
 
     working = asyncio.create_task(in_thread_within(threads.LONG_WORK_S, lambda: list(parallel_map(compute, range(1)))))
-    await until(lambda: threads._under_way)
+    await until(lambda: threads.under_way)
     for _ in range(3):
         await until(lambda: threads.waiting_for_disk_s() == 0.0)
     answers.set()
@@ -306,10 +306,10 @@ async def test_work_that_waits_for_the_threads_of_the_pixels_does_not_wait_for_t
 
 
 def test_the_cpu_time_of_a_thread_is_known() -> None:
-    thread, before = threading.get_native_id(), threads._cpu_ticks(threading.get_native_id())
-    while threads._cpu_ticks(thread) == before:
+    thread, before = threading.get_native_id(), threads.cpu_ticks_of(threading.get_native_id())
+    while threads.cpu_ticks_of(thread) == before:
         pass
-    assert threads._cpu_ticks(None) == 0
+    assert threads.cpu_ticks_of(None) == 0
 
 
 def test_a_reader_of_a_hanging_disk_can_be_cancelled(answers: threading.Event) -> None:

@@ -259,7 +259,7 @@ def test_a_disk_that_is_full_leaves_no_master_and_ends_the_judgement(
 
     (tmp_path / "raw").mkdir()
     names = shoot(tmp_path / "raw", 5)
-    monkeypatch.setattr("coldframe.calibration.files.durable._write_flushed", fill_disk)
+    monkeypatch.setattr("coldframe.calibration.files.durable.write_flushed", fill_disk)
     judge = Mock(side_effect=findings_of_new)
     monkeypatch.setattr("coldframe.operations.combining.findings_of_new", judge)
     assert combine(names, tmp_path / "master.fits") == ExitCode.BAD_INPUT

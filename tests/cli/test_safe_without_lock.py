@@ -36,7 +36,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
         made.append(settings)
         return ExitCode.DONE
 
-    monkeypatch.setattr(import_module("coldframe.cli.safe"), "_make_safe", reach)
+    monkeypatch.setattr(import_module("coldframe.cli.safe"), "reach_safe_state", reach)
     return made
 
 

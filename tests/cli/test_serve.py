@@ -141,7 +141,7 @@ async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_a_hanging_disk_does_not_keep_the_process_from_ending(tmp_path: Path) -> None:
     program = (
         "import sys, time; from coldframe.capture.monitoring.watching import watched_night; "
-        "watched_night._last_night = lambda *_: print('hanging', flush=True) or time.sleep(1e6); "
+        "watched_night.last_night = lambda *_: print('hanging', flush=True) or time.sleep(1e6); "
         f"sys.argv = ['coldframe', 'serve', '--listen', '127.0.0.1:0', '--folder', {str(tmp_path)!r}]; "
         "from coldframe.cli.command_line import main; main()"
     )

@@ -222,7 +222,7 @@ def warm_up() -> None:
 
     Work on pixels runs in the calling thread from now on, because a forked process has no other threads.
     """
-    threads._pool = cache(Inline)
+    threads.pool = cache(Inline)
     with tempfile.TemporaryDirectory(prefix="coldframe-deaths-") as place:
         VirtualTimeLoop(3600.0).run_until_complete(run_night(few(), SMALL, Path(place)))
 

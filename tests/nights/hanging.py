@@ -123,9 +123,9 @@ class HangingDisk:
             with (
                 self._patched(),
                 patch.object(nights, "Inline", lambda: _LockStep(self)),
-                patch.object(threads, "_under_way", set()),
+                patch.object(threads, "under_way", set()),
                 patch("coldframe.capture.storage.journal.threading", in_journal),
-                patch("coldframe.calibration.threads._pool", Inline),
+                patch("coldframe.calibration.threads.pool", Inline),
                 _audited(self._hear),
             ):
                 yield

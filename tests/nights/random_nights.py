@@ -266,7 +266,7 @@ def run(
         if BROKEN_MEMORY in night.kinds:
             _break_memory(night, storage)
         # The frames are too small to justify a thread.
-        stack.enter_context(patch("coldframe.calibration.threads._pool", _inline))
+        stack.enter_context(patch("coldframe.calibration.threads.pool", _inline))
         yield _run(night, storage, prepare)
 
 

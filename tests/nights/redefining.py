@@ -302,7 +302,7 @@ def run(redefinitions: list[Redefinition], seed: int = 0) -> Iterator[TroubledRu
     """Run a night, whose files exist for the duration of the block."""
     title = tuple(map(str, redefinitions))
     night = TroubledNight(seed, three_sets(), tiny(load_rig("small")), title, {}, None, knows_the_rig=False)
-    with TemporaryDirectory(prefix="coldframe-night-") as scratch, patch("coldframe.calibration.threads._pool", Inline):
+    with TemporaryDirectory(prefix="coldframe-night-") as scratch, patch("coldframe.calibration.threads.pool", Inline):
         disk = SimulatedDisk(Path(scratch).resolve())
         with alarm(), asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(LONGEST_NIGHT_S, LONGEST_RUN_S)) as runner:
             left = runner.run(_watched(night, disk, redefinitions))

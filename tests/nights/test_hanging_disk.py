@@ -54,7 +54,7 @@ class HangingDisk(Inline):
 def disk() -> Iterator[HangingDisk]:
     """Yield the disk of the test's nights."""
     disk = HangingDisk()
-    with patch.object(nights, "Inline", lambda: disk), patch.object(threads, "_under_way", set()):
+    with patch.object(nights, "Inline", lambda: disk), patch.object(threads, "under_way", set()):
         yield disk
 
 

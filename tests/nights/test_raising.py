@@ -119,8 +119,8 @@ def stumbling_run(stumble: Stumble, folder: Path) -> Left:
             return subscriber(*arguments)
 
         # The first subscriber is the test's.
-        mine, *others = events._subscribers
-        events._subscribers[:] = [mine, *(partial(stumbling, each) for each in others)]
+        mine, *others = events.subscribers
+        events.subscribers[:] = [mine, *(partial(stumbling, each) for each in others)]
         events.subscribe_beats(partial(stumbling, lambda: None))
         stumble.has_begun = True
 
@@ -150,7 +150,7 @@ def stumbling_journal(stumble: Stumble) -> Iterator[None]:
     with (
         patch.object(journal, "encode_event", stumbling_encode),
         patch.object(os, "write", stumbling_write),
-        patch("coldframe.calibration.threads._pool", Inline),
+        patch("coldframe.calibration.threads.pool", Inline),
     ):
         yield
 

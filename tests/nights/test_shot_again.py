@@ -197,7 +197,7 @@ async def test_a_diagnosis_that_takes_too_long_does_not_delay_the_warm_up(
     async def never(*_: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(LightsVerification, "_verify_lights", never)
+    monkeypatch.setattr(LightsVerification, "verify_lights", never)
     rigged = Rigged()
     run = await run_night(short(), SMALL, tmp_path / "hanging", rigged, lights=lights)
     assert_whole(run)

@@ -87,7 +87,7 @@ class HeaderIndex:
     def __init__(
         self, location: Path | None, read: Callable[[Path], Header], not_kept: Collection[str] = frozenset()
     ) -> None:
-        self._location = None if location is None or _reader() is None else location
+        self._location = None if location is None or reader_digest() is None else location
         self._read = read
         self._not_kept = not_kept
         self._folders: dict[str, _Folder] = {}
@@ -146,7 +146,7 @@ def user_location() -> Path | None:
 
 
 @cache
-def _reader() -> str | None:
+def reader_digest() -> str | None:
     """Return a digest of the code that reads headers, so that headers read by any other version are not used.
 
     None means that the code is not stored in files, so that no index can be used.
@@ -191,7 +191,7 @@ def _decoded(content: bytes, folder: str) -> dict[str, _Entry]:
     title = json.loads(about)
     if title["digest"] != _digest(body):
         raise _DamagedError
-    if title["format"] != FORMAT or title["reader"] != _reader() or title["folder"] != folder:
+    if title["format"] != FORMAT or title["reader"] != reader_digest() or title["folder"] != folder:
         return {}
     lists = json.loads(body)
     values = [GarbledValue(*value) if isinstance(value, list) else value for value in lists["values"]]
@@ -222,7 +222,7 @@ def _encoded(folder: _Folder, present: set[str]) -> bytes:
     }
     lists = f'"keywords": {json.dumps(list(keywords))}, "values": [{",".join(values)}], "files": {json.dumps(files)}'
     body = f"{{{lists}}}".encode("ascii")
-    title = {"format": FORMAT, "reader": _reader(), "folder": str(folder.path), "digest": _digest(body)}
+    title = {"format": FORMAT, "reader": reader_digest(), "folder": str(folder.path), "digest": _digest(body)}
     return json.dumps(title).encode("ascii") + b"\n" + body
 
 

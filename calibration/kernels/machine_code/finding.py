@@ -19,7 +19,7 @@ def call_for(function: FunctionType, signature: str, arguments: Sequence[object]
     identity = _identity(function, signature)
     code = None if identity is None else store.find(identity)
     if code is None:
-        code = _compiled(function, arguments)
+        code = compile_new(function, arguments)
         # An upgrade during the run may have replaced the compiler.
         if code is not None and identity is not None and identity.host == present_host():
             store.keep(identity, code)
@@ -34,7 +34,8 @@ def call_for(function: FunctionType, signature: str, arguments: Sequence[object]
     return by_numba
 
 
-def _compiled(function: FunctionType, arguments: Sequence[object]) -> MachineCode | None:
+def compile_new(function: FunctionType, arguments: Sequence[object]) -> MachineCode | None:
+    """Return new machine code for a kernel; None if Numba cannot provide it."""
     from coldframe.calibration.kernels.machine_code.compiler import compiled  # noqa: PLC0415 - imports Numba
 
     return compiled(function, arguments)

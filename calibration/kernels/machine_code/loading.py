@@ -91,7 +91,7 @@ def _start_llvm() -> None:
 
 
 def _resolve(symbol: str) -> None:
-    address = _symbols().get(symbol)
+    address = symbol_addresses().get(symbol)
     if address is not None:
         llvm.add_symbol(symbol, address)
     elif llvm.address_of_symbol(symbol) is None:
@@ -99,7 +99,7 @@ def _resolve(symbol: str) -> None:
 
 
 @cache
-def _symbols() -> dict[str, int]:
+def symbol_addresses() -> dict[str, int]:
     """Return the addresses of Numba's C functions for the conversion of arguments, memory and exceptions."""
     symbols = {f"numba_{name}": address for name, address in _part("numba._helperlib").c_helpers.items()}
     memory = _part("numba.core.runtime._nrt_python")

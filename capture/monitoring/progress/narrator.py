@@ -231,15 +231,15 @@ class Narrator:
 
     @_sentence.register
     def _flat_tested(self, event: FlatTested) -> str:
-        light = "" if event.brightness is None else f" at {event.brightness}"
-        test = f"{self._title(event.step)} test {exposure_text(event.exposure_s)}{light}"
-        return f"{test} level {event.level_adu:,.0f} ADU: {event.verdict}"
+        light = "" if event.brightness is None else f" at brightness {event.brightness}"
+        test = f"{self._title(event.step)}: tested {exposure_text(event.exposure_s)}{light}"
+        return f"{test}, level {event.level_adu:,.0f} ADU: {event.verdict}"
 
     @_sentence.register
     def _flat_tuned(self, event: FlatTuned) -> str:
         light = "" if event.brightness is None else f" at brightness {event.brightness}"
         tests = "1 test" if event.tests == 1 else f"{event.tests} tests"
-        return f"{self._title(event.step)} tuned to {exposure_text(event.exposure_s)}{light} in {tests}"
+        return f"{self._title(event.step)}: chose {exposure_text(event.exposure_s)}{light} after {tests}"
 
     @_sentence.register
     def _frame_accepted(self, event: FrameAccepted) -> str:

@@ -54,7 +54,7 @@ class WatchedNight:
         """Keep showing the night of a lost run; if there was no run, show the last night as it is on the disk now."""
         if self.storage is not None and (self.state.night is None or self._journal is not None):
             try:
-                found = await read_in_thread(_last_night, self.storage, self._journal)
+                found = await read_in_thread(last_night, self.storage, self._journal)
             except DiskHangsError as error:
                 reason = f"{reason}; {error}"
             else:
@@ -84,7 +84,7 @@ class _Journal:
     written_ns: int
 
 
-def _last_night(storage: Path, known: _Journal | None) -> tuple[_Journal, DashboardState] | None:
+def last_night(storage: Path, known: _Journal | None) -> tuple[_Journal, DashboardState] | None:
     """Return the last night in a storage folder; None if there is none, or if its journal is already known."""
     try:
         night = newest_night(storage)

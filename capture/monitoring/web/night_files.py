@@ -105,7 +105,7 @@ class NightFiles:
         """Look only for the report, without waiting for a picture to be read."""
         state = self._night.state
         try:
-            self.report = await read_in_thread(_report_of, self._storage, state)
+            self.report = await read_in_thread(report_of, self._storage, state)
         except (OSError, NotDurableError, ValueError, OverflowError):  # the last two if the file has an impossible date
             self.report = None
 
@@ -174,7 +174,7 @@ def night_folder(storage: Path, state: DashboardState) -> Path | None:
     return next((night for night in nights_from_newest(storage) if night.name == name), None)
 
 
-def _report_of(storage: Path, state: DashboardState) -> Report | None:
+def report_of(storage: Path, state: DashboardState) -> Report | None:
     """Return the report of a night that is over or lost; None if there is none."""
     if state.ended is None and state.lost_at is None:
         return None

@@ -37,11 +37,11 @@ def export(
     are converted for programs that cannot read 32-bit FITS masters: to XISF for WBPP, to 16 bits for DeepSkyStacker.
     README.txt lists the settings to change in the program.
 
-    The exit code is 1 if existing files have different contents, such as a master that has since been replaced, or if
-    masters cannot be read; these files are listed.
+    The exit code is 1 if an existing file differs from the file to export, for example because a master has since been
+    replaced, or if a master cannot be read; these files are listed.
 
-    With --check, the exit code is 0 if there is nothing to report, 1 if there are traps or unreadable files, and 2 if
-    there is nothing to export; see `coldframe lint`.
+    With --check, the exit code is 0 if there is nothing to report, 1 if there are problems or unreadable files, and 2
+    if there is nothing to export; see `coldframe lint`.
     """
     from coldframe.cli.export import Request, check_export, export_files
 
@@ -78,12 +78,12 @@ def lint(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show in advance what a program will group, merge or ignore, and point out every trap.
+    """Show in advance what a program will group, merge or ignore, and point out every problem.
 
     coldframe reads the headers in the folder and its subfolders according to the published rules of the program. Frames
     may come from any capture program. Nothing is changed.
 
-    The exit code is 0 if there is nothing to report, 1 if there are traps or unreadable files, and 2 if the input is
+    The exit code is 0 if there is nothing to report, 1 if there are problems or unreadable files, and 2 if the input is
     invalid.
     """
     from coldframe.cli.lint import Request, lint_folder

@@ -131,8 +131,8 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Additional host name of this machine that browsers may use, besides its IP addresses and its own "
-            "host name. May be repeated.",
+            help="Another host name under which browsers may reach this machine, besides its IP addresses and its "
+            "system host name. May be repeated.",
         ),
     ] = None,
     commands: Annotated[
@@ -178,8 +178,8 @@ def report(
 ) -> None:
     """Write report.html and report.json into a night's folder, from its journal and masters.
 
-    coldframe also writes them at the end of every night. They show the masters with pictures, the missing masters with
-    reasons, and how the time was spent. The page is a single file that opens in any browser without a network
+    coldframe also writes them at the end of every night. The page shows the masters with pictures, the missing masters
+    with reasons, and how the time was spent. It is a single file that opens in any browser without a network
     connection.
     """
     from coldframe.cli.report import report_night

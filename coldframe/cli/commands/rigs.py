@@ -182,8 +182,9 @@ def camera(
 ) -> None:
     """Show the measured gain, read noise, full well, linearity and dark current of each camera and setting.
 
-    coldframe measures them every night from the night's own frames (photon transfer). The command shows the latest
-    values and a plot.
+    coldframe measures the gain, read noise and dark current every night from the night's own frames (photon transfer),
+    and the full well and linearity once for each setting, with additional flats. The command shows the latest values
+    and a plot.
     """
     from coldframe.cli.camera import measure_camera, show_cameras
     from coldframe.cli.exit_codes import ExitCode

@@ -27,6 +27,11 @@ class Relay:
     refuse
         Function to call with the reason if the server exceeds a limit, before the connections are closed.
 
+    Attributes
+    ----------
+    server
+        Connection to the server.
+
     Raises
     ------
     OSError
@@ -35,8 +40,8 @@ class Relay:
 
     def __init__(self, host: str, port: int, refuse: Callable[[str], None]) -> None:
         self._refuse = refuse
-        self._server = socket.create_connection((host, port), CONNECT_DEADLINE_S)
-        self._server.settimeout(None)
+        self.server = socket.create_connection((host, port), CONNECT_DEADLINE_S)
+        self.server.settimeout(None)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(CONNECT_DEADLINE_S)
 
@@ -85,18 +90,18 @@ class Relay:
 
     def _next_chunk(self, deadline_s: float) -> bytes:
         left_s = None if deadline_s == math.inf else max(0.0, deadline_s - time.monotonic())
-        readable, _, _ = select.select([self._server], [], [], left_s)
+        readable, _, _ = select.select([self.server], [], [], left_s)
         if not readable:
             raise XmlLimitError(f"the server sent an XML element that did not end within {LONGEST_ELEMENT_S:g} s")
-        return self._server.recv(CHUNK_BYTES)
+        return self.server.recv(CHUNK_BYTES)
 
     def _to_server(self, library: socket.socket) -> None:
         with suppress(OSError):
             while chunk := library.recv(CHUNK_BYTES):
-                self._server.sendall(chunk)
+                self.server.sendall(chunk)
         self._end(library)
 
     def _end(self, library: socket.socket) -> None:
-        for connection in (self._server, library):
+        for connection in (self.server, library):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)

@@ -188,7 +188,7 @@ def test_the_index_of_a_newer_version_is_not_used(tmp_path: Path, monkeypatch: p
 
 def test_headers_that_other_code_read_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = frame(tmp_path / "one.fits", "Ha")
-    monkeypatch.setattr(index_module, "_reader", lambda: "an earlier version")
+    monkeypatch.setattr(index_module, "reader_digest", lambda: "an earlier version")
     read(tmp_path / "index", path)
     monkeypatch.undo()
     assert read(tmp_path / "index", path)[1] == ["one.fits"]

@@ -106,14 +106,14 @@ def test_whole_tiles_are_unpacked_so_that_each_is_unpacked_once(
 ) -> None:
     pixels = np.random.default_rng(1).integers(0, 65536, (700, 32)).astype(np.uint16)
     path = compressed(tmp_path / "a.fits.fz", pixels, compression_type="GZIP_1", tile_shape=tile)
-    answer = Mock(side_effect=unpacking._answer)
-    monkeypatch.setattr(unpacking, "_answer", answer)
+    answer = Mock(side_effect=unpacking.ask_server)
+    monkeypatch.setattr(unpacking, "ask_server", answer)
     np.testing.assert_array_equal(open_image(path, tmp_path).pixels(), pixels)
     assert json.loads(answer.call_args.args[0])["rows"] == rows
 
 
 def test_a_tile_that_unpacks_to_more_than_the_image_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unpacking, "_BASE_BYTES", 64 << 20)
+    monkeypatch.setattr(unpacking, "BASE_BYTES", 64 << 20)
     pixels = np.random.default_rng(1).integers(0, 65536, (300, 512)).astype(np.uint16)
     path = compressed(tmp_path / "a.fits.fz", pixels, compression_type="GZIP_1", tile_shape=(300, 512))
     content, bomb = path.read_bytes(), gzip.compress(bytes(200 << 20), 1)
@@ -126,7 +126,7 @@ def test_a_tile_that_unpacks_to_more_than_the_image_is_refused(tmp_path: Path, m
 def test_images_are_unpacked_after_the_process_that_unpacks_was_killed(tmp_path: Path) -> None:
     path = compressed(tmp_path / "a.fits.fz", noise(1))
     open_image(path, tmp_path)
-    server = unpacking._server(os.getpid())
+    server = unpacking.server_of(os.getpid())
     server.kill()
     server.wait()
     with pytest.raises(FrameFileError, match="try again"):

@@ -29,7 +29,7 @@ PIXELS = sensor(100, 120)
 
 @pytest.fixture(autouse=True)
 def no_known_cameras() -> None:
-    raw_file._seen.clear()
+    raw_file.known_looks.clear()
 
 
 @pytest.mark.parametrize("pattern", ["RGGB", "GRBG", "GBRG", "BGGR", X_TRANS])
@@ -104,13 +104,13 @@ def test_pixels_are_decoded_for_the_first_header_of_a_camera_only(
     paths = [write_dng(tmp_path / f"{number}.dng", PIXELS, iso=number) for number in (100, 200)]
     other = write_dng(tmp_path / "other.dng", PIXELS, pattern="GBRG")
     decoded = []
-    answer = raw_file._answer
+    answer = raw_file.ask_libraw
 
     def counted(path: Path, size: list[int], copy: Path | None) -> dict[str, object]:
         decoded.extend([path] if size[0] else [])
         return answer(path, size, copy)
 
-    monkeypatch.setattr(raw_file, "_answer", counted)
+    monkeypatch.setattr(raw_file, "ask_libraw", counted)
 
     assert [read_image_header(path)["ISOSPEED"] for path in paths] == [100, 200]
     assert read_image_header(other)["BAYERPAT"] == "GBRG"

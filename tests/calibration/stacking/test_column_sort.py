@@ -373,7 +373,7 @@ def test_the_limit_on_open_files_is_raised(tmp_path: Path, monkeypatch: pytest.M
     import resource  # noqa: PLC0415 - for this test only
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    monkeypatch.setattr(column_sort, "_OTHER_FILES", 200)
+    monkeypatch.setattr(column_sort, "OTHER_FILES", 200)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
     try:
         stack = combine_columns(written(tmp_path, np.ones((300, 2, 3), np.uint16)), Mean())

@@ -38,7 +38,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
 
     Saving the frame ends, or fails, only after the pipeline no longer waits for it.
     """
-    save_frame, drain = NightFolder.save_frame, FramePipeline._drain
+    save_frame, drain = NightFolder.save_frame, FramePipeline.drain
     monkeypatch.setattr(frame_pipeline, "DRAIN_DEADLINE_S", 0.05)
     has_given_up = threading.Event()
 
@@ -59,7 +59,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
 
         monkeypatch.setattr(NightFolder, "save_frame", save)
 
-    monkeypatch.setattr(FramePipeline, "_drain", drain_then_save)
+    monkeypatch.setattr(FramePipeline, "drain", drain_then_save)
     return make_slow
 
 

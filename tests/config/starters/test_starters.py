@@ -240,3 +240,10 @@ def test_any_survey_gives_a_configuration_that_loads(path: Path, survey: RigSurv
     assert found.camera.device == survey.camera
     assert (found.panel.device if found.panel else None) == survey.panel
     assert found.wheel is None or found.wheel.device == survey.wheel
+
+
+@pytest.mark.parametrize("write", [starter_config, full_config])
+def test_the_gain_of_a_dslr_is_called_its_iso_value(write: Callable[[RigSurvey], str]) -> None:
+    survey = RigSurvey(host="127.0.0.1", port=7624, camera="Canon", gain=(100, 6400), gain_is_iso=True, gain_now=800.0)
+    text = " ".join(re.sub("^# ", "", line) for line in write(survey).splitlines())
+    assert re.search("the ISO value of (your|the) lights[:,] 100 to 6400", text)

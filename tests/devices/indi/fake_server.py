@@ -215,7 +215,7 @@ class FakeServer:
     async def _answer(self, request: re.Match[bytes], writer: asyncio.StreamWriter) -> None:
         if request["get"] is not None:
             wanted = attribute(request["get"], "name")
-            writer.write((BLOB_DEFINITION if wanted == "CCD1" else self._definitions()).encode())
+            writer.write((BLOB_DEFINITION if wanted == "CCD1" else self.definitions()).encode())
         elif request["blob"] is not None:
             self._control.discard(writer)
             self._pixels.add(writer)
@@ -233,7 +233,7 @@ class FakeServer:
             else:
                 self._obey(request["kind"].decode(), name, values)
 
-    def _definitions(self) -> str:
+    def definitions(self) -> str:
         numbers = [define_number(name, elements) for name, elements in self.numbers.items()]
         switches = [define_switch(name, **elements) for name, elements in self.switches.items()]
         return "".join(numbers + switches) + self.more + BLOB_DEFINITION

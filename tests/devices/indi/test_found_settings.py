@@ -46,7 +46,7 @@ async def test_a_driver_that_restarted_gets_the_settings_of_the_first_set_up(
     server.send(f'<delProperty device="{CAMERA}"/>')
     await until(lambda: not camera.is_ready)
     server.numbers["POLLING_PERIOD"] = {"PERIOD_MS": (10.0, 600000.0, 500.0)}
-    server.send(server._definitions())
+    server.send(server.definitions())
     await camera.ensure_ready()
     await camera.leave()
     assert server.ordered("POLLING_PERIOD")[-1] == {"PERIOD_MS": "1000"}

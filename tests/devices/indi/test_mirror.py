@@ -12,7 +12,7 @@ from coldframe.devices.camera import Limits
 from coldframe.devices.errors import DeviceError, DeviceLostError
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.dialects import Spelling
-from coldframe.devices.indi.link import _shows
+from coldframe.devices.indi.link import shows_values
 from coldframe.devices.indi.mirror import MOST_DEVICES, MOST_PROPERTIES, Mirror, Value
 
 
@@ -199,7 +199,7 @@ def test_an_element_matches_by_its_label() -> None:
 def shows(kind: str, shown: Value, wanted: Value) -> bool:
     prop = mirror_of(event("P", {"x": shown}, kind=kind)).find("Camera", "P")
     assert prop is not None
-    return _shows(prop, {"x": wanted})
+    return shows_values(prop, {"x": wanted})
 
 
 @given(st.floats(-1e9, 1e9))

@@ -22,13 +22,13 @@ from tests.calibration.kernels.machine_code.conftest import Load
 def compilations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the names of the kernels that are compiled from now on."""
     names = []
-    compiled = finding._compiled
+    compiled = finding.compile_new
 
     def compile_and_record(function: Any, arguments: Any) -> Any:
         names.append(function.__name__)
         return compiled(function, arguments)
 
-    monkeypatch.setattr(finding, "_compiled", compile_and_record)
+    monkeypatch.setattr(finding, "compile_new", compile_and_record)
     return names
 
 
@@ -213,7 +213,7 @@ def test_threads_share_one_compilation(load: Load, compilations: list[str]) -> N
 
 
 def test_code_that_cannot_be_linked_is_run_by_numba(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "_symbols", dict)
+    monkeypatch.setattr(loading, "symbol_addresses", dict)
 
     assert load().total(np.arange(5.0)) == 30.0
 

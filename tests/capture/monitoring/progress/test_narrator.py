@@ -72,9 +72,9 @@ def lines_of(*events: Event) -> list[str]:
         (ExposureStarted(AT, 3, FrameKind.DARK, 300.0), "flat Ha exposing 300 s"),
         (
             FlatTested(AT, 3, "Ha", 1.5, 120, 15_920.0, 500, 26_500, 20_000, 33_000, 0.0, "longer"),
-            "flat Ha test 1.5 s at 120 level 15,920 ADU: longer",
+            "flat Ha: tested 1.5 s at brightness 120, level 15,920 ADU: longer",
         ),
-        (FlatTuned(AT, 3, "Ha", 2.31, None, 1, 65535), "flat Ha tuned to 2.31 s in 1 test"),
+        (FlatTuned(AT, 3, "Ha", 2.31, None, 1, 65535), "flat Ha: chose 2.31 s after 1 test"),
         (MasterWritten(AT, 3, "/m/M.fits", 20, 1, 0.1, 0), "master of flat Ha written from 20 frames: M.fits"),
         (Notice(AT, Severity.INFO, "hello"), "hello"),
         (Notice(AT, Severity.ERROR, "the cover\nis stuck"), "error: the cover is stuck"),

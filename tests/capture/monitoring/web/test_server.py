@@ -403,7 +403,7 @@ async def test_the_page_does_not_wait_for_the_disk(
     tmp_path: Path, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = threading.Event()
-    monkeypatch.setattr(night_files, "_report_of", lambda *_: disk.wait(PATIENCE_S))
+    monkeypatch.setattr(night_files, "report_of", lambda *_: disk.wait(PATIENCE_S))
     run = Run(tmp_path)
     try:
         async with run.serving():
@@ -434,7 +434,7 @@ async def test_a_hanging_disk_is_said_and_ends_nothing(tmp_path: Path, monkeypat
     def hang(*_: object) -> None:
         raise DiskHangsError("the disk has not answered for 180 s")
 
-    monkeypatch.setattr(watched_night, "_last_night", hang)
+    monkeypatch.setattr(watched_night, "last_night", hang)
     async with served(tmp_path) as browser:
         await sees(browser, "no run found; the disk has not answered for 180 s", "no night yet")
         run = Run(tmp_path)

@@ -29,7 +29,7 @@ def relayed() -> Iterator[tuple[socket.socket, socket.socket, "queue.SimpleQueue
             for connection in (server, library):
                 connection.close()
             block_until(lambda: threading.active_count() == before)
-    relay._server.close()  # the process of the relay ends without closing it
+    relay.server.close()  # the process of the relay ends without closing it
 
 
 def test_an_element_that_does_not_end_in_time_costs_the_connection() -> None:
