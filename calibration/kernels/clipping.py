@@ -185,7 +185,7 @@ def combine_pixels(
                 kept, total, square = clip_pixel(
                     ascending,
                     descending,
-                    np.int64(0),
+                    np.int64(0),  # type: ignore[arg-type] # int, once compiled
                     reach,
                     frames,
                     total,
