@@ -36,7 +36,7 @@ LEARNED_FLATS = "learned-flats.json"
 
 @dataclass(frozen=True, slots=True)
 class NightFiles:
-    """The folder of a night, the results from an earlier run of it (None for a new night), and the rig of the run."""
+    """The folder of a night, the results of the night's earlier run (None for a new night), and the rig of this run."""
 
     folder: NightFolder
     earlier: EarlierRun | None = None
@@ -62,7 +62,7 @@ def open_night_files(
     storage
         The folder of all nights.
     unfinished
-        See `unfinished_night`; None starts a new night.
+        Folder of an unfinished night, from `unfinished_night`; None starts a new night.
     settings
         Settings of the run that begins.
     now
@@ -121,7 +121,7 @@ async def assembled_night(
     # therefore records their last notices, and the night counts as running until everything else has ended.
     async with Journal(folder.path / "journal.jsonl") as journal:
         events.subscribe(journal)
-        # The next step begins only once the journal is on the disk, because a run after a power cut relies on it.
+        # The next step begins only once the journal is on disk, because a run after a power cut relies on the journal.
         events.add_flush(journal.flush)
         context = night_context(settings, rig, files, events, clock, deadline=deadline, words=words)
         learned = LearnedFlats.load(folder.path.parent / LEARNED_FLATS)

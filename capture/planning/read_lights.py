@@ -110,7 +110,7 @@ def read_lights(folder: Path, camera_names: Iterable[str]) -> Lights:
     folder
         Folder that contains the lights at any depth.
     camera_names
-        Names of the camera; see `is_same_camera`. The returned lights have the first name, which the driver uses.
+        Names of the camera; see `is_same_camera`. The first is the driver's name, which the returned setups state.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def _unfit(setup: FrameSetup, camera_names: tuple[str, ...]) -> str | None:
 def _impossible(
     readout: ReadoutSettings, exposure_s: float, setpoint_c: float | None, filter_name: str | None
 ) -> str | None:
-    """Return the reason why a header value cannot be used to shoot a set, or None if all values can be used."""
+    """Return why a value in the header cannot be used to shoot a set, or None if all values can be used."""
     dark = {"kind": FrameKind.DARK, "exposure_s": exposure_s, "setpoint_c": setpoint_c}
     try:
         FrameSet.model_validate(

@@ -78,9 +78,9 @@ class TuningLimits:
     brightness
         Brightness range; None for a lamp that can only be switched on and off.
     exposure_step_s
-        Exposures are multiples of this step; 0 if the camera accepts any exposure.
+        Step of which all exposures are multiples; 0 if the camera accepts any exposure.
     shutter_s
-        The only exposures that the camera can take, shortest first; empty if it has no such list.
+        The only exposures that the camera offers, shortest first; empty if the camera has no list of exposures.
     maximum_tests
         Number of tests after which the best test so far is used.
 
@@ -116,7 +116,7 @@ class TuningLimits:
         )
 
     def round_s(self, exposure_s: float) -> float:
-        """Round an exposure within the limits, so that its printed value is exactly the value used.
+        """Return the exposure, limited to the allowed range and rounded so that it equals its printed value.
 
         The result is the nearest of the camera's shutter times, or a multiple of the camera's step. Without either, the
         result is rounded to 1 ms, or to three significant digits below 0.1 s. This is finer than a flat needs and

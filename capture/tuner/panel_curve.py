@@ -7,10 +7,10 @@ from itertools import pairwise
 from typing import Self
 
 LEAST_SLOPE = 0.02
-"""Smallest slope of log light against log brightness; a flat curve could not be inverted."""
+"""Smallest slope of log light against log brightness; a horizontal curve could not be inverted."""
 
 STEEPEST_SLOPE = 5.0
-"""Largest slope trusted in an extrapolation."""
+"""Largest slope that is used in an extrapolation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def predict_exposure_s(there: int, needs: NeededExposures, curve: PanelCurve) ->
 
 
 def local_slope(here: int, needs: NeededExposures, curve: PanelCurve) -> float:
-    """Return the exponent of the curve that fits the light near `here`; 1 if only one brightness was tried."""
+    """Return the power to which the curve fits the light near `here`; 1 if only one brightness was tried."""
     others = [other for other in needs if other != here]
     if not others:
         return 1.0
@@ -83,7 +83,7 @@ def local_slope(here: int, needs: NeededExposures, curve: PanelCurve) -> float:
 
 
 def slope_between(one: int, other: int, needs: NeededExposures, curve: PanelCurve) -> float:
-    """Return the exponent of the curve that fits the light between two brightnesses."""
+    """Return the power to which the curve fits the light between two brightnesses."""
     return math.log(needs[one] / needs[other]) / math.log(curve.light(other) / curve.light(one))
 
 
