@@ -114,7 +114,7 @@ async def open_to_sky(context: NightContext) -> None:
 
 @asynccontextmanager
 async def flat_light(context: NightContext, panel: FlatPanel, brightness: int | None) -> AsyncIterator[None]:
-    """Light the flat panel while the block runs, with the cover as configured for flats.
+    """Keep the flat panel lit while the block runs, with the cover as configured for flats.
 
     Raises
     ------
@@ -140,7 +140,7 @@ async def flat_light(context: NightContext, panel: FlatPanel, brightness: int | 
 
 
 async def set_brightness(context: NightContext, panel: FlatPanel, brightness: int) -> None:
-    """Change the brightness of a lit panel and wait for it to settle.
+    """Change the brightness of a lit panel and wait for the brightness to settle.
 
     Raises
     ------
@@ -155,7 +155,10 @@ async def set_brightness(context: NightContext, panel: FlatPanel, brightness: in
 
 
 async def _stop_counting_as_dark(context: NightContext) -> None:
-    """Wait for panel and cover, then stop counting them as dark. A lost panel gets no command, and so stays dark."""
+    """Wait until the panel and the cover are ready, then stop counting them as dark.
+
+    A lost device gets no command, so it stays dark.
+    """
     for device in (context.rig.panel, context.rig.cover):
         if device is not None:
             await with_retries(context, device.ensure_ready)

@@ -81,7 +81,7 @@ class SetShooting:
         ContestedError
             If another program keeps changing the camera's settings.
         NotDurableError
-            If a file could not be written to the disk.
+            If a file could not be written to disk.
         """
         with self._context.steering.on_skip(self._skip):
             shortfall, leak = await self._shoot_or_fall_short()
@@ -93,7 +93,7 @@ class SetShooting:
             frames=self._frames.count.accepted,
             taken_over=self._frames.taken_over,
             shortfall=shortfall,
-            # The other set has already contributed shared frames to the measurements of the camera.
+            # The set that shares its frames has already contributed them to the measurements of the camera.
             studied=None if self._frames.shared else self._frames.master.studied(),
             verdict=self._verdict,
             leak=leak,
@@ -131,7 +131,7 @@ class SetShooting:
             yield
 
     async def _take_over(self) -> None:
-        """Count the frames of this set that an earlier run of the night shot, then dark flats of other angles."""
+        """Count this set's frames from an earlier run of the night, then matching dark flats of other angles."""
         await self._take_over_from(self._context.saved)
         if self._step.shares_frames and not self._frames.count.is_complete:
             await self._take_over_from(await self._dark_flats_on_disk())
@@ -223,7 +223,7 @@ class SetShooting:
         )
 
     async def _check_noise(self) -> None:
-        """Adapt the size of the set to the noise of its master so far, and report a change."""
+        """Adapt the size of the set to the noise of its master so far, and report any change."""
         context, count = self._context, self._frames.count
         if count.is_limited_to_probes or count.accepted < count.wanted:
             return
