@@ -1,6 +1,6 @@
 """Assemble a night from a connected rig and a plan: its folder, journal, context and steering.
 
-The command line and all tests use this module, so a simulated night is assembled like a real night.
+The command line and the tests of whole nights use this module, so a simulated night is assembled like a real night.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -95,7 +95,7 @@ async def assembled_night(
     lights: Mapping[Path, FrameSetup] | None = None,
     safe_state: SafeState | None = None,
 ) -> AsyncIterator[AssembledNight]:
-    """Assemble a night. Open its observers and run it within the block.
+    """Assemble a night. Open the observers of the night and run the night within the block.
 
     Parameters
     ----------

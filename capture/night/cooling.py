@@ -91,7 +91,7 @@ class Cooling:
         return await self._move(number - 1, lost_c, error)
 
     async def _move(self, number: int, setpoint_c: float, error: OutOfReachError) -> str:
-        """Move later steps with this setpoint to a setpoint within reach. Return a sentence about the change.
+        """Move later steps with the given setpoint to a setpoint within reach. Return a sentence about the change.
 
         If the sensor temperature is unknown, raise the error instead: no setpoint can be chosen, and the headers of
         frames would be wrong.

@@ -47,8 +47,8 @@ from coldframe.devices.rig import Rig
 log = logging.getLogger(__name__)
 
 STOP_DEADLINE_S = 30.0
-"""Maximum wait for the steps to end after a cancellation. Then the rig is made safe even if they have not ended,
-because a disk may hang."""
+"""Maximum wait for the steps to end after a cancellation. Then the rig is made safe even if the steps have not ended,
+for example because the disk hangs."""
 
 
 class Night:

@@ -84,7 +84,7 @@ class PlanProgress:
     def earlier_tuning(self, step: TuneStep) -> Tuned | None:
         """Return the tuning from an earlier run if frames were shot with it, otherwise None.
 
-        It must be used again, because the frames of one set must not come from two tunings.
+        The tuning must be used again, because the frames of one set must not come from two tunings.
         """
         tolerance_deg = self._context.settings.rotator_tolerance_deg
         earlier = {} if self._earlier is None else self._earlier.tuned

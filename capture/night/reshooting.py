@@ -245,9 +245,10 @@ class Reshooting:
 
 
 def was_reshot(flat: ShootStep, reshot: Iterable[tuple[str | None, float | None]]) -> bool:
-    """Return whether the flats were already shot again with a longer exposure. `reshot` lists the filters and angles.
+    """Return whether the flats were already shot again with a longer exposure.
 
-    Each angle is the angle of the lights that showed the artifact; it is None if all lights have the same angle.
+    `reshot` lists the filters and rotator angles of the flats that were shot again. Each angle is the angle of the
+    lights that showed the artifact; it is None if all lights have the same angle.
     """
     limit_deg = Tolerances().rotation_deg
     return any(

@@ -106,7 +106,8 @@ def later_nights(storage: Path, now: datetime, camera: str, origin: Origin = UNK
 class _Progress(Enum):
     """How much of a night is complete.
 
-    PARTIAL is a complete night of only some sets; the evening's other sets may be in an earlier, unfinished night.
+    PARTIAL means that all sets of the night are complete, but that the user chose only some of the evening's sets. The
+    other sets may be in an earlier, unfinished night.
     """
 
     UNFINISHED = "unfinished"
@@ -220,7 +221,7 @@ def _still_there(folder: NightFolder, accepted: Iterable[str]) -> set[str]:
 
 
 def _done(events: Iterable[Event], planned: Sequence[PlannedStep]) -> Iterator[int]:
-    """Yield the numbers of the steps that runs with the same plan have completed."""
+    """Yield the numbers of the steps that were completed by runs with the same plan."""
     is_same_plan = False
     for event in events:
         match event:

@@ -1,6 +1,6 @@
 """Find the uncooled lights that have no dark near their temperature.
 
-Also count how many of these lights the darks of tonight would fit. This module performs no I/O.
+Also count the lights among them that could use darks shot tonight. This module performs no I/O.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,14 +39,14 @@ class AmbientCover:
 
     @property
     def served(self) -> int:
-        """Number of uncovered lights that darks shot tonight would fit; an unknown temperature counts as fitting."""
+        """Number of uncovered lights that could use darks shot tonight; an unknown temperature counts as fitting."""
         return sum(map(self._is_served, self.uncovered_c))
 
     def note(self, exposure_s: float) -> str | None:
         """Return a sentence about the temperatures for which the library has no dark.
 
-        Return None if none of these temperatures is known, or if the newest light is uncovered and darks shot tonight
-        would fit all uncovered lights.
+        Return None if none of these temperatures is known, or if the newest light is uncovered and all uncovered lights
+        could use darks shot tonight.
         """
         known = [each for each in self.uncovered_c if each is not None]
         served = sum(map(self._is_served, known))

@@ -16,7 +16,7 @@ TURN_DEG_PER_S = 2.0
 """Assumed speed of a rotator. It is the speed of a slow rotator; a faster one needs less time than estimated."""
 
 FIRST_TURN_GUESS_DEG = 90.0
-"""Assumed size of the first turn, because its starting angle is unknown here: the mean over all starting angles."""
+"""Assumed size of the first turn, whose starting angle is unknown here. It is the mean over all starting angles."""
 
 TESTS_GUESS = 2
 AMBIENT_GUESS_C = 15.0

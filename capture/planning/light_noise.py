@@ -20,14 +20,13 @@ if TYPE_CHECKING:  # only percentages need pixels and NumPy, whose import would 
 def light_noises(lights: Lights, settings: Settings) -> Mapping[Path, LightNoise]:
     """Return the noise of one light of each kind, by path.
 
-    The light that is in the middle of its kind by date is measured. If no frame count is a percentage, no light is
-    measured.
+    Of each kind, the light with the middle date is measured; a kind is skipped if this light cannot be measured. If no
+    frame count is a percentage, the result is empty.
 
     Parameters
     ----------
     lights
-        The lights. A kind is a combination of filter, exposure, setpoint and readout settings. A kind whose middle
-        light cannot be measured is skipped.
+        The lights. A kind is a combination of filter, exposure, setpoint and readout settings.
     settings
         Settings of the rig. The sky level is known only if the camera record in the storage folder states a bias level.
     """

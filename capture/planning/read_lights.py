@@ -110,7 +110,7 @@ def read_lights(folder: Path, camera_names: Iterable[str]) -> Lights:
     folder
         Folder that contains the lights at any depth.
     camera_names
-        Names of the camera; see `is_same_camera`. The first is the driver's name, which the returned setups state.
+        Names of the camera; see `is_same_camera`. The first name is the driver's; all returned setups contain it.
 
     Raises
     ------

@@ -42,7 +42,7 @@ class SetChoice:
         return PLURALS[self.kind] + ("" if self.name is None else f":{self.name}")
 
     def includes(self, frame_set: FrameSet) -> bool:
-        """Return whether a set is chosen. Case, accents and blanks are ignored in names of filters, as in headers."""
+        """Return whether a set is chosen. Case, accents and blanks in the names of filters are ignored."""
         if frame_set.kind is not self.kind:
             return False
         name = name_of(frame_set)

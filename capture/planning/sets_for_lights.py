@@ -8,7 +8,7 @@ A light needs:
   at the first setpoint of the night;
 - a bias with the light's readout settings, at any temperature.
 
-The order minimises moves and ramps (docs/planning.md describes the model). The setpoints follow in the order with the
+The order minimises moves and ramps (docs/planning.md describes the model). The setpoints are in the order with the
 shortest ramps, including the warm-up. The rotator turns to each angle once, in ascending order. At each angle, the
 filters are used in slot order, starting with the filter in the beam. All sets for one filter are shot together, so that
 the wheel turns once per filter and angle. This module performs no I/O.
@@ -59,7 +59,7 @@ class NeededMaster:
     Attributes
     ----------
     frame_set
-        Set whose frames would make the master.
+        Set from whose frames the master would be made.
     lights
         Number of lights that need the master.
     master
@@ -175,7 +175,7 @@ class _LibraryMasters:
         return replace(need, master=None) if is_served else need
 
     def need(self, group: list[ShotLight], kind: FrameKind) -> NeededMaster:
-        """Return the master that a group of lights needs, with the library's match if there is one for all lights."""
+        """Return the master that a group of lights needs, with the library's match if every light has a match."""
         exposure_s = Counter(light.exposure_s for light in group).most_common(1)[0][0]
         light = replace(group[-1], exposure_s=exposure_s, noise=_most_sensitive_noise(group, kind))
         matches = [self._match(setup, kind) for setup in _compared_setups(group, kind)]
@@ -209,7 +209,7 @@ class _LibraryMasters:
             self.notes.append(text)
 
     def _if_dated(self, master: Path | None, light: FrameSetup) -> Path | None:
-        """Return a matching master, or None if its age is unknown, because it would then count as fresh forever."""
+        """Return a matching master if its age is known, else None: otherwise, it would count as fresh forever."""
         if master is None or self.settings.trust_undated:
             return master
         dated = self.masters[master].taken_at is not None
@@ -371,7 +371,7 @@ def _at_setpoint(need: NeededMaster, setpoint_c: float | None) -> NeededMaster:
 def _biases(
     lights: list[ShotLight], flats: list[NeededMaster], library: _LibraryMasters, settings: Settings
 ) -> Iterator[NeededMaster]:
-    """Yield one bias per combination of readout settings. For flats without dark flats, it must be shot tonight."""
+    """Yield one bias per combination of readout settings. A bias for flats without dark flats must be shot tonight."""
     alike: dict[ReadoutSettings, list[ShotLight]] = defaultdict(list)
     for light in lights:
         alike[light.readout].append(light)
@@ -436,7 +436,7 @@ def shortest_ramps(setpoints: Iterable[float], start_c: float | None, cooling: C
     start_c
         Current sensor temperature; None if unknown, in which case the first ramp is not counted.
     cooling
-        Ramp rates, and whether the night ends with a warm-up. Dwell times are ignored: their sum does not change.
+        Ramp rates, and whether the night ends with a warm-up. Dwell times do not depend on the order.
     """
     cold_first = tuple(sorted(set(setpoints)))
     orders = permutations(cold_first) if len(cold_first) <= MAX_PERMUTED_SETPOINTS else (cold_first, cold_first[::-1])

@@ -71,7 +71,7 @@ def next_rise(after: datetime, site: SiteSettings, limit_deg: float = SUNRISE_DE
 
 
 def _first(holds: Callable[[datetime], bool], before: datetime, after: datetime) -> datetime:
-    """Return, to the second, when a condition becomes true, which is false at `before` and true at `after`."""
+    """Return, to the second, when a condition becomes true. The condition is false at `before` and true at `after`."""
     while after - before > _SECOND:
         middle = before + (after - before) / 2
         before, after = (before, middle) if holds(middle) else (middle, after)

@@ -48,7 +48,7 @@ async def select_filter_if_possible(context: NightContext, name: str) -> None:
         await select_filter(context, name)
     except (StepFailedError, DeviceError) as error:
         context.retries.breakers.stayed_away(wheel.name)
-        context.notice(Severity.WARNING, f"{error}; shooting frames without light anyway")
+        context.notice(Severity.WARNING, f"{error}; continuing, as frames without light hardly depend on the filter")
 
 
 async def darken(context: NightContext) -> None:
@@ -81,7 +81,7 @@ async def darken(context: NightContext) -> None:
 
 
 async def _darken(context: NightContext, device: FlatPanel) -> None:
-    """Switch off the lamp of a panel or cover, and close it if it covers the telescope."""
+    """Switch off the lamp of a device, and close the device's cover if this is the cover of the telescope."""
     if isinstance(device, ManualPanel):
         await wait_for_user(context, device, lit=False)
     try:

@@ -125,7 +125,7 @@ class FrameCount:
 
     @property
     def shown(self) -> int:
-        """Size of the set as shown to users. Until the comparison with the bias, only the frames for it are counted."""
+        """Size of the set as shown to users; before the comparison with the bias, the number of frames to compare."""
         return self._shot_before + (self.wanted if self.wanted < self.size.look_at else self.size.aim)
 
     @property

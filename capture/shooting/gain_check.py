@@ -90,7 +90,7 @@ def setting_in_force(
 
 
 def fingerprint_of(record: CameraRecord) -> Fingerprint | None:
-    """Return the fingerprint in the camera record; None if that night did not measure both level and noise."""
+    """Return the fingerprint in the camera record; None if the record lacks the bias level, the noise or the gain."""
     noise_e = record.read_noise_e.value if record.read_noise_e else record.read_noise_below_e
     if record.bias_adu is None or noise_e is None or record.e_per_adu is None:
         return None

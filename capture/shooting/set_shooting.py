@@ -243,7 +243,7 @@ class SetShooting:
             self._context.notice(Severity.WARNING, f"{self._step.title}: {cause}")
 
     async def _with_frames_on_disk(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a function that may read frames again. An unreadable or changed file fails only this set."""
+        """Run a function that may read frames again. If a file is unreadable or has changed, only this set fails."""
         try:
             return await in_thread_within(LONG_WORK_S, work, *args, **kwargs)
         except FrameFileError as error:

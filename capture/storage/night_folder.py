@@ -345,7 +345,7 @@ class NightFolder:
             sidecar = sidecar_of(path)
             if is_taken(sidecar):  # the description of a raw file that was not written before a run ended
                 name = f"{path.stem}-unused.cards"
-                self._move_to_quarantine(sidecar, name, "it describes a raw that was not written")
+                self._move_to_quarantine(sidecar, name, "it describes a raw file that was not written")
             write_durably(sidecar, [description])
             write_durably(path, [raw.content])
 

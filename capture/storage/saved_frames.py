@@ -29,7 +29,7 @@ class Wanted:
     Attributes
     ----------
     filter_name
-        Name of the filter; None for any filter, because drivers also write the filter into the headers of darks.
+        Name of the filter; None for any filter, as for darks. Drivers write the current filter into their headers, too.
     exposure_s
         Exact exposure time, seconds; None for any exposure time, as in twilight flats.
     rotator_deg

@@ -24,7 +24,7 @@ The near end of the window is then used as the exposure.
 FLAT_RESPONSE = 0.15
 """Slope of log light against log brightness below which the panel is considered not to respond.
 
-The end of the brightness range is then tried.
+The end of the brightness range is tried in this case.
 """
 
 DEPTH_INTO_WINDOW = 0.35

@@ -13,7 +13,7 @@ from coldframe.capture.tuner.panel_curve import PROPORTIONAL, NeededExposures, P
 from coldframe.capture.tuner.target import FlatTarget
 
 CLIPPED_FRACTION = 0.01
-"""Largest fraction of saturated pixels that can be hot pixels; a test with a larger fraction counts as clipped."""
+"""Fraction of saturated pixels above which a test counts as clipped; hot pixels alone are a smaller fraction."""
 
 CLIPPED_LEVEL = 0.95
 """Fraction of the usable range at or above which a signal counts as clipped.
@@ -54,7 +54,7 @@ No camera has a smaller range, so a lamp that is too faint for this range is too
 """
 
 LONG_EXPOSURE_S = 0.2
-"""Shortest exposure in which the dead time of a shutter, some tens of milliseconds, hardly matters."""
+"""Shortest exposure for which the dead time of a shutter, some tens of milliseconds, hardly matters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Evidence:
         return all(self.is_black(test) and test.exposure_s < exposure_s for test in self.tests)
 
     def is_too_faint(self, test: FlatTest, longest_s: float) -> bool:
-        """Return whether even the longest exposure would give too little signal, for a camera of the smallest range."""
+        """Return whether even the longest exposure, in the camera with the smallest range, would be too dark."""
         most_adu = self.signal_adu(test) * longest_s / test.exposure_s
         return HOPELESS_FACTOR * most_adu < self.target.band[0] * LEAST_RANGE_ADU
 
@@ -126,7 +126,7 @@ class Evidence:
         return any(self.is_measured(test) for test in self.at(brightness))
 
     def dark_below(self, brightness: int) -> int | None:
-        """Return the next lower tried brightness if it was black and the given brightness was not, otherwise None."""
+        """Return the next lower brightness of a test if it was black and the given one was not, otherwise None."""
         below = max((test.brightness_key for test in self.tests if test.brightness_key < brightness), default=None)
         if below is None or self.is_black_at(brightness):
             return None

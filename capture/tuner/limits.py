@@ -119,8 +119,8 @@ class TuningLimits:
         """Return the exposure, limited to the allowed range and rounded so that it equals its printed value.
 
         The result is the nearest of the camera's shutter times, or a multiple of the camera's step. Without either, the
-        result is rounded to 1 ms, or to three significant digits below 0.1 s. This is finer than a flat needs and
-        coarser than the rounding of drivers.
+        result is rounded to 1 ms, or to three significant digits below 0.1 s. This rounding is finer than a flat needs
+        and coarser than the rounding of drivers.
         """
         if self.shutter_s:
             return min(self.listed_s, key=lambda time_s: abs(math.log(time_s / exposure_s)))

@@ -13,7 +13,7 @@ The variance of shot noise is the signal divided by the gain (J. Janesick, "Phot
 """
 
 STILL_RISING = 1.05
-"""Ratio of two signals above which the camera does not saturate at the lower signal."""
+"""If one signal exceeds another by more than this factor, the camera does not saturate at the lower signal."""
 
 HIDDEN_PART = 0.99
 """A histogram that is cut off below this fraction of the given full scale shows that the true full scale is lower."""

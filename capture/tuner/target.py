@@ -16,7 +16,10 @@ If less is left, the lower limit is not raised, and `FAINTEST_FLOOR` does not ap
 """
 
 CHANNEL_TOLERANCE = 0.95
-"""The faintest channel of a set's frames must reach this fraction of its expected level at the band's lower limit."""
+"""Fraction of the expected signal that the faintest channel of a set's frames must reach.
+
+The expected signal is the signal of this channel if the brightest channel is at the band's lower limit.
+"""
 
 
 @dataclass(frozen=True, slots=True)
