@@ -117,8 +117,8 @@ async def assembled_night(
         Object that makes the rig safe at the end; by default, a `SafeState`.
     """
     folder = files.folder
-    # The journal opens before the first event and closes after all observers that the caller opens in the block. It
-    # therefore records their last notices, and the night counts as running until everything else has ended.
+    # The journal opens before the first event and closes after all observers that the caller opens in the block. The
+    # journal therefore records their last notices, and the night counts as running until everything else has ended.
     async with Journal(folder.path / "journal.jsonl") as journal:
         events.subscribe(journal)
         # The next step begins only once the journal is on disk, because a run after a power cut relies on the journal.

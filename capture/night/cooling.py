@@ -21,7 +21,7 @@ class MovedKinds(Enum):
 
 
 class Cooling:
-    """The cooling of the sensor for the steps that follow.
+    """Cools the sensor for the steps that follow.
 
     If a setpoint is out of reach, bias frames, flats and dark flats move to a setpoint within reach. If no setpoint is
     within reach, they are shot without cooling. Darks move to a setpoint within reach as well, unless they were planned

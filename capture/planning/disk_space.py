@@ -16,7 +16,7 @@ from coldframe.devices.camera import CameraFeatures
 
 RAW_BYTES_PER_PIXEL = 2
 MASTER_BYTES_PER_PIXEL = 10
-"""Mean and uncertainty as float32, and the number of combined values as uint16."""
+"""A master contains the mean and the uncertainty as float32, and the number of combined values as uint16."""
 
 HEADER_BYTES = 16 * 2880
 TEST_FRAMES = 20

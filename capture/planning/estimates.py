@@ -33,7 +33,7 @@ class Pace:
     readout_s
         Seconds from the end of an exposure to the start of the next exposure.
     flats_s
-        Flat exposures that the completed tuning steps found, seconds.
+        Flat exposures found by the tuning steps so far, seconds.
     """
 
     sensor_c: float = AMBIENT_GUESS_C

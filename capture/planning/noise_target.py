@@ -100,4 +100,4 @@ def cause_text(kind: FrameKind, growth: NoiseGrowth) -> str:
         return ""
     texts = _FLAT_CAUSES if kind is FrameKind.FLAT else _DARK_CAUSES
     text = texts.get(growth.cause, str(growth.cause)).format(drift=growth.drift_adu)
-    return f"the noise is {growth.excess:.1f} times that of {growth.frames} independent frames: {text}"
+    return f"the master has {growth.excess:.1f} times the noise of one from {growth.frames} independent frames: {text}"

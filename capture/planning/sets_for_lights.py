@@ -209,7 +209,7 @@ class _LibraryMasters:
             self.notes.append(text)
 
     def _if_dated(self, master: Path | None, light: FrameSetup) -> Path | None:
-        """Return a matching master if its age is known, else None: otherwise, it would count as fresh forever."""
+        """Return a matching master if its age is known, else None: with an unknown age, it would stay fresh forever."""
         if master is None or self.settings.trust_undated:
             return master
         dated = self.masters[master].taken_at is not None

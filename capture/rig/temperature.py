@@ -24,7 +24,7 @@ RAMP_STEP_S = 5.0
 """Time between two setpoints of a ramp. Coolers settle within tens of seconds, so finer steps have no benefit."""
 
 LEAST_STEPS = 8
-"""Minimum number of steps even in a short ramp, because a single jump would defeat the purpose of a ramp."""
+"""Minimum number of steps even in a short ramp; a single jump would defeat the purpose of a ramp."""
 
 SILENCE_S = 60.0
 """Time without a reading after which a thermometer is polled.
@@ -96,7 +96,7 @@ def thermometer(
         publish_temperature(camera, events, clock)
         thermals = camera.thermals()
         if readings is not None:
-            # The cooler's power shows that the temperature must be changing only while the cooler has a setpoint.
+            # Without a setpoint, the power of the cooler does not show whether the temperature must be changing.
             power_percent = None if thermals.setpoint_c is None else thermals.power_percent
             readings.observe(clock.elapsed_s(), thermals.sensor_c, power_percent)
 
@@ -218,7 +218,7 @@ async def thermometer_fault(context: NightContext, setpoint_c: float) -> str | N
     """Return the fault of the thermometer, or None if it works. If it is faulty, reconnect the camera's driver.
 
     To poll a silent thermometer, send the setpoint again. Every driver answers that command with a temperature, even if
-    it otherwise reports only changes. A dead thermometer may recover only after its driver reconnects.
+    it otherwise reports only changes. A dead thermometer might not recover until its driver reconnects.
     """
     fault = context.readings.fault(context.clock.elapsed_s()) or await _silence(context, setpoint_c)
     if fault is not None:

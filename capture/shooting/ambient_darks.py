@@ -16,7 +16,7 @@ WIDEST_BIN_C = 2.0
 """Width of one master's temperature range. Within it, the dark current differs from its mean by at most an eighth."""
 
 LEAST_PART = 5
-"""Minimum number of frames on either side of a split, because outliers cannot be clipped from fewer frames."""
+"""Minimum number of frames on either side of a split; outliers cannot be clipped from fewer frames."""
 
 MOST_NAMED = 999
 """Maximum number of frames that a master's header can list."""

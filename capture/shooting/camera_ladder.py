@@ -74,7 +74,7 @@ class LadderLight:
 
 @dataclass(slots=True)
 class Characterisation:
-    """The measurement of the camera from the sets of a night.
+    """Measures the camera from the sets of a night.
 
     Attributes
     ----------

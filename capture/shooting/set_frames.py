@@ -39,7 +39,7 @@ frame, which is already being exposed while the first frame is being judged.
 
 
 class LightLeakError(StepFailedError):
-    """Light fell on frames that should be dark."""
+    """Frames that should be dark contain light."""
 
 
 class SetFrames:
@@ -201,7 +201,7 @@ class SetFrames:
 
     @property
     def _is_leaking(self) -> bool:
-        """True if light fell on `LIT_FRAMES` consecutive frames, or on any frame while only one is accepted."""
+        """True if `LIT_FRAMES` consecutive frames contain light, or any frame while only one frame is accepted."""
         return self.lit >= LIT_FRAMES or (self.lit > 0 and self.count.accepted == 1)
 
 

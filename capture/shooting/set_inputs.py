@@ -60,7 +60,7 @@ class ShotSet:
     leak
         Description of the light leak that ended the set; None if no light leaked in.
     has_drifted
-        True if the sensor has left the set's temperature, so that the missing frames need a second master.
+        True if the sensor has left the temperature range of the master, so that the missing frames need a second one.
     """
 
     master: SubtractedMaster

@@ -73,9 +73,10 @@ class SetShooting:
         Raises
         ------
         StepFailedError
-            If too many frames failed.
+            If shooting failed before `LEAST_FRAMES` frames were accepted, or if their master cannot be made.
         LightLeakError
-            If light fell on frames that should be dark. The frames are then in quarantine.
+            If frames that should be dark contain light, and fewer than `LEAST_FRAMES` frames were accepted. The frames
+            are then in quarantine.
         DeviceError
             If the rig lacks a capability that the set needs.
         ContestedError
@@ -189,7 +190,7 @@ class SetShooting:
         return shot
 
     async def _prepare_light(self) -> None:
-        """Select the filter that darks need, and darken the rig again if light fell on the last frame."""
+        """Select the filter that darks need, and darken the rig again if the last frame contains light."""
         filters = self._inputs.filters if isinstance(self._inputs, DarkInputs) else None
         if filters is not None and self._exposed < len(filters):
             await select_filter_if_possible(self._context, filters[self._exposed])
@@ -249,7 +250,7 @@ class SetShooting:
         except FrameFileError as error:
             raise StepFailedError(f"a frame cannot be read again: {error}") from error
         except WrongFrameError as error:
-            raise StepFailedError(f"the frames on the disk cannot be combined: {error}") from error
+            raise StepFailedError(f"the frames on disk cannot be combined: {error}") from error
 
     def _end_exposing(self, error: StepFailedError) -> bool:
         return self._pipeline.end_exposing(error)

@@ -49,7 +49,7 @@ LANDMARKS = (
     LightsVerified,
     RotatorTurned,
 )
-"""Events from which a night is resumed. Their lines are synced immediately, because they must survive a power cut."""
+"""Events that are needed to resume a night. Their lines must survive a power cut, so they are synced immediately."""
 
 
 def is_journalled(event: Event) -> bool:

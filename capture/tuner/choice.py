@@ -38,9 +38,7 @@ TESTS_BEFORE_SETTLING = 5
 """Number of tests after which an exposure outside the window but within the limits is good enough."""
 
 SAME_EXPOSURE = 0.2
-"""Largest difference between the logarithmic distances of two needed exposures from the window that are still treated
-as equal.
-"""
+"""Difference in logarithmic distance from the window up to which two needed exposures are treated as equally good."""
 
 
 def next_setting(evidence: Evidence, limits: TuningLimits) -> tuple[int, float]:
@@ -172,7 +170,7 @@ def _onset(evidence: Evidence, dark: int, lit: int, needs: NeededExposures) -> f
 def _brightness_for(here: int, factor: float, slope: float, curve: PanelCurve) -> float:
     """Return the brightness that gives `factor` times the light at `here`.
 
-    Near `here`, light is assumed to be proportional to the light of the curve to the power of `slope`.
+    Near `here`, light is assumed to be proportional to a power of the curve, with the exponent `slope`.
     """
     exponent = math.log(factor) / slope
     # The bound prevents an overflow; a factor of e^100 is outside any panel's range.

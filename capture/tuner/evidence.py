@@ -126,7 +126,7 @@ class Evidence:
         return any(self.is_measured(test) for test in self.at(brightness))
 
     def dark_below(self, brightness: int) -> int | None:
-        """Return the next lower brightness of a test if it was black and the given one was not, otherwise None."""
+        """Return the next lower tested brightness if it was black and the given one was not, otherwise None."""
         below = max((test.brightness_key for test in self.tests if test.brightness_key < brightness), default=None)
         if below is None or self.is_black_at(brightness):
             return None

@@ -125,7 +125,7 @@ class Tuned:
 
     @property
     def rate_adu_per_s(self) -> float:
-        """Signal per second, from which the tuning of the next night starts."""
+        """Signal per second, ADU; the next night's tuning starts from it."""
         return self.signal_adu / self.exposure_s
 
     @property
@@ -146,7 +146,7 @@ Decision = Shoot | Tuned | OutOfReach
 
 
 class FlatTuner:
-    """A search that decides on the next test frame, or ends.
+    """Decides on the next test frame of the search, or ends the search.
 
     Parameters
     ----------

@@ -52,7 +52,7 @@ class _Twilight:
 
 
 class SkySets:
-    """The twilight flats of a night.
+    """Shoots and combines the twilight flats of a night.
 
     Parameters
     ----------

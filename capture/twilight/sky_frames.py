@@ -32,7 +32,7 @@ from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame
 
 COLOUR_DRIFT = 0.5
-"""Factor that reduces the faintest channel's lower limit, because the colour of twilight changes."""
+"""Factor by which the lower limit of the faintest channel is reduced; the colour of twilight changes."""
 
 LARGEST_STARS = 0.01
 """Maximum fraction of the pixels that stars may saturate. Clipping excludes these pixels from the master."""
