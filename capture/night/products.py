@@ -130,7 +130,7 @@ class NightProducts:
         return FlatInputs(self.tuned[step.tuning], subtracted, self._verdicts.get(step.tuning))
 
     def _filter_light(self) -> dict[str, float]:
-        """Return, by filter tuned tonight, the relative signal that the panel gives through it at equal brightness."""
+        """Return the relative signal of the panel, at equal brightness, through each filter that was tuned tonight."""
         return {
             step.filter: tuned.rate_adu_per_s / self.panel_curve.light(tuned.brightness or 1)
             for step, tuned in self.tuned.items()

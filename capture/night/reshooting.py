@@ -91,7 +91,7 @@ class Reshooting:
         return MOST_WAIT * self.context.worked_s()
 
     async def _shoot_all(self) -> bool:
-        """Shoot again each set that a diagnosis blames. Return True if any set was shot."""
+        """Shoot again each set that a diagnosis blames. Return True if any set was shot again."""
         has_shot = False
         for verdict in filter(is_faulty, self.verification.verdicts):
             artifact = next((each for each in verdict.event.artifacts if each.remedy in CARRIED_OUT), None)

@@ -179,5 +179,5 @@ class StepRunner:
 
 
 def ladder_light(step: ShootStep, tuned: Tuned) -> LadderLight:
-    """Return the panel light under which the flat set was shot."""
+    """Return the illumination under which the flats of a set were shot."""
     return LadderLight(step.readout, step.filter, tuned.brightness, tuned.rate_adu_per_s, tuned.target.range_adu)

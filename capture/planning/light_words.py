@@ -80,7 +80,8 @@ class LightWords:
         header
             The driver's header.
         camera, filter_name
-            The rig's names for the camera and the filter in the beam; None for frames that do not state the filter.
+            The rig's names for the camera and for the filter in the beam; no filter name for frames that state no
+            filter.
         shape
             Size of the frame, (height, width).
         """

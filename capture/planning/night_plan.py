@@ -90,7 +90,7 @@ def _switching_least(sets: list[ShootStep]) -> Iterator[Step]:
 
 
 def _in_twilight(sets: list[ShootStep]) -> Iterator[Step]:
-    """Order the sets with the same setpoint for twilight flats, whose dark flats do not belong to a filter."""
+    """Order the sets with the same setpoint if the flats are shot in twilight; dark flats then belong to no filter."""
     yield from (step for step in sets if step.kind is FrameKind.BIAS)
     flats = [step for step in sets if step.kind is FrameKind.FLAT]
     dark_flats = [step for step in sets if step.kind is FrameKind.DARK_FLAT]

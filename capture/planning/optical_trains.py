@@ -1,4 +1,4 @@
-"""Compare the optical trains of lights: which rotator angles their flats need, and which flats cannot be shot.
+"""Compare the optical trains of lights to find the rotator angles that flats need, and the flats that cannot be shot.
 
 Only mechanical angles are compared (ROTATANG, ROTATOR). At a meridian flip, the position angle on the sky changes by
 180 degrees, but the shadows that dust casts on the sensor stay where they are.

@@ -69,7 +69,7 @@ def light_files(folder: Path, faults: list[FrameFileError] | None = None) -> lis
     folder
         The folder.
     faults
-        List to which an error is added for each subfolder that the user may not read.
+        List to which an error is added for each subfolder that the user has no permission to read.
 
     Raises
     ------
@@ -85,7 +85,10 @@ def light_files(folder: Path, faults: list[FrameFileError] | None = None) -> lis
 
 
 def _images_in(folder: Path, faults: list[FrameFileError]) -> Iterator[Path]:
-    """Yield the visible images in and below a folder; add subfolders that the user may not read to `faults`."""
+    """Yield the visible images in and below a folder; add an error to `faults` for each subfolder that is not readable.
+
+    A subfolder that has vanished since it was listed is skipped. All other errors are raised.
+    """
 
     def skip(error: OSError) -> None:
         if isinstance(error, FileNotFoundError):  # a program has moved the subfolder since it was listed

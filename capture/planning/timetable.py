@@ -31,7 +31,7 @@ class ResizedSet:
 
 @dataclass(slots=True)
 class Timetable:
-    """The steps of a night, fitted again before each step so that the last frame is complete by the deadline.
+    """The steps of a night. Before each step, the remaining steps are fitted into the time until the deadline.
 
     Attributes
     ----------

@@ -201,7 +201,7 @@ class SetFrames:
 
     @property
     def _is_leaking(self) -> bool:
-        """True if `LIT_FRAMES` consecutive frames contain light, or any frame while only one frame is accepted."""
+        """True if `LIT_FRAMES` consecutive frames contain light, or if one does while only one frame is accepted."""
         return self.lit >= LIT_FRAMES or (self.lit > 0 and self.count.accepted == 1)
 
 

@@ -48,7 +48,7 @@ VANISHED = (
     "resume the night"
 )
 HALF_DAY = timedelta(hours=12)
-"""Shift that assigns all hours from one noon to the next to the same evening."""
+"""Time by which moments are shifted back, so that all moments between two noons get the date of the same evening."""
 
 FOLDERS = {
     FrameKind.BIAS: "biases",

@@ -5,5 +5,5 @@ Start with `schedule`, which chooses the filter and exposure, and `sky_brightnes
 combines them once their dark flats exist. `session` passes the results of one of these modules to the next. `sun_phase`
 limits twilight by the sun's altitude.
 
-This package does not use the panel's light and only ensures that it is off. `pipeline` saves frames to disk.
+This package does not use the panel, and only ensures that it is off. `pipeline` saves frames to disk.
 """

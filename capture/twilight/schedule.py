@@ -236,7 +236,7 @@ class SkySchedule:
     def _until(self, mine: _Filter, now_s: float, reached_s: float) -> Expose | Wait:
         """Return a decision to wait for the sky, or to shoot a test frame during a long wait.
 
-        The test frame is needed only while the rate at which the sky changes is presumed.
+        The test frame is needed only while the rate at which the sky changes has not been measured.
         """
         waited_s = reached_s - self.sky.latest_s
         if self.sky.is_followed or waited_s < LONG_WAIT_S:

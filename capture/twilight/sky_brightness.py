@@ -104,7 +104,7 @@ class SkyBrightness:
         start_s, exposure_s
             Start of the exposure on the night's clock, and its length, seconds.
         signal_adu
-            Level above that of frames without light, ADU; greater than 0.
+            Level above the level of frames without light, ADU; greater than 0.
         """
         at_s = start_s + exposure_s / 2
         rate = log(signal_adu / exposure_s)
