@@ -48,12 +48,12 @@ class BrightnessRange:
 
     @property
     def dimmest(self) -> int:
-        """Lowest brightness above 0."""
+        """Lowest allowed brightness above 0."""
         return self.minimum or min(self.step, self.maximum)
 
     @property
     def brightest(self) -> int:
-        """Highest brightness that is a whole number of steps above the minimum."""
+        """Highest allowed brightness that is a whole number of steps above the minimum."""
         return max(self.dimmest, self.maximum - (self.maximum - self.minimum) % self.step)
 
     def nearest(self, brightness: float) -> int:
