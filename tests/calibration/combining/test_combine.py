@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from coldframe.calibration.combining.combine import NotOneSetError, combine_frames
 from coldframe.calibration.files.headers.file_error import FrameFileError
@@ -53,6 +54,31 @@ def test_floats_have_no_floor_in_adu(tmp_path: Path) -> None:
     assert master.stack.mean.max() < 0.02
     assert isinstance(master.method, Clipping)
     assert master.method.sigma_floor_adu == 0
+
+
+@pytest.mark.parametrize("scale", [1 / 65535, 3.0])
+@pytest.mark.parametrize("method", [Clipping(), MedianClipping()], ids=str)
+def test_scaled_integers_give_the_master_of_plain_integers_times_the_scale(
+    scale: float, method: Clipping | MedianClipping, tmp_path: Path
+) -> None:
+    plain, scaled = tmp_path / "plain", tmp_path / "scaled"
+    plain.mkdir()
+    scaled.mkdir()
+    for number in range(12):
+        pixels = noise(number)
+        pixels[3, 5] = 30000 if number == 7 else pixels[3, 5]
+        save(plain / f"{number:02d}.fits", pixels, **DARK)
+        words = (pixels.astype(np.int32) - 32768).astype(np.int16)
+        unit = fits.PrimaryHDU(words, fits.Header(list(DARK.items())))
+        unit.header["BSCALE"], unit.header["BZERO"] = scale, 32768 * scale
+        unit.writeto(scaled / f"{number:02d}.fits")
+    expected, master = (
+        combine_frames(opened(sorted(folder.iterdir()), tmp_path), method).stack for folder in (plain, scaled)
+    )
+    assert expected.counts[3, 5] == 11
+    np.testing.assert_array_equal(master.counts, expected.counts)
+    np.testing.assert_allclose(master.mean, expected.mean * scale, rtol=3e-6)
+    np.testing.assert_allclose(master.uncertainty, expected.uncertainty * scale, rtol=1e-3)
 
 
 @pytest.mark.parametrize("dtype", ["u2", "f4"])
