@@ -24,18 +24,18 @@ CONCERNED: Mapping[Kind, tuple[FrameKind, ...]] = {
     Kind.OFFSET: _DARK,
     Kind.TEMPERATURE: _DARK,
 }
-"""Masters whose settings may explain each kind of artifact."""
+"""For each kind of artifact, the masters whose settings might explain it."""
 
 
 def with_header_evidence(diagnosis: Diagnosis, differences: Mapping[FrameKind, tuple[str, ...]]) -> Diagnosis:
-    """Return a diagnosis in which the evidence for findings includes differing settings of lights and masters.
+    """Return a diagnosis in which the evidence for findings includes settings that differ between lights and masters.
 
     Parameters
     ----------
     diagnosis
         The diagnosis.
     differences
-        Differences as text, by kind of master.
+        Settings in which each kind of master differs from the lights, as text.
     """
     return replace(diagnosis, findings=tuple(_with_evidence(each, differences) for each in diagnosis.findings))
 
@@ -55,7 +55,7 @@ def stated_gain(stated: Sequence[tuple[Path, HeaderValue | None]]) -> tuple[floa
     Parameters
     ----------
     stated
-        Each light with the value of its card EGAIN; None if the card is missing.
+        Each light with the value of its EGAIN card; None if the card is missing.
 
     Returns
     -------
