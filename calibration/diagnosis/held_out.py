@@ -113,7 +113,7 @@ def _pedestal(found: HeldOut, significance: float) -> Finding:
         matters=True,
         evidence=(
             f"in {found.flats} individual flats, calibrated with dark flats, the brightness follows the master flat: "
-            f"{100 * found.pedestal:+.2f} +- {100 * found.pedestal_error:.2f} % of its level remains"
+            f"a pedestal of {100 * found.pedestal:+.2f} +- {100 * found.pedestal_error:.2f} % of its level remains"
         ),
         fix="combine the flats with dark flats of their exposure instead of a bias",
         harm=1 + abs(found.pedestal),
@@ -123,7 +123,8 @@ def _pedestal(found: HeldOut, significance: float) -> Finding:
 def _unevenness(found: HeldOut, significance: float) -> Finding:
     return Finding(
         Kind.GRADIENT,
-        "the shape of the flats changed while they were being shot: dew, a moving panel, or a change in the light",
+        "the shape of the flats changed while they were being shot; possible causes: dew, a moving panel, or a change "
+        "in the illumination",
         100 * found.unevenness,
         "% across the field",
         100 * found.unevenness_error,

@@ -152,7 +152,7 @@ def _extension(plane: NDArray[np.generic]) -> list[Card]:
 
 
 def _unsigned(plane: NDArray[np.generic]) -> list[Card]:
-    """Return the cards that declare unsigned 16-bit values."""
+    """Return the cards that declare unsigned 16-bit values; no cards for other types."""
     if plane.dtype != np.uint16:
         return []
     return [Card("BSCALE", 1, "value = BSCALE x stored + BZERO"), Card("BZERO", BZERO, "unsigned 16-bit values")]
@@ -310,7 +310,7 @@ def _layout(header: Mapping[str, HeaderValue], available: int, name: Path | str)
     needed = width * height * (bits // 8)
     if needed > available:
         raise FrameFileError(
-            name, f"truncated: {width} x {height} pixels need {needed} bytes, the file has {max(available, 0)}"
+            name, f"truncated: {width} x {height} pixels need {needed} bytes, but the file has {max(available, 0)}"
         )
     return height, width, bits, BZERO if offset else 0
 

@@ -28,7 +28,7 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
     Parameters
     ----------
     parent
-        Folder in which the folder is created; None for the system's folder of temporary files.
+        Folder in which the new folder is created; None for the system's folder for temporary files.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def require_room(folder: Path, needed_bytes: int, path: Path) -> None:
     Raises
     ------
     FrameFileError
-        If the room does not suffice; the error states the bytes needed and free.
+        If there is not enough room; the error states how much is needed and how much is free.
     """
     free_bytes = shutil.disk_usage(folder).free
     if needed_bytes > free_bytes:
@@ -66,12 +66,12 @@ def require_room(folder: Path, needed_bytes: int, path: Path) -> None:
 
 
 def _locked_folder(place: Path) -> tuple[Path, int]:
-    """Create a folder and lock it; try again if another process took it for a leftover and removed it."""
+    """Create a folder and lock it; try again if another process mistook it for a leftover and removed it."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
         with suppress(FileNotFoundError):
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            with suppress(OSError):  # the file system may not support locks; such a folder never counts as left over
+            with suppress(OSError):  # some file systems do not support locks; folders there never count as left over
                 fcntl.flock(lock, fcntl.LOCK_EX)
             if folder.is_dir():
                 return folder, lock

@@ -15,8 +15,8 @@ LEAST_WEAKNESS = 0.03
 """Smallest relative difference in strength, common to all shadows, that matters."""
 
 OTHER_SHADOWS = (
-    "the shadows of the flat differ from those of the lights: a different filter, or a filter that is not seated in "
-    "the same way"
+    "the shadows of the flat differ from those of the lights; possible causes: a different filter, or a filter that is "
+    "not seated in the same way"
 )
 
 _CLOCK_HOURS = 12
@@ -79,7 +79,7 @@ def _changed(examined: Examination, dust: DustResult) -> Finding:
 
 
 def _stated(examined: Examination) -> str:
-    """Return, in brackets, the filters and settings of focuser and rotator that differ between headers, if any do."""
+    """Return, in brackets, filters and positions of focuser and rotator that differ between lights and flat, if any."""
     assert examined.masters.flat is not None
     flat, light = setup_of(examined.masters.flat.header), examined.light
     said = []

@@ -18,8 +18,8 @@ LEAST_OF_SKY = 0.009
 """Smallest pedestal that matters, relative to the sky."""
 
 LEAST_BY_NOISE = 0.15
-"""Smallest pedestal that counts if only the photon noise shows it, relative to the sky; nebulae add noise, and there is
-no flat to confirm the gain."""
+"""Smallest pedestal, relative to the sky, that counts if only the photon noise shows it: nebulae add noise, and without
+a flat, nothing confirms the gain."""
 
 OTHER_RESPONSE = Estimate(0.004, 0.003)
 """Apparent pedestal, relative to the sky, that arises because the flat does not remove the fixed pattern completely:
@@ -40,11 +40,11 @@ LEAK_SIGMA = 4.0
 the dark is seldom even."""
 
 UNCONFIRMED_CHI2 = 2.0
-"""If the gain from the flat contradicts over-correction by this chi-square, the apparent over-correction is attributed
-to a lamp whose colour, and hence whose pattern of pixel responses, differs from that of the sky."""
+"""If the gain from the flat contradicts over-correction by at least this chi-square, the apparent over-correction is
+attributed to a lamp whose colour, and hence whose pattern of pixel responses, differs from that of the sky."""
 
 GRADIENT_SIGMA = 2.3
-"""Significance above which light in the dark is called uneven."""
+"""Significance of the gradient at or above which light in the dark is called uneven."""
 
 NAMED_SIGMA = 2.5
 """Smallest significance of the pedestal from photon noise at which it can confirm the pedestal from pixel responses,
@@ -59,12 +59,13 @@ UNSEEN_STARS = 0.004
 """Error of the level, relative to the sky, that is caused by the noise of stars too faint to be masked."""
 
 _PEDESTAL_FRACTION = 0.85
-"""If the pedestal exceeds this fraction of the level to be subtracted, the bias or dark was not subtracted."""
+"""If the pedestal exceeds this fraction of the level to be subtracted, it is assumed that the bias or dark was not
+subtracted."""
 
 PEDESTAL_OF_LIGHTS = "the lights still contain their pedestal: the bias or dark was not, or not completely, subtracted"
 
 _VIGNETTING = 0.2
-"""Typical darkening of the corners. Division by the flat makes this fraction of a pedestal visible."""
+"""Typical darkening of the corners, as a fraction. Division by the flat makes this fraction of a pedestal visible."""
 
 
 def pedestal_findings(examined: Examination) -> Iterator[Finding]:
@@ -80,7 +81,7 @@ def pedestal_findings(examined: Examination) -> Iterator[Finding]:
             yield _offset(
                 examined,
                 noise,
-                "their photon noise implies a different level; without a flat, there is no other evidence",
+                "the photon noise of the lights implies a different level; without a flat, there is no other evidence",
             )
         return
     if (
@@ -104,7 +105,7 @@ def pedestal_findings(examined: Examination) -> Iterator[Finding]:
 
 
 def _by_response(examined: Examination) -> Estimate:
-    """Return the pedestal from pixel responses, excluding the uniform residual of a dark with a wrong temperature."""
+    """Return the pedestal from pixel responses, excluding the uniform residual of a dark at a wrong temperature."""
     assert examined.pedestals is not None
     found = examined.pedestals.by_response_adu
     sky = examined.pedestals.sky_adu
@@ -123,12 +124,14 @@ def _by_noise(examined: Examination) -> Estimate:
 
 
 def _flat_gain(examined: Examination, noise: Estimate, pedestal: Estimate) -> Estimate:
-    """Return the relative excess of the gain from the flat; a pedestal in the flat would cause such an excess.
+    """Return how much the gain from the flat exceeds the gain from the lights, relative to the latter.
+
+    A pedestal in the flat would cause an excess.
 
     Parameters
     ----------
     examined
-        The lights.
+        The examination of the lights.
     noise
         The pedestal in the lights, derived from their photon noise.
     pedestal
@@ -182,8 +185,8 @@ def _gradient_chi2(examined: Examination) -> float:
 def _significance(examined: Examination, response: Estimate, noise: Estimate) -> float:
     """Return the significance of a pedestal.
 
-    The significance includes the photon noise if that confirms the responses. It includes the gradient of the pedestal
-    if the responses suggest light in the dark.
+    The significance includes the photon noise if the noise confirms the pixel responses. It includes the gradient of
+    the pedestal if the responses suggest light in the dark.
     """
     is_confirmed = response.value * noise.value > 0 and _apart(response, noise) < MOST_APART
     if is_confirmed and noise.significance > NAMED_SIGMA:
@@ -194,7 +197,7 @@ def _significance(examined: Examination, response: Estimate, noise: Estimate) ->
 
 
 def _apart(one: Estimate, other: Estimate) -> float:
-    """Return the squared difference of two estimates in units of its variance; 0 if either is unknown."""
+    """Return the squared difference between two estimates in units of its variance; 0 if either is unknown."""
     variance = one.error**2 + other.error**2
     return 0.0 if variance == inf else (one.value - other.value) ** 2 / variance
 
