@@ -157,7 +157,7 @@ class LightBisection:
         darks = self.candidates.darks
         number = None if dark_way.dark is None else darks.index(dark_way.dark)
         remaining = RemainingDarks(self._references, number, applied.planes.response, self._period)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # for lights without sky
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # caused by lights without sky
             examined = examine(
                 remaining.watched(chain([first], signals)),
                 self.setup,

@@ -58,8 +58,8 @@ LEFT: Mapping[Witness, float] = {
     Witness.DUST: 40.0,
     Witness.MASTERS: 12.0,
 }
-"""Squared significance above which a combination is considered to leave an artifact; chosen to agree with the limits in
-`diagnosing`."""
+"""Squared significance above which a combination is considered to leave an artifact; the values are close to the limits
+of the diagnosis."""
 
 Terms = Mapping[Witness, float]
 """Squared significance for each witness; witnesses that could not be measured are missing."""
@@ -198,7 +198,10 @@ class Comparison:
         return tuple(row for row in self.rows[1:] if same.of(row) == same.of(best) and row is not best)
 
     def culprits(self) -> Iterator[Culprit]:
-        """Yield the masters that introduce an artifact: those used as made, then changed ones, each the worst first."""
+        """Yield the masters that introduce an artifact.
+
+        Masters used as made come first, then changed ones; in each group, the highest score comes first.
+        """
         worse = [
             Culprit(component, row, self.best, self._shown_by(row))
             for component in Component
@@ -208,7 +211,7 @@ class Comparison:
         yield from sorted(worse, key=lambda each: (each.component.of(each.worse).use, -self.score(each.worse)))
 
     def _shown_by(self, row: Scored) -> tuple[Witness, ...]:
-        """Return the witnesses that account for most of the difference from the best combination."""
+        """Return the witnesses that account for most of the difference between a combination and the best one."""
         best = self.best.terms
         more = {each: min(row.terms[each], CAP) - min(best[each], CAP) for each in self.witnesses}
         ordered = sorted(self.witnesses, key=lambda each: more[each], reverse=True)
@@ -270,7 +273,7 @@ def sentences(comparison: Comparison) -> Iterator[str]:
     if ties:
         names = "; ".join(f"{row.dark.key} and {row.flat.key} ({score(row):.0f})" for row in ties)
         chosen = f"{best.dark.key} and {best.flat.key} ({score(best):.0f})"
-        yield f"It is a tie: these lights cannot distinguish {chosen} from {names}."
+        yield f"It is a tie: with these lights, {chosen} cannot be distinguished from {names}."
     remaining = comparison.left_by(best)
     if remaining:
         yield (

@@ -41,7 +41,7 @@ _EXPLAINS: Mapping[Origin, frozenset[Kind]] = {
     Origin.OTHER_SHADOWS: frozenset({Kind.OVERCORRECTION}),
     # Saturated pixels weaken the structure of the flat, as a pedestal does.
     Origin.SATURATED_FLAT: frozenset({Kind.OVERCORRECTION}),
-    # When hot pixels were removed from the dark, the few that remain were weakened, as by a different temperature.
+    # The removal of hot pixels from the dark also weakened the few that remain, which looks like a temperature change.
     Origin.HOT_PIXELS_REMOVED: frozenset({Kind.TEMPERATURE}),
 }
 """For each origin, the kinds of findings that are explained by a finding of this origin."""

@@ -89,7 +89,7 @@ class MasterNames:
 
     @property
     def all(self) -> tuple[str, ...]:
-        """The names of all masters that are listed."""
+        """The names of all listed masters."""
         return tuple(name for name in (self.dark, self.bias, self.flat) if name is not None)
 
 
@@ -305,7 +305,7 @@ def diagnose_set(
     )
     masters = replace(masters, planes=with_readout_noise(masters.planes, opening, period))
     stated, reason = (e_per_adu, None) if e_per_adu else stated_gain([(light.path, light.egain) for light in lights])
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # for lights without sky
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # caused by lights without sky
         examined = examine(chain([opening], signals), setup, masters, stated, period)
     examined = without_untestable(examined, known)
     diagnosis = diagnose(examined)

@@ -50,7 +50,7 @@ def _with_evidence(finding: Finding, differences: Mapping[FrameKind, tuple[str, 
 
 
 def stated_gain(stated: Sequence[tuple[Path, HeaderValue | None]]) -> tuple[float | None, str | None]:
-    """Return the electrons per ADU on which all headers agree, and the reason if stated values are ignored.
+    """Return the electrons per ADU on which all headers agree and, if stated values are ignored, the reason.
 
     Parameters
     ----------

@@ -126,7 +126,7 @@ class QuickLook:
     light
         Setup of the first light, after overscan subtraction.
     summary
-        Summary of the masters; its masters are released.
+        Summary of the masters; the masters in it are released from memory.
     planes
         The planes with which the lights are calibrated.
     stated_e_per_adu

@@ -1,7 +1,7 @@
 """Conclusions that cannot be drawn because masters are missing or do not state their uncertainty.
 
-An estimate that depends on a missing plane would be wrong, not merely inaccurate. Therefore, these estimates are
-removed from the examination, and the reason is stated for each kind of artifact.
+Estimates that depend on a missing plane would be wrong, not merely inaccurate. Therefore, these estimates are removed
+from the examination, and the reason is stated for each kind of artifact.
 """
 
 from collections.abc import Mapping

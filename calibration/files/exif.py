@@ -2,7 +2,7 @@
 
 LibRaw also reads them, but rawpy gives neither the name nor the serial number of the camera, and gives the exposure
 time only after decoding the pixels. Readers such as exifread and Pillow support neither CR3 nor RAF. The tags are in
-TIFF structures (EXIF 3.0, section 4.6.2). Most raws are such structures themselves; CR3 and RAF files contain them.
+TIFF structures (EXIF 3.0, section 4.6.2). Most raws are TIFF structures themselves; CR3 and RAF files contain them.
 """
 
 import re

@@ -25,7 +25,7 @@ ROLES = {
     FrameKind.DARK_FLAT: "DARKFLAT",
     FrameKind.LIGHT: "LIGHT",
 }
-"""Values of CFROLE, a keyword of coldframe that distinguishes dark flats from darks."""
+"""Values of CFROLE, coldframe's own keyword, which distinguishes dark flats from darks."""
 
 DRIVERS_WORDS = {"INSTRUME": "CFCAMERA", "FILTER": "CFFILTER", "TELESCOP": "CFTELESC", "FOCALLEN": "CFFOCLEN"}
 """Keywords whose values may be replaced by those in the lights, and the keywords that then keep the rig's own values.

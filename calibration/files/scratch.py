@@ -1,4 +1,4 @@
-"""Folders for unpacked copies of compressed files; a folder is removed even if its process is killed."""
+"""Folders for unpacked copies of compressed files; the folders of killed processes are removed, too."""
 
 import fcntl
 import os
@@ -22,7 +22,7 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
     """Create a folder for temporary files, and remove it at the end of the block.
 
     SIGTERM and SIGHUP end the block as Ctrl-C does, unless the program handles them itself. A process that is killed
-    cannot remove its folder. Therefore each folder is locked for the lifetime of its process, and this function first
+    cannot remove its folder. Therefore, each folder is locked for the lifetime of its process, and this function first
     removes the folders that ended processes left behind.
 
     Parameters

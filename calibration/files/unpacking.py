@@ -274,7 +274,7 @@ def server_of(_process: int) -> subprocess.Popen[str]:
     server = subprocess.Popen(
         [sys.executable, "-P", "-m", "coldframe.calibration.files.decoding_server"],
         # Modules are imported from where this process found them, never from the current folder, which could contain
-        # other modules with their names. Threads of LibRaw would need memory that counts towards the limit.
+        # other modules of the same names. Threads of LibRaw would need memory that counts towards the limit.
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -44,7 +44,7 @@ FULL_RANGE = 65535
 
 _TYPES = {"UInt8": "u1", "UInt16": "u2", "UInt32": "u4", "Float32": "f4", "Float64": "f8"}
 _PACKAGES = {"zlib": None, "lz4": "lz4", "lz4hc": "lz4", "zstd": "zstandard"}
-"""Package that decompresses each codec; None for the standard library."""
+"""Package that decompresses the data of each codec; None for the standard library."""
 
 _CHECKSUMS = {"sha-1": "sha1", "sha1": "sha1", "sha-256": "sha256", "sha256": "sha256"} | {
     "sha-512": "sha512",

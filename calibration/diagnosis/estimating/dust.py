@@ -59,8 +59,8 @@ FEWEST_ALIKE = 3
 EXPLAINED = 0.6
 """A change counts if `FEWEST_ALIKE` shadows have undergone it.
 
-If fewer shadows have, it counts only if they are at least half of the flat's shadows and if the change explains the
-fraction `EXPLAINED` of the remainder.
+If fewer shadows have, it counts only if they are at least half of the flat's shadows and if the change explains at
+least the fraction `EXPLAINED` of the remainder.
 """
 
 AFFECTED_SIGMA = 6.0
@@ -145,7 +145,7 @@ class DustResult:
     down, across
         Shift of the shadows in bins from the flat to the lights.
     angle
-        Rotation in degrees, counter-clockwise when displayed with the first row at the top.
+        Rotation in degrees, counter-clockwise if the first row is displayed at the top.
     scale
         Size of the shadows in the lights, relative to those in the flat; for WEAKER, their depth relative to those in
         the flat.
@@ -189,7 +189,7 @@ def find_dust(pattern: SensorPattern, motes: Motes) -> DustResult:
 
 
 def _is_shared(seen: Remainder, motes: Motes, best: DustResult, model: F32) -> bool:
-    """Return whether most affected shadows have undergone this change, rather than no change or disappearance."""
+    """Return whether this change explains most affected shadows better than no change or disappearance does."""
     changed = seen.gains_by(_owners_of_both(motes, best), model, motes.radii.size)
     gone = seen.gains_by(motes.owners, -motes.template, motes.radii.size)
     ordered = np.sort([np.zeros_like(gone), gone, changed], axis=0)
@@ -203,7 +203,7 @@ def _is_shared(seen: Remainder, motes: Motes, best: DustResult, model: F32) -> b
 
 
 def _owners_of_both(motes: Motes, change: DustResult) -> NDArray[np.int16]:
-    """Return, for each bin, the number of the flat's shadow or, outside these, of the changed shadow in the lights."""
+    """Return, for each bin, the number of its shadow in the flat or, if it has none, of its changed shadow."""
     if change.change not in {Change.SHIFTED, Change.TURNED}:
         return motes.owners
     there = moved_owners(motes.owners, change.angle, change.down, change.across)
@@ -265,7 +265,7 @@ def _amplitude(seen: Remainder, motes: Motes) -> tuple[DustResult, F32]:
 
 
 def _amounts(seen: Remainder, motes: Motes) -> list[Estimate]:
-    """Return the fraction of each of the flat's shadows that remains in the lights; its error is 0 if it is unknown."""
+    """Return the fraction of each of the flat's shadows that remains in the lights; an error of 0 means unknown."""
     owned = motes.owners >= 0
     owners, count = motes.owners[owned], motes.radii.size
     weight, template, residual = (

@@ -48,8 +48,7 @@ class Gain:
         Relative error of the gain.
     from_flat
         Electrons per ADU from the scatter of the flat; None if unknown, or if `e_per_adu` itself comes from the flat.
-        A pedestal in the flat makes this value too large, by as large a fraction as the pedestal is of the flat's
-        level.
+        A pedestal in the flat makes this value too large: a pedestal of 1 % of the flat's level makes it 1 % too large.
     """
 
     e_per_adu: float

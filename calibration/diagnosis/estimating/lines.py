@@ -124,10 +124,10 @@ def _outlying(values: F64) -> NDArray[np.bool_]:
 
 
 def rows_of(lights: Sequence[LightMeasures]) -> tuple[F64, F64]:
-    """Return the row residuals of all lights, and the number of pixels per row: float64, (lights, height)."""
+    """Return the row residuals of all lights, and the pixel counts of rows; float64, shape (lights, height)."""
     return np.array([light.rows for light in lights]), np.array([light.row_pixels for light in lights])
 
 
 def columns_of(lights: Sequence[LightMeasures]) -> tuple[F64, F64]:
-    """Return the column residuals of all lights, and the number of pixels per column: float64, (lights, width)."""
+    """Return the column residuals of all lights, and the pixel counts of columns; float64, shape (lights, width)."""
     return np.array([light.columns for light in lights]), np.array([light.column_pixels for light in lights])

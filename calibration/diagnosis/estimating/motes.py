@@ -236,7 +236,7 @@ def _local_spread(z: F32, known: Mask) -> F32:
 
 
 def turned(plane: F32, degrees: float) -> F32:
-    """Return a plane rotated about its centre, counter-clockwise when displayed with the first row at the top."""
+    """Return a plane rotated about its centre, counter-clockwise if the first row is displayed at the top."""
     y, x = np.mgrid[0 : plane.shape[0], 0 : plane.shape[1]].astype(np.float32)
     return interpolated(plane, *_before_turn(y, x, plane.shape, degrees))
 

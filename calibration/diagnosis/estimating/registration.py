@@ -63,8 +63,8 @@ def places_of(residuals: Sequence[F32]) -> list[Place | None]:
         Excess of the bins of each light over their background, in units of the background's spread: float32, shape
         (rows, columns).
     """
-    # The FFT continues a light at the opposite edge. The margin keeps the ends of lights apart for shifts of up to half
-    # their size.
+    # For the FFT, opposite edges of a light adjoin. The margin keeps them apart for shifts of up to half the size of
+    # the light.
     shape = tuple(fast_size(size + size // 2) for size in residuals[0].shape)
     reference = np.conj(np.fft.rfft2(_stars(residuals[0]), shape))
     others = parallel_map(lambda each: _match(reference, _stars(each), shape), residuals[1:])

@@ -1,4 +1,7 @@
-"""Gaussian smoothing of planes with gaps, by means of three box filters; its cost does not depend on its width."""
+"""Gaussian smoothing of planes with gaps, by means of three box filters.
+
+The cost does not depend on the width of the Gaussian.
+"""
 
 from itertools import pairwise
 

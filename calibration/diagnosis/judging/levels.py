@@ -1,4 +1,4 @@
-"""Judge pedestals in lights and flats, and of light in darks."""
+"""Judge pedestals in lights and flats, and light in darks."""
 
 from collections.abc import Iterator
 from math import hypot, inf
@@ -135,7 +135,8 @@ def _flat_gain(examined: Examination, noise: Estimate, pedestal: Estimate) -> Es
     noise
         The pedestal in the lights, derived from their photon noise.
     pedestal
-        The pedestal that the lights are assumed to contain. It makes the gain from their level and noise more precise.
+        The pedestal that the lights are assumed to contain; with it, the gain from their level and noise is more
+        precise.
     """
     found = examined.pedestals
     assert found is not None
@@ -160,7 +161,7 @@ class _ChiSquares(NamedTuple):
 def _chi_squares(examined: Examination, response: Estimate, noise: Estimate) -> _ChiSquares:
     """Return the chi-square of each cause.
 
-    An offset of the lights affects the responses and the noise. A pedestal in the flat affects the responses and the
+    An offset in the lights affects the responses and the noise. A pedestal in the flat affects the responses and the
     gain from the flat. Light in the dark affects only the responses, because the variance of the dark, which is
     subtracted, includes the photon noise of that light.
     """
@@ -220,7 +221,7 @@ def _offset(examined: Examination, size: Estimate, evidence: str) -> Finding:
         origin = None
         direction = "higher" if size.value > 0 else "lower"
         difference = f"{abs(size.value):.1f} ADU {direction}"
-        cause = f"the level of the lights is {difference} than that of the dark: a different offset"
+        cause = f"the level of the lights is {difference} than that of the dark; probable cause: a different offset"
         fix = (
             "compare the offsets, gains and driver versions of lights and darks; shoot darks with the settings of the "
             "lights: coldframe run --only dark --redo"
@@ -297,8 +298,8 @@ def _flat_pedestal(examined: Examination, response: Estimate, noise: Estimate) -
 
 def _leak(examined: Examination, response: Estimate, slope: Estimate) -> Finding:
     assert examined.pedestals is not None
-    # The level of light through a gap falls from twice its mean to zero; a slope smaller than the mean is closer to
-    # even light.
+    # The level of light that enters through a gap falls from twice its mean on one side to zero on the other. A slope
+    # smaller than the mean is closer to even light.
     is_even = slope.significance < GRADIENT_SIGMA and abs(slope.value) < abs(response.value)
     size = Estimate(-response.value, response.error) if is_even else Estimate(abs(slope.value), slope.error)
     direction = "from left to right" if slope is examined.pedestals.across_adu else "from top to bottom"

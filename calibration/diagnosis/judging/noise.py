@@ -52,7 +52,7 @@ def _common(examined: Examination, name: str, lines: LinePattern) -> Iterator[Fi
     )
     yield Finding(
         Kind.BANDING,
-        f"fixed pattern of {name} that all lights share; {where}",
+        f"a fixed pattern of {name} that all lights share; {where}",
         size,
         "ADU",
         lines.common_adu2.error / 2 / size,
@@ -75,7 +75,7 @@ def _own(examined: Examination, name: str, lines: LinePattern) -> Iterator[Findi
     size = own**0.5
     yield Finding(
         Kind.BANDING,
-        f"noise of {name} that differs from light to light; no master can remove it",
+        f"the noise of {name} differs from light to light, so no master can remove it",
         size,
         "ADU",
         lines.own_adu2.error / 2 / size,
@@ -109,16 +109,16 @@ def _alternating(examined: Examination, name: str, lines: LinePattern) -> Iterat
         ),
         fix=(
             "shoot the flats with longer exposures and a dimmer panel: coldframe run --only flat --redo; if the "
-            "difference does not grow with the sky, shoot new darks"
+            "difference does not grow with the level of the sky, shoot new darks"
         ),
         harm=1 + abs(size.value) / examined.stack_noise_adu,
     )
 
 
 def _share_of_dark(examined: Examination, lines: LinePattern) -> float:
-    """Return the variance that the lines of the dark add to all lights: that of one frame over the number of frames.
+    """Return the variance that the lines of the dark add to all lights.
 
-    The number is the number of frames in the master dark.
+    It is the variance of the lines in one frame, divided by the number of frames in the dark.
     """
     if examined.masters.dark is None:
         return 0.0

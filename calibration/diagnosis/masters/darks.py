@@ -30,9 +30,10 @@ FEWEST_PIXELS = 100_000
 CUT_FACTOR = 8.0
 FEWEST_BELOW_CUT = 40
 LEAST_ABOVE_CUT = 0.01
-"""The bright hot pixels were removed from a dark if it has at least `FEWEST_BELOW_CUT` hot pixels, but less than the
-fraction `LEAST_ABOVE_CUT` of them exceeds `CUT_FACTOR` times the smallest excess. In real sensors, about half as many
-pixels exceed twice a given signal, so about an eighth of the hot pixels exceeds eight times the smallest excess."""
+"""The bright hot pixels are assumed to have been removed from a dark if it has at least `FEWEST_BELOW_CUT` hot pixels,
+but less than the fraction `LEAST_ABOVE_CUT` of them exceeds `CUT_FACTOR` times the smallest excess. In real sensors,
+about half as many pixels exceed twice a given signal, so about an eighth of the hot pixels exceeds eight times the
+smallest excess."""
 
 MOST_LACKING = 5e-5
 """Largest fraction of pixels that may be hot only in the lights, because they flicker."""
@@ -291,7 +292,7 @@ def level_findings(dark: MasterPlanes, setup: FrameSetup, bias: MasterPlanes | N
     if bias is not None and bias.mean.shape == dark.mean.shape:
         difference = level - level_adu(bias)
         if difference < -least:
-            yield _negative(difference, least, f"the dark has {adu(level)}, the bias has {adu(level - difference)}")
+            yield _negative(difference, least, f"the dark has {adu(level)}, and the bias has {adu(level - difference)}")
     if noise > 0 and level < FLOOR_SIGMA * noise:
         yield master_finding(
             f"the level of {adu(level)} is so low that the noise is clipped at zero",

@@ -81,7 +81,7 @@ def _saturation(flat: MasterPlanes, bias_adu: float) -> Iterator[Finding]:
             Estimate(fraction, (fraction / max(flat.mean[::_STEP, ::_STEP].size, 1)) ** 0.5),
             "of the pixels",
             least=MOST_SATURATED,
-            evidence="they do not vary from frame to frame, not even by photon noise",
+            evidence="these pixels do not vary from frame to frame, not even by photon noise",
             fix=fix,
             origin=Origin.SATURATED_FLAT,
         )

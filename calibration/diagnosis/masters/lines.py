@@ -1,4 +1,4 @@
-"""Regular lines in a master flat: banding from a flickering panel and a rolling shutter, and odd and even lines."""
+"""Regular lines in a master flat: banding due to a flickering panel, and differences between odd and even lines."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The examination of one master: the entry point of the package, and the noise that the master adds to lights."""
+"""The entry point of the package: the examination of one master, including the noise that the master adds to lights."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -316,7 +316,7 @@ def _noise(master: MasterPlanes, setup: FrameSetup, lights: LightsAtHand | None)
         Estimate(added, 0.0),
         "of the noise",
         least=largest,
-        evidence=f"median of UNCERT {size}" + (f", from {frames} frames" if frames is not None else ""),
+        evidence=f"the median of UNCERT is {size}" + (f", from {frames} frames" if frames is not None else ""),
         fix=needed,
     )
 

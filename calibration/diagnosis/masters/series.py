@@ -215,7 +215,7 @@ def _odd_level(number: int, count: int, deviation: Estimate) -> Finding:
         least=None,
         evidence="every flat is scaled to a common level, so the level alone does not change the master; the shape of "
         "this flat is that of the others",
-        fix="Check that no other light reached the panel, and that the panel's brightness had settled.",
+        fix="Check that no other light source lit the panel, and that the panel's brightness had settled.",
     )
 
 

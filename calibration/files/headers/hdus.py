@@ -142,7 +142,7 @@ def _skip_data(file: FitsFile, header: Mapping[str, HeaderValue], number: int, p
 
 
 def _has_possible_counts(header: Mapping[str, HeaderValue]) -> bool:
-    """Return False if a header announces more axes or columns than FITS allows; Astropy would need long to read them."""
+    """Return whether the numbers of axes and columns are within the limits of FITS; Astropy is slow beyond them."""
     counts = ["NAXIS", "TFIELDS"] if header.get("XTENSION") in {"BINTABLE", "TABLE"} else ["NAXIS"]
     return all(0 <= whole_number(header, keyword, -1) <= _MOST_AXES for keyword in counts)
 

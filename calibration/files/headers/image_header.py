@@ -39,7 +39,7 @@ _COMPANIONS = frozenset(
 def without_packed_copies(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     """Return the files without the compressed copies that gzip or fpack left next to them, and a list of these copies.
 
-    The order is kept. A copy is recognised by its name, such as light.fits.fz next to light.fits.
+    The order of the files is kept. A copy is recognised by its name, such as light.fits.fz next to light.fits.
     """
     every = dict.fromkeys(paths)
     copies = [path for path in every if path.suffix.lower() in _PACKED_SUFFIXES and path.with_suffix("") in every]

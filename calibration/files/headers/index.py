@@ -22,7 +22,8 @@ from coldframe.calibration.files.headers.stamp import Stamp
 from coldframe.private_files import read_private, user_caches, write_private
 
 FORMAT = 2
-"""Version of the format, which is part of the names of the files, so that versions do not overwrite each other."""
+"""Version of the format, which is part of the names of the files, so that files of other versions are not overwritten.
+"""
 
 MOST_BYTES = 64 << 20
 """Maximum size of the whole index in bytes, about 130,000 headers; above it, the least recently used files are removed.
