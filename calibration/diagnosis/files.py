@@ -1,8 +1,8 @@
 """The diagnosis of lights in files: raw lights, and lights calibrated by any program.
 
 Raw lights are calibrated as they are read, one at a time. Calibration by coldframe replaces the hot pixels and rounds
-the values; therefore, the raw light is read in place of the calibrated one if it is in the same folder or in the folder
-above. Other programs write levels in ADU or in fractions of the full range.
+the values. Therefore, the raw light is read in place of the calibrated one if it is found in the folder of the
+calibrated light or in the folder above. Other programs write levels in ADU or in fractions of the full range.
 """
 
 import re

@@ -119,7 +119,7 @@ class MasterSummary:
 
 
 class QuickLook:
-    """A quick look at the lights of one set, which may be measured in any order and from several threads.
+    """A quick look at the lights of one set; the lights may be measured in any order and by several threads.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """The witnesses of a bisection: measurements of the artifacts that one combination of masters leaves in the lights.
 
-Even lights calibrated without a dark or a flat are examined for the patterns of these masters: the hot pixels and the
-glow of each dark, and the pixel responses and the shadows of a flat. In this way, the same artifacts are measured for
-all combinations.
+Even if lights were calibrated without a dark or without a flat, they are examined for the patterns of these masters:
+the hot pixels and the glow of each dark, and the pixel responses and the shadows of a flat. In this way, the same
+artifacts are measured for all combinations.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -77,7 +77,7 @@ def tile_medians(plane: F32, period: int) -> F64:
     Parameters
     ----------
     plane
-        float32, shape (height, width).
+        The plane to divide into tiles: float32, shape (height, width).
     period
         Distance between pixels of the same colour: 1 or 2.
     """

@@ -36,7 +36,7 @@ _WRITTEN_AT_ONCE = 1 << 18
 cache; if memory is fragmented, this takes much longer than the rest of the call (benchmarks/live.md)."""
 
 _FLUSHED_AT_ONCE = 1 << 23
-"""Number of bytes after which the operating system is told to write them to disk, so that the final sync is short."""
+"""Number of bytes after which the operating system is made to write them to disk, so that the final sync is short."""
 
 
 class NotDurableError(ColdframeError):

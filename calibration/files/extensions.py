@@ -32,7 +32,7 @@ def chosen_header(path: Path, extension: Extension) -> dict[str, HeaderValue]:
     Raises
     ------
     FrameFileError
-        If the file has no such image, or its images cannot be assembled into a mosaic.
+        If the file does not contain this image, or its images cannot be assembled into a mosaic.
     """
     headers = [hdu.header for hdu in read_hdus(path)]
     return _chosen(headers, extension, path)
@@ -67,12 +67,12 @@ def chosen_image(path: Path, extension: Extension) -> tuple[dict[str, HeaderValu
     header
         As returned by `chosen_header`.
     pixels
-        Shape (height, width); uint8, uint16, int16, int32, uint32, float32 or float64.
+        The pixels, shape (height, width): uint8, uint16, int16, int32, uint32, float32 or float64.
 
     Raises
     ------
     FrameFileError
-        If the file cannot be read or has no such image, or if its images cannot be assembled.
+        If the file cannot be read or does not contain this image, or if its images cannot be assembled.
     """
     from astropy.io import fits  # noqa: PLC0415 - importing it takes 0.3 s, and few files have several images
 

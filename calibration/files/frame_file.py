@@ -51,7 +51,7 @@ class FrameEncoder:
         Parameters
         ----------
         pixels
-            uint16, shape (height, width).
+            The pixels of the frame: uint16, shape (height, width).
         cards
             Cards that describe the frame; the structural cards, CHECKSUM and DATASUM are added.
 
@@ -97,7 +97,7 @@ def primary_in_place(pixels: NDArray[np.uint16], cards: Iterable[Card]) -> Itera
     Parameters
     ----------
     pixels
-        uint16, contiguous, shape (height, width); overwritten with the bytes of the file.
+        The pixels: uint16, contiguous, shape (height, width); overwritten with the bytes of the file.
     cards
         As for `primary_pieces`.
     """
@@ -232,7 +232,7 @@ def parse(buffer: Buffer, name: Path | str = "frame in memory") -> tuple[NDArray
     Returns
     -------
     pixels
-        uint16, shape (height, width), in the order of the file; a new array.
+        The pixels in the order of the file, as a new array: uint16, shape (height, width).
     header
         Values of the header's cards, excluding those about the file's structure.
 

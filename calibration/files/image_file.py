@@ -98,7 +98,7 @@ class ImageFile:
         return abs(self.bits) // 8
 
     def pixels(self) -> NDArray[np.uint16] | NDArray[np.float32]:
-        """Return all values: uint16 for an image of 8 or 16 bits, float32 for any other image.
+        """Return all values: uint16 for an image with a storage in `UINT16_STORAGES`, float32 for any other image.
 
         Raises
         ------
@@ -117,9 +117,10 @@ class ImageFile:
         return words
 
     def values(self, places: NDArray[np.intp]) -> NDArray[np.uint16]:
-        """Return selected values of an image of 8 or 16 bits, given by their indices in the flattened image.
+        """Return selected values of an image with a storage in `UINT16_STORAGES`.
 
-        If only a few values are selected, only the pages of the file that contain them are read.
+        The values are selected by their indices in the flattened image. If there are only a few, only the pages of the
+        file that contain them are read.
 
         Raises
         ------

@@ -48,7 +48,8 @@ def robust_fit(design: F64, values: F64, weights: F64) -> tuple[F64, F64]:
     Returns
     -------
     parameters, covariance
-        float64, shapes (parameters,) and (parameters, parameters). The covariance is derived from the residuals.
+        The fitted parameters and their covariance, which is derived from the residuals: float64, shapes (parameters,)
+        and (parameters, parameters).
     """
     root = np.sqrt(weights)
     kept = np.ones_like(root)

@@ -218,7 +218,7 @@ def _separated(residuals: F32, places: Sequence[Place | None]) -> tuple[F32, F32
     Parameters
     ----------
     residuals
-        float32, shape (lights, rows, columns); NaN for unknown bins.
+        The small structures of each light: float32, shape (lights, rows, columns); NaN for unknown bins.
     places
         The positions of the lights.
     """

@@ -31,9 +31,9 @@ def smoothed(plane: F32, known: Mask, sigma: float) -> F32:
     Parameters
     ----------
     plane
-        float32, shape (rows, columns).
+        The plane to smooth: float32, shape (rows, columns).
     known
-        bool, same shape.
+        Mask of the known pixels: bool, same shape.
     sigma
         Standard deviation of the Gaussian, pixels.
     """
@@ -67,7 +67,7 @@ def without_specks(plane: F32, weight: F32) -> F32:
     Parameters
     ----------
     plane
-        float32, shape (rows, columns).
+        The plane to clip: float32, shape (rows, columns).
     weight
         Inverse variance of the bins, same shape; the margin is `SPECK_SIGMA` standard deviations.
     """

@@ -1,8 +1,8 @@
 """Stars before and after a meridian flip: the only evidence that distinguishes an uneven flat from a sky gradient.
 
 A flip rotates the camera by 180 degrees, so that each star falls on the opposite side of the sensor. An uneven flat
-makes the same star brighter on one side. A sky gradient adds the same level to a star and to the background around it,
-and is removed with the background.
+makes a star brighter on one side than on the other. A sky gradient adds the same level to a star and to the background
+around it, and is removed with the background.
 """
 
 from collections.abc import Sequence

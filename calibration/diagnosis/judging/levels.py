@@ -30,7 +30,7 @@ LEAST_GENUINE = 0.3
 """Smallest fraction of the flat's pattern that must be genuine rather than noise; smoothed flats have no pattern."""
 
 CHANCE_CHI2 = 4.0
-"""Improvement in chi-square that is attributed to chance if a gradient in two directions is fitted."""
+"""Improvement in chi-square that is attributed to chance when a gradient in two directions is fitted."""
 
 LEAK_CHI2 = 5.0
 """Advantage in chi-square above which light in the dark, rather than a pedestal in the flat, is taken as the cause."""

@@ -97,7 +97,7 @@ def _alternating(examined: Examination, name: str, lines: LinePattern) -> Iterat
     flickers = lines.alternating_spread_adu > 0.1 * abs(size.value)
     yield Finding(
         Kind.BANDING,
-        f"odd and even {name} differ{', by varying amounts: flicker' if flickers else ' in all lights'}",
+        f"odd and even {name} differ{' by varying amounts, so something flickers' if flickers else ' in all lights'}",
         size.value,
         "ADU",
         size.error,

@@ -70,7 +70,7 @@ def block_residuals(plane: Pixels, period: int) -> tuple[F32, F32]:
     Returns
     -------
     residuals, levels
-        float32, shapes (period ** 2, blocks, 4, 4) and (period ** 2, blocks).
+        The residuals and the levels: float32, shapes (period ** 2, blocks, 4, 4) and (period ** 2, blocks).
     """
     return residuals_of(cut_blocks(plane, period))
 
