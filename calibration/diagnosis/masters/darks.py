@@ -142,7 +142,7 @@ def hot_findings(hot: HotPixels, pixels: int, setup: FrameSetup, lacking: float 
         return
     seen = (
         f"{above:,} pixels exceed their neighbours by more than {adu(CUT_FACTOR * limit_adu)}, although "
-        f"{excess_adu.size:,} exceed them by {adu(limit_adu)}"
+        f"{excess_adu.size:,} exceed them by at least {adu(limit_adu)}"
         if is_cut
         else f"{excess_adu.size:,} of {pixels:,} pixels exceed their neighbours by 12 standard errors"
     )
