@@ -24,7 +24,7 @@ def within_a_turn(angle_deg: float, digits: int = 2) -> float:
 
 
 def within_limits(angle_deg: float, limits_deg: tuple[float, float] | None) -> float | None:
-    """Return the equivalent angle within a rotator's limits, such as -160 for 200; None if there is none.
+    """Return the equivalent angle within a rotator's limits, such as -160 for 200; None if all are outside the limits.
 
     Some drivers count from 0 to 360, others from -180 to 180. Without limits, the angle is returned unchanged.
     """

@@ -72,8 +72,8 @@ class ConfigError(ColdframeError):
 def find_config() -> Path:
     """Return the path of the user's configuration, ``~/.config/coldframe/coldframe.toml`` on Linux.
 
-    The environment variable `CONFIG_VARIABLE` takes precedence. The file may not exist; loading it then raises an error
-    that explains how to create one.
+    The environment variable `CONFIG_VARIABLE` takes precedence. The file might not exist; loading it then raises an
+    error that explains how to create one.
     """
     if named := os.environ.get(CONFIG_VARIABLE):
         return Path(named).expanduser()
@@ -120,7 +120,7 @@ def load_for_safe_state(path: Path) -> Settings:
     Returns
     -------
     Settings
-        The tables of `SAFE_STATE_TABLES`; everything else has its default, and there are no sets.
+        The tables of `SAFE_STATE_TABLES`; all other settings have their defaults, and there are no sets.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def load_for_messages(path: Path) -> Settings:
     Returns
     -------
     Settings
-        The tables of `MESSAGE_TABLES`; everything else has its default, and there are no sets.
+        The tables of `MESSAGE_TABLES`; all other settings have their defaults, and there are no sets.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def _read_text(path: Path) -> str:
     except FileNotFoundError:
         raise ConfigError(path, [Problem(None, "", _NO_FILE)]) from None
     except OSError as error:
-        raise ConfigError(path, [Problem(None, "", f"cannot be read: {error.strerror}")]) from error
+        raise ConfigError(path, [Problem(None, "", f"the file cannot be read: {error.strerror}")]) from error
     except ValueError:
         raise ConfigError(path, [Problem(None, "", "not a valid file name")]) from None
     if len(content) > MAXIMUM_BYTES:

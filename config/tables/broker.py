@@ -1,4 +1,4 @@
-"""The connection to an MQTT broker. Its password is in a file or in the environment, never in the configuration."""
+"""The connection to an MQTT broker. The password is in a file or in the environment, never in the configuration."""
 
 import os
 from pathlib import Path
@@ -30,7 +30,7 @@ class BrokerSettings(Section):
     password_file: AbsolutePath | None = Field(
         default=None,
         description="File whose first line is the password; make it readable only by you (chmod 600). If not set, "
-        f"the environment variable {PASSWORD_VARIABLE} is used. The password itself never belongs in this file.",
+        f"the environment variable {PASSWORD_VARIABLE} is used. Never put the password itself into the configuration.",
     )
     tls: bool = Field(
         default=False,
@@ -96,5 +96,5 @@ def _first_line(path: Path, content: bytes) -> str:
     except UnicodeDecodeError:
         line = ""
     if not line or len(content) > LONGEST_PASSWORD_BYTES:
-        raise BrokerPasswordError(f"{path}: contains no password. Its first line must be the password, in UTF-8.")
+        raise BrokerPasswordError(f"{path} contains no password. Its first line must be the password, in UTF-8.")
     return line

@@ -9,7 +9,7 @@ from coldframe.config.tables.values import Setpoint, Setpoints
 
 
 class CoolingSettings(Section):
-    """How the sensor is cooled to its setpoint and warmed up again. Without a setpoint, these settings do nothing."""
+    """Settings for cooling the sensor and for warming it up again. Without a setpoint, they have no effect."""
 
     tolerance_c: float = Field(
         default=0.3,

@@ -161,7 +161,7 @@ class RotatorSettings(Section):
 
 
 class AuxiliarySettings(Section):
-    """A control of any other INDI device, to switch off for frames that need darkness.
+    """A control of any other INDI device that is to be switched off for frames that need darkness.
 
     An example is a dew heater with an indicator lamp.
     """

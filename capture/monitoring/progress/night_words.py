@@ -50,7 +50,7 @@ class Mood(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A night in a few words."""
+    """The state of a night in a few words."""
 
     mark: Mark
     mood: Mood
@@ -68,7 +68,7 @@ class Activity:
     fraction
         Elapsed part of the exposure, from 0 to 1; None if its progress is not shown.
     is_halted
-        True if nothing is happening, because the night is paused or lost.
+        True if nothing is known to be happening, because the night is paused or out of contact.
     """
 
     words: str
@@ -85,7 +85,7 @@ _FINAL = {
 
 
 SAME_NIGHT = timedelta(hours=20)
-"""Maximum difference from now at which a time of day is shown without a date; longer than a night."""
+"""Maximum difference from the current time at which a time of day is shown without a date; longer than a night."""
 
 
 def clock(at: datetime, now: datetime, form: str = "%H:%M:%S") -> str:
@@ -203,7 +203,7 @@ def activity_of(state: DashboardState, now: datetime) -> Activity:
 
 
 def step_time(step: StepProgress, state: DashboardState, now: datetime) -> tuple[str, bool]:
-    """Return how long a step took or will take or, after a failure, its outcome; and whether this is an estimate."""
+    """Return the duration of a step, or its outcome if it failed or was skipped; and whether this is an estimate."""
     if step.outcome in (StepOutcome.FAILED, StepOutcome.SKIPPED):
         return step.outcome.value, False
     if step.is_over and step.began and step.ended:

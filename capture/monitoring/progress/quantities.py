@@ -31,7 +31,7 @@ def duration_text(seconds: float) -> str:
 
 
 def short_duration_text(seconds: float) -> str:
-    """Return a duration as `duration_text` does, but omit the unit of minutes after hours ("1 h 04")."""
+    """Return a duration as `duration_text` does, but omit "min" after hours ("1 h 04")."""
     minutes = round(seconds / MINUTE_S) if math.isfinite(seconds) else 0
     return duration_text(seconds) if minutes < HOUR_S // MINUTE_S else f"{minutes // 60} h {minutes % 60:02d}"
 

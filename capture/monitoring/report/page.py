@@ -33,7 +33,10 @@ SIGNS = {
     NightState.BROKEN_OFF: ("bad", "✘"),
     NightState.RUNNING: ("note", "▶"),
 }
-"""CSS class and sign of each state of a night. The signs differ, because some users cannot distinguish the colours."""
+"""CSS class and sign of each state of a night.
+
+Each class has its own sign, because some users cannot distinguish the colours.
+"""
 
 SET_SIGNS = {
     SetState.MADE: ("good", "✔"),
@@ -237,7 +240,7 @@ def link(path: str) -> str | None:
 
 
 def number_text(value: float | None, digits: int = 4) -> str:
-    """Return a number as text with about `digits` digits, or a dash for None and NaN."""
+    """Return a number as text with about `digits` significant digits, or a dash for None and NaN."""
     if value is None or value != value:  # noqa: PLR0124 - NaN
         return "-"
     if abs(value) >= 10 ** (digits - 1):

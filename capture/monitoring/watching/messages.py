@@ -66,7 +66,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """The mark after all events so far. The run sends later events as they happen."""
+    """The mark that follows all events so far. The run sends later events as they happen."""
 
 
 @dataclass(frozen=True, slots=True)

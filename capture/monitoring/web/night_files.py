@@ -28,7 +28,7 @@ PICTURE_COLUMNS = 480
 """Maximum width of the picture in pixels. A noisy picture of this width makes a PNG file of about 150 kB."""
 
 LOOK_S = 3.0
-"""Time between two checks of the folder."""
+"""Time between checks of the folder."""
 
 LEAST_PAUSE_S = 15.0
 """Shortest time between two pictures, long enough for a phone with a weak connection."""
@@ -117,7 +117,7 @@ class NightFiles:
         title = title_of(newest, state)
         began_s = time.monotonic()
         png = await read_in_thread(_drawn, self._storage, state, newest.path)
-        if self._night.state.night != night:  # the next night has begun meanwhile
+        if self._night.state.night != night:  # the next night has begun in the meantime
             return
         self._source = newest
         ended_s = time.monotonic()
@@ -166,7 +166,7 @@ def facts_of(image: FrameAccepted | MasterWritten) -> str:
 def night_folder(storage: Path, state: DashboardState) -> Path | None:
     """Return the folder of the night that is shown; None if the storage folder does not contain it.
 
-    Only the name is taken from the event, because a manipulated journal may name any folder.
+    Only the name is taken from the event, because a manipulated journal could name any folder.
     """
     if state.night is None:
         return None
@@ -175,7 +175,7 @@ def night_folder(storage: Path, state: DashboardState) -> Path | None:
 
 
 def report_of(storage: Path, state: DashboardState) -> Report | None:
-    """Return the report of a night that is over or lost; None if there is none."""
+    """Return the report of a night that is over or out of contact; None if there is no report."""
     if state.ended is None and state.lost_at is None:
         return None
     folder = night_folder(storage, state)

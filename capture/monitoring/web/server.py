@@ -57,7 +57,7 @@ REPORT = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'self'"
 )
-"""Content-Security-Policy of the report. This file contains its style sheet and pictures, but no scripts."""
+"""Content-Security-Policy of the report. The report contains its style sheet and pictures, but no scripts."""
 
 
 CANNOT_WRITE = (
@@ -168,9 +168,10 @@ async def serve(web: WebNight, address: Address, opened: Callable[[Address], Non
     web
         The night to show.
     address
-        Where to listen; the port 0 stands for any free port, and the address ``::`` for all IPv6 and IPv4 addresses.
+        Address on which to listen. The port 0 stands for any free port, and the host ``::`` for all IPv6 and IPv4
+        addresses.
     opened
-        Called with the address and its port once the server is listening.
+        Function that is called with the address and its actual port once the server is listening.
 
     Raises
     ------
