@@ -42,7 +42,7 @@ class Problem:
     line
         Line in the file, counted from 1; None if the problem concerns the file as a whole.
     key
-        The setting, such as ``flats.band`` or ``sets[2].count`` (lists count from 1); may be empty.
+        The setting, such as ``flats.band`` or ``sets[2].count`` (lists count from 1); can be empty.
     text
         The value that was found, and the allowed values.
     """
@@ -234,7 +234,7 @@ def _without(values: object, path: KeyPath) -> object:
 
 
 def _problems(details: ErrorDetails, lines: dict[KeyPath, int]) -> Iterator[Problem]:
-    """Yield the problems behind one of pydantic's errors; a `ContradictionError` may contain several problems."""
+    """Yield the problems behind one of pydantic's errors; a `ContradictionError` can contain several problems."""
     path = details["loc"]
     error = details.get("ctx", {}).get("error")
     if isinstance(error, ContradictionError):

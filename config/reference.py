@@ -157,7 +157,7 @@ def _header(path: str, field: FieldInfo) -> str:
 def _bare(name: str) -> str:
     """Return the dotted name of a table or setting without the notation of TOML: ``sets.count`` for ``sets[2].count``.
 
-    This removes brackets with their index, quotation marks, and ``NAME``, which stands for a name of the user's choice.
+    Brackets with their index, quotation marks, and ``NAME``, which stands for a name of the user's choice, are removed.
     """
     return (
         re.sub(r"\[\d+\]", "", name.strip()).strip("[]").replace('"', "").removesuffix(".NAME").replace(".NAME.", ".")

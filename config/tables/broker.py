@@ -69,7 +69,7 @@ class BrokerSettings(Section):
         return f"{self.host}:{self.port}"
 
     def password(self) -> SecretStr | None:
-        """Return the password; None if there is none.
+        """Return the password; None if no password is configured.
 
         Raises
         ------

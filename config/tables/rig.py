@@ -33,7 +33,7 @@ class ServerSettings(Section):
 
     @property
     def is_local(self) -> bool:
-        """True if the server runs on this machine, so that its local socket may be tried."""
+        """True if the server runs on this machine, so that its local socket can be tried."""
         return self.host.lower() in LOOPBACK_HOSTS
 
 

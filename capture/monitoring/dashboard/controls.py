@@ -91,7 +91,7 @@ class Controls:
             self._request(key.lower(), state, now)
 
     def withdraw_outdated_question(self, state: DashboardState) -> None:
-        """Withdraw a question about a night that is over or out of contact, so that no later night gets the answer."""
+        """Withdraw a question about a night that is over or out of contact; no later night may get the answer."""
         if self._pending_for is not state.night or state.ended is not None or state.lost_at is not None:
             self._pending, self.question = None, ""
 

@@ -290,7 +290,7 @@ def _half_blocks(pixels: NDArray[np.uint8], _glyphs: Glyphs) -> Iterator[list[Se
 
 
 def _runs(pairs: Iterator[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], int]]:
-    """Yield each run of equal consecutive pairs, as the pair and the length of the run."""
+    """Yield each sequence of equal pairs, as the pair and the length of the sequence."""
     current, length = next(pairs), 1
     for pair in pairs:
         if pair == current:

@@ -24,7 +24,7 @@ REFRESH_S = 0.25
 """Time between checks for new events."""
 
 LARGEST_SHARE = 0.02
-"""Maximum fraction of a CPU core used for drawing. Slow machines and large terminals are redrawn less often."""
+"""Maximum fraction of a CPU core used for drawing. On slow machines and large terminals, redraws are less frequent."""
 
 CLOCK_S = 1.0
 """Time between redraws of the clock and the countdown while nothing else changes."""

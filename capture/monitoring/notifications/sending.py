@@ -28,7 +28,7 @@ MOST_STUCK = 3
 LONGEST_FILE_BYTES = 100_000
 
 Send: TypeAlias = Callable[[Notification], bool]
-"""A function that sends a notification, and returns False if the notification could not be sent to every address.
+"""A function that sends a notification, and returns False if sending to one or more addresses failed.
 
 The function blocks, and can raise any exception.
 """
@@ -131,7 +131,7 @@ class Notifier:
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
-        """Send notifications during the block, then wait at most `deadline_s` for those that are still queued."""
+        """Send notifications during the block, then wait at most `deadline_s` for the notifications still queued."""
         threading.Thread(target=self._send_all, name="notify", daemon=True).start()
         try:
             yield
@@ -168,8 +168,8 @@ class Notifier:
         try:
             is_sent = self._send(notification)
         except Exception as error:  # noqa: BLE001  # an Apprise plugin may raise any exception
-            # Do not log the error message, because it may contain the address.
+            # Do not log the error message, because it might contain the address.
             log.warning("notification not sent: %s: %s", notification.title, type(error).__name__)
             return
         if not is_sent:
-            log.warning("notification not sent to every address: %s", notification.title)
+            log.warning("notification could not be sent to one or more addresses: %s", notification.title)

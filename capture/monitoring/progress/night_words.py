@@ -92,7 +92,7 @@ def clock(at: datetime, now: datetime, form: str = "%H:%M:%S") -> str:
     """Return a time of day in the time zone of `now`, with the date if the time belongs to another night."""
     try:
         local = at.astimezone(now.tzinfo)
-    except OverflowError:  # a journal may contain any time, even in the year 1
+    except OverflowError:  # a journal can contain any time, even in the year 1
         return "an unknown time"
     return f"{local:{form}}" if abs(now - at) < SAME_NIGHT else f"{local:{form} on %-d %B}"
 
@@ -151,7 +151,7 @@ def _expected_end(state: DashboardState, now: datetime) -> str:
     outlook = state.outlook(now)
     if state.paused is not None:
         return f"paused, {duration_text(outlook.remaining_s)} to go"
-    if not abs(outlook.remaining_s) < LONGEST_REST_S:  # a journal may contain any number, even NaN
+    if not abs(outlook.remaining_s) < LONGEST_REST_S:  # a journal can contain any number, even NaN
         return "done at an unknown time"
     at = clock(now + timedelta(seconds=outlook.remaining_s), now, "%H:%M")
     left = duration_text(outlook.remaining_s)

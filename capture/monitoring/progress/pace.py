@@ -1,4 +1,4 @@
-"""Estimate the remaining time from the plan, corrected by the measured pace of this night's frames."""
+"""Estimate the remaining time from the plan, and correct the estimate by the measured pace of this night's frames."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ MOST_FRAMES = 200
 """Maximum number of frames kept for each step, so that memory use does not depend on the number of frames."""
 
 LONGEST_STALL = 4.0
-"""Upper limit of the interval between two frames, as a multiple of the mean interval so far.
+"""Upper limit of the interval between two frames, as a multiple of the expected interval.
 
 Longer intervals are shortened to this limit, because one long delay does not predict further delays.
 """

@@ -13,13 +13,13 @@ ON_SETPOINT_C = 0.5
 
 
 def printable(text: str) -> str:
-    """Return `text` as one line without control characters. Messages from drivers may contain them."""
+    """Return `text` as one line without control characters. Messages from drivers can contain control characters."""
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
 def duration_text(seconds: float) -> str:
     """Return a duration as text ("42 s", "12 min", "1 h 04 min"), or a dash for NaN and infinity."""
-    if not math.isfinite(seconds):  # a journal may contain any number
+    if not math.isfinite(seconds):  # a journal can contain any number
         return "-"
     whole = round(seconds)
     if whole < 2 * MINUTE_S:

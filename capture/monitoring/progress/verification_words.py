@@ -7,7 +7,7 @@ from coldframe.capture.events.verification import Artifact, Cleanness, LightsVer
 from coldframe.capture.monitoring.progress.quantities import exposure_text
 
 MOST_FAULTS = 2
-"""Maximum number of faulty sets that the sentences about a night describe; more sets are only counted."""
+"""Maximum number of faulty sets that the sentences about a night describe; further sets are only counted."""
 
 CLEAN = "Your lights calibrate cleanly"
 

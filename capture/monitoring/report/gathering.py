@@ -60,7 +60,7 @@ from coldframe.capture.steps import angle_words
 from coldframe.config.frames import FrameKind
 
 READINGS = 400
-"""Number of equal periods of the night for each of which the coldest and the warmest reading are kept."""
+"""Number of equal periods into which the night is divided, to keep the coldest and warmest reading of each period."""
 
 
 def gather(events: Iterable[Event], *, zone: tzinfo | None = None, is_running: bool = False) -> NightReport:

@@ -163,7 +163,7 @@ def render(
 
 
 def _sign(report: NightReport) -> tuple[str, str]:
-    """Return the sign of a night; a complete night whose lights have artifacts gets the sign of an incomplete one."""
+    """Return the sign of a night; a complete night whose lights have artifacts gets the sign of an incomplete night."""
     if report.verdict.safe is False:
         return NOT_SAFE
     is_faulty = any(each.cleanness == Cleanness.FAULTY for each in report.lights)

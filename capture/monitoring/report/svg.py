@@ -124,7 +124,7 @@ def number_texts(values: Sequence[float]) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class Chart:
-    """A chart that is drawn in parts. Later parts cover earlier ones."""
+    """A chart that is drawn in parts. Later parts cover earlier parts."""
 
     x: Axis
     y: Axis

@@ -184,7 +184,7 @@ def _may_be(exposure: Event, judged: Judged) -> bool:
 
 
 def _seconds(seconds: float) -> timedelta:
-    """Return a duration; zero for negative and infinite values, because a journal may contain them."""
+    """Return a duration; zero for negative and infinite values, because a journal can contain them."""
     try:
         return max(timedelta(seconds=seconds), timedelta())
     except (ValueError, OverflowError):

@@ -35,7 +35,7 @@ BACKOFF = Backoff(first_s=1.0, longest_s=60.0)
 class DetachedExecutor(ThreadPoolExecutor):
     """An executor that runs blocking work in daemon threads and does not wait for them when it is shut down.
 
-    The MQTT library resolves host names in the loop's executor, and a lookup may take half a minute to fail. An
+    The MQTT library resolves host names in the loop's executor, and a lookup can take half a minute to fail. An
     ordinary executor would wait for this failure when it is shut down.
     """
 
@@ -224,7 +224,7 @@ class BrokerConnection:
         self._tried.add(message.topic)
 
     async def _read_back_status(self, broker: Broker) -> None:
-        """Check that the broker has retained the status, because a broker may drop the message without an error."""
+        """Check that the broker has retained the status, because some brokers drop messages without an error."""
         topic = self._will.topic
         self._status_returned.clear()
         await broker.subscribe([topic])

@@ -1,8 +1,8 @@
 """Wait for the MQTT command `run` while no night is running, and start a night when the command arrives.
 
-A run in progress answers commands directly. If a run may be in progress, the listener waits for the run's answer and
-replies only if there is none, so that each command gets exactly one answer. The night is a separate process that does
-not depend on the listener and continues if the listener crashes.
+A run in progress answers commands directly. If a run might be in progress, the listener waits for the run's answer and
+replies only if the run does not answer, so that each command gets exactly one answer. The night is a separate process
+that does not depend on the listener and continues if the listener crashes.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ ANSWER_DEADLINE_S = 2.0
 BEGIN_DEADLINE_S = 60.0
 """Time after which the listener answers `BEGINNING` if the night has not begun by then.
 
-The hooks that run before the night may take longer.
+The hooks that run before the night can take longer.
 """
 
 POLL_S = 0.25
@@ -295,7 +295,7 @@ class Listener:
         await night.clean_up()
 
     async def _wait_until_begun(self, night: StartedNight) -> str | None:
-        """Wait until the night holds the rig and is online. Return the answer, or None if the night ended first."""
+        """Wait until the night holds the rig and is online. Return the answer; None if the night ends before then."""
         clock = asyncio.get_running_loop().time
         deadline_s = clock() + self._begin_deadline_s
         while not night.is_over:

@@ -55,7 +55,7 @@ class WatchServer:
     Raises
     ------
     OSError
-        On entry, if another run uses the same folder or the system does not support abstract sockets.
+        On entry, if another run uses the same storage folder, or if the system does not support abstract sockets.
     """
 
     def __init__(

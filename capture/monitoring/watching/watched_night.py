@@ -85,7 +85,7 @@ class _Journal:
 
 
 def last_night(storage: Path, known: _Journal | None) -> tuple[_Journal, DashboardState] | None:
-    """Return the last night in a storage folder; None if there is none, or if its journal is already known."""
+    """Return the last night in a storage folder; None if there is no night, or if its journal is already known."""
     try:
         night = newest_night(storage)
         if night is None:

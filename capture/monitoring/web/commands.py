@@ -35,7 +35,7 @@ class Commands:
     Parameters
     ----------
     source
-        The run to which the commands are sent. It answers them in the order in which they were sent.
+        The run to which the commands are sent. It answers commands in the order in which they were sent.
     night
         The night that the browsers see.
     """

@@ -34,7 +34,7 @@ LEAST_PAUSE_S = 15.0
 """Shortest time between two pictures, long enough for a phone with a weak connection."""
 
 LARGEST_SHARE = 0.02
-"""Maximum fraction of the time that is spent on reading pictures."""
+"""Maximum fraction of time to spend on reading pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Picture:
     Attributes
     ----------
     number
-        Number that distinguishes the picture from earlier ones.
+        Number that distinguishes the picture from earlier pictures.
     facts
         Measured values of the frame or master; empty for a preview.
     png
@@ -139,7 +139,7 @@ class NightFiles:
 
 
 def newest_image(state: DashboardState) -> FrameAccepted | MasterWritten | None:
-    """Return the event of the latest frame or master of a night; None if there is none."""
+    """Return the event of the latest frame or master of a night; None if there is neither a frame nor a master."""
     images = [each for each in (state.frame, state.masters[-1] if state.masters else None) if each is not None]
     return max(images, key=lambda each: each.at, default=None)
 

@@ -231,7 +231,7 @@ def _row(step: StepProgress, sight: Sight) -> Row:
 
 
 def _charts(sight: Sight) -> Iterator[Figure]:
-    """Yield the charts of the cooler, then those of the flats, with the latest flats first."""
+    """Yield the charts of the cooler, then the charts of the flats, with the latest flats first."""
     state, zone = sight.state, sight.now.tzinfo
     readings = [Reading.of(each) for each in state.temperatures]
     read_at = _read_at(sight)
