@@ -85,7 +85,7 @@ class BrokerSettings(Section):
         except OSError as error:
             raise BrokerPasswordError(
                 f"{self.password_file}: the broker's password cannot be read: {error.strerror or error}. "
-                "Its first line must be the password."
+                "The first line of this file must be the password."
             ) from error
         return SecretStr(_first_line(self.password_file, content))
 

@@ -16,7 +16,7 @@ class CoolingSettings(Section):
         ge=0.05,
         le=5,
         description="Maximum deviation from the setpoint, above or below, at which frames are shot. Dark current "
-        "doubles about every 6 C, so 0.3 C changes it by about 3 %.",
+        "doubles about every 6 C, so 0.3 C changes it by about 3.5 %.",
     )
     dwell_s: float = Field(
         default=60.0,
@@ -46,7 +46,7 @@ class CoolingSettings(Section):
     at_end: Literal["warm", "hold", "off"] = Field(
         default="warm",
         description='State of the cooler at the end of the night: "warm" raises the setpoint slowly, then switches '
-        'the cooler off; "hold" keeps it cold; "off" switches it off at once.',
+        'the cooler off; "hold" keeps the sensor cold; "off" switches the cooler off at once.',
     )
     warm_ramp_c_per_min: float = Field(
         default=3.0,

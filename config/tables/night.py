@@ -35,7 +35,7 @@ class SiteSettings(Section):
 
 
 class HookSettings(Section):
-    """Commands to run before the night and after the safe state, such as parking the mount and closing the roof."""
+    """Commands to run before the night and after the rig has been made safe, for example to close the roof."""
 
     before: Commands = Field(
         default=(),

@@ -46,8 +46,8 @@ class NonBlockingTerminal(io.TextIOBase):
     Parameters
     ----------
     descriptor
-        An open descriptor of the terminal, such as that of standard output. The terminal is opened a second time,
-        because non-blocking mode on the given descriptor would also affect the shell.
+        An open descriptor of the terminal, such as the descriptor of standard output. The terminal is opened a second
+        time, because non-blocking mode on the given descriptor would also affect the shell.
 
     Raises
     ------

@@ -128,7 +128,7 @@ def sections(sight: Sight) -> dict[str, str]:
 
 
 def report_page(theme: Theme) -> str:
-    """Return the page that shows the morning report in a frame. The frame has the colours of the theme."""
+    """Return the page in which the morning report is embedded. The page has the colours of the theme."""
     return _template("report.html.jinja").render(theme=theme)
 
 
