@@ -37,7 +37,7 @@ FIT_ROUNDS = 4
 
 FITTED_RATIO = 0.7
 """Largest signal used for the gain, relative to saturation. Above it, blooming and the brighter-fatter effect bend the
-curve."""
+photon transfer curve."""
 
 SATURATED_RATIO = 0.95
 """A tile is saturated if it has less than this fraction of its expected signal."""
@@ -195,7 +195,7 @@ def _tile_positions(size: int) -> NDArray[np.intp]:
 
 
 def _clean(values: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Return a mask of values within `CLIP_SIGMA` of their row's median; sigma follows from absolute deviations."""
+    """Return a mask of values within `CLIP_SIGMA` of their row's median; sigma is derived from absolute deviations."""
     deviations = np.abs(values - _medians(values))
     # If most values are equal (noise below the step between values), a value one step away is not an outlier.
     sigma = np.maximum(SIGMA_PER_MAD * _medians(deviations), _step(deviations) / CLIP_SIGMA * 2)
@@ -399,9 +399,9 @@ def nonlinearity(exposures_s: Sequence[float], signals_adu: Sequence[float], sat
 
 
 def ladder_error(signals_adu: Sequence[tuple[float, float]]) -> float:
-    """Return the relative error of the mean signals of exposures that were lengthened and then shortened in steps.
+    """Return the relative error of the mean signals of a series of exposures that rises and then falls in steps.
 
-    Averaging the two directions cancels a linear drift of the light. The error is estimated from the relative
+    Averaging the two directions cancels a linear drift of the illumination. The error is estimated from the relative
     differences between the two directions, after subtracting the part that is proportional to the time between them.
 
     Parameters

@@ -71,7 +71,7 @@ OF_LINES = Defect.COLUMN | Defect.ROW
 
 
 class NotJudgeableError(ColdframeError):
-    """Masters do not match, or lack data that a threshold needs; the message states the reason."""
+    """Masters do not match each other, or lack data that a threshold needs; the message states the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Limits:
         Deviation of dark current or bias from the neighbours, in units of their spread; the deviation must also exceed
         the noise of one frame.
     hot_e_per_s
-        Excess of the dark current over that of the neighbours, in electrons per second; None uses `sigma`.
+        Excess of the dark current over that of the neighbours, in electrons per second; None to use `sigma` instead.
     cold_response, bright_response
         Response to illumination, as a fraction of the response of neighbours of the same colour.
     flicker
@@ -94,11 +94,11 @@ class Limits:
     false_alarm
         Probability that a pixel is classified as unstable because of noise alone.
     line_pixels
-        Number of defects that make a column or row bad; on small sensors, a quarter of the line is enough.
+        Minimum number of defects in a bad column or row; on small sensors, a quarter of the line is enough.
     line_gap
         Maximum number of good pixels between two defects of a bad column or row.
     line_density
-        Density of defects in a bad column or row, relative to the density in the whole frame.
+        Minimum density of defects in a bad column or row, relative to their density in the whole frame.
     """
 
     sigma: float = 8.0
@@ -158,7 +158,7 @@ def dark_defects(
     limits
         Thresholds.
     e_per_adu
-        Gain for `Limits.hot_e_per_s`, in electrons per ADU; None uses EGAIN in the header of the dark.
+        Gain for `Limits.hot_e_per_s`, in electrons per ADU; None to use EGAIN in the header of the dark.
 
     Raises
     ------
@@ -293,7 +293,7 @@ def _bad_lines(bad: Mask, limits: Limits) -> Iterator[tuple[int, int, int]]:
 
 
 class _Scatter:
-    """The scatter of the frames of a master, and the limits beyond which noise does not explain it."""
+    """The scatter of the frames of a master, and the limits beyond which noise cannot explain it."""
 
     def __init__(self, variance: F32, counts: F32, frames: int, limits: Limits) -> None:
         self.variance = variance
@@ -305,7 +305,7 @@ class _Scatter:
 
     @classmethod
     def of(cls, master: BandedMaster, limits: Limits) -> Self | None:
-        """Return the scatter of a master's frames, or None if the master lacks it or has too few frames."""
+        """Return the scatter of a master's frames, or None if it is unknown or there are too few frames."""
         if not master.has_counts:
             return None
         variance, counts = np.empty(master.mean.shape, np.float32), np.empty(master.mean.shape, np.float32)
@@ -325,7 +325,7 @@ class _Scatter:
         return self._exceeds(self.variance[rows], self._counts[rows], expected)
 
     def are_unstable(self, pixels: NDArray[np.intp], shot: F32) -> Mask:
-        """Return which pixels, given by their indices, are unstable even if dark current adds the variance `shot`."""
+        """Return which of the given pixels are unstable even with the variance `shot` from their dark current."""
         expected = np.maximum(self.level_at(pixels), np.float32(_LEAST_NOISE_ADU**2)) + shot
         return self._exceeds(self.variance.reshape(-1)[pixels], self._counts.reshape(-1)[pixels], expected)
 
@@ -348,7 +348,7 @@ def _shot_noise_slope(scatter: _Scatter, hot: NDArray[np.intp], excess: F32) -> 
     """Return the variance per ADU of dark current, as the median over hot pixels; None if there are too few of them.
 
     The slope is measured and not derived from EGAIN, because some drivers report EGAIN for a scale that differs from
-    the file's. `hot` contains the indices of hot pixels, and `excess` their excess over the neighbours.
+    the scale of the file. `hot` contains the indices of hot pixels, and `excess` their excess over the neighbours.
     """
     if hot.size < _FEWEST_FOR_SLOPE:
         return None
@@ -362,7 +362,7 @@ def _frames(header: Mapping[str, HeaderValue], counts: F32) -> int:
 
 
 def largest_variance_ratio(degrees: int, probability: float) -> float:
-    """Return the ratio to the true variance that a sample variance of normal noise exceeds with the given probability.
+    """Return the ratio of sample to true variance that normal noise exceeds with the given probability.
 
     This is the quantile of chi-square divided by its degrees of freedom, in the cube-root approximation of Wilson and
     Hilferty (1931, PNAS 17, 684). The approximation is accurate to 3 % for at least 9 degrees of freedom and
@@ -373,7 +373,7 @@ def largest_variance_ratio(degrees: int, probability: float) -> float:
 
 
 def _rejections_by_chance(counts: F32, frames: int, probability: float) -> float:
-    """Return the number of clipped values that a pixel exceeds by chance with the given small probability.
+    """Return the number of clipped values that is exceeded in a pixel by chance with the given small probability.
 
     A pixel whose sample is narrow by chance loses several values at once, so the distribution has a longer tail than a
     Poisson distribution. The tail falls geometrically, by the ratio of pixels with three or more clipped values to

@@ -15,7 +15,7 @@ ZOOMED_BINS_ADU = (1, 2, 4, 8, 16)
 matters where their levels are in this range."""
 
 OUTSIDE = 0.0005
-"""Fraction of pixels on either side, such as hot pixels, that a zoomed histogram may leave out."""
+"""Largest fraction of pixels on either side, such as hot pixels, that a zoomed histogram may leave out."""
 
 FILLED = 0.6
 """Largest fraction of a zoomed histogram's range that the distribution may fill."""
@@ -32,7 +32,7 @@ class LevelHistogram:
     first_adu
         Lowest level of the first bin.
     bin_adu
-        Number of levels in a bin.
+        Number of levels in each bin.
     """
 
     counts: NDArray[np.int64]

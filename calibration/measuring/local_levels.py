@@ -11,7 +11,8 @@ from coldframe.calibration.threads import parallel_map
 F32 = NDArray[np.float32]
 
 BLOCK = 32
-"""Side of the square blocks, in pixels: small compared with glow and vignetting, but large enough for 1,024 values."""
+"""Side of the square blocks, in pixels: small compared with glow and vignetting, but large enough to contain 1,024
+values."""
 
 _ONE_SIGMA = 0.8413
 """Fraction of a normal distribution below its mean plus one standard deviation."""
@@ -61,7 +62,7 @@ class LocalLevels:
     @cached_property
     def _spread(self) -> F32:
         """Spread of each row of blocks at each column, computed only on demand, because some callers do not need it."""
-        level = self._level  # measured before the threads start; otherwise, all would wait for the first of them
+        level = self._level  # computed before the threads start; otherwise, all threads would wait for the first
 
         def measure(rows: slice) -> F32:
             excess = self._plane[rows] - self._at(level, rows, extrapolated=True)
@@ -115,5 +116,5 @@ def _between(values: F32, before: NDArray[np.intp], weight: F32) -> F32:
 
 
 def _starts(size: int, block: int) -> NDArray[np.intp]:
-    """Return the starts of blocks that cover an axis; they overlap if the axis is not a multiple of the block size."""
+    """Return the starts of blocks that cover an axis; they overlap if its length is not a multiple of `block`."""
     return np.linspace(0, size - block, -(-size // block)).round().astype(np.intp)

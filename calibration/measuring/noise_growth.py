@@ -59,11 +59,11 @@ NEIGHBOUR = 2
 LEAST_HOT = 20
 
 LEAST_JUMPING = 0.002
-"""Fraction of pixels beyond `CAP` above which chance is ruled out."""
+"""Fraction of pixels with differences beyond `CAP` above which chance is ruled out."""
 
 
 class Cause(StrEnum):
-    """The cause of noise that does not fall."""
+    """The cause of noise that does not fall as it should."""
 
     TEMPERATURE = "the dark current changes with the sensor's temperature"
     PATTERN = "a smooth pattern appears or disappears"
@@ -123,7 +123,7 @@ class SampledFrames:
         self._full = self._filled = 0
 
     def add(self, pixels: NDArray[np.uint16]) -> None:
-        """Add the next frame, in the form in which it is folded into the master: uint16, shape (height, width)."""
+        """Add the next frame, in the form in which it is added to the master: uint16, shape (height, width)."""
         down, across = (_stride(size, LATTICE) for size in pixels.shape)
         sample = pixels[::down, ::across]
         place = len(self._levels_adu)

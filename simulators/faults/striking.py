@@ -61,7 +61,7 @@ class Fault:
     rows
         Rows of the fault in docs/faults.md.
     first, times
-        Ranges from which the first call and the number of calls are drawn.
+        Ranges from which the number of the first affected call and the number of affected calls are drawn.
     lasting
         Probability that the fault never ends.
     strikes

@@ -140,7 +140,7 @@ class Blob:
         RefusedError
             Always.
         """
-        raise RefusedError(f"{self.name}: cannot be written ({len(raw)} characters were received)")
+        raise RefusedError(f"{self.name} cannot be written ({len(raw)} characters were received)")
 
 
 Element = Text | Number | Switch | Blob
@@ -196,7 +196,7 @@ class Vector:
             switch.value = "On" if name == element else "Off"
 
     def set(self, values: Mapping[str, Value]) -> None:
-        """Change elements."""
+        """Change the values of elements."""
         for name, value in values.items():
             self.elements[name].value = value
 
@@ -209,9 +209,9 @@ class Vector:
             If the property cannot be written or has no such element, or if a value is not allowed.
         """
         if self.permission is Permission.READ_ONLY:
-            raise RefusedError(f"{self.name}: is read-only")
+            raise RefusedError(f"{self.name} is read-only")
         if unknown := raw.keys() - self.elements.keys():
-            raise RefusedError(f"{self.name}: has no element {', '.join(sorted(unknown))}")
+            raise RefusedError(f"{self.name} has no element {', '.join(sorted(unknown))}")
         values: dict[str, Value] = {name: self.elements[name].accepted(text) for name, text in raw.items()}
         if self.kind == "Switch":
             self._check_rule(values)
