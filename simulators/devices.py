@@ -110,7 +110,7 @@ class SimulatedCamera:
         Raises
         ------
         NotSupportedError
-            If the camera has no such control.
+            If the camera has no control for one of the settings.
         SettingRefusedError
             If a value is outside the control's range.
         """

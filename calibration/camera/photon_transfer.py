@@ -22,7 +22,8 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 TILES = 16
-"""Maximum number of tiles per axis; the 262,144 pixels of 256 tiles determine the variance of one pair to 0.3 %."""
+"""Maximum number of tiles per axis; the 262,144 pixels of 256 tiles determine the variance of one pair to within 0.3
+%."""
 
 TILE_PIXELS = 32
 """Height and width of a tile."""

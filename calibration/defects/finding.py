@@ -362,7 +362,7 @@ def _frames(header: Mapping[str, HeaderValue], counts: F32) -> int:
 
 
 def largest_variance_ratio(degrees: int, probability: float) -> float:
-    """Return the ratio of sample to true variance that normal noise exceeds with the given probability.
+    """Return the ratio of sample variance to true variance that normal noise exceeds with the given probability.
 
     This is the quantile of chi-square divided by its degrees of freedom, in the cube-root approximation of Wilson and
     Hilferty (1931, PNAS 17, 684). The approximation is accurate to 3 % for at least 9 degrees of freedom and

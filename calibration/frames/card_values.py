@@ -192,7 +192,7 @@ class CardReader:
         return " + ".join(dict.fromkeys(text for text in texts if text is not None)) or None
 
     def origin(self, right: str, down: str) -> tuple[int, int] | None:
-        """Return the first column and row of a sub-frame, counted from 0; a card without its partner is unreadable."""
+        """Return the first column and row of a sub-frame, counted from 0; one card without the other is unreadable."""
         columns, rows = self.whole(right), self.whole(down)
         if columns is not None and rows is not None:
             return columns, rows

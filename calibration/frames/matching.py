@@ -61,7 +61,7 @@ def best_master(
     kind
         Kind of the master: bias, dark or flat.
     tolerances
-        Maximum differences; None uses the defaults.
+        Maximum differences; None for the defaults.
     """
     return _best(light, masters, kind, RULES_OF[kind], tolerances or Tolerances())
 
@@ -120,7 +120,7 @@ def pixel_faults(light: FrameSetup, master: FrameSetup, kind: FrameKind) -> tupl
     light, master
         The setups.
     kind
-        Kind of master as which `master` is used; if its header states a kind, the two kinds must agree.
+        Use of the master, as a bias, dark or flat. If its header states a kind, this kind must agree.
     """
     wanted = {kind, FrameKind.DARK_FLAT} if kind is FrameKind.DARK else {kind}
     if master.kind is not None and master.kind not in wanted:

@@ -160,7 +160,7 @@ def mosaic(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Di
 
 
 def place(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
-    """Compare the positions of sub-frames; report a missing position only if the other is not the sensor's corner."""
+    """Compare the positions of sub-frames; report a missing one only if the other is not at the sensor's corner."""
     if light.origin is None or master.origin is None:
         is_whole = (light.origin or master.origin or (0, 0)) == (0, 0)
         return None if is_whole else _unknown("position on the sensor", light.origin, master.origin)

@@ -249,7 +249,7 @@ def require_readable(setup: FrameSetup, path: Path) -> None:
     Raises
     ------
     FrameFileError
-        If there are such cards; the error states their keywords and values.
+        If there are cards that could not be interpreted; the error states their keywords and values.
     """
     if not setup.unreadable:
         return

@@ -26,7 +26,8 @@ README = "README.txt"
 _COMPARED_AT_ONCE = 1 << 24
 _HIGHEST = 65535
 _FLAT_LEVEL = 0.5
-"""Intended mean of a converted master flat, as a fraction of the largest value. Programs divide a flat by its mean."""
+"""Intended mean of a converted master flat, as a fraction of the largest value that a file can contain. Programs divide
+a flat by its mean."""
 
 _OUTLIERS = 0.001
 """Maximum fraction of a flat's pixels that are clipped."""

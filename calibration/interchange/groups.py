@@ -19,7 +19,7 @@ class Group:
     frames
         The files; all agree with the first file in the properties that the program compares.
     takes
-        For each kind, the group with which the program calibrates this group; None if the program finds no such group.
+        For each kind, the group with which the program calibrates this group; None if the program finds none.
     """
 
     kind: FrameKind
@@ -36,7 +36,7 @@ def groups_of(program: Program, files: Iterable[Seen]) -> list[Group]:
     """Return the groups of files that a program stacks, each with the groups that calibrate it.
 
     Files that the program ignores or refuses are in no group. As in the programs, each file joins the first group whose
-    first file has the same values of the compared properties.
+    first file agrees with it in the compared properties.
     """
     groups: list[Group] = []
     for seen in files:

@@ -94,7 +94,7 @@ def row_order(judged: Judged) -> Iterator[Trap]:
             judged,
             "no-row-order",
             f"{count(without)} without ROWORDER: {reading}, so colours or the order of rows may be wrong",
-            "set ROWORDER to TOP-DOWN, which is the order in which INDI drivers store images",
+            "set ROWORDER to TOP-DOWN, the order in which INDI drivers store the rows",
             without,
             "row-order" if judged.has_rule("row-order") else None,
         )

@@ -229,7 +229,7 @@ def _wbpp_folder(frame: FrameSetup) -> str:
         case FrameKind.FLAT:
             angle_deg = frame.train.rotation_deg
             # WBPP finds ROTATION only in the path. ROTATANG is not used, because it varies slightly within a set, and
-            # because # the headers of darks can contain it, too.
+            # because the headers of darks can contain it, too.
             angle = "" if angle_deg is None else f"/ROTATION_{angle_deg:g}"
             return f"flats/{binning}/FILTER_{name_part(frame.filter_name or 'NoFilter')}{angle}"
     return f"biases/{binning}"

@@ -31,7 +31,8 @@ otherwise, WBPP finds no flat for them.
 3. Calibration settings: turn "Optimize Master Dark" off if the sensor glows, because glow does not grow in proportion
    to the exposure.
 4. Add either the masters or the raw/ folders, not both. Keep the word "master" out of the paths of raw frames.
-5. WBPP sets "CFA images" if the header contains BAYERPAT: it must be in both lights and flats, or in neither.
+5. WBPP sets "CFA images" if the header contains BAYERPAT. This keyword must be in the headers of both lights and
+   flats, or of neither.
 """,
     "dss": """\
 DeepSkyStacker: DSS does not compare filters, temperatures or offsets. Only group tabs separate files.

@@ -49,7 +49,7 @@ _STEP = 3
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """What the user states about masters.
+    """The user's statements about masters.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ def adopted(path: Path, unpacked_in: Path, stated: Stated) -> Adopted | None:
     unpacked_in
         Folder for the copy of a compressed file.
     stated
-        What the user states about the master.
+        The user's statements about the master.
 
     Raises
     ------

@@ -51,7 +51,7 @@ class NotAMasterError(ColdframeError):
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The content of the library.
+    """The contents of the library.
 
     Attributes
     ----------
@@ -123,7 +123,7 @@ class Library:
         raise AssertionError("numbers are unlimited")
 
     def catalogue(self) -> Catalogue:
-        """Return the content of the library; only the headers of new or changed files are read."""
+        """Return the contents of the library; only the headers of new or changed files are read."""
         headers: dict[Path, Header] = {}
         faults: dict[Path, str] = {}
         if not self.folder.is_dir():
@@ -154,8 +154,8 @@ class Library:
     def verify(self) -> Iterator[tuple[Path, str | None]]:
         """Read every byte of every master; yield each master with its fault, or with None if it is intact.
 
-        The checksums in the file must be correct, and the SHA-256 of the file must be equal to its SHA-256 when it was
-        filed or first found intact.
+        The checksums in the file must be correct, and its SHA-256 must be equal to the one that was stored when the
+        file was filed or first found intact.
         """
         from coldframe.calibration.masters.integrity import integrity_fault  # noqa: PLC0415 - needs NumPy
 

@@ -20,13 +20,15 @@ from coldframe.calibration.measuring.line_levels import LineLevels
 from coldframe.calibration.measuring.statistics import FrameStatistics
 
 FEWEST_LEVELS, LEAST_BITS = 6, 16.0
-"""Minimum number of levels, and minimum improbability in bits (16 bits: 1 in 2^16), for a step not to be due to chance.
+"""Minimum number of levels, and minimum improbability in bits (16 bits: 1 in 2^16), at which a coarser step is not
+attributed to chance.
 
 Frames with 8-bit values scaled to 16 bits need six levels; a step of 2 ADU instead of 1 ADU needs sixteen levels.
 """
 
 LARGEST_DARK_SATURATION = 0.01
-"""Largest saturated fraction of a frame without light. Hot pixels alone stay below it; a leak or a lamp does not."""
+"""Largest saturated fraction of a frame without light. Hot pixels alone do not reach this fraction, but a leak or a
+lamp causes a larger one."""
 
 LEVEL_TOLERANCE = 8.0
 """Largest deviation from the level of the reference, in units of the noise of one pixel; see `level_limit_adu`."""
@@ -37,7 +39,8 @@ NOISE_TOLERANCE = 0.25
 """Largest relative deviation from the noise of the reference. A wrong setting or stray light causes a larger one."""
 
 NOISE_SCATTER = 15.0
-"""Largest deviation of the noise in standard errors; it is the larger of the two limits only for small frames."""
+"""Largest deviation of the noise, in standard errors. This limit is larger than `NOISE_TOLERANCE` only for small
+frames."""
 
 SHAPE_BOUNDS = 8.0
 """In frames without light, pixels that differ from the level by more than this multiple of the noise are clipped."""
@@ -46,8 +49,8 @@ LARGEST_JUMP = 4.0
 """Largest change in a region of a bias frame that a normal readout can cause, in units of one pixel's noise."""
 
 LEAST_TORN = 0.02
-"""Smallest changed fraction of a frame that counts as a fault; the combination of frames clips single disturbed
-rows."""
+"""Smallest changed fraction of a frame that counts as a fault; individual disturbed rows are clipped when the frames
+are combined."""
 
 LARGEST_GRADIENT = 0.02
 """Largest relative root mean square of a smooth difference between two flats.
@@ -172,7 +175,7 @@ def _has_steps(frame: MeasuredFrame | Reference, fine_adu: int) -> bool:
     """Return whether the values cover so many levels that their step cannot have arisen by chance from a finer step.
 
     One in `step_adu / fine_adu` values with the finer step is a multiple of the coarser step by chance. A finer step
-    needs no such evidence, because it cannot appear in values with the coarser step.
+    does not need this evidence, because it cannot appear in values with the coarser step.
     """
     statistics, step_adu = frame.statistics, frame.shape.step_adu
     levels = (statistics.maximum_adu - statistics.minimum_adu) // step_adu + 1
@@ -319,7 +322,7 @@ def uneven_light(
 
 
 def _uneven_lines(frame: MeasuredFrame, reference: Reference, bias_adu: float, largest: float) -> Fault | None:
-    """Compare the ratio of odd to even lines, which `FrameShape` averages out, with that in the reference."""
+    """Compare the ratio of odd to even lines, which `FrameShape` averages out, with the ratio in the reference."""
     if frame.lines is None or reference.lines is None:
         return None
     ratios = (frame.lines.levels_adu - bias_adu) / (reference.lines.levels_adu - bias_adu)

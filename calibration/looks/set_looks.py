@@ -50,7 +50,8 @@ LARGEST_LIGHT_RATIO = 2.0
 """Largest factor by which the signal of a flat may differ from the median signal of the set, in either direction."""
 
 SIMILAR_LIGHT = 0.1
-"""If the bias is unknown, only flats whose level is within this fraction of the set's are compared region by region."""
+"""If the bias is unknown, only flats whose level differs from that of the set by at most this fraction are compared
+region by region."""
 
 LIGHT_RANGE = (0.05, 0.70)
 """Levels of good flats, as fractions of the usable range; flats of a night are exposed to reach 0.40.
@@ -157,7 +158,7 @@ def _look_at_flats(seen: list[SeenFrame], bias_adu: float | None, verdict: SetVe
 
 
 def _is_useless(statistics: FrameStatistics) -> bool:
-    """Return whether a flat is saturated. If all pixels have the same value below full scale, the frame is empty."""
+    """Return whether a flat is saturated. A flat in which all pixels have the same value below full scale is empty."""
     is_empty = statistics.minimum_adu == statistics.maximum_adu < FULL_SCALE_ADU
     return statistics.saturated_fraction > USELESS_SATURATION and not is_empty
 

@@ -172,8 +172,7 @@ def scaling_doubt(dark: DarkSignal, scale: float, witness: DarkSignal | None) ->
     scale
         New exposure divided by the exposure of the dark.
     witness
-        Dark of the same shape with a different exposure, which shows whether the glow is linear; None if no such dark
-        is available.
+        Dark of the same shape with a different exposure, which shows whether the glow is linear; None if there is none.
     """
     glow = measure_glow(dark.adu)
     if not glow.significant or glow.fraction <= HARMLESS_FRACTION:

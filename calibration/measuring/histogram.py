@@ -23,7 +23,7 @@ FILLED = 0.6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LevelHistogram:
-    """Counts of pixels in equal bins of levels.
+    """Counts of pixels in bins of equal width.
 
     Attributes
     ----------

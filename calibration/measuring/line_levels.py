@@ -16,7 +16,7 @@ SAMPLED_CELL_ROWS = 128
 """Approximate number of rows of 2x2 cells that are sampled."""
 
 LARGEST_COLUMN_PART = 0.3
-"""Difference between columns, relative to that between lines, above which a filter array is assumed."""
+"""Difference between columns, relative to the difference between lines, above which a filter array is assumed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -83,7 +83,7 @@ class LocalLevels:
         return self._at(self._level, rows, extrapolated=True)
 
     def level_at(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> F32:
-        """Return the level of some pixels; float32, shape (pixels,)."""
+        """Return the level at the given pixels; float32, shape (pixels,)."""
         before, weight = _places(rows, self._centres, extrapolated=True)
         after = np.minimum(before + 1, len(self._level) - 1)
         return np.asarray(self._level[before, columns] * (1 - weight) + self._level[after, columns] * weight)

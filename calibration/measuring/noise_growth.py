@@ -262,7 +262,7 @@ def _above_neighbours(plane: F64) -> F64:
 
 
 def _block_variance(even: F64) -> float:
-    """Return the variance of block means relative to that expected for a change without a pattern."""
+    """Return the variance of block means relative to the variance expected for a change without a pattern."""
     rows, columns = (size // BLOCKS for size in even.shape)
     if min(rows, columns) == 0:
         return 0.0

@@ -257,7 +257,7 @@ def channel_levels(pixels: NDArray[np.uint16], cfa_pattern: str | None) -> tuple
 def _pixel_noise(pixels: NDArray[np.uint16], rows: slice, columns: slice) -> float:
     """Estimate the standard deviation of a pixel from second differences of pixels two columns apart.
 
-    The variance of such a difference is 1 + 4 + 1 times the variance of a pixel.
+    The variance of each difference is 1 + 4 + 1 times the variance of a pixel.
     """
     height = rows.stop - rows.start
     sampled = np.arange(rows.start, rows.stop, -(-height // DIFFERENCE_ROWS))

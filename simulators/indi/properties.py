@@ -56,7 +56,7 @@ class Text:
         return f"<defText {_names(self)}>{escape(self.value)}</defText>"
 
     def accepted(self, raw: str) -> str:
-        """Return the value of a client's text."""
+        """Return the value that a client's text represents."""
         return raw
 
 
@@ -108,7 +108,7 @@ class Switch:
         return f"<defSwitch {_names(self)}>{self.value}</defSwitch>"
 
     def accepted(self, raw: str) -> str:
-        """Return the value of a client's text.
+        """Return the value that a client's text represents.
 
         Raises
         ------
@@ -206,7 +206,7 @@ class Vector:
         Raises
         ------
         RefusedError
-            If the property cannot be written or has no such element, or if a value is not allowed.
+            If the property cannot be written or lacks one of the elements, or if a value is not allowed.
         """
         if self.permission is Permission.READ_ONLY:
             raise RefusedError(f"{self.name} is read-only")

@@ -51,7 +51,7 @@ class Subscription:
         self._property_policies: dict[tuple[str, str], BlobPolicy] = {}
 
     def want(self, request: GetProperties | EnableBlob | NewVector) -> None:
-        """Subscribe to the properties that a request names. Any request that names a device counts."""
+        """Subscribe to the properties that a request names. Every request that names a device is a subscription."""
         if request.device:
             self._wanted.add((request.device, request.name))
         elif isinstance(request, GetProperties):

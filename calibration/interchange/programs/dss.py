@@ -72,7 +72,7 @@ DSS = Program(
         Rule(
             "exposures",
             "Exposures of 1 s or more count as equal if they differ by at most 5 %. Shorter exposures count as equal "
-            "if their reciprocals differ by less than 5 per second, such as 0.2 s and 0.5 s.",
+            "if their reciprocals differ by less than 5 per second; for example, 0.2 s and 0.5 s count as equal.",
             _code("StackingTasks.cpp", "AreExposureEquals"),
         ),
         Rule(

@@ -148,8 +148,9 @@ def test_masters_grow_stale(master: FrameSetup, days: int, fits: bool, direction
 
 
 def test_a_stale_master_is_reported() -> None:
-    old = replace(FLAT, taken_at=NIGHT - timedelta(days=45))
-    assert fit(LIGHT, old) == "the frames were taken 45 days apart (limit: 30 days)"
+    assert fit(LIGHT, replace(FLAT, taken_at=NIGHT - timedelta(days=45))) == (
+        "the frames were taken 45 days apart (limit: 30 days)"
+    )
 
 
 @pytest.mark.parametrize(("master_c", "fits"), [(-10.9, True), (-11.1, False), (-9.1, True), (-8.9, False)])
