@@ -37,8 +37,8 @@ FIT_ROUNDS = 4
 """Number of rounds of the fit; each round uses the weights and exclusions that result from the previous round."""
 
 FITTED_RATIO = 0.7
-"""Largest signal used for the gain, relative to saturation. Above it, blooming and the brighter-fatter effect bend the
-photon transfer curve."""
+"""Largest signal used in the measurement of the gain, relative to saturation. Above it, blooming and the
+brighter-fatter effect bend the photon transfer curve."""
 
 SATURATED_RATIO = 0.95
 """A tile is saturated if it has less than this fraction of its expected signal."""
@@ -129,7 +129,7 @@ class TileSeries:
             self._total = values.astype(np.float64)
         else:
             if values.shape != self._previous.shape:
-                raise ValueError(f"the frame has shape {pixels.shape}, unlike the first frame")
+                raise ValueError(f"the frame has shape {pixels.shape}, but the first frame has a different shape")
             self._total += values
             squares, counts = _squared_differences(values - self._previous)
             self._squares = self._squares + squares
@@ -313,7 +313,7 @@ def dark_current_e_per_s(dark: TileNoise, shorter: TileNoise, longer_by_s: float
     Parameters
     ----------
     dark, shorter
-        Tiles of two sets of dark frames at the same temperature; the shorter set may be bias frames.
+        Tiles of two sets of dark frames at the same temperature; the shorter set can consist of bias frames.
     longer_by_s
         Difference between the exposures, in seconds.
     e_per_adu
@@ -413,7 +413,8 @@ def ladder_error(signals_adu: Sequence[tuple[float, float]]) -> float:
     """
     up, down = np.asarray(signals_adu, np.float64).T
     differences = 2 * (down - up) / (down + up)
-    # The frames of the brightest step are consecutive; two frames lie between those of the next step, and so on.
+    # The frames of the brightest step are consecutive; two frames lie between the two frames of the next step, and so
+    # on.
     apart = 2.0 * np.arange(differences.size)[::-1] + 1
     rest = differences - apart * (apart @ differences) / (apart @ apart)
     return float(sqrt(rest @ rest / (differences.size - 1)) / 2)

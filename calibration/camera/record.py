@@ -30,7 +30,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class RecordPart(BaseModel):
-    """Base class for the components of a record, which are immutable and forbid unknown fields."""
+    """Base class for the components of a record; the components are immutable and forbid unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -23,7 +23,7 @@ from coldframe.calibration.camera.record import CameraRecord, CurvePoint, DarkCu
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 POINTS_PER_SET = 4
-"""Number of points that each set adds to the curve, from the faintest to the brightest tiles."""
+"""Number of points that each set adds to the photon transfer curve, from the faintest to the brightest tiles."""
 
 REFERENCE_EXPOSURE_RATIO = 0.5
 """Longest exposure of the reference set for a dark current, as a fraction of the dark's exposure."""

@@ -29,7 +29,7 @@ FEWEST_FRAMES = 10
 _ROWS_AT_ONCE = 128
 _FEWEST_FOR_SLOPE = 30
 _LEAST_NOISE_ADU = 0.5
-"""Lowest measurable noise; it is limited by rounding to whole ADU."""
+"""Lowest noise that can be measured despite the rounding to whole ADU."""
 
 
 class Defect(IntFlag):

@@ -36,8 +36,8 @@ _NO_VALUE = frozenset(
         "-NAN",
     }
 )
-"""Words that programs write for unknown values, in upper case; 1.#IND and similar words are NaN in Microsoft's C
-library."""
+"""Words that programs write for unknown values, in upper case; 1.#IND and similar words stand for NaN or infinity in
+Microsoft's C library."""
 
 _NO_NAME = _NO_VALUE - {"NA"}
 

@@ -35,7 +35,7 @@ def is_same_camera(one: str, other: str) -> bool:
 
     Words that only some programs write are ignored: "ZWO CCD ASI2600MM Pro" (INDI) is the same model as "ZWO ASI2600MM
     Pro" (ASCOM). All other words are compared, because "ASI183MM" and "ASI183MM Pro" are different cameras. Serial
-    numbers, which INDI appends for some makers, must not differ, but one of them may be missing.
+    numbers, which INDI appends for some makers, must not differ, but one of the two names may lack its serial number.
     """
     if is_same_name(one, other):
         return True

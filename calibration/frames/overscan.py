@@ -119,9 +119,9 @@ class Overscan:
 
     The level of a line is the mean of the line's pixels in the strip, excluding values more than `KAPPA` sigma from the
     median of the line; sigma is derived from the median absolute deviation of the whole strip. With the method "row",
-    this level is subtracted. The error of the level, which is the read noise divided by the square root of the strip's
-    width, then appears as a stripe along the line. With the method "smooth", a level that deviates by more than 5 sigma
-    from the running median of 51 lines is first replaced by this median. The level that is then subtracted is that of a
+    this level is subtracted. The error of the level (the read noise divided by the square root of the strip's width)
+    then appears as a stripe along the line. With the method "smooth", a level that deviates by more than 5 sigma from
+    the running median of 51 lines is first replaced by this median. The level that is then subtracted is taken from a
     parabola fitted to the levels of the 101 surrounding lines or, at the ends, of the outermost 101 lines (A. Savitzky
     and M. Golay 1964, Analytical Chemistry 36, 1627). The error of the parabola is 0.15 times the error of the level of
     a single line.

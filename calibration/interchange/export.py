@@ -1,4 +1,4 @@
-"""The files of an export: links, copies, and conversions for programs that cannot read masters in 32-bit floats."""
+"""The files of an export: links, copies, and masters converted for programs that cannot read 32-bit floats."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

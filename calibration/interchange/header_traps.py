@@ -16,7 +16,7 @@ _WITHOUT_LIGHT = _DARKS | {FrameKind.BIAS}
 
 
 def filters(judged: Judged) -> Iterator[Trap]:
-    """Report filters that are spelled differently in lights and flats, and flats without FILTER."""
+    """Report filter names that are spelled differently in lights and flats, and flats without FILTER."""
     lights = _names(judged, FrameKind.LIGHT)
     for flat, seen in _names(judged, FrameKind.FLAT).items():
         for light, seen_lights in lights.items():

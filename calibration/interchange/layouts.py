@@ -181,7 +181,7 @@ def _siril_raw(plan: Plan, raws: Sets) -> None:
 
 
 def _dark_flats_of(flat: FrameSetup, sets: Mapping[Path, FrameSetup]) -> list[Path]:
-    """Return the first set of dark flats with the settings and exposure of a set of flats; empty if there is none."""
+    """Return a list of the first set of dark flats with the settings and exposure of a set of flats; may be empty."""
     fitting = [
         path
         for path, each in sorted(sets.items())

@@ -1,4 +1,4 @@
-"""A file as a program sees it: the interpreter of `programs.model.Reading`."""
+"""Determine how a program sees a file, according to the rules in its `programs.model.Reading`."""
 
 import math
 import re

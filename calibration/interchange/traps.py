@@ -118,7 +118,7 @@ def _merged(judged: Judged) -> Iterator[Trap]:
 
 
 def _apart(program: Program, name: str) -> str:
-    """Return how to separate frames that differ in a property."""
+    """Return advice on how to separate frames that differ in a property."""
     match program.name:
         case "wbpp":
             if name == "exposure":

@@ -31,7 +31,7 @@ FULL_RANGE_ADU = 65_535.0
 """Level in ADU that the value 1.0 represents in a stack of frames that are stored in 16 bits."""
 
 LARGEST_MEAN_ERROR = 0.01
-"""Maximum difference between the mean of a relative flat and 1; masked pixels shift the mean."""
+"""Maximum difference between 1 and the mean of a flat that counts as normalised; masked pixels shift the mean."""
 
 _MOST_OF_FRACTIONS = 0.999
 """Minimum share of pixels with values of at most 1 in a master of fractions; a few hot pixels may exceed 1."""
@@ -41,7 +41,7 @@ LEAST_BIAS_ADU = 150.0
 signals are lower."""
 
 ZERO_SIGMA = 3.0
-"""Largest level of a dark without its bias, in standard deviations of its pixels."""
+"""Level, in standard deviations of the pixels, up to which a dark is assumed not to contain its bias."""
 
 _ELECTRONS = frozenset({"e", "e-", "electron", "electrons", "elec"})
 _STEP = 3

@@ -71,7 +71,8 @@ LEAST_LIT = 0.05
 """Flats with regions below this fraction of their mean signal (overscan, outside the image circle) are not compared."""
 
 LEAST_AMPLITUDE = 0.003
-"""Smallest root mean square of a pattern in units of one pixel's noise. A weaker pattern does not harm a light.
+"""Smallest root mean square of a pattern that counts, in units of one pixel's noise. A weaker pattern does not harm a
+light.
 
 A leak that rises evenly from zero at one edge has a root mean square of 0.58 times its mean, so a leak with a mean of 1
 % of the noise has a root mean square of about twice this limit.
@@ -241,7 +242,7 @@ def noise_tolerance(size: tuple[int, int]) -> float:
     """Return the allowed relative difference between the noise of two frames of the given height and width.
 
     The relative scatter of a noise estimate from n values is 1 / sqrt(2 n). The estimate uses the middle half of each
-    axis, which is a quarter of the pixels, and second differences, where neighbouring differences share pixels.
+    axis (a quarter of the pixels) and second differences, where neighbouring differences share pixels.
     """
     values = size[0] * size[1] / 4
     return max(NOISE_TOLERANCE, NOISE_SCATTER / sqrt(values))

@@ -77,8 +77,8 @@ def sample(
         Bounds to which values are clipped before the shape is measured; they must be the same for all frames of a set.
         If None, only hot pixels are clipped in frames without light, and nothing is clipped in flats.
     raw
-        The frame before its overscan was subtracted, in which saturated and zero pixels are counted, because the
-        subtraction shifts their levels; None for a frame without overscan.
+        The frame before its overscan was subtracted; None for a frame without overscan. Saturated and zero pixels are
+        counted in this frame, because the subtraction shifts their levels.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def sample(
 
 
 def _sampled_rows(image: ImageFile, pairs: int) -> NDArray[np.uint16] | None:
-    """Return evenly spaced pairs of rows, uint16, shape (2 * pairs, width); None in the same cases as `sample`.
+    """Return evenly spaced pairs of rows, uint16, shape (2 * pairs, width); None if `sample` returns None.
 
     Each pair begins with an even row, so that the phase of a colour filter array is preserved.
     """

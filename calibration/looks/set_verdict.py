@@ -82,8 +82,8 @@ class SetVerdict:
     def passing(self, seen: list[SeenFrame], look: Look, *, compares: bool) -> list[SeenFrame]:
         """Apply a look to frames, record its findings, and return the frames that remain free of doubts.
 
-        A fault found in all frames becomes a notice, because no frame is better than the others. The same applies if a
-        look that compares frames with each other finds a fault in more than a third of them.
+        A fault found in all frames becomes a notice, because no frame is better than the others. A fault also becomes a
+        notice if a look that compares frames with each other finds it in more than a third of them.
 
         Parameters
         ----------

@@ -28,13 +28,13 @@ LARGEST_DEPARTURE = 0.05
 linear."""
 
 HARMLESS_FRACTION = 0.05
-"""A dark may be scaled if its rise is at most this fraction of its signal; temperature gradients cause similar
-rises."""
+"""A rise of at most this fraction of the dark signal is no reason not to scale a dark, because temperature gradients
+cause similar rises."""
 
 _FEWEST_PIXELS = 8
 _FEWEST_BLOCKS = 3
 _SAMPLED = 64
-"""Number of rows and columns sampled per block; all pixels of a large frame would take seconds."""
+"""Number of rows and columns sampled per block; measuring all pixels of a large frame would take seconds."""
 
 
 @dataclass(frozen=True, slots=True)

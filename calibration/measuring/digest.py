@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 DIGESTED_STEP = 8
 """Step between the rows that are hashed. Hashing all rows with SHA-256 takes longer than measuring the frame, and many
-times longer on a processor without instructions for SHA-256, such as that of the Raspberry Pi 4."""
+times longer on a processor without instructions for SHA-256, such as the processor of the Raspberry Pi 4."""
 
 LARGEST_EQUAL = 0.9
 """Fraction of pixels with the same value above which all rows are hashed. If the black level is clipped, only a few

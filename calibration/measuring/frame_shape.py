@@ -236,7 +236,7 @@ def bands_between(one: FrameShape, other: FrameShape, bias_adu: float) -> Bands:
     Parameters
     ----------
     one, other
-        Shapes of frames of the same size, which must be large enough for a `smooth_pattern` and lit in every cell.
+        Shapes of equal size, large enough for a `smooth_pattern`, of frames that are lit in every cell.
     bias_adu
         Bias level.
     """

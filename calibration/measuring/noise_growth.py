@@ -3,7 +3,7 @@
 Two differences are computed for a sample of pixels: between the means of the earlier and the later half of the frames,
 and between interleaved halves (+--+ +--+ ...), in which slow changes cancel. Noise that is independent from frame to
 frame has the same size in both differences. Any excess in the first difference comes from effects that last longer than
-a frame, which do not average out as 1/sqrt(n).
+a frame and therefore do not average out as 1/sqrt(n).
 """
 
 from collections.abc import Sequence
@@ -31,13 +31,13 @@ INTERLEAVED = (1, -1, -1, 1)
 """Signs of consecutive frames in the interleaved halves; a steady drift cancels within each cycle."""
 
 LARGEST_EXCESS = 1.15
-"""Ratio of the master's noise to that of independent frames above which the noise is considered not to fall as it
+"""Ratio of the master's noise to the noise of independent frames above which the noise is considered not to fall as it
 should. With 16,000 pixels, the ratio for clean sets has a standard deviation of 0.01.
 """
 
 CAP = 6.0
-"""Limit on differences, in standard deviations. It reduces the effect of a cosmic ray, but not that of many jumping
-pixels."""
+"""Limit on differences, in standard deviations. It reduces the effect of a cosmic ray, but not the effect of many
+jumping pixels."""
 
 WINSORIZED = 3.0
 

@@ -15,7 +15,8 @@ from coldframe.calibration.threads import parallel_map, parts_of
 FULL_SCALE_ADU = LEVELS - 1
 
 LOWEST_FULL_SCALE_ADU = 4000
-"""Astronomical cameras have at least 12 bits, so a peak at a lower level indicates low noise, not saturation."""
+"""Lowest level at which a frame can be saturated. Astronomical cameras have at least 12 bits, so a peak at a lower
+level indicates low noise, not saturation."""
 
 CONVERTER_TOPS_ADU = (4095, 8191, 16383, 32767)
 """Highest values of 12- to 15-bit ADCs in unscaled files."""
@@ -209,8 +210,8 @@ def saturation_level(central: NDArray[np.int64], whole: NDArray[np.int64]) -> in
     """Return the level at which a histogram is cut off or, without a cutoff, the highest level that its steps allow.
 
     Signal spreads over many levels, so an unclipped histogram thins out towards its top. The histogram is cut off if
-    its highest level contains at least one pixel in a thousand, and four times as many pixels as the next occupied
-    level below. In a frame far from saturation, hot pixels that reach the highest value of an ADC with fewer than 16
+    its highest level contains at least one pixel in a thousand and at least four times as many pixels as the next lower
+    occupied level. In a frame far from saturation, hot pixels that reach the highest value of an ADC with fewer than 16
     bits reveal the saturation level.
 
     Parameters

@@ -333,7 +333,7 @@ class UnsteadyLight(FaultyCamera):
 
 
 class FlickeringLamp(FaultyCamera):
-    """The lamp flickers, which a rolling shutter turns into bands (row 38)."""
+    """The lamp flickers, and a rolling shutter turns the flicker into bands (row 38)."""
 
     rows = (38,)
     first = (1, 1)

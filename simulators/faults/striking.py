@@ -59,7 +59,7 @@ class Fault:
     Attributes
     ----------
     rows
-        Rows of the fault in docs/faults.md.
+        Rows of the fault matrix in docs/faults.md that describe the fault.
     first, times
         Ranges from which the number of the first affected call and the number of affected calls are drawn.
     lasting

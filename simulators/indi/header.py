@@ -21,7 +21,7 @@ class ClientCards:
     Attributes
     ----------
     cards
-        The cards so far.
+        The cards that clients have added so far.
     """
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 from coldframe.errors import ColdframeError
 
 LONGEST_REQUEST = 1 << 20
-"""Number of bytes that a client may send without completing a request. Requests need far fewer."""
+"""Maximum number of bytes that a client may send without completing a request. Requests need far fewer."""
 
 _DECLARATION = re.compile(rb"<\?[^>]*\?>")
 

@@ -29,7 +29,7 @@ from coldframe.simulators.indi.requests import (
 from coldframe.simulators.indi.rig import indi_devices
 
 LONGEST_LAG = 512 << 20
-"""Maximum number of unsent bytes before a client is disconnected."""
+"""Maximum number of unsent bytes; a client that lags further behind is disconnected."""
 ACCEPT_PAUSE_S = 0.2
 
 BuildDevices = Callable[[asyncio.TaskGroup, Publish], list[IndiDevice]]
