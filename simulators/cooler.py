@@ -56,7 +56,7 @@ class Cooler:
         self.setpoint_c = setpoint_c
 
     def weaken(self, maximum_delta_c: float) -> None:
-        """Reduce the largest difference from ambient temperature, as the loss of the vacuum or the fan would."""
+        """Reduce the largest difference from ambient temperature, as the loss of the vacuum or a failed fan would."""
         self._model = self._model.model_copy(update={"maximum_delta_c": maximum_delta_c})
 
     def switch_off(self) -> None:

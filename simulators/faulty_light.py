@@ -32,7 +32,7 @@ class Flicker:
     def light(self, exposure_s: float, rows: slice) -> Map:
         """Return the mean light in some rows, relative to that of a steady lamp, as float32 with shape (rows, 1).
 
-        The mean of a sine over an exposure T is its value at the midpoint times sin(pi f T) / (pi f T).
+        The mean of a sine over an exposure T is the value of the sine at the midpoint, times sin(pi f T) / (pi f T).
         """
         middle_s = np.arange(rows.start, rows.stop) * self.line_s + exposure_s / 2
         swing = self.depth * np.sinc(self.frequency_hz * exposure_s)

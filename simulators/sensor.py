@@ -2,8 +2,8 @@
 
 The model follows J. Janesick, "Photon Transfer", SPIE Press 2007, chapters 2 and 3. It includes photoelectrons and dark
 electrons with their shot noise, the full well, the read noise, the amplifier, the noise of the ADC, the pedestal and
-the ADC. Shot noise is drawn from a normal distribution with the Poisson variance. Shot noise and read noise share one
-draw per pixel.
+the digitisation. Shot noise is drawn from a normal distribution with the Poisson variance. Shot noise and read noise
+share one draw per pixel.
 """
 
 from collections.abc import Iterator

@@ -93,7 +93,10 @@ class Sections(NamedTuple):
 
     @property
     def beside(self) -> bool:
-        """True for a strip to the left or right of the image, with a level for each row; False if above or below."""
+        """True if the strip is to the left or right of the image; False if it is above or below the image.
+
+        A strip to the left or right yields a level for each row; a strip above or below yields a level for each column.
+        """
         return self.strip.right <= self.kept.left or self.strip.left >= self.kept.right
 
 

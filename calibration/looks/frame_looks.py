@@ -222,7 +222,8 @@ def other_dark_level(frame: MeasuredFrame, reference: Reference) -> Fault | None
 def level_limit_adu(reference: FrameStatistics) -> float:
     """Return how far the level of a frame without light may be from that of the reference, in ADU.
 
-    The median of millions of pixels scatters far less than a single pixel; a drifting offset shifts it by a few ADU.
+    The median of millions of pixels scatters far less than the value of a single pixel, but a drifting offset shifts
+    the median by a few ADU.
     """
     return max(LEVEL_TOLERANCE * reference.noise_adu, LEAST_LEVEL_TOLERANCE_ADU)
 

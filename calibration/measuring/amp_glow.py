@@ -205,9 +205,9 @@ def scaling_doubt(dark: DarkSignal, scale: float, witness: DarkSignal | None) ->
 def _blocks(dark: F32) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the midmean of each block (mean of the middle half of its values) and its standard error.
 
-    Unlike a median, the midmean does not jump in ADC steps. Its error is the standard deviation of the
-    winsorized values, divided by the kept fraction and the square root of their number (J. W. Tukey and D. H.
-    McLaughlin 1963, Sankhya A 25, 331).
+    Unlike a median, the midmean does not jump in ADC steps. The error of the midmean is the standard deviation of the
+    winsorized values, divided by the kept fraction and by the square root of the number of values (J. W. Tukey and D.
+    H. McLaughlin 1963, Sankhya A 25, 331).
     """
     height, width = (max(min(_FEWEST_PIXELS, size), size // BLOCKS) for size in dark.shape)
     rows, columns = dark.shape[0] // height, dark.shape[1] // width

@@ -278,7 +278,7 @@ def _pixel_noise(pixels: NDArray[np.uint16], rows: slice, columns: slice) -> flo
 
 
 def preview(pixels: NDArray[np.uint16], rows: int = 64, columns: int = 96) -> NDArray[np.uint8]:
-    """Return a small, stretched picture of a frame.
+    """Return a small picture of a frame, with stretched contrast.
 
     Parameters
     ----------

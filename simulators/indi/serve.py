@@ -76,7 +76,7 @@ class Subscription:
 
 
 class DriverSubscription(Subscription):
-    """The subscription of indiserver, which receives every message of a driver."""
+    """A subscription for indiserver, which receives every message of a driver."""
 
     def covers(self, notice: Notice | BlobNotice) -> bool:  # noqa: ARG002  # the base class's signature
         """Return True."""
