@@ -171,7 +171,9 @@ def _other_light(each: SeenFrame, usual_adu: float, bias_adu: float | None) -> F
     light_adu = each.measured.statistics.level_adu - (bias_adu or 0.0)
     if usual_adu / LARGEST_LIGHT_RATIO <= light_adu <= usual_adu * LARGEST_LIGHT_RATIO:
         return None
-    return Fault(f"the level is {light_adu:.0f} ADU{_above(bias_adu)}, {light_adu / usual_adu:.2g} times the set's")
+    return Fault(
+        f"the level is {light_adu:.0f} ADU{_above(bias_adu)}, {light_adu / usual_adu:.2g} times that of the set"
+    )
 
 
 def _uneven_light(each: SeenFrame, reference: Reference, bias_adu: float | None) -> Fault | None:
