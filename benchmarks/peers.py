@@ -32,6 +32,9 @@ from coldframe.calibration.files.frame_file import FrameEncoder
 from coldframe.calibration.stacking.column_sort import combine_columns
 from coldframe.calibration.stacking.methods import Clipping, Mean, Median, MedianClipping, Winsorizing
 
+CLAIMED_FRACTION = 0.9
+"""Fraction of the free memory that is claimed before each run; the rest is left to the system."""
+
 LARGEST_FOR_ALL = 50
 """Largest number of frames with which all contests run. With more, only contests with a goal run, to save time."""
 CCDPROC = """
@@ -105,11 +108,23 @@ def render(folder: Path, count: int, shape: tuple[int, int]) -> list[Path]:
     return paths
 
 
+def claim_memory() -> None:
+    """Use the free memory, and free it again.
+
+    A virtual machine may have returned free memory to its host. If so, the process that next uses this memory waits for
+    the host, and the measured time depends on how long the machine was idle.
+    """
+    free_bytes = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    claim = f"import numpy; numpy.ones({int(CLAIMED_FRACTION * free_bytes)}, numpy.uint8)"
+    subprocess.run([sys.executable, "-c", claim], check=True)
+
+
 def run(command: Sequence[str], environment: dict[str, str] | None = None) -> Cost:
     """Run a process until it ends, and return its time and memory.
 
     time(1) measures the peak memory, because the peak of a direct child would include the memory of this process.
     """
+    claim_memory()
     with tempfile.NamedTemporaryFile("r") as peak:
         timed = ["/usr/bin/time", "-q", "-f", "%M", "-o", peak.name, *command]
         begin = time.perf_counter()
