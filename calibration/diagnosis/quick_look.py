@@ -114,9 +114,9 @@ class MasterSummary:
         self.kept[kind] = thinned(master)
 
     def masters(self, planes: Correction) -> Masters:
-        """Return the masters, with planes that contain only the examined rows."""
+        """Return the masters; only the examined rows of the planes are needed."""
         dark, bias, flat = (self.kept.get(kind) for kind in (FrameKind.DARK, FrameKind.BIAS, FrameKind.FLAT))
-        return Masters(planes.band(examined_rows(planes.subtracted.shape)), dark, bias, flat, self.pattern)
+        return Masters(planes, dark, bias, flat, self.pattern)
 
 
 class QuickLook:
@@ -132,8 +132,6 @@ class QuickLook:
         The planes with which the lights are calibrated.
     stated_e_per_adu
         Electrons per ADU according to the header; None if not stated.
-    memory
-        Memory that may be overwritten when a light is measured; None for memory of its own.
     """
 
     def __init__(
@@ -142,19 +140,20 @@ class QuickLook:
         summary: MasterSummary,
         planes: Correction,
         stated_e_per_adu: float | None,
-        memory: ThreadMemory | None = None,
     ) -> None:
         self._light = light
         self._summary = summary
-        self._masters = summary.masters(planes)
-        self._known = knowledge_of(self._masters, calibrated=False, hot_replaced=False)
-        self._gain = find_gain(self._masters.flat, self._masters.dark, stated_e_per_adu, summary.period)
-        self._excess = excess_of_uncertainty(self._masters.dark), excess_of_uncertainty(self._masters.flat)
-        self._masters = _without_unused(self._masters)
-        summary.kept.clear()
+        rows = examined_rows(planes.subtracted.shape)
+        masters = summary.masters(planes)
+        self._known = knowledge_of(masters, calibrated=False, hot_replaced=False)
+        self._gain = find_gain(masters.flat, masters.dark, stated_e_per_adu, summary.period)
+        self._excess = excess_of_uncertainty(masters.dark), excess_of_uncertainty(masters.flat)
+        masters = _without_unused(masters)
+        summary.kept.clear()  # before the examined rows are copied, which need as much memory
+        self._masters = replace(masters, planes=planes.band(rows))
         self._meter: LightMeter | None = None
         self._preparing = Lock()
-        self._memory = memory or ThreadMemory()
+        self._memory = ThreadMemory()
         self._lights: dict[Path, LightMeasures] = {}
 
     def rows(self, shape: tuple[int, ...]) -> NDArray[np.intp]:

@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from coldframe.calibration.files.regular import open_regular
@@ -65,19 +65,63 @@ class NotDurableError(ColdframeError):
         return cls(path, number, _ADVICE.get(number, "check the disk"))
 
 
-def write_durably(path: Path, buffers: Iterable[Buffer]) -> None:
-    """Write a new file so that it survives a power cut once this function has returned.
+class NewFile:
+    """A file that is being written under a temporary name; see `new_file`.
 
-    The bytes go to a temporary file in the same folder. This file is synced to disk before it is renamed. The folder,
-    which contains the name, is synced last. No reader sees an incomplete file under `path`, and an existing file under
-    `path` is never touched, not even by two concurrent writers.
+    Parameters
+    ----------
+    path
+        The name that the file will have, for messages.
+    descriptor
+        The open file.
+    """
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        self._begun = self._end = 0
+
+    def write(self, buffer: Buffer, start: int | None = None) -> None:
+        """Write bytes at the offset `start`; None stands for the end of the bytes that were written last.
+
+        Raises
+        ------
+        NotDurableError
+            If the disk is full, or reports an error.
+        """
+        with _reported(self._path):
+            if start is not None and start != self._end:
+                self._flush()
+                self._begun = self._end = os.lseek(self._descriptor, start, os.SEEK_SET)
+            rest = memoryview(buffer).cast("B")
+            while rest:
+                count = os.write(self._descriptor, rest[:_WRITTEN_AT_ONCE])
+                rest, self._end = rest[count:], self._end + count
+                if self._end - self._begun >= _FLUSHED_AT_ONCE:
+                    self._flush()
+
+    def _flush(self) -> None:
+        # Linux starts to write dirty pages to disk when it is advised that they are no longer needed.
+        if self._end > self._begun:
+            os.posix_fadvise(self._descriptor, self._begun, self._end - self._begun, os.POSIX_FADV_DONTNEED)
+            self._begun = self._end
+
+
+@contextlib.contextmanager
+def new_file(path: Path, *, replaces: bool = False) -> Iterator[NewFile]:
+    """Write a new file in the block so that it survives a power cut once the block has ended.
+
+    The bytes go to a temporary file in the same folder. At the end of the block, this file is synced to disk before it
+    is renamed. The folder, which contains the name, is synced last. No reader sees an incomplete file under `path`. If
+    the block raises an exception, no file appears under `path`.
 
     Parameters
     ----------
     path
         The file to create, in an existing folder.
-    buffers
-        The content; the buffers are written one after the other.
+    replaces
+        True to replace an existing file. Use this for files that can be derived again, never for frames. Otherwise, an
+        existing file under `path` is never touched, not even by two concurrent writers.
 
     Raises
     ------
@@ -87,35 +131,40 @@ def write_durably(path: Path, buffers: Iterable[Buffer]) -> None:
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
     try:
+        with _reported(path):
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
-            write_flushed(temporary, buffers)
-            _publish(temporary, path)
+            yield NewFile(path, descriptor)
+            with _reported(path):
+                os.fsync(descriptor)
         finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            os.close(descriptor)
+        with _reported(path):
+            if replaces:
+                temporary.replace(path)
+            else:
+                _publish(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    with _reported(path):
         flush_folder(path.parent)
-    except OSError as error:
-        raise NotDurableError.of(path, error) from error
+
+
+def write_durably(path: Path, buffers: Iterable[Buffer], *, replaces: bool = False) -> None:
+    """Write buffers, one after the other, to a new file; see `new_file` for the other parameters and the errors."""
+    with _reported(path), new_file(path, replaces=replaces) as file:
+        for buffer in buffers:
+            file.write(buffer)
 
 
 def replace_durably(path: Path, buffers: Iterable[Buffer]) -> None:
     """Write a file that may exist already; at any moment, either the old or the new file exists and is complete.
 
-    Use this function for files that can be derived again, never for frames. Errors are those of `write_durably`. After
-    an error, the old file still exists, unless only the sync of the folder failed; then the new file may have replaced
-    it.
+    Use this function for files that can be derived again, never for frames. Errors are those of `new_file`. After an
+    error, the old file still exists, unless only the sync of the folder failed; then the new file may have replaced it.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
-    try:
-        try:
-            write_flushed(temporary, buffers)
-            temporary.replace(path)
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-        flush_folder(path.parent)
-    except OSError as error:
-        raise NotDurableError.of(path, error) from error
+    write_durably(path, buffers, replaces=True)
 
 
 def link_durably(source: Path, path: Path) -> None:
@@ -164,23 +213,13 @@ def make_folder_durably(folder: Path) -> None:
         raise NotDurableError.of(folder, error) from error
 
 
-def write_flushed(path: Path, buffers: Iterable[Buffer]) -> None:
-    """Write a new file, and return once its content is on disk."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+@contextlib.contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    """Raise `NotDurableError` for errors that the operating system raises in the block."""
     try:
-        begun = written = 0
-        for buffer in buffers:
-            rest = memoryview(buffer).cast("B")
-            while rest:
-                count = os.write(descriptor, rest[:_WRITTEN_AT_ONCE])
-                rest, written = rest[count:], written + count
-                if written - begun >= _FLUSHED_AT_ONCE:
-                    # Linux starts to write dirty pages to disk when it is advised that they are no longer needed.
-                    os.posix_fadvise(descriptor, begun, written - begun, os.POSIX_FADV_DONTNEED)
-                    begun = written
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        yield
+    except OSError as error:
+        raise NotDurableError.of(path, error) from error
 
 
 def _publish(temporary: Path, path: Path) -> None:

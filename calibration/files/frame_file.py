@@ -19,6 +19,7 @@ from coldframe.calibration.files.cards import (
     format_card,
     parse_cards,
 )
+from coldframe.calibration.files.durable import NewFile
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.hdus import LONGEST_HEADER
 from coldframe.calibration.files.regular import open_regular
@@ -33,6 +34,10 @@ _NO_CHECKSUM = "0" * 16
 
 _PIECE = 360 * BLOCK_LENGTH
 """Number of values to encode at once; they fill a whole number of blocks for every type."""
+
+
+_ENCODED_AT_ONCE = 1 << 17
+"""Number of values to encode before they are written; they stay in the processor's cache."""
 
 
 class FrameEncoder:
@@ -91,29 +96,79 @@ def primary_pieces(
     yield from _pieces(plane)
 
 
-def primary_in_place(pixels: NDArray[np.uint16], cards: Iterable[Card]) -> Iterator[bytes | memoryview]:
-    """Yield the header and data of a file's first image; encode the pixels in place, in a single pass.
+class ImageWriter:
+    """A writer of an image in a new file: its rows as soon as they are known, and its header last.
+
+    The header contains the checksum of the pixels, so it can only be written after them.
 
     Parameters
     ----------
-    pixels
-        The pixels: uint16, contiguous, shape (height, width); overwritten with the bytes of the file.
+    file, start
+        The file, and the offset of the image in this file.
+    shape, kind
+        Height and width, and type of the pixels.
     cards
-        As for `primary_pieces`.
+        As for `primary_pieces`; the values of numbers need not be known yet.
+    name
+        Name of an extension; None for the first image of the file.
     """
-    even, odd = fits_words.encode_words(pixels.reshape(-1))
-    structure = [*_primary(_bits(pixels), pixels.shape), *_unsigned(pixels)]
-    yield sealed_header(structure, cards, add_ones_complement((int(even) << 16) + int(odd)))
-    yield pixels.reshape(-1).view(np.uint8).data
-    yield bytes(_whole_blocks(pixels.nbytes) - pixels.nbytes)
+
+    def __init__(
+        self,
+        file: NewFile,
+        start: int,
+        shape: tuple[int, ...],
+        kind: type[np.uint16 | np.float32],
+        cards: Iterable[Card],
+        name: str | None = None,
+    ) -> None:
+        plane: NDArray[np.generic] = np.broadcast_to(kind(0), shape)  # needs no memory
+        self._structure = _extension(plane) if name else [*_primary(_bits(plane), shape), *_unsigned(plane)]
+        self._name = [Card("EXTNAME", name)] if name else []
+        self._file, self._start, self._sum = file, start, 0
+        self._data_start = start + len(self._header(cards))
+        self._data_end = self._data_start + plane.nbytes
+        self._row_bytes = shape[1] * plane.itemsize
+        self._encoded = np.empty(_ENCODED_AT_ONCE, kind)
+
+    @property
+    def end(self) -> int:
+        """Offset at which the next image begins."""
+        return self._data_start + _whole_blocks(self._data_end - self._data_start)
+
+    def write(self, first: int, rows: NDArray[np.uint16 | np.float32]) -> None:
+        """Write some rows; `first`, the number of the first of them, must be even.
+
+        An even number of rows consists of whole 32-bit words, so that the checksums of all rows add up.
+        """
+        flat, start = rows.reshape(-1), self._data_start + first * self._row_bytes
+        for begin in range(0, flat.size, _ENCODED_AT_ONCE):
+            piece = flat[begin : begin + _ENCODED_AT_ONCE]
+            encoded = self._encoded[: piece.size]
+            self._sum += _encode(piece, encoded)
+            self._file.write(encoded.data, start + begin * piece.itemsize)
+
+    def finish(self, cards: Iterable[Card]) -> None:
+        """Write the header, after all rows, and fill the last block of the pixels with zeros."""
+        header = self._header(cards)
+        if self._start + len(header) != self._data_start:
+            raise ValueError("the header's length has changed: only the values of numbers may change")
+        self._file.write(bytes(self.end - self._data_end), self._data_end)
+        self._file.write(header, self._start)
+
+    def _header(self, cards: Iterable[Card]) -> bytes:
+        return sealed_header(self._structure, [*self._name, *cards], add_ones_complement(self._sum))
 
 
-def extension_in_place(name: str, plane: NDArray[np.float32], cards: Iterable[Card]) -> Iterator[bytes | memoryview]:
-    """Yield an image extension, like `extension_pieces`; encode the plane in place, like `primary_in_place`."""
-    total = fits_words.encode_long_words(plane.reshape(-1).view(np.uint32))
-    yield sealed_header(_extension(plane), [Card("EXTNAME", name), *cards], add_ones_complement(int(total)))
-    yield plane.reshape(-1).view(np.uint8).data
-    yield bytes(_whole_blocks(plane.nbytes) - plane.nbytes)
+def _encode(values: NDArray[np.generic], encoded: NDArray[np.generic]) -> int:
+    """Encode flat values of 16 or 32 bits into a buffer of the same type; return the sum of the 32-bit words."""
+    if values.dtype == np.uint16:
+        even, odd = fits_words.encode_unsigned(
+            cast("NDArray[np.uint16]", values), cast("NDArray[np.uint16]", encoded)
+        )
+        return (int(even) << 16) + int(odd)
+    encoded[:] = values
+    return int(fits_words.encode_long_words(encoded.view(np.uint32)))
 
 
 def extension_pieces(

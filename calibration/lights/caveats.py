@@ -138,7 +138,8 @@ def saturated_fraction(flat: BandedMaster) -> float:
     sampled = sampled_master(flat, _STEP)
     if sampled.counts is None or sampled.counts.max() < _FEWEST_FRAMES:
         return 0.0
-    quiet = sampled.frame_variance < np.square(LEAST_FLAT_NOISE * sampled.mean)
+    least = LEAST_FLAT_NOISE * sampled.mean
+    quiet = sampled.frame_variance < np.square(least, out=least)
     if sampled.masked is not None:
         quiet &= ~sampled.masked
     return float(quiet.mean())

@@ -2,25 +2,17 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.defects.files import BadPixels
 from coldframe.calibration.files.cards import Card, HeaderValue
-from coldframe.calibration.files.durable import Buffer, write_durably
-from coldframe.calibration.files.frame_file import (
-    extension_in_place,
-    extension_pieces,
-    primary_in_place,
-    primary_pieces,
-)
+from coldframe.calibration.files.durable import new_file
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.headers.stamp import Stamp
@@ -32,25 +24,17 @@ from coldframe.calibration.frames.matching import defect_map_faults
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.overscan import Overscan, corrected_header
 from coldframe.calibration.frames.setup import FrameSetup, fault_of_raw_frame, require_readable, setup_of
-from coldframe.calibration.lights.arithmetic import (
-    COLOUR_PERIOD,
-    Correction,
-    MismatchError,
-    calibrate,
-)
+from coldframe.calibration.lights.arithmetic import COLOUR_PERIOD, Correction, MismatchError, check_shape
+from coldframe.calibration.lights.bands import Method, Photons
 from coldframe.calibration.lights.caveats import temperature_caveat
 from coldframe.calibration.lights.content import content_of
-from coldframe.calibration.lights.light_memory import LightMemory
-from coldframe.calibration.lights.mending import mend
+from coldframe.calibration.lights.mask_extension import MaskExtension
 from coldframe.calibration.lights.pixels import HeldPixels, KeptRows, LightPixels, Pixels, StoredPixels
 from coldframe.calibration.lights.recipe import LightRecipe
-from coldframe.calibration.lights.words import to_floats, to_words
+from coldframe.calibration.lights.result_file import ResultFile
 from coldframe.calibration.masters.flat_scaling import cfa_period
 from coldframe.calibration.masters.reading import HIGHEST_OF_FRACTIONS
-from coldframe.calibration.memory import ThreadMemory
 from coldframe.config.frames import FrameKind
-
-_BAND_ROWS = 256
 
 CALIBRATION = "CFCALID"
 """Keyword for the digest of a light's calibration; see `coldframe.calibration.lights.earlier`."""
@@ -114,29 +98,6 @@ class CalibratedFile:
     photons: bool
 
 
-@dataclass(slots=True, eq=False)
-class _Result:
-    """A calibrated light before it is written.
-
-    Attributes
-    ----------
-    signal
-        uint16 or float32, shape (height, width), including the pedestal.
-    uncertainty
-        float32, same shape; None if it was not requested.
-    cards
-        Cards that document the processing of the pixels.
-    below, above
-        As in `CalibratedFile`.
-    """
-
-    signal: NDArray[np.uint16] | NDArray[np.float32]
-    uncertainty: NDArray[np.float32] | None
-    cards: list[Card]
-    below: int = 0
-    above: int = 0
-
-
 def light_setup(path: Path, extension: Extension | None = None) -> FrameSetup:
     """Return the setup of a light from its header; `extension` selects one of several images.
 
@@ -186,17 +147,17 @@ def calibrate_file(
     planes: Correction,
     output: Output,
     *,
-    memory: LightMemory | None = None,
+    mask: MaskExtension | None = None,
     digest: Callable[[str], str] | None = None,
     look: LightLook | None = None,
-    write: Callable[[Path, Iterable[Buffer]], None] = write_durably,
+    replaces: bool = False,
 ) -> CalibratedFile:
     """Calibrate one light and write the result durably to `target`, in an existing folder.
 
-    Callers with many lights pass `memory`, which is used again for each light with the same planes and defects.
-    `digest` takes the digest of the light's bytes and returns that of the calibration; see
-    `coldframe.calibration.lights.earlier`. `look` examines rows of the light after the result has been written. `write`
-    writes the file; by default, it refuses to replace an existing file.
+    Each band of the result is written as soon as it is calibrated; see `new_file`. `mask` is the same for all lights
+    with the same planes and defects, so callers with many lights pass it. `digest` takes the digest of the light's
+    bytes and returns that of the calibration; see `coldframe.calibration.lights.earlier`. `look` examines rows of the
+    light after the result has been written. An existing file is replaced only if `replaces` is True.
 
     The light may contain 8-, 16- or 32-bit integers or floats, in ADU, and may be compressed. The first image of the
     new file is the calibrated light. If `output.uncertainty` is True, the extension UNCERT is its standard error, and
@@ -210,9 +171,8 @@ def calibrate_file(
     MismatchError
         If the masters or the defect map have a different shape, or the map belongs to a different camera.
     NotDurableError
-        If the result could not be written to disk, or `target` exists and `write` creates only new files.
+        If the result could not be written to disk, or `target` exists and `replaces` is False.
     """
-    memory = memory or LightMemory()
     stamp = Stamp.of(light)
     with scratch_folder(target.parent) as unpacked:
         image = open_image(light, unpacked, output.extension)
@@ -222,24 +182,25 @@ def calibrate_file(
         raw = _raw_pixels(image, recipe.overscan)
         pixels = raw if look is None else KeptRows(raw, look.rows(raw.shape))
         e_per_adu = output.e_per_adu or egain(header)
-        result = _calibrated(pixels, planes, e_per_adu, output, _colour_period(header), memory=memory)
-    if output.defects is not None:
-        _treat(result, output.defects, header, output)
-    kept = {keyword: value for keyword, value in header.items() if not _OF_THE_RAW_FILE.fullmatch(keyword)}
-    identity = []
-    if digest is not None:
-        content = raw.content if isinstance(raw, StoredPixels) else content_of(light)
-        identity = [Card(CALIBRATION, digest(content), "digest of light, masters and options")]
-    # The file is opened several times: its header, its pixels and its digest could be those of different contents.
-    if Stamp.of(light) != stamp:
-        raise FrameFileError(light, "was changed or replaced while it was being read: calibrate it again")
-    noise = [_noise_card(e_per_adu)] if output.uncertainty else []
-    cards = [*_cards(light, header, recipe, e_per_adu), *noise, *identity, *_notes(recipe, planes), *result.cards]
-    cards += other_cards(cards, kept)
-    write(target, chain(_primary(result.signal, cards), _extensions(result, planes, output.defects, memory)))
+        method = _method(pixels, planes, header, output, e_per_adu)
+        kept = {keyword: value for keyword, value in header.items() if not _OF_THE_RAW_FILE.fullmatch(keyword)}
+        noise = [_noise_card(e_per_adu)] if output.uncertainty else []
+        identity = [] if digest is None else [Card(CALIBRATION, "", "digest of light, masters and options")]
+        cards = [*_cards(light, header, recipe, e_per_adu), *noise, *identity, *_notes(recipe, planes)]
+        cards += _pixel_cards(method)
+        cards += other_cards(cards, kept)
+        with new_file(target, replaces=replaces) as file:
+            result = ResultFile(file, pixels, method, output.pedestal_adu, cards)
+            values = _values(result)
+            if digest is not None:
+                values[CALIBRATION] = digest(raw.content if isinstance(raw, StoredPixels) else content_of(light))
+            # The light is opened several times: its header, pixels and digest could be those of different contents.
+            if Stamp.of(light) != stamp:
+                raise FrameFileError(light, "was changed or replaced while it was being read: calibrate it again")
+            result.finish(values, mask or MaskExtension(planes, output.defects))
     if look is not None and isinstance(pixels, KeptRows):
         look.measure(light, pixels.kept)
-    return CalibratedFile(target, result.below, result.above, photons=e_per_adu is not None)
+    return CalibratedFile(target, result.counts.below, result.counts.above, photons=e_per_adu is not None)
 
 
 def _raw_pixels(image: ImageFile, overscan: Overscan | None) -> HeldPixels | StoredPixels:
@@ -252,62 +213,27 @@ def _raw_pixels(image: ImageFile, overscan: Overscan | None) -> HeldPixels | Sto
     return HeldPixels(raw if overscan is None else overscan.signal(raw))
 
 
-def _calibrated(
+def _method(
     pixels: LightPixels,
     planes: Correction,
-    e_per_adu: float | None,
+    header: Mapping[str, HeaderValue],
     output: Output,
-    period: int,
-    *,
-    memory: LightMemory,
-) -> _Result:
-    """Calibrate a light, and set the signal of its defects to zero."""
-    bad = None if output.defects is None else output.defects.bad
-    if bad is not None and bad.shape != planes.subtracted.shape:
-        raise MismatchError(
-            f"the defect map has the shape {bad.shape}, but the light's masters have {planes.subtracted.shape}"
-        )
-    if output.floating:
-        signal = to_floats(pixels, planes, bad, output.pedestal_adu)
-        result = _Result(signal, None, [_pedestal_card(output.pedestal_adu or 0)])
-    else:
-        words = to_words(
-            pixels, planes, bad, output.pedestal_adu, memory.pixels.array(planes.subtracted.shape, np.uint16)
-        )
-        clipped = [
-            Card("CFCLIPLO", words.below, "pixels clipped at 0"),
-            Card("CFCLIPHI", words.above, "pixels clipped at 65535"),
-        ]
-        result = _Result(
-            words.pixels, None, [_pedestal_card(words.pedestal_adu or 0), *clipped], words.below, words.above
-        )
-    if output.uncertainty:
-        result.uncertainty = _uncertainty(pixels, planes, e_per_adu, bad, period, memory=memory.uncertainty)
-    return result
-
-
-def _pedestal_card(pedestal_adu: float) -> Card:
-    return Card("PEDESTAL", pedestal_adu, "[adu] added to every pixel")
-
-
-def _uncertainty(
-    pixels: LightPixels,
-    planes: Correction,
     e_per_adu: float | None,
-    bad: NDArray[np.bool_] | None,
-    period: int,
-    *,
-    memory: ThreadMemory,
-) -> NDArray[np.float32]:
-    """Return the standard error of a light, computed band by band to need little more memory than the result."""
-    uncertainty = memory.array(pixels.shape, np.float32)
-    for rows, band in pixels.bands(_BAND_ROWS):
-        known = band
-        if bad is not None:  # defects become NaN, so that they do not influence the photon noise of their neighbours
-            known = band.astype(np.float32)
-            np.copyto(known, np.nan, where=bad[rows])
-        calibrate(known, planes.band(rows), e_per_adu, period, uncertainty[rows])
-    return uncertainty
+) -> Method:
+    """Return how to calibrate a light, after checking that its masters and the defect map fit."""
+    defects = output.defects
+    if defects is not None and defects.bad.shape != planes.subtracted.shape:
+        raise MismatchError(
+            f"the defect map has the shape {defects.bad.shape}, but the light's masters have {planes.subtracted.shape}"
+        )
+    check_shape(pixels.shape, planes)
+    return Method(
+        planes,
+        np.float32 if output.floating else np.uint16,
+        defects,
+        None if defects is None else _mending_period(defects, header, output),
+        Photons(e_per_adu, _colour_period(header)) if output.uncertainty else None,
+    )
 
 
 def _colour_period(header: Mapping[str, HeaderValue]) -> int:
@@ -318,53 +244,45 @@ def _colour_period(header: Mapping[str, HeaderValue]) -> int:
         return COLOUR_PERIOD
 
 
-def _treat(result: _Result, defects: BadPixels, header: Mapping[str, HeaderValue], output: Output) -> None:
-    """Replace the defects or set them to NaN, and document this in cards."""
+def _mending_period(defects: BadPixels, header: Mapping[str, HeaderValue], output: Output) -> int | None:
+    """Return the distance between pixels of the same colour; None if defects become NaN."""
     setup = under_one_name(setup_of(header), output.camera_names)
     faults = defect_map_faults(setup, under_one_name(defects.setup, output.camera_names))
     if faults:
         raise MismatchError(f"the defect map {defects.path} does not belong to these pixels: {', '.join(faults)}")
-    result.cards.append(Card("CFDEFMAP", defects.path.name, "map or master with the defects"))
-    result.cards.append(Card("CFDEFNUM", defects.places.shape[1], "number of defects"))
     if output.blank:
-        result.signal[defects.bad] = np.nan
-        if result.uncertainty is not None:
-            result.uncertainty[defects.bad] = np.nan
-        result.cards.append(Card("CFDEFHOW", "NaN", "replacement of defects"))
-        return
+        return None
     try:
-        period = cfa_period(setup.mosaic or defects.setup.mosaic)
+        return cfa_period(setup.mosaic or defects.setup.mosaic)
     except ValueError as error:
         raise MismatchError(f"defects cannot be mended: {error}") from error
-    unmended = mend(result.signal, result.uncertainty, defects.bad, period, defects.places)
-    result.cards.append(Card("CFDEFHOW", "median of good neighbours", "of the same colour"))
-    result.cards.append(Card("CFDEFLFT", unmended, "defects without a good neighbour: zero signal"))
 
 
-def _primary(signal: NDArray[np.uint16] | NDArray[np.float32], cards: list[Card]) -> Iterator[bytes | memoryview]:
-    if signal.dtype == np.uint16:
-        return primary_in_place(cast("NDArray[np.uint16]", signal), cards)
-    return primary_pieces(signal, cards)
+def _pixel_cards(method: Method) -> Iterator[Card]:
+    """Yield the cards that document the processing of the pixels; `_values` returns the values that are zero here."""
+    yield Card("PEDESTAL", 0, "[adu] added to every pixel")
+    if method.kind is np.uint16:
+        yield Card("CFCLIPLO", 0, "pixels clipped at 0")
+        yield Card("CFCLIPHI", 0, "pixels clipped at 65535")
+    if method.defects is not None:
+        yield Card("CFDEFMAP", method.defects.path.name, "map or master with the defects")
+        yield Card("CFDEFNUM", method.defects.places.shape[1], "number of defects")
+        if method.mending_period is None:
+            yield Card("CFDEFHOW", "NaN", "replacement of defects")
+        else:
+            yield Card("CFDEFHOW", "median of good neighbours", "of the same colour")
+            yield Card("CFDEFLFT", 0, "defects without a good neighbour: zero signal")
 
 
-def _extensions(
-    result: _Result, planes: Correction, defects: BadPixels | None, memory: LightMemory
-) -> Iterator[bytes | memoryview]:
-    if result.uncertainty is None:
-        return
-    yield from extension_in_place("UNCERT", result.uncertainty, [Card("BUNIT", "adu", "unit of the pixels")])
-    yield from memory.mask_extension(partial(_mask_extension, planes, defects))
-
-
-def _mask_extension(planes: Correction, defects: BadPixels | None) -> Iterator[bytes | memoryview]:
-    if planes.masked is None and defects is None:
-        return
-    mask = np.zeros(planes.subtracted.shape, np.uint8)
-    if planes.masked is not None:
-        mask |= planes.masked
-    if defects is not None:
-        mask |= defects.bad.view(np.uint8) << 1
-    yield from extension_pieces("MASK", mask, [Card("CFBIT0", "no light in the flat"), Card("CFBIT1", "defect")])
+def _values(result: ResultFile) -> dict[str, HeaderValue]:
+    """Return the values of the cards that depend on all pixels."""
+    counts = result.counts
+    return {
+        "PEDESTAL": result.pedestal_adu,
+        "CFCLIPLO": counts.below,
+        "CFCLIPHI": counts.above,
+        "CFDEFLFT": counts.unmended,
+    }
 
 
 def egain(header: Mapping[str, HeaderValue]) -> float | None:

@@ -20,6 +20,7 @@ from coldframe.calibration.lights.arithmetic import (
 from coldframe.calibration.lights.caveats import flat_caveats
 from coldframe.calibration.lights.recipe import LightRecipe
 from coldframe.calibration.masters.reading import BandedMaster, check, open_adu_master, open_master, read_adu_master
+from coldframe.calibration.memory import return_memory_of_bands
 from coldframe.config.frames import FrameKind
 
 MasterLook = Callable[[FrameKind, BandedMaster], None]
@@ -75,6 +76,7 @@ def load_correction(
             loading = thread.submit(_load_flat, recipe.flat, look)
             subtraction = load()
             flat = loading.result()
+    return_memory_of_bands()
     caveats = *subtraction.caveats, *flat_caveats(flat, subtraction.level_adu)
     return replace(correction(subtraction, flat), caveats=caveats)
 

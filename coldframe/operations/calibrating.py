@@ -14,7 +14,6 @@ from coldframe.calibration.defects.finding import NotJudgeableError
 from coldframe.calibration.diagnosis.findings import Finding
 from coldframe.calibration.diagnosis.quick_look import MasterSummary, QuickLook, examined_rows
 from coldframe.calibration.diagnosis.uncooled.thermometer import DarkThermometer
-from coldframe.calibration.files.durable import Buffer, replace_durably, write_durably
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup
@@ -23,8 +22,8 @@ from coldframe.calibration.lights.caveats import temperature_caveat, temperature
 from coldframe.calibration.lights.earlier import Earlier, earlier_result, group_digest, light_digest
 from coldframe.calibration.lights.files import CalibratedFile, Output, calibrate_file, egain, light_setup
 from coldframe.calibration.lights.hot_pixels import filter_array_fault, hot_pixels
-from coldframe.calibration.lights.light_memory import LightMemory
 from coldframe.calibration.lights.loading import load_correction, load_subtraction
+from coldframe.calibration.lights.mask_extension import MaskExtension
 from coldframe.calibration.lights.recipe import LightRecipe, Subtract, recipe_for, ways_out
 from coldframe.calibration.masters.reading import BandedMaster
 from coldframe.calibration.memory import keep_memory_of_bands, return_memory_of_bands
@@ -36,8 +35,8 @@ from coldframe.operations.light_groups import FAULTS, Light, LightGroup, grouped
 from coldframe.operations.reports import Reports
 
 THREADS = 2
-"""Number of lights calibrated at a time, so that reading and computing overlap; each light takes up twice its size
-in memory."""
+"""Number of lights calibrated at a time, so that reading and computing overlap; each light needs memory for
+a few bands and for the rows of the quick look."""
 
 CALIBRATED = "calibrated"
 
@@ -293,7 +292,7 @@ def _way_out(light: FrameSetup, masters: Mapping[Path, FrameSetup], request: Req
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A light to calibrate, the file for its result, and how to write the file.
+    """A light to calibrate, the file for its result, and whether this file replaces an earlier result.
 
     `digest` turns the digest of the light's bytes into the digest of the calibration.
     """
@@ -301,7 +300,7 @@ class _Job:
     light: Light
     target: Path
     digest: Callable[[str], str]
-    write: Callable[[Path, Iterable[Buffer]], None]
+    replaces: bool
 
 
 def _calibrate_group(
@@ -313,7 +312,7 @@ def _calibrate_group(
     found: HotPixels,
     advance: Callable[[], None],
 ) -> None:
-    wanted, memory = len(group.lights), LightMemory()
+    wanted = len(group.lights)
     try:
         jobs = list(_jobs(group, request, tally))
         for _ in range(wanted - len(jobs)):
@@ -324,14 +323,12 @@ def _calibrate_group(
         light = group.lights[0].setup.without(group.recipe.overscan)
         summary = MasterSummary.for_lights(light) if request.diagnose else None
         planes = _planes(group.recipe, request, summary, found)
+        return_memory_of_bands()
         defects, unmended = _defects(group.recipe, request, found)
         output = replace(request.output, defects=defects)
         caveats = caveats_of(group, planes, defects) | dict.fromkeys(unmended, group.paths)
-        look = (
-            None
-            if summary is None
-            else QuickLook(light, summary, planes, output.e_per_adu or _egain(group, output), memory.pixels)
-        )
+        planes = replace(planes, sampled=None)  # needed only for the caveats
+        look = None if summary is None else QuickLook(light, summary, planes, output.e_per_adu or _egain(group, output))
     except FAULTS as error:
         more = ["--scale-dark"] if isinstance(error, GlowError) else []
         tally.refuse(group.paths, error, _way_out(group.lights[0].setup, masters, request, *more) if more else "")
@@ -344,7 +341,8 @@ def _calibrate_group(
     if not output.uncertainty:
         planes = planes.without_variances()
     return_memory_of_bands()
-    calibrate = partial(calibrate_file, planes=planes, output=output, look=look, memory=memory)
+    mask = MaskExtension(planes, output.defects)
+    calibrate = partial(calibrate_file, planes=planes, output=output, look=look, mask=mask)
     work = partial(_outcome, calibrate=calibrate)
     with ThreadPoolExecutor(THREADS, "light") as threads:
         try:
@@ -376,7 +374,7 @@ def _jobs(group: LightGroup, request: Request, tally: Tally) -> Iterator[_Job]:
             tally.refuse([light.path], CalibratedBeforeError(target))
         else:
             replaces = earlier in {Earlier.SAME, Earlier.DIFFERENT}
-            yield _Job(light, target, digest, replace_durably if replaces else write_durably)
+            yield _Job(light, target, digest, replaces)
 
 
 def _egain(group: LightGroup, output: Output) -> float | None:
@@ -435,6 +433,6 @@ def _outcome(job: _Job, calibrate: Callable[..., CalibratedFile]) -> CalibratedF
     light = job.light
     try:
         job.target.parent.mkdir(parents=True, exist_ok=True)
-        return calibrate(light.path, job.target, light.recipe, digest=job.digest, write=job.write)
+        return calibrate(light.path, job.target, light.recipe, digest=job.digest, replaces=job.replaces)
     except FAULTS as error:
         return error

@@ -20,7 +20,7 @@ from coldframe.calibration.lights import files as light_files
 from coldframe.calibration.lights.arithmetic import Correction
 from coldframe.calibration.lights.files import CalibratedFile
 from coldframe.calibration.lights.loading import load_correction
-from coldframe.calibration.lights.words import to_words
+from coldframe.calibration.lights.result_file import ResultFile
 from coldframe.calibration.masters.integrity import integrity_fault
 from coldframe.cli import app
 from coldframe.cli.exit_codes import ExitCode
@@ -561,12 +561,12 @@ def test_a_light_that_was_replaced_while_it_was_read_is_calibrated_by_the_next_r
     light, other = (observatory.light(tmp_path / folder / "l.fits", n) for n, folder in enumerate(["lights", "more"]))
 
     def replacing(*arguments: Any) -> Any:
-        words = to_words(*arguments)
+        result = ResultFile(*arguments)
         other.replace(light)
-        return words
+        return result
 
     with monkeypatch.context() as patched:
-        patched.setattr(light_files, "to_words", replacing)
+        patched.setattr(light_files, "ResultFile", replacing)
         result = calibrate(library, light)
     assert result.exit_code == ExitCode.BAD_INPUT
     assert result.stderr.startswith(f"{light}: was changed or replaced while it was being read: calibrate it again")

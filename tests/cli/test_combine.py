@@ -254,13 +254,12 @@ def test_a_fault_without_a_frame_ends_the_command(
 def test_a_disk_that_is_full_leaves_no_master_and_ends_the_judgement(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fill_disk(path: Path, _: object) -> None:
-        path.write_bytes(b"SIMPLE")
+    def fill_disk(*_: object) -> None:
         raise OSError(errno.ENOSPC, "full")
 
     (tmp_path / "raw").mkdir()
     names = shoot(tmp_path / "raw", 5)
-    monkeypatch.setattr("coldframe.calibration.files.durable.write_flushed", fill_disk)
+    monkeypatch.setattr("coldframe.calibration.files.durable.NewFile.write", fill_disk)
     judge = Mock(side_effect=findings_of_new)
     monkeypatch.setattr("coldframe.operations.combining.findings_of_new", judge)
     assert combine(names, tmp_path / "master.fits") == ExitCode.BAD_INPUT

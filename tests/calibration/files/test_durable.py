@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from coldframe.calibration.files.durable import NotDurableError, replace_durably, write_durably
+from coldframe.calibration.files.durable import NotDurableError, new_file, replace_durably, write_durably
 
 
 def names(folder: Path) -> list[str]:
@@ -75,6 +75,40 @@ def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     content = bytes(range(256))
     write_durably(tmp_path / "a.fits", [content[:100], memoryview(content)[100:]])
     assert (tmp_path / "a.fits").read_bytes() == content
+
+
+def test_bytes_are_written_at_their_offsets(tmp_path: Path) -> None:
+    with new_file(tmp_path / "a.fits") as file:
+        file.write(b"data", 4)
+        file.write(b"more")
+        file.write(b"end", 20)
+        file.write(b"head", 0)
+        assert not (tmp_path / "a.fits").exists()
+    assert (tmp_path / "a.fits").read_bytes() == b"headdatamore" + bytes(8) + b"end"
+    assert names(tmp_path) == ["a.fits"]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "the camera's disk"), ValueError("bad"), KeyboardInterrupt()])
+@pytest.mark.parametrize("replaces", [True, False])
+def test_an_exception_in_the_block_leaves_nothing_behind_and_is_not_changed(
+    tmp_path: Path,
+    error: BaseException,
+    replaces: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    path = tmp_path / "a.fits"
+    if replaces:
+        path.write_bytes(b"first")
+
+    def fail() -> None:
+        with new_file(path, replaces=replaces) as file:
+            file.write(b"second")
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        fail()
+    assert caught.value is error
+    assert names(tmp_path) == (["a.fits"] if replaces else [])
+    assert not replaces or path.read_bytes() == b"first"
 
 
 @pytest.mark.parametrize("failing_call", [1, 2])

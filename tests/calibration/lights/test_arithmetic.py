@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from coldframe.calibration.kernels.lights import average_locally
 from coldframe.calibration.lights.arithmetic import (
     HARMLESS_NOISE,
-    Correction,
     GlowError,
     MismatchError,
     calibrate,
@@ -19,8 +18,6 @@ from coldframe.calibration.lights.arithmetic import (
     with_other_bias,
     with_own_bias,
 )
-from coldframe.calibration.lights.pixels import HeldPixels
-from coldframe.calibration.lights.words import pedestal_for, to_floats, to_words
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.calibration.measuring.amp_glow import measure_glow
 
@@ -207,58 +204,6 @@ def test_shapes_must_agree() -> None:
         scaled_subtraction(small, large, 1.0)
     with pytest.raises(MismatchError, match="light"):
         calibrate(np.zeros((4, 4), np.uint16), correction(dark_subtraction(large), None), None)
-
-
-def without_masters(shape: tuple[int, int]) -> Correction:
-    return correction(dark_subtraction(planes(0, shape=shape)), None)
-
-
-@pytest.mark.parametrize(("lowest", "pedestal"), [(5000, 100), (-99.9, 100), (-100, 100), (-130, 200), (-20_000, 1000)])
-def test_the_pedestal_keeps_every_pixel_above_zero(lowest: float, pedestal: int) -> None:
-    signal = np.random.default_rng(5).normal(6000, 30, SHAPE).astype(np.float32)
-    signal[3, 4] = lowest
-    assert pedestal_for(lowest) == pedestal
-    words = to_words(HeldPixels(signal), without_masters(SHAPE), None, None)
-    assert words.pedestal_adu == pedestal
-    assert (words.below, words.above) == (lowest < -1000, 0)
-    np.testing.assert_array_equal(words.pixels, np.rint(signal + np.float32(pedestal)).clip(0))
-
-
-def test_bad_pixels_do_not_raise_the_pedestal() -> None:
-    signal = np.full(SHAPE, 50, np.float32)
-    signal[0, 0], signal[0, 1] = -900, -450
-    bad = np.zeros(SHAPE, np.bool_)
-    bad[0, 0] = True
-    words = to_words(HeldPixels(signal), without_masters(SHAPE), bad, None)
-    assert (words.pedestal_adu, words.below) == (500, 0)
-    assert words.pixels[0, :3].tolist() == [500, 50, 550]
-
-
-def test_a_second_trial_of_the_pedestal_overwrites_the_first() -> None:
-    into = np.full(SHAPE, 7, np.uint16)
-    signal = np.full(SHAPE, 50, np.float32)
-    signal[0, 0] = -450
-    words = to_words(HeldPixels(signal), without_masters(SHAPE), None, None, into)
-    assert words.pixels is into
-    assert (words.pedestal_adu, words.below) == (500, 0)
-    assert words.pixels[0, :2].tolist() == [50, 550]
-
-
-def test_values_beyond_sixteen_bits_are_counted() -> None:
-    signal = np.array([[-0.4, -0.6, 65535.4, 65535.6, 1e9]], np.float32)
-    words = to_words(HeldPixels(signal), without_masters(signal.shape), None, 0)
-    assert (words.below, words.above) == (1, 2)
-    assert words.pixels.tolist() == [[0, 0, 65535, 65535, 65535]]
-
-
-def test_pixels_are_those_of_the_calibration_with_uncertainty() -> None:
-    rng = np.random.default_rng(8)
-    light = rng.integers(0, 65536, SHAPE).astype(np.uint16)
-    masters = correction(dark_subtraction(planes(rng.normal(500, 3, SHAPE))), planes(vignetted()))
-    signal = calibrate(light, masters, None).signal
-    np.testing.assert_array_equal(to_floats(HeldPixels(light), masters, None, 12.5), signal + np.float32(12.5))
-    words = to_words(HeldPixels(light), masters, None, 200)
-    np.testing.assert_array_equal(words.pixels, np.rint(signal + np.float32(200)).clip(0, 65535))
 
 
 @pytest.mark.parametrize("own", [True, False])

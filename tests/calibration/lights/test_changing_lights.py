@@ -4,13 +4,13 @@ import gzip
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.durable import replace_durably, write_durably
 from coldframe.calibration.files.frame_file import primary_pieces
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.lights import files
@@ -19,7 +19,7 @@ from coldframe.calibration.lights.content import content_of
 from coldframe.calibration.lights.files import CALIBRATION, Output, calibrate_file
 from coldframe.calibration.lights.pixels import Pixels
 from coldframe.calibration.lights.recipe import LightRecipe
-from coldframe.calibration.lights.words import to_words
+from coldframe.calibration.lights.result_file import ResultFile
 
 SHAPE = (150, 37)
 
@@ -100,20 +100,22 @@ def test_a_light_that_changes_after_its_pixels_were_read_is_not_written(
 ) -> None:
     light, target = light_of(tmp_path, form), tmp_path / "target.fits"
 
-    def changing(*arguments: object) -> object:
-        words = to_words(*arguments)  # type: ignore[arg-type]
+    def changing(*arguments: Any) -> ResultFile:
+        result = ResultFile(*arguments)
+        assert list(tmp_path.glob(".target.fits.*.part"))
         change(light)
-        return words
+        return result
 
     with monkeypatch.context() as patched:
-        patched.setattr(files, "to_words", changing)
+        patched.setattr(files, "ResultFile", changing)
         with pytest.raises(FrameFileError, match="was changed or replaced"):
-            calibrate_file(light, target, RECIPE, planes(), output, digest=str, write=write_durably)
+            calibrate_file(light, target, RECIPE, planes(), output, digest=str)
         assert [path.name for path in tmp_path.iterdir()] == [light.name]
         target.write_bytes(b"an earlier result")
         light.write_bytes(content(form, 1))
         with pytest.raises(FrameFileError, match="was changed or replaced"):
-            calibrate_file(light, target, RECIPE, planes(), output, digest=str, write=replace_durably)
+            calibrate_file(light, target, RECIPE, planes(), output, digest=str, replaces=True)
         assert target.read_bytes() == b"an earlier result"
-    calibrate_file(light, target, RECIPE, planes(), output, digest=str, write=replace_durably)
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([light.name, target.name])
+    calibrate_file(light, target, RECIPE, planes(), output, digest=str, replaces=True)
     assert fits.getheader(target)[CALIBRATION] == content_of(light)
