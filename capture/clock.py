@@ -10,9 +10,10 @@ def clock_text(moment: datetime) -> str:
 
 
 class NightClock:
-    """A UTC clock that reads the system clock only once, so that a change to the system clock affects no date.
+    """A UTC clock that reads the system clock only once, so that later changes to the system clock do not affect it.
 
-    Under virtual time, this clock follows the event loop, so two simulated nights with the same start have equal dates.
+    Under virtual time, this clock follows the event loop, so two simulated nights with the same start have the same
+    timestamps.
     Any thread may read the clock.
 
     Parameters

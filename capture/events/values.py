@@ -75,7 +75,7 @@ class Severity(StrEnum):
 
 
 class Topic(StrEnum):
-    """Subject of a notice that a program may act on."""
+    """Subject of a notice, for programs that act on notices."""
 
     EXPOSURE = "exposure"
     LAMP = "lamp"
@@ -91,7 +91,7 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The rig of a run, and whether it shoots all sets, by which a later run recognises its own night.
+    """The rig of a run, and whether the run shoots all sets. A later run uses both to find the night to resume.
 
     Attributes
     ----------
@@ -143,7 +143,7 @@ class PlannedStep:
     setpoint_c
         Sensor temperature to which a cooling step cools, degrees Celsius; None for other steps.
     rotator_deg
-        Rotator angle of flats and of their tunings and dark flats, degrees; None for any angle.
+        Rotator angle, in degrees, of flats and of their tunings and dark flats; None if the angle does not matter.
     """
 
     number: int

@@ -1,8 +1,8 @@
 """Lock a rig against a second run, because two runs on one camera would spoil each other's frames.
 
-The kernel keeps the lock (flock(2)) and releases it when the process ends, even after a crash. The file's content only
-names the holder; if no process holds the lock, the content was left by a process that died. The lock is named after
-the INDI server, because two runs with different configurations may share one server.
+The kernel keeps the lock (flock(2)) and releases it when the process ends, even after a crash. The content of the lock
+file only names the holder; if no process holds the lock, the content was left by a process that died. The file is named
+after the INDI server, because two runs with different configurations can share one server.
 """
 
 import fcntl
@@ -33,7 +33,7 @@ class RigInUseError(ColdframeError):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The process that holds a rig.
+    """The process that holds the lock on a rig.
 
     Attributes
     ----------

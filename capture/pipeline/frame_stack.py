@@ -31,7 +31,7 @@ class FinishedStack(NamedTuple):
     method
         Method by which the frames were combined.
     overscan
-        Overscan that was subtracted from each frame first; None if no overscan was subtracted.
+        Overscan that was subtracted from each frame before combining; None if no overscan was subtracted.
     """
 
     stack: Stack
@@ -51,7 +51,8 @@ class FrameStack(Protocol):
     def fold(self, pixels: NDArray[np.uint16], exposure_s: float, digest: bytes) -> NDArray[np.uint16]:
         """Add a frame, and return its pixels as they are stacked, in a buffer that the next frame may reuse.
 
-        The caller must not change the given pixels afterwards, because the stack may hold them; see `Accumulator.hold`.
+        The caller must not change the given pixels afterwards, because the stack may still hold them; see
+        `Accumulator.hold`.
 
         Raises
         ------
@@ -76,7 +77,7 @@ class FrameStack(Protocol):
 
 
 class DarkStack:
-    """A stack of frames without light, from which the overscan may be subtracted.
+    """A stack of frames that were shot in the dark. The overscan can be subtracted from them.
 
     Parameters
     ----------
