@@ -1,4 +1,4 @@
-"""Check the illumination of flats: does the lamp flicker, is the right filter in the beam, and are there shadows?
+"""Check the illumination of flats for lamp flicker, for a wrong filter in the beam, and for shadows.
 
 Flicker
     A rolling shutter exposes row after row, so each row receives the lamp's mean light over the exposure of that row.

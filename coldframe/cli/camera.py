@@ -78,7 +78,7 @@ def measure_camera(night: Path, folder: Path | None, kinds: Mapping[FrameKind, s
         Patterns of the frames whose headers do not state their kind; see `measure_night`.
     """
     if not night.is_dir():
-        print(f"{night}: is not a folder", file=sys.stderr)
+        print(f"{night} is not a folder", file=sys.stderr)
         return ExitCode.BAD_INPUT
     try:
         storage = load_settings(find_config()).storage.folder if folder is None else folder
@@ -120,7 +120,7 @@ def _export(console: Console, output: Path) -> str | None:
         with output.open("x", encoding="utf-8") as file:
             file.write(console.export_svg(title="coldframe camera"))
     except FileExistsError:
-        return f"{output}: exists, and files are never overwritten: choose a different name"
+        return f"{output} already exists, and files are never overwritten: choose a different name"
     except OSError as error:
         return f"{output}: {error.strerror}"
     return None

@@ -26,7 +26,7 @@ except ModuleNotFoundError as error:
     raise MissingPackageError("tornado") from error
 
 NICENESS = 10
-"""The page runs at a lower priority than the night."""
+"""Increase in the niceness of this process, so that it has a lower priority than the night."""
 
 TOKEN_FILE = "web-token"  # noqa: S105 - a name, not a token
 

@@ -31,13 +31,13 @@ class Card:
     Attributes
     ----------
     title
-        How the combination subtracts the dark and divides by the flat.
+        Keys of the dark that is subtracted and of the flat by which the lights are divided.
     score, leaves
         Score, and the artifacts that the combination leaves, as text.
     picture
         Stretched background as a data URI.
     sign
-        "best"; "good" for a score that ties with the best one; or "bad".
+        "best"; "good" for a score that ties with the best score; or "bad".
     """
 
     title: str

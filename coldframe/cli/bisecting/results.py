@@ -83,7 +83,7 @@ def shoot_command(result: BisectionResult) -> str | None:
 
 
 def sets_to_shoot(result: BisectionResult) -> tuple[str, ...]:
-    """Return the sets that need new masters, as for `run --only`; empty if the best combination is clean."""
+    """Return the sets that need new masters, named as for `run --only`; empty if the best combination is clean."""
     comparison = result.comparison
     left = set(comparison.left_by(comparison.best))
     if left & {Witness.NOISE, Witness.GRADIENT}:
@@ -117,7 +117,7 @@ def _reason(result: BisectionResult, witness: Witness) -> str:
         return "there is no flat to take a pattern from"
     if witness in {Witness.ROWS, Witness.COLUMNS}:
         return "in a single light, a fixed pattern cannot be distinguished from noise"
-    return "a master does not state the uncertainty of its pixels (UNCERT and COUNTS), or the gain is unknown"
+    return "a master does not contain the uncertainty of its pixels (UNCERT and COUNTS), or the gain is unknown"
 
 
 def left_text(comparison: Comparison, row: Scored) -> str:
@@ -133,7 +133,7 @@ def _significance(term: float) -> str:
 
 
 def master_text(result: BisectionResult, master: Candidate) -> str:
-    """Return the date, the frames and the differing settings of a master."""
+    """Return the date of a master, its number of frames, and the settings in which it differs from the lights."""
     assert master.setup.kind is not None
     frames = frames_stated(master.header)
     parts: Sequence[str | None] = (
