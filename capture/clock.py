@@ -19,7 +19,7 @@ class NightClock:
     Parameters
     ----------
     start
-        UTC at the time of the call; by default, the time of the system clock.
+        UTC at which the clock starts; by default, the time of the system clock.
     """
 
     def __init__(self, start: datetime | None = None) -> None:

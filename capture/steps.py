@@ -111,7 +111,7 @@ class ShootStep:
 
     @property
     def tuning(self) -> TuneStep:
-        """The step that finds this set's exposure, for flats and dark flats."""
+        """The step that finds the exposure of this set of flats or dark flats."""
         return TuneStep(self.filter, self.readout, self.setpoint_c, self.rotator_deg)
 
 

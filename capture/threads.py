@@ -1,4 +1,4 @@
-"""Do blocking work in threads, with a deadline because a disk may hang, and run tasks to completion when cancelled."""
+"""Do blocking work in threads, with a deadline because a disk can hang, and finish tasks despite a cancellation."""
 
 import asyncio
 import errno
@@ -45,7 +45,7 @@ class DiskHangsError(NotDurableError):
     Parameters
     ----------
     what
-        Description of the failure, as a clause that names the disk.
+        Description of the failure. It must mention the disk.
     """
 
     def __init__(self, what: str) -> None:
@@ -172,7 +172,7 @@ def cpu_ticks_of(thread: int | None) -> int:
 
 
 under_way: set[_Work] = set()
-"""The work of all threads of this process, because all of it may wait for one disk."""
+"""The work in all threads of this process. It is kept in one place, because all threads may wait for the same disk."""
 
 
 def waiting_for_disk_s() -> float:

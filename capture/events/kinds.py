@@ -217,7 +217,7 @@ class CoolingProgress(Event):
 @on_the_wire("panel-changed")
 @dataclass(frozen=True, slots=True)
 class PanelChanged(Event):
-    """The panel light or the cover changed."""
+    """The state of the panel's lamp or of the cover changed."""
 
     lit: bool
     brightness: int | None

@@ -96,7 +96,8 @@ class Origin:
     Attributes
     ----------
     server
-        INDI server, with the name of its machine; empty if unknown, as in journals from earlier versions.
+        Host name and port of the INDI server, or the name of a simulated rig; empty if unknown, as in journals from
+        earlier versions.
     serial
         Serial number of the camera; empty if the driver does not report it.
     is_partial
@@ -108,7 +109,7 @@ class Origin:
     is_partial: bool = False
 
     def is_same_rig(self, other: "Origin") -> bool:
-        """Return whether two cameras with the same name may be the same camera. Unknown values are ignored."""
+        """Return whether two cameras with the same name might be the same camera. Unknown values are ignored."""
         if self.serial and other.serial:
             return self.serial == other.serial
         return not self.server or not other.server or self.server == other.server

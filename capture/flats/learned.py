@@ -87,7 +87,7 @@ class LearnedFlat(BaseModel):
         return KnownLight(self.rate_adu_per_s, self.brightness, self.faintest_part)
 
     def light(self, curve: PanelCurve) -> float:
-        """Return the light through the filter, divided by that of the panel, so that filters can be compared."""
+        """Return the light through the filter relative to the light of the panel, so that filters can be compared."""
         return self.rate_adu_per_s / curve.light(self.brightness or 1)
 
 

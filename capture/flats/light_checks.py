@@ -38,7 +38,7 @@ from coldframe.capture.tuner.limits import ExposureSpan
 from coldframe.config.frames import FrameKind
 
 LEAST_BANDS = 0.0005
-"""Smallest relative depth at which bands in one flat matter.
+"""Smallest relative depth at which bands count as flicker.
 
 If 25 flats have bands of this depth, the bands in their master are 0.01 % deep, which equals its photon noise.
 """
@@ -61,16 +61,16 @@ BANDS_MARGIN = 2.0
 """Factor by which the bands should be weaker than `LEAST_BANDS` after the exposure has been lengthened."""
 
 FLICKER_RETRIES = 2
-"""Number of retunings for longer exposures before bands are accepted with a warning."""
+"""Number of times that flats are tuned again for longer exposures before bands are accepted with a warning."""
 
 SAME_LIGHT = 0.03
-"""Maximum difference between the logarithms of two light rates that count as equal.
+"""Maximum difference between the logarithms of two light rates at which they count as equal.
 
 A lamp drifts by a few percent in an hour.
 """
 
 OTHER_LIGHT = 0.25
-"""Smallest difference between the logarithms of two light rates on earlier nights that proves that filters differ."""
+"""Smallest difference between the logarithms of the light rates of earlier nights at which filters surely differ."""
 
 DARKENED = 0.5
 """Fraction of the usual light below which a region counts as shaded. Panels and dust cause smaller changes."""
@@ -205,7 +205,7 @@ def find_shadow(flat: NDArray[np.float64], usual: NDArray[np.float64]) -> str | 
 
 
 def library_flat_shape(library: Path, flat: Path) -> FrameShape | None:
-    """Return the levels of the library's newest master flat that matches a saved flat, or None.
+    """Return the levels of the library's newest master flat that matches a saved flat, or None if there is none.
 
     Raises
     ------

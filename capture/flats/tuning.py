@@ -60,7 +60,7 @@ class FlatTuning:
         Response of the panel, as measured with other filters.
     same_light
         Tuning of the same flats at another rotator angle; None if there is none. Its exposure is tried first, so that
-        its dark flats can be used for these flats, too.
+        the dark flats for that exposure can be used again.
     """
 
     context: NightContext
@@ -280,7 +280,7 @@ class FlatTuning:
     def _filter_light(self, tuned: Tuned, curve: PanelCurve) -> tuple[str, dict[str, float], dict[str, float]] | None:
         """Return the selected filter and the light through each filter tonight and on earlier nights.
 
-        Return None without a panel or a wheel, or if the step has no filter.
+        Return None if the rig has no panel or no wheel, or if the step has no filter.
         """
         panel, name = self.context.rig.panel, self.step.filter
         if self.context.rig.wheel is None or panel is None or name is None:

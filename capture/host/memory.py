@@ -1,4 +1,4 @@
-"""Check the memory use of the link and of the drivers between sets.
+"""Between sets, check the memory use of the drivers and of the link to the INDI server.
 
 Free the memory of the last set, restart the link if its memory use has grown, and report drivers whose memory use has
 grown. INDI drivers and the client library can leak memory (indi#1528).

@@ -26,7 +26,7 @@ FULL_POWER_PERCENT = 95.0
 STALL_S = 300.0
 """A temperature that has not moved for this long counts as stuck, regardless of the reported power.
 
-The power supply might be unplugged, which drivers do not report (indi-allsky#443).
+This limit detects an unplugged power supply, which drivers do not report (indi-allsky#443).
 """
 
 SILENCE_S = 60.0
@@ -34,7 +34,10 @@ SILENCE_S = 60.0
 
 
 GRID_C = 5.0
-"""Spacing of the setpoints that can replace an unreachable one. Such darks also match lights from other warm nights."""
+"""Spacing of the setpoints that can replace an unreachable setpoint.
+
+Darks that are shot at setpoints on such a grid also match lights from other warm nights.
+"""
 
 RESERVE_C = 1.0
 """Minimum distance of a replacement setpoint from the temperature at which the cooler reached its limit.
@@ -46,7 +49,7 @@ GRID_STEPS = 2
 """Number of replacement setpoints to try. A cooler that reaches neither is broken, and each attempt takes minutes."""
 
 WARMEST_GRID_C = 20.0
-"""Warmest replacement setpoint to try, because a sensor that may be as warm as the air needs no cooler."""
+"""Warmest replacement setpoint to try. At a warmer setpoint, the sensor would need no cooler."""
 
 
 class CoolingState(StrEnum):
@@ -80,7 +83,7 @@ class Cooling:
     sensor_c
         Latest plausible reading, degrees Celsius; None before the first one.
     slope_c_per_min
-        Slope fitted over `SLOPE_SPAN_S`; None until the readings span a tenth of that time.
+        Slope of the temperature, fitted over `SLOPE_SPAN_S`; None until the readings span a tenth of that time.
     message
         Sentence for the user.
     """

@@ -39,10 +39,10 @@ MOST_SHAPES = 64
 """Maximum number of shapes in memory. Each takes 41 kB for a frame of 640 rows, and 410 kB for the largest sensors."""
 
 PRIOR_COMPARISONS = 3.0
-"""Number of comparisons without excess scatter that are assumed in advance to stabilise the first estimates."""
+"""Number of fictitious comparisons without excess scatter that are counted to stabilise the first estimates."""
 
 LEAST_RATIO = 3.0
-"""Smallest ratio between the light through two filters at which a leak can be distinguished from dark current."""
+"""Smallest ratio between the transmissions of two filters at which a leak can be distinguished from dark current."""
 
 SAME_DARK_CURRENT_C = 1.0
 """Largest difference between a dark's setpoint and the temperature of a recorded dark current that applies to the dark.
@@ -68,7 +68,7 @@ class Leak:
     place
         Place where the light is brightest, as text; None if the light is uniform.
     significance
-        Significance in standard errors.
+        Significance of the difference, in standard errors.
     """
 
     level_adu: float
@@ -116,7 +116,7 @@ class LeakWatch:
         self._comparisons = 0
 
     def leak(self, shape: FrameShape, sensor_c: float | None) -> Leak | None:
-        """Return the leak that distinguishes a frame from the accepted frames, or None.
+        """Return the leak that distinguishes a frame from the accepted frames, or None if there is no leak.
 
         Parameters
         ----------

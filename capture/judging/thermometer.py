@@ -22,7 +22,7 @@ Within this time, full or zero power changes any sensor's temperature by more th
 """
 
 JUMP_S = 120.0
-"""Longest time that a drop or rise in power may take. Ambient temperature does not change it so quickly."""
+"""Longest time that a drop or rise in power may take. Changes in the ambient temperature act more slowly."""
 
 OFF_PERCENT, FULL_PERCENT = 1.0, 99.0
 FROM_PERCENT = (20.0, 80.0)

@@ -1,4 +1,4 @@
-"""Expose a frame, judge the previous frame, and keep the frame before that, all at the same time."""
+"""Expose a frame, judge the previous frame, and save and stack the frame before that, all at the same time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -52,7 +52,7 @@ def measure_frame(context: NightContext, frame: Frame, cfa_pattern: str | None) 
 
 
 def judge_frame(frame: Frame, shot_fault: str | None, measurement: FrameMeasurement, gate: FrameGate) -> JudgedFrame:
-    """Judge a frame, and record it in its gate. This function blocks, so call it in a thread.
+    """Judge a frame, and record it in the frame gate. This function blocks, so call it in a thread.
 
     Parameters
     ----------

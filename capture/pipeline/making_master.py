@@ -108,7 +108,8 @@ def save_master(folder: NightFolder, master: MasterFrame) -> WrittenMaster:
 async def publish_and_file(context: NightContext, number: int, master: WrittenMaster) -> None:
     """Publish the master of step `number`, and add it to the library.
 
-    The master is already saved, so a failure to add it is only announced and does not end the step or the night.
+    The master is already saved, so a failure to add it to the library is only announced and does not end the step or
+    the night.
     """
     context.publish(
         MasterWritten(

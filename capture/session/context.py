@@ -86,7 +86,7 @@ class NightContext:
     words
         Names from the lights' headers, to be used in the headers of the calibration frames.
     is_for_lights
-        True if the sets were planned for lights, so that darks must match the temperature of the lights.
+        True if the sets were planned for lights. Darks must then be shot at the temperature of the lights.
     lamp, readings, announced
         Shared state of the panel's lamp, the thermometer, and announcements.
     digests

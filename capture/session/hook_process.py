@@ -61,7 +61,7 @@ def failure_of(command: list[str]) -> str:
 
 
 def end_descendants(grace_s: float) -> None:
-    """Send SIGTERM to all descendants, and after the grace time SIGKILL to those that remain or were started meanwhile.
+    """Send SIGTERM to all descendants. After the grace time, send SIGKILL to all descendants that there are by then.
 
     Processes that were started after SIGTERM may be cleaning up, so they are not killed before the grace time ends
     either. SIGKILL does not end a process that is waiting for a disk, so the wait after SIGKILL is bounded as well.

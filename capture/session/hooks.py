@@ -83,7 +83,7 @@ class Hooks:
                 )
 
     async def after(self) -> None:
-        """Run those of the commands for the end of the night that have not been run yet.
+        """Run the commands for the end of the night that have not been run yet.
 
         A cancellation takes effect only after these commands are done. One of them might close a roof, and this must
         happen even if the user presses Ctrl-C repeatedly.

@@ -1,4 +1,4 @@
-"""Limit a night's retries by means of budgets, a breaker for each device, and claims on the camera.
+"""Limit a night's retries: budgets, a breaker for each device, and a limit on restoring the camera's settings.
 
 This module performs no I/O.
 """
@@ -13,7 +13,7 @@ class OutOfRetriesError(ColdframeError):
 
 
 class ContestedError(ColdframeError):
-    """Another program keeps changing the rig. The night is aborted and ends in the safe state."""
+    """Another program keeps changing the rig. The night is aborted, and the rig is put in the safe state."""
 
 
 class Breakers:
@@ -44,7 +44,7 @@ class Breakers:
         return self._failures[device] == self._most
 
     def stayed_away(self, device: str) -> None:
-        """Open the breaker of a device that did not come back."""
+        """Open the breaker of a device that was still lost after the wait for it."""
         self._failures[device] = self._most
 
     def worked(self, device: str) -> None:
@@ -52,7 +52,7 @@ class Breakers:
         self._failures.pop(device, None)
 
     def is_open(self, device: str) -> bool:
-        """Return whether the breaker of a device is open, so that commands to the device are not retried."""
+        """Return whether the breaker of a device is open. If it is, commands to the device are not retried."""
         return self._failures.get(device, 0) >= self._most
 
     def is_needed(self, device: str) -> bool:
@@ -77,11 +77,12 @@ class HungCamera:
     """Number of consecutive timeouts after which the camera object reconnects the driver (`TIMEOUTS_UNTIL_STUCK`)."""
 
     AFTER_RECONNECTION = 3
-    """Number of further timeouts that show that reconnecting did not help (indi-allsky#2697)."""
+    """Number of further timeouts after which reconnecting is considered not to have helped (indi-allsky#2697)."""
 
     FREE = 10
-    """Number of timeouts per night that cost no retry, because a camera that hangs occasionally must not use up the
-    budget.
+    """Number of timeouts per night that cost no retry.
+
+    A camera that hangs occasionally must not use up the budget.
     """
 
     def __init__(self, uses: int = 2) -> None:

@@ -57,7 +57,7 @@ class Steering:
 
     @property
     def is_paused(self) -> bool:
-        """True while the night is paused, so that no further exposure begins."""
+        """True while the night is paused. No exposure begins during a pause."""
         return self._is_paused
 
     def pause(self) -> str:
@@ -90,7 +90,7 @@ class Steering:
         return f"there is no step {step}" if planned is None else self._skip_later(planned)
 
     def abort(self) -> str:
-        """End the night in the safe state, as Ctrl-C does."""
+        """End the night and leave the rig in the safe state, as Ctrl-C does."""
         if refusal := self._refusal():
             return refusal
         assert self._night is not None
@@ -159,7 +159,7 @@ class Steering:
         """Register a function that ends the running step when the user skips the step.
 
         The function that was registered last is called first. `end` must return immediately. It returns a sentence for
-        the user, or None if it cannot end the step now. After None, the previously registered function is called.
+        the user, or None if it cannot end the step now. In that case, the previously registered function is called.
         """
         self._skips.append(end)
         try:
@@ -182,7 +182,7 @@ class Steering:
         return self._waited_s
 
     def count_pause(self, seconds: float) -> None:
-        """Count a pause that begins now and lasts the given time. The pause extends the time limits of `timeout`."""
+        """Count a pause that begins now and lasts the given time. The pause extends the limits set by `timeout`."""
         self._waited_s += seconds
         for timeout in self._timeouts:
             if (when := timeout.when()) is not None and not timeout.expired():
@@ -190,7 +190,7 @@ class Steering:
 
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncIterator[None]:
-        """Limit the time that the block may take, excluding pauses. In all else, work like `asyncio.timeout`.
+        """Limit the time that the block may take, excluding pauses. Apart from that, work like `asyncio.timeout`.
 
         Raises
         ------

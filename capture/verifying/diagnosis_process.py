@@ -40,7 +40,7 @@ class Judgement:
 
 @dataclass(slots=True)
 class DiagnosisProcess:
-    """A separate process for one diagnosis at a time.
+    """A separate process that runs one diagnosis at a time.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ class DiagnosisProcess:
 
 
 def judgement_of(answer: str) -> Judgement:
-    """Return the result that the text written by the process contains.
+    """Parse the text that the process wrote, and return the result.
 
     Raises
     ------

@@ -91,7 +91,7 @@ def bisect_lights(names: Sequence[str], request: Request) -> ExitCode:
     -------
     ExitCode
         DONE if the best combination leaves no artifact, INCOMPLETE if it leaves one or if lights could not be read, and
-        BAD_INPUT if nothing could be compared. If a night was to shoot frames but failed, its exit code.
+        BAD_INPUT if nothing could be compared. If a night that was to shoot frames failed, the exit code of that night.
     """
     if request.page is not None and request.page.exists():
         print(

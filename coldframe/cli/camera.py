@@ -24,7 +24,7 @@ PLOT_COLUMNS, PLOT_ROWS = 60, 14
 
 
 def show_cameras(name: str | None, folder: Path | None, output: Path | None, *, wants_json: bool = False) -> ExitCode:
-    """Print the figures and the photon transfer curve of each camera and setting; return 1 if records are unreadable.
+    """Print the figures and the photon transfer curve of each camera and setting; return 1 if a record is unreadable.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def _nothing(storage: Path, name: str | None, records: list[CameraRecord]) -> st
 
 
 def _export(console: Console, output: Path) -> str | None:
-    """Write the printed output as SVG; return an error message, or None."""
+    """Write the printed output to an SVG file; return an error message, or None if the file was written."""
     try:
         with output.open("x", encoding="utf-8") as file:
             file.write(console.export_svg(title="coldframe camera"))

@@ -22,7 +22,7 @@ from coldframe.devices.indi.turning.wheel import IndiFilterWheel
 
 
 def write_config(config: Path | None, host: str, port: int, camera: str | None, *, full: bool) -> ExitCode:
-    """Write the configuration; return exit code 2 if there is no server or no camera, or if the file exists."""
+    """Write the configuration; return exit code 2 if the server or a camera is missing, or if the file exists."""
     path = config or find_config()
     if path.exists():
         print(f"{path} already exists and is not overwritten; specify a different file with --config", file=sys.stderr)

@@ -151,7 +151,7 @@ def prune_masters(folder: Path | None, *, dry_run: bool) -> ExitCode:
     except (NoLibraryError, NotDurableError) as error:
         return _refuse(error)
     if not replaced:
-        print(f"{library.folder}: nothing to move: no master has been replaced by a newer one", file=sys.stderr)
+        print(f"{library.folder}: nothing to move, because no master has been replaced by a newer one", file=sys.stderr)
     return ExitCode.DONE
 
 

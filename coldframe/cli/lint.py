@@ -70,7 +70,7 @@ def lint_folder(folder: Path, request: Request) -> ExitCode:
 def rules_of(
     name: str, version: str | None = None, tolerance_s: float | None = None, *, recommended: bool = False
 ) -> Program:
-    """Return the rules of a program, adapted to its settings.
+    """Return the rules of a version of a program, adapted to the program's settings.
 
     Raises
     ------

@@ -63,7 +63,7 @@ def how_it_ended(environment: Mapping[str, str]) -> str | None:
     Returns
     -------
     str or None
-        None if the run has reported its end.
+        Description of the end; None if the run has already reported its end.
     """
     result = environment.get("MONITOR_SERVICE_RESULT", "")
     code, status = environment.get("MONITOR_EXIT_CODE", ""), environment.get("MONITOR_EXIT_STATUS", "")

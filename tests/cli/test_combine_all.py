@@ -54,8 +54,10 @@ def test_every_set_becomes_a_master(mixed: Path, tmp_path: Path) -> None:
         "MasterFlat_Cam_G100_-10C_1x1_Ha.fits",
     }
     assert "skipped: 3 lights" in ended.stdout
-    notice = "no dark flat from this run matches the flats: MasterBias_Cam_G100_-10C_1x1.fits is subtracted instead"
-    assert notice in ended.stderr
+    assert (
+        "no dark flat from this run matches the flats: MasterBias_Cam_G100_-10C_1x1.fits is subtracted instead"
+        in ended.stderr
+    )
     red, narrow = (tmp_path / "masters" / f"MasterFlat_Cam_G100_-10C_1x1_{name}.fits" for name in ("R", "Ha"))
     assert fits.getheader(red)["CFSUBTR"] == "MasterDarkFlat_Cam_G100_-10C_2s_1x1_R.fits"
     assert fits.getheader(narrow)["CFSUBTR"] == "MasterBias_Cam_G100_-10C_1x1.fits"

@@ -21,7 +21,7 @@ from coldframe.cli.diagnosing.pictures import SetPictures
 _FOLDER = Path(__file__).parent
 
 Pictures = Mapping[tuple[Part, Part], SetPictures]
-"""The pictures of each combination; the key consists of its dark subtraction and its flat division."""
+"""The pictures of each combination. The key of a combination is the pair of its dark part and its flat part."""
 
 
 @dataclass(frozen=True, slots=True)

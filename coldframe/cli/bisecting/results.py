@@ -1,4 +1,4 @@
-"""The result of a bisection in sentences, with the comparisons that were impossible and the frames to shoot next."""
+"""Put the result of a bisection into sentences, and list the impossible comparisons and the frames to shoot next."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -52,7 +52,7 @@ class BisectionResult:
 
     @property
     def is_clean(self) -> bool:
-        """True if the best combination leaves no artifact and uses every kind of master."""
+        """True if the best combination leaves no artifact, and neither darks nor flats are missing."""
         comparison = self.comparison
         return not comparison.left_by(comparison.best) and not missing_kinds(self.candidates)
 
@@ -68,7 +68,7 @@ def verdict(result: BisectionResult) -> str:
 
 
 def missing_kinds(candidates: Candidates) -> tuple[FrameKind, ...]:
-    """Return the kinds of masters that a complete calibration needs and that are missing."""
+    """Return the kinds of masters that are missing for a complete calibration."""
     found = {FrameKind.DARK: candidates.darks, FrameKind.FLAT: candidates.flats}
     return tuple(kind for kind, masters in found.items() if not masters)
 
@@ -99,7 +99,7 @@ def sets_to_shoot(result: BisectionResult) -> tuple[str, ...]:
 
 
 def not_compared(result: BisectionResult) -> Mapping[str, list[Witness]]:
-    """Return the witnesses that could not be compared, grouped by reason."""
+    """Return the witnesses (measurements of artifacts) that could not be compared, grouped by reason."""
     reasons: dict[str, list[Witness]] = {}
     for witness in Witness:
         if witness not in result.comparison.witnesses:

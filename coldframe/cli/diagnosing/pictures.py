@@ -92,11 +92,11 @@ class SetPictures:
         return picture(self._backgrounds[0])
 
     def line_patterns(self) -> tuple[F64, F64]:
-        """Return the mean residuals of rows and columns over the lights, ADU: float64, shapes (height,), (width,)."""
+        """Return the residuals of rows and columns, averaged over lights, ADU: float64, shapes (height,), (width,)."""
         return np.mean(self._rows, axis=0), np.mean(self._columns, axis=0)
 
     def profiles(self) -> tuple[F64, F64]:
-        """Return the deviations of the medians of the background's rows and columns, as fractions of its median."""
+        """Return the relative deviation of the median of each row and column from the median of the background."""
         grey = self.background_adu
         if grey.ndim == 3:  # noqa: PLR2004 - the third axis is the colour
             grey = (grey / np.median(grey, axis=(0, 1))).mean(axis=-1)
