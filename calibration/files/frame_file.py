@@ -51,7 +51,7 @@ class FrameEncoder:
         Parameters
         ----------
         pixels
-            uint16, shape (height, width).
+            The pixels of the frame: uint16, shape (height, width).
         cards
             Cards that describe the frame; the structural cards, CHECKSUM and DATASUM are added.
 
@@ -97,7 +97,7 @@ def primary_in_place(pixels: NDArray[np.uint16], cards: Iterable[Card]) -> Itera
     Parameters
     ----------
     pixels
-        uint16, contiguous, shape (height, width); overwritten with the bytes of the file.
+        The pixels: uint16, contiguous, shape (height, width); overwritten with the bytes of the file.
     cards
         As for `primary_pieces`.
     """
@@ -106,6 +106,14 @@ def primary_in_place(pixels: NDArray[np.uint16], cards: Iterable[Card]) -> Itera
     yield sealed_header(structure, cards, add_ones_complement((int(even) << 16) + int(odd)))
     yield pixels.reshape(-1).view(np.uint8).data
     yield bytes(_whole_blocks(pixels.nbytes) - pixels.nbytes)
+
+
+def extension_in_place(name: str, plane: NDArray[np.float32], cards: Iterable[Card]) -> Iterator[bytes | memoryview]:
+    """Yield an image extension, like `extension_pieces`; encode the plane in place, like `primary_in_place`."""
+    total = fits_words.encode_long_words(plane.reshape(-1).view(np.uint32))
+    yield sealed_header(_extension(plane), [Card("EXTNAME", name), *cards], add_ones_complement(int(total)))
+    yield plane.reshape(-1).view(np.uint8).data
+    yield bytes(_whole_blocks(plane.nbytes) - plane.nbytes)
 
 
 def extension_pieces(
@@ -152,7 +160,7 @@ def _extension(plane: NDArray[np.generic]) -> list[Card]:
 
 
 def _unsigned(plane: NDArray[np.generic]) -> list[Card]:
-    """Return the cards that declare unsigned 16-bit values."""
+    """Return the cards that declare unsigned 16-bit values; no cards for other types."""
     if plane.dtype != np.uint16:
         return []
     return [Card("BSCALE", 1, "value = BSCALE x stored + BZERO"), Card("BZERO", BZERO, "unsigned 16-bit values")]
@@ -232,7 +240,7 @@ def parse(buffer: Buffer, name: Path | str = "frame in memory") -> tuple[NDArray
     Returns
     -------
     pixels
-        uint16, shape (height, width), in the order of the file; a new array.
+        The pixels in the order of the file, as a new array: uint16, shape (height, width).
     header
         Values of the header's cards, excluding those about the file's structure.
 
@@ -310,7 +318,7 @@ def _layout(header: Mapping[str, HeaderValue], available: int, name: Path | str)
     needed = width * height * (bits // 8)
     if needed > available:
         raise FrameFileError(
-            name, f"truncated: {width} x {height} pixels need {needed} bytes, the file has {max(available, 0)}"
+            name, f"truncated: {width} x {height} pixels need {needed} bytes, but the file has {max(available, 0)}"
         )
     return height, width, bits, BZERO if offset else 0
 
@@ -361,7 +369,15 @@ def memory_mapped(path: Path) -> mmap.mmap:
     """
     try:
         with open_regular(path) as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            return mapped(file.fileno(), path)
+    except OSError as error:
+        raise FrameFileError(path, error.strerror or str(error)) from error
+
+
+def mapped(descriptor: int, path: Path) -> mmap.mmap:
+    """Return the bytes of the open file `path` as read-only mapped memory; see `memory_mapped`."""
+    try:
+        return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
     except OSError as error:
         raise FrameFileError(path, error.strerror or str(error)) from error
     except ValueError as error:

@@ -47,7 +47,7 @@ UINT16_STORAGES = frozenset({(8, 0, 1), (16, 0, 1), (16, BZERO, 1)})
 _PAGES_OF_A_SEEK = 32
 """Number of pages that a memory card reads in sequence in about the time of one random read."""
 
-_BELOW_ZERO = "has values below zero, unlike a raw frame: perhaps its unsigned values were stored without BZERO"
+_BELOW_ZERO = "it has values below zero, unlike a raw frame: perhaps its unsigned values were stored without BZERO"
 _ROWS_AT_ONCE = 256
 _LARGEST = float(np.finfo(np.float32).max)
 """Largest value of a 32-bit float, the type in which images other than those of `UINT16_STORAGES` are combined."""
@@ -98,7 +98,7 @@ class ImageFile:
         return abs(self.bits) // 8
 
     def pixels(self) -> NDArray[np.uint16] | NDArray[np.float32]:
-        """Return all values: uint16 for an image of 8 or 16 bits, float32 for any other image.
+        """Return all values: uint16 for an image with a storage in `UINT16_STORAGES`, float32 for any other image.
 
         Raises
         ------
@@ -117,9 +117,10 @@ class ImageFile:
         return words
 
     def values(self, places: NDArray[np.intp]) -> NDArray[np.uint16]:
-        """Return selected values of an image of 8 or 16 bits, given by their indices in the flattened image.
+        """Return selected values of an image with a storage in `UINT16_STORAGES`.
 
-        If only a few values are selected, only the pages of the file that contain them are read.
+        The values are selected by their indices in the flattened image. If there are only a few, only the pages of the
+        file that contain them are read.
 
         Raises
         ------
@@ -132,7 +133,7 @@ class ImageFile:
             memory.madvise(mmap.MADV_RANDOM)
         stored = np.frombuffer(memory, np.uint8)[self.data_start :]
         if stored.size < size:
-            raise FrameFileError(self.path, "became shorter while it was being read")
+            raise FrameFileError(self.path, "the file became shorter while it was being read")
         values = stored[:size].view(STORED_AS[self.bits])[places].astype(np.int32)
         return (values + int(self.zero)).astype(np.uint16)
 
@@ -162,7 +163,7 @@ class ImageFile:
         except OSError as error:
             raise FrameFileError(self.path, error.strerror or str(error)) from error
         if count < stored.nbytes:
-            raise FrameFileError(self.path, "became shorter while it was being read")
+            raise FrameFileError(self.path, "the file became shorter while it was being read")
         return stored
 
 
@@ -181,7 +182,7 @@ def uint16_pixels(image: ImageFile) -> NDArray[np.uint16]:
         If the image has other values, or cannot be read.
     """
     if image.storage not in UINT16_STORAGES:
-        raise FrameFileError(image.path, "not whole numbers of 8 or 16 bits")
+        raise FrameFileError(image.path, "its values are not whole numbers of 8 or 16 bits")
     return image.pixels().astype(np.uint16, copy=False)
 
 
@@ -254,7 +255,9 @@ def _image(path: Path, header: Mapping[str, HeaderValue], data_start: int, size:
     image = ImageFile(path, path, data_start, (height, width), int(bits), zero, scale, header)
     needed, present = height * width * image.pixel_bytes, max(size - data_start, 0)
     if needed > present:
-        raise FrameFileError(path, f"truncated: {width} x {height} pixels need {needed} bytes, the file has {present}")
+        raise FrameFileError(
+            path, f"truncated: {width} x {height} pixels need {needed} bytes, but the file has {present}"
+        )
     return image
 
 
@@ -308,7 +311,7 @@ def _unpacked_gzip(path: Path, size: int, folder: Path) -> ImageFile:
     """Unpack the image in a gzip file, writing no more bytes than its header announces."""
     header, data_start = merged_header(path)
     if header.get("ZIMAGE") is True:
-        raise FrameFileError(path, "compressed twice, in tiles and with gzip: unpack it once")
+        raise FrameFileError(path, "it is compressed twice, in tiles and with gzip: unpack it with gunzip")
     require_possible_size(plane_shape(header, "", path), size, path)
     image = _image(path, header, data_start, MOST_COMPRESSED * size)
     stored = unpack_gzip(path, data_start, image.shape[0] * image.shape[1] * image.pixel_bytes, folder)

@@ -21,13 +21,13 @@ from coldframe.calibration.measuring.statistics import FULL_SCALE_ADU, measure
 from coldframe.config.frames import FrameKind
 
 MOST_PAIRS = 64
-"""Largest number of pairs of rows read from a frame. For 6 megapixels, they determine the noise to 0.3 %."""
+"""Largest number of pairs of rows read from a frame. For 6 megapixels, they determine the noise to within 0.3 %."""
 
 FEWEST_PAIRS = 16
 """Smallest number of pairs of rows read from a frame, for very large sets."""
 
 PAIRS_OF_A_SET = 1 << 17
-"""Largest number of pairs of rows read from a set. Their mean levels take 16 MiB of memory."""
+"""Largest number of pairs of rows read from a set. The mean levels of all these pairs take 16 MiB of memory."""
 
 HIGHEST_OF_8_BITS = 255
 
@@ -75,10 +75,10 @@ def sample(
         Number of pairs of rows to read. Frames with fewer rows are read completely.
     bounds_adu
         Bounds to which values are clipped before the shape is measured; they must be the same for all frames of a set.
-        With None, only hot pixels are clipped in frames without light, and nothing is clipped in flats.
+        If None, only hot pixels are clipped in frames without light, and nothing is clipped in flats.
     raw
-        The frame before its overscan was subtracted, in which saturated and zero pixels are counted, because the
-        subtraction shifts their levels; None for a frame without overscan.
+        The frame before its overscan was subtracted; None for a frame without overscan. Saturated and zero pixels are
+        counted in this frame, because the subtraction shifts their levels.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def sample(
 
 
 def _sampled_rows(image: ImageFile, pairs: int) -> NDArray[np.uint16] | None:
-    """Return evenly spaced pairs of rows, uint16, shape (2 * pairs, width); None in the same cases as `sample`.
+    """Return evenly spaced pairs of rows, uint16, shape (2 * pairs, width); None if `sample` returns None.
 
     Each pair begins with an even row, so that the phase of a colour filter array is preserved.
     """

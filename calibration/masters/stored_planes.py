@@ -1,6 +1,7 @@
 """The images in the FITS file of a master; their rows are decoded only when they are needed."""
 
-import mmap
+import os
+import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -9,13 +10,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import BLOCK_LENGTH, HeaderValue
-from coldframe.calibration.files.frame_file import memory_mapped, parse_header
+from coldframe.calibration.files.frame_file import mapped, parse_header
 from coldframe.calibration.files.headers.file_error import FrameFileError
+from coldframe.calibration.files.regular import open_regular
+from coldframe.calibration.memory import ThreadMemory
 
 F32 = NDArray[np.float32]
 
 _DTYPES = {8: "u1", 16: ">i2", 32: ">i4", -32: ">f4", -64: ">f8"}
 _MOST_HDUS = 64
+
+
+class OpenFile:
+    """A file that remains open as long as this object exists."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            with open_regular(path) as file:
+                self.descriptor = os.dup(file.fileno())
+        except OSError as error:
+            raise FrameFileError(path, error.strerror or str(error)) from error
+        weakref.finalize(self, os.close, self.descriptor)
+
+    def read(self, start: int, buffer: NDArray[np.uint8]) -> None:
+        """Fill a buffer with the bytes from the position `start`; several threads may call this method."""
+        read = 0
+        while read < buffer.size:
+            count = os.preadv(self.descriptor, [buffer[read:].data], start + read)
+            if count == 0:
+                raise FrameFileError(self._path, "became shorter while it was being read")
+            read += count
 
 
 class StoredImage(NamedTuple):
@@ -27,13 +52,17 @@ class StoredImage(NamedTuple):
         Values of the header's cards.
     whole
         All bytes of the unit, including the header and the padding.
-    data
-        The bytes of the pixels.
+    file, start
+        The open file, and the position of the pixels in it.
     """
 
     header: dict[str, HeaderValue]
     whole: memoryview
-    data: memoryview
+    file: OpenFile
+    start: int
+
+
+_stored = ThreadMemory()
 
 
 class StoredPlane:
@@ -57,37 +86,33 @@ class StoredPlane:
         if header.get("NAXIS") != 2:  # noqa: PLR2004 - two-dimensional
             raise FrameFileError(path, "not a valid two-dimensional image")
         self.shape = _whole(header, "NAXIS2", path), _whole(header, "NAXIS1", path)
-        dtype = _DTYPES[_whole(header, "BITPIX", path)]
-        self._stored = np.frombuffer(image.data, dtype, self.shape[0] * self.shape[1]).reshape(self.shape)
+        self._dtype = np.dtype(_DTYPES[_whole(header, "BITPIX", path)])
         self._zero, self._scale = _number(header, "BZERO", 0, path), _number(header, "BSCALE", 1, path)
-        self._memory = image.data.obj
-        self._start = _address(image.data) - _address(memoryview(self._memory))
+        self._file, self._start = image.file, image.start
 
     def rows(self, rows: slice) -> F32:
         """Return some rows as float32, with BZERO and BSCALE applied; several threads may call this method."""
-        plane = self._stored[rows].astype(np.float32)
+        # Unlike mapped memory, reading reports a file that becomes shorter, and needs no pages that must be released.
+        first, last, step = rows.indices(self.shape[0])
+        wanted, width = range(first, last, step), self.shape[1] * self._dtype.itemsize
+        stored = _stored.array((len(wanted) * width,), np.uint8)
+        if step == 1:
+            self._file.read(self._start + first * width, stored)
+        else:
+            for number, row in enumerate(wanted):
+                self._file.read(self._start + row * width, stored[number * width : (number + 1) * width])
+        plane = stored.view(self._dtype).reshape(len(wanted), self.shape[1]).astype(np.float32)
         if self._scale != 1:
             plane *= np.float32(self._scale)
         if self._zero != 0:
             plane += np.float32(self._zero)
-        self._release(rows)
         return plane
-
-    def _release(self, rows: slice) -> None:
-        """Release the memory pages of some rows; the bytes remain in the cache of the operating system."""
-        assert isinstance(self._memory, mmap.mmap)
-        top, bottom, _ = rows.indices(self.shape[0])
-        first = (self._start + top * self._stored.strides[0]) // mmap.PAGESIZE * mmap.PAGESIZE
-        self._memory.madvise(mmap.MADV_DONTNEED, first, self._start + bottom * self._stored.strides[0] - first)
-
-
-def _address(data: memoryview) -> int:
-    return int(np.frombuffer(data, np.uint8).__array_interface__["data"][0])
 
 
 def stored_images(path: Path) -> Iterator[StoredImage]:
     """Yield the HDUs of a file, and check each size in the headers against the length of the file."""
-    buffer = memoryview(memory_mapped(path))
+    file = OpenFile(path)
+    buffer = memoryview(mapped(file.descriptor, path))
     start = 0
     for _ in range(_MOST_HDUS):
         if start >= len(buffer):
@@ -98,7 +123,7 @@ def stored_images(path: Path) -> Iterator[StoredImage]:
         end = data_start + -(-size // BLOCK_LENGTH) * BLOCK_LENGTH
         if end > len(buffer):
             raise FrameFileError(path, f"truncated: the header announces {end} bytes, the file has {len(buffer)}")
-        yield StoredImage(header, buffer[start:end], buffer[data_start : data_start + size])
+        yield StoredImage(header, buffer[start:end], file, data_start)
         start = end
 
 

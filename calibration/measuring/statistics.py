@@ -15,26 +15,29 @@ from coldframe.calibration.threads import parallel_map, parts_of
 FULL_SCALE_ADU = LEVELS - 1
 
 LOWEST_FULL_SCALE_ADU = 4000
-"""Astronomical cameras have at least 12 bits, so a peak at a lower level indicates low noise, not saturation."""
+"""Lowest level at which a frame can be saturated. Astronomical cameras have at least 12 bits, so a peak at a lower
+level indicates low noise, not saturation."""
 
 CONVERTER_TOPS_ADU = (4095, 8191, 16383, 32767)
 """Highest values of 12- to 15-bit ADCs in unscaled files."""
 
 CONVERTER_TOP_PIXELS = 4
-"""Smallest number of pixels at the highest value of an ADC, with none above, that are taken for hot pixels in an
-unsaturated frame."""
+"""Smallest number of pixels at the highest value of an ADC, with no pixels above it, that reveals this ADC. In a frame
+that is not saturated, these are hot pixels."""
 
 CONVERTER_TOP_LEVELS = 64
-"""Number of levels below the highest value that may each have at most a quarter as many pixels."""
+"""Number of levels below the highest value of the ADC; each of them must have less than a quarter as many pixels."""
 
 COARSEST_STEP_ADU = 256
 """Step of 8-bit values scaled to 16 bits."""
 
 STEP_LEVELS = 16
-"""Smallest number of occupied levels that reveals the ADC step; all are even by chance once in 65,536 times."""
+"""Smallest number of occupied levels that reveals the ADC step; the chance that 16 levels are all even is 1 in
+65,536."""
 
 DIFFERENCE_ROWS = 256
-"""Number of rows sampled for the noise; on 26 MP, they yield 800,000 differences, and the result varies by 0.1 %."""
+"""Number of rows sampled for the noise; on 26 MP, they yield 800,000 differences, and the error of the noise is 0.1
+%."""
 
 SIGMA_PER_MAD = 1.4826
 """Standard deviation of a normal distribution divided by its median absolute deviation."""
@@ -130,7 +133,8 @@ def measure(
     pixels
         uint16, shape (height, width).
     saturation_adu
-        Level at or above which a pixel counts as saturated; None determines it from the frame; see `saturation_level`.
+        Level at or above which a pixel counts as saturated; None to determine it from the frame; see
+        `saturation_level`.
     cfa_pattern
         Colours of the upper left 2x2 pixels, such as "RGGB", whose levels are measured separately. None for mono and
         for arrays of a different size.
@@ -155,21 +159,20 @@ def measure(
         histograms.count_levels(
             pixels[top:bottom], rows.start - top, rows.stop - top, columns.start, columns.stop, counts[0], counts[1]
         )
-        summed: NDArray[np.int64] = counts.sum(axis=1, dtype=np.int64)
-        return summed
+        return (counts[:, 0] + counts[:, 1]).astype(np.int64)
 
     outside, central = reduce(np.add, parallel_map(count, edges[:-1], edges[1:]))
     whole = outside + central
-    occupied = np.flatnonzero(whole)
+    levels = occupied(whole)
     if saturation_adu is None:
         saturation_adu = saturation_level(central, whole)
     statistics = FrameStatistics(
         level_adu=median_of_counts(central),
         median_adu=median_of_counts(whole),
-        mean_adu=float(whole @ np.arange(LEVELS)) / pixels.size,
+        mean_adu=float(whole[levels] @ levels) / pixels.size,
         noise_adu=_pixel_noise(pixels, rows, columns),
-        minimum_adu=int(occupied[0]),
-        maximum_adu=int(occupied[-1]),
+        minimum_adu=int(levels[0]),
+        maximum_adu=int(levels[-1]),
         saturated_fraction=float(central[saturation_adu:].sum() / central.sum()),
         saturation_adu=saturation_adu,
         channels=channel_levels(pixels, cfa_pattern),
@@ -195,19 +198,24 @@ def _middle_half(size: int) -> slice:
 
 def median_of_counts(counts: NDArray[np.int64]) -> float:
     """Return the median of a histogram with one bin per value, as np.median defines it."""
-    cumulative = counts.cumsum()
+    levels = occupied(counts)
+    cumulative = counts[levels].cumsum()
     size = int(cumulative[-1])
-    lower = int(np.searchsorted(cumulative, (size - 1) // 2, side="right"))
-    upper = int(np.searchsorted(cumulative, size // 2, side="right"))
-    return (lower + upper) / 2
+    lower, upper = levels[np.searchsorted(cumulative, [(size - 1) // 2, size // 2], side="right")].tolist()
+    return float(lower + upper) / 2
+
+
+def occupied(counts: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Return the occupied bins of a histogram; usually only a few hundred of them are."""
+    return np.flatnonzero(counts != 0)  # six times as fast as for numbers
 
 
 def saturation_level(central: NDArray[np.int64], whole: NDArray[np.int64]) -> int:
-    """Return the level at which a frame's histogram is cut off or, without a cutoff, the highest that its steps allow.
+    """Return the level at which a histogram is cut off or, without a cutoff, the highest level that its steps allow.
 
     Signal spreads over many levels, so an unclipped histogram thins out towards its top. The histogram is cut off if
-    its highest level contains at least one pixel in a thousand, and four times as many pixels as the next occupied
-    level below. In a frame far from saturation, hot pixels that reach the highest value of an ADC with fewer than 16
+    its highest level contains at least one pixel in a thousand and at least four times as many pixels as the next lower
+    occupied level. In a frame far from saturation, hot pixels that reach the highest value of an ADC with fewer than 16
     bits reveal the saturation level.
 
     Parameters
@@ -215,13 +223,13 @@ def saturation_level(central: NDArray[np.int64], whole: NDArray[np.int64]) -> in
     central, whole
         Number of pixels of the central region and of the whole frame at each level: int64, shape (65536,).
     """
-    occupied = np.flatnonzero(central)
-    top = int(occupied[-1])
-    below = int(central[occupied[-2]]) if occupied.size > 1 else 0
+    levels = occupied(central)
+    top = int(levels[-1])
+    below = int(central[levels[-2]]) if levels.size > 1 else 0
     piled = central[top] * 1000 >= central.sum() and central[top] >= 4 * below
     if piled and top >= LOWEST_FULL_SCALE_ADU:
         return top
-    highest = int(np.flatnonzero(whole)[-1])
+    highest = int(occupied(whole)[-1])
     crowd = CONVERTER_TOP_PIXELS * (1 + whole[max(0, highest - CONVERTER_TOP_LEVELS) : highest].max(initial=0))
     if highest in CONVERTER_TOPS_ADU and whole[highest] >= crowd:
         return highest
@@ -230,10 +238,10 @@ def saturation_level(central: NDArray[np.int64], whole: NDArray[np.int64]) -> in
 
 def converter_step(counts: NDArray[np.int64]) -> int:
     """Return the ADC step in the values of a file: 16 for 12-bit data scaled to 16 bits, 1 for unscaled data."""
-    occupied = np.flatnonzero(counts)
-    if occupied.size < STEP_LEVELS:
+    levels = occupied(counts)
+    if levels.size < STEP_LEVELS:
         return 1
-    bits = int(np.bitwise_or.reduce(occupied))
+    bits = int(np.bitwise_or.reduce(levels))
     return min(bits & -bits, COARSEST_STEP_ADU)
 
 
@@ -254,27 +262,25 @@ def channel_levels(pixels: NDArray[np.uint16], cfa_pattern: str | None) -> tuple
 def _pixel_noise(pixels: NDArray[np.uint16], rows: slice, columns: slice) -> float:
     """Estimate the standard deviation of a pixel from second differences of pixels two columns apart.
 
-    The variance of such a difference is 1 + 4 + 1 times the variance of a pixel.
+    The variance of each difference is 1 + 4 + 1 times the variance of a pixel.
     """
     height = rows.stop - rows.start
     sampled = np.arange(rows.start, rows.stop, -(-height // DIFFERENCE_ROWS))
     counts = np.zeros(2 * LEVELS, np.int64)
     histograms.count_curvatures(pixels, sampled, columns.start, columns.stop, counts)
-    differing = np.flatnonzero(counts[1:])
-    if differing.size == 0:
+    differences = occupied(counts)
+    if not differences.any():
         return 0.0
-    smallest = int(differing[0]) + 1
-    cumulative = counts.cumsum()
-    quantile = int(np.searchsorted(cumulative, ceil(0.6827 * cumulative[-1])))  # a float would convert the whole array
+    smallest = differences[differences > 0][0]
+    cumulative = counts[differences].cumsum()
+    quantile = differences[np.searchsorted(cumulative, ceil(0.6827 * cumulative[-1]))]
     # If most pixels are equal (noise below the quantisation step), the step is the scale of the noise.
-    limit = 5 * max(quantile, smallest) + 1
-    squares = np.arange(min(limit, counts.size), dtype=np.float64) ** 2
-    kept = counts[:limit]
-    return float(np.sqrt(squares @ kept / kept.sum() / 6))
+    kept = differences[differences <= 5 * max(quantile, smallest)]
+    return float(np.sqrt(kept.astype(np.float64) ** 2 @ counts[kept] / counts[kept].sum() / 6))
 
 
 def preview(pixels: NDArray[np.uint16], rows: int = 64, columns: int = 96) -> NDArray[np.uint8]:
-    """Return a small, stretched picture of a frame.
+    """Return a small picture of a frame, with stretched contrast.
 
     Parameters
     ----------
@@ -304,7 +310,7 @@ def preview(pixels: NDArray[np.uint16], rows: int = 64, columns: int = 96) -> ND
 
 
 def _samples(size: int, block: int) -> NDArray[np.intp]:
-    """Return the positions along an axis that represent its blocks: all of a small block, pairs from a large block."""
+    """Return the positions along an axis that represent its blocks: all in a small block, pairs in a large one."""
     if block <= _SAMPLES:
         within = np.arange(block)
     else:
