@@ -82,7 +82,7 @@ class TemperatureWatch:
             )
         low_c, high_c = min(self._readings_c), max(self._readings_c)
         within = max(high_c - self._setpoint_c, self._setpoint_c - low_c) <= self._tolerance_c
-        setpoint = f"{self._setpoint_c:g} C within {self._tolerance_c:g} C"
+        setpoint = f"{self._setpoint_c:g} C (tolerance {self._tolerance_c:g} C)"
         text = f"the sensor was at {low_c:.1f} to {high_c:.1f} C instead of {setpoint}"
         return ExposureTemperature(within=within, lowest_c=low_c, highest_c=high_c, message=text)
 

@@ -106,7 +106,7 @@ def save_master(folder: NightFolder, master: MasterFrame) -> WrittenMaster:
 
 
 async def publish_and_file(context: NightContext, number: int, master: WrittenMaster) -> None:
-    """Publish the master of step `number`, and add it to the library.
+    """Announce the master of step `number` in the event stream, and add it to the library.
 
     The master is already saved, so a failure to add it to the library is only announced and does not end the step or
     the night.
