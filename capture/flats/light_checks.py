@@ -192,14 +192,14 @@ def find_shadow(flat: NDArray[np.float64], usual: NDArray[np.float64]) -> str | 
     ratio /= np.quantile(ratio, USUAL_QUANTILE)
     dark = (ratio < DARKENED).astype(np.float64)
     if dark.mean() >= LEAST_PART:
-        what = f"{100 * dark.mean():.0f} % of the frame, on the {smooth_pattern(dark).brightest}, gets less than "
+        what = f"{100 * dark.mean():.0f} % of the frame, {smooth_pattern(dark).brightest}, gets less than "
         what += f"{100 * DARKENED:.0f} % of the light in the library's flat"
         return f"{what}: is a shutter blade or a cover in the way?"
     pattern = smooth_pattern(ratio)
     if pattern.amplitude_adu > LARGEST_GRADIENT:
         return (
             f"the flat has a gradient of {100 * pattern.amplitude_adu:.0f} % compared with the library's flat, "
-            f"brightest on the {pattern.brightest}: does the shutter work?"
+            f"brightest {pattern.brightest}: does the shutter work?"
         )
     return None
 

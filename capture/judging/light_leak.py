@@ -66,7 +66,7 @@ class Leak:
     level_adu
         Difference between the mean level and that of the earlier frames, ADU.
     place
-        Place where the light is brightest, as text; None if the light is uniform.
+        Place where the light is brightest, such as "on the left side"; None if the light is uniform.
     significance
         Significance of the difference, in standard errors.
     """
@@ -77,8 +77,7 @@ class Leak:
 
     def __str__(self) -> str:
         """Describe the leak."""
-        place = "uniform" if self.place is None else f"on the {self.place}"
-        found = f"there is light on the sensor, {place}"
+        found = f"there is light on the sensor, {self.place or 'uniform'}"
         return f"{found}: the level differs by {self.level_adu:+.2g} ADU from earlier frames"
 
 
