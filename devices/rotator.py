@@ -55,5 +55,5 @@ class Rotator(Protocol):
         ...
 
     async def restore(self) -> bool:
-        """Turn the rotator back to its angle before the first command. Return False if there was nothing to restore."""
+        """Turn back to the angle from before the first command. Return False if there was nothing to restore."""
         ...

@@ -7,7 +7,7 @@ from coldframe.calibration.files.cards import HeaderValue
 from coldframe.devices.indi.pixels.driver_report import DriverReport
 
 TOLERANCE = 0.01
-"""Relative and absolute tolerance of GAIN, because drivers write the card with few digits."""
+"""Relative and absolute tolerance for GAIN; drivers write the card with few digits."""
 
 
 class GainCard:
@@ -36,7 +36,7 @@ class GainCard:
         return self._wrong if self._report.contradicts(differs=differs) else ""
 
     def remark(self) -> str:
-        """Return a remark, one time only, if the card was always wrong so far; otherwise, an empty string."""
+        """Return a remark, one time only, if the card has always been wrong so far; otherwise, an empty string."""
         if self._is_reported or not self._report.is_habit:
             return ""
         self._is_reported = True
