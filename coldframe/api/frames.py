@@ -85,7 +85,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Master:
-    """A master.
+    """A master from a file.
 
     Attributes
     ----------

@@ -50,7 +50,7 @@ class Chosen:
     Attributes
     ----------
     recipe
-        The masters.
+        The masters, and how they are applied.
     missing
         Reasons why masters are missing, by the kinds of artifacts that cannot be tested without these masters.
     note

@@ -98,7 +98,7 @@ class DarkCheck:
             yield from self._answered(new, choices, darks)
 
     def _answered(self, lights: Mapping[Path, Light], choices: dict[Path, DarkChoice], darks: Masters) -> list[Light]:
-        """Return lights that share an outcome, with their new recipes; if no dark fits, report the lights only."""
+        """Return lights that share an outcome, with their new recipes; if no dark fits, report them, and return []."""
         paths, distinct = list(choices), list(dict.fromkeys(choices.values()))
         for remark in remarks_on(distinct):
             self.tell(paths, remark)
@@ -168,7 +168,7 @@ def choices_for(
 
 
 def assumed_temperature(light: FrameSetup, dark: FrameSetup) -> str:
-    """Return the caveat that the temperature is unknown, which measuring it makes obsolete; "" if there is none."""
+    """Return the caveat that the temperature is unknown, which a measurement makes obsolete; "" if there is none."""
     unknown = rules.dark_temperature(light, dark, Tolerances())
     return unknown.text if unknown is not None and unknown.excess is None else ""
 

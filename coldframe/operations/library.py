@@ -63,7 +63,7 @@ def configured_camera_names() -> tuple[str, ...]:
 
 
 def masters_of(catalogue: Catalogue) -> dict[Path, FrameSetup]:
-    """Return the setups of the library's masters, by path; all names of the configured camera become one name."""
+    """Return the setups of the library's masters, by path, with all names of the configured camera replaced by one."""
     names = configured_camera_names()
     return {path: under_one_name(setup, names) for path, setup in catalogue.setups.items()}
 

@@ -81,7 +81,7 @@ def findings_of_new(
 
 
 def findings_of_file(path: Path, previous: Path | None = None) -> list[Finding]:
-    """Return the findings about a master file, compared with an earlier one if given; none if a file is unreadable."""
+    """Return the findings about a master file, compared with an earlier one if given; [] if a file is unreadable."""
     try:
         planes = read_master(path)
         earlier: MasterPlanes | None = None if previous is None else read_master(previous)

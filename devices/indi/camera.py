@@ -35,7 +35,7 @@ LATE_FRAMES_S = 1.0
 TIMEOUTS_UNTIL_STUCK = 2
 """Number of consecutive timeouts after which the driver is reconnected."""
 POLLING_PERIOD_MS = 50
-"""Commanded polling period. Drivers end an exposure at the next poll: 1 s late by default, 0.1 s with this period."""
+"""Drivers end an exposure at their next poll: up to 1 s late by default, and about 0.1 s late with this period."""
 LARGEST_HEADER_BYTES = 1 << 20
 BYTES_PER_PIXEL = 4
 LARGEST_SENSOR_PIXELS = 160_000_000

@@ -11,7 +11,8 @@ SENSIBLE_C = Limits(-100.0, 100.0)
 """Range of plausible readings. Drivers have been seen to report -300 or -273.15 (indi-3rdparty#1328)."""
 
 NO_COOLING_C = 50.0
-"""Setpoint that in effect turns off a cooler without a switch, such as FLI's. Moravian's driver uses one, too."""
+"""Setpoint that in effect turns off a cooler without a switch, such as FLI's. Moravian's driver itself uses a
+high setpoint to turn its cooler off."""
 
 NO_POWER_PERCENT = 5.0
 """Highest power at which a cooler without a switch counts as off."""

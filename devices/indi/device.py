@@ -109,7 +109,7 @@ class IndiDevice:
     async def ensure_driver(self) -> None:
         """Connect the driver if necessary, without setting up the device.
 
-        This is for commands that must work even if set-up fails.
+        This method is for commands that must work even if set-up fails.
 
         Raises
         ------

@@ -100,7 +100,8 @@ CAPTURE_FORMAT = "CCD_CAPTURE_FORMAT"
 # DSLRs (gphoto; the driver spells BULB as BLOB). Unless this switch is on, the driver times all exposures itself.
 FORCE_BULB_OFF = Spelling("CCD_FORCE_BLOB", "Off")
 SHUTTER_TIMES = "CCD_EXPOSURE_PRESETS"
-"""Switch property of DSLRs (gphoto). The labels of its elements are the shutter times; choosing one exposes."""
+"""Switch property of DSLRs (gphoto). The labels of its elements are the shutter times; choosing one of them starts an
+exposure."""
 
 # Switches that are set after every connection if the camera has them. A restarted driver has lost all settings.
 CAMERA_DEMANDS = (

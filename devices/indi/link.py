@@ -32,7 +32,7 @@ PING_PERIOD_S = 10.0
 PING_DEADLINE_S = 20.0
 LINE_LIMIT_BYTES = 1 << 20
 OLD_STATE_S = 5.0
-"""Time allowed for a driver to read a command. Until then, it may repeat the state from before the command."""
+"""Time allowed for a driver to read a command. Until it has read the command, it may repeat the earlier state."""
 TAKEN: frozenset[State] = frozenset({"ok", "idle"})
 """States in which new values count as accepted. Some drivers show a switch vector as Idle when it is off, and some
 panels acknowledge a brightness with Idle."""
@@ -267,7 +267,7 @@ class IndiLink:
         if not math.isfinite(number) or (limits.maximum > limits.minimum and not limits.contains(number)):
             raise SettingRefusedError(
                 prop.device,
-                f"{prop.name}.{element} = {number:g} is outside {limits.minimum:g} to {limits.maximum:g}",
+                f"{prop.name}.{element} = {number:g} is outside the range {limits.minimum:g} to {limits.maximum:g}",
             )
 
     async def set(
@@ -320,7 +320,7 @@ class IndiLink:
             try:
                 if await self._one_life():
                     backoff_s = FIRST_BACKOFF_S
-            except Exception:  # without a link, the rig cannot be brought to its safe state
+            except Exception:  # without a link, the rig cannot be brought to the safe state
                 log.exception("%s: the link failed; restarting it", self.server)
             await asyncio.sleep(backoff_s)
             backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)

@@ -229,7 +229,7 @@ class IndiReadout:
         # Before the first frame, a DSLR driver refuses all regions.
         height, width = driver_sensor_shape(device) or (0, 0)
         if sends_raws(device) or not height * width:
-            return  # a camera raw is always whole, and without a size no region can be set
+            return  # camera raws are always whole, and no region can be set while the size is unknown
         rounding = LARGEST_ROUNDING_PIXELS * self.wanted.binning
         sent = device.link.send(device.name, frame.name, {"X": 0, "Y": 0, "WIDTH": width, "HEIGHT": height})
 

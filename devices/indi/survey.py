@@ -41,7 +41,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """The bit in DRIVER_INTERFACE and the control that indicate a role. Some drivers set bits for missing roles."""
+    """The bit in DRIVER_INTERFACE and the control that indicate a role.
+
+    A device that has the control has the role; some drivers set bits for roles that their devices do not have.
+    """
 
     interface: int
     control: tuple[Spelling, ...]
@@ -212,7 +215,7 @@ def _describe_rotator(rotator: IndiRotator) -> Description:
 
 
 def _weigh(first: str, wishes: dict[str, tuple[bool, str]]) -> Description:
-    """Return the abilities, and the names of the missing controls; a control with an empty name is never missing."""
+    """Return the abilities, and the names of missing controls; a control without a name is not reported as missing."""
     abilities = [first, *(ability for ability, (has, _) in wishes.items() if has)]
     return abilities, [gap for has, gap in wishes.values() if not has and gap]
 

@@ -70,7 +70,7 @@ class PublishRefusedError(ColdframeError):
 
 
 class _OldBrokerError(BrokerLostError):
-    """The broker does not support MQTT 5, or closes the connection as old brokers do."""
+    """The broker does not support MQTT 5, or closes the connection, as some old brokers do."""
 
 
 class _HungUpError(aiomqtt.MqttError):
@@ -201,7 +201,7 @@ class Broker:
             )
 
     async def subscribe(self, topics: Sequence[str]) -> list[str]:
-        """Subscribe to the given topics. Return those that the broker refuses.
+        """Subscribe to the given topics, and return the topics that the broker refuses.
 
         Raises
         ------

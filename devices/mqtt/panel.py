@@ -211,7 +211,7 @@ class MqttPanel:
             raise NotSupportedError(self._name, "has no brightness control; it can only be switched on and off")
         if not limits.contains(brightness):
             raise SettingRefusedError(
-                self._name, f"brightness {brightness} is outside {limits.minimum:g} to {limits.maximum:g}"
+                self._name, f"brightness {brightness} is outside the range {limits.minimum:g} to {limits.maximum:g}"
             )
 
     async def _switch_on(self) -> None:

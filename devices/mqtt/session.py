@@ -37,7 +37,7 @@ LARGEST_INCOMING = 32_768
 
 
 class MqttSession:
-    """A session with one broker, with subscriptions to topics. While open, it reconnects whenever necessary.
+    """A session with one broker, including subscriptions to topics. While open, it reconnects whenever necessary.
 
     Parameters
     ----------

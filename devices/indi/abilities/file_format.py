@@ -12,7 +12,8 @@ FileFormat = Literal["fits", "raw"]
 
 _RAW_WORDS = ("raw", "nef", "arw", "raf", "orf", "pef", "dng")
 _REDUCED = ("sraw", "mraw", "+")
-"""Parts of labels of unsuitable formats: reduced raws, which lack the sensor's own pixels, and raws with a JPEG."""
+"""Text in a label that marks an unsuitable format: a reduced raw, which lacks the sensor's own pixels, or a raw with a
+JPEG."""
 
 
 async def choose_format(device: IndiDevice, wanted: FileFormat) -> None:
@@ -82,5 +83,5 @@ def _is_raw(label: str) -> bool:
 
 
 def _largest(prop: Property, raws: list[str]) -> str:
-    """Return the element of the plain raw format if there is one, otherwise of the first raw; "cRAW" is lossy."""
+    """Return the element with the label "raw" if there is one, otherwise the first; others such as "cRAW" are lossy."""
     return next((each for each in raws if prop.labels[each].strip().casefold() == "raw"), raws[0])

@@ -92,7 +92,7 @@ class ShutterControl:
         return exposure_s if shutter is None or shutter.offers(exposure_s) else shutter.nearest_s(exposure_s)
 
     def commanded_s(self, exposure_s: float) -> float:
-        """Return the exposure to command, in seconds. If the camera times it, it is exactly a time in its list."""
+        """Return the exposure to command. An exposure that the camera itself times is exactly a time in its list."""
         shutter = shutter_times(self._device)
         return exposure_s if shutter is None else shutter.nearest_s(exposure_s)
 

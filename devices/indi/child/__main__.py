@@ -164,7 +164,7 @@ def tcp_connections() -> list[socket.socket]:
 
 
 def hurry(connections: list[socket.socket]) -> None:
-    """Make sockets send and acknowledge data without delay. Call it for every message (tcp(7), TCP_QUICKACK).
+    """Make sockets send and acknowledge data without delay. Call this for every message (tcp(7), TCP_QUICKACK).
 
     The library sends a command in several pieces, and the server sends its answer in several pieces. With TCP's default
     delays, each piece waits 40 ms for the acknowledgement of the previous piece. This adds 80 ms to every exposure.

@@ -90,7 +90,8 @@ class Image:
     def named_header(self, device: str, sensor_c: float | None) -> dict[str, HeaderValue]:
         """Return the header, omitting CCD-TEMP if the sensor's temperature is unknown.
 
-        In a camera raw, INSTRUME is the name that lights have as well, so the driver's name is added in another card.
+        In a camera raw, INSTRUME contains the name that the camera writes into lights, too. It is kept, and the
+        driver's name for the camera is added in another card.
         """
         is_named = self.raw is not None and "INSTRUME" in self.header
         kept = {key: value for key, value in self.header.items() if key != "CCD-TEMP" or sensor_c is not None}
@@ -304,7 +305,7 @@ class BlobChannel:
         self._keep(error)
 
     def _keep(self, arrival: Image | Exception) -> None:
-        """Queue an arrival. If the queue is full, set the oldest aside; another client could fill the memory."""
+        """Queue an arrival. If the queue is full, set aside the oldest, so that no client can fill the memory."""
         if self._arrivals.full():
             self._discard_oldest()
         self._arrivals.put_nowait(arrival)

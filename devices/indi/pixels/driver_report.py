@@ -14,7 +14,10 @@ class DriverReport:
     contradictions: int = 0
 
     def contradicts(self, *, differs: bool) -> bool:
-        """Record whether a report differs from the command; return True if it does and is still believed."""
+        """Record whether a report differs from the command.
+
+        Return True if it differs and the driver is still believed.
+        """
         if not differs:
             self.has_agreed = True
             return False

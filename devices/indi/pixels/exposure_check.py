@@ -111,7 +111,7 @@ class ExposureCheck:
             raise FrameDamagedError(self._device, f"sent a frame {other_gain}", ADVICE)
 
     def gain_remark(self) -> str:
-        """Return a remark, one time only, if the driver always reports a wrong gain; otherwise, an empty string."""
+        """Return a remark if the driver always reports a wrong gain, but only once; otherwise, an empty string."""
         return self._gain_card.remark()
 
     def _check_time(

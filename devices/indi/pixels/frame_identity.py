@@ -70,7 +70,7 @@ class FrameIdentity:
         self._measure_offset(image, ordered_at, latest_start)
 
     def clock_remark(self) -> str:
-        """Return a remark, one time only, if the driver's clock is wrong; otherwise, an empty string."""
+        """Return a remark if the driver's clock is wrong, but only once; otherwise, return an empty string."""
         if self._is_offset_reported or abs(self._offset) < LEAST_OFFSET:
             return ""
         self._is_offset_reported = True

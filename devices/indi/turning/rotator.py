@@ -92,7 +92,9 @@ class IndiRotator(IndiDevice):
         self._commanded_deg = angle_deg
 
     async def restore(self) -> bool:
-        """Turn back to the angle from before the first command. Return False if there was nothing to restore.
+        """Turn the rotator back to the angle that it had before the first command.
+
+        Return False if there was nothing to restore.
 
         Raises
         ------

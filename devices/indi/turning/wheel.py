@@ -8,7 +8,7 @@ from coldframe.devices.indi.device import IndiDevice
 from coldframe.devices.indi.link import IndiLink
 
 MOST_SLOTS = 64
-"""Maximum number of slots that is believed. Real wheels have at most 12 slots; only a faulty driver reports more."""
+"""Largest plausible number of slots. Real wheels have at most 12 slots; only a faulty driver reports more than this."""
 
 
 class IndiFilterWheel(IndiDevice):
