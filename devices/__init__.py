@@ -5,6 +5,5 @@ subpackage `indi` implements the protocols over INDI, and the subpackage `mqtt` 
 `manual_panel` represents a lamp that the user switches by hand. All methods can raise
 `DeviceError`, and every wait has a deadline.
 
-Nothing in this package depends on a night: `coldframe.capture` follows the plan, retries commands and judges the
-frames.
+Nothing here depends on a night: `coldframe.capture` follows the plan, retries commands and judges the frames.
 """

@@ -100,7 +100,7 @@ class IndiCamera(IndiDevice):
         self._found = FoundSettings(self)
         self._features: CameraFeatures | None = None
         self._exposing = False
-        self._went_wrong = False  # True if the last exposure failed, so that its frame may still arrive
+        self._went_wrong = False  # True if the last exposure failed; its frame may still arrive
         self._is_suspect = False  # True after a failed exposure, until the settings have been applied again
         self._timeouts = 0
         self._identity = FrameIdentity(name)

@@ -91,7 +91,7 @@ class IndiCooler:
         shown_c = self.thermals().sensor_c
         if is_raw and stated_c is not None:
             return stated_c
-        # Without a reading, use the header, but not one that a DSLR driver wrote, because it then contains 0 C.
+        # Without a reading, use the header, unless a DSLR driver wrote it: that driver then writes 0 C.
         return stated_c if shown_c is None and not is_dslr(self._device) else shown_c
 
     def _is_on(self, power_percent: float | None) -> bool | None:

@@ -239,7 +239,7 @@ class IndiLink:
             If the device does not have the property, or the property is read-only.
         SettingRefusedError
             If a number is not finite, or is outside the range that the driver announces. Nothing is sent, because some
-            drivers would answer such a value with an Ok; in a test, an exposure of NaN seconds never ended.
+            drivers would answer the value with an Ok; in a test, an exposure of NaN seconds never ended.
         """
         prop = self.mirror.find(device, name)
         if not self._connected:

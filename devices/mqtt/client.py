@@ -43,7 +43,8 @@ MOST_WAITING = 32
 """Maximum number of messages waiting to be read. Further messages are dropped."""
 
 LARGEST_INCOMING = 262_144
-"""Size of the largest accepted message in bytes. With MQTT 5, the client announces this limit. Larger ones are ignored.
+"""Size of the largest accepted message in bytes. With MQTT 5, the client announces this limit. Larger
+messages are ignored.
 
 `MOST_WAITING` messages of this size take up 8 MB.
 """

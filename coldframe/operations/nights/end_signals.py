@@ -15,8 +15,8 @@ started coldframe forwards it."""
 def on_end_signals(end: Callable[[], object]) -> None:
     """Call `end` on the running loop when one of `END_SIGNALS` arrives, and again for each further request to end.
 
-    A SIGHUP is never a further request: a terminal that closes sends it several times, and no user remains. A SIGHUP
-    that is ignored when coldframe starts, as with nohup(1), stays ignored.
+    A SIGHUP is never a further request: a terminal that closes sends it several times, and no user is left to
+    repeat a request. A SIGHUP that is ignored when coldframe starts, as with nohup(1), stays ignored.
     """
     loop = asyncio.get_running_loop()
     heard_s: float | None = None

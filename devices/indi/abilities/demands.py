@@ -1,4 +1,4 @@
-"""The switches of a driver that affect coldframe's frames, and the changes by other clients to these switches."""
+"""The switches that determine how a driver sends frames, and the changes by other clients to these switches."""
 
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.abilities.file_format import FileFormat, choose_format
