@@ -12,7 +12,7 @@ SENSIBLE_C = Limits(-100.0, 100.0)
 
 NO_COOLING_C = 50.0
 """Setpoint that in effect turns off a cooler without a switch, such as FLI's. Moravian's driver itself uses a
-high setpoint to turn its cooler off."""
+high setpoint to turn off its cooler."""
 
 NO_POWER_PERCENT = 5.0
 """Highest power at which a cooler without a switch counts as off."""
