@@ -188,9 +188,9 @@ def _less(stack: Stack, bias: MasterPlanes) -> Stack:
 
 def _half_step_adu(frames: Sequence[RawFrame]) -> float:
     """Return half the step of the first frame with integer pixels, or 0 if all frames are floats; see `half_step`."""
-    first = next((frame for frame in frames if frame.image.bits > 0 and frame.image.scale == 1), None)
+    first = next((frame for frame in frames if frame.image.bits > 0), None)
     if first is None:
-        return 0.0 if all(frame.image.bits < 0 for frame in frames) else 0.5
+        return 0.0
     known = half_step_of(first.image) if first.half_step_adu is None else first.half_step_adu
     return 0.5 if known is None else known
 

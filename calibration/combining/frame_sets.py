@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile, open_image
-from coldframe.calibration.files.unpacking import Extension
+from coldframe.calibration.files.unpacking import STORED_AS, Extension
 from coldframe.calibration.frames.names import comparable, is_same_camera, is_same_name
 from coldframe.calibration.frames.overscan import (
     Overscan,
@@ -203,11 +203,16 @@ def _corrected(frame: RawFrame, choice: OverscanChoice | None, folder: Path) -> 
 
 
 def half_step_of(image: ImageFile) -> float | None:
-    """Return half the step between the levels of a frame on disk; None unless it contains integers in ADU."""
-    if image.bits < 0 or image.scale != 1:
+    """Return half the step between the levels of a frame on disk, in ADU; None if its pixels are floats."""
+    if image.bits < 0:
         return None
     top = max(0, (image.shape[0] - STEP_ROWS) // 2)
-    return half_step(image.rows(top, min(top + STEP_ROWS, image.shape[0])).astype(np.int64))
+    rows = image.rows(top, min(top + STEP_ROWS, image.shape[0]))
+    if image.scale == 1:
+        return half_step(rows.astype(np.int64))
+    lowest = np.iinfo(STORED_AS[image.bits]).min
+    words = np.rint((rows - image.zero) / image.scale).astype(np.int64) - lowest
+    return half_step(words) * abs(image.scale)
 
 
 def _first_bytes(image: ImageFile) -> bytes:

@@ -104,6 +104,7 @@ class GrowingSet:
             taken: dict[bytes, tuple[RawFrame, NDArray[np.uint16]]] = {}
             for frame in frames[first : first + FRAMES_AT_ONCE]:
                 try:
+                    _require_text(frame.image.path)
                     pixels = uint16_pixels(frame.image)
                     digest = pixel_digest(pixels)
                     self._refuse_known(frame.image.path, digest, taken)
@@ -167,10 +168,11 @@ class GrowingSet:
         saved = next((frame for frame in known if frame.digest == digest.hex()), None)
         if saved is None:
             return
-        if Path(saved.path).exists():
+        if Path(saved.path) == path.resolve():
             raise FrameFileError(path, f"is already in {self.path}; each frame counts once")
+        # A file at the recorded path may be a different frame: capture programs give new frames the names of old ones.
         saved.path = str(path.resolve())
-        raise FrameFileError(path, f"is already in {self.path}; the state now records the new path of the file")
+        raise FrameFileError(path, f"is already in {self.path}; the state now records this path of the file")
 
     def _fold(self, taken: dict[bytes, tuple[RawFrame, NDArray[np.uint16]]]) -> None:
         if self._state is None:
@@ -208,8 +210,19 @@ class GrowingSet:
         assert self._state is not None
         for frame, image in zip(self._state.frames, self._images(), strict=True):
             if pixel_digest(uint16_pixels(image)).hex() != frame.digest:
-                return f"{image.path}: is no longer the frame that was added to {self.path}"
+                return (
+                    f"{image.path}: is no longer the frame that was added to {self.path}. Some pixels of all frames "
+                    "must be read again: specify the new path of that frame on the command line"
+                )
         return None
+
+
+def _require_text(path: Path) -> None:
+    """Raise if the description of a state, which is JSON in UTF-8, cannot contain a path."""
+    try:
+        str(path.resolve()).encode()
+    except UnicodeEncodeError as error:
+        raise FrameFileError(path, "its path is not valid UTF-8, so a state cannot record it: rename it") from error
 
 
 def _raw_frame(frame: SavedFrame, shape: tuple[int, int]) -> RawFrame:

@@ -6,9 +6,12 @@ the largest and the smallest values (16 bits); and the SHA-256 of all preceding 
 description determines the size of the file, and this size is checked before memory is allocated.
 """
 
+import fcntl
 import hashlib
+import logging
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -32,9 +35,13 @@ PLANNED_FRAMES = 500
 LONGEST_DESCRIPTION = 1 << 28
 """Largest size of the description, in bytes: that of 32,767 frames with headers of 8 kB each."""
 
+_USED = "has changed since it was read: another process uses it; start again"
+
 _LENGTH_BYTES = 8
 _DIGEST_BYTES = 32
 _PIXEL_BYTES = 12 + 4 * 8
+
+log = logging.getLogger(__name__)
 
 HeaderText = dict[str, StrictBool | StrictInt | FiniteFloat | StrictStr]
 
@@ -136,17 +143,39 @@ def write_state(path: Path, state: SavedState) -> None:
     Raises
     ------
     StateFileError
-        If the file has changed since it was read, because another process has added frames.
+        If the file has changed since it was read, because another process has added frames, or if another process is
+        writing it.
     NotDurableError
         If the state could not be written, or if it was not read from a file but one exists at the path.
     """
     if state.stamp is None:
         write_durably(path, _pieces(state))
-    elif not path.exists() or _stamp(path.stat()) != state.stamp:
-        raise StateFileError(path, "has changed since it was read: another process uses it; start again")
     else:
-        replace_durably(path, _pieces(state))
+        with _locked(path):
+            if _stamp(path.stat()) != state.stamp:
+                raise StateFileError(path, _USED)
+            replace_durably(path, _pieces(state))
     state.stamp = _stamp(path.stat())
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a state file, so that no other process replaces the file between the check and the replacement.
+
+    A process that waits with the old file open finds a different file at the path afterwards.
+    """
+    try:
+        file = open_regular(path)
+    except OSError as error:
+        raise StateFileError(path, _USED) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StateFileError(path, "another process is writing it; start again") from error
+        except OSError:
+            log.debug("%s: its file system has no locks", path)
+        yield
 
 
 class _HashedFile:

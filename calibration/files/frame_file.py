@@ -1,6 +1,5 @@
 """Encoding of frames and masters as FITS files, and reading of FITS files that may be damaged."""
 
-import mmap
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
@@ -22,7 +21,6 @@ from coldframe.calibration.files.cards import (
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.hdus import LONGEST_HEADER
 from coldframe.calibration.files.headers.open_file import OpenFile
-from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.kernels import fits_words
 
 Buffer = bytes | bytearray | memoryview
@@ -34,6 +32,8 @@ _NO_CHECKSUM = "0" * 16
 
 _PIECE = 360 * BLOCK_LENGTH
 """Number of values to encode at once; they fill a whole number of blocks for every type."""
+
+_PRIMARY, _EXTENSION = "SIMPLE  =", "XTENSION="
 
 _HEADER_PIECE = 8 * BLOCK_LENGTH
 """Number of bytes of a header to read at once; most headers are shorter."""
@@ -247,7 +247,7 @@ def parse(buffer: Buffer, name: Path | str = "frame in memory") -> tuple[NDArray
         16-bit integers, or if the data are incomplete.
     """
     bytes_ = memoryview(buffer).cast("B")
-    header, data_start = parse_header(bytes_, name)
+    header, data_start = _header_of(_cards(bytes_[:LONGEST_HEADER]), len(bytes_), name, _PRIMARY)
     height, width, bits, offset = _layout(header, len(bytes_) - data_start, name)
     if bits == 8:  # noqa: PLR2004 - BITPIX 8
         pixels = np.frombuffer(bytes_, np.uint8, height * width, data_start).astype(np.uint16)
@@ -273,19 +273,6 @@ def _require_unsigned(seen: int, offset: int, name: Path | str) -> None:
         raise FrameFileError(name, "signed 16-bit data with values below zero, which a raw frame cannot contain")
 
 
-def parse_header(
-    buffer: memoryview, name: Path | str, opening: str = "SIMPLE  ="
-) -> tuple[dict[str, HeaderValue], int]:
-    """Return the values of the header at the beginning of a buffer, and the offset of its data.
-
-    Raises
-    ------
-    FrameFileError
-        If the header does not begin with the card `opening`, or does not end.
-    """
-    return _parsed(_cards(buffer[:LONGEST_HEADER]), len(buffer), name, opening)
-
-
 def read_header_at(file: OpenFile, start: int, name: Path | str) -> tuple[dict[str, HeaderValue], int]:
     """Return the values of the header that begins at `start` in a file, and the length of the header in whole blocks.
 
@@ -296,15 +283,17 @@ def read_header_at(file: OpenFile, start: int, name: Path | str) -> tuple[dict[s
     """
     if not file.size:
         raise FrameFileError(name, "the file is empty")
-    available, opening = file.size - start, "XTENSION=" if start else "SIMPLE  ="
+    available, opening = file.size - start, _EXTENSION if start else _PRIMARY
     pieces = (
         file.read(start + read, min(_HEADER_PIECE, available - read))
         for read in range(0, min(available, LONGEST_HEADER), _HEADER_PIECE)
     )
-    return _parsed((card for piece in pieces for card in _cards(memoryview(piece))), available, name, opening)
+    return _header_of((card for piece in pieces for card in _cards(memoryview(piece))), available, name, opening)
 
 
-def _parsed(texts: Iterable[str], available: int, name: Path | str, opening: str) -> tuple[dict[str, HeaderValue], int]:
+def _header_of(
+    texts: Iterable[str], available: int, name: Path | str, opening: str
+) -> tuple[dict[str, HeaderValue], int]:
     """Return the values of a header, and its length in whole blocks.
 
     Parameters
@@ -402,20 +391,3 @@ def read_header(path: Path) -> dict[str, HeaderValue]:
     """
     with OpenFile(path) as file:
         return read_header_at(file, 0, path)[0]
-
-
-def memory_mapped(path: Path) -> mmap.mmap:
-    """Return a file's bytes as read-only mapped memory.
-
-    Raises
-    ------
-    FrameFileError
-        If the file cannot be read, or is empty.
-    """
-    try:
-        with open_regular(path) as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise FrameFileError(path, error.strerror or str(error)) from error
-    except ValueError as error:
-        raise FrameFileError(path, "the file is empty") from error

@@ -1,6 +1,6 @@
 """Assemble a night from a connected rig and a plan: its folder, journal, context and steering.
 
-The command line and all tests use this module, so a simulated night is assembled like a real night.
+The command line and the tests of whole nights use this module, so a simulated night is assembled like a real night.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -36,7 +36,7 @@ LEARNED_FLATS = "learned-flats.json"
 
 @dataclass(frozen=True, slots=True)
 class NightFiles:
-    """The folder of a night, the results from an earlier run of it (None for a new night), and the rig of the run."""
+    """The folder of a night, the results of the night's earlier run (None for a new night), and the rig of this run."""
 
     folder: NightFolder
     earlier: EarlierRun | None = None
@@ -62,7 +62,7 @@ def open_night_files(
     storage
         The folder of all nights.
     unfinished
-        See `unfinished_night`; None starts a new night.
+        Folder of an unfinished night, from `unfinished_night`; None starts a new night.
     settings
         Settings of the run that begins.
     now
@@ -95,7 +95,7 @@ async def assembled_night(
     lights: Mapping[Path, FrameSetup] | None = None,
     safe_state: SafeState | None = None,
 ) -> AsyncIterator[AssembledNight]:
-    """Assemble a night. Open its observers and run it within the block.
+    """Assemble a night. Open the observers of the night and run the night within the block.
 
     Parameters
     ----------
@@ -117,11 +117,11 @@ async def assembled_night(
         Object that makes the rig safe at the end; by default, a `SafeState`.
     """
     folder = files.folder
-    # The journal opens before the first event and closes after all observers that the caller opens in the block. It
-    # therefore records their last notices, and the night counts as running until everything else has ended.
+    # The journal opens before the first event and closes after all observers that the caller opens in the block. The
+    # journal therefore records their last notices, and the night counts as running until everything else has ended.
     async with Journal(folder.path / "journal.jsonl") as journal:
         events.subscribe(journal)
-        # The next step begins only once the journal is on the disk, because a run after a power cut relies on it.
+        # The next step begins only once the journal is on disk, because a run after a power cut relies on the journal.
         events.add_flush(journal.flush)
         context = night_context(settings, rig, files, events, clock, deadline=deadline, words=words)
         learned = LearnedFlats.load(folder.path.parent / LEARNED_FLATS)

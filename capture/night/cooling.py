@@ -21,11 +21,11 @@ class MovedKinds(Enum):
 
 
 class Cooling:
-    """The cooling of the sensor for the steps that follow.
+    """Cools the sensor for the steps that follow.
 
-    If a setpoint is out of reach, bias frames, flats and dark flats move to a setpoint within reach. If there is none,
-    they are shot without cooling. Darks move to a setpoint within reach as well, unless they were planned for lights,
-    whose temperature they must match. Darks that do not move are skipped.
+    If a setpoint is out of reach, bias frames, flats and dark flats move to a setpoint within reach. If no setpoint is
+    within reach, they are shot without cooling. Darks move to a setpoint within reach as well, unless they were planned
+    for lights, whose temperature they must match. Darks that do not move are skipped.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Cooling:
             If the camera failed.
         """
         self._reached_c = None
-        # If a frame of a finished set turns out to be missing, that set waits for the setpoint before it shoots again.
+        # If a frame of a finished set turns out to be missing, it is shot again only once the setpoint is reached.
         if not self._progress.needs_no_cooling(number, setpoint_c):
             try:
                 await with_retries(self._context, lambda: cool(self._context, setpoint_c))
@@ -73,7 +73,9 @@ class Cooling:
         self._reached_c = setpoint_c
 
     async def fall_back(self, number: int, error: OutOfReachError) -> str:
-        """Move the step that lost its setpoint, and later steps, to another one. Return a sentence about the change.
+        """Move the step that lost its setpoint, and later steps with this setpoint, to a setpoint within reach.
+
+        Return a sentence about the change.
 
         Raises
         ------
@@ -89,9 +91,10 @@ class Cooling:
         return await self._move(number - 1, lost_c, error)
 
     async def _move(self, number: int, setpoint_c: float, error: OutOfReachError) -> str:
-        """Move later steps with this setpoint to a setpoint within reach. Return a sentence about the change.
+        """Move later steps with the given setpoint to a setpoint within reach. Return a sentence about the change.
 
-        If the sensor temperature is unknown, no setpoint can be chosen, and the headers of frames would be wrong.
+        If the sensor temperature is unknown, raise the error instead: no setpoint can be chosen, and the headers of
+        frames would be wrong.
         """
         if error.limit_c is None or error.obstacle is None:
             raise error
@@ -130,7 +133,7 @@ def moved_text(
     setpoint_c
         The setpoint that was out of reach, degrees Celsius.
     limit_c, obstacle
-        Sensor temperature that was reached instead, and the reason.
+        Sensor temperature that was reached instead, and the reason why the setpoint was not reached.
     reached_c
         Setpoint of the moved sets; None if they are shot without cooling.
     moved

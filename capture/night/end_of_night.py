@@ -35,7 +35,7 @@ class Arrivals:
     newest
         Name of the newest light; None if there is no light.
     at
-        Modification time of the newest light.
+        Modification time of the newest light; None if there is no light.
     """
 
     count: int
@@ -68,15 +68,16 @@ async def end_of_night(
 ) -> str:
     """Wait until the night is over, and return the reason.
 
-    For lights that exist at the start, the modification time counts, so that a run started after the night does not
-    wait.
+    For lights that exist at the start, the modification time counts, so that a run that is started after the night does
+    not wait.
 
     Parameters
     ----------
     folder
         Folder in which the lights arrive.
     settings
-        Settings of the lights: the minutes without a new light, and the altitude of the sun, that end the night.
+        Settings of the lights. They state after how many minutes without a new light, and at which altitude of the sun,
+        the night ends.
     site
         Observing site, used to compute sunrise; None to ignore the sun.
     events, clock

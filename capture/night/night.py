@@ -47,8 +47,8 @@ from coldframe.devices.rig import Rig
 log = logging.getLogger(__name__)
 
 STOP_DEADLINE_S = 30.0
-"""Maximum wait for the steps to end after a cancellation. Then the rig is made safe even if they have not ended,
-because a disk may hang."""
+"""Maximum wait for the steps to end after a cancellation. Then the rig is made safe even if the steps have not ended,
+for example because the disk hangs."""
 
 
 class Night:
@@ -97,9 +97,9 @@ class Night:
     async def run(self) -> NightOutcome:
         """Run all steps, then make the rig safe.
 
-        Failures are published as events and never raised. A cancelled night makes the rig safe before it raises the
-        cancellation; a second cancellation cuts the warm-up short. If the night has ended for another reason, the first
-        cancellation during its warm-up has no effect, but the next one cuts the warm-up short.
+        Failures are published as events and never raised. If the night is cancelled, the rig is made safe before the
+        cancellation is raised again; a second cancellation cuts the warm-up short. If the night has ended for another
+        reason, the first cancellation during its warm-up has no effect, but the next one cuts the warm-up short.
         """
         outcome, result, aborted_by = NightOutcome.ABORTED, "", None
         steps = asyncio.create_task(self._run_steps(), name="steps")
@@ -128,7 +128,7 @@ class Night:
         return outcome
 
     async def _stop(self, steps: asyncio.Task[None]) -> None:
-        """Cancel the steps and wait until they end, but only for `STOP_DEADLINE_S`, because the lamp may be lit."""
+        """Cancel the steps and wait until they end, but only for `STOP_DEADLINE_S`, because the lamp might be on."""
         loop = asyncio.get_running_loop()
         ends_s = loop.time() + STOP_DEADLINE_S
         steps.cancel()
@@ -173,7 +173,10 @@ class Night:
         return Reshooting(self._context, self._learned, self._progress, verification, require, reshot)
 
     async def _tidy_up_after(self, earlier: EarlierRun) -> None:
-        """Make the rig safe except for its cooler. A run that died may have left the lamp on or an exposure running."""
+        """Publish the notes about the earlier run, and make the rig safe except for its cooler.
+
+        A run that crashed may have left the lamp on or an exposure running.
+        """
         for note in earlier.notes:
             self._context.notice(Severity.INFO, note)
         await self._safe_state.reach_but_cooler()
@@ -206,7 +209,7 @@ class Night:
         publish_panel(context)
 
     async def _run_step(self, number: int, step: Step) -> None:
-        """Run one step and publish any failure. Later steps that do not depend on a failed step still run."""
+        """Run one step and publish any failure. Later steps that do not depend on the failed step still run."""
         context = self._context
         context.publish(StepStarted(context.clock.now(), number))
         context.retries.begin_set(needed_devices(step, context.rig))
@@ -234,7 +237,7 @@ class Night:
         elif outcome is not StepOutcome.DONE:
             self._missing.setdefault(reason, []).append(step.title)
         context.publish(StepEnded(context.clock.now(), number, outcome, reason, skipped_by))
-        # Write all events to the disk before the next step relies on them, so that a run can resume after a power cut.
+        # Write all events to disk before the next step relies on them, so that the night can resume after a power cut.
         await context.events.flush()
         await in_thread(context.folder.require_there)
 
@@ -281,9 +284,9 @@ class Night:
         return outcome
 
     async def _reach_safe_state(self, outcome: NightOutcome) -> tuple[NightOutcome, tuple[str, ...]]:
-        """Reach the safe state even if cancelled. Return the outcome of the night, and the steps that failed.
+        """Reach the safe state, even if the task is cancelled. Return the outcome of the night, and any failures.
 
-        The first signal never cuts the warm-up short, even if it arrives after the last frame.
+        The first signal never cuts the warm-up short, even if this signal arrives after the last frame.
         """
         is_signalled = outcome is NightOutcome.INTERRUPTED and not self._context.steering.is_aborted
         reaching = asyncio.create_task(self._safe_state.reach(), name="safe state")

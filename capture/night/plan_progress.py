@@ -68,7 +68,7 @@ class PlanProgress:
         if self._earlier is None or number not in self._earlier.done:
             return False
         step = self.steps[number - 1]
-        # If the camera settings differ from those of the earlier run, no frame on the disk belongs to the set.
+        # If the camera settings differ from those of the earlier run, no frame on disk belongs to the set.
         return not isinstance(step, ShootStep) or self._frames_on_disk(step) > 0
 
     def needs_no_cooling(self, number: int, setpoint_c: float) -> bool:
@@ -82,7 +82,10 @@ class PlanProgress:
         return bool(there) and all(map(self.is_done, there))
 
     def earlier_tuning(self, step: TuneStep) -> Tuned | None:
-        """Return an earlier run's tuning if frames were shot with it, because one set must not mix two tunings."""
+        """Return the tuning from an earlier run if frames were shot with it, otherwise None.
+
+        The tuning must be used again, because the frames of one set must not come from two tunings.
+        """
         tolerance_deg = self._context.settings.rotator_tolerance_deg
         earlier = {} if self._earlier is None else self._earlier.tuned
         # Lights shot since the earlier run may have changed the planned angle slightly.
@@ -135,7 +138,7 @@ class PlanProgress:
         return step
 
     def move(self, number: int, from_c: float, to_c: float | None, *, moves_darks: bool = True) -> None:
-        """Move later steps from one setpoint to another. Their tunings stay valid, because the lamp is the same.
+        """Move later steps from one setpoint to another. Tunings stay valid, because the lamp does not change.
 
         `to_c` and `moves_darks` are as for `replace_setpoint`.
         """
@@ -159,7 +162,7 @@ class PlanProgress:
             self._timetable.learn_set(shot.frames, exposure_s, took_s)
 
     def _frames_on_disk(self, step: ShootStep) -> int:
-        """Return how many frames of the given set an earlier run left on the disk."""
+        """Return how many frames of the given set are on disk from an earlier run."""
         context = self._context
         wanted = Wanted.of(step, context.rig.camera.name, step.exposure_s, context.settings.rotator_tolerance_deg)
         return context.saved.count(wanted)

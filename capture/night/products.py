@@ -22,7 +22,10 @@ from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.tables.flats import FlatSettings
 
 LARGEST_AFTERGLOW = 0.05
-"""Largest signal in dark flats, relative to that in their flats. A larger signal is due to a lit lamp or daylight."""
+"""Largest signal that afterglow causes in dark flats, relative to the signal in their flats.
+
+A larger signal is due to a lit lamp or daylight.
+"""
 
 Conditions = tuple[ReadoutSettings, float | None]
 
@@ -60,7 +63,7 @@ class NightProducts:
         return next(reversed([*alike]), None)
 
     def move(self, from_c: float, to_c: float | None) -> None:
-        """Copy the tunings to a new setpoint, where they stay valid because the lamp is the same."""
+        """Copy the tunings from one setpoint to another. They stay valid there, because the lamp does not change."""
         for step, tuned in list(self.tuned.items()):
             if step.setpoint_c == from_c:
                 self.tuned.setdefault(replace(step, setpoint_c=to_c), tuned)
@@ -127,7 +130,7 @@ class NightProducts:
         return FlatInputs(self.tuned[step.tuning], subtracted, self._verdicts.get(step.tuning))
 
     def _filter_light(self) -> dict[str, float]:
-        """Return the panel's signal at equal brightness through each filter that was tuned tonight."""
+        """Return the relative signal of the panel, at equal brightness, through each filter that was tuned tonight."""
         return {
             step.filter: tuned.rate_adu_per_s / self.panel_curve.light(tuned.brightness or 1)
             for step, tuned in self.tuned.items()

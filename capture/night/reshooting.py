@@ -1,4 +1,7 @@
-"""Reshoot the sets whose masters leave artifacts in the lights, once each, with the change that the cause requires."""
+"""Reshoot the sets whose masters leave artifacts in the lights, with the change that the cause of an artifact requires.
+
+Each remedy is tried only once for each set.
+"""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -51,7 +54,7 @@ class _HinderedError(StepFailedError):
 
 @dataclass(slots=True)
 class Reshooting:
-    """The reshooting, at the end of a night, of the sets that a diagnosis blames for an artifact.
+    """Reshoots, at the end of a night, the sets that a diagnosis blames for an artifact.
 
     Attributes
     ----------
@@ -62,7 +65,7 @@ class Reshooting:
     require_setpoint
         Function that checks that the sensor has the given setpoint, and raises `StepSkippedError` otherwise.
     reshot
-        Filters and rotator angles of the flats that an earlier run of this night exposed longer.
+        Filters and rotator angles of the flats that an earlier run of this night shot again with a longer exposure.
     """
 
     context: NightContext
@@ -74,7 +77,7 @@ class Reshooting:
     _done: set[tuple[int, Remedy]] = field(default_factory=set, init=False)
 
     async def conclude(self) -> None:
-        """Wait for the diagnoses of the last lights, and shoot sets again. Failures become notices."""
+        """Wait for the diagnoses of the last lights, and shoot the blamed sets again. Failures become notices."""
         try:
             if not await self.verification.finish(self._most_wait_s()):
                 return
@@ -88,7 +91,7 @@ class Reshooting:
         return MOST_WAIT * self.context.worked_s()
 
     async def _shoot_all(self) -> bool:
-        """Shoot again each set that a diagnosis blames. Return True if any set was shot."""
+        """Shoot again each set that a diagnosis blames. Return True if any set was shot again."""
         has_shot = False
         for verdict in filter(is_faulty, self.verification.verdicts):
             artifact = next((each for each in verdict.event.artifacts if each.remedy in CARRIED_OUT), None)
@@ -105,11 +108,11 @@ class Reshooting:
         return has_shot
 
     async def _shoot_again(self, number: int, verdict: Verdict, artifact: Artifact) -> bool:
-        """Carry out the remedy. Return True if new masters were made; otherwise, report the failure.
+        """Carry out the remedy, and return True if new masters were made. Otherwise, report the failure.
 
         Raises
         ------
-        StepSkippedError
+        _HinderedError, StepSkippedError
             If the remedy cannot be carried out.
         """
         step = self.progress.steps[number - 1]
@@ -242,9 +245,10 @@ class Reshooting:
 
 
 def was_reshot(flat: ShootStep, reshot: Iterable[tuple[str | None, float | None]]) -> bool:
-    """Return whether the flats are among those that were exposed longer, which `reshot` lists by filter and angle.
+    """Return whether the flats were already shot again with a longer exposure.
 
-    Each angle is that of the lights that showed the artifact; it is None if all lights have the same angle.
+    `reshot` lists the filters and rotator angles of the flats that were shot again. Each angle is the angle of the
+    lights that showed the artifact; it is None if all lights have the same angle.
     """
     limit_deg = Tolerances().rotation_deg
     return any(

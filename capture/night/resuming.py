@@ -1,8 +1,8 @@
 """Find the files from an earlier run of the same night, tidy them up, and pass them to the run that resumes the night.
 
 A run that crashed, lost power or was interrupted leaves frames, masters, a journal, and perhaps a half-written file.
-Its frames are counted again from the files (`SavedFrames`). The journal supplies only data that no other file has: the
-tunings of flats, and the finished steps, for which no hardware needs to move (docs/decisions/0012).
+Its frames are counted again from the files (`SavedFrames`). The journal supplies only data that no other file contains:
+the tunings of flats, and the finished steps, for which no hardware needs to move (docs/decisions/0012).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -48,11 +48,11 @@ class EarlierRun:
     done
         Numbers of the finished steps; empty if the plan has changed or frames are missing.
     reshot
-        Filters and rotator angles of the flats that were exposed longer because of an artifact.
+        Filters and rotator angles of the flats that were shot again with a longer exposure because of an artifact.
     notes
-        Notices about the frames found and the quarantined files.
+        Sentences for the user about the frames that were found, the quarantined files, and missing frames.
     rotator_found_deg
-        Angle of the rotator before the night, degrees, if the run has not turned it back; otherwise None.
+        Angle of the rotator before the night, degrees, if the run has not turned it back to this angle; otherwise None.
     """
 
     saved: SavedFrames
@@ -65,10 +65,10 @@ class EarlierRun:
 
 
 def unfinished_night(storage: Path, now: datetime, camera: str, origin: Origin = UNKNOWN_ORIGIN) -> NightFolder | None:
-    """Return the folder of this evening's last night with the given rig if it is unfinished, else None.
+    """Return the folder of this evening's last night with the given rig if this night is unfinished, else None.
 
     Nights that another run is shooting, and nights of other rigs in the same storage, do not count. Nights with another
-    date do not count either, even if a wrong clock gave them a later date. A night whose journal was lost in a power
+    date do not count either, even if this date is due to a wrong clock. A night whose journal was lost in a power
     cut is unfinished; the headers of its frames name the camera.
 
     Parameters
@@ -106,7 +106,8 @@ def later_nights(storage: Path, now: datetime, camera: str, origin: Origin = UNK
 class _Progress(Enum):
     """How much of a night is complete.
 
-    PARTIAL is a complete night of only some sets; the evening's other sets may be in an earlier, unfinished night.
+    PARTIAL means that all sets of the night are complete, but that the user chose only some of the evening's sets. The
+    other sets may be in an earlier, unfinished night.
     """
 
     UNFINISHED = "unfinished"
@@ -116,14 +117,14 @@ class _Progress(Enum):
 
 
 def _nights(storage: Path, is_wanted: Callable[[str], bool]) -> Iterator[NightFolder]:
-    """Yield the folders of the nights whose dates are wanted, latest first."""
+    """Yield the folders of the nights whose dates `is_wanted` accepts, latest first."""
     for path in nights_from_newest(storage) if storage.is_dir() else ():
         if is_wanted(path.name[: len("2026-11-22")]):
             yield NightFolder(path)
 
 
 def _progress(folder: NightFolder, camera: str, origin: Origin) -> _Progress:
-    """Return how much of the rig's night is complete. A run of chosen sets does not complete a full night."""
+    """Return how much of the rig's night is complete. A run that shoots only chosen sets does not complete a night."""
     if is_being_written(folder.path / "journal.jsonl"):
         return _Progress.OF_ANOTHER_RUN
     runs = list(_starts_and_ends(folder))
@@ -220,7 +221,7 @@ def _still_there(folder: NightFolder, accepted: Iterable[str]) -> set[str]:
 
 
 def _done(events: Iterable[Event], planned: Sequence[PlannedStep]) -> Iterator[int]:
-    """Yield the numbers of the steps that runs with the same plan have completed."""
+    """Yield the numbers of the steps that were completed by runs with the same plan."""
     is_same_plan = False
     for event in events:
         match event:

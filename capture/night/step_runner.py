@@ -51,7 +51,7 @@ class StepRunner:
         self._sky = SkySets(context, learned)
 
     async def run(self, number: int, step: Step) -> None:
-        """Run the given step. If the sensor becomes too warm during a set, shoot the rest at a setpoint within reach.
+        """Run the given step. If the sensor becomes too warm, shoot the rest of the set at a setpoint within reach.
 
         Raises
         ------
@@ -60,7 +60,7 @@ class StepRunner:
         DeviceError
             If the rig failed.
         NotDurableError
-            If a file could not be written to the disk.
+            If a file could not be written to disk.
         ContestedError
             If another program keeps changing the rig.
         """
@@ -113,7 +113,7 @@ class StepRunner:
         await self._sky.shoot(number, step, await self._bias_level_adu(number, step.flats[0].tuning))
 
     async def _bias_level_adu(self, number: int, step: TuneStep) -> float:
-        """Return the level of this night's master bias; without a master, shoot a bias frame and return its level."""
+        """Return the level of this night's master bias or, if there is none, of a bias frame that is shot now."""
         known_adu = self._products.bias_level_adu(step)
         if known_adu is not None:
             return known_adu
@@ -179,5 +179,5 @@ class StepRunner:
 
 
 def ladder_light(step: ShootStep, tuned: Tuned) -> LadderLight:
-    """Return the panel light under which the flat set was shot."""
+    """Return the illumination under which the flats of a set were shot."""
     return LadderLight(step.readout, step.filter, tuned.brightness, tuned.rate_adu_per_s, tuned.target.range_adu)

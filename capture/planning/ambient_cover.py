@@ -1,6 +1,6 @@
-"""Find the uncooled lights that have no dark near their temperature, and count those that tonight's darks would fit.
+"""Find the uncooled lights that have no dark near their temperature.
 
-This module performs no I/O.
+Also count the lights among them that could use darks shot tonight. This module performs no I/O.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,14 +21,15 @@ class AmbientCover:
     Attributes
     ----------
     uncovered_c
-        Temperatures of the lights that have no dark in the library, degrees Celsius; None for an unknown temperature.
+        Temperatures of the lights for which the library has no suitable dark, degrees Celsius; None for a light whose
+        temperature is unknown.
     now_c
         Temperature of the sensor tonight or, if it was not read, of the newest light, degrees Celsius; None if both are
         unknown.
     limit_c
         Maximum difference between the temperatures of a light and its dark, C.
     is_newest_covered
-        True if the newest light has a dark.
+        True if the library has a suitable dark for the newest light.
     """
 
     uncovered_c: tuple[float | None, ...]
@@ -38,14 +39,14 @@ class AmbientCover:
 
     @property
     def served(self) -> int:
-        """Number of lights without a dark that tonight's darks would fit; an unknown temperature counts as fitting."""
+        """Number of uncovered lights that could use darks shot tonight; an unknown temperature counts as fitting."""
         return sum(map(self._is_served, self.uncovered_c))
 
     def note(self, exposure_s: float) -> str | None:
-        """Return a sentence about the temperatures for which there is no dark.
+        """Return a sentence about the temperatures for which the library has no dark.
 
-        Return None if no such temperature is known, or if the newest light has no dark and tonight's darks fit all of
-        them.
+        Return None if none of these temperatures is known, or if the newest light is uncovered and all uncovered lights
+        could use darks shot tonight.
         """
         known = [each for each in self.uncovered_c if each is not None]
         served = sum(map(self._is_served, known))
@@ -69,12 +70,12 @@ class AmbientCover:
 def ambient_cover(
     group: Sequence[ShotLight], masters: Mapping[Path, FrameSetup], fresh: Tolerances, now_c: float | None
 ) -> AmbientCover | None:
-    """Return how well the library covers the temperatures of lights; None for cooled lights.
+    """Return how well the library covers the temperatures of a group of lights; None for cooled lights.
 
     Parameters
     ----------
     group
-        Lights that share a dark, except for its temperature.
+        Lights that need the same dark, apart from the temperature of the dark; the newest light is the last.
     masters
         Masters in the library.
     fresh

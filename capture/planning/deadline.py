@@ -1,8 +1,8 @@
 """Fit a plan into the time before a deadline. This module performs no I/O.
 
-Sets lose frames before any set is skipped. First, each set may shrink to a sensible minimum. Then the least important
-sets are skipped. Any remaining time is used to enlarge the sets again, beginning with the most important sets. The
-warm-up does not count, because it does not need darkness.
+Sets lose frames before any set is skipped. First, each set can shrink to a sensible minimum. Then the least important
+sets are skipped. If time is left, it is used to enlarge the other sets again, beginning with the most important ones.
+The warm-up may end after the deadline, because it does not need darkness.
 """
 
 from bisect import bisect_right
@@ -19,7 +19,10 @@ SMALLEST_COUNTS = {FrameKind.BIAS: 100, FrameKind.DARK: 20, FrameKind.FLAT: 20, 
 """Smallest frame counts that still give a useful master; a set planned with fewer frames keeps its planned count."""
 
 Counts = dict[int, int]
-"""Frame counts by the step's index in the plan; steps without an entry are skipped. A tuning counts as one frame."""
+"""Frame counts of sets by the index of the step in the plan; a tuning has a count of 1.
+
+Sets and tunings without an entry are skipped.
+"""
 
 
 def fit_before_deadline(
@@ -34,22 +37,22 @@ def fit_before_deadline(
     Parameters
     ----------
     steps
-        Steps in the order of the night. Among equally important sets, the earlier ones are kept.
+        Steps in the order of the night. Of equally important sets, the later ones are skipped first.
     time_s
         Time until the deadline.
     settings
-        `lights.first` determines whether flats or darks are kept longest. Bias sets that no flats need are skipped
-        first.
+        Settings of the rig. `lights.first` determines whether flats or darks are skipped last. Bias sets that no flats
+        need are skipped first.
     pace
         Durations of the parts of a step.
     frames_on_disk
-        Function that returns how many frames of a set an earlier run of the same night has shot. These frames take no
-        time and are never dropped.
+        Function that returns the number of frames of a set that were shot by an earlier run of the same night. These
+        frames take no time and are never dropped.
 
     Returns
     -------
     tuple
-        One item per step: the step, the step with fewer frames, or None if there is no time for it.
+        One item per step: the unchanged step, the step with fewer frames, or None if there is no time for the step.
     """
     shot = _frames_taken(steps, frames_on_disk)
 
@@ -80,7 +83,10 @@ def fit_before_deadline(
 
 
 def _largest(counts: Counts, wanted: Counts, alike: list[int], fits: Callable[[Counts], bool]) -> Counts:
-    """Return the largest frame counts that fit if all sets of equal importance get the same number of frames."""
+    """Return the largest frame counts of the equally important sets `alike` that fit.
+
+    All these sets get the same number of frames, except where a set already has more or was planned with fewer.
+    """
 
     def larger(count: int) -> Counts:
         return {index: max(counts[index], min(wanted[index], count)) for index in alike}
@@ -124,7 +130,7 @@ def _bundles(steps: Sequence[Step]) -> list[list[int]]:
 
 
 def _priority(steps: Sequence[Step], indices: list[int], first: Literal["flats", "darks"]) -> int:
-    """Return the rank of a bundle of steps; bundles of rank 0 are kept longest."""
+    """Return the rank of a bundle of steps; bundles of rank 0 are skipped last."""
     step = steps[indices[-1]]
     if isinstance(step, ShootStep) and step.kind is FrameKind.BIAS:
         return 0 if _is_subtracted(step, steps) else 3
@@ -159,7 +165,7 @@ def _lost_its_bias(steps: Sequence[Step], indices: list[int], counts: Counts) ->
 
 
 def _with_counts(steps: Sequence[Step], counts: Counts) -> tuple[Step | None, ...]:
-    """Return the plan with the given frame counts, omitting cooling to setpoints that no remaining frame uses."""
+    """Return the plan with the given frame counts. Steps that cool to a setpoint that is no longer used become None."""
     setpoints = {step.setpoint_c for index, step in _countable_steps(steps).items() if index in counts}
     setpoints |= {step.setpoint_c for step in steps if isinstance(step, SkyStep)}
 

@@ -16,11 +16,11 @@ from coldframe.devices.camera import CameraFeatures
 
 RAW_BYTES_PER_PIXEL = 2
 MASTER_BYTES_PER_PIXEL = 10
-"""Mean and uncertainty as float32, and the number of combined values as uint16."""
+"""A master contains the mean and the uncertainty as float32, and the number of combined values as uint16."""
 
 HEADER_BYTES = 16 * 2880
 TEST_FRAMES = 20
-"""Test frames per tuning, including those that measure the saturation level."""
+"""Assumed number of test frames per tuning, including the frames that measure the saturation level."""
 
 SPARE_FRAMES = 10
 """Allowance for frames that must be shot again during the night."""
@@ -72,7 +72,9 @@ def free_bytes(folder: Path) -> int:
 
 
 def require_writable(folder: Path) -> None:
-    """Check that files can be created in a folder or, before it exists, in its nearest parent. A full disk passes.
+    """Check that files can be created in a folder or, if it does not exist yet, in its nearest existing parent.
+
+    A full disk passes this check.
 
     Raises
     ------
@@ -81,16 +83,16 @@ def require_writable(folder: Path) -> None:
     """
     there = _existing(folder)
     if not there.is_dir():
-        raise UnfitPlanError(f"{there}: is a file; {_OTHER_FOLDER}")
+        raise UnfitPlanError(f"{there} is a file; {_OTHER_FOLDER}")
     if os.statvfs(there).f_blocks == 0:
-        raise UnfitPlanError(f"{there}: is in a file system that stores no files; {_OTHER_FOLDER}")
+        raise UnfitPlanError(f"{there} is in a file system that stores no files; {_OTHER_FOLDER}")
     try:
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             advice = f"correct its permissions and attributes (ls -ld, lsattr -d), or {_OTHER_FOLDER}"
-            raise UnfitPlanError(f"{there}: files cannot be created here ({error.strerror}); {advice}") from error
+            raise UnfitPlanError(f"files cannot be created in {there} ({error.strerror}); {advice}") from error
 
 
 def _existing(folder: Path) -> Path:
@@ -117,7 +119,7 @@ def _set_bytes(frames: int, readout: ReadoutSettings, camera: CameraFeatures) ->
 
 
 def frame_bytes(camera: CameraFeatures, readout: ReadoutSettings) -> int:
-    """Return the file size of a raw frame."""
+    """Return the file size of a raw frame, in bytes."""
     return _pixels(camera, readout) * RAW_BYTES_PER_PIXEL + HEADER_BYTES
 
 

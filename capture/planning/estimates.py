@@ -13,10 +13,10 @@ READOUT_GUESS_S = 1.0
 """Time from the end of an exposure to the start of the next exposure, used until a set of this night has been timed."""
 
 TURN_DEG_PER_S = 2.0
-"""Speed of a slow rotator; faster ones leave time to spare."""
+"""Assumed speed of a rotator. It is the speed of a slow rotator; a faster one needs less time than estimated."""
 
 FIRST_TURN_GUESS_DEG = 90.0
-"""Assumed size of the first turn, whose starting angle is unknown here: the mean over all angles."""
+"""Assumed size of the first turn, whose starting angle is unknown here. It is the mean over all starting angles."""
 
 TESTS_GUESS = 2
 AMBIENT_GUESS_C = 15.0
@@ -33,7 +33,7 @@ class Pace:
     readout_s
         Seconds from the end of an exposure to the start of the next exposure.
     flats_s
-        Flat exposures of the filters that have been tuned, seconds.
+        Flat exposures found by the tuning steps so far, seconds.
     """
 
     sensor_c: float = AMBIENT_GUESS_C
@@ -68,7 +68,7 @@ def estimate_s(steps: Iterable[Step], settings: Settings, pace: Pace | None = No
                 estimates.append(step.flat.count * known.readout_s)
         wanted_deg = _angle_deg(step)
         if wanted_deg is not None and wanted_deg != angle_deg:
-            # If a set comes first, its tuning has already turned the rotator.
+            # If the first of these steps is a set, an earlier tuning has already turned the rotator.
             if angle_deg is not None or not isinstance(step, ShootStep):
                 estimates[-1] += _turn_s(angle_deg, wanted_deg, settings)
             angle_deg = wanted_deg
@@ -76,7 +76,7 @@ def estimate_s(steps: Iterable[Step], settings: Settings, pace: Pace | None = No
 
 
 def _angle_deg(step: Step) -> float | None:
-    """Return the angle to which the rotator turns for a step, in degrees; None if it does not turn."""
+    """Return the angle to which the rotator turns for a step, in degrees; None if it does not turn for this step."""
     match step:
         case TuneStep() | SkyStep() | ShootStep(kind=FrameKind.FLAT):
             return step.rotator_deg

@@ -18,13 +18,15 @@ if TYPE_CHECKING:  # only percentages need pixels and NumPy, whose import would 
 
 
 def light_noises(lights: Lights, settings: Settings) -> Mapping[Path, LightNoise]:
-    """Return the noise of one light of each kind, the middle one by date; empty if no frame count is a percentage.
+    """Return the noise of one light of each kind, by path.
+
+    Of each kind, the light with the middle date is measured; a kind is skipped if this light cannot be measured. If no
+    frame count is a percentage, the result is empty.
 
     Parameters
     ----------
     lights
-        The lights. A kind is a combination of filter, exposure, setpoint and readout settings. Files that cannot be
-        measured are skipped.
+        The lights. A kind is a combination of filter, exposure, setpoint and readout settings.
     settings
         Settings of the rig. The sky level is known only if the camera record in the storage folder states a bias level.
     """

@@ -28,7 +28,7 @@ class MosaicWords:
     pattern
         The array, beginning at the first pixel, such as "RGGB".
     shape
-        Size of the lights, (height, width). In frames of a different size, the array may begin elsewhere.
+        Size of the lights, (height, width). In frames of a different size, the array may begin with another colour.
     cards
         The header cards that state the array.
     """
@@ -53,11 +53,11 @@ class LightWords:
     camera
         Name of the camera in the lights; None if their headers do not state it.
     filters
-        The lights' spellings of filters, by the wheel's names.
+        Names of filters as the lights spell them, by the wheel's names for these filters.
     mosaic
         Colour filter array, used if the driver does not state it; None for mono lights.
     notes
-        Sentences for the user about names that are not used because the lights disagree on them.
+        Sentences for the user about names on which the lights disagree, and which are therefore not used.
     """
 
     train: Mapping[str, HeaderValue] = field(default_factory=dict)
@@ -80,7 +80,8 @@ class LightWords:
         header
             The driver's header.
         camera, filter_name
-            The rig's names for the camera and the filter in the beam; None for frames that do not state the filter.
+            The rig's names for the camera and for the filter in the beam; no filter name for frames that state no
+            filter.
         shape
             Size of the frame, (height, width).
         """
@@ -129,7 +130,7 @@ def light_words(lights: Lights, filters: tuple[str, ...] | None) -> LightWords:
 
 
 def _filters(setups: Iterable[FrameSetup], filters: tuple[str, ...] | None, notes: list[str]) -> dict[str, str]:
-    """Return the lights' spellings of the wheel's filters where a header would show the difference."""
+    """Return the lights' spellings of the wheel's filters, omitting those that look like the wheel's in a header."""
     spellings: dict[str, list[str]] = defaultdict(list)
     for setup in setups:
         name = name_in_wheel(setup.filter_name, filters)
@@ -144,9 +145,9 @@ def _filters(setups: Iterable[FrameSetup], filters: tuple[str, ...] | None, note
 
 
 def _mosaics(lights: Lights) -> Iterable[MosaicWords]:
-    """Yield the arrays of the unbinned lights; with most cameras, binned pixels mix the colours."""
+    """Yield the colour filter arrays of the unbinned lights. With most cameras, binned pixels mix the colours."""
     for path, setup in lights.setups.items():
-        # INDI drivers write the top row first. In lights with the opposite order, the array begins elsewhere.
+        # INDI drivers write the top row first. Lights whose bottom row comes first may have a different first colour.
         is_from_top = setup.row_order in {None, "TOP-DOWN"}
         if setup.mosaic is not None and setup.readout.binning == 1 and is_from_top:
             words = lights.words.get(path, {})
@@ -155,7 +156,7 @@ def _mosaics(lights: Lights) -> Iterable[MosaicWords]:
 
 
 def _shared(keyword: str, values: Iterable[T | None], is_same: Callable[[T, T], bool], notes: list[str]) -> T | None:
-    """Return the newest light's value of a keyword, or None if no light states it or other lights contradict it."""
+    """Return the value of a keyword in the newest light that states it; None if no light does, or the lights differ."""
     known = [value for value in values if value is not None]
     if not known:
         return None

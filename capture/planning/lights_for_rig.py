@@ -1,4 +1,4 @@
-"""Translate lights into the terms of the rig: its filter names, readout modes and setpoints.
+"""Translate the settings of lights into the terms of the rig: its filter names, readout modes and setpoints.
 
 This module performs no I/O.
 """
@@ -50,7 +50,7 @@ class RigSnapshot:
 class ShotLight:
     """Settings of a light in the rig's terms.
 
-    `setup` is used for library look-ups; `noise` is None if not measured. `flat_deg` is the rotator angle of the
+    `setup` is used for library look-ups; `noise` is None if it was not measured. `flat_deg` is the rotator angle of the
     light's flat; None leaves the rotator alone.
     """
 
@@ -77,8 +77,8 @@ def lights_in_rig_terms(
     """Return the lights in the rig's terms, in the same order, and append every assumption to `notes`.
 
     Values that a header lacks are taken from the configuration. A light without a setpoint in its header gets the
-    configured setpoint if the sensor was near it. Otherwise, its setpoint is the sensor temperature, rounded to a whole
-    degree.
+    configured setpoint if the sensor was near this setpoint or if the sensor temperature is unknown. Otherwise, its
+    setpoint is the sensor temperature, rounded to a whole degree.
     """
     every = list(setups)
     reached_c = _reached_setpoints_c(every, settings, notes)
@@ -131,7 +131,7 @@ def _stated_setpoint_c(setup: FrameSetup, settings: Settings) -> float | None:
 def _reached_setpoints_c(
     setups: list[FrameSetup], settings: Settings, notes: list[str]
 ) -> dict[float | None, float | None]:
-    """Map each stated setpoint to the setpoint to use: the sensor temperature if the cooler missed the stated one."""
+    """Map each stated setpoint to the one to use: the sensor temperature if the stated setpoint was not reached."""
     sensors: dict[float | None, list[float]] = defaultdict(list)
     for setup in setups:
         of_setpoint = sensors[_stated_setpoint_c(setup, settings)]
@@ -153,7 +153,7 @@ def name_in_wheel(name: str | None, filters: tuple[str, ...] | None) -> str | No
     """Return the wheel's spelling of a filter, or the name in the header if the wheel has no such filter.
 
     Accents and case are ignored, and Greek letters may be spelt out. For a filter named by a single letter, a
-    difference in case is ignored only if the wheel has no other filter with this letter, because r and R are different
+    difference in case is ignored only if exactly one filter in the wheel has this letter, because r and R are different
     filters.
     """
     if name is None or filters is None or name in filters:

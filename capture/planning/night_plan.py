@@ -5,11 +5,12 @@ The order minimises moves and waits, and allows each master to be combined while
 1. Sets with the same setpoint stay together, in the order in which the configuration first names the setpoints.
 2. Bias frames come first, because they take little time and the flat tuner needs their level.
 3. Flats follow, filter by filter: tuning, dark flats, flats. The master dark flat then exists before the first flat
-   arrives, and only the lamp is switched in between (docs/decisions/0001). Twilight flats do not wait for dark flats:
-   the flats of all filters and angles come first, then dark flats that cover their exposures, then the masters
-   (docs/decisions/0006).
+   arrives, and only the lamp is switched between dark flats and flats (docs/decisions/0001). Twilight flats do not wait
+   for dark flats: the flats of all filters and angles come first, then dark flats that cover the exposures of these
+   flats, then the masters (docs/decisions/0006).
 4. Darks come last, shortest exposure first, because they take longest and losing some of them to dawn costs least.
-   Without a setpoint, darks come first, because the sensor is then closest to the temperature of the lights.
+   Without a setpoint, darks come first, because the sensor is then closest to the temperature of the lights. They still
+   come last if the flats are shot in twilight or with a manual lamp.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,7 +40,7 @@ def plan_night(settings: Settings) -> tuple[Step, ...]:
 
 
 def _order(settings: Settings) -> Callable[[list[ShootStep]], Iterator[Step]]:
-    """Return the function that orders the sets with the same setpoint."""
+    """Return the function that puts sets with the same setpoint in order and adds the tunings."""
     if settings.flats.source == "sky":
         return _in_twilight
     by_hand = settings.panel is not None and settings.panel.kind == "manual"
@@ -89,7 +90,7 @@ def _switching_least(sets: list[ShootStep]) -> Iterator[Step]:
 
 
 def _in_twilight(sets: list[ShootStep]) -> Iterator[Step]:
-    """Order the sets with the same setpoint for twilight flats, whose dark flats do not belong to a filter."""
+    """Order the sets with the same setpoint if the flats are shot in twilight; dark flats then belong to no filter."""
     yield from (step for step in sets if step.kind is FrameKind.BIAS)
     flats = [step for step in sets if step.kind is FrameKind.FLAT]
     dark_flats = [step for step in sets if step.kind is FrameKind.DARK_FLAT]

@@ -10,12 +10,13 @@ from coldframe.config.counts import WITH_GLOW, NoiseGoal
 from coldframe.config.frames import FrameKind
 
 LEAST_GLOW = 1.0
-"""Smallest glow that matters, in units of one frame's noise; weaker glow adds little shot noise to the read noise."""
+"""Amplitude, relative to one frame's noise, above which glow matters; weaker glow adds little to the read noise."""
 
 LEEWAY = 1.03
-"""Accept a set that has up to 3 % fewer frames than estimated, because the estimate is no more accurate than that.
+"""Largest ratio of the estimated frame count to the number of frames in a set at which the set counts as complete.
 
-The noise is known to 1 %. The frame count depends on the square of the noise, so it is known only to 2 %.
+The measured noise is accurate to within 1 %. The estimated frame count depends on the square of the noise, so it is
+accurate only to within 2 %.
 """
 
 _DARK_CAUSES = {
@@ -38,7 +39,7 @@ class FrameEstimate:
     reason
         The summary and, if the set needs more frames than expected, the reason.
     is_met
-        True if the frames so far reach the target.
+        True if the frames so far are enough to reach the target.
     """
 
     frames: int
@@ -61,7 +62,8 @@ def estimate_frames(
     growth
         Noise of the master so far.
     glow
-        Amplifier glow of the master, for darks; significant glow raises the default bounds of the frame count.
+        Amplifier glow of the master, for darks; None if it was not measured. Significant glow raises the default bounds
+        of the frame count.
     """
     ratio = _noise_ratio(target.goal, kind, growth)
     glows = glow is not None and glow.significant and glow.amplitude_adu > LEAST_GLOW * growth.frame_noise_adu
@@ -98,4 +100,4 @@ def cause_text(kind: FrameKind, growth: NoiseGrowth) -> str:
         return ""
     texts = _FLAT_CAUSES if kind is FrameKind.FLAT else _DARK_CAUSES
     text = texts.get(growth.cause, str(growth.cause)).format(drift=growth.drift_adu)
-    return f"the noise is {growth.excess:.1f} times that of {growth.frames} independent frames: {text}"
+    return f"the master has {growth.excess:.1f} times the noise of one from {growth.frames} independent frames: {text}"

@@ -1,4 +1,4 @@
-"""Compare the optical trains of lights: which rotator angles their flats need, and which flats cannot be shot.
+"""Compare the optical trains of lights to find the rotator angles that flats need, and the flats that cannot be shot.
 
 Only mechanical angles are compared (ROTATANG, ROTATOR). At a meridian flip, the position angle on the sky changes by
 180 degrees, but the shadows that dust casts on the sensor stay where they are.
@@ -57,7 +57,7 @@ def why_train_differs(light: ShotLight, now: OpticalTrain, *, has_rotator: bool)
     if degrees_apart(train.rotation_deg, now.rotation_deg) <= tolerances.rotation_deg:
         return None
     now_deg = f"the rotator is at {now.rotation_deg:.0f} deg now"
-    advice = "is turned only if the configuration has a [rotator]"
+    advice = "it is turned only if the configuration has a [rotator] table"
     return f"{through}at rotator angle {train.rotation_deg:.0f} deg: {now_deg}, and {advice}"
 
 

@@ -69,7 +69,7 @@ def light_files(folder: Path, faults: list[FrameFileError] | None = None) -> lis
     folder
         The folder.
     faults
-        List to which an error is added for each subfolder that the user may not read.
+        List to which an error is added for each subfolder that the user has no permission to read.
 
     Raises
     ------
@@ -85,7 +85,10 @@ def light_files(folder: Path, faults: list[FrameFileError] | None = None) -> lis
 
 
 def _images_in(folder: Path, faults: list[FrameFileError]) -> Iterator[Path]:
-    """Yield the visible images in and below a folder; add subfolders that the user may not read to `faults`."""
+    """Yield the visible images in and below a folder; add an error to `faults` for each subfolder that is not readable.
+
+    A subfolder that has vanished since it was listed is skipped. All other errors are raised.
+    """
 
     def skip(error: OSError) -> None:
         if isinstance(error, FileNotFoundError):  # a program has moved the subfolder since it was listed
@@ -110,7 +113,7 @@ def read_lights(folder: Path, camera_names: Iterable[str]) -> Lights:
     folder
         Folder that contains the lights at any depth.
     camera_names
-        Names of the camera; see `is_same_camera`. The returned lights have the first name, which the driver uses.
+        Names of the camera; see `is_same_camera`. The first name is the driver's; all returned setups contain it.
 
     Raises
     ------
@@ -174,7 +177,7 @@ def _unfit(setup: FrameSetup, camera_names: tuple[str, ...]) -> str | None:
 def _impossible(
     readout: ReadoutSettings, exposure_s: float, setpoint_c: float | None, filter_name: str | None
 ) -> str | None:
-    """Return the reason why a header value cannot be used to shoot a set, or None if all values can be used."""
+    """Return why a value in the header cannot be used to shoot a set, or None if all values can be used."""
     dark = {"kind": FrameKind.DARK, "exposure_s": exposure_s, "setpoint_c": setpoint_c}
     try:
         FrameSet.model_validate(

@@ -19,7 +19,7 @@ PLURALS = {
     FrameKind.FLAT: "flats",
     FrameKind.DARK_FLAT: "dark-flats",
 }
-"""The usual spellings of the kinds; the singular is also accepted."""
+"""The usual spellings of the kinds; the singular forms are also accepted."""
 
 _KINDS = {"biases": FrameKind.BIAS} | {
     word: kind for kind, plural in PLURALS.items() for word in (plural, kind.value, plural.replace("-", " "))
@@ -32,7 +32,7 @@ class ChoiceError(ColdframeError):
 
 @dataclass(frozen=True, slots=True)
 class SetChoice:
-    """A choice of all sets of a kind or, if `name` is given, of those with this filter or (for darks) this exposure."""
+    """A choice of all sets of a kind or, if `name` is given, of the sets with this filter (darks: this exposure)."""
 
     kind: FrameKind
     name: str | None = None
@@ -42,7 +42,7 @@ class SetChoice:
         return PLURALS[self.kind] + ("" if self.name is None else f":{self.name}")
 
     def includes(self, frame_set: FrameSet) -> bool:
-        """Return whether a set is chosen. Filters are compared as in headers: ignoring case, accents and blanks."""
+        """Return whether a set is chosen. Case, accents and blanks in the names of filters are ignored."""
         if frame_set.kind is not self.kind:
             return False
         name = name_of(frame_set)
@@ -167,7 +167,7 @@ def name_of(frame_set: FrameSet) -> str | None:
 
 
 def subtracted_sets(flat: FrameSet, sets: Sequence[FrameSet], settings: Settings) -> list[FrameSet]:
-    """Return the sets to subtract from flats: dark flats, or the bias if there are none or the settings require it."""
+    """Return the sets to subtract from flats: dark flats or, if there are none or the settings require it, the bias."""
     dark_flats = _alike(flat, FrameKind.DARK_FLAT, sets, settings)
     dark_flats = [each for each in dark_flats if each.filter == flat.filter]
     if dark_flats and settings.flats.pedestal != "bias":
@@ -195,7 +195,7 @@ def is_cold(rig: RigSnapshot, settings: Settings) -> bool:
 
 
 def without_setpoints(settings: Settings) -> Settings:
-    """Return the settings with all sets at the sensor's current temperature, so that the cooler is left alone."""
+    """Return the settings without setpoints: sets are shot at any temperature, and the cooler is left alone."""
     sets = tuple(each.model_copy(update={"setpoint_c": None}) for each in settings.sets)
     camera = settings.camera.model_copy(update={"setpoint_c": None})
     return settings.model_copy(update={"sets": sets, "camera": camera})

@@ -8,10 +8,10 @@ A light needs:
   at the first setpoint of the night;
 - a bias with the light's readout settings, at any temperature.
 
-The order minimises moves and ramps (docs/planning.md describes the model). The night visits the setpoints in the order
-with the shortest ramps, including the warm-up. It turns the rotator to each angle once, in ascending order. At each
-angle, it uses the filters in slot order, starting with the filter in the beam. All sets for one filter are shot
-together, so that the wheel turns once per filter and angle. This module performs no I/O.
+The order minimises moves and ramps (docs/planning.md describes the model). The setpoints are in the order with the
+shortest ramps, including the warm-up. The rotator turns to each angle once, in ascending order. At each angle, the
+filters are used in slot order, starting with the filter in the beam. All sets for one filter are shot together, so that
+the wheel turns once per filter and angle. This module performs no I/O.
 """
 
 from collections import Counter, defaultdict
@@ -59,7 +59,7 @@ class NeededMaster:
     Attributes
     ----------
     frame_set
-        Set whose frames would make the master.
+        Set from whose frames the master would be made.
     lights
         Number of lights that need the master.
     master
@@ -140,9 +140,9 @@ def plan_for_lights(
 
 @dataclass(frozen=True, slots=True)
 class _LibraryMasters:
-    """The masters in the library, the settings that limit their age, and the notes for the user.
+    """The masters in the library, the settings that limit the age of masters, and the notes for the user.
 
-    `needs_angle` is True if flats must state the rotator angle, because the rotator has turned or may turn.
+    `needs_angle` is True if flats must state the rotator angle, because the rotator has turned or might turn.
     """
 
     masters: Mapping[Path, FrameSetup]
@@ -159,9 +159,10 @@ class _LibraryMasters:
         )
 
     def dark_need(self, group: list[ShotLight], sensor_c: float | None) -> NeededMaster:
-        """Return the dark that a group of lights needs. For uncooled lights, all their temperatures must be covered.
+        """Return the dark that a group of lights needs.
 
-        Darks are shot if tonight's temperature suits a light that has no dark, or if the newest light has no dark.
+        For uncooled lights, darks are shot if tonight's temperature suits a light that has no dark, or if the newest
+        light has no dark.
         """
         need = self.need(group, FrameKind.DARK)
         cover = ambient_cover(group, self.masters, self._fresh, sensor_c)
@@ -169,12 +170,12 @@ class _LibraryMasters:
             return need
         if (note := cover.note(need.frame_set.exposure_s or 0.0)) is not None:
             self.notes.append(note)
-        # If tonight's temperature is unknown, all that counts is whether the newest light has a dark.
+        # If tonight's temperature is unknown, only the newest light counts: darks are shot if it has no dark.
         is_served = cover.now_c is not None and cover.served > 0
         return replace(need, master=None) if is_served else need
 
     def need(self, group: list[ShotLight], kind: FrameKind) -> NeededMaster:
-        """Return the master that a group of lights needs, with the library's match if it fits all of them."""
+        """Return the master that a group of lights needs, with the library's match if every light has a match."""
         exposure_s = Counter(light.exposure_s for light in group).most_common(1)[0][0]
         light = replace(group[-1], exposure_s=exposure_s, noise=_most_sensitive_noise(group, kind))
         matches = [self._match(setup, kind) for setup in _compared_setups(group, kind)]
@@ -208,7 +209,7 @@ class _LibraryMasters:
             self.notes.append(text)
 
     def _if_dated(self, master: Path | None, light: FrameSetup) -> Path | None:
-        """Return a matching master, or None if its age is unknown, because it would then count as fresh forever."""
+        """Return a matching master if its age is known, else None: with an unknown age, it would stay fresh forever."""
         if master is None or self.settings.trust_undated:
             return master
         dated = self.masters[master].taken_at is not None
@@ -222,8 +223,8 @@ class _LibraryMasters:
 def _compared_setups(group: list[ShotLight], kind: FrameKind) -> list[FrameSetup]:
     """Return the setups that the library's masters must match.
 
-    This is the setup of the newest light; for flats, it is combined with each optical train. The age and the focus of
-    the other lights do not count, because flats that are shot now would fit these lights no better.
+    This is the newest light's setup or, for flats, one copy of it with each optical train of the group. The age and the
+    focus of the other lights do not count, because flats that are shot now would fit these lights no better.
     """
     newest = group[-1].setup
     if kind is not FrameKind.FLAT:
@@ -233,7 +234,7 @@ def _compared_setups(group: list[ShotLight], kind: FrameKind) -> list[FrameSetup
 
 
 def _train_of_flat(light: ShotLight, focus_steps: float | None) -> OpticalTrain:
-    """Return the optical train that a light's flat must have; a light without a rotator angle has the assumed angle."""
+    """Return the optical train that a light's flat must have; a light that states no angle gets the assumed angle."""
     stated_deg = light.train.rotation_deg
     angle_deg = light.flat_deg if stated_deg is None else stated_deg
     return replace(light.train, focus_steps=focus_steps, rotation_deg=angle_deg)
@@ -370,7 +371,7 @@ def _at_setpoint(need: NeededMaster, setpoint_c: float | None) -> NeededMaster:
 def _biases(
     lights: list[ShotLight], flats: list[NeededMaster], library: _LibraryMasters, settings: Settings
 ) -> Iterator[NeededMaster]:
-    """Yield one bias per combination of readout settings; flats without dark flats need a bias shot tonight."""
+    """Yield one bias per combination of readout settings. A bias for flats without dark flats must be shot tonight."""
     alike: dict[ReadoutSettings, list[ShotLight]] = defaultdict(list)
     for light in lights:
         alike[light.readout].append(light)
@@ -398,10 +399,10 @@ def _by_filter(flats: list[NeededMaster], filters: tuple[str, ...], in_beam: str
 
 
 def _by_angle(flats: list[NeededMaster], limits_deg: tuple[float, float] | None) -> list[NeededMaster]:
-    """Return the flats by ascending rotator angle, as the rotator counts it; flats that suit any angle come first.
+    """Return the flats by ascending rotator angle, as the rotator counts it; flats without an angle come first.
 
     The rotator then never needs to cross the ends of its range, so cables do not wind up over several nights. The
-    order does not depend on the current angle, so a run that resumes a night uses the same order.
+    order does not depend on the current angle, so a run that resumes a night keeps the order of the earlier run.
     """
 
     def commanded_deg(need: NeededMaster) -> float:
@@ -435,7 +436,7 @@ def shortest_ramps(setpoints: Iterable[float], start_c: float | None, cooling: C
     start_c
         Current sensor temperature; None if unknown, in which case the first ramp is not counted.
     cooling
-        Ramp rates and whether the night ends with a warm-up. Dwell times do not depend on the order.
+        Ramp rates, and whether the night ends with a warm-up. Dwell times do not depend on the order.
     """
     cold_first = tuple(sorted(set(setpoints)))
     orders = permutations(cold_first) if len(cold_first) <= MAX_PERMUTED_SETPOINTS else (cold_first, cold_first[::-1])

@@ -55,7 +55,7 @@ def next_rise(after: datetime, site: SiteSettings, limit_deg: float = SUNRISE_DE
     Returns
     -------
     datetime or None
-        None if the sun does not rise through that altitude within a day, as happens near the poles.
+        Time of the rise; None if the sun does not rise through this altitude within a day, as happens near the poles.
     """
 
     def is_up(at: datetime) -> bool:
@@ -71,7 +71,7 @@ def next_rise(after: datetime, site: SiteSettings, limit_deg: float = SUNRISE_DE
 
 
 def _first(holds: Callable[[datetime], bool], before: datetime, after: datetime) -> datetime:
-    """Find by bisection, to the second, when a condition becomes true. It is false at `before` and true at `after`."""
+    """Return, to the second, when a condition becomes true. The condition is false at `before` and true at `after`."""
     while after - before > _SECOND:
         middle = before + (after - before) / 2
         before, after = (before, middle) if holds(middle) else (middle, after)

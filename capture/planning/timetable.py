@@ -31,7 +31,7 @@ class ResizedSet:
 
 @dataclass(slots=True)
 class Timetable:
-    """The steps of a night, fitted again before each step so that the last frame is complete by the deadline.
+    """The steps of a night. Before each step, the remaining steps are fitted into the time until the deadline.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Timetable:
     deadline
         Time by which the last frame must be complete; None if there is no deadline.
     frames_on_disk
-        Function that returns how many frames of a set an earlier run of the same night has shot.
+        Function that returns the number of frames of a set that were shot by an earlier run of the same night.
     """
 
     planned: tuple[Step, ...]
@@ -66,9 +66,9 @@ class Timetable:
         return self._left[number - 1] is None
 
     def move(self, number: int, from_c: float, to_c: float | None, *, moves_darks: bool = True) -> None:
-        """Move steps after step `number` from setpoint `from_c` to `to_c`, except sets also planned at `to_c`.
+        """Move the steps after step `number` from setpoint `from_c` to `to_c`.
 
-        `to_c` and `moves_darks` are as for `replace_setpoint`.
+        Steps that are also planned at `to_c` are not moved. `to_c` and `moves_darks` are as for `replace_setpoint`.
         """
         kept = set(self.planned)
 
@@ -85,7 +85,7 @@ class Timetable:
         self._readout_s = max(took_s / count - exposure_s, 0.0)
 
     def learn_flat(self, step: TuneStep, exposure_s: float) -> None:
-        """Learn the flat exposure of a filter."""
+        """Learn the flat exposure that a tuning has found, for the estimates of later sets."""
         self._flats_s[step] = exposure_s
 
     def revise(self, number: int, now: datetime, sensor_c: float | None) -> tuple[ResizedSet, ...]:
@@ -111,7 +111,7 @@ class Timetable:
         return tuple(self._changes(number, before, pace))
 
     def has_time_for(self, steps: Sequence[Step], now: datetime, sensor_c: float | None) -> bool:
-        """Return whether additional steps can be completed between `now` and the deadline.
+        """Return whether additional steps can be completed between `now` and the deadline; True without a deadline.
 
         Parameters
         ----------

@@ -48,7 +48,7 @@ async def select_filter_if_possible(context: NightContext, name: str) -> None:
         await select_filter(context, name)
     except (StepFailedError, DeviceError) as error:
         context.retries.breakers.stayed_away(wheel.name)
-        context.notice(Severity.WARNING, f"{error}; shooting frames without light anyway")
+        context.notice(Severity.WARNING, f"{error}; continuing, as frames without light hardly depend on the filter")
 
 
 async def darken(context: NightContext) -> None:
@@ -81,7 +81,7 @@ async def darken(context: NightContext) -> None:
 
 
 async def _darken(context: NightContext, device: FlatPanel) -> None:
-    """Switch off the lamp of a panel or cover, and close it if it covers the telescope."""
+    """Switch off the lamp of a device, and close the device's cover if this is the cover of the telescope."""
     if isinstance(device, ManualPanel):
         await wait_for_user(context, device, lit=False)
     try:
@@ -114,7 +114,7 @@ async def open_to_sky(context: NightContext) -> None:
 
 @asynccontextmanager
 async def flat_light(context: NightContext, panel: FlatPanel, brightness: int | None) -> AsyncIterator[None]:
-    """Light the flat panel while the block runs, with the cover as configured for flats.
+    """Keep the flat panel lit while the block runs, with the cover as configured for flats.
 
     Raises
     ------
@@ -140,7 +140,7 @@ async def flat_light(context: NightContext, panel: FlatPanel, brightness: int | 
 
 
 async def set_brightness(context: NightContext, panel: FlatPanel, brightness: int) -> None:
-    """Change the brightness of a lit panel and wait for it to settle.
+    """Change the brightness of a lit panel and wait for the brightness to settle.
 
     Raises
     ------
@@ -155,7 +155,10 @@ async def set_brightness(context: NightContext, panel: FlatPanel, brightness: in
 
 
 async def _stop_counting_as_dark(context: NightContext) -> None:
-    """Wait for panel and cover, then stop counting them as dark. A lost panel gets no command, and so stays dark."""
+    """Wait until the panel and the cover are ready, then stop counting them as dark.
+
+    A lost device gets no command, so it stays dark.
+    """
     for device in (context.rig.panel, context.rig.cover):
         if device is not None:
             await with_retries(context, device.ensure_ready)

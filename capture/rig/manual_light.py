@@ -1,4 +1,4 @@
-"""Ask the user to switch a manual panel, and detect from pixels when the user has switched it."""
+"""Ask the user to switch a manual panel on or off, and detect from pixels when the user has done so."""
 
 import asyncio
 
@@ -23,14 +23,14 @@ PAUSE_S = 10.0
 
 
 def shows_light(shortest: FrameStatistics, longer: FrameStatistics) -> bool:
-    """Return whether light falls on the sensor, judging by a frame of the shortest exposure and a longer one."""
+    """Return whether light falls on the sensor, judging by a frame with the shortest exposure and a longer frame."""
     rise_adu = longer.level_adu - shortest.level_adu
     is_blinded = longer.saturated_fraction > 0.5  # noqa: PLR2004 - then the level cannot rise
     return is_blinded or rise_adu > max(shortest.noise_adu, LEAST_RISE_ADU)
 
 
 async def wait_for_user(context: NightContext, panel: ManualPanel, *, lit: bool) -> None:
-    """Wait until the user has switched the lamp on, or off.
+    """Wait until the user has switched the lamp on (`lit`) or off.
 
     Raises
     ------

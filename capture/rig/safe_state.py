@@ -41,10 +41,10 @@ OFF_CHECK_S = 60.0
 """Time for which a cooler is monitored after it is switched off."""
 
 OFF_PERCENT = 5.0
-"""Power below which a cooler is considered off."""
+"""Power, in percent, at or below which a cooler is considered off."""
 
 WARMED_C = 0.3
-"""Temperature rise that a sensor colder than the air reaches within `OFF_CHECK_S`, even if it warms up slowly."""
+"""Smallest rise in temperature, within `OFF_CHECK_S`, of a sensor that is colder than the air and not being cooled."""
 
 ROTATOR_PATIENCE_S = 240.0
 """Maximum wait for the rotator after all other steps. Without this limit, the service manager might kill the run."""
@@ -62,12 +62,12 @@ still cold.
 
 
 class SafeState:
-    """The steps that bring a rig to the safe state. One object may be used several times.
+    """The steps that bring a rig to the safe state. One object can be used several times.
 
     Parameters
     ----------
     settings
-        Final state of the cover and the cooler.
+        Settings of the rig, including the final state of the cover and the cooler.
     rig
         The hardware. If a device does not answer, `SafeState` reports it and continues with the next step.
     events, clock

@@ -24,10 +24,13 @@ RAMP_STEP_S = 5.0
 """Time between two setpoints of a ramp. Coolers settle within tens of seconds, so finer steps have no benefit."""
 
 LEAST_STEPS = 8
-"""Minimum number of steps in a ramp, however short, because a single jump would defeat the purpose of a ramp."""
+"""Minimum number of steps even in a short ramp; a single jump would defeat the purpose of a ramp."""
 
 SILENCE_S = 60.0
-"""Silence after which a thermometer is polled. It may be dead (indi#837), or its driver may report only changes."""
+"""Time without a reading after which a thermometer is polled.
+
+The thermometer may be dead (indi#837), or its driver may report only changes.
+"""
 
 DECIMALS_ADVICE = (
     "the reading may lack its decimals: start the INDI server with LC_NUMERIC=C, because INDI does not support decimal "
@@ -93,7 +96,7 @@ def thermometer(
         publish_temperature(camera, events, clock)
         thermals = camera.thermals()
         if readings is not None:
-            # Only while the cooler regulates does its power show that the temperature must be changing.
+            # Without a setpoint, the power of the cooler does not show whether the temperature must be changing.
             power_percent = None if thermals.setpoint_c is None else thermals.power_percent
             readings.observe(clock.elapsed_s(), thermals.sensor_c, power_percent)
 
@@ -165,8 +168,8 @@ def _lacks_decimals(sensor_c: float | None, setpoint_c: float) -> bool:
 async def cool_less(context: NightContext, setpoint_c: float, limit_c: float) -> float | None:
     """Bring the sensor to the nearest reachable setpoint. Return this setpoint, or None if no setpoint is reached.
 
-    The configured fallback setpoints are tried first, except those that are colder than the sensor became. A grid of
-    setpoints follows (`setpoints_within_reach`).
+    The configured fallback setpoints are tried first, except those that are colder than the sensor has become. Then the
+    setpoints from `setpoints_within_reach` are tried.
 
     Parameters
     ----------
@@ -175,7 +178,7 @@ async def cool_less(context: NightContext, setpoint_c: float, limit_c: float) ->
     setpoint_c
         The setpoint that is out of reach.
     limit_c
-        Temperature at which the sensor stopped on the way there, degrees Celsius.
+        Temperature at which the sensor stopped on the way to that setpoint, degrees Celsius.
 
     Raises
     ------
@@ -199,7 +202,7 @@ async def cool_less(context: NightContext, setpoint_c: float, limit_c: float) ->
 
 
 async def stop_cooling(context: NightContext) -> None:
-    """Warm the sensor up along its ramp and switch the cooler off, so that later frames have no setpoint.
+    """Warm the sensor up along a ramp and switch the cooler off, so that later frames have no setpoint.
 
     Raises
     ------
@@ -215,7 +218,7 @@ async def thermometer_fault(context: NightContext, setpoint_c: float) -> str | N
     """Return the fault of the thermometer, or None if it works. If it is faulty, reconnect the camera's driver.
 
     To poll a silent thermometer, send the setpoint again. Every driver answers that command with a temperature, even if
-    it otherwise reports only changes. A dead thermometer may recover only after its driver reconnects.
+    it otherwise reports only changes. A dead thermometer might not recover until its driver reconnects.
     """
     fault = context.readings.fault(context.clock.elapsed_s()) or await _silence(context, setpoint_c)
     if fault is not None:
@@ -285,7 +288,7 @@ async def _follow(camera: Camera, ramp: SetpointRamp, clock: NightClock) -> None
 
 
 def _allowed(setpoint_c: float, camera: Camera) -> float:
-    """Return the nearest setpoint that the camera accepts. A ramp may start at a temperature above all of them."""
+    """Return the nearest setpoint that the camera accepts. A ramp may start above the highest of these setpoints."""
     limits = camera.features.setpoint_c
     return setpoint_c if limits is None else min(max(setpoint_c, limits.minimum), limits.maximum)
 

@@ -13,10 +13,10 @@ from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.saved_frames import Wanted
 
 WIDEST_BIN_C = 2.0
-"""Temperature range of one master, within which the dark current differs from its mean by at most an eighth."""
+"""Width of one master's temperature range. Within it, the dark current differs from its mean by at most an eighth."""
 
 LEAST_PART = 5
-"""Minimum number of frames on either side of a split, because outliers cannot be clipped from fewer frames."""
+"""Minimum number of frames on either side of a split; outliers cannot be clipped from fewer frames."""
 
 Shoot = Callable[[ShootStep, SetInputs], Awaitable[ShotSet]]
 
@@ -41,7 +41,7 @@ async def in_parts(step: ShootStep, inputs: SetInputs, shoot: Shoot) -> ShotSet:
     Returns
     -------
     ShotSet
-        The last part, with the frame count of all parts.
+        Result of the last part, with the total number of frames in all parts.
     """
     shot = await shoot(step, inputs)
     frames = shot.frames
@@ -56,7 +56,8 @@ async def in_parts(step: ShootStep, inputs: SetInputs, shoot: Shoot) -> ShotSet:
 def made_already(folder: NightFolder, step: ShootStep, camera: str) -> frozenset[str]:
     """Return the names of the set's frames that are already in masters from an earlier run of the night.
 
-    The earlier split into parts is kept, because it depends on the temperature and on the pace of the frames.
+    The earlier run's split into parts is kept. It could not be repeated, because it depended on the temperatures and
+    on the pace of the frames.
     """
     wanted, names = Wanted.of(step, camera, step.exposure_s), set[str]()
     for path in folder.masters():

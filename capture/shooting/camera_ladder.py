@@ -1,9 +1,9 @@
-"""Measure the camera from the night's frames: gather data set by set, and save a record at the end.
+"""Measure the camera from the night's frames: gather the data of each set, and save a record at the end.
 
 Almost everything is measured from frames that are shot anyway. The saturation level needs additional frames, because
 flats are far below it: for each readout setting, coldframe shoots one ladder of flats, from faint to saturated. This
-takes about half a minute. The ladder goes up and down again, so that a drifting light is not mistaken for a nonlinear
-camera. See docs/decisions/0011-camera-measured-for-free.md.
+takes about half a minute. The ladder goes up and down again, so that a drift of the illumination is not mistaken for a
+nonlinearity of the camera. See docs/decisions/0011-camera-measured-for-free.md.
 """
 
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ from coldframe.devices.camera import Frame
 from coldframe.devices.errors import DeviceError
 
 LADDER = (0.06, 0.2, 0.65, 0.85, 1.3)
-"""Signals of the ladder, as fractions of the presumed range from bias to saturation.
+"""Signals of the ladder's rungs, as fractions of the presumed range from bias to saturation.
 
 The last signal saturates the sensor, but only slightly, because saturation leaves a residual image in some CCDs for
 minutes.
@@ -39,14 +39,14 @@ CLIMB = (*range(len(LADDER) - 1), *reversed(range(len(LADDER) - 1)), len(LADDER)
 """The rungs in the order in which they are shot: up and down below saturation, and finally the rung that saturates."""
 
 LONGEST_LADDER_S = 120.0
-"""Longest total exposure of a ladder. If a filter is so dark that its ladder would take longer, a different filter is
-used.
+"""Longest allowed total exposure of a ladder. If a filter is so dark that its ladder would take longer, a different
+filter is used.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class LadderLight:
-    """The light under which a ladder is shot.
+    """The illumination under which a ladder is shot.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class LadderLight:
 
 @dataclass(slots=True)
 class Characterisation:
-    """The measurement of the camera from the sets of a night.
+    """Measures the camera from the sets of a night.
 
     Attributes
     ----------
@@ -91,7 +91,10 @@ class Characterisation:
         self._sets.setdefault(readout, []).append(studied)
 
     def e_per_adu(self, readout: ReadoutSettings) -> float | None:
-        """Return the electrons per ADU at the requested readout settings; None if unknown. This method reads files."""
+        """Return the gain in electrons per ADU at the requested readout settings; None if unknown.
+
+        This method reads files.
+        """
         sets = self._sets.get(readout)
         if not sets:
             return None
@@ -114,7 +117,7 @@ class Characterisation:
         number
             Number of the step to which the ladder belongs, for events.
         light
-            Light under which flats have just been shot.
+            Illumination under which flats have just been shot.
         """
         try:
             if light.readout in self._climbed or not self._is_in_reach(light):
@@ -170,7 +173,7 @@ class Characterisation:
         series.add(frame.pixels)
 
     async def keep(self) -> None:
-        """Save the records of the night and publish them. A failure is announced, not raised."""
+        """Save the camera's records from this night and publish them. A failure is announced, not raised."""
         for sets in self._sets.values():
             try:
                 kept = await in_thread(self._keep, sets)

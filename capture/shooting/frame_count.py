@@ -21,7 +21,7 @@ class SetSize:
     step
         The set.
     may_grow
-        False if the time until a deadline was divided among the planned frames.
+        False if the time until a deadline was divided among the planned frames, so that no time is left for more.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class SetSize:
         self._samples.add(pixels)
 
     def look(self, accepted: int) -> FrameEstimate | None:
-        """Estimate the size from the noise so far. Return None if there is no noise target or if frames are too few.
+        """Estimate the size from the noise so far. Return None without a noise target, or if there are too few frames.
 
         Afterwards, `aim` equals `look_at`; if no further frame is needed, both equal the number of accepted frames.
         """
@@ -79,9 +79,9 @@ class FrameCount:
     accepted
         The frames accepted so far.
     is_tested
-        True for dark flats that a bias may replace. The first few frames decide this; see `shoot_all`.
+        True for dark flats that a bias might replace. The first few frames show whether it does; see `shoot_all`.
     shot_before
-        Frames of the set in earlier masters. They are included in the counts that users see.
+        Number of frames of the set in earlier masters. They are included in the counts that users see.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class FrameCount:
 
     @property
     def wanted(self) -> int:
-        """Number of accepted frames needed for the next decision; after the last one, the size of the whole set."""
+        """Number of accepted frames needed for the next decision or, after the last one, for the whole set."""
         return self.size.look_at if self._probes is None else self._probes
 
     @property
@@ -125,7 +125,7 @@ class FrameCount:
 
     @property
     def shown(self) -> int:
-        """Size of the set as shown to users. Before the comparison with the bias, only the frames for it count."""
+        """Size of the set as shown to users; before the comparison with the bias, the number of frames to compare."""
         return self._shot_before + (self.wanted if self.wanted < self.size.look_at else self.size.aim)
 
     @property

@@ -23,22 +23,22 @@ from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.devices.camera import Frame, Limits
 
 FRAMES = 2
-"""Number of bias frames in a fingerprint. Their difference gives the noise to 1 %."""
+"""Number of bias frames in a fingerprint. Their difference gives the noise to within 1 %."""
 
 MOST_FRAMES = 4
-"""Maximum number of bias frames shot for a fingerprint. Some frames may be unusable: repeats, or frames with other
-settings.
+"""Maximum number of bias frames shot for a fingerprint. Some of them might be unusable: repeats of earlier frames, or
+frames with other settings.
 """
 
 SAME_NOISE = 0.05
-"""Maximum logarithm of the ratio between two noise values that count as equal. Two frames give each noise to 1 %."""
+"""Maximum logarithm of the ratio between two noise values that count as equal; each value is accurate to within 1 %."""
 
 SAME_LEVEL = 0.5
 """Maximum difference between two levels that count as equal, in units of one pixel's noise."""
 
 OWN_NOISE, OWN_LEVEL, OWN_LEVEL_ADU = 0.2, 3.0, 20.0
-"""The same limits for comparisons with earlier nights, and a minimum in ADU for the level limit. They are wider,
-because noise and level change with temperature and age.
+"""Limits for noise and level in comparisons with earlier nights, and the smallest level limit in ADU. They are wider
+than the limits within one night, because noise and level change with temperature and age.
 """
 
 
@@ -68,14 +68,16 @@ class Fingerprint:
 def setting_in_force(
     ordered: ReadoutSettings, found: Fingerprint, known: Mapping[ReadoutSettings, Fingerprint]
 ) -> ReadoutSettings | None:
-    """Return the setting that the camera seems to be using instead of the requested setting, or None if none matches.
+    """Return the setting that the camera seems to be using instead of the requested setting.
+
+    Return None if the requested setting is in force, or if no known setting matches.
 
     Parameters
     ----------
     ordered
         Setting that was requested from the camera.
     found
-        Fingerprint of the bias frames shot after the request.
+        Fingerprint of the bias frames that were shot after the request.
     known
         Fingerprints of settings from this night or earlier nights. Settings that differ from `ordered` in gain or
         offset are considered.
@@ -88,7 +90,7 @@ def setting_in_force(
 
 
 def fingerprint_of(record: CameraRecord) -> Fingerprint | None:
-    """Return the fingerprint in the camera record; None if that night did not measure both level and noise."""
+    """Return the fingerprint in the camera record; None if the record lacks the bias level, the noise or the gain."""
     noise_e = record.read_noise_e.value if record.read_noise_e else record.read_noise_below_e
     if record.bias_adu is None or noise_e is None or record.e_per_adu is None:
         return None
@@ -106,8 +108,8 @@ class GainCheck:
     async def confirm(self, number: int, readout: ReadoutSettings) -> None:
         """Shoot two bias frames and compare them with the camera's records from earlier nights.
 
-        If the records have no fingerprint of this setting, or a different fingerprint, shoot two frames with a very
-        different gain for comparison.
+        If the records contain no fingerprint of this setting, or one that differs from that of the new frames, shoot
+        two frames with a very different gain for comparison.
 
         Parameters
         ----------
@@ -133,7 +135,7 @@ class GainCheck:
             raise StepFailedError(fault)
 
     async def _fault(self, number: int, readout: ReadoutSettings) -> str | None:
-        """Describe the fault if another setting is in force, or return None. Try two remedies first."""
+        """Return a description of the fault if another setting stays in force despite two remedies, otherwise None."""
         limits = self._context.rig.camera.features.gain
         if limits is None or limits.is_fixed or readout.gain is None:
             return None
@@ -172,7 +174,10 @@ class GainCheck:
             self._context.notice(Severity.WARNING, text, topic=Topic.GAIN)
 
     async def _write_again(self, readout: ReadoutSettings, limits: Limits) -> None:
-        """Set a neighbouring gain first, because drivers do not send a value that equals their last known value."""
+        """Set a neighbouring gain, so that the driver sends the wanted gain again afterwards.
+
+        Drivers do not send a value to the camera if it equals the last value that they know.
+        """
         assert readout.gain is not None
         beside = readout.gain + 1 if limits.contains(readout.gain + 1) else readout.gain - 1
         await apply_with_retries(self._context, replace(readout, gain=beside))
@@ -187,7 +192,7 @@ class GainCheck:
         return {record.readout: found for record in kept if (found := fingerprint_of(record)) is not None}
 
     async def _fingerprint(self, number: int, readout: ReadoutSettings) -> Fingerprint | None:
-        """Shoot bias frames at the given setting. Return their fingerprint, or None if they are unusable."""
+        """Shoot bias frames at the given setting. Return their fingerprint, or None if too few of them are usable."""
         context, series = self._context, TileSeries()
         await darken(context)
         settings = await apply_with_retries(context, readout)

@@ -24,7 +24,7 @@ class LightLeakRetry:
         Raises
         ------
         StepSkippedError
-            If light fell on earlier darks, because darks contaminated by light would spoil the light frames.
+            If earlier darks contain light. Further darks would contain light as well, and would spoil the light frames.
         StepFailedError
             If the frames of the second attempt also show light, or if `SetShooting.run` raises it.
         DeviceError, NotDurableError

@@ -33,13 +33,13 @@ from coldframe.devices.camera import Frame
 LIT_FRAMES = 3
 """Number of consecutive frames with light after which a set that needs darkness ends.
 
-Before the third frame, the panel is switched off and the cover closed again. This is too late for the second frame,
-which is already being exposed while the first frame is being judged.
+Before the third frame, the panel is switched off again and the cover is closed again. This is too late for the second
+frame, which is already being exposed while the first frame is being judged.
 """
 
 
 class LightLeakError(StepFailedError):
-    """Light fell on frames that should be dark."""
+    """Frames that should be dark contain light."""
 
 
 class SetFrames:
@@ -56,7 +56,7 @@ class SetFrames:
     inputs
         Inputs from earlier steps.
     delivered
-        Frames that are not on the disk yet.
+        Frames that are not yet on disk.
     give_up
         Function that ends exposing with the given error. Frames that were already exposed are still judged and kept.
 
@@ -115,14 +115,14 @@ class SetFrames:
     async def keep(self, judged: JudgedFrame) -> None:
         """Save a good frame and add it to the master, or move a bad frame to quarantine.
 
-        A frame is added while it is saved. If it cannot be saved, it does not count, and the set ends without a master.
-        A cancelled caller still waits until the frame counts, because the threads that save and add it cannot be
-        stopped.
+        A frame is added while it is being saved. If it cannot be saved, it does not count, and the set ends without a
+        master. If the caller is cancelled, it still waits until the frame counts, because the threads that save and add
+        the frame cannot be stopped.
 
         Raises
         ------
         NotDurableError
-            If the frame could not be written to the disk.
+            If the frame could not be written to disk.
         """
         fault = judged.fault
         if fault is None:
@@ -170,7 +170,7 @@ class SetFrames:
         try:
             path, noise_adu = await both(save, in_thread(self.master.fold, judged))
         except Exception as error:
-            # If `keep` was cancelled, this error is only logged, and the set may still want a master of its frames.
+            # If `keep` was cancelled, this error is only logged, and a master of the set might still be requested.
             self.master.refuse(error)
             raise
         self._accept(judged, path, noise_adu)
@@ -182,7 +182,7 @@ class SetFrames:
             context.notice(Severity.WARNING, problem)
 
     def _accept(self, judged: JudgedFrame, path: Path, noise_adu: float | None, *, is_taken_over: bool = False) -> None:
-        """Count a frame that is on the disk and in the master."""
+        """Count a frame that is on disk and in the master."""
         context, number, count = self._context, self._number, self.count
         self.master.accepted.add(judged, path)
         publish_shown(context, f"{self._step.title} {count.index}/{count.shown}", judged)
@@ -201,7 +201,7 @@ class SetFrames:
 
     @property
     def _is_leaking(self) -> bool:
-        """True if light fell on `LIT_FRAMES` consecutive frames, or on any frame while only one is accepted."""
+        """True if `LIT_FRAMES` consecutive frames contain light, or if one does while only one frame is accepted."""
         return self.lit >= LIT_FRAMES or (self.lit > 0 and self.count.accepted == 1)
 
 

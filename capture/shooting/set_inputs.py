@@ -28,7 +28,7 @@ class SubtractedMaster:
         Overscan that was subtracted from the master's frames and must also be subtracted from the flats; None if no
         overscan was subtracted.
     level_error_adu
-        Standard error of the level.
+        Standard error of the level, ADU.
     """
 
     name: str
@@ -50,7 +50,7 @@ class ShotSet:
     frames
         Number of frames in the master.
     taken_over
-        Number of those frames that an earlier run of the night shot.
+        Number of these frames that were shot earlier, by an earlier run of the night or for another set.
     shortfall
         Reason why frames are missing; None if no frame is missing.
     studied
@@ -60,7 +60,7 @@ class ShotSet:
     leak
         Description of the light leak that ended the set; None if no light leaked in.
     has_drifted
-        True if the sensor has left the set's temperature, so that the missing frames need a second master.
+        True if the sensor has left the temperature range of the master, so that the missing frames need a second one.
     """
 
     master: SubtractedMaster
@@ -124,7 +124,7 @@ class DarkFlatInputs:
     exposure_s
         Exposure of every frame, exactly equal to the exposure of the flats.
     test
-        Comparison with a bias that may replace the dark flats. Only the frames for this comparison are shot at first.
+        Comparison with a bias that might replace the dark flats. Only the frames for this comparison are shot at first.
         None to shoot all frames.
     ceiling_adu
         Highest level that a frame without light can have; None if unknown.

@@ -26,7 +26,7 @@ from coldframe.devices.camera import Frame
 
 @dataclass(frozen=True, slots=True)
 class FinishedSet:
-    """The master of a set, both as written to the disk and in the form in which later sets subtract it."""
+    """The master of a set, both as written to disk and in the form in which it is subtracted from later frames."""
 
     written: WrittenMaster
     subtracted: SubtractedMaster
@@ -61,9 +61,9 @@ class SetMaster:
         self._failure: Exception | None = None
 
     def begin(self, frame: Frame, method: OverscanChoice) -> str | None:
-        """Prepare to stack frames like the first frame. Return a message if its overscan cannot be subtracted, or None.
+        """Prepare to stack frames like the first frame. Return a message if the overscan cannot be subtracted, or None.
 
-        For flats, the overscan is that of the master that is subtracted from them.
+        Flats use the overscan of the master that is subtracted from them.
         """
         if self._stack is not None:
             return None
@@ -81,7 +81,7 @@ class SetMaster:
     def fold(self, judged: JudgedFrame) -> float | None:
         """Add a good frame. Return the noise of the master so far, in ADU.
 
-        The frame must be on the disk and in `accepted` before any other method is called.
+        The frame must be on disk and in `accepted` before any other method is called.
         """
         assert self._stack is not None
         frame = judged.frame
@@ -128,7 +128,7 @@ class SetMaster:
         FrameFileError
             If a frame cannot be read again.
         NotDurableError
-            If the master could not be written to the disk.
+            If the master could not be written to disk.
         """
         assert self._stack is not None
         self._require_accepted_frames(self._stack)

@@ -73,15 +73,16 @@ class SetShooting:
         Raises
         ------
         StepFailedError
-            If too many frames failed.
+            If shooting failed before `LEAST_FRAMES` frames were accepted, or if their master cannot be made.
         LightLeakError
-            If light fell on frames that should be dark. The frames are then in quarantine.
+            If frames that should be dark contain light, and fewer than `LEAST_FRAMES` frames were accepted. The frames
+            are then in quarantine.
         DeviceError
             If the rig lacks a capability that the set needs.
         ContestedError
             If another program keeps changing the camera's settings.
         NotDurableError
-            If a file could not be written to the disk.
+            If a file could not be written to disk.
         """
         with self._context.steering.on_skip(self._skip):
             shortfall, leak = await self._shoot_or_fall_short()
@@ -93,7 +94,7 @@ class SetShooting:
             frames=self._frames.count.accepted,
             taken_over=self._frames.taken_over,
             shortfall=shortfall,
-            # The other set has already contributed shared frames to the measurements of the camera.
+            # The set that shares its frames has already contributed them to the measurements of the camera.
             studied=None if self._frames.shared else self._frames.master.studied(),
             verdict=self._verdict,
             leak=leak,
@@ -131,7 +132,7 @@ class SetShooting:
             yield
 
     async def _take_over(self) -> None:
-        """Count the frames of this set that an earlier run of the night shot, then dark flats of other angles."""
+        """Count this set's frames from an earlier run of the night, then matching dark flats of other angles."""
         await self._take_over_from(self._context.saved)
         if self._step.shares_frames and not self._frames.count.is_complete:
             await self._take_over_from(await self._dark_flats_on_disk())
@@ -189,7 +190,7 @@ class SetShooting:
         return shot
 
     async def _prepare_light(self) -> None:
-        """Select the filter that darks need, and darken the rig again if light fell on the last frame."""
+        """Select the filter that darks need, and darken the rig again if the last frame contains light."""
         filters = self._inputs.filters if isinstance(self._inputs, DarkInputs) else None
         if filters is not None and self._exposed < len(filters):
             await select_filter_if_possible(self._context, filters[self._exposed])
@@ -223,7 +224,7 @@ class SetShooting:
         )
 
     async def _check_noise(self) -> None:
-        """Adapt the size of the set to the noise of its master so far, and report a change."""
+        """Adapt the size of the set to the noise of its master so far, and report any change."""
         context, count = self._context, self._frames.count
         if count.is_limited_to_probes or count.accepted < count.wanted:
             return
@@ -243,13 +244,13 @@ class SetShooting:
             self._context.notice(Severity.WARNING, f"{self._step.title}: {cause}")
 
     async def _with_frames_on_disk(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a function that may read frames again. An unreadable or changed file fails only this set."""
+        """Run a function that may read frames again. If a file is unreadable or has changed, only this set fails."""
         try:
             return await in_thread_within(LONG_WORK_S, work, *args, **kwargs)
         except FrameFileError as error:
             raise StepFailedError(f"a frame cannot be read again: {error}") from error
         except WrongFrameError as error:
-            raise StepFailedError(f"the frames on the disk cannot be combined: {error}") from error
+            raise StepFailedError(f"the frames on disk cannot be combined: {error}") from error
 
     def _end_exposing(self, error: StepFailedError) -> bool:
         return self._pipeline.end_exposing(error)

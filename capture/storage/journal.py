@@ -49,7 +49,7 @@ LANDMARKS = (
     LightsVerified,
     RotatorTurned,
 )
-"""Events from which a night is resumed. Their lines are synced immediately, because they must survive a power cut."""
+"""Events that are needed to resume a night. Their lines must survive a power cut, so they are synced immediately."""
 
 
 def is_journalled(event: Event) -> bool:
@@ -111,7 +111,7 @@ class Journal:
     Enter the context of the journal before the first event is published. Each line is passed to the kernel immediately,
     so the line survives if this process dies. A thread does this, because the disk may hang: the event loop waits for
     the thread for at most `HANDOVER_S`, and not at all while earlier lines are still waiting. The lines of `LANDMARKS`
-    are also synced to the disk. A sync takes up to half a second on an SD card, so it runs in another thread, and
+    are also synced to disk. A sync takes up to half a second on an SD card, so it runs in another thread, and
     pending syncs are merged into one. If a power cut left an incomplete line, the journal ends that line with a newline
     before it writes the next event. A kernel lock on the file marks a night that is still running (see
     `is_being_written`). The kernel releases the lock when this process ends, whatever the reason.
@@ -156,7 +156,7 @@ class Journal:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Sync the file and close it. If the disk hangs, the kernel closes it when this process ends."""
+        """Sync the file and close it. If the disk hangs, the kernel closes the file when this process ends."""
         self._syncing.cancel()
         await asyncio.wait([self._syncing])
         await self.flush()
@@ -177,7 +177,7 @@ class Journal:
             self._landmark.set()
 
     async def flush(self) -> None:
-        """Wait until the lines of all events so far are on the disk; set `failure` if the sync fails."""
+        """Wait until the lines of all events so far are on disk; set `failure` if the sync fails."""
         try:
             await in_thread(self._sync, self._last_written)
         except NotDurableError as error:

@@ -1,7 +1,7 @@
 """Read journals back into events, for resuming, watching and the morning report.
 
-The decoder is written by hand, because `pydantic.TypeAdapter` would need an annotation on every `float` field,
-including those of dataclasses in other packages, to read null as NaN.
+The decoder is written by hand. To read null as NaN, `pydantic.TypeAdapter` would need an annotation on every `float`
+field, including the fields of dataclasses in other packages.
 """
 
 import dataclasses
@@ -23,7 +23,9 @@ from coldframe.errors import ColdframeError
 T = TypeVar("T")
 
 LONGEST_LINE_BYTES = 1 << 20
-"""Longest line that is read. The longest line in practice, a plan of hundreds of sets, has about 100,000 bytes."""
+"""Maximum length of a line that can be decoded. In practice, the longest line, a plan of hundreds of sets, has about
+100,000 bytes.
+"""
 
 
 class JournalLineError(ColdframeError, ValueError):

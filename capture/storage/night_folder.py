@@ -48,7 +48,7 @@ VANISHED = (
     "resume the night"
 )
 HALF_DAY = timedelta(hours=12)
-"""Shift that assigns all hours from one noon to the next to the same evening."""
+"""Time by which moments are shifted back, so that all moments between two noons get the date of the same evening."""
 
 FOLDERS = {
     FrameKind.BIAS: "biases",
@@ -60,7 +60,7 @@ FOLDERS = {
 
 
 def evening_of(moment: datetime) -> str:
-    """Return the local date, such as 2026-11-22, of the evening on which the night of `moment` began."""
+    """Return the local date, such as 2026-11-22, of the evening on which the night that contains `moment` began."""
     return (moment.astimezone() - HALF_DAY).date().isoformat()
 
 
@@ -339,21 +339,21 @@ class NightFolder:
         return write_with_retry(path, lambda path: write_durably(path, content), self.path / QUARANTINE, *beside)
 
     def _save_raw(self, raw: RawFile, cards: list[Card], path: Path, *beside: Beside) -> Path:
-        """Save a raw file's description before its bytes, because a raw file without a description would not count."""
+        """Save a raw file after its description, because a raw file without one would not count as a frame."""
         description = described(cards, raw.content)
 
         def write(path: Path) -> None:
             sidecar = sidecar_of(path)
             if is_taken(sidecar):  # the description of a raw file that was not written before a run ended
                 name = f"{path.stem}-unused.cards"
-                self._move_to_quarantine(sidecar, name, "it describes a raw that was not written")
+                self._move_to_quarantine(sidecar, name, "it describes a raw file that was not written")
             write_durably(sidecar, [description])
             write_durably(path, [raw.content])
 
         return write_with_retry(free_path(path, *beside), write, self.path / QUARANTINE, *beside)
 
     def _made(self, name: str) -> Path:
-        """Return a folder within the night's folder, and create it if it is missing."""
+        """Return the path of a folder within the night's folder, after creating the folder if it is missing."""
         self.require_there()
         folder = self.path / name
         make_folder_durably(folder)

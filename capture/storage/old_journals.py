@@ -1,8 +1,7 @@
-"""Derive fields that are missing from journals up to November 2026 from the sentences in those journals.
+"""Add the fields that journals up to November 2026 lack, by deriving them from the sentences in these journals.
 
 With the derived fields, these journals can be used for reports, watching and resuming. No other module may parse the
-text of a message. This module parses only sentences that coldframe no longer writes, and only if a line lacks the
-field.
+text of a message. This module parses only sentences that coldframe no longer writes, and only if a line lacks a field.
 """
 
 import re

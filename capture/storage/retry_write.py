@@ -1,7 +1,7 @@
 """Retry a failed durable write under a new name.
 
-After a failed fsync, the content on the disk is undefined, and Linux reports the error only once. Syncing the same file
-again may succeed without writing anything (docs/faults.md, row 50).
+After a failed fsync, the content of the file on disk is undefined, and Linux reports the error only once. Syncing the
+same file again may succeed without writing anything (docs/faults.md, row 50).
 """
 
 import errno
@@ -13,7 +13,7 @@ from pathlib import Path
 from coldframe.calibration.files.durable import NotDurableError
 
 RETRIED_ERRORS = frozenset({errno.EIO})
-"""Errors after which a retry may succeed. A retry does not help if the disk is full or the folder is read-only."""
+"""Errors after which a retry can succeed. A retry does not help if the disk is full or the folder is read-only."""
 
 Beside = Callable[[Path], Path]
 """Function that returns the path of a file that will be written next to the given file."""
@@ -71,7 +71,7 @@ def write_with_retry(path: Path, write: Callable[[Path], None], quarantine: Path
     write
         Function that writes the file durably.
     quarantine
-        Folder to which the file left by a failed first write is moved, so that it does not count as a second frame.
+        Folder to which the file that a failed first write leaves is moved, so that it does not count as a second frame.
     beside
         See `free_path`; for the new name of the retry.
 

@@ -29,13 +29,13 @@ class Wanted:
     Attributes
     ----------
     filter_name
-        Name of the filter; None for any filter, because drivers also write the filter into the headers of darks.
+        Name of the filter; None for any filter, as for darks. Drivers write the current filter into their headers, too.
     exposure_s
         Exact exposure time, seconds; None for any exposure time, as in twilight flats.
     rotator_deg
-        Rotator angle of a flat's set; None for a set without an angle.
+        Rotator angle of the set, degrees; None for a set without an angle. Only the angles of flats are compared.
     tolerance_deg
-        Maximum difference between the angles of two sets whose flats may be mixed.
+        Maximum difference, degrees, between the angle of the set and the angle of a flat that belongs to it.
     """
 
     camera: str
@@ -72,7 +72,7 @@ class Wanted:
             and setup.setpoint_c == self.setpoint_c
             and (self.filter_name is None or header.get("FILTER") == _as_written(self.filter_name))
             and self.exposure_s in {None, setup.exposure_s}
-            # Dark flats do not depend on the angle, so those of one set may be used for another.
+            # Dark flats do not depend on the angle, so those that were shot for other angles belong to the set, too.
             and (
                 self.kind is not FrameKind.FLAT
                 or is_same_angle(angle_of_set_deg(header), self.rotator_deg, self.tolerance_deg)
@@ -105,7 +105,7 @@ class SavedFrames:
     paths
         Paths of the raw frames. A frame with an unreadable header is moved to quarantine.
     are_shared
-        True if the frames also count in other sets. A frame that cannot be read then stays where it is.
+        True if the frames also count in other sets. In that case, a frame that cannot be read stays where it is.
     """
 
     def __init__(self, folder: NightFolder, paths: Iterable[Path] = (), *, are_shared: bool = False) -> None:

@@ -27,9 +27,10 @@ DRAIN_DEADLINE_S = 30.0
 
 
 class StrayFrames:
-    """The stray frames of a night, which go to quarantine. Earlier and later frames belong to other programs.
+    """The stray frames of a night, which go to quarantine.
 
-    The only exception is a frame that coldframe itself shot before the night; it is saved when the night begins.
+    Stray frames that arrive before or after the night are discarded, because they belong to other programs. The only
+    exception is a frame that coldframe itself requested before the night; it is saved when the night begins.
     """
 
     def __init__(self, clock: NightClock) -> None:

@@ -16,29 +16,29 @@ from coldframe.capture.tuner.panel_curve import (
 )
 
 WINDOW_SLACK = 1.1
-"""If the needed exposure misses the window by less than this factor, use the window's near end and keep the
-brightness.
+"""Largest factor by which the needed exposure may miss the window without a change in brightness.
+
+The near end of the window is then used as the exposure.
 """
 
 FLAT_RESPONSE = 0.15
 """Slope of log light against log brightness below which the panel is considered not to respond.
 
-The end of the brightness range is then tried.
+The end of the brightness range is tried in this case.
 """
 
 DEPTH_INTO_WINDOW = 0.35
 """Position in the window at which the exposure should be after a change in brightness.
 
-0 is the near end of the window, and 1 is its middle.
-
-The smaller the change in brightness, the less the unknown shape of the panel's response matters.
+0 is the near end of the window, and 1 is its middle. A position before the middle needs a smaller change in brightness,
+so the unknown shape of the panel's response matters less.
 """
 
 TESTS_BEFORE_SETTLING = 5
-"""After this many tests, an exposure outside the window but within the limits is good enough."""
+"""Number of tests after which an exposure outside the window but within the limits is good enough."""
 
 SAME_EXPOSURE = 0.2
-"""Needed exposures whose logarithms differ by less than this are treated as equal."""
+"""Difference in logarithmic distance from the window up to which two needed exposures are treated as equally good."""
 
 
 def next_setting(evidence: Evidence, limits: TuningLimits) -> tuple[int, float]:
@@ -90,7 +90,7 @@ def _is_good_enough(evidence: Evidence, here: int, needs: NeededExposures, limit
 
 
 def _exposure_to_try_s(evidence: Evidence, brightness: int, needed_s: float, limits: TuningLimits) -> float:
-    """Round the needed exposure, and change it slightly if exactly this setting has already been tested."""
+    """Return the rounded needed exposure, or the next allowed exposure if exactly this setting has been tested."""
     window = limits.window
     exposure_s = limits.round_s(window.clamp(needed_s) if is_near_window(window, needed_s) else needed_s)
     shot = evidence.newest_at(brightness, exposure_s)
@@ -102,9 +102,10 @@ def _exposure_to_try_s(evidence: Evidence, brightness: int, needed_s: float, lim
 def _between_shutter_times(
     here: int, evidence: Evidence, needs: NeededExposures, limits: TuningLimits
 ) -> tuple[int, float] | None:
-    """Return a brightness and a shutter time that fit each other, if no time fits `here`; None if no such pair is left.
+    """Return a brightness and a shutter time that together reach the target; None if every such pair has been tested.
 
-    The shutter times of some cameras are whole stops apart, which is more than the width of the target's band.
+    This is needed if no shutter time reaches the target at the brightness `here`: the shutter times of some cameras are
+    whole stops apart, which is more than the width of the target's band.
     """
     panel, slope = limits.brightness, local_slope(here, needs, evidence.curve)
     if panel is None or not limits.shutter_s or slope < FLAT_RESPONSE:
@@ -121,7 +122,7 @@ def _between_shutter_times(
 
 
 def _better_brightness(here: int, evidence: Evidence, needs: NeededExposures, limits: TuningLimits) -> int:
-    """Return the brightness expected to bring the exposure into the window, or `here` if no other is better."""
+    """Return the brightness that should bring the exposure into the window, or `here` if no other is better."""
     panel, window, curve = limits.brightness, limits.window, evidence.curve
     if panel is None or is_near_window(window, needs[here]):
         return here
@@ -142,7 +143,8 @@ def _better_brightness(here: int, evidence: Evidence, needs: NeededExposures, li
         slope = slope_between(here, across, needs, curve)
         choice = panel.nearest(_brightness_for(here, wanted, slope, curve))
     else:
-        # A neighbour should be better but is not, so the panel no longer responds here. Try the end of its range.
+        # The neighbouring brightness should be better but is not, so the panel no longer responds here. Try the end of
+        # its range.
         choice = end
     if choice == here:
         choice = panel.nearest(here + panel.step if brighter else here - panel.step)
@@ -152,9 +154,9 @@ def _better_brightness(here: int, evidence: Evidence, needs: NeededExposures, li
 def _onset(evidence: Evidence, dark: int, lit: int, needs: NeededExposures) -> float:
     """Estimate the brightness between `dark` (black) and `lit` at which a panel starts to emit light.
 
-    Panels with a dark range are linear above that brightness, so the line through the two lowest measured brightnesses
-    reaches zero light there. Without two measurements, or if the line contradicts the tests, guess a brightness between
-    `dark` and `lit`. The guess moves towards `lit` as more black brightnesses are found.
+    Above that brightness, the light of panels with a dark range rises linearly, so the line through the two lowest
+    measured brightnesses reaches zero light there. Without two measurements, or if the line contradicts the tests,
+    guess a brightness between `dark` and `lit`. The guess moves towards `lit` as more black brightnesses are found.
     """
     blacks = len({test.brightness_key for test in evidence.tests if evidence.is_black(test)})
     guess = dark + (lit - dark) * blacks / (blacks + 3)
@@ -166,14 +168,17 @@ def _onset(evidence: Evidence, dark: int, lit: int, needs: NeededExposures) -> f
 
 
 def _brightness_for(here: int, factor: float, slope: float, curve: PanelCurve) -> float:
-    """Return the brightness with `factor` times the light at `here`, if light is the curve to the power of `slope`."""
+    """Return the brightness that gives `factor` times the light at `here`.
+
+    Near `here`, light is assumed to be proportional to a power of the curve, with the exponent `slope`.
+    """
     exponent = math.log(factor) / slope
     # The bound prevents an overflow; a factor of e^100 is outside any panel's range.
     return curve.brightness(curve.light(here) * math.exp(min(max(exponent, -100.0), 100.0)))
 
 
 def is_near_window(window: ExposureSpan, needed_s: float) -> bool:
-    """Return whether a needed exposure is in the window, or near enough to use the window's end."""
+    """Return whether a needed exposure is in the window, or near enough that the window's end can be used instead."""
     return window.shortest_s / WINDOW_SLACK <= needed_s <= window.longest_s * WINDOW_SLACK
 
 

@@ -13,17 +13,23 @@ from coldframe.capture.tuner.panel_curve import PROPORTIONAL, NeededExposures, P
 from coldframe.capture.tuner.target import FlatTarget
 
 CLIPPED_FRACTION = 0.01
-"""If more than this fraction of the pixels is saturated, they are not just hot pixels, and the test is clipped."""
+"""Fraction of saturated pixels above which a test counts as clipped; hot pixels alone are a smaller fraction."""
 
 CLIPPED_LEVEL = 0.95
-"""Signals above this fraction of the usable range count as clipped, because many sensors saturate below full scale."""
+"""Fraction of the usable range at or above which a signal counts as clipped.
+
+It is below 1, because many sensors saturate below full scale.
+"""
 
 BLACK_LEVEL = 0.0005
 BLACK_ADU = 6.0
-"""A signal below `BLACK_ADU` plus `BLACK_LEVEL` times the usable range is less than the error of the bias level."""
+"""A signal below `BLACK_ADU` plus `BLACK_LEVEL` times the usable range counts as black.
+
+A signal this small might be only an error of the bias level.
+"""
 
 CLIPPED_STEP = 5.0
-"""Factor by which the exposure is divided once for each clipped test.
+"""Factor by which a guessed exposure is divided once for each clipped test.
 
 The level of a clipped test does not show by how much the exposure is too long.
 """
@@ -37,8 +43,8 @@ this, the lamp has changed.
 """
 
 HOPELESS_FACTOR = 2.0
-"""If the signal would miss the target by more than this factor even at the longest exposure, that exposure is not
-tried.
+"""If the signal at the longest exposure would be below the band's lower limit by more than this factor, the longest
+exposure is not tried.
 """
 
 LEAST_RANGE_ADU = 4000
@@ -48,19 +54,19 @@ No camera has a smaller range, so a lamp that is too faint for this range is too
 """
 
 LONG_EXPOSURE_S = 0.2
-"""Shutters have dead times of tens of milliseconds, which hardly matter if the exposure is at least this long."""
+"""Shortest exposure for which the dead time of a shutter, some tens of milliseconds, hardly matters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Test frames, and a target adjusted to their colour channels."""
+    """The test frames so far, the target adjusted to their colour channels, and the known curve of the panel."""
 
     target: FlatTarget
     tests: Sequence[FlatTest]
     curve: PanelCurve = PROPORTIONAL
 
     def signal_adu(self, test: FlatTest) -> float:
-        """Return the level of a test above bias."""
+        """Return the level of a test above bias, in ADU."""
         return test.level_adu - self.target.bias_adu
 
     def percent(self, test: FlatTest) -> float:
@@ -86,7 +92,7 @@ class Evidence:
         return all(self.is_black(test) and test.exposure_s < exposure_s for test in self.tests)
 
     def is_too_faint(self, test: FlatTest, longest_s: float) -> bool:
-        """Return whether even the longest exposure would be too dark for the camera with the smallest range."""
+        """Return whether even the longest exposure, in the camera with the smallest range, would be too dark."""
         most_adu = self.signal_adu(test) * longest_s / test.exposure_s
         return HOPELESS_FACTOR * most_adu < self.target.band[0] * LEAST_RANGE_ADU
 
@@ -120,7 +126,7 @@ class Evidence:
         return any(self.is_measured(test) for test in self.at(brightness))
 
     def dark_below(self, brightness: int) -> int | None:
-        """Return the next lower tried brightness if it was black and the given brightness was not, otherwise None."""
+        """Return the next lower tested brightness if it was black and the given one was not, otherwise None."""
         below = max((test.brightness_key for test in self.tests if test.brightness_key < brightness), default=None)
         if below is None or self.is_black_at(brightness):
             return None
@@ -173,10 +179,10 @@ class Evidence:
         return math.sqrt(too_short_s * too_long_s)
 
     def _linear_s(self, measured: Sequence[FlatTest]) -> float:
-        """Solve for the exposure on the line through the two tests nearest to the target, or through the origin.
+        """Return the exposure at which the line through the two tests nearest to the target reaches the target.
 
-        The line through two tests accounts for the shutter's dead time. If drift or noise makes that slope implausible,
-        the signal of the nearest test is assumed to be proportional to the exposure.
+        The line through two tests accounts for the shutter's dead time. If there is only one test, or if drift or noise
+        makes the slope of the line implausible, the signal is assumed to be proportional to the exposure.
         """
         wanted_adu = self.target.signal_adu
         by_nearness = sorted(measured, key=lambda test: abs(math.log(self.signal_adu(test) / wanted_adu)))

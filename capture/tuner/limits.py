@@ -48,12 +48,12 @@ class BrightnessRange:
 
     @property
     def dimmest(self) -> int:
-        """Lowest brightness above 0."""
+        """Lowest allowed brightness above 0."""
         return self.minimum or min(self.step, self.maximum)
 
     @property
     def brightest(self) -> int:
-        """Highest brightness that is a whole number of steps above the minimum."""
+        """Highest allowed brightness that is a whole number of steps above the minimum."""
         return max(self.dimmest, self.maximum - (self.maximum - self.minimum) % self.step)
 
     def nearest(self, brightness: float) -> int:
@@ -78,9 +78,9 @@ class TuningLimits:
     brightness
         Brightness range; None for a lamp that can only be switched on and off.
     exposure_step_s
-        Exposures are multiples of this step; 0 if the camera accepts any exposure.
+        Step of which all exposures are multiples; 0 if the camera accepts any exposure.
     shutter_s
-        The only exposures that the camera can take, shortest first; empty if it has no such list.
+        The only exposures that the camera offers, shortest first; empty if the camera has no list of exposures.
     maximum_tests
         Number of tests after which the best test so far is used.
 
@@ -116,11 +116,11 @@ class TuningLimits:
         )
 
     def round_s(self, exposure_s: float) -> float:
-        """Round an exposure within the limits, so that its printed value is exactly the value used.
+        """Return the exposure, limited to the allowed range and rounded so that it equals its printed value.
 
         The result is the nearest of the camera's shutter times, or a multiple of the camera's step. Without either, the
-        result is rounded to 1 ms, or to three significant digits below 0.1 s. This is finer than a flat needs and
-        coarser than the rounding of drivers.
+        result is rounded to 1 ms, or to three significant digits below 0.1 s. This rounding is finer than a flat needs
+        and coarser than the rounding of drivers.
         """
         if self.shutter_s:
             return min(self.listed_s, key=lambda time_s: abs(math.log(time_s / exposure_s)))

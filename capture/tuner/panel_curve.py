@@ -7,10 +7,10 @@ from itertools import pairwise
 from typing import Self
 
 LEAST_SLOPE = 0.02
-"""Smallest slope of log light against log brightness; a flat curve could not be inverted."""
+"""Smallest slope of log light against log brightness; a horizontal curve could not be inverted."""
 
 STEEPEST_SLOPE = 5.0
-"""Largest slope trusted in an extrapolation."""
+"""Largest slope that is used in an extrapolation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class PanelCurve:
         return cls(tuple(points))
 
     def extended(self, light: Mapping[int, float]) -> "PanelCurve":
-        """Return the curve through new points, and through the old points elsewhere, rescaled to match."""
+        """Return the curve through the new points and, elsewhere, through the old points after rescaling."""
         if not light:
             return self
         # Match the scales where the old curve is best known: at a shared point, otherwise at the nearest points.
@@ -74,7 +74,7 @@ def predict_exposure_s(there: int, needs: NeededExposures, curve: PanelCurve) ->
 
 
 def local_slope(here: int, needs: NeededExposures, curve: PanelCurve) -> float:
-    """Return the exponent of the curve that fits the light near `here`; 1 if only one brightness was tried."""
+    """Return the exponent that makes a power of the curve fit the light near `here`; 1 without a second brightness."""
     others = [other for other in needs if other != here]
     if not others:
         return 1.0
@@ -83,7 +83,7 @@ def local_slope(here: int, needs: NeededExposures, curve: PanelCurve) -> float:
 
 
 def slope_between(one: int, other: int, needs: NeededExposures, curve: PanelCurve) -> float:
-    """Return the exponent of the curve that fits the light between two brightnesses."""
+    """Return the exponent that makes a power of the curve fit the light between two brightnesses."""
     return math.log(needs[one] / needs[other]) / math.log(curve.light(other) / curve.light(one))
 
 

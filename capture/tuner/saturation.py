@@ -9,13 +9,11 @@ NOISELESS = 0.01
 """Smallest ratio of variance (ADU squared) to signal (ADU) for pixels that are not saturated.
 
 The variance of shot noise is the signal divided by the gain (J. Janesick, "Photon Transfer", SPIE Press 2007, chapter
-5). No camera has 100 electrons per ADU; a full well of 100,000 electrons in 12 bits gives 24.
+5). No camera has 100 electrons per ADU: even a full well of 100,000 electrons in 12 bits gives only 24.
 """
 
 STILL_RISING = 1.05
-"""If the signal of another test is higher by more than this factor, the camera does not saturate at the lower
-signal.
-"""
+"""If one signal exceeds another by more than this factor, the camera does not saturate at the lower signal."""
 
 HIDDEN_PART = 0.99
 """A histogram that is cut off below this fraction of the given full scale shows that the true full scale is lower."""

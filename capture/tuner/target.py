@@ -10,10 +10,16 @@ FAINTEST_FLOOR = 0.5
 """The faintest channel must reach this fraction of the band's lower limit."""
 
 LEAST_ROOM = 0.125
-"""If less than this fraction of the band's width is left between the aim and the lower limit, drop `FAINTEST_FLOOR`."""
+"""Fraction of the band's width that must lie between the aim and the raised lower limit.
+
+If less is left, the lower limit is not raised, and `FAINTEST_FLOOR` does not apply.
+"""
 
 CHANNEL_TOLERANCE = 0.95
-"""The faintest channel of a set's frames must reach this fraction of its expected level at the band's lower limit."""
+"""Fraction of the expected signal that the faintest channel of a set's frames must reach.
+
+The expected signal is the signal of this channel if the brightest channel is at the band's lower limit.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ Pass test results to the tuner, and follow its decisions:
 >>> decision.exposure_s
 1.301
 
-The signal is the level above bias; for a colour camera, that of the brightest channel. The tuner assumes that the
-signal is linear in the exposure, apart from the shutter's dead time, and that it does not fall when the brightness
-rises. Two tests reveal the dead time. Clipped and black tests give only bounds.
+The signal is the level above bias; for a colour camera, the level of the brightest channel counts. The tuner assumes
+that the signal is linear in the exposure, apart from the shutter's dead time, and that the signal does not fall when
+the brightness rises. Two tests reveal the dead time. Clipped and black tests give only bounds.
 
 This module performs no I/O.
 """
@@ -68,14 +68,14 @@ class KnownLight:
     Attributes
     ----------
     rate_adu_per_s
-        Signal per second of the brightest channel.
+        Signal per second of the brightest channel, ADU.
     brightness
-        Brightness of that measurement; None for a lamp without brightness control.
+        Brightness at which the light was measured; None for a lamp without brightness control.
     faintest_part
         Signal of the faintest channel relative to the brightest channel.
     exposure_s
-        Exposure of the first test, because dark flats with this exposure exist; None for the exposure that should give
-        exactly the target.
+        Exposure to use for the first test, so that existing dark flats with this exposure can be used; None to use the
+        exposure that should give exactly the target.
     """
 
     rate_adu_per_s: float
@@ -125,7 +125,7 @@ class Tuned:
 
     @property
     def rate_adu_per_s(self) -> float:
-        """Signal per second, from which the tuning of the next night starts."""
+        """Signal per second, ADU; the next night's tuning starts from it."""
         return self.signal_adu / self.exposure_s
 
     @property
@@ -146,7 +146,7 @@ Decision = Shoot | Tuned | OutOfReach
 
 
 class FlatTuner:
-    """A search that decides on the next test frame, or ends.
+    """Decides on the next test frame of the search, or ends the search.
 
     Parameters
     ----------
@@ -272,7 +272,7 @@ class FlatTuner:
         return Shoot(exposure_s, brightness, "starting from the learned setting")
 
     def _exhausted_at(self, evidence: Evidence, brightness: int) -> FlatTest | None:
-        """Return a good test outside the window if no brightness would bring the exposure into the window."""
+        """Return a good test outside the window if no brightness would bring the exposure into it, otherwise None."""
         here = evidence.at(brightness)
         if not here or is_near_window(self._limits.window, evidence.needed_exposures()[brightness]):
             return None

@@ -2,8 +2,8 @@
 
 Start with `schedule`, which chooses the filter and exposure, and `sky_brightness`, its model of the sky. Both are pure.
 `shooting` takes the exposures that the schedule requests, `sky_frames` judges and saves the flats, and `masters`
-combines them once their dark flats exist. `session` passes results from one of these steps to the next. `sun_phase`
+combines them once their dark flats exist. `session` passes the results of one of these modules to the next. `sun_phase`
 limits twilight by the sun's altitude.
 
-This package does not use the panel's light and only ensures that it is off. `pipeline` saves frames to the disk.
+This package does not use the panel, and only ensures that it is off. `pipeline` saves frames to disk.
 """

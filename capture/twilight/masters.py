@@ -1,4 +1,4 @@
-"""Combine twilight flats: subtract a dark with the same exposure from each frame, then scale the frame by its level.
+"""Combine twilight flats: subtract from each frame a dark for its exposure, then scale the frame to a common level.
 
 The frames of a changing sky, with different exposures, are then on one scale. Clipping removes the remaining
 differences between the frames, mainly stars.

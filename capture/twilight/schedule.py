@@ -15,18 +15,18 @@ from coldframe.capture.tuner.target import FlatTarget
 from coldframe.capture.twilight.sky_brightness import SkyBrightness
 
 LEAST_SIGNAL_ADU = 10.0
-"""Smallest signal that counts. A weaker signal may be bias drift, so it is replaced by this upper bound."""
+"""Smallest signal that counts. A weaker signal might be only bias drift, so this upper bound replaces it."""
 
 TEST_PART = 1 / 12
-"""First exposure under a dark sky, as a fraction of the longest exposure.
+"""Exposure of the first test frame under a dark sky, as a fraction of the longest exposure of flats.
 
-It detects the sky long before flats are possible.
+It detects the sky long before flats are possible. The first test frame through any other filter is never longer.
 """
 
 TEST_LEVEL = 0.3
 """Target level for test frames through further filters, as a fraction of the target for flats.
 
-The tests assume that each filter is as bright as the brightest filter so far.
+Each of these filters is assumed to let through as much light as the brightest filter so far.
 """
 
 MARGIN = 0.2
@@ -41,8 +41,8 @@ LOOK_PART = 0.8
 """Fraction of a long wait after which the test frame is shot."""
 
 LONGEST_KEPT = 0.9
-"""A filter's turn begins when it needs this fraction of the longest exposure or, at dusk, the shortest exposure divided
-by this fraction.
+"""At dawn, a filter's turn begins when the filter needs this fraction of the longest exposure; at dusk, when it needs
+the shortest exposure divided by this fraction.
 """
 
 MOST_WASTED = 8
@@ -108,7 +108,7 @@ class _Filter:
     wasted
         Number of rejected frames.
     given_up
-        Reason why no more flats are shot; None if more flats may be shot.
+        Reason why no more flats are shot; None if more flats can be shot.
     """
 
     name: str | None
@@ -145,7 +145,7 @@ class SkySchedule:
 
     @property
     def given_up(self) -> dict[str | None, str]:
-        """The reasons why some filters get no more flats, by filter."""
+        """The reasons why some filters get no more flats, although flats are missing, by filter."""
         return {each.name: each.given_up for each in self._filters.values() if each.given_up is not None}
 
     def observe(self, shot: Expose, start_s: float, level_adu: float, faintest_adu: float | None = None) -> None:
@@ -234,7 +234,10 @@ class SkySchedule:
         return self._until(mine, now_s, self.sky.reaches_s(mine.name, signal_adu / turn_s))
 
     def _until(self, mine: _Filter, now_s: float, reached_s: float) -> Expose | Wait:
-        """Wait for the sky; interrupt a long wait with a test frame while the rate of its change is only presumed."""
+        """Return a decision to wait for the sky, or to shoot a test frame during a long wait.
+
+        The test frame is needed only while the rate at which the sky changes has not been measured.
+        """
         waited_s = reached_s - self.sky.latest_s
         if self.sky.is_followed or waited_s < LONG_WAIT_S:
             return Wait(mine.name, max(reached_s, now_s + 1.0))
@@ -248,5 +251,5 @@ class SkySchedule:
 
 
 def _rounded(exposure_s: float) -> float:
-    """Round the exposure to three significant digits, so that headers and file names contain it in full."""
+    """Round the exposure to three significant digits, so that headers and file names can state it exactly."""
     return round(exposure_s, 2 - int(log10(exposure_s) // 1))

@@ -1,4 +1,4 @@
-"""Shoot twilight flats and then dark flats that cover the range of their exposures, and make the masters."""
+"""Shoot twilight flats, then dark flats that cover the range of the flats' exposures, and make the masters."""
 
 from dataclasses import dataclass, field
 
@@ -52,7 +52,7 @@ class _Twilight:
 
 
 class SkySets:
-    """The twilight flats of a night.
+    """Shoots and combines the twilight flats of a night.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class SkySets:
         StepFailedError
             If a file cannot be read, or a flat shows no light.
         NotDurableError
-            If the master could not be written to the disk.
+            If the master could not be written to disk.
         """
         flat = step.flat
         conditions = (flat.readout, flat.setpoint_c)

@@ -1,6 +1,6 @@
 """Shoot twilight flats: wait for the sky, and take the scheduled exposures until all filters have their flats.
 
-The flats are not combined yet, because the dark flats that they need depend on all the exposures.
+The flats are not combined here, because the dark flats that they need depend on the exposures of all flats.
 """
 
 import asyncio
@@ -80,7 +80,7 @@ class SkyShooting:
         ContestedError
             If another program keeps changing the camera's settings.
         NotDurableError
-            If a file could not be written to the disk.
+            If a file could not be written to disk.
         """
         context = self._context
         settings = await with_retries(context, self._exposer.apply_settings)

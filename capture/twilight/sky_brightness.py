@@ -25,13 +25,19 @@ WINDOW_S = 300.0
 """Maximum age of a measurement in the fit. The slope changes only slowly within this time."""
 
 LARGEST_FACTOR = 3.0
-"""Maximum ratio of the slope to that expected from the sun's pace, because passing clouds can mimic any slope."""
+"""Maximum factor between the fitted slope and the slope expected from the sun's pace.
+
+The slope is limited, because passing clouds can mimic any slope.
+"""
 
 LEAST_MEASUREMENTS = 3
 """Number of latest measurements that are included in the fit regardless of their age."""
 
 LEAST_SPAN_S = 120.0
-"""Shortest time span of the measurements. Over a shorter span, the sun's pace is a better measure of the slope."""
+"""Shortest time span of the measurements from which the slope counts as measured.
+
+Over a shorter span, the sun's pace is a better measure of the slope.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,7 @@ class SkyBrightness:
         start_s, exposure_s
             Start of the exposure on the night's clock, and its length, seconds.
         signal_adu
-            Level above that of frames without light, ADU; greater than 0.
+            Level above the level of frames without light, ADU; greater than 0.
         """
         at_s = start_s + exposure_s / 2
         rate = log(signal_adu / exposure_s)
@@ -121,7 +127,7 @@ class SkyBrightness:
     def exposure_s(self, filter_name: str | None, start_s: float, signal_adu: float) -> float:
         """Return the exposure that will collect the given signal, in seconds, or infinity if the sky fades too soon.
 
-        The integral of r exp(b t) from 0 to T is r (exp(b T) - 1) / b, solved for T.
+        The exposure is the solution T of r (exp(b T) - 1) / b = signal; the left side is the integral of r exp(b t).
         """
         growth_per_s = self.growth_per_s
         rate_adu_per_s = self.rate_adu_per_s(filter_name, start_s)

@@ -1,4 +1,4 @@
-"""Judge the flats of one twilight, report them to the schedule, and save them for their masters."""
+"""Judge the flats of one twilight, report them to the schedule, and save them, so that masters can be built later."""
 
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -32,10 +32,10 @@ from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame
 
 COLOUR_DRIFT = 0.5
-"""Factor that reduces the faintest channel's lower limit, because the colour of twilight changes."""
+"""Factor by which the lower limit of the faintest channel is reduced; the colour of twilight changes."""
 
 LARGEST_STARS = 0.01
-"""Maximum fraction of the pixels that stars may saturate. Clipping removes these pixels."""
+"""Maximum fraction of the pixels that stars may saturate. Clipping excludes these pixels from the master."""
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class SkyShot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JudgedSkyFlat:
-    """A judged frame, the exposure that the schedule requested, and the target with which the frame was judged."""
+    """A judged frame, the exposure that the schedule requested, and the target against which it was judged."""
 
     judged: JudgedFrame
     order: Expose
@@ -88,7 +88,7 @@ class SkyFrames:
     full_scale_adu
         Known or presumed level at which the flats saturate.
     delivered
-        Frames that are not on the disk yet.
+        Frames that are not yet on disk.
 
     Attributes
     ----------
@@ -106,19 +106,19 @@ class SkyFrames:
         self._delivered = delivered
         self._gates: dict[str | None, FrameGate] = {}
         self.sets = {flat.filter: SkySet(flat, full_scale_adu) for flat in step.flats}
-        # Flats from an earlier run and new flats share these digests, so that no frame counts twice.
+        # These digests cover both the flats from an earlier run and the new ones, so that no frame counts twice.
         self._digests = {flat.filter: context.digests.of_set(flat.without_count) for flat in step.flats}
         self.cfa_pattern = cfa_pattern_of_frames(context, step.readout, FrameKind.FLAT)
 
     @property
     def count(self) -> int:
-        """Number of good flats through all filters."""
+        """Number of good flats across all filters."""
         return sum(len(each.accepted) for each in self.sets.values())
 
     async def judge(self, schedule: SkySchedule, sky_shot: SkyShot) -> JudgedSkyFlat:
         """Judge a frame, and update the schedule with its brightness and the verdict."""
         frame = sky_shot.shot.frame
-        # A camera with a list of shutter times takes the nearest one.
+        # A camera with a list of shutter times uses the nearest time in the list.
         order = replace(sky_shot.order, exposure_s=frame.exposure_s)
         measurement = await in_thread(measure_frame, self._context, frame, self.cfa_pattern)
         _observe(schedule, order, sky_shot.shot.began_s, measurement.statistics)
@@ -140,7 +140,7 @@ class SkyFrames:
         Raises
         ------
         NotDurableError
-            If the frame could not be written to the disk.
+            If the frame could not be written to disk.
         """
         judged, order = flat.judged, flat.order
         frame, fault = judged.frame, judged.fault

@@ -30,7 +30,7 @@ def sun_pace(at: datetime, site: SiteSettings) -> tuple[float, float]:
 
 
 def is_twilight(altitude: float, pace_deg_per_s: float) -> bool:
-    """Return whether flats may be possible, judging by the sun's altitude in degrees and its rate of change.
+    """Return whether flats might be possible, judging by the sun's altitude in degrees and its rate of change.
 
     At dawn, twilight does not end when the sun rises above `BRIGHTEST_DEG`, but when no exposure is short enough.
     """
@@ -58,7 +58,7 @@ async def wait_for_twilight(context: NightContext) -> float:
 
 
 def is_over(context: NightContext, *, is_dawn: bool) -> bool:
-    """Return whether the sun has left the altitudes at which flats may be possible."""
+    """Return whether the sun has left the range of altitudes in which flats might be possible."""
     site = context.settings.site
     assert site is not None
     altitude = altitude_deg(context.clock.now(), site)

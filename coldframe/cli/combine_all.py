@@ -21,13 +21,13 @@ from coldframe.errors import ColdframeError
 from coldframe.operations.combining import Request
 from coldframe.operations.master_findings import findings_of_new, report_findings
 from coldframe.operations.set_master import (
-    FEWEST_FRAMES,
     RefusedError,
     Subtracted,
     combined,
     description_of,
     judged,
     report_set,
+    require_possible_count,
     stacking_on,
 )
 
@@ -125,9 +125,8 @@ class _Masters:
         report_findings(findings_of_new(path, made.master, made.frames, made.subtracted), _PRINTED, figures=True)
 
     def _master(self, one: FrameSet) -> _Made:
-        if len(one.frames) < FEWEST_FRAMES and not self._request.treatment.force:
-            raise RefusedError("a single frame is not enough for a master: nothing can be averaged or rejected")
         treatment = self._request.treatment
+        require_possible_count(one.frames, force=treatment.force)
         frames, faults = without_overscan(one.frames, treatment.overscan, self._unpacked_in)
         _PRINTED.left_out(faults)
         subtracted = self._for_flats(frames) if frames and _kind(frames[0]) is FrameKind.FLAT else None

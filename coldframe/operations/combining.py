@@ -21,7 +21,6 @@ from coldframe.counted import counted
 from coldframe.operations.master_findings import findings_of_new, report_findings
 from coldframe.operations.reports import Reports
 from coldframe.operations.set_master import (
-    FEWEST_FRAMES,
     NothingLeftError,
     RefusedError,
     Subtracted,
@@ -32,6 +31,7 @@ from coldframe.operations.set_master import (
     overscan_as_in,
     report_set,
     require_fit,
+    require_possible_count,
     stacking_on,
 )
 
@@ -251,8 +251,7 @@ def _check_set(frames: Sequence[RawFrame], reports: Reports, *, force: bool) -> 
             f"the files belong to {len(sets)} sets: use --all -o FOLDER to make a master of each, or specify the files "
             "of one set; --force combines them into one master anyway"
         )
-    if len(frames) < FEWEST_FRAMES and not force:
-        raise RefusedError("a single frame is not enough for a master: nothing can be averaged or rejected")
+    require_possible_count(frames, force=force)
 
 
 def _subtracted(

@@ -20,6 +20,7 @@ from coldframe.calibration.masters.flat_recipe import on_pedestal
 from coldframe.calibration.masters.master_frame import MasterFrame
 from coldframe.calibration.masters.reading import MasterPlanes, read_adu_master
 from coldframe.calibration.measuring.statistics import central_region
+from coldframe.calibration.stacking.clipping import MOST_FRAMES
 from coldframe.calibration.stacking.methods import Method
 from coldframe.config.frames import FrameKind
 from coldframe.counted import counted
@@ -41,6 +42,22 @@ class NothingLeftError(RefusedError):
 
     def __init__(self) -> None:
         super().__init__("nothing is left to combine")
+
+
+def require_possible_count(frames: Sequence[RawFrame], *, force: bool) -> None:
+    """Raise an error if a set is too small for a master, unless `force` is true, or too large.
+
+    Raises
+    ------
+    RefusedError
+        With a message that states the reason.
+    """
+    if len(frames) < FEWEST_FRAMES and not force:
+        raise RefusedError("a single frame is not enough for a master: nothing can be averaged or rejected")
+    if len(frames) > MOST_FRAMES:
+        raise RefusedError(
+            f"the set has {len(frames):,} frames, but a master can contain at most {MOST_FRAMES:,}: specify fewer files"
+        )
 
 
 class Treatment(NamedTuple):

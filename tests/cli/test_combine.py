@@ -14,15 +14,16 @@ import pytest
 from astropy.io import fits
 from typer.testing import CliRunner
 
+from coldframe.calibration.combining.frame_sets import open_frames
 from coldframe.calibration.files.headers.file_error import FrameFileError
-from coldframe.calibration.stacking.clipping import Clipping
+from coldframe.calibration.stacking.clipping import MOST_FRAMES, Clipping
 from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
 from coldframe.cli import app
 from coldframe.cli.combine import combine_files
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.operations.combining import Choice, Request, chosen_method, option_without_effect
 from coldframe.operations.master_findings import findings_of_new
-from coldframe.operations.set_master import Treatment
+from coldframe.operations.set_master import RefusedError, Treatment, require_possible_count
 from tests.patience import PATIENCE_S
 from tests.permissions import permissions_apply
 
@@ -269,3 +270,10 @@ def test_a_disk_that_is_full_leaves_no_master_and_ends_the_judgement(
     assert "master.fits: 5 frames" not in printed.out
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
     judge.assert_called_once()
+
+
+def test_a_set_that_is_too_large_is_refused_before_its_pixels_are_read(tmp_path: Path) -> None:
+    (frame,) = open_frames([Path(shoot(tmp_path, 1)[0])], tmp_path)[0]
+    require_possible_count([frame] * MOST_FRAMES, force=False)
+    with pytest.raises(RefusedError, match="has 32,768 frames, but a master can contain at most 32,767"):
+        require_possible_count([frame] * (MOST_FRAMES + 1), force=True)

@@ -66,12 +66,12 @@ def refusal(folder: Path) -> str:
 
 
 def test_a_configured_folder_that_is_a_file(file: Path) -> None:
-    assert refusal(file) == f"{file}: is a file; {OTHER_FOLDER}"
+    assert refusal(file) == f"{file} is a file; {OTHER_FOLDER}"
 
 
 @pytest.mark.parametrize("folder", ["/proc", "/proc/nights"])
 def test_a_file_system_that_stores_no_files(folder: str) -> None:
-    assert refusal(Path(folder)) == f"/proc: is in a file system that stores no files; {OTHER_FOLDER}"
+    assert refusal(Path(folder)) == f"/proc is in a file system that stores no files; {OTHER_FOLDER}"
 
 
 def test_an_immutable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +81,7 @@ def test_an_immutable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         raise OSError(code, "Operation not permitted")
 
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
-    problem = f"{tmp_path}: files cannot be created here (Operation not permitted)"
+    problem = f"files cannot be created in {tmp_path} (Operation not permitted)"
     assert refusal(tmp_path / "nights") == (
         f"{problem}; correct its permissions and attributes (ls -ld, lsattr -d), or {OTHER_FOLDER}"
     )

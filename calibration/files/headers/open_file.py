@@ -84,7 +84,7 @@ class OpenFile:
         FrameFileError
             If the file cannot be read, or ends before the array is full.
         """
-        if self._read(memoryview(array.view("u1")).cast("B"), start) < array.nbytes:
+        if array.size and self._read(memoryview(array.view("u1")).cast("B"), start) < array.nbytes:
             raise FrameFileError(self._name, "became shorter while it was being read")
 
     def read(self, start: int, length: int) -> bytes:

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import os
 import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coldframe.calibration.combining import state_file
 from coldframe.calibration.combining.state_file import MAGIC, StateFileError, read_state, write_state
-from coldframe.calibration.files.durable import NotDurableError
+from coldframe.calibration.files.durable import Buffer, NotDurableError, replace_durably
 from coldframe.cli.combine import combine_files
 from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.terminal import visible_output
 from coldframe.operations.combining import Choice, Request, chosen_method
 from coldframe.operations.set_master import Treatment
 
@@ -153,12 +156,44 @@ def test_a_missing_raw_file_that_is_needed_again_is_named(
     assert "restore the file" in message
     assert read_state(state).accumulator.frames == 40
     assert combine([str(moved)], tmp_path / "c.fits", state) == ExitCode.INCOMPLETE
-    assert "the state now records the new path of the file" in capsys.readouterr().err
+    assert "the state now records this path of the file" in capsys.readouterr().err
     Path(names[place]).write_bytes(moved.read_bytes())
     combine(names, tmp_path / "whole.fits")
     with fits.open(tmp_path / "c.fits") as grown, fits.open(tmp_path / "whole.fits") as whole:
         for one, other in zip(grown, whole, strict=True):
             np.testing.assert_array_equal(one.data, other.data)
+
+
+def test_frames_that_were_archived_before_their_names_were_reused_are_found_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raws, archive, state = tmp_path / "raw", tmp_path / "archive", tmp_path / "darks.state"
+    combine(shoot(raws, range(20)), tmp_path / "a.fits", state)
+    raws.rename(archive)
+    later = [
+        path.rename(raws / f"dark-{number:03d}.fits")
+        for number, path in enumerate(map(Path, shoot(raws, range(100, 120))))
+    ]
+    assert combine([*map(str, later)], tmp_path / "b.fits", state) == ExitCode.BAD_INPUT
+    assert "specify the new path of that frame" in capsys.readouterr().err.splitlines()[-1]
+    archived = [str(path) for path in sorted(archive.iterdir())]
+    assert combine(archived, tmp_path / "c.fits", state) == ExitCode.INCOMPLETE
+    assert "the state now records this path of the file" in capsys.readouterr().err
+    combine([*archived, *map(str, later)], tmp_path / "whole.fits")
+    with fits.open(tmp_path / "c.fits") as grown, fits.open(tmp_path / "whole.fits") as whole:
+        for one, other in zip(grown, whole, strict=True):
+            np.testing.assert_array_equal(one.data, other.data)
+
+
+def test_a_frame_whose_path_is_not_utf_8_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names, state = shoot(tmp_path / "raw", range(6)), tmp_path / "darks.state"
+    names[2] = os.fsdecode(os.fsencode(tmp_path / "raw") + b"/d\xe9sert.fits")
+    (tmp_path / "raw" / "dark-002.fits").rename(names[2])
+    with visible_output():
+        assert combine(names, tmp_path / "a.fits", state) == ExitCode.INCOMPLETE
+    message = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("left out: "))
+    assert message.endswith(r"d\xe9sert.fits: its path is not valid UTF-8, so a state cannot record it: rename it")
+    assert fits.getheader(tmp_path / "a.fits")["STACKCNT"] == 5
 
 
 @pytest.mark.parametrize("change", ["value", "type", "size"])
@@ -287,6 +322,36 @@ def test_frames_added_by_another_process_are_not_lost(tmp_path: Path) -> None:
         write_state(path, mine)
     assert path.read_bytes() == after
     write_state(path, theirs)
+
+
+def test_only_one_process_at_a_time_replaces_a_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process that starts to write between the check and the replacement would lose frames."""
+    path = saved(tmp_path)
+    mine, theirs = read_state(path), read_state(path)
+    refusals = []
+
+    def replace_while_another_writes(target: Path, pieces: Iterable[Buffer]) -> None:
+        with pytest.raises(StateFileError, match="another process is writing it") as caught:
+            write_state(path, theirs)
+        refusals.append(caught.value)
+        replace_durably(target, pieces)
+
+    monkeypatch.setattr(state_file, "replace_durably", replace_while_another_writes)
+    write_state(path, mine)
+    monkeypatch.undo()
+    assert len(refusals) == 1
+    with pytest.raises(StateFileError, match="has changed since it was read"):
+        write_state(path, theirs)
+    write_state(path, mine)
+
+
+def test_a_state_that_disappeared_is_not_written_again(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    state = read_state(path)
+    path.unlink()
+    with pytest.raises(StateFileError, match="has changed since it was read"):
+        write_state(path, state)
+    assert not path.exists()
 
 
 def test_a_full_disk_leaves_the_old_state(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

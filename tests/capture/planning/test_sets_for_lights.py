@@ -345,8 +345,8 @@ def test_flats_are_planned_only_for_the_present_optical_train() -> None:
     assert [each.filter for each in plan.sets if each.kind is FrameKind.FLAT] == ["L", "Ha"]
     assert plan.notes == (
         (
-            "no flats for 2 lights through R at rotator angle 100 deg: the rotator is at 12 deg now, and is "
-            "turned only if the configuration has a [rotator]"
+            "no flats for 2 lights through R at rotator angle 100 deg: the rotator is at 12 deg now, and "
+            "it is turned only if the configuration has a [rotator] table"
         ),
     )
 
