@@ -31,7 +31,7 @@ BZERO = 32768
 _NO_CHECKSUM = "0" * 16
 
 _PIECE = 360 * BLOCK_LENGTH
-"""Number of values to encode at once; they fill a whole number of blocks for every type."""
+"""Number of values to encode or decode at once; they fill a whole number of blocks for every type."""
 
 _PRIMARY, _EXTENSION = "SIMPLE  =", "XTENSION="
 
@@ -368,12 +368,17 @@ def read_frame(path: Path) -> tuple[NDArray[np.uint16], dict[str, HeaderValue]]:
     with OpenFile(path) as file:
         header, data_start = read_header_at(file, 0, path)
         height, width, bits, offset = _layout(header, file.size - data_start, path)
-        stored = np.empty((height, width), np.uint8 if bits == 8 else np.uint16)  # noqa: PLR2004 - BITPIX 8
-        file.fill(stored, data_start)
-    pixels = stored.astype(np.uint16, copy=False)
-    if bits != 8:  # noqa: PLR2004 - BITPIX 8
-        _require_unsigned(fits_words.decode_words(pixels.reshape(-1), offset), offset, path)
-    return pixels, _without_structure(header)
+        if bits == 8:  # noqa: PLR2004 - BITPIX 8
+            stored = np.empty((height, width), np.uint8)
+            file.fill(stored, data_start)
+            return stored.astype(np.uint16), _without_structure(header)
+        pixels, seen = np.empty(height * width, np.uint16), 0
+        for start in range(0, pixels.size, _PIECE):
+            piece = pixels[start : start + _PIECE]
+            file.fill(piece, data_start + start * piece.itemsize)
+            seen |= fits_words.decode_words(piece, offset)
+    _require_unsigned(seen, offset, path)
+    return pixels.reshape(height, width), _without_structure(header)
 
 
 def read_pixels(path: Path) -> NDArray[np.uint16]:

@@ -49,8 +49,9 @@ UINT16_STORAGES = frozenset({(8, 0, 1), (16, 0, 1), (16, BZERO, 1)})
 _BYTES_OF_A_SEEK = 1 << 17
 """Number of bytes that a memory card reads in sequence in about the time of one random read."""
 
-_MOST_AT_ONCE = 1 << 22
-"""Number of bytes of scattered pixels, and of the pixels between them, to read at once."""
+_MOST_AT_ONCE = 1 << 20
+"""Number of bytes of scattered pixels, and of the pixels between them, to read at once; they stay in the processor's
+cache."""
 
 _CHANGED = "was changed or replaced since it was opened"
 
@@ -146,11 +147,11 @@ class ImageFile:
         offsets = places * self.pixel_bytes
         apart = (np.diff(offsets) > _BYTES_OF_A_SEEK) | (np.diff(offsets // _MOST_AT_ONCE) > 0)
         ends = [*(np.flatnonzero(apart) + 1).tolist(), places.size] if places.size else []
-        first = 0
+        buffer, first = np.empty(_MOST_AT_ONCE // self.pixel_bytes, stored.dtype), 0
         with self.opened() as file:
             for end in ends:
                 near = places[first:end]
-                part = np.empty(near[-1] - near[0] + 1, stored.dtype)
+                part = buffer[: near[-1] - near[0] + 1]
                 file.fill(part, self.data_start + int(offsets[first]))
                 stored[first:end] = part[near - near[0]]
                 first = end

@@ -204,7 +204,5 @@ def test_the_largest_set_of_a_night_is_listed() -> None:
 def test_a_master_whose_header_lists_only_some_frames_cannot_be_verified(tmp_path: Path) -> None:
     path = tmp_path / "m.fits"
     write_master(path, large_master(255))
-    with pytest.raises(
-        FrameFileError, match="lists 7500 of its 10000 frames, so not all of them"
-    ):
+    with pytest.raises(FrameFileError, match="lists 7500 of its 10000 frames, so not all of them"):
         recombined(path, {})
