@@ -357,7 +357,7 @@ def is_written(path: Path, master: MasterFrame) -> bool:
     ]
     return (
         existing.header.get("STACKCNT") == master.stack.frames
-        and names
+        and len(names) > 0
         and names == list(master.inputs[: len(names)])
         and integrity_fault(path) is None
         and all(one is other or _is_equal(one, other) for one, other in planes)

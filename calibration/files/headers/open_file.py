@@ -84,8 +84,12 @@ class OpenFile:
         FrameFileError
             If the file cannot be read, or ends before the array is full.
         """
-        if array.size and self._read(memoryview(array.view("u1")).cast("B"), start) < array.nbytes:
-            raise FrameFileError(self._name, "became shorter while it was being read")
+        filled = self._preadv(array.data, start)
+        while filled < array.nbytes:
+            count = self._preadv(array.view("u1").data.cast("B")[filled:], start + filled)
+            if not count:
+                raise FrameFileError(self._name, "became shorter while it was being read")
+            filled += count
 
     def read(self, start: int, length: int) -> bytes:
         """Return up to `length` bytes from the position `start`; fewer only at the end of the file.
@@ -95,18 +99,16 @@ class OpenFile:
         FrameFileError
             If the file cannot be read.
         """
-        buffer = bytearray(max(0, min(length, self.size - start)))
-        return bytes(memoryview(buffer)[: self._read(memoryview(buffer), start)])
+        buffer, filled = memoryview(bytearray(max(0, min(length, self.size - start)))), 0
+        while filled < len(buffer) and (count := self._preadv(buffer[filled:], start + filled)):
+            filled += count
+        return bytes(buffer[:filled])
 
-    def _read(self, buffer: memoryview, start: int) -> int:
-        """Read until the buffer is full or the file ends; return the number of bytes."""
-        filled = 0
+    def _preadv(self, buffer: memoryview, start: int) -> int:
         try:
-            while filled < len(buffer) and (count := os.preadv(self._descriptor, [buffer[filled:]], start + filled)):
-                filled += count
+            return os.preadv(self._descriptor, [buffer], start)
         except OSError as error:
             raise self._fault(error) from error
-        return filled
 
     def _fault(self, error: OSError) -> FrameFileError:
         return FrameFileError(self._name, error.strerror or str(error))

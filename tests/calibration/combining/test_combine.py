@@ -147,7 +147,11 @@ def test_a_frame_that_is_changed_while_it_is_stacked_is_refused(
     frames = opened(darks(tmp_path, 6), tmp_path)
     path = frames[3].image.path
     content = path.read_bytes()
-    before_reads(path, monkeypatch, lambda: path.write_bytes(content))
+
+    def change() -> None:
+        path.write_bytes(content)
+
+    before_reads(path, monkeypatch, change)
     with pytest.raises(FrameFileError, match="was changed or replaced since it was opened") as caught:
         combine_frames(frames, Clipping())
     assert caught.value.path == path

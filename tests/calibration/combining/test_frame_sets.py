@@ -8,7 +8,7 @@ import pytest
 
 from coldframe.calibration.combining import frame_sets
 from coldframe.calibration.combining.frame_sets import open_frames, sets_of
-from coldframe.calibration.frames.setup import FrameSetup
+from coldframe.calibration.frames.setup import FrameSetup, require_readable
 from tests.calibration.combining.raw_files import DARK, darks, noise, opened, save
 from tests.calibration.files.failing_disk import fail_reads
 
@@ -122,9 +122,8 @@ def test_a_frame_that_cannot_be_compared_with_an_earlier_frame_is_left_out(
     assert error.what.endswith(f"{paths[0]}: Input/output error")
 
 
-def test_a_frame_that_is_only_a_folder_or_vanishes_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frame_that_vanishes_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = darks(tmp_path, 3)
-    require_readable = frame_sets.require_readable
 
     def vanish(setup: FrameSetup, path: Path) -> None:
         require_readable(setup, path)

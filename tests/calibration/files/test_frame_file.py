@@ -219,9 +219,9 @@ def test_unaligned_and_mapped_buffers_are_read() -> None:
     pixels = np.arange(35, dtype=np.uint16).reshape(5, 7)
     content = written(pixels)
     np.testing.assert_array_equal(parse(memoryview(b"x" + content)[1:])[0], pixels)
-    with mmap.mmap(-1, len(content)) as mapped:
-        mapped[:] = content
-        np.testing.assert_array_equal(parse(mapped)[0], pixels)
+    with mmap.mmap(-1, len(content)) as mapped, memoryview(mapped) as view:
+        view[:] = content
+        np.testing.assert_array_equal(parse(view)[0], pixels)
 
 
 def test_padding_may_be_missing_or_odd() -> None:
