@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.defects.finding import Defect, Defects, Limits
+from coldframe.calibration.defects.finding import Defect, Defects
+from coldframe.calibration.defects.limits import Limits
 from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.durable import write_durably
 from coldframe.calibration.files.frame_file import primary_pieces, read_frame

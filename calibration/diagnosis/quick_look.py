@@ -32,6 +32,7 @@ from coldframe.calibration.lights.arithmetic import COLOUR_PERIOD, Correction
 from coldframe.calibration.masters.bands import gathered_rows
 from coldframe.calibration.masters.flat_scaling import cfa_period
 from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes, sampled_master
+from coldframe.calibration.memory import ThreadMemory
 from coldframe.config.frames import FrameKind
 
 F32 = NDArray[np.float32]
@@ -131,10 +132,17 @@ class QuickLook:
         The planes with which the lights are calibrated.
     stated_e_per_adu
         Electrons per ADU according to the header; None if not stated.
+    memory
+        Memory that may be overwritten when a light is measured; None for memory of its own.
     """
 
     def __init__(
-        self, light: FrameSetup, summary: MasterSummary, planes: Correction, stated_e_per_adu: float | None
+        self,
+        light: FrameSetup,
+        summary: MasterSummary,
+        planes: Correction,
+        stated_e_per_adu: float | None,
+        memory: ThreadMemory | None = None,
     ) -> None:
         self._light = light
         self._summary = summary
@@ -146,6 +154,7 @@ class QuickLook:
         summary.kept.clear()
         self._meter: LightMeter | None = None
         self._preparing = Lock()
+        self._memory = memory or ThreadMemory()
         self._lights: dict[Path, LightMeasures] = {}
 
     def rows(self, shape: tuple[int, ...]) -> NDArray[np.intp]:
@@ -154,7 +163,9 @@ class QuickLook:
 
     def measure(self, light: Path, pixels: NDArray[np.uint16] | F32) -> None:
         """Measure the examined rows of a raw light: uint16, or float32 after subtraction of the overscan."""
-        signal = calibrated_signal(pixels, self._masters.planes, shared=False)
+        signal = calibrated_signal(
+            pixels, self._masters.planes, self._memory.array(pixels.shape, np.float32), shared=False
+        )
         self._lights[light] = without_maps(self._prepared(signal).measure(signal))
 
     def _prepared(self, signal: F32) -> LightMeter:

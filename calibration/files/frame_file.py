@@ -112,6 +112,14 @@ def primary_in_place(pixels: NDArray[np.uint16], cards: Iterable[Card]) -> Itera
     yield bytes(_whole_blocks(pixels.nbytes) - pixels.nbytes)
 
 
+def extension_in_place(name: str, plane: NDArray[np.float32], cards: Iterable[Card]) -> Iterator[bytes | memoryview]:
+    """Yield an image extension, like `extension_pieces`; encode the plane in place, like `primary_in_place`."""
+    total = fits_words.encode_long_words(plane.reshape(-1).view(np.uint32))
+    yield sealed_header(_extension(plane), [Card("EXTNAME", name), *cards], add_ones_complement(int(total)))
+    yield plane.reshape(-1).view(np.uint8).data
+    yield bytes(_whole_blocks(plane.nbytes) - plane.nbytes)
+
+
 def extension_pieces(
     name: str, plane: NDArray[np.float32 | np.uint16 | np.uint8], cards: Iterable[Card]
 ) -> Iterator[bytes | memoryview]:

@@ -39,11 +39,14 @@ def squared_limit(
 def clip_pixel(
     ascending: I64,
     descending: I64,
+    origin: int,
     reach: int,
     frames: int,
     all_total: int,
     all_squares: int,
-    trim: int,
+    kept: int,
+    total: int,
+    squares: int,
     correction: float,
     kappa_squared: float,
     floor_squared: float,
@@ -55,26 +58,26 @@ def clip_pixel(
     ----------
     ascending, descending
         The sample in ascending and in descending order; the first `reach` values of each are known.
+    origin
+        The value from which the deviations in all sums are measured.
     reach
         Number of values known at each end; at least `frames` if the whole sample is known.
     frames
         Number of values of the pixel.
     all_total, all_squares
-        Sum and sum of squares of all values.
-    trim, correction, kappa_squared, floor_squared, iterations
+        Sum of all deviations, and sum of their squares.
+    kept, total, squares
+        Number of the values with which the rule starts, sum of their deviations, and sum of the squares.
+    correction, kappa_squared, floor_squared, iterations
         Parameters of the rule; see `Clipping` and `variance_correction`.
 
     Returns
     -------
     kept, total, squares
-        Number, sum and sum of squares of the kept values; kept is 0 if more values would have to be rejected than are
-        known.
+        Number of the kept values, sum of their deviations, and sum of the squares; kept is 0 if more values would have
+        to be rejected than are known.
     """
-    kept, total, squares = frames - 2 * trim, all_total, all_squares
-    for rank in range(trim):
-        small, large = ascending[rank], descending[rank]
-        total -= small + large
-        squares -= small * small + large * large
+    kind = type(origin)
     lower, upper = -1, -1
     for _ in range(iterations):
         limit = squared_limit(kept, total, squares, kappa_squared, floor_squared, correction)
@@ -83,7 +86,7 @@ def clip_pixel(
         next_total, next_squares = all_total, all_squares
         below = 0
         while below < reach:
-            value = ascending[below]
+            value = kind(ascending[below]) - origin
             distance = float(max(total - kept * value, 0))
             if distance * distance * weight <= limit:
                 break
@@ -92,7 +95,7 @@ def clip_pixel(
             below += 1
         above = 0
         while above < reach:
-            value = descending[above]
+            value = kind(descending[above]) - origin
             distance = float(max(kept * value - total, 0))
             if distance * distance * weight <= limit:
                 break
@@ -162,11 +165,11 @@ def combine_pixels(
     for begin in range(0, totals.size, FOLD_TILE):
         end = min(begin + FOLD_TILE, totals.size)
         clean[:] = True
+        inner, inner_squares = trimmed_sums(totals[begin:end], squares[begin:end], high, low, trim, begin)
         if iterations > 0:
-            tile_totals, tile_squares = trimmed_sums(totals[begin:end], squares[begin:end], high, low, trim, begin)
             ends = low[0, begin:end], high[0, begin:end]
             kept = frames - 2 * trim
-            keep_clean(ends, kept, tile_totals, tile_squares, kappa_squared, floor_squared, correction, clean)
+            keep_clean(ends, kept, inner, inner_squares, kappa_squared, floor_squared, correction, clean)
         if iterations > 1:
             tile_totals, tile_squares = trimmed_sums(totals[begin:end], squares[begin:end], high, low, 0, begin)
             keep_clean(ends, frames, tile_totals, tile_squares, kappa_squared, floor_squared, 1.0, clean)
@@ -182,11 +185,14 @@ def combine_pixels(
                 kept, total, square = clip_pixel(
                     ascending,
                     descending,
+                    np.int64(0),  # type: ignore[arg-type] # int, once compiled
                     reach,
                     frames,
                     total,
                     square,
-                    trim,
+                    frames - 2 * trim,
+                    inner[i - begin],
+                    inner_squares[i - begin],
                     correction,
                     kappa_squared,
                     floor_squared,

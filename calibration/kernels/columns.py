@@ -11,8 +11,8 @@ are clipped one by one.
 
 Parameters that the kernels for bands share: `flip` as for `load`; `near` as for `add_up`; `sums` is a scratch array of
 shape (SUMS, TILE); `network` completes `sort_rows` for the rows that the statistic needs; `pedestal` is subtracted from
-the result; `scatter_corrections` and `least_variance` as for `standard_error`; `value`, `uncertainty` and
-`counts` are flat outputs.
+the result; `scatter_corrections` and `least_variance` as for `standard_error`; `value`, `uncertainty` and `counts` are
+flat outputs. For clipping, `network` sorts `reach` rows at each end; columns that need more are then sorted one by one.
 """
 
 import numpy as np
@@ -40,9 +40,6 @@ from coldframe.calibration.kernels.tiles import (
     variance_of,
 )
 from coldframe.calibration.kernels.winsorizing import find_winsorized_variances, winsorized_variance
-
-ENDS = 6
-"""Number of values at each end of a column that clipping examines first."""
 
 
 @kernel
@@ -141,6 +138,17 @@ def reject_ends(
 
 
 @kernel
+def sort_column(column: Columns) -> None:
+    """Sort a column, by insertion, which is fast because the column is nearly sorted."""
+    for end in range(1, column.size):
+        value, place = column[end], end
+        while place > 0 and column[place - 1] > value:
+            column[place] = column[place - 1]
+            place -= 1
+        column[place] = value
+
+
+@kernel
 def take_means(
     band: Columns,
     flip: int | None,
@@ -206,6 +214,7 @@ def clip_about_means(
     sums: Sums,
     near: float,
     network: Blocks,
+    reach: int,
     trim: int,
     correction: float,
     kappa_squared: float,
@@ -221,7 +230,8 @@ def clip_about_means(
     """Clip each column about the mean and average it; `Clipping` defines the rule, and `clip_pixel` applies it."""
     frames, pixels = band.shape
     columns = np.empty(frames * TILE, band.dtype)
-    ascending, descending = np.empty(frames, sums.dtype), np.empty(frames, sums.dtype)
+    ascending = columns.reshape(frames, TILE)
+    descending = ascending[::-1]
     flags, outermost = np.empty(TILE, np.bool_), np.empty((2, TILE), sums.dtype)
     for begin in range(0, pixels, TILE):
         end = min(begin + TILE, pixels)
@@ -243,27 +253,27 @@ def clip_about_means(
             if whole[i]:
                 continue
             origin = sums.dtype.type(columns[frames // 2 * TILE + i])
-            # Usually few values are rejected, so the ends suffice; if they do not, use the whole column.
-            reach = min(frames, ENDS)
-            kept = 0
+            known, kept = reach, 0
             while kept == 0:
-                for rank in range(reach):
-                    ascending[rank] = sums.dtype.type(columns[rank * TILE + i]) - origin
-                    descending[rank] = sums.dtype.type(columns[(frames - 1 - rank) * TILE + i]) - origin
                 kept, total, square = clip_pixel(
-                    ascending,
-                    descending,
-                    reach,
+                    ascending[:, i],
+                    descending[:, i],
+                    origin,
+                    known,
                     frames,
-                    sums[TOTAL, i],
-                    sums[SQUARE, i],
-                    trim,
+                    totals[i],
+                    squares[i],
+                    frames - 2 * trim,
+                    inner[i],
+                    inner_squares[i],
                     correction,
                     kappa_squared,
                     floor_squared,
                     iterations,
                 )
-                reach = frames
+                if kept == 0:
+                    sort_column(ascending[:, i])
+                    known = frames
             means[i] = mean_of(kept, total, origin, pedestal)
             errors[i] = standard_error(kept, total, square, scatter_corrections, least_variance)
             numbers[i] = kept
@@ -276,6 +286,7 @@ def clip_about_medians(
     sums: Sums,
     near: float,
     network: Blocks,
+    reach: int,
     kappa_squared: float,
     step: float,
     pedestal: int,
@@ -292,6 +303,7 @@ def clip_about_medians(
     """
     frames, pixels = band.shape
     columns = np.empty(frames * TILE, band.dtype)
+    rows = columns.reshape(frames, TILE)
     scratch, flags = np.empty(TILE), np.empty(TILE, np.bool_)
     for begin in range(0, pixels, TILE):
         end = min(begin + TILE, pixels)
@@ -308,13 +320,18 @@ def clip_about_medians(
         for i in range(whole.size):
             if whole[i]:
                 continue
-            origin, variance = sums.dtype.type(columns[frames // 2 * TILE + i]), variances[i]
+            origin, known, variance = sums.dtype.type(columns[frames // 2 * TILE + i]), reach, variances[i]
             first, last, total, square = 0, frames, sums[TOTAL, i], sums[SQUARE, i]
             while True:
                 before = last - first
                 twice = twice_median(columns, first, last, i, origin)
                 limit = 4 * kappa_squared * variance
                 first, last, total, square = reject_ends(columns, first, last, i, origin, twice, limit, total, square)
+                if max(first, frames - last) >= known:
+                    sort_column(rows[:, i])
+                    known, variance = frames, variances[i]
+                    first, last, total, square = 0, frames, sums[TOTAL, i], sums[SQUARE, i]
+                    continue
                 if last - first == before or last - first <= LAST_KEPT:
                     break
                 variance = variance_of(last - first, total, square)

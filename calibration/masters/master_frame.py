@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
@@ -28,8 +29,9 @@ from coldframe.calibration.files.keywords import (
 from coldframe.calibration.files.naming import name_part, settings_text
 from coldframe.calibration.frames.overscan import Overscan, corrected_header
 from coldframe.calibration.frames.setup import BIAS_TAKEN_OUT, REACHED_C
+from coldframe.calibration.masters.frame_variance import MOST_VARIANCE_FACTORS
 from coldframe.calibration.masters.integrity import integrity_fault
-from coldframe.calibration.masters.reading import MOST_VARIANCE_FACTORS, read_master
+from coldframe.calibration.masters.reading import read_master
 from coldframe.calibration.measuring.amp_glow import SIGNIFICANCE, AmpGlow, measure_glow
 from coldframe.calibration.measuring.medians import median
 from coldframe.calibration.measuring.statistics import central_region
@@ -70,7 +72,7 @@ _FILTER_KEYWORDS = frozenset({"FILTER", "CFFILTER", ANGLE_OF_SET})
 """Further cards of a raw frame that apply to masters for which the filter matters."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class MasterFrame:
     """The combined frames of one set, and their common properties.
 
@@ -128,6 +130,11 @@ class MasterFrame:
     remarks: tuple[Card, ...] = ()
     sensor_range_c: tuple[float, float] | None = None
 
+    @cached_property
+    def cards(self) -> list[Card]:
+        """Cards of the first image in the file; some contain figures that are computed from all pixels."""
+        return _cards(self)
+
     @property
     def level(self) -> float:
         """Median of the mean over the central region, in ADU; relative for flats."""
@@ -174,8 +181,7 @@ def _nominal_c(master: MasterFrame) -> float | None:
     return master.setpoint_c if abs(master.sensor_c - master.setpoint_c) <= REACHED_C else master.sensor_c
 
 
-def master_cards(master: MasterFrame) -> list[Card]:
-    """Return the cards of a master's first image."""
+def _cards(master: MasterFrame) -> list[Card]:
     stack = master.stack
     ours = [
         Card("IMAGETYP", IMAGE_TYPES[master.kind], "type of frame"),
@@ -206,7 +212,7 @@ def master_cards(master: MasterFrame) -> list[Card]:
 
 def master_header(master: MasterFrame) -> dict[str, HeaderValue]:
     """Return the values of a master's cards as they are read from its file."""
-    text = "".join(map(format_card, master_cards(master)))
+    text = "".join(map(format_card, master.cards))
     return parse_cards(text[start : start + CARD_LENGTH] for start in range(0, len(text), CARD_LENGTH))
 
 
@@ -324,7 +330,7 @@ def write_master(path: Path, master: MasterFrame) -> None:
     stack = master.stack
     unit = Card("BUNIT", "relative" if master.kind is FrameKind.FLAT else "adu", "unit of the pixels")
     pieces = [
-        primary_pieces(stack.mean, master_cards(master)),
+        primary_pieces(stack.mean, master.cards),
         extension_pieces("UNCERT", stack.uncertainty, [unit]),
         extension_pieces("COUNTS", stack.counts, []),
     ]

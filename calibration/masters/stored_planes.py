@@ -11,6 +11,7 @@ from coldframe.calibration.files.cards import BLOCK_LENGTH, HeaderValue
 from coldframe.calibration.files.frame_file import read_header_at
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.open_file import OpenFile
+from coldframe.calibration.memory import ThreadMemory
 
 F32 = NDArray[np.float32]
 
@@ -38,6 +39,9 @@ class StoredImage(NamedTuple):
     start: int
     data_start: int
     end: int
+
+
+_memory = ThreadMemory()
 
 
 class StoredPlane:
@@ -81,14 +85,15 @@ class StoredPlane:
         return plane
 
     def _stored(self, rows: range) -> NDArray[np.generic]:
-        stored = np.empty((len(rows), self.shape[1]), self._dtype)
+        """Return some rows as they are stored, in memory that the next call of the thread overwrites."""
         row_bytes = self.shape[1] * self._dtype.itemsize
+        stored = _memory.array((len(rows), row_bytes), np.uint8)
         if rows.step == 1:
             self._file.fill(stored, self._start + rows.start * row_bytes)
         else:
             for row, into in zip(rows, stored, strict=True):
                 self._file.fill(into, self._start + row * row_bytes)
-        return stored
+        return stored.view(self._dtype)
 
 
 def stored_images(path: Path) -> Iterator[StoredImage]:

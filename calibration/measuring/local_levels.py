@@ -1,6 +1,7 @@
 """Level and spread in the neighbourhood of each pixel, insensitive to individual outlying pixels."""
 
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,17 @@ _ONE_SIGMA = 0.8413
 """Fraction of a normal distribution below its mean plus one standard deviation."""
 
 
+class Rows(Protocol):
+    """A plane whose rows may be computed when they are taken: an array, or an object that resembles one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height and width."""
+
+    def __getitem__(self, rows: slice, /) -> F32:
+        """Return a range of rows; several threads may call this method."""
+
+
 class LocalLevels:
     """The level of a plane, and the spread of pixels above it, as functions of position.
 
@@ -29,14 +41,14 @@ class LocalLevels:
     Parameters
     ----------
     plane
-        float32, shape (height, width).
+        float32, shape (height, width); its rows are taken once for the levels, and once more for the spreads.
     block
         Side of the blocks, in pixels.
     shared
         True to measure the blocks in several threads; False for callers that run in several threads themselves.
     """
 
-    def __init__(self, plane: F32, block: int = BLOCK, *, shared: bool = False) -> None:
+    def __init__(self, plane: Rows, block: int = BLOCK, *, shared: bool = False) -> None:
         height, width = plane.shape
         block = min(block, height, width)
         tops, lefts = _starts(height, block), _starts(width, block)

@@ -155,21 +155,20 @@ def measure(
         histograms.count_levels(
             pixels[top:bottom], rows.start - top, rows.stop - top, columns.start, columns.stop, counts[0], counts[1]
         )
-        summed: NDArray[np.int64] = counts.sum(axis=1, dtype=np.int64)
-        return summed
+        return (counts[:, 0] + counts[:, 1]).astype(np.int64)
 
     outside, central = reduce(np.add, parallel_map(count, edges[:-1], edges[1:]))
     whole = outside + central
-    occupied = np.flatnonzero(whole)
+    levels = occupied(whole)
     if saturation_adu is None:
         saturation_adu = saturation_level(central, whole)
     statistics = FrameStatistics(
         level_adu=median_of_counts(central),
         median_adu=median_of_counts(whole),
-        mean_adu=float(whole @ np.arange(LEVELS)) / pixels.size,
+        mean_adu=float(whole[levels] @ levels) / pixels.size,
         noise_adu=_pixel_noise(pixels, rows, columns),
-        minimum_adu=int(occupied[0]),
-        maximum_adu=int(occupied[-1]),
+        minimum_adu=int(levels[0]),
+        maximum_adu=int(levels[-1]),
         saturated_fraction=float(central[saturation_adu:].sum() / central.sum()),
         saturation_adu=saturation_adu,
         channels=channel_levels(pixels, cfa_pattern),
@@ -195,11 +194,16 @@ def _middle_half(size: int) -> slice:
 
 def median_of_counts(counts: NDArray[np.int64]) -> float:
     """Return the median of a histogram with one bin per value, as np.median defines it."""
-    cumulative = counts.cumsum()
+    levels = occupied(counts)
+    cumulative = counts[levels].cumsum()
     size = int(cumulative[-1])
-    lower = int(np.searchsorted(cumulative, (size - 1) // 2, side="right"))
-    upper = int(np.searchsorted(cumulative, size // 2, side="right"))
-    return (lower + upper) / 2
+    lower, upper = levels[np.searchsorted(cumulative, [(size - 1) // 2, size // 2], side="right")].tolist()
+    return float(lower + upper) / 2
+
+
+def occupied(counts: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Return the occupied bins of a histogram; usually only a few hundred of them are."""
+    return np.flatnonzero(counts != 0)  # six times as fast as for numbers
 
 
 def saturation_level(central: NDArray[np.int64], whole: NDArray[np.int64]) -> int:
@@ -215,13 +219,13 @@ def saturation_level(central: NDArray[np.int64], whole: NDArray[np.int64]) -> in
     central, whole
         Number of pixels of the central region and of the whole frame at each level: int64, shape (65536,).
     """
-    occupied = np.flatnonzero(central)
-    top = int(occupied[-1])
-    below = int(central[occupied[-2]]) if occupied.size > 1 else 0
+    levels = occupied(central)
+    top = int(levels[-1])
+    below = int(central[levels[-2]]) if levels.size > 1 else 0
     piled = central[top] * 1000 >= central.sum() and central[top] >= 4 * below
     if piled and top >= LOWEST_FULL_SCALE_ADU:
         return top
-    highest = int(np.flatnonzero(whole)[-1])
+    highest = int(occupied(whole)[-1])
     crowd = CONVERTER_TOP_PIXELS * (1 + whole[max(0, highest - CONVERTER_TOP_LEVELS) : highest].max(initial=0))
     if highest in CONVERTER_TOPS_ADU and whole[highest] >= crowd:
         return highest
@@ -230,10 +234,10 @@ def saturation_level(central: NDArray[np.int64], whole: NDArray[np.int64]) -> in
 
 def converter_step(counts: NDArray[np.int64]) -> int:
     """Return the ADC step in the values of a file: 16 for 12-bit data scaled to 16 bits, 1 for unscaled data."""
-    occupied = np.flatnonzero(counts)
-    if occupied.size < STEP_LEVELS:
+    levels = occupied(counts)
+    if levels.size < STEP_LEVELS:
         return 1
-    bits = int(np.bitwise_or.reduce(occupied))
+    bits = int(np.bitwise_or.reduce(levels))
     return min(bits & -bits, COARSEST_STEP_ADU)
 
 
@@ -260,17 +264,15 @@ def _pixel_noise(pixels: NDArray[np.uint16], rows: slice, columns: slice) -> flo
     sampled = np.arange(rows.start, rows.stop, -(-height // DIFFERENCE_ROWS))
     counts = np.zeros(2 * LEVELS, np.int64)
     histograms.count_curvatures(pixels, sampled, columns.start, columns.stop, counts)
-    differing = np.flatnonzero(counts[1:])
-    if differing.size == 0:
+    differences = occupied(counts)
+    if not differences.any():
         return 0.0
-    smallest = int(differing[0]) + 1
-    cumulative = counts.cumsum()
-    quantile = int(np.searchsorted(cumulative, ceil(0.6827 * cumulative[-1])))  # a float would convert the whole array
+    smallest = differences[differences > 0][0]
+    cumulative = counts[differences].cumsum()
+    quantile = differences[np.searchsorted(cumulative, ceil(0.6827 * cumulative[-1]))]
     # If most pixels are equal (noise below the quantisation step), the step is the scale of the noise.
-    limit = 5 * max(quantile, smallest) + 1
-    squares = np.arange(min(limit, counts.size), dtype=np.float64) ** 2
-    kept = counts[:limit]
-    return float(np.sqrt(squares @ kept / kept.sum() / 6))
+    kept = differences[differences <= 5 * max(quantile, smallest)]
+    return float(np.sqrt(kept.astype(np.float64) ** 2 @ counts[kept] / counts[kept].sum() / 6))
 
 
 def preview(pixels: NDArray[np.uint16], rows: int = 64, columns: int = 96) -> NDArray[np.uint8]:

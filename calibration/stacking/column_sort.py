@@ -32,11 +32,15 @@ from coldframe.calibration.stacking.uncertainty import Trial, trial_result, tria
 from coldframe.calibration.threads import MOST_THREADS, THREAD_NAME
 from coldframe.errors import ColdframeError
 
-BAND_BYTES = 1 << 23
-"""Number of bytes, as stored on disk, that a thread reads at once; smaller reads would be inefficient."""
+BAND_BYTES = 1 << 22
+"""Number of bytes, as stored on disk, that a thread reads at once. Smaller reads are inefficient, and larger bands do
+not stay in the processor's cache (benchmarks/peers.md)."""
 
 FEWEST_PIXELS = 512
 """Smallest number of pixels in a band, however many frames there are."""
+
+FEWEST_SORTED = 6
+"""Number of values at each end of a column that are sorted for clipping; must exceed `LAST_KEPT` and `MOST_TRIMMED`."""
 
 _NOT_WINSORIZED = -1.0
 
@@ -243,7 +247,7 @@ def raise_open_file_limit(count: int) -> None:
 def _statistic(method: Method, frames: int, values: _Values, corrections: NDArray[np.float64]) -> Statistic:
     """Return the function that combines a band into values, uncertainties and counts; each thread needs its own."""
     integral = values.dtype == np.uint16
-    kernel, rule = _kernel(method, frames, corrections, whole=values.whole)
+    kernel, rule = _kernel(method, frames, corrections, values)
     least = rounding_variance(method.step_adu)
     sums = np.empty((tiles.SUMS, tiles.TILE), np.int64 if integral else np.float64)
     near = math.sqrt((2**31 - 1) / frames) if integral else -1.0
@@ -260,9 +264,12 @@ def _statistic(method: Method, frames: int, values: _Values, corrections: NDArra
 
 
 def _kernel(
-    method: Method, frames: int, corrections: NDArray[np.float64], *, whole: bool
+    method: Method, frames: int, corrections: NDArray[np.float64], values: _Values
 ) -> tuple[Callable[..., None], tuple[Any, ...]]:
     """Return the kernel of a method, and the arguments that define its rule."""
+    # The sums of floats depend on their order, which must not depend on the network.
+    is_partial = values.dtype == np.uint16
+    reach = sorted_ends(frames) if is_partial else frames
     match method:
         case Mean():
             return columns.take_means, ()
@@ -273,20 +280,23 @@ def _kernel(
             )
         case MedianClipping():
             return columns.clip_about_medians, (
-                blocks_of(merging_network, frames),
+                blocks_of(ends_and_middle_network if is_partial else merging_network, frames),
+                reach,
                 float(method.kappa) ** 2,
                 _NOT_WINSORIZED,
             )
         case Winsorizing():
             return columns.clip_about_medians, (
                 blocks_of(merging_network, frames),
+                frames,
                 float(method.kappa) ** 2,
-                float(whole),
+                float(values.whole),
             )
         case Clipping():
             trim = method.trimmed(frames)
             return columns.clip_about_means, (
-                blocks_of(merging_network, frames),
+                blocks_of(ends_network if is_partial else merging_network, frames),
+                reach,
                 trim,
                 variance_correction(frames, trim),
                 float(method.kappa) ** 2,
@@ -346,7 +356,37 @@ def sorting_network(rows: int, run: int = 1) -> NDArray[np.int32]:
 @cache
 def middle_network(rows: int) -> NDArray[np.int32]:
     """Return those comparators of the merging network that determine the middle row or the two middle rows."""
-    wanted = {(rows - 1) // 2, rows // 2}
+    return _determining(rows, {(rows - 1) // 2, rows // 2})
+
+
+@cache
+def ends_network(rows: int) -> NDArray[np.int32]:
+    """Return those comparators of the merging network that determine the `sorted_ends`."""
+    return _determining(rows, _ends(rows))
+
+
+@cache
+def ends_and_middle_network(rows: int) -> NDArray[np.int32]:
+    """Return those comparators of the merging network that determine the `sorted_ends` and the median without them.
+
+    After the rejection of r values, the median is at most r / 2 rows from the middle.
+    """
+    away = sorted_ends(rows) // 2
+    return _determining(rows, _ends(rows) | set(range((rows - 1) // 2 - away, rows // 2 + away + 1)))
+
+
+def sorted_ends(frames: int) -> int:
+    """Return the number of values at each end of a column that are sorted; clipping rarely rejects more of them."""
+    return min(FEWEST_SORTED + frames // 64, frames)
+
+
+def _ends(rows: int) -> set[int]:
+    count = sorted_ends(rows)
+    return {*range(count), *range(rows - count, rows)}
+
+
+def _determining(rows: int, wanted: set[int]) -> NDArray[np.int32]:
+    """Return those comparators of the merging network that determine the wanted rows."""
     kept = []
     for pair in merging_network(rows)[::-1].tolist():
         if not wanted.isdisjoint(pair):

@@ -12,13 +12,13 @@ from coldframe.calibration.defects.finding import (
     OF_LINES,
     Defect,
     Defects,
-    Limits,
     NotJudgeableError,
     bias_defects,
     dark_defects,
     flat_defects,
     merged,
 )
+from coldframe.calibration.defects.limits import Limits
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import PLAIN_SUFFIXES

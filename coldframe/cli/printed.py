@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from coldframe.calibration.files.headers.file_error import FrameFileError
-from coldframe.operations.light_groups import fault_text
 
 _MOST_NAMED = 3
 
@@ -37,4 +36,6 @@ class Printed:
 
     def refused(self, paths: Sequence[Path], error: Exception, more: str = "") -> None:
         """Print an error that concerns some files, in a line that names them."""
+        from coldframe.operations.light_groups import fault_text  # noqa: PLC0415 - `combine` needs no lights
+
         print(fault_text(paths, error, more), file=sys.stderr)

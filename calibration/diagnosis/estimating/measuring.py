@@ -125,6 +125,10 @@ class LightMeter:
         found[tuple(self._hot.places)] = True
         return found
 
+    @cached_property
+    def _readout_variance(self) -> float:
+        return float(np.median(self._masters.planes.dark_variance[::_STEP, ::_STEP]))
+
     def measure(self, signal: F32) -> LightMeasures:
         """Measure a calibrated light.
 
@@ -203,8 +207,7 @@ class LightMeter:
 
         The variance could also be derived from the gain, but headers may state the gain in other units.
         """
-        readout = float(np.median(self._masters.planes.dark_variance[::_STEP, ::_STEP]))
-        return max(pixel_variance(signal, self._period) - readout, 0.0)
+        return max(pixel_variance(signal, self._period) - self._readout_variance, 0.0)
 
     def _hot_excess(self, signal: F32) -> F32:
         excess = np.empty(self._hot.excess_adu.size, np.float32)
@@ -212,7 +215,7 @@ class LightMeter:
         return np.asarray(excess * self._masters.planes.response[tuple(self._hot.places)], np.float32)
 
 
-def calibrated_signal(pixels: U16 | F32, planes: Correction, *, shared: bool = True) -> F32:
+def calibrated_signal(pixels: U16 | F32, planes: Correction, into: F32 | None = None, *, shared: bool = True) -> F32:
     """Return a calibrated light without a pedestal, ADU: float32, same shape.
 
     Parameters
@@ -221,10 +224,12 @@ def calibrated_signal(pixels: U16 | F32, planes: Correction, *, shared: bool = T
         A raw light, shape (height, width): uint16, or float32 after overscan subtraction.
     planes
         The planes of the masters.
+    into
+        float32, same shape: the array for the result; None for a new one.
     shared
         See `LightMeter`.
     """
-    signal = np.empty(pixels.shape, np.float32)
+    signal = np.empty(pixels.shape, np.float32) if into is None else into
     edges = np.linspace(0, len(signal), thread_count() + 1).astype(int).tolist()
 
     def calibrate(first: int, last: int) -> None:

@@ -5,7 +5,8 @@ import pytest
 from astropy.io import fits
 
 from coldframe.calibration.defects.files import read_map, write_map, write_siril_list
-from coldframe.calibration.defects.finding import Defect, Defects, Limits
+from coldframe.calibration.defects.finding import Defect, Defects
+from coldframe.calibration.defects.limits import Limits
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.headers.file_error import FrameFileError

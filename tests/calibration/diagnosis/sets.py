@@ -8,9 +8,9 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.masters import reading
 from coldframe.calibration.masters.flat_recipe import FlatRecipe
-from coldframe.calibration.masters.master_frame import MasterFrame, master_cards
+from coldframe.calibration.masters.frame_variance import frame_variance
+from coldframe.calibration.masters.master_frame import MasterFrame
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.calibration.stacking.accumulator import Accumulator
 from coldframe.calibration.stacking.clipping import Clipping
@@ -146,10 +146,10 @@ def planes_of(master: MasterFrame) -> MasterPlanes:
     """Return what reading the file of a master would give."""
     height, width = master.stack.mean.shape
     header: dict[str, str | int | float | bool] = {"BITPIX": -32, "NAXIS": 2, "NAXIS1": width, "NAXIS2": height}
-    header |= {card.keyword: card.value for card in master_cards(master)}
+    header |= {card.keyword: card.value for card in master.cards}
     uncertainty = np.nan_to_num(master.stack.uncertainty)
     counts = master.stack.counts.astype(np.float32)
-    variance = reading._frame_variance(uncertainty, counts, header, "CFVAR")
+    variance = frame_variance(uncertainty, counts, header, "CFVAR")
     return MasterPlanes(master.stack.mean, uncertainty, variance, master.masked, header, counts)
 
 
