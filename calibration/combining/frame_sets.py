@@ -154,7 +154,7 @@ def _require_new(frame: RawFrame, seen: dict[tuple[object, ...], list[ImageFile]
         if error.path == image.path:
             raise
         raise FrameFileError(
-            image.path, f"cannot be compared with an earlier frame that it resembles: {error}"
+            image.path, f"it cannot be compared with an earlier frame that it resembles: {error}"
         ) from error
     if twin is not None:
         raise FrameFileError(image.path, f"is the same frame as {twin}; each frame counts once")

@@ -64,7 +64,7 @@ OF_LINES = Defect.COLUMN | Defect.ROW
 
 
 class NotJudgeableError(ColdframeError):
-    """Masters do not match, or lack data that a threshold needs; the message states the reason."""
+    """Masters do not match each other, or lack data that a threshold needs; the message states the reason."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +112,7 @@ def dark_defects(
     limits
         Thresholds.
     e_per_adu
-        Gain for `Limits.hot_e_per_s`, in electrons per ADU; None uses EGAIN in the header of the dark.
+        Gain for `Limits.hot_e_per_s`, in electrons per ADU; None to use EGAIN in the header of the dark.
 
     Raises
     ------
@@ -257,7 +257,7 @@ def _shot_noise_slope(scatter: Scatter, hot: Pixels, excess: F32) -> float | Non
     """Return the variance per ADU of dark current, as the median over hot pixels; None if there are too few of them.
 
     The slope is measured and not derived from EGAIN, because some drivers report EGAIN for a scale that differs from
-    the file's. `excess` is the excess of the hot pixels over their neighbours.
+    the scale of the file. `excess` is the excess of the hot pixels over their neighbours.
     """
     if hot.places.size < _FEWEST_FOR_SLOPE:
         return None

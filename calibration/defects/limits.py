@@ -13,7 +13,7 @@ class Limits:
         Deviation of dark current or bias from the neighbours, in units of their spread; the deviation must also exceed
         the noise of one frame.
     hot_e_per_s
-        Excess of the dark current over that of the neighbours, in electrons per second; None uses `sigma`.
+        Excess of the dark current over that of the neighbours, in electrons per second; None to use `sigma` instead.
     cold_response, bright_response
         Response to illumination, as a fraction of the response of neighbours of the same colour.
     flicker
@@ -23,11 +23,11 @@ class Limits:
     false_alarm
         Probability that a pixel is classified as unstable because of noise alone.
     line_pixels
-        Number of defects that make a column or row bad; on small sensors, a quarter of the line is enough.
+        Minimum number of defects in a bad column or row; on small sensors, a quarter of the line is enough.
     line_gap
         Maximum number of good pixels between two defects of a bad column or row.
     line_density
-        Density of defects in a bad column or row, relative to the density in the whole frame.
+        Minimum density of defects in a bad column or row, relative to their density in the whole frame.
     """
 
     sigma: float = 8.0

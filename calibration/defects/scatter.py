@@ -20,7 +20,7 @@ FEWEST_FRAMES = 10
 """Minimum number of frames for finding unstable pixels; with fewer frames, the scatter is too uncertain."""
 
 _LEAST_NOISE_ADU = 0.5
-"""Lowest measurable noise; it is limited by rounding to whole ADU."""
+"""Lowest noise that can be measured despite the rounding to whole ADU."""
 
 _REJECTED = 2, 3
 """Numbers of clipped values from which the tail of their distribution is extrapolated."""
@@ -58,7 +58,7 @@ class _Variances:
 
 
 class Scatter:
-    """The scatter of the frames of a master, and the limits beyond which noise does not explain it.
+    """The scatter of the frames of a master, and the limits beyond which noise cannot explain it.
 
     The variances are computed several times, a few rows at a time, because computing them takes less time than a whole
     plane of them would take in memory.
@@ -72,7 +72,7 @@ class Scatter:
 
     @classmethod
     def of(cls, master: BandedMaster, limits: Limits) -> Self | None:
-        """Return the scatter of a master's frames, or None if the master lacks it or has too few frames."""
+        """Return the scatter of a master's frames, or None if it is unknown or there are too few frames."""
         master = with_most(master)
         if not master.has_counts or master.most is None:
             return None
@@ -115,7 +115,7 @@ def _frame_count(header: Mapping[str, HeaderValue], most: np.float32) -> int:
 
 
 def largest_variance_ratio(degrees: int, probability: float) -> float:
-    """Return the ratio to the true variance that a sample variance of normal noise exceeds with the given probability.
+    """Return the ratio of sample variance to true variance that normal noise exceeds with the given probability.
 
     This is the quantile of chi-square divided by its degrees of freedom, in the cube-root approximation of Wilson and
     Hilferty (1931, PNAS 17, 684). The approximation is accurate to 3 % for at least 9 degrees of freedom and
@@ -126,7 +126,7 @@ def largest_variance_ratio(degrees: int, probability: float) -> float:
 
 
 def _rejections_by_chance(twice: int, thrice: int, pixels: int, probability: float) -> float:
-    """Return the number of clipped values that a pixel exceeds by chance with the given small probability.
+    """Return the number of clipped values that is exceeded in a pixel by chance with the given small probability.
 
     `twice` and `thrice` of the `pixels` have at least two and three clipped values.
 

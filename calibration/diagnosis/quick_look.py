@@ -38,7 +38,7 @@ from coldframe.config.frames import FrameKind
 F32 = NDArray[np.float32]
 
 FEWEST_BLOCKS = 1000
-"""Smallest total number of star-free blocks, over all lights, from which anything can be concluded."""
+"""Smallest total number of star-free blocks, over all lights, from which conclusions can be drawn."""
 
 ENOUGH_PIXELS = 2_000_000
 """Approximate number of pixels to examine in each light; more pixels would take longer and hardly reduce the errors."""
@@ -49,7 +49,7 @@ _SMALLEST_SIDE = BACKGROUND * BIN
 """Smallest width and height of lights, in pixels: one block in which the background around stars is measured."""
 
 _FEW = 64
-"""Step of the rows and columns that are kept of masters whose pixels are hardly needed."""
+"""Step between the rows and columns that are kept of masters whose pixels are hardly needed."""
 
 _BAND_ROWS = _SMALLEST_SIDE
 """Number of rows in a band, chosen so that no block used to measure the background around stars contains rows of two
@@ -120,14 +120,14 @@ class MasterSummary:
 
 
 class QuickLook:
-    """A quick look at the lights of one set, which may be measured in any order and from several threads.
+    """A quick look at the lights of one set; the lights may be measured in any order and by several threads.
 
     Parameters
     ----------
     light
         Setup of the first light, after overscan subtraction.
     summary
-        The masters.
+        Summary of the masters; the masters in it are released from memory.
     planes
         The planes with which the lights are calibrated.
     stated_e_per_adu

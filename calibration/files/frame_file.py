@@ -55,7 +55,7 @@ class FrameEncoder:
         Parameters
         ----------
         pixels
-            uint16, shape (height, width).
+            The pixels of the frame: uint16, shape (height, width).
         cards
             Cards that describe the frame; the structural cards, CHECKSUM and DATASUM are added.
 
@@ -101,7 +101,7 @@ def primary_in_place(pixels: NDArray[np.uint16], cards: Iterable[Card]) -> Itera
     Parameters
     ----------
     pixels
-        uint16, contiguous, shape (height, width); overwritten with the bytes of the file.
+        The pixels: uint16, contiguous, shape (height, width); overwritten with the bytes of the file.
     cards
         As for `primary_pieces`.
     """
@@ -164,7 +164,7 @@ def _extension(plane: NDArray[np.generic]) -> list[Card]:
 
 
 def _unsigned(plane: NDArray[np.generic]) -> list[Card]:
-    """Return the cards that declare unsigned 16-bit values."""
+    """Return the cards that declare unsigned 16-bit values; no cards for other types."""
     if plane.dtype != np.uint16:
         return []
     return [Card("BSCALE", 1, "value = BSCALE x stored + BZERO"), Card("BZERO", BZERO, "unsigned 16-bit values")]
@@ -244,7 +244,7 @@ def parse(buffer: Buffer, name: Path | str = "frame in memory") -> tuple[NDArray
     Returns
     -------
     pixels
-        uint16, shape (height, width), in the order of the file; a new array.
+        The pixels in the order of the file, as a new array: uint16, shape (height, width).
     header
         Values of the header's cards, excluding those about the file's structure.
 
@@ -351,7 +351,7 @@ def _layout(header: Mapping[str, HeaderValue], available: int, name: Path | str)
     needed = width * height * (bits // 8)
     if needed > available:
         raise FrameFileError(
-            name, f"truncated: {width} x {height} pixels need {needed} bytes, the file has {max(available, 0)}"
+            name, f"truncated: {width} x {height} pixels need {needed} bytes, but the file has {max(available, 0)}"
         )
     return height, width, bits, BZERO if offset else 0
 

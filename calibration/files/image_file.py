@@ -53,9 +53,9 @@ _MOST_AT_ONCE = 1 << 20
 """Number of bytes of scattered pixels, and of the pixels between them, to read at once; they stay in the processor's
 cache."""
 
-_CHANGED = "was changed or replaced since it was opened"
+_CHANGED = "the file was changed or replaced since it was opened"
 
-_BELOW_ZERO = "has values below zero, unlike a raw frame: perhaps its unsigned values were stored without BZERO"
+_BELOW_ZERO = "it has values below zero, unlike a raw frame: perhaps its unsigned values were stored without BZERO"
 _ROWS_AT_ONCE = 256
 _LARGEST = float(np.finfo(np.float32).max)
 """Largest value of a 32-bit float, the type in which images other than those of `UINT16_STORAGES` are combined."""
@@ -110,7 +110,7 @@ class ImageFile:
         return abs(self.bits) // 8
 
     def pixels(self) -> NDArray[np.uint16] | NDArray[np.float32]:
-        """Return all values: uint16 for an image of 8 or 16 bits, float32 for any other image.
+        """Return all values: uint16 for an image with a storage in `UINT16_STORAGES`, float32 for any other image.
 
         Raises
         ------
@@ -129,14 +129,14 @@ class ImageFile:
         return words
 
     def values(self, places: NDArray[np.intp]) -> NDArray[np.uint16]:
-        """Return selected values of an image of 8 or 16 bits, given by their indices in the flattened image.
+        """Return selected values of an image with a storage in `UINT16_STORAGES`.
 
         Only the parts of the file that contain them are read.
 
         Parameters
         ----------
         places
-            Indices in ascending order.
+            Their indices in the flattened image, in ascending order.
 
         Raises
         ------
@@ -215,7 +215,7 @@ def uint16_pixels(image: ImageFile) -> NDArray[np.uint16]:
         If the image has other values, or cannot be read.
     """
     if image.storage not in UINT16_STORAGES:
-        raise FrameFileError(image.path, "not whole numbers of 8 or 16 bits")
+        raise FrameFileError(image.path, "its values are not whole numbers of 8 or 16 bits")
     return image.pixels().astype(np.uint16, copy=False)
 
 
@@ -288,7 +288,9 @@ def _image(path: Path, header: Mapping[str, HeaderValue], data_start: int, size:
     image = ImageFile(path, path, data_start, (height, width), int(bits), zero, scale, header)
     needed, present = height * width * image.pixel_bytes, max(size - data_start, 0)
     if needed > present:
-        raise FrameFileError(path, f"truncated: {width} x {height} pixels need {needed} bytes, the file has {present}")
+        raise FrameFileError(
+            path, f"truncated: {width} x {height} pixels need {needed} bytes, but the file has {present}"
+        )
     return image
 
 
@@ -342,7 +344,7 @@ def _unpacked_gzip(path: Path, size: int, folder: Path) -> ImageFile:
     """Unpack the image in a gzip file, writing no more bytes than its header announces."""
     header, data_start = merged_header(path)
     if header.get("ZIMAGE") is True:
-        raise FrameFileError(path, "compressed twice, in tiles and with gzip: unpack it once")
+        raise FrameFileError(path, "it is compressed twice, in tiles and with gzip: unpack it with gunzip")
     require_possible_size(plane_shape(header, "", path), size, path)
     image = _image(path, header, data_start, MOST_COMPRESSED * size)
     stored = unpack_gzip(path, data_start, image.shape[0] * image.shape[1] * image.pixel_bytes, folder)

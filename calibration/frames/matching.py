@@ -17,7 +17,7 @@ the dark signal is negligible."""
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The result for one light and one kind of master.
+    """The result of choosing a master of one kind for a light.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class Match:
     path
         Chosen master; None if no master fits.
     caveats
-        Values that could not be compared.
+        Messages about values that could not be compared, and about other reasons for caution.
     refusal
         The nearest master and the reasons why it does not fit; empty if a master was chosen.
     guess
@@ -61,7 +61,7 @@ def best_master(
     kind
         Kind of the master: bias, dark or flat.
     tolerances
-        Maximum differences; None uses the defaults.
+        Maximum differences; None for the defaults.
     """
     return _best(light, masters, kind, RULES_OF[kind], tolerances or Tolerances())
 
@@ -104,7 +104,7 @@ SENSITIVE = Tolerances(
     rotation_deg=0.1,
     focal_length=0.002,
 )
-"""Limits above which a difference can explain an artifact, even if the master may still be used."""
+"""Limits above which a difference can explain an artifact, even if the master still fits."""
 
 _OF_PIXELS = (rules.camera, rules.size, rules.place, rules.binning, rules.row_order)
 
@@ -120,7 +120,7 @@ def pixel_faults(light: FrameSetup, master: FrameSetup, kind: FrameKind) -> tupl
     light, master
         The setups.
     kind
-        Kind of calibration for which the master is used; if the master's header states a kind, it must agree.
+        Use of the master, as a bias, dark or flat. If its header states a kind, this kind must agree.
     """
     wanted = {kind, FrameKind.DARK_FLAT} if kind is FrameKind.DARK else {kind}
     if master.kind is not None and master.kind not in wanted:
@@ -187,7 +187,7 @@ def _guessed_angle(light: FrameSetup, chosen: Path, fitting: Mapping[Path, Frame
     own = "at an unknown angle" if own_deg is None else f"at {own_deg:g} deg"
     return (
         f"{chosen.name} {own} was chosen from flats at the rotator angles {found} deg, but the light does not "
-        "state its angle; a flat at a different angle leaves dust shadows and vignetting: to choose the flat yourself, "
+        "state its angle; a flat at a different angle leaves dust shadows and vignetting. To choose the flat yourself, "
         "specify a folder that contains only this flat with --library"
     )
 
@@ -233,7 +233,7 @@ def defect_map_faults(frame: FrameSetup, defects: FrameSetup) -> tuple[str, ...]
 
 
 def description(path: Path, master: FrameSetup) -> str:
-    """Return the name of a master and the values that a light must share, such as MasterDark_X.fits (-10 C, 60 s)."""
+    """Return the name of a master and the values with which lights must agree: MasterDark_X.fits (-10 C, 60 s)."""
     dark = master.kind in (FrameKind.DARK, FrameKind.DARK_FLAT)
     parts = [
         None if master.temperature_c is None else f"{round(master.temperature_c, 1) + 0.0:g} C",

@@ -111,7 +111,7 @@ def test_sets_of_the_same_name_get_numbers(tmp_path: Path) -> None:
         (("--all", "-o", "masters", "--dark", "file.fits"), "leave out --dark"),
         (("-o", "m.fits", "--biassec", "[41:48"), "BIASSEC '[41:48' is not of the form [x1:x2,y1:y2]"),
         (("-o", "m.fits", "--biassec", "[90:97,1:64]", "--trimsec", "[1:89,1:64]"), "is not within the frame"),
-        (("-o", "m.fits", "--biassec", "[90:96,1:64]"), "without TRIMSEC or DATASEC"),
+        (("-o", "m.fits", "--biassec", "[90:96,1:64]"), "but no TRIMSEC or DATASEC"),
         (("-o", "m.fits", "--trimsec", "[1:89,1:64]"), "specify its section with --biassec"),
     ],
 )

@@ -157,7 +157,7 @@ def test_unreadable_files_are_named(night: Path) -> None:
     [
         (["lint", "nowhere", "--for", "siril"], "nowhere: not a folder"),
         (["lint", ".", "--for", "siril"], ".: no FITS or XISF files"),
-        (["lint", ".", "--for", "wbpp", "--for-version", "1.4"], "1.4: the rules of PixInsight WBPP are known from"),
+        (["lint", ".", "--for", "wbpp", "--for-version", "1.4"], "1.4 is unknown; the rules of PixInsight WBPP are"),
         (["lint", ".", "--for", "siril", "--keyword", "GAIN"], "settings of WBPP"),
         (["lint", "."], "--for"),
         (["export", "x", "--for", "asiair", "--check"], "no rules are known for ASIAIR"),

@@ -18,11 +18,11 @@ FitsFile = BufferedReader | gzip.GzipFile
 GZIP_MAGIC = b"\x1f\x8b"
 
 LONGEST_HEADER = 1000 * BLOCK_LENGTH
-"""Maximum length of a file's first header, 36,000 cards; a file whose header does not end within it is not FITS. A
-master lists all of its frames."""
+"""Maximum length of a file's first header, in bytes (36,000 cards); a file with a longer header is rejected as not FITS.
+The header of a master lists all of its frames."""
 
 _LONGEST_EXTENSION = 200 * BLOCK_LENGTH
-"""Maximum length of every other header, 7,200 cards."""
+"""Maximum length of every other header, in bytes (7,200 cards)."""
 
 _MOST_HDUS = 1000
 """Maximum number of HDUs in a file; a mosaic camera has a few hundred."""
@@ -37,7 +37,7 @@ _OPENINGS = _PRIMARY, _EXTENSION = "SIMPLE  =", "XTENSION="
 
 
 class Hdu(NamedTuple):
-    """A header, and the offset of its data from the beginning of the file (unpacked, if it is a gzip file)."""
+    """A header, and the offset of its data from the beginning of the file or, for gzip, of the unpacked file."""
 
     header: dict[str, HeaderValue]
     data_start: int
@@ -141,12 +141,12 @@ def _skip_data(file: FitsFile, header: Mapping[str, HeaderValue], number: int, p
     if length < 0 or number >= _MOST_HDUS or not _has_possible_counts(header):
         raise FrameFileError(path, f"damaged: the header of HDU {number} is not valid FITS")
     if isinstance(file, gzip.GzipFile) and file.tell() + length > _MOST_UNPACKED_BYTES:
-        raise FrameFileError(path, f"announces {length} bytes of data: unpack it with gunzip first")
+        raise FrameFileError(path, f"its header announces {length} bytes of data: unpack the file with gunzip first")
     file.seek(length, os.SEEK_CUR)
 
 
 def _has_possible_counts(header: Mapping[str, HeaderValue]) -> bool:
-    """Return False if a header announces more axes or columns than FITS allows; Astropy would take long over them."""
+    """Return whether the numbers of axes and columns are within the limits of FITS; Astropy is slow beyond them."""
     counts = ["NAXIS", "TFIELDS"] if header.get("XTENSION") in {"BINTABLE", "TABLE"} else ["NAXIS"]
     return all(0 <= whole_number(header, keyword, -1) <= _MOST_AXES for keyword in counts)
 

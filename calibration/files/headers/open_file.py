@@ -88,7 +88,7 @@ class OpenFile:
         while filled < array.nbytes:
             count = self._preadv(array.view("u1").data.cast("B")[filled:], start + filled)
             if not count:
-                raise FrameFileError(self._name, "became shorter while it was being read")
+                raise FrameFileError(self._name, "the file became shorter while it was being read")
             filled += count
 
     def read(self, start: int, length: int) -> bytes:

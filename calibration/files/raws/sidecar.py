@@ -83,7 +83,7 @@ def read_sidecar(raw: Path) -> Sidecar | None:
             return None
         raise FrameFileError(path, "damaged: it does not describe a raw")
     if found.size != size:
-        raise FrameFileError(raw, f"has {size} bytes, but {path.name} describes a file of {found.size} bytes")
+        raise FrameFileError(raw, f"it has {size} bytes, but {path.name} describes a file of {found.size} bytes")
     return found
 
 

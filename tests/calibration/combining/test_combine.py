@@ -163,6 +163,6 @@ def test_a_replaced_frame_is_left_out_of_the_master(tmp_path: Path, capsys: pyte
     master, lost = combined(frames, Treatment(), None, stack_here, Printed())
     assert (master.stack.frames, lost) == (5, 1)
     assert frames[3].image.path.name not in master.inputs
-    assert capsys.readouterr().err.startswith(f"left out: {frames[3].image.path}: was changed or replaced")
+    assert capsys.readouterr().err.startswith(f"left out: {frames[3].image.path}: the file was changed or replaced")
     expected = combine_frames([frame for frame in frames if frame is not frames[3]], master.method)
     np.testing.assert_array_equal(master.stack.mean, expected.stack.mean)
