@@ -18,8 +18,8 @@ FitsFile = BufferedReader | gzip.GzipFile
 GZIP_MAGIC = b"\x1f\x8b"
 
 LONGEST_HEADER = 1000 * BLOCK_LENGTH
-"""Maximum length of a file's first header, in bytes (36,000 cards); a file with a longer header is rejected as not FITS.
-The header of a master lists all of its frames."""
+"""Maximum length of a file's first header, in bytes (36,000 cards); a file with a longer header is rejected as not
+FITS. The header of a master lists all of its frames."""
 
 _LONGEST_EXTENSION = 200 * BLOCK_LENGTH
 """Maximum length of every other header, in bytes (7,200 cards)."""
