@@ -141,8 +141,11 @@ def link_durably(source: Path, path: Path) -> None:
             raise NotDurableError.of(path, error) from error
     else:
         return
-    with open_regular(source) as file:
-        write_durably(path, iter(lambda: file.read(_COPIED_AT_ONCE), b""))
+    try:
+        with open_regular(source) as file:
+            write_durably(path, iter(lambda: file.read(_COPIED_AT_ONCE), b""))
+    except OSError as error:
+        raise NotDurableError.of(path, error) from error
 
 
 def make_folder_durably(folder: Path) -> None:
