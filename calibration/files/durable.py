@@ -138,7 +138,8 @@ def new_file(path: Path, *, replaces: bool = False) -> Iterator[NewFile]:
             with _reported(path):
                 os.fsync(descriptor)
         finally:
-            os.close(descriptor)
+            with _reported(path):
+                os.close(descriptor)
         with _reported(path):
             if replaces:
                 temporary.replace(path)
@@ -190,8 +191,11 @@ def link_durably(source: Path, path: Path) -> None:
             raise NotDurableError.of(path, error) from error
     else:
         return
-    with open_regular(source) as file:
-        write_durably(path, iter(lambda: file.read(_COPIED_AT_ONCE), b""))
+    try:
+        with open_regular(source) as file:
+            write_durably(path, iter(lambda: file.read(_COPIED_AT_ONCE), b""))
+    except OSError as error:
+        raise NotDurableError.of(path, error) from error
 
 
 def make_folder_durably(folder: Path) -> None:

@@ -2,10 +2,19 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate, count, takewhile
 
-from coldframe.calibration.files.cards import STRUCTURAL, Card, GarbledValue, HeaderValue, ascii_text
+from coldframe.calibration.files.cards import (
+    CARD_LENGTH,
+    STRUCTURAL,
+    Card,
+    GarbledValue,
+    HeaderValue,
+    ascii_text,
+    format_card,
+)
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 RAW_TYPES = {
@@ -42,6 +51,13 @@ _COMMENTS = {kept: f"the rig's own {keyword}" for keyword, kept in DRIVERS_WORDS
     ROTATOR_ANGLE: "[deg] rotator angle",
     ANGLE_OF_SET: "[deg] rotator angle of the set",
 }
+_FRAME_OF_MASTER = "IMCOM"
+_LONGEST_KEYWORD = 8
+
+MOST_CARDS_OF_FRAMES = 30_000
+"""Maximum number of cards with the names of a master's frames, so that the header stays within `LONGEST_HEADER`. Names
+of up to 67 characters take one card, and the sets of a night have at most 10,000 frames."""
+
 _KEPT_KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
 
 
@@ -190,3 +206,20 @@ def software_card() -> Card:
     from coldframe.version import __version__  # noqa: PLC0415 - reading the metadata of the installation takes 10 ms
 
     return Card("SWCREATE", f"coldframe {__version__}", "software that wrote this file")
+
+
+def frame_name_cards(names: Iterable[str]) -> list[Card]:
+    """Return the cards that list the frames of a master, IMCOM001 to IMCOM999 and then IMCO1000, IMCO1001 and so on."""
+    cards = [Card(_frame_keyword(number), name) for number, name in enumerate(names, start=1)]
+    ends = accumulate(len(format_card(card)) // CARD_LENGTH for card in cards)
+    return cards[: sum(1 for _ in takewhile(lambda end: end <= MOST_CARDS_OF_FRAMES, ends))]
+
+
+def frame_names(header: Mapping[str, HeaderValue]) -> list[str]:
+    """Return the names of the frames that the header of a master lists."""
+    return [str(header[keyword]) for keyword in takewhile(header.__contains__, map(_frame_keyword, count(1)))]
+
+
+def _frame_keyword(number: int) -> str:
+    digits = f"{number:03d}"
+    return _FRAME_OF_MASTER[: _LONGEST_KEYWORD - len(digits)] + digits

@@ -80,7 +80,7 @@ def read_raw_header(path: Path) -> dict[str, HeaderValue]:
     The cards of a file that describes the raw take precedence over the camera's own tags; see `sidecar`.
 
     LibRaw can describe the filter array only after decoding the pixels, which can take a second. This is done only for
-    the first file of each camera and size, and for files whose tags lack the exposure time or the ISO value.
+    the first file of each camera and size, and for files whose tags lack the exposure time or the ISO value, or give 0.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def read_raw_header(path: Path) -> dict[str, HeaderValue]:
     sizes = ask_libraw(path, [0, 0], None)["sizes"]
     common = exif.values.get(MAKE), exif.values.get(MODEL), exif.values.get(CFA_PATTERN), tuple(sizes)
     look = known_looks.get(common)
-    if look is None or exif.number(EXPOSURE_S) is None or exif.iso is None:
+    if look is None or not exif.number(EXPOSURE_S) or not exif.iso:
         look = known_looks[common] = _look(ask_libraw(path, sizes[:2], None))
     return _header(exif, look) | _described(path)
 

@@ -62,7 +62,7 @@ class Difference(NamedTuple):
     text
         Description, such as "exposure differs by 120 s".
     excess
-        Size of the difference in units of the tolerance; None for a mere caveat, such as a value missing in a header.
+        Size of the difference in units of the tolerance; None for a mere caveat, such as a value missing from a header.
     """
 
     text: str

@@ -38,7 +38,7 @@ _DETECTOR_SECTION = re.compile(r"\s*\[\s*(\d{1,6})\s*:\s*\d{1,6}\s*,\s*(\d{1,6})
 
 @dataclass(frozen=True, slots=True)
 class OpticalTrain:
-    """The optical train in front of the camera; None stands for a value that is missing in the header.
+    """The optical train in front of the camera; None stands for a value that is missing from the header.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class OpticalTrain:
 
 @dataclass(frozen=True, slots=True)
 class FrameSetup:
-    """The setup of a frame, or of each frame of a master; None stands for a value that is missing in the header.
+    """The setup of a frame, or of each frame of a master; None stands for a value that is missing from the header.
 
     Attributes
     ----------

@@ -232,7 +232,7 @@ def bias_subtracted(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "bias-subtracted",
-            f"{count(without)} from which the bias was subtracted, so that the bias of the lights would remain in them",
+            f"{count(without)} from which the bias was subtracted, so the bias of the lights would remain in them",
             "use darks that contain the bias, or also subtract a bias from the lights",
             without,
         )

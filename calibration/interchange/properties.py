@@ -1,4 +1,4 @@
-"""A table of the properties that must be equal in frames that are stacked together."""
+"""A table of the properties that must be the same for frames that are stacked together."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

@@ -154,7 +154,7 @@ class Library:
     def verify(self) -> Iterator[tuple[Path, str | None]]:
         """Read every byte of every master; yield each master with its fault, or with None if it is intact.
 
-        The checksums in the file must be correct, and its SHA-256 must be equal to the one that was stored when the
+        The checksums in the file must be correct, and its SHA-256 must match the one that was stored when the
         file was filed or first found intact.
         """
         from coldframe.calibration.masters.integrity import integrity_fault  # noqa: PLC0415 - needs NumPy

@@ -1,7 +1,8 @@
 """The calibration of a light band by band: each band is complete before the next one is read, so no plane is held."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,11 +73,6 @@ class Method:
     photons: Photons | None = None
 
     @property
-    def kinds(self) -> list[type[np.uint16 | np.float32]]:
-        """Types of the signal and, if it is requested, of the uncertainty."""
-        return [self.kind] if self.photons is None else [self.kind, np.float32]
-
-    @property
     def band_rows(self) -> int:
         """Number of rows in a band."""
         return _BAND_ROWS if self.photons is None else _SKY_ROWS
@@ -93,6 +89,25 @@ class Method:
         flags = np.zeros(0, np.bool_) if self.defects is None else self.defects.bad[rows].reshape(-1)
         planes = self.planes
         return band.reshape(-1), planes.subtracted[rows].reshape(-1), planes.response[rows].reshape(-1), flags
+
+
+class Rows(NamedTuple):
+    """Rows of a calibrated light.
+
+    Attributes
+    ----------
+    signal
+        uint16 or float32, shape (rows, width), including the pedestal.
+    uncertainty
+        float32, same shape: standard error of the signal; None if it was not requested.
+    """
+
+    signal: NDArray[np.uint16] | F32
+    uncertainty: F32 | None
+
+    def part(self, rows: slice) -> "Rows":
+        """Return some of the rows."""
+        return Rows(self.signal[rows], None if self.uncertainty is None else self.uncertainty[rows])
 
 
 @dataclass(slots=True)
@@ -122,7 +137,7 @@ def lowest_signal(pixels: LightPixels, method: Method) -> float:
 
 def calibrated_bands(
     pixels: LightPixels, method: Method, pedestal_adu: float, counts: Counts
-) -> Iterator[tuple[int, list[Pixels]]]:
+) -> Iterator[tuple[int, Rows]]:
     """Yield the calibrated rows of a light in ascending order, an even number at a time except at the end.
 
     Parameters
@@ -138,24 +153,27 @@ def calibrated_bands(
 
     Yields
     ------
-    first, planes
-        The number of the first row, and the rows of the signal and, if requested, of its uncertainty. The next rows
-        overwrite them. The signal of a defect that cannot be replaced is zero.
+    first, rows
+        The number of the first row, and the rows; the next rows overwrite them. The signal of a defect that cannot be
+        replaced is zero.
     """
     window = _Window(pixels.shape, method)
     for rows, band in pixels.bands(method.band_rows):
-        signal, *others = window.space(rows)
-        _calibrate_signal(method, rows, band, pedestal_adu, signal, counts)
-        for uncertainty in others:
-            _calculate_uncertainty(method, rows, band, uncertainty)
+        space = window.space(rows)
+        lower, below, above = _calibrate_signal(method, rows, band, pedestal_adu, space.signal)
+        counts.lower += lower
+        counts.below += below
+        counts.above += above
+        if space.uncertainty is not None:
+            _calculate_uncertainty(method, rows, band, space.uncertainty)
         ready = window.ready(rows)
         if method.defects is not None:
             counts.unmended += _treat(method, method.defects, window, ready)
-        yield ready.start, window.planes(ready)
+        yield ready.start, window.rows(ready)
 
 
 class _Window:
-    """The rows of the planes of a light that are not complete, and the complete rows that mending still needs.
+    """The rows of a light that are not complete, and the complete rows whose pixels their defects still need.
 
     Parameters
     ----------
@@ -163,24 +181,30 @@ class _Window:
         Height and width of the light.
     method
         How to calibrate the light.
+
+    Attributes
+    ----------
+    held
+        The rows of the light that the window contains.
     """
 
     def __init__(self, shape: tuple[int, ...], method: Method) -> None:
         self._height, width = shape
         self._reach = method.reach
-        rows = method.band_rows + 2 * method.reach
-        self._arrays: list[Pixels] = [np.empty((rows, width), kind) for kind in method.kinds]
+        size = method.band_rows + 2 * method.reach, width
+        signal = cast("Pixels", np.empty(size, method.kind))
+        self._rows = Rows(signal, None if method.photons is None else np.empty(size, np.float32))
         self._complete = 0
         self.held = slice(0, 0)
-        """The rows of the light that the window contains."""
 
-    def space(self, rows: slice) -> list[Pixels]:
-        """Return the places for the next rows of each plane, after discarding rows that are no longer needed."""
+    def space(self, rows: slice) -> Rows:
+        """Return the place for the next rows, after discarding rows that are no longer needed."""
         kept = slice(max(self._complete - self._reach, 0), rows.start)
-        for array, old in zip(self._arrays, self.planes(kept), strict=True):
-            array[: len(old)] = old
+        for plane, old in zip(self._rows, self.rows(kept), strict=True):
+            if plane is not None and old is not None:
+                plane[: len(old)] = old
         self.held = slice(kept.start, rows.stop)
-        return self.planes(rows)
+        return self.rows(rows)
 
     def ready(self, rows: slice) -> slice:
         """Return the rows that can be completed after `rows` have been calibrated."""
@@ -188,23 +212,20 @@ class _Window:
         self._complete = rows.stop if rows.stop == self._height else rows.stop - self._reach
         return slice(first, self._complete)
 
-    def planes(self, rows: slice) -> list[Pixels]:
-        """Return rows of the light in each plane."""
-        return [array[rows.start - self.held.start : rows.stop - self.held.start] for array in self._arrays]
+    def rows(self, rows: slice) -> Rows:
+        """Return rows of the light."""
+        return self._rows.part(slice(rows.start - self.held.start, rows.stop - self.held.start))
 
 
 def _calibrate_signal(
-    method: Method, rows: slice, band: Pixels, pedestal_adu: float, signal: Pixels, counts: Counts
-) -> None:
-    """Calibrate a band, with zero as the signal of bad pixels."""
-    into = signal.reshape(-1)
+    method: Method, rows: slice, band: Pixels, pedestal_adu: float, signal: Pixels
+) -> tuple[int, int, int]:
+    """Calibrate a band, with zero as the signal of bad pixels; return the first three of `Counts`."""
+    arrays, into = method.flat(rows, band), signal.reshape(-1)
     if method.kind is np.float32:
-        lights.calibrate_to_floats(*method.flat(rows, band), pedestal_adu, into)
-        return
-    lower, below, above = lights.calibrate_to_words(*method.flat(rows, band), -PEDESTAL_STEP_ADU, pedestal_adu, into)
-    counts.lower += lower
-    counts.below += below
-    counts.above += above
+        lights.calibrate_to_floats(*arrays, pedestal_adu, cast("F32", into))
+        return 0, 0, 0
+    return lights.calibrate_to_words(*arrays, -PEDESTAL_STEP_ADU, pedestal_adu, cast("NDArray[np.uint16]", into))
 
 
 def _calculate_uncertainty(method: Method, rows: slice, band: Pixels, uncertainty: F32) -> None:
@@ -220,11 +241,10 @@ def _calculate_uncertainty(method: Method, rows: slice, band: Pixels, uncertaint
 def _treat(method: Method, defects: BadPixels, window: _Window, ready: slice) -> int:
     """Replace the defects in the rows that are ready, or set them to NaN; return the number of unreplaced defects."""
     if method.mending_period is None:
-        for plane in window.planes(ready):
-            plane[defects.bad[ready]] = np.nan
+        for plane in window.rows(ready):
+            if plane is not None:
+                plane[defects.bad[ready]] = np.nan
         return 0
     first, last = np.searchsorted(defects.places[0], (ready.start, ready.stop))
     places = defects.places[:, first:last] - np.array([[window.held.start], [0]])
-    signal, *others = window.planes(window.held)
-    uncertainty = others[0] if others else None
-    return mend(signal, uncertainty, defects.bad[window.held], method.mending_period, places)
+    return mend(*window.rows(window.held), defects.bad[window.held], method.mending_period, places)

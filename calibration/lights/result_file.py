@@ -1,4 +1,4 @@
-"""The file of a calibrated light: the bands of its images are written as soon as they are calibrated, the headers last."""
+"""The file of a calibrated light: each band is written as soon as it is calibrated, and the headers last."""
 
 from collections.abc import Mapping, Sequence
 
@@ -54,7 +54,7 @@ class ResultFile:
         self._file, self._cards = file, cards
         chooses = pedestal_adu is None and method.kind is np.uint16
         self.pedestal_adu = PEDESTAL_STEP_ADU if chooses else pedestal_adu or 0
-        # Hardly any light needs more than the smallest pedestal, so this one is tried before the lowest signal is known.
+        # Hardly any light needs more than the smallest pedestal, so it is tried before the lowest signal is known.
         if not self._write(pixels, method, keeps_all=chooses):
             self.pedestal_adu = pedestal_for(lowest_signal(pixels, method))
             self._write(pixels, method, keeps_all=False)
@@ -62,24 +62,26 @@ class ResultFile:
     def _write(self, pixels: LightPixels, method: Method, *, keeps_all: bool) -> bool:
         """Write all rows; if `keeps_all` is True, stop and return False if the pedestal is too small."""
         self.counts = Counts()
-        self._images = [ImageWriter(self._file, 0, pixels.shape, method.kind, self._cards)]
+        self._light = ImageWriter(self._file, 0, pixels.shape, method.kind, self._cards)
+        self._uncertainty = None
         if method.photons is not None:
-            end = self._images[0].end
-            self._images.append(ImageWriter(self._file, end, pixels.shape, np.float32, _OF_UNCERTAINTY, "UNCERT"))
-        for first, planes in calibrated_bands(pixels, method, self.pedestal_adu, self.counts):
+            self._uncertainty = ImageWriter(
+                self._file, self._light.end, pixels.shape, np.float32, _OF_UNCERTAINTY, name="UNCERT"
+            )
+        for first, rows in calibrated_bands(pixels, method, self.pedestal_adu, self.counts):
             if keeps_all and self.counts.lower:
                 return False
-            for image, rows in zip(self._images, planes, strict=True):
-                image.write(first, rows)
+            self._light.write(first, rows.signal)
+            if self._uncertainty is not None and rows.uncertainty is not None:
+                self._uncertainty.write(first, rows.uncertainty)
         return True
 
     def finish(self, values: Mapping[str, HeaderValue], mask: MaskExtension) -> None:
         """Write the headers, with values that were not known before, and the mask if there is an uncertainty."""
-        light, *uncertainty = self._images
-        light.finish([card._replace(value=values.get(card.keyword, card.value)) for card in self._cards])
-        for image in uncertainty:
-            image.finish(_OF_UNCERTAINTY)
-            start: int | None = image.end
+        self._light.finish([card._replace(value=values.get(card.keyword, card.value)) for card in self._cards])
+        if self._uncertainty is not None:
+            self._uncertainty.finish(_OF_UNCERTAINTY)
+            start = self._uncertainty.end
             for piece in mask.pieces():
                 self._file.write(piece, start)
-                start = None
+                start += len(piece)

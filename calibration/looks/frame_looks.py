@@ -313,7 +313,7 @@ def uneven_light(
     if smooth.amplitude_adu > LARGEST_GRADIENT and smooth.significances.max() > SIGNIFICANT:
         return Fault(
             f"the light differs by {100 * smooth.amplitude_adu:.1f} % from {reference.name}; the largest increase is "
-            f"at the {smooth.brightest}: did something move in front of the telescope?"
+            f"{smooth.brightest}: did something move in front of the telescope?"
         )
     bands = bands_between(frame.shape, first, bias_adu)
     if bands.relative > largest_bands and bands.significance > SIGNIFICANT:

@@ -305,7 +305,7 @@ def _other_pattern(pattern: SmoothPattern, excess: NDArray[np.float64], referenc
         return None
     return Fault(
         f"the level differs from {reference.name} by a smooth pattern of {pattern.amplitude_adu:.2g} ADU "
-        f"({significance:.0f} standard errors), brightest at the {pattern.brightest}: is there light on the sensor?",
+        f"({significance:.0f} standard errors), brightest {pattern.brightest}: is there light on the sensor?",
         is_light=True,
     )
 

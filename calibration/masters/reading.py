@@ -296,7 +296,7 @@ def is_xisf(path: Path) -> bool:
 
 
 def _xisf_planes(path: Path) -> MasterPlanes:
-    """Read a master from an XISF file, which states no uncertainty."""
+    """Read a master from an XISF file, which contains no uncertainty."""
     with scratch_folder() as folder:
         image = open_image(path, folder)
         mean = image.pixels().astype(np.float32, copy=False)

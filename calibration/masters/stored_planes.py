@@ -1,7 +1,5 @@
 """The images in the FITS file of a master; their rows are decoded only when they are needed."""
 
-import os
-import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -10,37 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import BLOCK_LENGTH, HeaderValue
-from coldframe.calibration.files.frame_file import mapped, parse_header
+from coldframe.calibration.files.frame_file import read_header_at
 from coldframe.calibration.files.headers.file_error import FrameFileError
-from coldframe.calibration.files.regular import open_regular
+from coldframe.calibration.files.headers.open_file import OpenFile
 from coldframe.calibration.memory import ThreadMemory
 
 F32 = NDArray[np.float32]
 
 _DTYPES = {8: "u1", 16: ">i2", 32: ">i4", -32: ">f4", -64: ">f8"}
 _MOST_HDUS = 64
-
-
-class OpenFile:
-    """A file that remains open as long as this object exists."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        try:
-            with open_regular(path) as file:
-                self.descriptor = os.dup(file.fileno())
-        except OSError as error:
-            raise FrameFileError(path, error.strerror or str(error)) from error
-        weakref.finalize(self, os.close, self.descriptor)
-
-    def read(self, start: int, buffer: NDArray[np.uint8]) -> None:
-        """Fill a buffer with the bytes from the position `start`; several threads may call this method."""
-        read = 0
-        while read < buffer.size:
-            count = os.preadv(self.descriptor, [buffer[read:].data], start + read)
-            if count == 0:
-                raise FrameFileError(self._path, "became shorter while it was being read")
-            read += count
 
 
 class StoredImage(NamedTuple):
@@ -50,19 +26,22 @@ class StoredImage(NamedTuple):
     ----------
     header
         Values of the header's cards.
-    whole
-        All bytes of the unit, including the header and the padding.
-    file, start
-        The open file, and the position of the pixels in it.
+    file
+        The open file.
+    start, end
+        Position of the unit in the file, including the header and the padding.
+    data_start
+        Position of the pixels in the file.
     """
 
     header: dict[str, HeaderValue]
-    whole: memoryview
     file: OpenFile
     start: int
+    data_start: int
+    end: int
 
 
-_stored = ThreadMemory()
+_memory = ThreadMemory()
 
 
 class StoredPlane:
@@ -88,42 +67,48 @@ class StoredPlane:
         self.shape = _whole(header, "NAXIS2", path), _whole(header, "NAXIS1", path)
         self._dtype = np.dtype(_DTYPES[_whole(header, "BITPIX", path)])
         self._zero, self._scale = _number(header, "BZERO", 0, path), _number(header, "BSCALE", 1, path)
-        self._file, self._start = image.file, image.start
+        self._file, self._start = image.file, image.data_start
 
     def rows(self, rows: slice) -> F32:
-        """Return some rows as float32, with BZERO and BSCALE applied; several threads may call this method."""
-        # Unlike mapped memory, reading reports a file that becomes shorter, and needs no pages that must be released.
-        first, last, step = rows.indices(self.shape[0])
-        wanted, width = range(first, last, step), self.shape[1] * self._dtype.itemsize
-        stored = _stored.array((len(wanted) * width,), np.uint8)
-        if step == 1:
-            self._file.read(self._start + first * width, stored)
-        else:
-            for number, row in enumerate(wanted):
-                self._file.read(self._start + row * width, stored[number * width : (number + 1) * width])
-        plane = stored.view(self._dtype).reshape(len(wanted), self.shape[1]).astype(np.float32)
+        """Return some rows as float32, with BZERO and BSCALE applied; several threads may call this method.
+
+        Raises
+        ------
+        FrameFileError
+            If the file cannot be read, or has become shorter.
+        """
+        plane = self._stored(range(*rows.indices(self.shape[0]))).astype(np.float32)
         if self._scale != 1:
             plane *= np.float32(self._scale)
         if self._zero != 0:
             plane += np.float32(self._zero)
         return plane
 
+    def _stored(self, rows: range) -> NDArray[np.generic]:
+        """Return some rows as they are stored, in memory that the next call of the thread overwrites."""
+        row_bytes = self.shape[1] * self._dtype.itemsize
+        stored = _memory.array((len(rows), row_bytes), np.uint8)
+        if rows.step == 1:
+            self._file.fill(stored, self._start + rows.start * row_bytes)
+        else:
+            for row, into in zip(rows, stored, strict=True):
+                self._file.fill(into, self._start + row * row_bytes)
+        return stored.view(self._dtype)
+
 
 def stored_images(path: Path) -> Iterator[StoredImage]:
     """Yield the HDUs of a file, and check each size in the headers against the length of the file."""
-    file = OpenFile(path)
-    buffer = memoryview(mapped(file.descriptor, path))
-    start = 0
+    file, start = OpenFile(path), 0
     for _ in range(_MOST_HDUS):
-        if start >= len(buffer):
+        if start and start >= file.size:
             return
-        header, header_length = parse_header(buffer[start:], path, "XTENSION=" if start else "SIMPLE  =")
+        header, header_length = read_header_at(file, start, path)
         data_start = start + header_length
         size = _data_size(header, path)
         end = data_start + -(-size // BLOCK_LENGTH) * BLOCK_LENGTH
-        if end > len(buffer):
-            raise FrameFileError(path, f"truncated: the header announces {end} bytes, the file has {len(buffer)}")
-        yield StoredImage(header, buffer[start:end], file, data_start)
+        if end > file.size:
+            raise FrameFileError(path, f"truncated: the header announces {end} bytes, the file has {file.size}")
+        yield StoredImage(header, file, start, data_start, end)
         start = end
 
 

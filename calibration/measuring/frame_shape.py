@@ -137,15 +137,15 @@ class SmoothPattern:
 
     @property
     def brightest(self) -> str:
-        """Position of the maximum as text: "left side", "upper right corner", "middle"."""
+        """Position of the maximum as text: "on the left side", "in the upper right corner" or "in the middle"."""
         pattern = np.tensordot(self.amounts_adu, _components(self.size), axes=1)
         down = np.array([band.mean() for band in np.array_split(pattern, 3)])
         across = np.array([band.mean() for band in np.array_split(pattern, 3, axis=1)])
         edge = ("upper", "", "lower")[int(np.argmax(down))] if np.ptp(down) > FAINT_PART * np.ptp(across) else ""
         side = ("left", "", "right")[int(np.argmax(across))] if np.ptp(across) > FAINT_PART * np.ptp(down) else ""
         if edge and side:
-            return f"{edge} {side} corner"
-        return f"{edge or side} side" if edge or side else "middle"
+            return f"in the {edge} {side} corner"
+        return f"on the {edge or side} side" if edge or side else "in the middle"
 
 
 def smooth_pattern(difference_adu: F64) -> SmoothPattern:

@@ -54,7 +54,10 @@ def test_every_set_becomes_a_master(mixed: Path, tmp_path: Path) -> None:
         "MasterFlat_Cam_G100_-10C_1x1_Ha.fits",
     }
     assert "skipped: 3 lights" in ended.stdout
-    assert "no dark flat from this run fits: MasterBias_Cam_G100_-10C_1x1.fits is subtracted instead" in ended.stderr
+    assert (
+        "no dark flat from this run matches the flats: MasterBias_Cam_G100_-10C_1x1.fits is subtracted instead"
+        in ended.stderr
+    )
     red, narrow = (tmp_path / "masters" / f"MasterFlat_Cam_G100_-10C_1x1_{name}.fits" for name in ("R", "Ha"))
     assert fits.getheader(red)["CFSUBTR"] == "MasterDarkFlat_Cam_G100_-10C_2s_1x1_R.fits"
     assert fits.getheader(narrow)["CFSUBTR"] == "MasterBias_Cam_G100_-10C_1x1.fits"
@@ -88,7 +91,7 @@ def test_what_is_left_out_is_named_and_counted(tmp_path: Path) -> None:
     assert "skipped: 4 frames of unknown kind" in ended.stderr
     assert ended.stderr.count("broken-") == 3
     assert "broken-2.fits and 2 more: " in ended.stderr
-    assert "no dark flat and no bias from this run fits" in ended.stderr
+    assert "no dark flat and no bias from this run matches the flats" in ended.stderr
     assert [path.name for path in (tmp_path / "masters").iterdir()] == ["MasterFlat_Cam_G100_-10C_1x1.fits"]
 
 

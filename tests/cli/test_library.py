@@ -78,7 +78,7 @@ def test_show(library: Library, masters: list[Path]) -> None:
         assert "  IMAGETYP  Master Flat\n" in result.stdout
     missing = run(library, "show", "nothing")
     assert missing.exit_code == ExitCode.BAD_INPUT
-    assert missing.stderr.startswith(f"nothing: neither a file nor a master in {library.folder}: ")
+    assert missing.stderr.startswith(f"nothing: it is neither a file nor a master in {library.folder}: ")
 
 
 def test_camera_names_of_the_configuration_hold_in_match_and_calibrate(

@@ -101,8 +101,7 @@ def _shape_change(ratio: F32) -> Iterator[Finding]:
         Estimate(size, size / significance),
         "relative",
         least=LEAST_SHAPE,
-        evidence=f"the ratio of the two flats is largest at the {pattern.brightest} ({significance:.0f} standard "
-        "errors)",
+        evidence=f"the ratio of the two flats is largest {pattern.brightest} ({significance:.0f} standard errors)",
         fix="Use the new flat only for lights after the change of filter, rotation, focus or spacing; if nothing was "
         "changed, make the illumination of the flats even and shoot them again.",
     )

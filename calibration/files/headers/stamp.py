@@ -30,7 +30,22 @@ class Stamp(NamedTuple):
             return None
         if not stat.S_ISREG(status.st_mode):
             return None
+        return cls.of_status(status)
+
+    @classmethod
+    def of_status(cls, status: os.stat_result) -> "Stamp":
+        """Return the stamp of a file from its status."""
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+    def is_still(self, later: "Stamp") -> bool:
+        """Return True if a later stamp of the same path shows neither a change nor a different file.
+
+        If the times are coarse, as on FAT, exFAT and sshfs, inodes are not compared: these file systems number a file
+        anew when it leaves the cache.
+        """
+        if self.identifies or later.identifies:
+            return self == later
+        return (self.size, self.modified_ns) == (later.size, later.modified_ns)
 
     def is_settled(self, now_ns: int) -> bool:
         """Return True if a further change to the file would change the stamp, despite the resolution of file times."""

@@ -186,9 +186,9 @@ class Choice:
     calibrated, with_kind
         Kind of the frames to calibrate, and kind of the frames that calibrate them.
     must_share
-        Properties that must be equal in the frames of both kinds.
+        Properties that must be the same for the frames of both kinds.
     prefers
-        Properties that should be equal or as near as possible, the most important first.
+        Properties that should be the same or as near as possible, the most important first.
     within_s
         Limit, seconds. If there is a bias group, the exposures of both kinds must differ by less than this limit. None
         for no limit.

@@ -78,7 +78,7 @@ WBPP = Program(
     rules=(
         Rule(
             "kind",
-            "The kind is read from IMAGETYP or, if IMAGETYP states no known kind, from the last of the words bias, "
+            "The kind is read from IMAGETYP or, if IMAGETYP contains no known kind, from the last of the words bias, "
             "dark, flat and light in the path; without these words, the file is a light. A dark flat counts as a dark.",
             _script("BPP-Helper.js", "imageTypeFromKeyword, getImageTypeFromPath; BPP-StackEngine.js, addFile"),
         ),
@@ -103,7 +103,7 @@ WBPP = Program(
         Rule(
             "keywords",
             "A grouping keyword is read from the path (GAIN_100), otherwise from the header. If a calibration group "
-            "has a grouping keyword, its value must be equal to that of the lights.",
+            "has a grouping keyword, its value must be the same as that of the lights.",
             _script("BPP-FileItem.js", "updateKeywords; BPP-CalibrationMatcher.js, getCompatibleCalibrationGroups"),
         ),
         Rule(

@@ -60,7 +60,7 @@ def calibrate(
     scale_dark: Annotated[
         bool,
         typer.Option(
-            "--scale-dark", help="Like --subtract scaled-dark, but scale the dark even if its glow may not scale."
+            "--scale-dark", help="Like --subtract scaled-dark, but scale the dark even if its glow might not scale."
         ),
     ] = False,
     flat: Annotated[bool, typer.Option("--flat/--no-flat", help="Divide by the master flat.")] = True,

@@ -33,7 +33,7 @@ def test_images_written_in_bands_are_those_written_at_once(
     unknown, known = [Card("CFCLIPLO", 0)], [Card("CFCLIPLO", 1234)]
     with new_file(tmp_path / "a.fits") as file:
         light = ImageWriter(file, 0, first.shape, first.dtype.type, unknown)
-        errors = ImageWriter(file, light.end, second.shape, np.float32, [], "UNCERT")
+        errors = ImageWriter(file, light.end, second.shape, np.float32, [], name="UNCERT")
         write_rows(light, first, rows_at_once)
         write_rows(errors, second, rows_at_once)
         errors.finish([])
@@ -43,7 +43,7 @@ def test_images_written_in_bands_are_those_written_at_once(
 
 
 def test_a_header_that_needs_more_room_is_refused(tmp_path: Path) -> None:
-    longer = [Card("HISTORY", "x" * 60)] * 40
+    longer = [Card("CFNOTE01", "x" * 60)] * 40
     with pytest.raises(ValueError, match="length has changed"), new_file(tmp_path / "a.fits") as file:  # noqa: PT012
         image = ImageWriter(file, 0, PIXELS.shape, np.uint16, [])
         write_rows(image, PIXELS, 64)

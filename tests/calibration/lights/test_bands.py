@@ -1,5 +1,7 @@
 """Lights that are calibrated and written band by band."""
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,12 +16,11 @@ from coldframe.calibration.files.durable import NotDurableError, new_file
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.lights.arithmetic import Correction, calibrate
-from coldframe.calibration.lights.bands import Counts, Method, Photons, calibrated_bands, pedestal_for
+from coldframe.calibration.lights.bands import Counts, Method, Photons, Rows, calibrated_bands, pedestal_for
 from coldframe.calibration.lights.mask_extension import MaskExtension
 from coldframe.calibration.lights.mending import mend
 from coldframe.calibration.lights.pixels import HeldPixels, LightPixels, Pixels
 from coldframe.calibration.lights.result_file import ResultFile
-from tests.calibration.files.failing_disk import full_after
 
 SHAPE = (64, 96)
 
@@ -74,16 +75,21 @@ def test_bands_join_to_the_result_for_the_whole_light(
     signal, uncertainty = whole_result(light, planes, bad, kind, photons)
     unmended = mend(signal, uncertainty, bad, period)
 
-    counts, found = Counts(), []
+    counts, found = Counts(), list[Rows]()
     method = Method(planes, kind, defects(bad), period, photons)
     for first, rows in calibrated_bands(HeldPixels(light), method, 150, counts):
-        assert first == sum(len(each[0]) for each in found)
+        assert first == sum(len(each.signal) for each in found)
         assert first % 2 == 0
-        found.append([plane.copy() for plane in rows])
+        found.append(copied(rows))
     assert counts.unmended == unmended
-    np.testing.assert_array_equal(np.concatenate([rows[0] for rows in found]), signal)
+    np.testing.assert_array_equal(np.concatenate([rows.signal for rows in found]), signal)
     if uncertainty is not None:
-        np.testing.assert_array_equal(np.concatenate([rows[1] for rows in found]), uncertainty)
+        errors = [rows.uncertainty for rows in found if rows.uncertainty is not None]
+        np.testing.assert_array_equal(np.concatenate(errors), uncertainty)
+
+
+def copied(rows: Rows) -> Rows:
+    return Rows(rows.signal.copy(), None if rows.uncertainty is None else rows.uncertainty.copy())
 
 
 def whole_result(
@@ -101,7 +107,9 @@ def whole_result(
         return stored, None
     known[bad] = np.nan
     parts = [slice(top, min(top + 256, len(light))) for top in range(0, len(light), 256)]
-    errors = [calibrate(known[rows], planes.band(rows), photons.e_per_adu, photons.period).uncertainty for rows in parts]
+    errors = [
+        calibrate(known[rows], planes.band(rows), photons.e_per_adu, photons.period).uncertainty for rows in parts
+    ]
     return stored, np.concatenate(errors)
 
 
@@ -110,9 +118,10 @@ def test_defects_may_become_nan() -> None:
     bad[::29, 5] = bad[299, 36] = True
     method = Method(without_masters(bad.shape), np.float32, defects(bad), None, Photons(None, 1))
     light = HeldPixels(np.full(bad.shape, 700, np.uint16))
-    found = [[plane.copy() for plane in rows] for _, rows in calibrated_bands(light, method, 0, Counts())]
-    for number in range(2):
-        np.testing.assert_array_equal(np.isnan(np.concatenate([rows[number] for rows in found])), bad)
+    found = [copied(rows) for _, rows in calibrated_bands(light, method, 0, Counts())]
+    np.testing.assert_array_equal(np.isnan(np.concatenate([rows.signal for rows in found])), bad)
+    errors = [rows.uncertainty for rows in found if rows.uncertainty is not None]
+    np.testing.assert_array_equal(np.isnan(np.concatenate(errors)), bad)
 
 
 # ---- pedestals and clipping ----
@@ -172,6 +181,21 @@ class FailingPixels(HeldPixels):
             yield rows, band
 
 
+def fill_after(monkeypatch: pytest.MonkeyPatch, free_bytes: int) -> None:
+    """Let the disk become full after some bytes."""
+    write_bytes, left = os.write, free_bytes
+
+    def write_some(descriptor: int, data: memoryview) -> int:
+        nonlocal left
+        if left == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        count = write_bytes(descriptor, data[:left])
+        left -= count
+        return count
+
+    monkeypatch.setattr(os, "write", write_some)
+
+
 LARGE = (700, 301)
 """Shape of a light with several bands."""
 
@@ -198,7 +222,7 @@ def test_a_disk_that_becomes_full_leaves_no_result(
     size = (tmp_path / "whole.fits").stat().st_size
     (tmp_path / "whole.fits").unlink()
     with monkeypatch.context() as patched:
-        full_after(patched, int(fraction * size))
+        fill_after(patched, int(fraction * size))
         with pytest.raises(NotDurableError, match="the disk is full: free some space"):
             write(tmp_path / "a.fits", light, method)
     assert list(tmp_path.iterdir()) == []

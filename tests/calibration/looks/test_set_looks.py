@@ -60,7 +60,7 @@ def saturated(pixels: Picture) -> Picture:
 
 FLAT_FAULTS: dict[str, tuple[Callable[[Picture], Picture], str]] = {
     "lines": (lines, "the odd lines are 11.* % brighter"),
-    "shadow": (half_covered, "differs by 17.* % from the set; the largest increase is at the right side"),
+    "shadow": (half_covered, "differs by 17.* % from the set; the largest increase is on the right side"),
     "bands": (banded, "bands of 0.99 %"),
     "saturated": (saturated, "25.00 % of the central pixels are saturated, at 65535 ADU"),
     "dark": (lambda _: dark(99), "the level is 0 ADU above the bias"),
@@ -100,7 +100,7 @@ def clipped(pixels: Picture) -> Picture:
 DARK_FAULTS: dict[str, tuple[str, Callable[[Picture], Picture], str]] = {
     "light": ("Dark", lambda pixels: pixels + 100, "level of 600 ADU differs by more than 7. ADU from the set's 500"),
     "noise": ("Bias", lambda _: dark(99, noise_adu=14), "the noise is 1.* ADU instead of the set's 9.0 ADU"),
-    "faint light": ("Dark", faint_light, "brightest at the right side"),
+    "faint light": ("Dark", faint_light, "brightest on the right side"),
     "torn": ("Bias", torn, "17 % of the frame differs in level from the set"),
     "zeros": ("Bias", clipped, "15 % of the pixels are 0"),
     "flooded": ("Dark", saturated, "saturated: is there light"),

@@ -68,7 +68,7 @@ def test_a_file_that_becomes_shorter_is_refused_when_rows_are_read(tmp_path: Pat
     path = write(tmp_path / "master.fits", errors())
     master = open_master(path)
     os.truncate(path, path.stat().st_size // 2)
-    with pytest.raises(FrameFileError, match=r"master\.fits: became shorter while it was being read"):
+    with pytest.raises(FrameFileError, match=r"master\.fits: the file became shorter while it was being read"):
         check(master, path)
 
 
