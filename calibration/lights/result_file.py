@@ -6,7 +6,6 @@ import numpy as np
 
 from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.durable import NewFile
-from coldframe.calibration.files.frame_file import ImageWriter
 from coldframe.calibration.lights.bands import (
     PEDESTAL_STEP_ADU,
     Counts,
@@ -15,6 +14,7 @@ from coldframe.calibration.lights.bands import (
     lowest_signal,
     pedestal_for,
 )
+from coldframe.calibration.lights.image_writer import ImageWriter
 from coldframe.calibration.lights.mask_extension import MaskExtension
 from coldframe.calibration.lights.pixels import LightPixels
 

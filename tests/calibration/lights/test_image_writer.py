@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from coldframe.calibration.files import frame_file
 from coldframe.calibration.files.cards import Card
 from coldframe.calibration.files.durable import new_file
-from coldframe.calibration.files.frame_file import ImageWriter, extension_pieces, primary_pieces
+from coldframe.calibration.files.frame_file import extension_pieces, primary_pieces
+from coldframe.calibration.lights import image_writer
+from coldframe.calibration.lights.image_writer import ImageWriter
 
 PIXELS = np.random.default_rng(4).integers(0, 65536, (151, 37)).astype(np.uint16)
 ERRORS = np.sqrt(PIXELS.astype(np.float32))
@@ -28,7 +29,7 @@ def write_rows(image: ImageWriter, plane: Plane, rows_at_once: int) -> None:
 def test_images_written_in_bands_are_those_written_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signal: Plane, width: int, rows_at_once: int
 ) -> None:
-    monkeypatch.setattr(frame_file, "_ENCODED_AT_ONCE", 600)
+    monkeypatch.setattr(image_writer, "_ENCODED_AT_ONCE", 600)
     first, second = signal[:, :width].copy(), ERRORS[:, :width].copy()
     unknown, known = [Card("CFCLIPLO", 0)], [Card("CFCLIPLO", 1234)]
     with new_file(tmp_path / "a.fits") as file:
