@@ -13,11 +13,9 @@ from coldframe.calibration.lights.arithmetic import F32, Correction, Mask, calib
 from coldframe.calibration.lights.mending import FARTHEST, mend
 from coldframe.calibration.lights.pixels import LightPixels, Pixels
 
-_BAND_ROWS = 128
-"""Number of rows in a band, which stays in the processor's cache."""
-
-_SKY_ROWS = 256
-"""Number of rows in a band for the uncertainty; the level of the sky, for the photon noise, is averaged within it."""
+BAND_ROWS = 256
+"""Number of rows in a band. The level of the sky, for the photon noise, is averaged within a band, so this number
+influences uncertainties."""
 
 PEDESTAL_STEP_ADU = 100
 """Step of the pedestals that are chosen automatically for 16-bit results."""
@@ -71,11 +69,6 @@ class Method:
     defects: BadPixels | None = None
     mending_period: int | None = 1
     photons: Photons | None = None
-
-    @property
-    def band_rows(self) -> int:
-        """Number of rows in a band."""
-        return _BAND_ROWS if self.photons is None else _SKY_ROWS
 
     @property
     def reach(self) -> int:
@@ -132,7 +125,7 @@ class Counts:
 
 def lowest_signal(pixels: LightPixels, method: Method) -> float:
     """Return the lowest signal of a light, ADU."""
-    return min(lights.lowest_signal(*method.flat(rows, band)) for rows, band in pixels.bands(method.band_rows))
+    return min(lights.lowest_signal(*method.flat(rows, band)) for rows, band in pixels.bands(BAND_ROWS))
 
 
 def calibrated_bands(
@@ -158,7 +151,7 @@ def calibrated_bands(
         replaced is zero.
     """
     window = _Window(pixels.shape, method)
-    for rows, band in pixels.bands(method.band_rows):
+    for rows, band in pixels.bands(BAND_ROWS):
         space = window.space(rows)
         lower, below, above = _calibrate_signal(method, rows, band, pedestal_adu, space.signal)
         counts.lower += lower
@@ -191,7 +184,7 @@ class _Window:
     def __init__(self, shape: tuple[int, ...], method: Method) -> None:
         self._height, width = shape
         self._reach = method.reach
-        size = method.band_rows + 2 * method.reach, width
+        size = BAND_ROWS + 2 * method.reach, width
         signal = cast("Pixels", np.empty(size, method.kind))
         self._rows = Rows(signal, None if method.photons is None else np.empty(size, np.float32))
         self._complete = 0

@@ -11,7 +11,7 @@ from coldframe.calibration.files.durable import NewFile
 from coldframe.calibration.files.frame_file import extension_structure, primary_structure, sealed_header
 from coldframe.calibration.kernels import fits_words
 
-_ENCODED_AT_ONCE = 1 << 17
+_ENCODED_AT_ONCE = 1 << 18
 """Number of values to encode before they are written; they stay in the processor's cache."""
 
 

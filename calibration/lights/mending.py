@@ -1,5 +1,7 @@
 """The replacement of defective pixels with values from their good neighbours."""
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -70,6 +72,7 @@ def _mend_some(
     return int(places.shape[1])
 
 
+@cache
 def _ring(radius: int) -> NDArray[np.intp]:
     """Return the row and column offsets of the pixels in a square ring, shape (2, 8 radius, 1)."""
     side = np.arange(-radius, radius + 1)
