@@ -27,7 +27,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from benchmarks.peers import Cost, first_line, read_all, run
+from benchmarks.peers import Cost, claim_memory, first_line, read_all, run
 from coldframe.calibration.files.frame_file import FrameEncoder, primary_pieces
 from coldframe.calibration.files.keywords import raw_cards
 from coldframe.calibration.masters.master_frame import MasterFrame, master_name, write_master
@@ -234,6 +234,7 @@ def compare(folder: Path, lights: int, runs: int, sirils: Sequence[str]) -> None
     for _ in range(runs):
         for contestant, calibrate in contestants.items():
             read_all(inputs)
+            claim_memory(4 * inputs)  # on a disk in memory, the results need memory, and those of Siril are the largest
             costs[contestant].append(calibrate())
     medians = {
         each: Cost(median(c.seconds for c in some), max(c.gigabytes for c in some)) for each, some in costs.items()

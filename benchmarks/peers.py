@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -31,6 +31,9 @@ from coldframe.calibration.files.cards import Card
 from coldframe.calibration.files.frame_file import FrameEncoder
 from coldframe.calibration.stacking.column_sort import combine_columns
 from coldframe.calibration.stacking.methods import Clipping, Mean, Median, MedianClipping, Winsorizing
+
+CLAIMED = 1.1
+"""Memory that is claimed before each run, relative to the size of the files: Siril stacks all of them in memory."""
 
 LARGEST_FOR_ALL = 50
 """Largest number of frames with which all contests run. With more, only contests with a goal run, to save time."""
@@ -103,6 +106,16 @@ def render(folder: Path, count: int, shape: tuple[int, int]) -> list[Path]:
         header, data = encoder.encode(np.clip(np.rint(values), 1, 65535).astype(np.uint16), cards)
         path.write_bytes(header + bytes(data))
     return paths
+
+
+def claim_memory(files: Iterable[Path]) -> None:
+    """Use as much memory as any program needs for the files, and free it again.
+
+    A virtual machine may have returned free memory to its host. If so, the process that next uses this memory waits for
+    the host, and the measured time depends on how long the machine was idle.
+    """
+    size = int(CLAIMED * sum(path.stat().st_size for path in files))
+    subprocess.run([sys.executable, "-c", f"import numpy; numpy.ones({size}, numpy.uint8)"], check=True)
 
 
 def run(command: Sequence[str], environment: dict[str, str] | None = None) -> Cost:
@@ -243,8 +256,10 @@ def compare(contest: Contest, files: list[Path], folder: Path, runs: int) -> Non
     for _ in range(runs):
         theirs.unlink(missing_ok=True)
         read_all(files)
+        claim_memory(files)
         own_cost = ours(mine, files, contest.ours)
         read_all(files)
+        claim_memory(files)
         pairs.append((own_cost, run(contest.command(theirs, files))))
     own, other = (
         Cost(median(c.seconds for c in costs), max(c.gigabytes for c in costs)) for costs in zip(*pairs, strict=True)

@@ -10,15 +10,16 @@ def clock_text(moment: datetime) -> str:
 
 
 class NightClock:
-    """A UTC clock that reads the system clock only once, so that a change to the system clock affects no date.
+    """A UTC clock that reads the system clock only once, so that later changes to the system clock do not affect it.
 
-    Under virtual time, this clock follows the event loop, so two simulated nights with the same start have equal dates.
+    Under virtual time, this clock follows the event loop, so two simulated nights with the same start have the same
+    timestamps.
     Any thread may read the clock.
 
     Parameters
     ----------
     start
-        UTC at the time of the call; by default, the time of the system clock.
+        UTC at which the clock starts; by default, the time of the system clock.
     """
 
     def __init__(self, start: datetime | None = None) -> None:

@@ -24,7 +24,7 @@ class NoiseTarget:
 
     @property
     def most(self) -> int:
-        """Largest frame count that the set may grow to."""
+        """Largest frame count to which the set may grow."""
         return max(self.at_most, WITH_GLOW[1]) if self.has_default_dark_bounds else self.at_most
 
     @property
@@ -47,7 +47,7 @@ class CoolStep:
 
 @dataclass(frozen=True, slots=True)
 class TuneStep:
-    """A step that finds the exposure of the flats of one filter, at one angle of the rotator if it turns."""
+    """A step that finds the exposure of the flats of one filter, at one rotator angle if the rotator is used."""
 
     filter: str | None
     readout: ReadoutSettings
@@ -73,7 +73,7 @@ class ShootStep:
     noise_target
         Noise at which the set ends; None if the set ends at its frame count.
     rotator_deg
-        Rotator angle of flats and their dark flats, degrees; None leaves the rotator alone.
+        Rotator angle of flats and their dark flats, degrees; None to leave the rotator where it is.
     """
 
     kind: FrameKind
@@ -97,21 +97,21 @@ class ShootStep:
 
     @property
     def without_count(self) -> "ShootStep":
-        """The step without its numbers of frames, so that a set equals the same set with more frames."""
+        """The step without its numbers of frames, for comparing sets regardless of how many frames they have."""
         return replace(self, count=0, noise_target=None)
 
     @property
     def shares_frames(self) -> bool:
-        """True for dark flats of one rotator angle, whose frames may also count for other angles.
+        """True for dark flats of one rotator angle whose frames can also be used for other angles.
 
-        Without a setpoint, the temperature of the sensor may differ between two sets.
+        This requires a setpoint, because without it, the temperature of the sensor can differ between two sets.
         """
         is_of_angle = self.kind is FrameKind.DARK_FLAT and self.rotator_deg is not None
         return is_of_angle and self.setpoint_c is not None
 
     @property
     def tuning(self) -> TuneStep:
-        """The step that finds this set's exposure, for flats and dark flats."""
+        """The step that finds the exposure of this set of flats or dark flats."""
         return TuneStep(self.filter, self.readout, self.setpoint_c, self.rotator_deg)
 
 
@@ -122,7 +122,7 @@ class SkyStep:
     Attributes
     ----------
     flats
-        One or more sets that share their readout settings, setpoint and rotator angle.
+        One or more sets with the same readout settings, setpoint and rotator angle.
     dark_flats
         Number of dark-flat sets that follow.
     """
@@ -153,7 +153,7 @@ class SkyStep:
 
     @property
     def rotator_deg(self) -> float | None:
-        """Rotator angle of all flats, degrees; None leaves the rotator alone."""
+        """Rotator angle of all flats, degrees; None to leave the rotator where it is."""
         return self.flats[0].rotator_deg
 
 
@@ -185,7 +185,7 @@ Step = CoolStep | TuneStep | ShootStep | SkyStep | SkyMasterStep | WarmStep
 
 
 def angle_words(rotator_deg: float | None) -> list[str]:
-    """Return the part of a title that states the rotator angle; empty without an angle."""
+    """Return the words of a title that state the rotator angle; an empty list if there is no angle."""
     return [] if rotator_deg is None else [f"at {rotator_deg:g} deg"]
 
 
@@ -199,7 +199,7 @@ def replace_setpoint(step: Step, from_c: float, to_c: float | None, *, moves_dar
     from_c, to_c
         Old and new setpoint, degrees Celsius; None for no setpoint.
     moves_darks
-        False leaves darks unchanged, because only they depend on the temperature of the lights.
+        False to leave darks unchanged. Unlike other frames, darks must have the same temperature as the lights.
     """
     match step:
         case ShootStep(kind=FrameKind.DARK) if not moves_darks:

@@ -1,4 +1,4 @@
-"""Do blocking work in threads, with a deadline because a disk may hang, and run tasks to completion when cancelled."""
+"""Do blocking work in threads, with a deadline because a disk can hang, and finish tasks despite a cancellation."""
 
 import asyncio
 import errno
@@ -24,7 +24,10 @@ U = TypeVar("U")
 P = ParamSpec("P")
 
 DISK_DEADLINE_S = 180.0
-"""Maximum time for reading or writing a few files. Linux may reset a stalled disk several times, each within 30 s."""
+"""Maximum time for reading or writing a few files.
+
+Linux sometimes resets a stalled disk several times, and each reset can take 30 s.
+"""
 
 LONG_WORK_S = 3600.0
 """Maximum time for work that reads many frames, such as combining a large set on a Raspberry Pi. The work counts as
@@ -42,7 +45,7 @@ class DiskHangsError(NotDurableError):
     Parameters
     ----------
     what
-        Description of the failure, as a clause that names the disk.
+        Description of the failure. It must mention the disk.
     """
 
     def __init__(self, what: str) -> None:
@@ -64,7 +67,7 @@ class DaemonThreads(ThreadPoolExecutor):
         self._idle = list[SimpleQueue[Callable[[], None] | None]]()
 
     def submit(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Start the work in the thread that became idle last."""
+        """Start the work in the thread that became idle last, or in a new thread if none is idle."""
         future: Future[T] = Future()
         try:
             calls = self._idle.pop()
@@ -99,13 +102,13 @@ class DaemonThreads(ThreadPoolExecutor):
 def _call_each(calls: "SimpleQueue[Callable[[], None] | None]") -> None:
     while (call := calls.get()) is not None:
         call()
-        # The call holds its result, for example the pixels of a frame.
+        # Release the call, because it keeps its result in memory, for example the pixels of a frame.
         del call
 
 
 @dataclass(slots=True, eq=False)
 class _Work:
-    """A piece of work that a thread is doing. Times are on the event loop's clock.
+    """A piece of work that a thread is doing. Its times are on the event loop's clock.
 
     Attributes
     ----------
@@ -169,7 +172,7 @@ def cpu_ticks_of(thread: int | None) -> int:
 
 
 under_way: set[_Work] = set()
-"""The work of all threads of this process, because all of it may wait for one disk."""
+"""The work in all threads of this process. It is kept in one place, because all threads may wait for the same disk."""
 
 
 def waiting_for_disk_s() -> float:
@@ -214,8 +217,8 @@ async def in_thread_within(deadline_s: float, work: Callable[P, T], *args: P.arg
 async def read_in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Read files in a thread, as `in_thread` does, but end at once if the caller is cancelled.
 
-    Reading leaves nothing incomplete, so a program that only reads can end while the disk hangs. Its event loop must
-    use `DaemonThreads`.
+    Reading leaves nothing incomplete, so a program that only reads can end while the disk hangs. The event loop of such
+    a program must use `DaemonThreads`.
 
     Raises
     ------

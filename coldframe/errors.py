@@ -24,7 +24,7 @@ NEEDED_FOR = {
 class MissingPackageError(ColdframeError):
     """An optional package is not installed, but files or a feature need it.
 
-    Unlike an error in a single file, it ends a command, because it affects all files of a format.
+    Unlike an error in a single file, this error ends the command, because it affects all files of a format.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Private caches of coldframe: files that no other user can have written, and that may be lost."""
+"""Private caches of coldframe: files that no other user can have written, and whose loss does no harm."""
 
 import errno
 import os
@@ -46,7 +46,7 @@ def read_private(file: Path, most_bytes: int) -> bytes:
 def write_private(file: Path, content: bytes) -> None:
     """Replace a file atomically, so that several processes can write it; create its folder if necessary.
 
-    The file is not flushed to the disk: after a power cut, it may be damaged. Its content must therefore
+    The file is not flushed to disk, so it may be damaged after a power cut. Its content must therefore
     include a digest.
 
     Raises

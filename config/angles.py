@@ -12,7 +12,7 @@ def degrees_apart(one_deg: float, other_deg: float) -> float:
 
 
 def is_same_angle(one_deg: float | None, other_deg: float | None, tolerance_deg: float) -> bool:
-    """Return whether two angles agree within a tolerance, or both are None."""
+    """Return whether two angles agree to within a tolerance, or both are None."""
     if one_deg is None or other_deg is None:
         return one_deg is other_deg
     return degrees_apart(one_deg, other_deg) <= tolerance_deg
@@ -24,9 +24,9 @@ def within_a_turn(angle_deg: float, digits: int = 2) -> float:
 
 
 def within_limits(angle_deg: float, limits_deg: tuple[float, float] | None) -> float | None:
-    """Return the equivalent angle within a rotator's limits, such as -160 for 200; None if there is none.
+    """Return the equivalent angle within a rotator's limits, such as -160 for 200; None if all are outside the limits.
 
-    Some drivers count from 0 to 360, others from -180 to 180. Without limits, the angle is returned unchanged.
+    Some drivers count angles from 0 to 360, others from -180 to 180. Without limits, the angle is returned unchanged.
     """
     if limits_deg is None:
         return angle_deg

@@ -58,8 +58,8 @@ class NoiseGoal:
     added
         A fraction: 0.02 means that a calibrated light may have 1.02 times the noise of the uncalibrated light.
     light
-        The light; None for the worst case. For darks and bias frames, that is a light without sky; for flats, it is a
-        light as bright as the flats.
+        The light; None for the worst case. The worst case for darks and bias frames is a light without sky; for flats,
+        it is a light that is as bright as the flats.
     """
 
     added: float
@@ -67,7 +67,7 @@ class NoiseGoal:
 
     @property
     def largest_ratio(self) -> float:
-        """Maximum ratio of the master's noise to that of a light; the two add in quadrature."""
+        """Maximum ratio of the master's noise to the noise of a light; the two noises add in quadrature."""
         return sqrt((1 + self.added) ** 2 - 1)
 
     @property
@@ -86,7 +86,7 @@ def _written(count: int | NoiseGoal) -> int | str:
 
 @dataclass(frozen=True, slots=True)
 class CountFrom:
-    """A validator for counts. It accepts a number of frames from `least` up, or a percentage as a `NoiseGoal`."""
+    """A validator for counts. It accepts at least `least` frames, or a percentage, which becomes a `NoiseGoal`."""
 
     least: int
 
@@ -98,7 +98,7 @@ class CountFrom:
         )
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return a schema that calls only `_checked`: for a union, pydantic would report an error for each type."""
+        """Return a schema that only calls `_checked`; for a union, pydantic would report an error for each type."""
         written = core_schema.plain_serializer_function_ser_schema(_written)
         return core_schema.no_info_plain_validator_function(self._checked, serialization=written)
 

@@ -18,7 +18,7 @@ def example_night(name: str) -> Path:
     Raises
     ------
     ConfigError
-        If there is no such night.
+        If no example night has this name.
     """
     if name not in example_nights():
         names = ", ".join(example_nights())

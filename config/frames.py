@@ -26,8 +26,8 @@ class ReadoutSettings:
     Attributes
     ----------
     gain, offset
-        In the camera driver's own units. In a command, None keeps the driver's value; in a reading, None means that the
-        camera has no such control.
+        Values in the camera driver's own units. In a command, None keeps the driver's value; in a reading, None means
+        that the camera does not have this control.
     binning
         Number of pixels binned along each axis.
     readout_mode

@@ -42,7 +42,7 @@ class Problem:
     line
         Line in the file, counted from 1; None if the problem concerns the file as a whole.
     key
-        The setting, such as ``flats.band`` or ``sets[2].count`` (lists count from 1); may be empty.
+        The setting, such as ``flats.band`` or ``sets[2].count`` (lists count from 1); can be empty.
     text
         The value that was found, and the allowed values.
     """
@@ -72,8 +72,8 @@ class ConfigError(ColdframeError):
 def find_config() -> Path:
     """Return the path of the user's configuration, ``~/.config/coldframe/coldframe.toml`` on Linux.
 
-    The environment variable `CONFIG_VARIABLE` takes precedence. The file may not exist; loading it then raises an error
-    that explains how to create one.
+    The environment variable `CONFIG_VARIABLE` takes precedence. The file might not exist; loading it then raises an
+    error that explains how to create one.
     """
     if named := os.environ.get(CONFIG_VARIABLE):
         return Path(named).expanduser()
@@ -120,7 +120,7 @@ def load_for_safe_state(path: Path) -> Settings:
     Returns
     -------
     Settings
-        The tables of `SAFE_STATE_TABLES`; everything else has its default, and there are no sets.
+        The tables of `SAFE_STATE_TABLES`; all other settings have their defaults, and there are no sets.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def load_for_messages(path: Path) -> Settings:
     Returns
     -------
     Settings
-        The tables of `MESSAGE_TABLES`; everything else has its default, and there are no sets.
+        The tables of `MESSAGE_TABLES`; all other settings have their defaults, and there are no sets.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def _read_text(path: Path) -> str:
     except FileNotFoundError:
         raise ConfigError(path, [Problem(None, "", _NO_FILE)]) from None
     except OSError as error:
-        raise ConfigError(path, [Problem(None, "", f"cannot be read: {error.strerror}")]) from error
+        raise ConfigError(path, [Problem(None, "", f"the file cannot be read: {error.strerror}")]) from error
     except ValueError:
         raise ConfigError(path, [Problem(None, "", "not a valid file name")]) from None
     if len(content) > MAXIMUM_BYTES:
@@ -234,7 +234,7 @@ def _without(values: object, path: KeyPath) -> object:
 
 
 def _problems(details: ErrorDetails, lines: dict[KeyPath, int]) -> Iterator[Problem]:
-    """Yield the problems behind one of pydantic's errors; a `ContradictionError` may contain several problems."""
+    """Yield the problems behind one of pydantic's errors; a `ContradictionError` can contain several problems."""
     path = details["loc"]
     error = details.get("ctx", {}).get("error")
     if isinstance(error, ContradictionError):

@@ -25,7 +25,7 @@ class Setting:
     Attributes
     ----------
     path
-        Full name, including that of the table, such as "flats.target".
+        Full name, including the name of the table, such as "flats.target".
     description
         Meaning, in full sentences.
     allowed
@@ -33,7 +33,7 @@ class Setting:
     default
         Default, as a Python object; None if the setting has no default.
     is_required
-        True if the table is not valid without it.
+        True if the table is not valid without this setting.
     """
 
     path: str
@@ -91,7 +91,7 @@ def tables() -> Mapping[str, Table]:
 
 
 def find(name: str) -> Table | Setting | None:
-    """Return the table or setting with a dotted name; None if there is none.
+    """Return the table or setting with a dotted name; None if no table or setting has this name.
 
     The name may be spelled as in error messages and files: ``sets[2].count``, ``flats.filters.Ha.target``, ``[flats]``.
     """
@@ -157,7 +157,7 @@ def _header(path: str, field: FieldInfo) -> str:
 def _bare(name: str) -> str:
     """Return the dotted name of a table or setting without the notation of TOML: ``sets.count`` for ``sets[2].count``.
 
-    This removes brackets with their index, quotation marks, and ``NAME``, which stands for a name of the user's choice.
+    Brackets with their index, quotation marks, and ``NAME``, which stands for a name of the user's choice, are removed.
     """
     return (
         re.sub(r"\[\d+\]", "", name.strip()).strip("[]").replace('"', "").removesuffix(".NAME").replace(".NAME.", ".")

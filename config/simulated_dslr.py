@@ -16,12 +16,12 @@ class DslrModel(RigPart):
     model
         Model in the camera's raw files. In INDI, the device has the same name as every simulated camera.
     iso
-        The ISO values. `SensorModel.e_per_adu` applies to the first.
+        The ISO values. `SensorModel.e_per_adu` applies to the first value.
     shutter
         The shutter times as the camera shows them, such as "1/50" or "30"; "bulb" for any exposure.
     formats
-        The camera's file formats; the first is selected at the start. Those with the word "RAW" are camera raws, the
-        others JPEG.
+        The camera's file formats; the first is selected at the start. Formats with the word "RAW" are camera raws; all
+        others are JPEG.
     transfer
         The format that the driver sends when the rig is switched on.
     offers_fits
@@ -48,5 +48,5 @@ class DslrModel(RigPart):
     masked_px: int = Field(8, ge=0, le=200, multiple_of=2)
 
     def amplification_db(self, iso: float) -> float:
-        """Return how much more the camera amplifies at an ISO value than at its first one."""
+        """Return the amplification at an ISO value relative to that at the first ISO value, in decibels."""
         return 20 * log10(iso / self.iso[0])

@@ -71,7 +71,7 @@ class SensorModel(RigPart):
     full_well_e
         Number of electrons at which a pixel saturates.
     read_noise_e, converter_noise_adu
-        Noise before and after the amplifier; the two add in quadrature.
+        Noise before and after the amplifier; the two noises add in quadrature.
     pedestal_adu
         Level of a bias frame at offset 0.
     column_pattern_adu, row_pattern_adu
@@ -84,7 +84,7 @@ class SensorModel(RigPart):
     dark_e_per_s, dark_reference_c, dark_doubling_c
         Median dark current, its reference temperature, and the temperature rise that doubles it.
     hot_fraction, hot_e_per_s
-        Fraction of hot pixels and their median dark current at the reference temperature.
+        Fraction of hot pixels, and their median dark current at the reference temperature.
     glow_e_per_s
         Amplifier glow at its brightest point, regardless of temperature.
     prnu
@@ -96,7 +96,7 @@ class SensorModel(RigPart):
     cosmic_rays_per_cm2_min
         Rate at which charged particles hit the sensor.
     cfa_pattern
-        Colours of the upper left 2x2 pixels; None for mono.
+        Colours of the upper left 2x2 pixels; None for a monochrome sensor.
     shutter_travel_s
         Time that a mechanical shutter takes to uncover the sensor; None for an electronic shutter, which blocks no
         light.
@@ -208,10 +208,10 @@ class PanelModel(RigPart):
     full_e_per_s
         Electrons per second that a clear pixel on the axis collects at full brightness.
     curve
-        Relative light for each brightness setting: linear; setting ** `gamma`; linear in `pwm_steps` steps; or
+        Relative illumination at each brightness setting: linear; setting ** `gamma`; linear in `pwm_steps` steps; or
         saturating as 1 - exp(-setting / `knee`).
     glow
-        Light at setting 0 while the panel is on, as a fraction of the full light.
+        Illumination at setting 0 while the panel is on, as a fraction of the illumination at full brightness.
     cover_travel_s
         Time that the cover takes to open or close; None for a panel without a cover.
     mqtt
@@ -276,8 +276,9 @@ class FaultModel(RigPart):
     Attributes
     ----------
     leak_e_per_s
-        Light that passes the closed cover when the rig is switched on: electrons per second in a clear pixel, averaged
-        over the frame. The leak increases linearly from 0 at one edge to twice the mean at the edge `leak_side`.
+        Illumination through the closed cover when the rig is switched on: electrons per second in a clear pixel,
+        averaged over the frame. The leak increases linearly from 0 at one edge to twice the mean at the edge
+        `leak_side`.
     leak_doubling_min
         Minutes in which the leak doubles, as at dawn; None for a constant leak.
     flicker_hz, flicker_depth
@@ -286,8 +287,8 @@ class FaultModel(RigPart):
         Time from the start of one row's exposure to the start of the next row's exposure. A rolling shutter turns
         flicker into bands.
     wheel_stuck, gain_ignored, panel_dead
-        True if the wheel reports that it has turned, the camera that its gain has changed, or the panel that it is lit,
-        although the hardware has done nothing.
+        True if, respectively, the wheel reports that it has turned, the camera reports that its gain has changed, or
+        the panel reports that it is lit, although the hardware has done nothing.
     """
 
     leak_e_per_s: NotNegative = 0
@@ -309,13 +310,14 @@ class TwilightModel(RigPart):
     e_per_s
         Electrons per second in a clear pixel when the rig is switched on.
     doubling_min
-        Minutes in which the light doubles at that time; negative at dusk, when it halves in as many minutes.
+        Minutes in which the sky's brightness doubles, at its rate of change when the rig is switched on; negative at
+        dusk, when the brightness halves in as many minutes.
     levelling_min
-        Minutes in which that rate of change falls to 37 %; None if the rate is constant.
+        Minutes in which this rate of change falls to 37 %; None if the rate is constant.
     slope
-        Light at the right edge minus light at the centre, as a fraction of the light at the centre.
+        Brightness at the right edge minus brightness at the centre, as a fraction of the brightness at the centre.
     stars_per_mpx, faintest_star_e_per_s
-        Stars per million pixels, and the light of the faintest star in electrons per second.
+        Number of stars per million pixels, and the flux of the faintest star in electrons per second.
     """
 
     e_per_s: Positive
@@ -340,8 +342,8 @@ class SimulatedRig(RigPart):
     seed
         Seed for all random properties of this rig: hot pixels, dust, and the noise of the frames.
     frames_before
-        Number of frames exposed before the rig was switched on. The numbering of frames continues from it. Because the
-        numbers seed the noise, no noise repeats.
+        Number of frames exposed before the rig was switched on. The numbering of frames continues from this number.
+        Because the numbers seed the noise, no noise repeats.
     ambient_c, ambient_drift_c_per_h
         Outside temperature when the rig is switched on, and its rate of change.
     stray_e_per_s
@@ -383,8 +385,8 @@ class SimulatedRig(RigPart):
 def switched_on_now(rig: SimulatedRig) -> SimulatedRig:
     """Return the rig as if it were switched on now, so that its frames differ from those of every earlier run.
 
-    Unless the rig file sets `frames_before`, this becomes the current time in milliseconds, which increases faster than
-    any camera produces frames.
+    Unless the rig file sets `frames_before`, it is set to the current time in milliseconds, which increases faster than
+    the number of frames from any camera.
     """
     return rig.model_copy(update={"frames_before": rig.frames_before or time.time_ns() // 1_000_000})
 
@@ -421,7 +423,7 @@ def load_rig(name_or_path: str) -> SimulatedRig:
         known = ", ".join(shipped_rigs())
         raise RigFileError(f"{name_or_path}: neither a file nor a shipped rig. Shipped rigs: {known}") from None
     except (OSError, ValueError) as error:
-        raise RigFileError(f"{name_or_path}: cannot be read: {error}") from error
+        raise RigFileError(f"{name_or_path} cannot be read: {error}") from error
     return _parse(text, name_or_path)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 KeyPath = tuple[str | int, ...]
 
-# Multi-line strings come first, because their quotes also start ordinary strings. A multi-line string may end with two
+# Multi-line strings come first, because their quotes also start ordinary strings. A multi-line string can end with two
 # quotes before the three quotes that close it.
 _TOKEN = re.compile(
     r"""
@@ -42,7 +42,7 @@ def key_lines(text: str) -> dict[KeyPath, int]:
 
 
 def nearest_line(lines: dict[KeyPath, int], path: KeyPath) -> int:
-    """Return the line of `path` or of the innermost enclosing table that has a line; 1 if there is none."""
+    """Return the line of `path` or of the innermost enclosing table that has a line; 1 if no table has a line."""
     return next((lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in lines), 1)
 
 

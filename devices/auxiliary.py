@@ -13,7 +13,7 @@ class Auxiliary(Protocol):
 
     @property
     def is_ready(self) -> bool:
-        """True while the auxiliary is connected and, if `switch_off` was its last command, is off."""
+        """True while the auxiliary is connected and, if `switch_off` was the last command, off."""
         ...
 
     async def ensure_ready(self) -> None:
@@ -29,5 +29,5 @@ class Auxiliary(Protocol):
         ...
 
     async def restore(self) -> None:
-        """Restore the auxiliary's state before the first `switch_off`; do nothing if it was never switched off."""
+        """Restore the state from before the first `switch_off`; do nothing if the auxiliary was never switched off."""
         ...

@@ -15,7 +15,7 @@ from coldframe.config.frames import FrameKind, ReadoutSettings
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The range of a numeric control as announced by its driver. A step of 0 means that any value is allowed."""
+    """The range of a numeric control as announced by its driver. A step of 0 means that any value in it is allowed."""
 
     minimum: float
     maximum: float
@@ -27,13 +27,13 @@ class Limits:
 
     @property
     def is_fixed(self) -> bool:
-        """True if the range is a single value, because the driver reports the value but cannot change it."""
+        """True if the range is a single value, as for a control that the driver reports but cannot change."""
         return self.minimum == self.maximum
 
 
 BULB_FROM_S = 1.0
-"""Shortest exposure that a driver can time accurately enough in bulb mode, because each command to the camera takes
-a few hundredths of a second."""
+"""Shortest exposure that a driver can time accurately enough in bulb mode; each command to the camera takes a few
+hundredths of a second."""
 
 SAME_EXPOSURE = 0.01
 """Maximum relative difference at which a requested exposure and a shutter time count as equal."""
@@ -48,8 +48,8 @@ class ShutterTimes:
     times_s
         The shutter times, shortest first; never empty.
     bulb_from_s
-        Shortest exposure for which the driver itself holds the shutter open (bulb), so that any longer exposure is
-        possible; None if the camera has no bulb setting.
+        Shortest exposure, in seconds, for which the driver itself holds the shutter open (bulb), so any longer exposure
+        is possible; None if the camera has no bulb setting.
     """
 
     times_s: tuple[float, ...]
@@ -139,9 +139,9 @@ class Thermals:
     sensor_c
         Sensor temperature in degrees Celsius; None if no plausible value has been reported yet.
     setpoint_c
-        The last commanded setpoint; None while the cooler is off.
+        The last commanded setpoint, in degrees Celsius; None while the cooler is off.
     cooler_on
-        State of the cooler as the driver reports it; None if the driver does not report it.
+        True if the cooler is on, according to the driver; None if the driver does not report this.
     power_percent
         Cooler power, 0 to 100; None if the driver does not report it.
     read_at_s
@@ -214,7 +214,7 @@ class StrayFrame:
     header
         FITS cards that were delivered with the pixels.
     was_requested
-        True for a frame that coldframe itself took before the night; it must be kept.
+        True for a frame that coldframe itself took before the night; such a frame must be kept.
     """
 
     camera: str

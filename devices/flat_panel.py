@@ -20,7 +20,7 @@ class CoverState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PanelState:
-    """The state that a panel reports. Brightness is in the panel's own steps; `cover` is None if it has no cover."""
+    """The state that a panel reports. Brightness is in the panel's own steps; `cover` is None without a cover."""
 
     lit: bool
     brightness: int | None
@@ -28,7 +28,7 @@ class PanelState:
 
 
 class FlatPanel(Protocol):
-    """A lamp for flats. All methods can raise DeviceError, and every wait has a deadline."""
+    """A lamp for flats, a cover, or both. All methods can raise DeviceError, and every wait has a deadline."""
 
     @property
     def name(self) -> str:

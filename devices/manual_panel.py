@@ -7,8 +7,8 @@ from coldframe.devices.flat_panel import PanelState
 class ManualPanel:
     """A lamp, an illuminated wall or a panel without a cable. Implements `FlatPanel`.
 
-    Its commands do nothing. `coldframe.capture` asks the user to switch the lamp, and takes a frame to see whether it
-    is lit.
+    Its commands do nothing. `coldframe.capture` asks the user to switch the lamp on or off, and takes a frame to
+    see whether the lamp is lit.
 
     Attributes
     ----------

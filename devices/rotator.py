@@ -55,5 +55,8 @@ class Rotator(Protocol):
         ...
 
     async def restore(self) -> bool:
-        """Turn the rotator back to its angle before the first command. Return False if there was nothing to restore."""
+        """Turn the rotator back to the angle that it had before the first command.
+
+        Return False if there was nothing to restore.
+        """
         ...

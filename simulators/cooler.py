@@ -45,7 +45,7 @@ class Cooler:
 
     @property
     def power_percent(self) -> float:
-        """Power of the Peltier element, 0 to 100."""
+        """Power of the Peltier element, in percent."""
         return 100 * self.power
 
     def cool_to(self, setpoint_c: float) -> None:
@@ -56,7 +56,7 @@ class Cooler:
         self.setpoint_c = setpoint_c
 
     def weaken(self, maximum_delta_c: float) -> None:
-        """Reduce the largest difference from ambient temperature, as the loss of the vacuum or the fan would."""
+        """Reduce the largest difference from ambient temperature, as the loss of the vacuum or a failed fan would."""
         self._model = self._model.model_copy(update={"maximum_delta_c": maximum_delta_c})
 
     def switch_off(self) -> None:
@@ -80,7 +80,8 @@ class Cooler:
         self.reading_c = self.sensor_c + self._noise.normal(0, self._model.reading_noise_c)
 
     def _control(self, error_c: float) -> float:
-        # The integral time is the sensor's time constant (pole-zero cancellation). The closed loop is 4 times faster.
+        # The integral time is the sensor's time constant (pole-zero cancellation). The closed loop is 4 times faster
+        # than the sensor.
         proportional = 4 / self._model.maximum_delta_c
         wanted = proportional * error_c + self._integral
         power = min(max(wanted, 0.0), 1.0)

@@ -14,7 +14,7 @@ from coldframe.simulators.cards import CAMERA_NAME, PANEL_NAME, ROTATOR_NAME, WH
 from coldframe.simulators.optics import Telescope
 
 CLOCK_RESOLUTION_S = 0.001
-"""Upper bound of the resolution of a loop's clock."""
+"""Upper bound on the resolution of a loop's clock, in seconds."""
 
 
 def simulated_rig(rig: SimulatedRig, now: Callable[[], datetime]) -> Rig:
@@ -110,7 +110,7 @@ class SimulatedCamera:
         Raises
         ------
         NotSupportedError
-            If the camera has no such control.
+            If the camera has no control for one of the settings.
         SettingRefusedError
             If a value is outside the control's range.
         """
@@ -138,7 +138,7 @@ class SimulatedCamera:
         if not self._features.exposure_s.contains(exposure_s):
             raise self._refused("exposure", exposure_s, self._features.exposure_s)
         if self._exposing:
-            raise DeviceError(self.name, "an exposure is already running", "Abort it or wait for its frame.")
+            raise DeviceError(self.name, "an exposure is already running", "Abort the exposure or wait for its frame.")
         self._exposing = True
         try:
             return await self._expose(kind, exposure_s)

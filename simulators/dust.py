@@ -1,4 +1,4 @@
-"""Dust that casts soft rings on the sensor behind it."""
+"""Dust that casts soft, ring-shaped shadows on the sensor behind it."""
 
 from dataclasses import dataclass
 
@@ -55,7 +55,7 @@ def turned_about(middle: tuple[float, float], place: tuple[float, float], angle_
 def scatter_motes(
     random: np.random.Generator, count: int, shape: tuple[int, int], diameter: tuple[float, float]
 ) -> list[Mote]:
-    """Return `count` motes in a frame of `shape`, with diameters in a range given as fractions of its height."""
+    """Return `count` motes in a frame of `shape`, with diameters in a range given as fractions of the height."""
     height, width = shape
     return [
         Mote(

@@ -1,4 +1,4 @@
-"""Faults of the light: flicker, and leaks into the closed telescope."""
+"""Faults of the illumination: flicker, and leaks into the closed telescope."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Flicker:
     Attributes
     ----------
     frequency_hz, depth
-        Frequency of the sine, and its amplitude as a fraction of the mean light.
+        Frequency of the sine, and the amplitude of the sine as a fraction of the mean light.
     phase
         Phase at the start of the first row's exposure, in radians.
     line_s
@@ -30,9 +30,9 @@ class Flicker:
     line_s: float
 
     def light(self, exposure_s: float, rows: slice) -> Map:
-        """Return the mean light of some rows relative to a steady lamp, as float32 with shape (rows, 1).
+        """Return the mean light in some rows, relative to that of a steady lamp, as float32 with shape (rows, 1).
 
-        The mean of a sine over an exposure T is its value at the midpoint times sin(pi f T) / (pi f T).
+        The mean of a sine over an exposure T is the value of the sine at the midpoint, times sin(pi f T) / (pi f T).
         """
         middle_s = np.arange(rows.start, rows.stop) * self.line_s + exposure_s / 2
         swing = self.depth * np.sinc(self.frequency_hz * exposure_s)
@@ -47,7 +47,7 @@ class Leak:
     Attributes
     ----------
     e_per_s
-        Mean over the frame, in electrons per second in a clear pixel.
+        Mean light over the frame, in electrons per second in a clear pixel.
     side
         The brightest edge.
     """
@@ -66,7 +66,7 @@ class Leak:
 
 
 def leak_e_per_s(faults: FaultModel, elapsed_s: float) -> float:
-    """Return the light that passes the closed cover `elapsed_s` after the rig was switched on, electrons per second."""
+    """Return the light past the closed cover, in electrons per second, `elapsed_s` after the rig was switched on."""
     if faults.leak_doubling_min is None:
         return faults.leak_e_per_s
     return float(faults.leak_e_per_s * 2 ** (elapsed_s / 60 / faults.leak_doubling_min))

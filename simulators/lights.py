@@ -20,10 +20,10 @@ FRAMES = 3
 
 
 def write_lights(folder: Path, rig: SimulatedRig, night: Settings, ended_at: datetime) -> list[Path]:
-    """Write lights that need the sets of an example night, and return their paths.
+    """Write lights that need the sets of an example night, and return the paths of the lights.
 
-    For each of the night's flat sets, write `FRAMES` lights of a uniform sky. The sets cycle through the
-    exposures of the night's dark sets.
+    For each of the night's flat sets, write `FRAMES` lights of a uniform sky. From one flat set to the next, the lights
+    cycle through the exposures of the night's dark sets.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A simulated lamp on an MQTT broker. It illuminates the telescope, and may have the firmware of any family."""
+"""A simulated lamp on an MQTT broker. It illuminates the telescope, and can have the firmware of any family."""
 
 import asyncio
 import json
@@ -30,19 +30,19 @@ class Habits:
     Attributes
     ----------
     is_mute
-        The lamp executes commands, but publishes nothing.
+        True if the lamp executes commands, but publishes nothing.
     is_deaf
-        The lamp ignores all commands.
+        True if the lamp ignores all commands.
     brightest
-        Highest brightness of the lamp, if it is below full brightness.
+        Highest brightness of the lamp; None if the lamp reaches full brightness.
     fade_s
-        Duration of every change, regardless of the commanded transition.
+        Duration of every change in brightness, seconds, regardless of the commanded transition.
     is_stuck
-        The lamp confirms every command, but does not change.
+        True if the lamp confirms every command, but does not change.
     burns_on
-        The lamp reports that it is off, but stays on.
+        True if the lamp reports that it is off, but stays on.
     is_chatty
-        The lamp publishes other messages before each state.
+        True if the lamp publishes other messages before each state.
     """
 
     is_mute: bool = False
@@ -56,7 +56,7 @@ class Habits:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The change that a command requests. Attributes that stay the same are None."""
+    """The change that a command requests. Attributes that do not change are None."""
 
     lit: bool | None = None
     brightness: int | None = None
@@ -213,7 +213,7 @@ class JsonFirmware:
         return Change(None if state is None else state == "ON", order.get("brightness"))
 
     def state_messages(self, *, lit: bool, brightness: int) -> tuple[Outgoing, ...]:
-        """Return the messages that publish a state. zigbee2mqtt sends it in parts."""
+        """Return the messages that publish a state. zigbee2mqtt sends the state in parts."""
         state = {"state": "ON" if lit else "OFF"}
         if self._get_topic is None:
             return (
@@ -225,7 +225,7 @@ class JsonFirmware:
 
 
 def firmware(family: Family, topic: str) -> Firmware:
-    """Return the firmware of a family, with the topics in its documentation."""
+    """Return the firmware of a family, with the topics that its documentation specifies."""
     match family:
         case "wled":
             return WledFirmware(topic)

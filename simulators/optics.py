@@ -39,7 +39,7 @@ class Telescope:
         self._exposures = rig.frames_before
 
     def sensor_c(self, now_s: float) -> float:
-        """Return the sensor's true temperature."""
+        """Return the sensor's true temperature, in degrees Celsius."""
         if self.cooler is None:
             return ambient_c(self.rig, now_s - self._started_s)
         self.cooler.advance(now_s)

@@ -2,8 +2,8 @@
 
 The model follows J. Janesick, "Photon Transfer", SPIE Press 2007, chapters 2 and 3. It includes photoelectrons and dark
 electrons with their shot noise, the full well, the read noise, the amplifier, the noise of the ADC, the pedestal and
-the ADC. Shot noise is drawn from a normal distribution with the Poisson variance. Shot noise and read noise share one
-draw per pixel.
+the digitisation. Shot noise is drawn from a normal distribution with the Poisson variance. Shot noise and read noise
+share one draw per pixel.
 """
 
 from collections.abc import Iterator
@@ -39,11 +39,11 @@ class Exposure:
     Attributes
     ----------
     number
-        Number of the frame, counted since the camera was switched on. It seeds the noise of the frame.
+        Number of the frame, counted since the camera was switched on. The number seeds the noise of the frame.
     exposure_s
         Integration time, seconds.
     light_e_per_s
-        Electrons per second in a clear pixel on the axis; 0 if the shutter stayed closed.
+        Light, in electrons per second in a clear pixel on the axis; 0 if the shutter stayed closed.
     filter_slot
         Slot of the filter in the beam; None without a wheel. Each filter has its own dust.
     sensor_c
@@ -181,7 +181,7 @@ class Sensor:
         return _binned(frame, shot.binning, model.saturation_adu)
 
     def _short_exposure_level(self, exposure_s: float) -> Map:
-        """Return the extra level of each row in a short exposure. It grows towards the last row."""
+        """Return the extra level of each row in a short exposure. The extra level grows towards the last row."""
         model = self.model
         last_adu = model.short_exposure_adu * np.exp(-exposure_s / model.short_exposure_s)
         return np.linspace(0, last_adu, model.height, dtype=np.float32)

@@ -47,7 +47,7 @@ class SkyField:
     Attributes
     ----------
     slope_e_per_s
-        Light at the right edge minus light in the middle.
+        Light at the right edge minus the light in the middle, in electrons per second.
     stars_per_mpx, faintest_e_per_s
         Stars per million pixels, and the light of the faintest star.
     seed

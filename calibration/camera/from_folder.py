@@ -122,7 +122,7 @@ def _left_out(paths: list[Path], value: str) -> str:
 
 
 def _is_named(below: Path, pattern: str) -> bool:
-    """Return whether a path relative to the measured folder matches a pattern, or is in the subfolder it names."""
+    """Return whether a path relative to the measured folder matches a pattern, or is in the subfolder `pattern`."""
     name = below.as_posix()
     return fnmatch(name, pattern) or fnmatch(name, f"{pattern.rstrip('/')}/*")
 

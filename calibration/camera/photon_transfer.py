@@ -22,7 +22,8 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 TILES = 16
-"""Maximum number of tiles per axis; the 262,144 pixels of 256 tiles determine the variance of one pair to 0.3 %."""
+"""Maximum number of tiles per axis; the 262,144 pixels of 256 tiles determine the variance of one pair to within 0.3
+%."""
 
 TILE_PIXELS = 32
 """Height and width of a tile."""
@@ -36,8 +37,8 @@ FIT_ROUNDS = 4
 """Number of rounds of the fit; each round uses the weights and exclusions that result from the previous round."""
 
 FITTED_RATIO = 0.7
-"""Largest signal used for the gain, relative to saturation. Above it, blooming and the brighter-fatter effect bend the
-curve."""
+"""Largest signal used in the measurement of the gain, relative to saturation. Above it, blooming and the
+brighter-fatter effect bend the photon transfer curve."""
 
 SATURATED_RATIO = 0.95
 """A tile is saturated if it has less than this fraction of its expected signal."""
@@ -128,7 +129,7 @@ class TileSeries:
             self._total = values.astype(np.float64)
         else:
             if values.shape != self._previous.shape:
-                raise ValueError(f"the frame has shape {pixels.shape}, unlike the first frame")
+                raise ValueError(f"the frame has shape {pixels.shape}, but the first frame has a different shape")
             self._total += values
             squares, counts = _squared_differences(values - self._previous)
             self._squares = self._squares + squares
@@ -195,7 +196,7 @@ def _tile_positions(size: int) -> NDArray[np.intp]:
 
 
 def _clean(values: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Return a mask of values within `CLIP_SIGMA` of their row's median; sigma follows from absolute deviations."""
+    """Return a mask of values within `CLIP_SIGMA` of their row's median; sigma is derived from absolute deviations."""
     deviations = np.abs(values - _medians(values))
     # If most values are equal (noise below the step between values), a value one step away is not an outlier.
     sigma = np.maximum(SIGMA_PER_MAD * _medians(deviations), _step(deviations) / CLIP_SIGMA * 2)
@@ -312,7 +313,7 @@ def dark_current_e_per_s(dark: TileNoise, shorter: TileNoise, longer_by_s: float
     Parameters
     ----------
     dark, shorter
-        Tiles of two sets of dark frames at the same temperature; the shorter set may be bias frames.
+        Tiles of two sets of dark frames at the same temperature; the shorter set can consist of bias frames.
     longer_by_s
         Difference between the exposures, in seconds.
     e_per_adu
@@ -399,9 +400,9 @@ def nonlinearity(exposures_s: Sequence[float], signals_adu: Sequence[float], sat
 
 
 def ladder_error(signals_adu: Sequence[tuple[float, float]]) -> float:
-    """Return the relative error of the mean signals of exposures that were lengthened and then shortened in steps.
+    """Return the relative error of the mean signals of a series of exposures that rises and then falls in steps.
 
-    Averaging the two directions cancels a linear drift of the light. The error is estimated from the relative
+    Averaging the two directions cancels a linear drift of the illumination. The error is estimated from the relative
     differences between the two directions, after subtracting the part that is proportional to the time between them.
 
     Parameters
@@ -412,7 +413,8 @@ def ladder_error(signals_adu: Sequence[tuple[float, float]]) -> float:
     """
     up, down = np.asarray(signals_adu, np.float64).T
     differences = 2 * (down - up) / (down + up)
-    # The frames of the brightest step are consecutive; two frames lie between those of the next step, and so on.
+    # The frames of the brightest step are consecutive; two frames lie between the two frames of the next step, and so
+    # on.
     apart = 2.0 * np.arange(differences.size)[::-1] + 1
     rest = differences - apart * (apart @ differences) / (apart @ apart)
     return float(sqrt(rest @ rest / (differences.size - 1)) / 2)

@@ -30,7 +30,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class RecordPart(BaseModel):
-    """Base class for the components of a record, which are immutable and forbid unknown fields."""
+    """Base class for the components of a record; the components are immutable and forbid unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -83,9 +83,9 @@ class CameraRecord(RecordPart):
     read_noise_below_e
         Upper limit on the read noise, in electrons, if the rounding of the ADC hides it; `read_noise_e` is then None.
     bias_adu
-        Level of the shortest exposure.
+        Level of the shortest exposure, ADU.
     saturation_adu
-        Level at which pixels clip.
+        Level at which pixels clip, ADU.
     curve, linearity, dark_current
         Measured points, in no particular order.
     """
@@ -174,11 +174,11 @@ class CameraRecords:
             try:
                 records.append(CameraRecord.model_validate_json(read_regular(path)))
             except OSError as error:
-                problems.append(f"{path}: cannot be read ({error.strerror})")
+                problems.append(f"{path} cannot be read ({error.strerror})")
             except ValidationError as error:
                 first = error.errors(include_url=False)[0]
                 where = ".".join(map(str, first["loc"])) or "the file"
-                problems.append(f"{path}: not a camera record ({where}: {first['msg']})")
+                problems.append(f"{path} is not a camera record ({where}: {first['msg']})")
         return sorted(records, key=lambda record: record.measured_at), problems
 
     def known(self, camera: str, readout: ReadoutSettings) -> CameraRecord | None:

@@ -23,7 +23,7 @@ from coldframe.calibration.camera.record import CameraRecord, CurvePoint, DarkCu
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 POINTS_PER_SET = 4
-"""Number of points that each set adds to the curve, from the faintest to the brightest tiles."""
+"""Number of points that each set adds to the photon transfer curve, from the faintest to the brightest tiles."""
 
 REFERENCE_EXPOSURE_RATIO = 0.5
 """Longest exposure of the reference set for a dark current, as a fraction of the dark's exposure."""
@@ -132,7 +132,7 @@ def _read_noise(noise_adu: Measured, e_per_adu: Measured) -> Figure | None:
 
 
 def _ladders(sets: Sequence[StudiedSet]) -> Iterator[tuple[StudiedSet, list[StudiedSet]]]:
-    """Yield, for each illumination, the largest set and the other sets."""
+    """Yield, for each illumination, the set with the most frames, and the other sets."""
     for light in dict.fromkeys(each.light for each in _lit(sets)):
         under = [each for each in sets if each.light == light]
         reference = max(under, key=lambda each: each.noise.frames)
@@ -158,7 +158,8 @@ def _linearity(
     for reference, others in _ladders(sets):
         dark = _dark_of(reference, darks).noise
         rungs = sorted(others, key=lambda each: each.exposure_s)
-        # The light may have drifted between the reference and the other sets, so these are tried on their own first.
+        # The light may have drifted between the reference and the other sets, so the other sets are tried on their own
+        # first.
         for steps in (rungs, [reference, *rungs]):
             signals = [bright_signal_adu(each.noise, reference.noise, dark) for each in steps]
             deviations = nonlinearity([each.exposure_s for each in steps], signals, saturation_signal_adu)

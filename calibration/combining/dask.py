@@ -21,7 +21,6 @@ from distributed import CancelledError, Client, Future, KilledWorker, get_worker
 from numpy.typing import NDArray
 
 from coldframe.calibration.combining.combine import Stacking, StackingError, flat_factors
-from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.masters.flat_recipe import FlatRecipe
@@ -69,7 +68,7 @@ class FileMark(NamedTuple):
     def of(cls, path: Path) -> "FileMark":
         """Return the mark of a file; raise OSError if the file cannot be read."""
         with open_regular(path) as file:
-            return cls(path, os.fstat(file.fileno()).st_size, blake2b(file.read(_DIGESTED_BYTES)).digest())
+            return cls(path, os.fstat(file.fileno()).st_size, _digest(file.read(_DIGESTED_BYTES)))
 
 
 class Needs(NamedTuple):
@@ -130,19 +129,24 @@ class Cluster:
         Raises
         ------
         FrameFileError
-            If a file can no longer be read, or a flat has no signal.
+            If a file can no longer be read, or has changed since it was opened, or a flat has no signal.
         StackingError
             If the cluster fails, or if a worker cannot read a file; in the latter case, the message names the worker.
         """
-        # Relative paths mean different files on each worker, and headers would only enlarge the tasks.
-        sent = [replace(image, stored=image.stored.absolute(), header={}) for image in images]
+        # Relative paths mean different files on each worker, where stamps differ as well; headers would only enlarge
+        # the tasks.
+        sent = [replace(image, stored=image.stored.absolute(), header={}, stamp=None) for image in images]
         dark = None if flat is None else self._shared(flat.dark)
         shared = () if dark is None else (FileMark.of(dark),)
-        needs = self._checked([*map(_image_mark, sent), *shared])
+        needs = self._checked([*map(_image_mark, images), *shared])
         if flat is None or dark is None:
-            return self._stack(needs, sent, method, None), None
+            stack = self._stack(needs, sent, method, None)
+            _require_unchanged(images)
+            return stack, None
         factors = list(self._results(_factors_of, [(needs, image, dark, flat.cfa_pattern) for image in sent]))
-        return flat.response(self._stack(needs, sent, method, ScaledFlats(dark, np.array(factors))), factors)
+        stack = self._stack(needs, sent, method, ScaledFlats(dark, np.array(factors)))
+        _require_unchanged(images)
+        return flat.response(stack, factors)
 
     def _stack(self, needs: Needs, images: Sequence[ImageFile], method: Method, scaled: ScaledFlats | None) -> Stack:
         shape = images[0].shape
@@ -320,7 +324,16 @@ def _joined(shape: tuple[int, int], parts: Sequence[Rows], stacks: Iterator[Stac
 
 
 def _image_mark(image: ImageFile) -> FileMark:
-    try:
-        return FileMark.of(image.stored)
-    except OSError as error:
-        raise FrameFileError(image.path, error.strerror or str(error)) from error
+    with image.opened() as file:
+        return FileMark(image.stored.absolute(), file.size, _digest(file.read(0, _DIGESTED_BYTES)))
+
+
+def _require_unchanged(images: Sequence[ImageFile]) -> None:
+    """Raise `FrameFileError` if a file has changed on this machine since it was opened."""
+    for image in images:
+        with image.opened():
+            pass
+
+
+def _digest(start: bytes) -> bytes:
+    return blake2b(start).digest()

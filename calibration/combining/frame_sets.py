@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile, open_image
-from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.unpacking import STORED_AS, Extension
 from coldframe.calibration.frames.names import comparable, is_same_camera, is_same_name
 from coldframe.calibration.frames.overscan import (
@@ -151,7 +150,14 @@ def _require_new(frame: RawFrame, seen: dict[tuple[object, ...], list[ImageFile]
     # If the headers contain no dates, only the pixels distinguish frames; the first few pixels usually suffice.
     beginning = _first_bytes(image)
     alike = seen.setdefault((image.shape, image.storage, setup.kind, setup.taken_at, beginning), [])
-    twin = next((other.path for other in alike if _has_same_pixels(other, image)), None)
+    try:
+        twin = next((other.path for other in alike if _has_same_pixels(other, image)), None)
+    except FrameFileError as error:
+        if error.path == image.path:
+            raise
+        raise FrameFileError(
+            image.path, f"it cannot be compared with an earlier frame that it resembles: {error}"
+        ) from error
     if twin is not None:
         raise FrameFileError(image.path, f"it is the same frame as {twin}; each frame counts once")
     alike.append(image)
@@ -215,19 +221,19 @@ def half_step_of(image: ImageFile) -> float | None:
 def _first_bytes(image: ImageFile) -> bytes:
     """Return a digest of the first piece of an image."""
     size = image.shape[0] * image.shape[1] * image.pixel_bytes
-    with image.stored.open("rb") as stored:
-        stored.seek(image.data_start)
-        return blake2b(stored.read(min(_PIECE_BYTES, size)), digest_size=16).digest()
+    with image.opened() as file:
+        return blake2b(file.read(image.data_start, min(_PIECE_BYTES, size)), digest_size=16).digest()
 
 
 def _has_same_pixels(one: ImageFile, other: ImageFile) -> bool:
     """Return True if two images of the same size and format have equal pixels; read up to the first difference."""
     size = one.shape[0] * one.shape[1] * one.pixel_bytes
-    with open_regular(one.stored) as first, open_regular(other.stored) as second:
-        first.seek(one.data_start)
-        second.seek(other.data_start)
-        lengths = (min(_PIECE_BYTES, size - start) for start in range(0, size, _PIECE_BYTES))
-        return all(first.read(length) == second.read(length) for length in lengths)
+    with one.opened() as first, other.opened() as second:
+        return all(
+            first.read(one.data_start + start, min(_PIECE_BYTES, size - start))
+            == second.read(other.data_start + start, min(_PIECE_BYTES, size - start))
+            for start in range(0, size, _PIECE_BYTES)
+        )
 
 
 def sets_of(frames: Iterable[RawFrame]) -> list[FrameSet]:

@@ -7,6 +7,7 @@ different order, and from the saved frames.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from statistics import fmean
 
@@ -19,6 +20,7 @@ from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.frame_file import FrameEncoder, read_header
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import open_image, uint16_pixels
+from coldframe.calibration.files.keywords import frame_names
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.masters.dark_ladder import DarkLadder, Rung
@@ -28,9 +30,6 @@ from coldframe.calibration.masters.reading import MasterPlanes, read_master
 from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.calibration.stacking.column_sort import combine_columns
 from coldframe.calibration.stacking.stack import Stack
-
-MOST_NAMED = 999
-"""Largest number of frames that a master's header can list (IMCOM001 to IMCOM999)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +124,7 @@ def _subtracted(header: Mapping[str, HeaderValue], master: Path) -> MasterPlanes
 def _ladder(header: Mapping[str, HeaderValue], master: Path) -> DarkLadder:
     """Return the masters between which the dark of each flat was interpolated."""
     rungs = []
-    for number in range(1, MOST_NAMED + 1):
+    for number in count(1):
         name = header.get(f"CFDARK{number}")
         if name is None:
             break
@@ -168,12 +167,12 @@ def _combine_twilight_flats(
 
 
 def _inputs(header: Mapping[str, HeaderValue], master: Path) -> list[str]:
-    names = [str(header[keyword]) for number in range(1, MOST_NAMED + 1) if (keyword := f"IMCOM{number:03d}") in header]
-    if not names or header.get("STACKCNT") != len(names):
+    names, frames = frame_names(header), header.get("STACKCNT")
+    if not names or not isinstance(frames, int):
+        raise FrameFileError(master, "its header does not list its frames, so this is not a night's master")
+    if frames != len(names):
         raise FrameFileError(
-            master,
-            f"its header lists {len(names)} of {header.get('STACKCNT', 'an unknown number of')} frames, so this is not"
-            " a night's master",
+            master, f"its header lists {len(names)} of its {frames} frames, so not all of them can be combined again"
         )
     return names
 

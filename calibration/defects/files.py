@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.defects.finding import Defect, Defects, Limits
+from coldframe.calibration.defects.finding import Defect, Defects
+from coldframe.calibration.defects.limits import Limits
 from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.durable import write_durably
 from coldframe.calibration.files.frame_file import primary_pieces, read_frame
@@ -124,16 +125,16 @@ def read_map(path: Path) -> BadPixels:
     try:
         pixels, header = read_frame(path)
     except FrameFileError as error:
-        raise FrameFileError(path, f"cannot be read as a defect map ({error.what})") from error
+        raise FrameFileError(path, f"it cannot be read as a defect map ({error.what})") from error
     bad = pixels != 0
     fraction = float(bad.mean())
     if fraction > MOST_BAD:
-        raise FrameFileError(path, f"not a defect map: {fraction:.0%} of its pixels are not 0")
+        raise FrameFileError(path, f"it is not a defect map, because {fraction:.0%} of its pixels are not 0")
     return BadPixels(path, bad, setup_of(header))
 
 
 def write_siril_list(path: Path, defects: Defects) -> None:
-    """Write the bad pixels durably as a list for Siril's command `cosme`, with a line `P x y H` or `P x y C` for each.
+    """Write the bad pixels durably as a list for Siril's `cosme`, with a line `P x y H` or `P x y C` for each pixel.
 
     Siril counts from 0: columns from the left, and rows from the last row of the file, regardless of ROWORDER. Siril
     1.0.6 counts in the same way in the lists that `find_hot` writes.

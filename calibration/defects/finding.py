@@ -3,19 +3,17 @@
 docs/defects.md explains the thresholds and their sources.
 """
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntFlag
-from statistics import NormalDist
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.cards import HeaderValue
+from coldframe.calibration.defects.limits import Limits
+from coldframe.calibration.defects.scatter import Pixels, Scatter
 from coldframe.calibration.masters.flat_scaling import cfa_period
-from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes, for_each_band, kept_scatter
+from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes
 from coldframe.calibration.measuring.local_levels import BLOCK, LocalLevels
 from coldframe.calibration.threads import parallel_map
 from coldframe.errors import ColdframeError
@@ -23,13 +21,8 @@ from coldframe.errors import ColdframeError
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-FEWEST_FRAMES = 10
-"""Minimum number of frames for finding unstable pixels; with fewer frames, the scatter is too uncertain."""
-
-_ROWS_AT_ONCE = 128
+_ROWS_AT_ONCE = 32
 _FEWEST_FOR_SLOPE = 30
-_LEAST_NOISE_ADU = 0.5
-"""Lowest measurable noise; it is limited by rounding to whole ADU."""
 
 
 class Defect(IntFlag):
@@ -71,46 +64,7 @@ OF_LINES = Defect.COLUMN | Defect.ROW
 
 
 class NotJudgeableError(ColdframeError):
-    """Masters do not match, or lack data that a threshold needs; the message states the reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Thresholds for defects.
-
-    Attributes
-    ----------
-    sigma
-        Deviation of dark current or bias from the neighbours, in units of their spread; the deviation must also exceed
-        the noise of one frame.
-    hot_e_per_s
-        Excess of the dark current over that of the neighbours, in electrons per second; None uses `sigma`.
-    cold_response, bright_response
-        Response to illumination, as a fraction of the response of neighbours of the same colour.
-    flicker
-        Noise of individual frames as a multiple of the expected noise.
-    rejected_fraction
-        Fraction of the frames in which the pixel's value was clipped.
-    false_alarm
-        Probability that a pixel is classified as unstable because of noise alone.
-    line_pixels
-        Number of defects that make a column or row bad; on small sensors, a quarter of the line is enough.
-    line_gap
-        Maximum number of good pixels between two defects of a bad column or row.
-    line_density
-        Density of defects in a bad column or row, relative to the density in the whole frame.
-    """
-
-    sigma: float = 8.0
-    hot_e_per_s: float | None = None
-    cold_response: float = 0.8
-    bright_response: float = 1.2
-    flicker: float = 2.0
-    rejected_fraction: float = 0.1
-    false_alarm: float = 1e-6
-    line_pixels: int = 50
-    line_gap: int = 30
-    line_density: float = 4.0
+    """Masters do not match each other, or lack data that a threshold needs; the message states the reason."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,7 +112,7 @@ def dark_defects(
     limits
         Thresholds.
     e_per_adu
-        Gain for `Limits.hot_e_per_s`, in electrons per ADU; None uses EGAIN in the header of the dark.
+        Gain for `Limits.hot_e_per_s`, in electrons per ADU; None to use EGAIN in the header of the dark.
 
     Raises
     ------
@@ -168,46 +122,47 @@ def dark_defects(
     if bias is not None and bias.mean.shape != dark.mean.shape:
         raise NotJudgeableError(f"the master dark has {_size(dark)}, but the master bias has {_size(bias)}")
     current = dark.mean if bias is None else dark.mean - bias.mean
-    ordinary, scatter = LocalLevels(current, shared=True), _Scatter.of(dark, limits)
+    ordinary, scatter = LocalLevels(current, shared=True), Scatter.of(dark, limits)
     # The first call measures the levels or spreads of all blocks in several threads; this takes most of the time.
     for measure in [ordinary.spread] if scatter is None else [ordinary.spread, scatter.ordinary.level]:
         measure(slice(0, 1))
     hot_adu = None if limits.hot_e_per_s is None else limits.hot_e_per_s * _adu_s_per_e(dark, e_per_adu)
 
-    def search(rows: slice) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def search(rows: slice) -> tuple[Pixels, Pixels]:
         least = _threshold(ordinary, scatter, rows, limits) if hot_adu is None else np.float32(hot_adu)
         is_hot = current[rows] - ordinary.level(rows) > least
-        is_suspect = np.zeros(0, np.bool_) if scatter is None else scatter.is_unstable(rows)
-        first = rows.start * current.shape[1]
-        return first + np.flatnonzero(is_hot), first + np.flatnonzero(is_suspect)
+        frames = None if scatter is None else scatter.master.kept_values(rows)
+        hot = Pixels.marked(is_hot, rows, frames)
+        if scatter is None or frames is None:
+            return hot, hot
+        return hot, Pixels.marked(scatter.is_unstable(rows, frames), rows, frames)
 
-    found = list(parallel_map(search, _bands(current.shape)))
-    hot, suspects = (np.concatenate(each) for each in zip(*found, strict=True))
+    hot, suspects = map(Pixels.joined, zip(*parallel_map(search, _bands(current.shape)), strict=True))
     bits = np.zeros(current.shape, np.uint8)
     flat = bits.reshape(-1)
-    flat[hot] = Defect.HOT
+    flat[hot.places] = Defect.HOT
     if scatter is None:
         return Defects(bits, Defect.HOT)
 
     def excess(pixels: NDArray[np.intp]) -> F32:
         return np.asarray(current.reshape(-1)[pixels] - ordinary.level_at(*np.unravel_index(pixels, current.shape)))
 
-    slope = _shot_noise_slope(scatter, hot, excess(hot))
-    shot = np.maximum(excess(suspects), 0) * np.float32(slope or 0)
-    unstable = suspects[scatter.are_unstable(suspects, shot)]
-    flat[unstable if slope is not None else np.setdiff1d(unstable, hot)] |= np.uint8(Defect.UNSTABLE)
+    slope = _shot_noise_slope(scatter, hot, excess(hot.places))
+    shot = np.maximum(excess(suspects.places), 0) * np.float32(slope or 0)
+    unstable = suspects.places[scatter.are_unstable(suspects, shot)]
+    flat[unstable if slope is not None else np.setdiff1d(unstable, hot.places)] |= np.uint8(Defect.UNSTABLE)
     return Defects(bits, OF_DARK)
 
 
 def bias_defects(bias: BandedMaster, limits: Limits) -> Defects:
     """Find pixels whose bias level is wrong or unstable."""
-    ordinary, scatter = LocalLevels(bias.mean), _Scatter.of(bias, limits)
+    ordinary, scatter = LocalLevels(bias.mean), Scatter.of(bias, limits)
     bits = np.zeros(bias.mean.shape, np.uint8)
     for rows in _bands(bits.shape):
         off = np.abs(bias.mean[rows] - ordinary.level(rows)) > _threshold(ordinary, scatter, rows, limits)
         bits[rows][off] = Defect.BIAS
         if scatter is not None:
-            bits[rows][scatter.is_unstable(rows)] |= np.uint8(Defect.UNSTABLE)
+            bits[rows][scatter.is_unstable(rows, scatter.master.kept_values(rows))] |= np.uint8(Defect.UNSTABLE)
     return Defects(bits, Defect.BIAS if scatter is None else OF_BIAS)
 
 
@@ -292,97 +247,22 @@ def _bad_lines(bad: Mask, limits: Limits) -> Iterator[tuple[int, int, int]]:
         yield int(line[first]), int(place[first]), int(place[last]) + 1
 
 
-class _Scatter:
-    """The scatter of the frames of a master, and the limits beyond which noise does not explain it."""
-
-    def __init__(self, variance: F32, counts: F32, frames: int, limits: Limits) -> None:
-        self.variance = variance
-        self.ordinary = LocalLevels(self.variance, shared=True)
-        self._factor = max(limits.flicker**2, largest_variance_ratio(frames - 1, limits.false_alarm))
-        self._counts = counts
-        by_chance = _rejections_by_chance(counts, frames, limits.false_alarm)
-        self._fewest_kept = frames - max(limits.rejected_fraction * frames, by_chance)
-
-    @classmethod
-    def of(cls, master: BandedMaster, limits: Limits) -> Self | None:
-        """Return the scatter of a master's frames, or None if the master lacks it or has too few frames."""
-        if not master.has_counts:
-            return None
-        variance, counts = np.empty(master.mean.shape, np.float32), np.empty(master.mean.shape, np.float32)
-        scatters = []
-
-        def take(rows: slice, band: MasterPlanes) -> None:
-            variance[rows], counts[rows] = kept_scatter(band), band.counts
-            scatters.append(band.frame_variance.any())
-
-        for_each_band(master, take)
-        frames = _frames(master.header, counts)
-        return cls(variance, counts, frames, limits) if any(scatters) and frames >= FEWEST_FRAMES else None
-
-    def is_unstable(self, rows: slice) -> Mask:
-        """Return a mask of the unstable pixels in a band of rows."""
-        expected = np.maximum(self.ordinary.level(rows), np.float32(_LEAST_NOISE_ADU**2))
-        return self._exceeds(self.variance[rows], self._counts[rows], expected)
-
-    def are_unstable(self, pixels: NDArray[np.intp], shot: F32) -> Mask:
-        """Return which pixels, given by their indices, are unstable even if dark current adds the variance `shot`."""
-        expected = np.maximum(self.level_at(pixels), np.float32(_LEAST_NOISE_ADU**2)) + shot
-        return self._exceeds(self.variance.reshape(-1)[pixels], self._counts.reshape(-1)[pixels], expected)
-
-    def level_at(self, pixels: NDArray[np.intp]) -> F32:
-        """Return the variance of ordinary pixels around each of the given pixels."""
-        return self.ordinary.level_at(*np.unravel_index(pixels, self.variance.shape))
-
-    def _exceeds(self, variance: F32, counts: F32, expected: F32) -> Mask:
-        found: Mask = variance > np.float32(self._factor) * expected
-        return found | (counts < self._fewest_kept)
-
-
-def _threshold(ordinary: LocalLevels, scatter: _Scatter | None, rows: slice, limits: Limits) -> F32:
+def _threshold(ordinary: LocalLevels, scatter: Scatter | None, rows: slice, limits: Limits) -> F32:
     """Return the threshold for deviations from the neighbours: a multiple of their spread, at least a frame's noise."""
     spread = np.float32(limits.sigma) * ordinary.spread(rows)
     return spread if scatter is None else np.maximum(spread, np.sqrt(np.maximum(scatter.ordinary.level(rows), 0)))
 
 
-def _shot_noise_slope(scatter: _Scatter, hot: NDArray[np.intp], excess: F32) -> float | None:
+def _shot_noise_slope(scatter: Scatter, hot: Pixels, excess: F32) -> float | None:
     """Return the variance per ADU of dark current, as the median over hot pixels; None if there are too few of them.
 
     The slope is measured and not derived from EGAIN, because some drivers report EGAIN for a scale that differs from
-    the file's. `hot` contains the indices of hot pixels, and `excess` their excess over the neighbours.
+    the scale of the file. `excess` is the excess of the hot pixels over their neighbours.
     """
-    if hot.size < _FEWEST_FOR_SLOPE:
+    if hot.places.size < _FEWEST_FOR_SLOPE:
         return None
-    surplus = scatter.variance.reshape(-1)[hot] - scatter.level_at(hot)
+    surplus = hot.frames.variance - scatter.level_at(hot)
     return max(float(np.median(surplus / excess)), 0.0)
-
-
-def _frames(header: Mapping[str, HeaderValue], counts: F32) -> int:
-    stated = header.get("NCOMBINE", header.get("STACKCNT"))
-    return max(stated if isinstance(stated, int) else 0, int(counts.max()), 2)
-
-
-def largest_variance_ratio(degrees: int, probability: float) -> float:
-    """Return the ratio to the true variance that a sample variance of normal noise exceeds with the given probability.
-
-    This is the quantile of chi-square divided by its degrees of freedom, in the cube-root approximation of Wilson and
-    Hilferty (1931, PNAS 17, 684). The approximation is accurate to 3 % for at least 9 degrees of freedom and
-    probabilities down to 1e-8.
-    """
-    part = 2 / (9 * degrees)
-    return float((1 - part + NormalDist().inv_cdf(1 - probability) * math.sqrt(part)) ** 3)
-
-
-def _rejections_by_chance(counts: F32, frames: int, probability: float) -> float:
-    """Return the number of clipped values that a pixel exceeds by chance with the given small probability.
-
-    A pixel whose sample is narrow by chance loses several values at once, so the distribution has a longer tail than a
-    Poisson distribution. The tail falls geometrically, by the ratio of pixels with three or more clipped values to
-    pixels with two or more, and is extrapolated with this ratio.
-    """
-    twice, thrice = (max(float(np.count_nonzero(counts <= frames - number)), 1) for number in (2, 3))
-    if thrice >= twice:
-        return math.inf
-    return 2 + math.log(counts.size * probability / twice) / math.log(thrice / twice)
 
 
 def _adu_s_per_e(dark: BandedMaster, e_per_adu: float | None) -> float:

@@ -43,7 +43,8 @@ from coldframe.calibration.measuring.statistics import central_region
 F32 = NDArray[np.float32]
 
 WatcherOf = Callable[[Part, Part], Watcher | None]
-"""A function that returns the watcher, if any, of the lights calibrated with a way to subtract and a way to divide."""
+"""A function that returns the watcher, if any, of the lights calibrated with the given ways to subtract and to divide.
+"""
 
 
 @dataclass(slots=True, eq=False)
@@ -53,11 +54,11 @@ class Bisected:
     Attributes
     ----------
     comparison
-        The scores.
+        The scores of all combinations.
     read
         Lights that were read.
     refused
-        Lights that could not be read, with the errors.
+        Paths of the lights that could not be read, with the errors.
     """
 
     comparison: Comparison
@@ -67,7 +68,7 @@ class Bisected:
 
 @dataclass(eq=False)
 class LightBisection:
-    """Bisects the calibration of the raw lights of one set.
+    """Bisects the calibration of one set of raw lights.
 
     Attributes
     ----------
@@ -76,17 +77,17 @@ class LightBisection:
     setup
         Setup of the first light, after overscan subtraction.
     candidates
-        The masters.
+        The masters that can be combined.
     overscan
-        The overscan to subtract from the lights; None keeps the whole frame.
+        The overscan to subtract from the lights; None to keep the whole frame.
     e_per_adu
         Electrons per ADU; None to use EGAIN.
     extension
         The image to read from files with several images.
     watcher_of
-        Called for each combination, to obtain the watcher of its lights.
+        Function called for each combination, to obtain the watcher of the lights calibrated with it.
     advance
-        Called after each light of each combination.
+        Function called after each light of each combination.
     """
 
     lights: Sequence[LightSource]
@@ -107,7 +108,7 @@ class LightBisection:
 
     @property
     def combinations(self) -> int:
-        """Number of combinations, provided that none of the further ways to divide is the best."""
+        """Number of combinations to measure; there are more if one of the further ways to divide proves to be best."""
         return len(self._darks) * len(self._flats) + len(self._others)
 
     def run(self) -> Bisected:
@@ -156,7 +157,7 @@ class LightBisection:
         darks = self.candidates.darks
         number = None if dark_way.dark is None else darks.index(dark_way.dark)
         remaining = RemainingDarks(self._references, number, applied.planes.response, self._period)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # lights without sky
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # caused by lights without sky
             examined = examine(
                 remaining.watched(chain([first], signals)),
                 self.setup,
@@ -167,7 +168,10 @@ class LightBisection:
             return terms_of(without_untestable(examined, known), remaining)
 
     def _flat(self, way: FlatWay) -> MasterPlanes | None:
-        """Return the flat of a way; without a division, the newest flat, to look for its pattern in the lights."""
+        """Return the flat for a way to divide; None if there are no flats.
+
+        If the lights are not divided, the newest flat is returned, so that its pattern can be looked for in the lights.
+        """
         if way.flat is None:
             return relative_flat(self.candidates.flats[0].path) if self.candidates.flats else None
         flat = relative_flat(way.flat.path)
@@ -178,7 +182,7 @@ class LightBisection:
 
 
 def _divided(undivided: Masters, flat: MasterPlanes | None) -> Masters:
-    """Return masters to which a flat is added."""
+    """Return the given masters, with a flat added."""
     if flat is None:
         return undivided
     planes = correction(Subtraction(undivided.planes.subtracted, undivided.planes.dark_variance), flat)
@@ -191,7 +195,7 @@ def subtracted_again(flat: MasterPlanes, before: MasterPlanes | None, after: Mas
     Parameters
     ----------
     flat
-        A master flat of a monochrome sensor, whose header states the level of its frames.
+        A master flat from a monochrome sensor; its header must state the level of its frames.
     before
         The master that was subtracted; None if nothing was subtracted.
     after

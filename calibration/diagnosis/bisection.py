@@ -14,7 +14,7 @@ CAP = 400.0
 errors is certainly not random."""
 
 TIE = 5.0
-"""Combinations whose scores differ by less than this are equally good."""
+"""Combinations are regarded as equally good if their scores differ by less than this."""
 
 
 class Witness(StrEnum):
@@ -58,17 +58,17 @@ LEFT: Mapping[Witness, float] = {
     Witness.DUST: 40.0,
     Witness.MASTERS: 12.0,
 }
-"""Squared significance above which a combination is considered to leave an artifact; chosen to agree with the limits in
-`diagnosing`."""
+"""Squared significance above which a combination is considered to leave an artifact; the values are close to the limits
+of the diagnosis."""
 
 Terms = Mapping[Witness, float]
-"""Squared significance by witness; witnesses that could not be measured are missing."""
+"""Squared significance for each witness; witnesses that could not be measured are missing."""
 
 
 class Use(IntEnum):
     """How a master is used in a combination.
 
-    Of equally good combinations, the one with the smallest sum of uses is preferred.
+    Of equally good combinations, the one with the smallest sum of these values is preferred.
     """
 
     AS_MADE = 0
@@ -84,11 +84,12 @@ class Part:
     Attributes
     ----------
     key
-        Short text for tables, such as "D2 scaled by 0.8 with B1"; unique for each way.
+        Short text for tables, such as "D2 scaled by 0.8 with B1"; unique to each way.
     name
         Text for sentences, such as "the dark of 2026-11-14".
     use
-        How the master is used. It counts as left out if a bias alone is subtracted, or if lights are not divided.
+        How the master is used. The dark counts as left out if only a bias is subtracted, and the flat if the lights are
+        not divided.
     """
 
     key: str
@@ -103,9 +104,9 @@ class Scored:
     Attributes
     ----------
     dark, flat
-        The ways to subtract and to divide.
+        The way to subtract, and the way to divide.
     terms
-        Squared significance by witness.
+        Squared significance for each witness.
     """
 
     dark: Part
@@ -114,12 +115,12 @@ class Scored:
 
     @property
     def changes(self) -> int:
-        """Sum of the uses of both masters; 0 if both are used as they were made."""
+        """Sum of the `Use` values of both masters; 0 if both are used as they were made."""
         return self.dark.use + self.flat.use
 
 
 class Component(StrEnum):
-    """A component of a calibration for which the masters are compared."""
+    """A component of a calibration; the masters available for each component are compared."""
 
     DARK = "dark"
     FLAT = "flat"
@@ -142,9 +143,9 @@ class Culprit:
     component
         The component for which this master is one of several options.
     worse, better
-        The combination with this master, and the best combination, which differs from it in this component alone.
+        The combination with this master, and the best combination; they differ in this component alone.
     witnesses
-        Witnesses that show the difference, the clearest first.
+        Witnesses that show the difference between these combinations, the clearest first.
     """
 
     component: Component
@@ -174,7 +175,7 @@ class Comparison:
         return self.rows[0]
 
     def score(self, row: Scored) -> float:
-        """Return the score of a combination: the sum over all witnesses, each limited to `CAP`."""
+        """Return the score of a combination: the sum of the contributions of all witnesses, each capped at `CAP`."""
         return sum(min(row.terms[each], CAP) for each in self.witnesses)
 
     def left_by(self, row: Scored) -> tuple[Witness, ...]:
@@ -197,7 +198,10 @@ class Comparison:
         return tuple(row for row in self.rows[1:] if same.of(row) == same.of(best) and row is not best)
 
     def culprits(self) -> Iterator[Culprit]:
-        """Yield the masters that introduce an artifact, ordered by use (as made, then changed) and then by score."""
+        """Yield the masters that introduce an artifact.
+
+        Masters used as made come first, then changed ones; in each group, the highest score comes first.
+        """
         worse = [
             Culprit(component, row, self.best, self._shown_by(row))
             for component in Component
@@ -207,7 +211,7 @@ class Comparison:
         yield from sorted(worse, key=lambda each: (each.component.of(each.worse).use, -self.score(each.worse)))
 
     def _shown_by(self, row: Scored) -> tuple[Witness, ...]:
-        """Return the witnesses that account for most of the difference from the best combination."""
+        """Return the witnesses that account for most of the difference between a combination and the best one."""
         best = self.best.terms
         more = {each: min(row.terms[each], CAP) - min(best[each], CAP) for each in self.witnesses}
         ordered = sorted(self.witnesses, key=lambda each: more[each], reverse=True)
@@ -242,9 +246,11 @@ def bisect(
     darks, flats
         Ways to subtract and to divide; all their combinations are measured.
     others
-        Further ways to divide; they are measured only with the best dark, unless one of them is the best way to divide.
+        Further ways to divide; they are measured only with the best dark. If one of them proves to be the best way to
+        divide, it is measured with the other darks as well.
     measure
-        Calibrates the lights with one combination and returns the measurements of the remaining artifacts.
+        Function that calibrates the lights with one combination and returns the measurements of the remaining
+        artifacts.
     """
     scored = [Scored(dark, flat, measure(dark, flat)) for flat in flats for dark in darks]
     best = compared(scored).best.dark
@@ -267,7 +273,7 @@ def sentences(comparison: Comparison) -> Iterator[str]:
     if ties:
         names = "; ".join(f"{row.dark.key} and {row.flat.key} ({score(row):.0f})" for row in ties)
         chosen = f"{best.dark.key} and {best.flat.key} ({score(best):.0f})"
-        yield f"It is a tie: these lights cannot distinguish {chosen} from {names}."
+        yield f"It is a tie: with these lights, {chosen} cannot be distinguished from {names}."
     remaining = comparison.left_by(best)
     if remaining:
         yield (
@@ -280,7 +286,7 @@ def sentences(comparison: Comparison) -> Iterator[str]:
 
 
 def _accusation(comparison: Comparison, culprits: Sequence[Culprit]) -> str:
-    """Return the sentence about the culprits in one component, the worst first."""
+    """Return the sentence about the culprits of one component; the worst culprit is described in full."""
     worst, *others = culprits
     component, score = worst.component, comparison.score
     bad, good = component.of(worst.worse), component.of(worst.better)

@@ -32,7 +32,7 @@ class Candidate:
     header
         Values of the header cards.
     key
-        Letter of the kind, and number, such as "D2".
+        Letter for the kind, and a number, such as "D2".
     name
         Text for sentences, such as "the dark of 2026-11-14 (D2)".
     """
@@ -90,7 +90,8 @@ class FlatWay:
     flat
         The flat; None if the lights are not divided.
     subtracted
-        Master that was subtracted from the frames of the flat, if it is to be replaced; None if there was none.
+        Master that was subtracted from the frames of the flat and is to be replaced; None if no master was subtracted,
+        or if none is to be replaced.
     replacement
         The master to subtract instead; None to divide by the flat as it was combined.
     """
@@ -102,7 +103,7 @@ class FlatWay:
 
 
 def candidates_of(masters: Iterable[tuple[Path, FrameSetup, Header]]) -> Candidates:
-    """Return masters with keys and names, the newest first; masters of unknown kind are left out."""
+    """Give masters keys and names, and return them by kind, the newest first; masters of unknown kind are left out."""
     by_kind: dict[FrameKind, list[tuple[Path, FrameSetup, Header]]] = {kind: [] for kind in LETTERS}
     for path, setup, header in masters:
         if setup.kind in by_kind:
@@ -128,9 +129,10 @@ def _taken(setup: FrameSetup) -> float:
 
 
 def dark_ways(light: FrameSetup, found: Candidates) -> list[DarkWay]:
-    """Return the ways to subtract: each dark, scaled as well if its exposure differs, and each bias alone.
+    """Return the ways to subtract: each dark as it is, each dark scaled, and each bias alone.
 
-    Without darks and biases, the only way is to subtract nothing.
+    A dark is scaled if its exposure differs from that of the lights and if there is a bias. Without darks and biases,
+    the only way is to subtract nothing.
     """
     ways: list[DarkWay] = []
     for dark in found.darks:
@@ -169,11 +171,11 @@ def flat_ways(found: Candidates) -> list[FlatWay]:
 
 
 def other_flat_ways(found: Candidates) -> list[FlatWay]:
-    """Return further ways to divide: flats with a different dark subtracted, and no flat at all; none without flats.
+    """Return further ways to divide: by flats with a different dark flat or bias subtracted, and not at all.
 
-    A flat can be changed only if its header states its level, and if the master that was subtracted, if any, is
-    available. Flats with an overscan cannot be changed, nor flats with a colour filter array, because their colours are
-    scaled separately.
+    Without flats, the result is empty. A flat can be changed only if its header states its level, and if the master
+    that was subtracted, if any, is available. Flats with an overscan cannot be changed. Flats from a sensor with a
+    colour filter array cannot be changed either, because their colours were scaled separately.
     """
     if not found.flats:
         return []

@@ -1,4 +1,4 @@
-"""Judge an examination: which estimates are findings, with causes and remedies."""
+"""Judge an examination: decide which estimates are findings, and name their causes and remedies."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -37,14 +37,14 @@ def diagnose(examined: Examination) -> Diagnosis:
 _EXPLAINS: Mapping[Origin, frozenset[Kind]] = {
     # A pedestal makes all shadows weaker or stronger as well.
     Origin.PEDESTAL_OF_LIGHTS: frozenset({Kind.DUST}),
-    # The flat of a different filter has different pixel responses, which look like a pedestal in the flat.
+    # A flat shot through a different filter has different pixel responses. The difference looks like a pedestal.
     Origin.OTHER_SHADOWS: frozenset({Kind.OVERCORRECTION}),
     # Saturated pixels weaken the structure of the flat, as a pedestal does.
     Origin.SATURATED_FLAT: frozenset({Kind.OVERCORRECTION}),
-    # The removal of hot pixels also weakened the few that remain.
+    # The removal of hot pixels from the dark also weakened the few that remain, which looks like a temperature change.
     Origin.HOT_PIXELS_REMOVED: frozenset({Kind.TEMPERATURE}),
 }
-"""Kinds of findings that are explained by a finding of each origin."""
+"""For each origin, the kinds of findings that are explained by a finding of this origin."""
 
 
 def without_explained(found: Sequence[Finding]) -> list[Finding]:
@@ -68,7 +68,7 @@ def _limits(examined: Examination) -> Iterator[tuple[Kind, Sensitivity | str]]:
 
 
 def with_findings(diagnosis: Diagnosis, more: tuple[Finding, ...]) -> Diagnosis:
-    """Return a diagnosis with more findings; those about masters come after findings about lights that matter."""
+    """Return a diagnosis with further findings: those that matter first and, among these, those about masters last."""
     found = (*diagnosis.findings, *more)
     ordered = sorted(
         without_explained(found),
@@ -79,7 +79,7 @@ def with_findings(diagnosis: Diagnosis, more: tuple[Finding, ...]) -> Diagnosis:
 
 
 def _with_hidden(diagnosis: Diagnosis, found: Sequence[Finding]) -> Diagnosis:
-    """Return a diagnosis that lists explained kinds as untested, because the explanation may hide a real fault."""
+    """Return a diagnosis in which explained kinds count as untested: the explanation might hide a real fault."""
     left = {each.kind for each in diagnosis.findings}
     hidden = {
         kind: f"cannot be distinguished from another finding: {each.cause}"

@@ -1,4 +1,4 @@
-"""The examination of a set of calibrated lights: all estimates together, before any is judged."""
+"""The examination of a set of calibrated lights: all estimates together, before any of them is judged."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -47,7 +47,7 @@ class Examination:
     sky_adu, noise_adu
         Mean level of the lights, and the noise of a pixel in one of them.
     negative
-        Fraction of the pixels below zero.
+        Fraction of the pixels at or below zero.
     gain
         Electrons per ADU.
     pedestals
@@ -63,14 +63,14 @@ class Examination:
     motes, dust
         Dust shadows in the flat, and how those in the lights differ from them.
     glow
-        Fraction of the dark's glow that remains in the lights, and the largest such fraction for a mirror image of the
+        Fraction of the dark's glow that remains in the lights, and the largest fraction found for a mirror image of the
         glow.
     colour
         Variation of colour across the field.
     unevenness
         Variation of stellar flux across the field.
     dark_fraction, flat_fraction
-        Variance of the error of the dark and of the flat, relative to the variance of one light.
+        Variance that the error of the dark, or of the flat, adds to a light, relative to the light's own variance.
     """
 
     lights: int
@@ -167,7 +167,7 @@ def examine(
 
 
 def _measured(meter: LightMeter, signals: Iterable[F32]) -> list[LightMeasures]:
-    """Measure lights; keep the maps of all or, if there are many, of every second, every fourth and so on."""
+    """Measure lights; keep the maps of all lights or, if there are many, of every second or fourth light, and so on."""
     lights: list[LightMeasures] = []
     step = 1
     for number, signal in enumerate(signals):
@@ -186,7 +186,7 @@ def without_maps(light: LightMeasures) -> LightMeasures:
 
 
 def binned_flat(response: F32, masked: Mask | None, period: int) -> F32:
-    """Return the mean of each bin of a flat, colours scaled to a common level; NaN for bins with a masked pixel."""
+    """Return the mean of each bin of a flat, with the colours scaled to a common level; NaN if a pixel is masked."""
     height, width = (size // BIN * BIN for size in response.shape)
     scales = 1 / colour_medians(response, period).reshape(period, period)
     bins = np.zeros((height // BIN, width // BIN), np.float32)

@@ -1,8 +1,8 @@
 """The diagnosis of lights in files: raw lights, and lights calibrated by any program.
 
 Raw lights are calibrated as they are read, one at a time. Calibration by coldframe replaces the hot pixels and rounds
-the values; therefore, the raw light is read in place of the calibrated one if it is in the same folder or in the folder
-above. Other programs write levels in ADU or in fractions of the full range.
+the values. Therefore, the raw light is read in place of the calibrated one if it is found in the folder of the
+calibrated light or in the folder above. Other programs write levels in ADU or in fractions of the full range.
 """
 
 import re
@@ -53,24 +53,25 @@ F32 = NDArray[np.float32]
 Header = Mapping[str, HeaderValue]
 
 _CALIBRATED_NAME = re.compile(r"pp_.*|.*[_-](c|cal|calibrated)", re.IGNORECASE)
-"""Names that Siril (pp_light.fit), PixInsight (light_c.fits) and others give to calibrated lights."""
+"""Names that Siril (pp_light.fit), PixInsight (light_c.fits) and other programs give to calibrated lights."""
 
 SMALLEST_SIDE = 128
 """Smallest width and height of lights, in pixels; the largest shadows have a diameter of 100 pixels."""
 
 MOST_OF_FRACTIONS = 0.999
-"""Smallest fraction of pixels that do not exceed 1 in lights that contain fractions of the full range."""
+"""Smallest share of pixels with values of at most 1 at which the values of a light are taken to be fractions of the
+full range; a few pixels may exceed 1."""
 
 MOST_ADU = 1e8
-"""Largest plausible value in a calibrated light; division by a faint flat can yield values beyond 16 bits."""
+"""Largest plausible value in a calibrated light; division by a faint flat can yield values beyond the 16-bit range."""
 
 _LARGEST_PERIOD = 2
 _DIGESTED = 16
-"""Step between the rows by which copies of a light are recognised."""
+"""Step between the rows that are compared to recognise copies of a light."""
 
 
 class Stage(StrEnum):
-    """The processing of a light before the diagnosis."""
+    """The processing that a light has undergone before the diagnosis."""
 
     RAW = "raw"
     COLDFRAME = "calibrated by coldframe"
@@ -88,7 +89,7 @@ class MasterNames:
 
     @property
     def all(self) -> tuple[str, ...]:
-        """All names."""
+        """The names of all listed masters."""
         return tuple(name for name in (self.dark, self.bias, self.flat) if name is not None)
 
 
@@ -109,7 +110,7 @@ class LightSource:
     egain
         Value of the EGAIN card of `source`; None if the card is missing.
     made_with
-        Masters with which `path` was calibrated; None if its header lists none.
+        Masters with which `path` was calibrated; None if coldframe did not calibrate it.
     mended
         True if hot pixels were replaced in `source`.
     """
@@ -134,11 +135,11 @@ class DiagnosedSet:
     diagnosis
         The findings.
     masters
-        The masters.
+        The masters with which the lights were calibrated.
     read
         Lights that were read.
     refused
-        Lights that could not be read, with the errors.
+        Paths of the lights that could not be read, with the errors.
     notes
         Other observations about the headers.
     """
@@ -165,7 +166,7 @@ def light_source(path: Path, extension: Extension | None = None, stage: Stage | 
     extension
         The image to read from files with several images.
     stage
-        RAW or OTHER to override what header and name of the file suggest; otherwise None.
+        RAW or OTHER to override what the header and the name of the file suggest; otherwise None.
 
     Raises
     ------
@@ -189,11 +190,11 @@ def light_source(path: Path, extension: Extension | None = None, stage: Stage | 
 def _setup_of_light(header: Header, path: Path) -> FrameSetup:
     setup = setup_of(header)
     if is_combined(header):
-        raise FrameFileError(path, "is a combination of several frames: name individual lights")
+        raise FrameFileError(path, "it is a combination of several frames: specify individual lights")
     require_light(setup, path)
     require_readable(setup, path)
     if min(setup.width, setup.height) < SMALLEST_SIDE:
-        raise FrameFileError(path, f"is too small to be diagnosed: {setup.width} x {setup.height} pixels")
+        raise FrameFileError(path, f"it is too small to be diagnosed: {setup.width} x {setup.height} pixels")
     try:
         period = cfa_period(setup.mosaic)
     except ValueError as error:
@@ -224,7 +225,7 @@ def _raw_beside(path: Path, header: Header) -> Path | None:
 
 
 def named_recipe(light: LightSource, masters: Mapping[Path, FrameSetup]) -> LightRecipe | None:
-    """Return the recipe with the masters listed in the header of a calibrated light; None if one is not available.
+    """Return the recipe with the masters listed in a calibrated light's header; None if a master is not available.
 
     Parameters
     ----------
@@ -264,17 +265,18 @@ def diagnose_set(
     lights
         Lights of the same stage and settings.
     recipe
-        The masters; raw lights are calibrated with them, and calibrated lights are assumed to have been.
+        The masters. Raw lights are calibrated with them; calibrated lights are assumed to have been calibrated with
+        them.
     e_per_adu
         Electrons per ADU; None to use EGAIN.
     extension
         The image to read from files with several images.
     missing
-        Reasons why masters are missing, by the kinds of artifacts whose tests need them.
+        Reasons why masters are missing, by the kinds of artifacts whose tests need these masters.
     watcher
-        Called with each light.
+        Function called with each light; None if there is none.
     advance
-        Called after each light.
+        Function called after each light.
 
     Raises
     ------
@@ -303,7 +305,7 @@ def diagnose_set(
     )
     masters = replace(masters, planes=with_readout_noise(masters.planes, opening, period))
     stated, reason = (e_per_adu, None) if e_per_adu else stated_gain([(light.path, light.egain) for light in lights])
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # lights without sky
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # caused by lights without sky
         examined = examine(chain([opening], signals), setup, masters, stated, period)
     examined = without_untestable(examined, known)
     diagnosis = diagnose(examined)
@@ -327,9 +329,9 @@ def findings_about_masters(examined: Examination, by_themselves: Sequence[Findin
     Parameters
     ----------
     examined
-        The examination of the lights, by which the noise and the hot pixels of the masters are judged.
+        The examination of the lights, against which the noise and the hot pixels of the masters are judged.
     by_themselves
-        The findings from the pixels of the masters alone.
+        Findings that follow from the pixels of the masters alone.
     """
     masters, pixels = examined.masters, examined.masters.planes.subtracted.size
     lights = LightsAtHand(examined.light.exposure_s or 0.0, examined.noise_adu, examined.sky_adu, examined.lacking)
@@ -346,10 +348,12 @@ class LightReading:
 
     Attributes
     ----------
-    recipe, masters, extension, watcher, advance
+    recipe, extension, watcher, advance
         As for `diagnose_set`.
+    masters
+        The masters of the recipe.
     read, refused
-        Lights that were read, and those that could not be read, with the errors.
+        Lights that were read, and paths of the lights that could not be read, with the errors.
     """
 
     recipe: LightRecipe
@@ -408,7 +412,7 @@ class LightReading:
 
 def in_adu(pixels: NDArray[np.uint16] | F32) -> F32:
     """Return pixels in ADU; fractions of the full range are scaled to 16 bits."""
-    # In files with fractions, stars may exceed the full range.
+    # In files whose values are fractions, stars can exceed the full range.
     is_fraction = pixels.dtype.kind == "f" and np.quantile(pixels[::3, ::3], MOST_OF_FRACTIONS) <= HIGHEST_OF_FRACTIONS
     scale = FULL_RANGE_ADU if is_fraction else 1
     return np.asarray(pixels * np.float32(scale), np.float32)

@@ -20,7 +20,10 @@ class Kind(StrEnum):
 
 
 class Origin(StrEnum):
-    """Origins of findings that explain other findings, or are explained by them; causes are text for people only."""
+    """Origins of findings that explain other findings or are explained by them.
+
+    Decisions depend on these values, because causes are texts for people.
+    """
 
     PEDESTAL_OF_LIGHTS = "pedestal of lights"
     OTHER_SHADOWS = "other shadows"
@@ -52,7 +55,7 @@ class Finding:
     fix
         The remedy, with a command if there is one.
     harm
-        Sort key of findings: size relative to the noise of the stacked lights; at least 1 if the finding matters.
+        Sort key of findings, derived from the size relative to noise or limits; at least 1 if the finding matters.
     origin
         The origin, if other findings depend on it; otherwise None.
     """
@@ -100,9 +103,9 @@ class Diagnosis:
     findings
         All findings, the most harmful first.
     seen_down_to
-        Sensitivity to each kind of artifact that could be tested.
+        For each kind of artifact that could be tested, the smallest size that would have been found.
     untested
-        The reason for each kind of artifact that could not be tested.
+        For each kind of artifact that could not be tested, the reason.
     """
 
     lights: int

@@ -24,18 +24,18 @@ CONCERNED: Mapping[Kind, tuple[FrameKind, ...]] = {
     Kind.OFFSET: _DARK,
     Kind.TEMPERATURE: _DARK,
 }
-"""Masters whose settings may explain each kind of artifact."""
+"""For each kind of artifact, the masters whose settings might explain it."""
 
 
 def with_header_evidence(diagnosis: Diagnosis, differences: Mapping[FrameKind, tuple[str, ...]]) -> Diagnosis:
-    """Return a diagnosis in which the evidence for findings includes differing settings of lights and masters.
+    """Return a diagnosis in which the evidence for findings includes settings that differ between lights and masters.
 
     Parameters
     ----------
     diagnosis
         The diagnosis.
     differences
-        Differences as text, by kind of master.
+        Settings in which each kind of master differs from the lights, as text.
     """
     return replace(diagnosis, findings=tuple(_with_evidence(each, differences) for each in diagnosis.findings))
 
@@ -50,12 +50,12 @@ def _with_evidence(finding: Finding, differences: Mapping[FrameKind, tuple[str, 
 
 
 def stated_gain(stated: Sequence[tuple[Path, HeaderValue | None]]) -> tuple[float | None, str | None]:
-    """Return the electrons per ADU on which all headers agree, and the reason if stated values are ignored.
+    """Return the electrons per ADU on which all headers agree and, if stated values are ignored, the reason.
 
     Parameters
     ----------
     stated
-        Each light with the value of its card EGAIN; None if the card is missing.
+        Each light with the value of its EGAIN card; None if the card is missing.
 
     Returns
     -------

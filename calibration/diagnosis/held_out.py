@@ -1,4 +1,4 @@
-"""Flats judged as if they were lights: calibrated with their own master flat, they must be flat.
+"""Flats judged as if they were lights: calibrated with their own master flat, they must be uniform.
 
 A pedestal e that remains in the master flat M (relative to the flats' level) makes a calibrated flat C brighter or
 darker where the master is faint: C = 1 - e / M + constant. If the dark that is subtracted here is correct, the slope of
@@ -24,7 +24,8 @@ LEAST_PEDESTAL = 0.003
 """Smallest pedestal in the master flat that matters, relative to its level."""
 
 LEAST_UNEVENNESS = 0.005
-"""Smallest relative change in the flats' shape that matters, from the 5th to the 95th percentile of the tiles."""
+"""Smallest relative change in the flats' shape that matters, measured from the 5th to the 95th percentile of the tiles.
+"""
 
 _SMALLEST_SIDE = 8
 _FEWEST_TILES = 12
@@ -32,16 +33,17 @@ _FEWEST_TILES = 12
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """The flatness of the calibrated flats.
+    """The uniformity of the calibrated flats.
 
     Attributes
     ----------
     flats
         Number of flats.
     pedestal, pedestal_error
-        The pedestal in the master flat and its standard error, relative to its level.
+        The pedestal in the master flat and its standard error, relative to the level of the flat.
     unevenness, unevenness_error
-        Relative range of the tiles that the pedestal does not explain, and the standard error of a tile.
+        Range of the tiles, relative to their mean, that the pedestal does not explain, and the relative standard error
+        of a tile.
     """
 
     flats: int
@@ -52,7 +54,7 @@ class HeldOut:
 
 
 def examine_flats(flats: Sequence[F32], subtracted: F32, master: F32) -> HeldOut | None:
-    """Return the flatness of calibrated flats; None if they are too small.
+    """Return the uniformity of calibrated flats; None if they are too small.
 
     Parameters
     ----------
@@ -111,7 +113,7 @@ def _pedestal(found: HeldOut, significance: float) -> Finding:
         matters=True,
         evidence=(
             f"in {found.flats} individual flats, calibrated with dark flats, the brightness follows the master flat: "
-            f"{100 * found.pedestal:+.2f} +- {100 * found.pedestal_error:.2f} % of its level remains"
+            f"a pedestal of {100 * found.pedestal:+.2f} +- {100 * found.pedestal_error:.2f} % of its level remains"
         ),
         fix="combine the flats with dark flats of their exposure instead of a bias",
         harm=1 + abs(found.pedestal),
@@ -121,7 +123,8 @@ def _pedestal(found: HeldOut, significance: float) -> Finding:
 def _unevenness(found: HeldOut, significance: float) -> Finding:
     return Finding(
         Kind.GRADIENT,
-        "the shape of the flats changed while they were being shot: dew, a moving panel, or a change in the light",
+        "the shape of the flats changed while they were being shot; possible causes: dew, a moving panel, or a change "
+        "in the illumination",
         100 * found.unevenness,
         "% across the field",
         100 * found.unevenness_error,

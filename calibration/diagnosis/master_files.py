@@ -25,10 +25,11 @@ from coldframe.calibration.masters.reading import HIGHEST_OF_FRACTIONS, MasterPl
 from coldframe.config.frames import FrameKind
 
 FULL_RANGE_ADU = 65_535
-"""Level of 1.0 in files with fractions of the full range, as Siril, PixInsight and Astro Pixel Processor write them."""
+"""Level in ADU that the value 1.0 represents in files whose values are fractions of the full range, as written by
+Siril, PixInsight and Astro Pixel Processor."""
 
 HIGHEST_RELATIVE = 2.0
-"""Highest mean of a relative flat; a flat with a higher mean is in ADU."""
+"""Largest mean of a flat whose values are relative; a flat with a larger mean is assumed to be in ADU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,17 @@ class WholeMasters:
     dark_scale: float = 1.0
 
     def thinned(self, period: int) -> Masters:
-        """Return the input of the estimates; `period` is the distance between pixels of the same colour, 1 or 2."""
+        """Return the data of the masters that the estimates need.
+
+        Parameters
+        ----------
+        period
+            Distance between pixels of the same colour: 1 or 2.
+        """
         return thinned_masters(self.planes, self.dark, self.bias, self.flat, period=period, dark_scale=self.dark_scale)
 
     def findings(self) -> list[Finding]:
-        """Return the findings from the pixels of dark and flat alone."""
+        """Return the findings that follow from the pixels of the dark and the flat alone."""
         found = []
         if self.dark is not None:
             found += look_at_pixels(self.dark, bias=self.bias, flat=self.flat)
@@ -158,7 +165,7 @@ def relative_flat(path: Path) -> MasterPlanes:
     if FLAT_LEVEL in flat.header:
         return flat
     if not level > 0:
-        raise FrameFileError(path, f"is not a flat: its mean is {level:.4g}")
+        raise FrameFileError(path, f"it is not a flat: its mean is {level:.4g}")
     scaled = _scaled(flat, 1 / level)
     if level > HIGHEST_RELATIVE:
         scaled.header[FLAT_LEVEL] = level

@@ -32,12 +32,13 @@ from coldframe.calibration.lights.arithmetic import COLOUR_PERIOD, Correction
 from coldframe.calibration.masters.bands import gathered_rows
 from coldframe.calibration.masters.flat_scaling import cfa_period
 from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes, sampled_master
+from coldframe.calibration.memory import ThreadMemory
 from coldframe.config.frames import FrameKind
 
 F32 = NDArray[np.float32]
 
 FEWEST_BLOCKS = 1000
-"""Smallest total number of star-free blocks, over all lights, from which anything can be concluded."""
+"""Smallest total number of star-free blocks, over all lights, from which conclusions can be drawn."""
 
 ENOUGH_PIXELS = 2_000_000
 """Approximate number of pixels to examine in each light; more pixels would take longer and hardly reduce the errors."""
@@ -48,7 +49,7 @@ _SMALLEST_SIDE = BACKGROUND * BIN
 """Smallest width and height of lights, in pixels: one block in which the background around stars is measured."""
 
 _FEW = 64
-"""Step of the rows and columns that are kept of masters whose pixels are hardly needed."""
+"""Step between the rows and columns that are kept of masters whose pixels are hardly needed."""
 
 _BAND_ROWS = _SMALLEST_SIDE
 """Number of rows in a band, chosen so that no block used to measure the background around stars contains rows of two
@@ -119,22 +120,29 @@ class MasterSummary:
 
 
 class QuickLook:
-    """A quick look at the lights of one set, which may be measured in any order and from several threads.
+    """A quick look at the lights of one set; the lights may be measured in any order and by several threads.
 
     Parameters
     ----------
     light
         Setup of the first light, after overscan subtraction.
     summary
-        The masters.
+        Summary of the masters; the masters in it are released from memory.
     planes
         The planes with which the lights are calibrated.
     stated_e_per_adu
         Electrons per ADU according to the header; None if not stated.
+    memory
+        Memory that may be overwritten when a light is measured; None for memory of its own.
     """
 
     def __init__(
-        self, light: FrameSetup, summary: MasterSummary, planes: Correction, stated_e_per_adu: float | None
+        self,
+        light: FrameSetup,
+        summary: MasterSummary,
+        planes: Correction,
+        stated_e_per_adu: float | None,
+        memory: ThreadMemory | None = None,
     ) -> None:
         self._light = light
         self._summary = summary
@@ -146,6 +154,7 @@ class QuickLook:
         summary.kept.clear()
         self._meter: LightMeter | None = None
         self._preparing = Lock()
+        self._memory = memory or ThreadMemory()
         self._lights: dict[Path, LightMeasures] = {}
 
     def rows(self, shape: tuple[int, ...]) -> NDArray[np.intp]:
@@ -154,7 +163,9 @@ class QuickLook:
 
     def measure(self, light: Path, pixels: NDArray[np.uint16] | F32) -> None:
         """Measure the examined rows of a raw light: uint16, or float32 after subtraction of the overscan."""
-        signal = calibrated_signal(pixels, self._masters.planes, shared=False)
+        signal = calibrated_signal(
+            pixels, self._masters.planes, self._memory.array(pixels.shape, np.float32), shared=False
+        )
         self._lights[light] = without_maps(self._prepared(signal).measure(signal))
 
     def _prepared(self, signal: F32) -> LightMeter:

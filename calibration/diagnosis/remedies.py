@@ -20,7 +20,9 @@ _BY_KIND = {
 
 
 def remedy_for(finding: Finding, examined: Examination) -> tuple[Remedy, int | None]:
-    """Return the remedy for a finding, and the number of frames that the master needs; None if more would not help.
+    """Return the remedy for a finding, and the number of frames that the master needs.
+
+    The number is None if it is unknown, or if more frames would not help.
 
     Parameters
     ----------
@@ -60,5 +62,8 @@ def _frames_wanted(finding: Finding, master: MasterPlanes) -> int | None:
 
 
 def _is_among(finding: Finding, others: Iterable[Finding]) -> bool:
-    """Return whether a test yields the finding; the evidence is not compared, because headers may have added to it."""
+    """Return whether a finding is among those of a test.
+
+    The evidence is not compared, because evidence from headers might have been added to it.
+    """
     return any((each.kind, each.size, each.unit) == (finding.kind, finding.size, finding.unit) for each in others)

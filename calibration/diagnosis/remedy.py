@@ -1,4 +1,4 @@
-"""Remedies for artifacts; `remedies` chooses between them."""
+"""Remedies for artifacts; `remedies` chooses among them."""
 
 from enum import StrEnum
 
@@ -8,8 +8,8 @@ class Remedy(StrEnum):
 
     DARK_FLATS means subtracting dark flats from the flats instead of a bias. MORE_FLATS and MORE_DARKS mean adding
     frames to a master. LONGER_FLATS means exposing flats longer, with a dimmer panel. NEW_FLATS must match the lights
-    in focus, rotation and illumination, and NEW_DARKS must have the settings of the lights; shooting the same frames
-    again does not help.
+    in focus, rotation and illumination, and NEW_DARKS must have the settings of the lights; it does not help to shoot
+    frames with unchanged settings again.
     """
 
     DARK_FLATS = "dark-flats"

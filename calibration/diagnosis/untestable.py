@@ -1,6 +1,6 @@
 """Conclusions that cannot be drawn because masters are missing or do not state their uncertainty.
 
-An estimate that depends on a missing plane would be wrong, not merely inaccurate. Therefore, such estimates are removed
+Estimates that depend on a missing plane would be wrong, not merely inaccurate. Therefore, these estimates are removed
 from the examination, and the reason is stated for each kind of artifact.
 """
 
@@ -21,7 +21,7 @@ from coldframe.calibration.lights.arithmetic import Correction
 F32 = NDArray[np.float32]
 
 _LEAST_VARIANCE, _MOST_VARIANCE = 1e-6, 1e12
-"""Range of the variance of a pixel, ADU^2."""
+"""Range to which the measured variance of a pixel is limited, ADU^2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +116,8 @@ def with_reasons(diagnosis: Diagnosis, known: Knowledge, missing: Mapping[Kind, 
     known
         What is known about lights and masters.
     missing
-        Reasons why masters are missing, by the kinds of artifacts whose tests need them. These reasons replace the
-        general ones.
+        Reasons why masters are missing, by the kinds of artifacts whose tests need these masters. These reasons replace
+        the general ones.
     """
     untested = dict(diagnosis.untested)
     untested |= {kind: reason for kind, reason in missing.items() if kind in untested}
@@ -139,7 +139,7 @@ def with_reasons(diagnosis: Diagnosis, known: Knowledge, missing: Mapping[Kind, 
 
 
 def _finite(diagnosis: Diagnosis) -> Diagnosis:
-    """Return a diagnosis that counts kinds without a finite limit as untested."""
+    """Return a diagnosis in which kinds of artifacts without a finite limit count as untested."""
     seen: dict[Kind, Sensitivity] = {}
     untested = dict(diagnosis.untested)
     for kind, limit in diagnosis.seen_down_to.items():

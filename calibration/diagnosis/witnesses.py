@@ -1,8 +1,8 @@
 """The witnesses of a bisection: measurements of the artifacts that one combination of masters leaves in the lights.
 
-Even lights calibrated without a dark or a flat are examined for the patterns of such masters: the hot pixels and the
-glow of each dark, the pixel responses and the shadows of a flat. In this way, the same artifacts are measured for all
-combinations.
+Even if lights were calibrated without a dark or without a flat, they are examined for the patterns of these masters:
+the hot pixels and the glow of each dark, and the pixel responses and the shadows of a flat. In this way, the same
+artifacts are measured for all combinations.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -46,8 +46,8 @@ SLIGHT = 0.5
 
 _SMALLEST_TILE = 8
 _SHARED_TILES = 4.0
-"""Factor applied to variances, because structures in the sky extend over several tiles, so the errors of neighbouring
-tiles are not independent."""
+"""Factor applied to variances: structures in the sky extend over several tiles, so the errors of neighbouring tiles are
+not independent."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +77,7 @@ def tile_medians(plane: F32, period: int) -> F64:
     Parameters
     ----------
     plane
-        float32, shape (height, width).
+        The plane to divide into tiles: float32, shape (height, width).
     period
         Distance between pixels of the same colour: 1 or 2.
     """
@@ -122,7 +122,10 @@ class RemainingDarks:
             yield signal
 
     def hot(self) -> float | None:
-        """Return the squared significance of remaining hot pixels, averaged over the darks; None if no dark has any."""
+        """Return the squared significance of remaining hot pixels, averaged over the darks that have enough of them.
+
+        The result is None if no dark has enough hot pixels.
+        """
         terms = []
         for number, (reference, seen) in enumerate(zip(self._references, self._hot, strict=True)):
             if reference.hot.excess_adu.size < FEWEST:
@@ -135,7 +138,10 @@ class RemainingDarks:
         return float(np.mean(terms)) if terms else None
 
     def glow(self, noise_adu: float) -> float | None:
-        """Return the squared significance of the remaining glow, averaged over the darks; None if no dark has any."""
+        """Return the squared significance of remaining glow, averaged over the darks that have glow.
+
+        The result is None if no dark has glow.
+        """
         levels = np.mean(self._tiles, axis=0)
         found = [_remaining(levels, reference.tiles_adu, noise_adu) for reference in self._references]
         terms = [_square(_with_least(each, LEAST_GLOW / GLOW_SIGMA)) for each in found if each is not None]
@@ -242,7 +248,7 @@ def _of_dust(examined: Examination) -> float:
     """Return how significantly the shadows of the lights differ from those of the flat: the improvement in chi-square.
 
     A change in all shadows counts only to the extent that it exceeds what chance explains. A pedestal makes all shadows
-    slightly weaker or stronger, so such a change is ignored if pedestals are measured.
+    slightly weaker or stronger, so a slight change in their strength is ignored if pedestals are measured.
     """
     dust = examined.dust
     is_slight = dust.change is Change.WEAKER and abs(dust.scale - 1) < SLIGHT

@@ -51,7 +51,7 @@ _ASCII_SIGNS = {"\u00b0": "o", "\u2013": "-", "\u2014": "-", "\u2018": "'", "\u2
 class GarbledValue(str):
     """The text of a value that is neither a quoted string, nor a finite number, nor a logical.
 
-    Programs write such text under a locale with decimal commas ("2,5"), or when they do not know a value ("NaN").
+    Programs write text of this kind if their locale has decimal commas ("2,5"), or if a value is unknown ("NaN").
     """
 
     __slots__ = ()
@@ -224,7 +224,7 @@ def _parse_bare(word: str) -> HeaderValue | None:
 
 
 def _in_seconds(exposure: HeaderValue, comment: str) -> HeaderValue:
-    """Return an exposure in seconds if its comment states a different unit."""
+    """Return an exposure in seconds; it is converted if its comment states a different unit."""
     if isinstance(exposure, bool | str):
         return exposure
     seconds = next((seconds for unit, seconds in _EXPOSURE_UNITS.items() if unit.search(comment)), None)
@@ -232,7 +232,7 @@ def _in_seconds(exposure: HeaderValue, comment: str) -> HeaderValue:
 
 
 def _decoded(text: str) -> str:
-    """Decode UTF-8, which many programs write although FITS allows only ASCII."""
+    """Decode UTF-8, which many programs write although FITS allows only ASCII; return any other text unchanged."""
     if text.isascii():
         return text
     try:

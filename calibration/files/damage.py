@@ -1,4 +1,4 @@
-"""A boundary around libraries that may read damaged files: it turns all their exceptions into one kind of error."""
+"""A boundary around libraries that might read damaged files: it turns all their exceptions into one kind of error."""
 
 import warnings
 import zlib
@@ -35,13 +35,13 @@ def damage_reported(path: Path) -> Iterator[None]:
     except OSError as error:
         raise FrameFileError(path, error.strerror or _reason(error)) from error
     except MemoryError as error:
-        raise FrameFileError(path, "needs more memory than is available") from error
+        raise FrameFileError(path, "reading it needs more memory than is available") from error
     except Exception as error:
         raise FrameFileError(path, f"truncated or damaged: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
-    """Return the message of an exception on one line, preceded by its type if the message may say too little."""
+    """Return the message of an exception on one line, with the exception's type if the message may be cryptic."""
     is_sentence = isinstance(error, EOFError | ValueError | zlib.error)
     text = " ".join((f"{error}" if is_sentence else f"{type(error).__name__}: {error}").split())
     return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 3]}..."

@@ -1,7 +1,7 @@
 """The process that decodes images with Astropy, LibRaw and decompressors; `unpacking` starts it and sends it requests.
 
 These libraries are written in C and trust their input: damaged bytes can make them write beyond their memory, which
-crashes the process, or decompress endlessly. Therefore each image is decoded by a copy (fork) of this process, with
+crashes the process, or decompress endlessly. Therefore, each image is decoded by a copy (fork) of this process, with
 limits on memory and CPU time. A fork takes milliseconds; loading Astropy takes half a second, but is done only once.
 
 Requests and answers are JSON objects, one per line; see `Request` and `Answer`.

@@ -1,4 +1,4 @@
-"""Durable writing of files: a file either is complete on disk under its name or does not exist there."""
+"""Durable writing of files: on disk, a file either is complete under its name or does not exist under this name."""
 
 import contextlib
 import errno
@@ -32,11 +32,11 @@ PART = ".part"
 _COPIED_AT_ONCE = 1 << 24
 
 _WRITTEN_AT_ONCE = 1 << 18
-"""Number of bytes passed to one call of write. For larger calls, Linux allocates larger pieces of the page cache; if
-memory is fragmented, this takes much longer than the rest of the call (benchmarks/live.md)."""
+"""Largest number of bytes passed to each call of write. For larger calls, Linux allocates larger pieces of the page
+cache; if memory is fragmented, this takes much longer than the rest of the call (benchmarks/live.md)."""
 
 _FLUSHED_AT_ONCE = 1 << 23
-"""Number of bytes after which the operating system is told to write them to disk, so that the final sync is short."""
+"""Number of bytes after which the operating system is made to write them to disk, so that the final sync is short."""
 
 
 class NotDurableError(ColdframeError):
@@ -141,8 +141,11 @@ def link_durably(source: Path, path: Path) -> None:
             raise NotDurableError.of(path, error) from error
     else:
         return
-    with open_regular(source) as file:
-        write_durably(path, iter(lambda: file.read(_COPIED_AT_ONCE), b""))
+    try:
+        with open_regular(source) as file:
+            write_durably(path, iter(lambda: file.read(_COPIED_AT_ONCE), b""))
+    except OSError as error:
+        raise NotDurableError.of(path, error) from error
 
 
 def make_folder_durably(folder: Path) -> None:
@@ -165,7 +168,7 @@ def make_folder_durably(folder: Path) -> None:
 
 
 def write_flushed(path: Path, buffers: Iterable[Buffer]) -> None:
-    """Write a new file, and return once its content is on the disk."""
+    """Write a new file, and return once its content is on disk."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         begun = written = 0

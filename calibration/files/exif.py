@@ -2,7 +2,7 @@
 
 LibRaw also reads them, but rawpy gives neither the name nor the serial number of the camera, and gives the exposure
 time only after decoding the pixels. Readers such as exifread and Pillow support neither CR3 nor RAF. The tags are in
-TIFF structures (EXIF 3.0, section 4.6.2). Most raws are such structures themselves; CR3 and RAF files contain them.
+TIFF structures (EXIF 3.0, section 4.6.2). Most raws are TIFF structures themselves; CR3 and RAF files contain them.
 """
 
 import re
@@ -19,7 +19,7 @@ from coldframe.calibration.files.regular import open_regular
 MAKE, MODEL, ORIENTATION = 271, 272, 274
 EXPOSURE_S, ISO, TAKEN_AT, SUBSECOND = 33434, 34855, 36867, 37521
 ISO_OF_LARGE = (34866, 34865)
-"""Recommended exposure index and standard output sensitivity, for ISO values that exceed the 16 bits of `ISO`."""
+"""Recommended exposure index and standard output sensitivity, for ISO values that exceed the 16-bit range of `ISO`."""
 
 OFFSET_FROM_UTC, FOCAL_MM, SERIAL, LENS = 36881, 37386, 42033, 42036
 CFA_PATTERN = 33422
@@ -54,7 +54,7 @@ class Exif:
     Attributes
     ----------
     values
-        Text, bytes or numbers by tag; fractions are converted to decimal numbers.
+        Text, bytes or numbers of each tag; fractions are converted to decimal numbers.
     sensor_c
         Temperature of the camera from the maker notes, degrees Celsius; None if they contain no known temperature.
     """
@@ -155,7 +155,7 @@ class _Tiff:
         self.first = self._unpacked("I", beginning[4:])[0] if len(beginning) == 8 else 0  # noqa: PLR2004 - two words
 
     def described(self, found: Mapping[int, _Entry]) -> dict[int, Value]:
-        """Return the wanted values of a directory, and of the directories of the exposure and of further images."""
+        """Return the wanted values of a directory, and of its subdirectories for the exposure and further images."""
         values = self.values(found, _WANTED)
         below = [values.get(_EXIF), values.get(_SUB_IMAGES)]
         for place in [each for places in below if isinstance(places, tuple) for each in places][:_MOST_SUB_IMAGES]:

@@ -32,7 +32,7 @@ def chosen_header(path: Path, extension: Extension) -> dict[str, HeaderValue]:
     Raises
     ------
     FrameFileError
-        If the file has no such image, or its images cannot be assembled into a mosaic.
+        If the file does not contain this image, or its images cannot be assembled into a mosaic.
     """
     headers = [hdu.header for hdu in read_hdus(path)]
     return _chosen(headers, extension, path)
@@ -43,7 +43,7 @@ def _chosen(headers: list[dict[str, HeaderValue]], extension: Extension, path: P
     if extension == "mosaic":
         chosen = [headers[number] for number in images if number]
         if not chosen:
-            raise FrameFileError(path, "has no image extensions to assemble")
+            raise FrameFileError(path, "it has no image extensions to assemble")
         height, width = _mosaic_shape(chosen, path)
         return {**_common(headers[0], chosen), "NAXIS1": width, "NAXIS2": height}
     if extension not in images:
@@ -67,12 +67,12 @@ def chosen_image(path: Path, extension: Extension) -> tuple[dict[str, HeaderValu
     header
         As returned by `chosen_header`.
     pixels
-        Shape (height, width); uint8, uint16, int16, int32, uint32, float32 or float64.
+        The pixels, shape (height, width): uint8, uint16, int16, int32, uint32, float32 or float64.
 
     Raises
     ------
     FrameFileError
-        If the file cannot be read or has no such image, or if its images cannot be assembled.
+        If the file cannot be read or does not contain this image, or if its images cannot be assembled.
     """
     from astropy.io import fits  # noqa: PLC0415 - importing it takes 0.3 s, and few files have several images
 
@@ -113,7 +113,7 @@ def _assembled(units: "HDUList", headers: list[dict[str, HeaderValue]], path: Pa
         columns, rows = sorted(place[:2]), sorted(place[2:])
         where = slice(rows[0] - top, rows[1] - top + 1), slice(columns[0] - left, columns[1] - left + 1)
         if part.shape != mosaic[where].shape:
-            raise FrameFileError(path, f"HDU {number}: its image does not fill its section of the detector {place}")
+            raise FrameFileError(path, f"the image in HDU {number} does not fill its section of the detector {place}")
         if filled[where].any():
             raise FrameFileError(
                 path, "the positions of its images (DETSEC) overlap, so they cannot be assembled into a mosaic"
@@ -148,7 +148,7 @@ def _slices(section: tuple[int, int, int, int]) -> tuple[slice, slice]:
 
 
 def _place(header: Mapping[str, HeaderValue], path: Path) -> tuple[int, int, int, int]:
-    """Return the first and last column and row of an image on the detector, counted from 1."""
+    """Return the first and last column, and the first and last row, of an image on the detector, counted from 1."""
     for keyword in _PLACES:
         match = _SECTION.fullmatch(str(header.get(keyword, "")))
         if match is not None:
@@ -187,7 +187,7 @@ def _mosaic_shape(headers: list[dict[str, HeaderValue]], path: Path) -> tuple[in
 
 
 def _common(first: dict[str, HeaderValue], images: list[dict[str, HeaderValue]]) -> dict[str, HeaderValue]:
-    """Return the cards that are true of the whole mosaic: those of the file, and those that all its images share."""
+    """Return the cards that apply to the whole mosaic: the cards of the first HDU, and those that all images share."""
     shared = {
         keyword: value
         for keyword, value in images[0].items()

@@ -1,6 +1,5 @@
 """Encoding of frames and masters as FITS files, and reading of FITS files that may be damaged."""
 
-import mmap
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
@@ -21,10 +20,10 @@ from coldframe.calibration.files.cards import (
 )
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.hdus import LONGEST_HEADER
-from coldframe.calibration.files.regular import open_regular
+from coldframe.calibration.files.headers.open_file import OpenFile
 from coldframe.calibration.kernels import fits_words
 
-Buffer = bytes | bytearray | memoryview | mmap.mmap
+Buffer = bytes | bytearray | memoryview
 
 BZERO = 32768
 """The offset with which FITS stores unsigned values in signed 16-bit words (FITS standard 4.0, table 11)."""
@@ -32,7 +31,12 @@ BZERO = 32768
 _NO_CHECKSUM = "0" * 16
 
 _PIECE = 360 * BLOCK_LENGTH
-"""Number of values to encode at once; they fill a whole number of blocks for every type."""
+"""Number of values to encode or decode at once; they fill a whole number of blocks for every type."""
+
+_PRIMARY, _EXTENSION = "SIMPLE  =", "XTENSION="
+
+_HEADER_PIECE = 8 * BLOCK_LENGTH
+"""Number of bytes of a header to read at once; most headers are shorter."""
 
 
 class FrameEncoder:
@@ -51,7 +55,7 @@ class FrameEncoder:
         Parameters
         ----------
         pixels
-            uint16, shape (height, width).
+            The pixels of the frame: uint16, shape (height, width).
         cards
             Cards that describe the frame; the structural cards, CHECKSUM and DATASUM are added.
 
@@ -97,7 +101,7 @@ def primary_in_place(pixels: NDArray[np.uint16], cards: Iterable[Card]) -> Itera
     Parameters
     ----------
     pixels
-        uint16, contiguous, shape (height, width); overwritten with the bytes of the file.
+        The pixels: uint16, contiguous, shape (height, width); overwritten with the bytes of the file.
     cards
         As for `primary_pieces`.
     """
@@ -106,6 +110,14 @@ def primary_in_place(pixels: NDArray[np.uint16], cards: Iterable[Card]) -> Itera
     yield sealed_header(structure, cards, add_ones_complement((int(even) << 16) + int(odd)))
     yield pixels.reshape(-1).view(np.uint8).data
     yield bytes(_whole_blocks(pixels.nbytes) - pixels.nbytes)
+
+
+def extension_in_place(name: str, plane: NDArray[np.float32], cards: Iterable[Card]) -> Iterator[bytes | memoryview]:
+    """Yield an image extension, like `extension_pieces`; encode the plane in place, like `primary_in_place`."""
+    total = fits_words.encode_long_words(plane.reshape(-1).view(np.uint32))
+    yield sealed_header(_extension(plane), [Card("EXTNAME", name), *cards], add_ones_complement(int(total)))
+    yield plane.reshape(-1).view(np.uint8).data
+    yield bytes(_whole_blocks(plane.nbytes) - plane.nbytes)
 
 
 def extension_pieces(
@@ -152,7 +164,7 @@ def _extension(plane: NDArray[np.generic]) -> list[Card]:
 
 
 def _unsigned(plane: NDArray[np.generic]) -> list[Card]:
-    """Return the cards that declare unsigned 16-bit values."""
+    """Return the cards that declare unsigned 16-bit values; no cards for other types."""
     if plane.dtype != np.uint16:
         return []
     return [Card("BSCALE", 1, "value = BSCALE x stored + BZERO"), Card("BZERO", BZERO, "unsigned 16-bit values")]
@@ -232,7 +244,7 @@ def parse(buffer: Buffer, name: Path | str = "frame in memory") -> tuple[NDArray
     Returns
     -------
     pixels
-        uint16, shape (height, width), in the order of the file; a new array.
+        The pixels in the order of the file, as a new array: uint16, shape (height, width).
     header
         Values of the header's cards, excluding those about the file's structure.
 
@@ -243,37 +255,66 @@ def parse(buffer: Buffer, name: Path | str = "frame in memory") -> tuple[NDArray
         16-bit integers, or if the data are incomplete.
     """
     bytes_ = memoryview(buffer).cast("B")
-    header, data_start = parse_header(bytes_, name)
+    header, data_start = _header_of(_cards(bytes_[:LONGEST_HEADER]), len(bytes_), name, _PRIMARY)
     height, width, bits, offset = _layout(header, len(bytes_) - data_start, name)
     if bits == 8:  # noqa: PLR2004 - BITPIX 8
         pixels = np.frombuffer(bytes_, np.uint8, height * width, data_start).astype(np.uint16)
     else:
         pixels = _decode(bytes_[data_start:], height * width, offset, name)
-    frame_cards = {keyword: value for keyword, value in header.items() if keyword not in STRUCTURAL}
-    return pixels.reshape(height, width), frame_cards
+    return pixels.reshape(height, width), _without_structure(header)
+
+
+def _without_structure(header: Mapping[str, HeaderValue]) -> dict[str, HeaderValue]:
+    return {keyword: value for keyword, value in header.items() if keyword not in STRUCTURAL}
 
 
 def _decode(data: memoryview, size: int, offset: int, name: Path | str) -> NDArray[np.uint16]:
     words = np.require(np.frombuffer(data, np.uint16, size), requirements="A")
     pixels = np.empty(size, np.uint16)
-    seen = fits_words.decode_unsigned(words, offset, pixels)
-    if offset == 0 and seen & 0x8000:
-        raise FrameFileError(name, "signed 16-bit data with values below zero, which a raw frame cannot contain")
+    _require_unsigned(fits_words.decode_unsigned(words, offset, pixels), offset, name)
     return pixels
 
 
-def parse_header(
-    buffer: memoryview, name: Path | str, opening: str = "SIMPLE  ="
-) -> tuple[dict[str, HeaderValue], int]:
-    """Return the values of the header at the beginning of a buffer, and the offset of its data.
+def _require_unsigned(seen: int, offset: int, name: Path | str) -> None:
+    """Raise if a signed word is negative; `seen` is the result of decoding the words."""
+    if offset == 0 and seen & 0x8000:
+        raise FrameFileError(name, "signed 16-bit data with values below zero, which a raw frame cannot contain")
+
+
+def read_header_at(file: OpenFile, start: int, name: Path | str) -> tuple[dict[str, HeaderValue], int]:
+    """Return the values of the header that begins at `start` in a file, and the length of the header in whole blocks.
 
     Raises
     ------
     FrameFileError
-        If the header does not begin with the card `opening`, or does not end.
+        If the file cannot be read, or no header begins there, or the header does not end.
+    """
+    if not file.size:
+        raise FrameFileError(name, "the file is empty")
+    available, opening = file.size - start, _EXTENSION if start else _PRIMARY
+    pieces = (
+        file.read(start + read, min(_HEADER_PIECE, available - read))
+        for read in range(0, min(available, LONGEST_HEADER), _HEADER_PIECE)
+    )
+    return _header_of((card for piece in pieces for card in _cards(memoryview(piece))), available, name, opening)
+
+
+def _header_of(
+    texts: Iterable[str], available: int, name: Path | str, opening: str
+) -> tuple[dict[str, HeaderValue], int]:
+    """Return the values of a header, and its length in whole blocks.
+
+    Parameters
+    ----------
+    texts
+        The cards of at most `LONGEST_HEADER` bytes, and whatever follows them.
+    available
+        Number of bytes from the beginning of the header to the end of the file.
+    name, opening
+        Name of the file in messages, and beginning of the first card.
     """
     cards: list[str] = []
-    for card in _cards(buffer[:LONGEST_HEADER]):
+    for card in texts:
         if card.rstrip() == "END":
             header_length = (len(cards) + 1) * CARD_LENGTH
             break
@@ -281,7 +322,7 @@ def parse_header(
         if len(cards) == 1 and not card.startswith(opening):
             raise FrameFileError(name, f"not a FITS file: it does not start with {opening.rstrip(' =')}")
     else:
-        length = min(len(buffer), LONGEST_HEADER)
+        length = min(available, LONGEST_HEADER)
         raise FrameFileError(name, f"the header does not end within {length} bytes: truncated, or not FITS")
     return parse_cards(cards), _whole_blocks(header_length)
 
@@ -310,7 +351,7 @@ def _layout(header: Mapping[str, HeaderValue], available: int, name: Path | str)
     needed = width * height * (bits // 8)
     if needed > available:
         raise FrameFileError(
-            name, f"truncated: {width} x {height} pixels need {needed} bytes, the file has {max(available, 0)}"
+            name, f"truncated: {width} x {height} pixels need {needed} bytes, but the file has {max(available, 0)}"
         )
     return height, width, bits, BZERO if offset else 0
 
@@ -332,7 +373,20 @@ def read_frame(path: Path) -> tuple[NDArray[np.uint16], dict[str, HeaderValue]]:
     FrameFileError
         If the file cannot be read or is not a raw frame.
     """
-    return parse(memory_mapped(path), path)
+    with OpenFile(path) as file:
+        header, data_start = read_header_at(file, 0, path)
+        height, width, bits, offset = _layout(header, file.size - data_start, path)
+        if bits == 8:  # noqa: PLR2004 - BITPIX 8
+            stored = np.empty((height, width), np.uint8)
+            file.fill(stored, data_start)
+            return stored.astype(np.uint16), _without_structure(header)
+        pixels, seen = np.empty(height * width, np.uint16), 0
+        for start in range(0, pixels.size, _PIECE):
+            piece = pixels[start : start + _PIECE]
+            file.fill(piece, data_start + start * piece.itemsize)
+            seen |= fits_words.decode_words(piece, offset)
+    _require_unsigned(seen, offset, path)
+    return pixels.reshape(height, width), _without_structure(header)
 
 
 def read_pixels(path: Path) -> NDArray[np.uint16]:
@@ -348,21 +402,5 @@ def read_header(path: Path) -> dict[str, HeaderValue]:
     FrameFileError
         If the file cannot be read or has no FITS header.
     """
-    return parse_header(memoryview(memory_mapped(path)), path)[0]
-
-
-def memory_mapped(path: Path) -> mmap.mmap:
-    """Return a file's bytes as read-only mapped memory.
-
-    Raises
-    ------
-    FrameFileError
-        If the file cannot be read, or is empty.
-    """
-    try:
-        with open_regular(path) as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise FrameFileError(path, error.strerror or str(error)) from error
-    except ValueError as error:
-        raise FrameFileError(path, "the file is empty") from error
+    with OpenFile(path) as file:
+        return read_header_at(file, 0, path)[0]

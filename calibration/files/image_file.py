@@ -3,10 +3,10 @@
 Headers are not trusted: the sizes in a header are checked against the length of the file before memory is allocated.
 """
 
-import mmap
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from coldframe.calibration.files import raw_file, xisf_file
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.damage import damage_reported
 from coldframe.calibration.files.extensions import chosen_header
-from coldframe.calibration.files.frame_file import BZERO, memory_mapped
+from coldframe.calibration.files.frame_file import BZERO
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.hdus import GZIP_MAGIC
 from coldframe.calibration.files.headers.image_header import (
@@ -29,6 +29,8 @@ from coldframe.calibration.files.headers.image_header import (
     require_known_format,
     require_no_extension,
 )
+from coldframe.calibration.files.headers.open_file import OpenFile
+from coldframe.calibration.files.headers.stamp import Stamp
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.unpacking import (
     MOST_COMPRESSED,
@@ -44,10 +46,16 @@ from coldframe.calibration.kernels import fits_words
 UINT16_STORAGES = frozenset({(8, 0, 1), (16, 0, 1), (16, BZERO, 1)})
 """Values of `ImageFile.storage` for images whose pixels are whole numbers from 0 to 65,535."""
 
-_PAGES_OF_A_SEEK = 32
-"""Number of pages that a memory card reads in sequence in about the time of one random read."""
+_BYTES_OF_A_SEEK = 1 << 17
+"""Number of bytes that a memory card reads in sequence in about the time of one random read."""
 
-_BELOW_ZERO = "has values below zero, unlike a raw frame: perhaps its unsigned values were stored without BZERO"
+_MOST_AT_ONCE = 1 << 20
+"""Number of bytes of scattered pixels, and of the pixels between them, to read at once; they stay in the processor's
+cache."""
+
+_CHANGED = "the file was changed or replaced since it was opened"
+
+_BELOW_ZERO = "it has values below zero, unlike a raw frame: perhaps its unsigned values were stored without BZERO"
 _ROWS_AT_ONCE = 256
 _LARGEST = float(np.finfo(np.float32).max)
 """Largest value of a 32-bit float, the type in which images other than those of `UINT16_STORAGES` are combined."""
@@ -76,6 +84,9 @@ class ImageFile:
         Offset and factor: a value equals `zero` plus `scale` times the stored number.
     header
         Values of the header's cards, including the cards about the structure.
+    stamp
+        The stamp of the file when it was opened; reading pixels of a file that has changed since is an error. None for
+        a copy, which no other program changes.
     """
 
     path: Path
@@ -86,6 +97,7 @@ class ImageFile:
     zero: float
     scale: float
     header: Mapping[str, HeaderValue]
+    stamp: Stamp | None = None
 
     @property
     def storage(self) -> tuple[int, float, float]:
@@ -98,7 +110,7 @@ class ImageFile:
         return abs(self.bits) // 8
 
     def pixels(self) -> NDArray[np.uint16] | NDArray[np.float32]:
-        """Return all values: uint16 for an image of 8 or 16 bits, float32 for any other image.
+        """Return all values: uint16 for an image with a storage in `UINT16_STORAGES`, float32 for any other image.
 
         Raises
         ------
@@ -117,24 +129,33 @@ class ImageFile:
         return words
 
     def values(self, places: NDArray[np.intp]) -> NDArray[np.uint16]:
-        """Return selected values of an image of 8 or 16 bits, given by their indices in the flattened image.
+        """Return selected values of an image with a storage in `UINT16_STORAGES`.
 
-        If only a few values are selected, only the pages of the file that contain them are read.
+        Only the parts of the file that contain them are read.
+
+        Parameters
+        ----------
+        places
+            Their indices in the flattened image, in ascending order.
 
         Raises
         ------
         FrameFileError
-            If the file cannot be read, or has become shorter.
+            If the file cannot be read, or has changed since it was opened.
         """
-        memory = memory_mapped(self.stored)
-        size = self.shape[0] * self.shape[1] * self.pixel_bytes
-        if places.size * _PAGES_OF_A_SEEK * mmap.PAGESIZE < size:
-            memory.madvise(mmap.MADV_RANDOM)
-        stored = np.frombuffer(memory, np.uint8)[self.data_start :]
-        if stored.size < size:
-            raise FrameFileError(self.path, "became shorter while it was being read")
-        values = stored[:size].view(STORED_AS[self.bits])[places].astype(np.int32)
-        return (values + int(self.zero)).astype(np.uint16)
+        stored = np.empty(places.size, STORED_AS[self.bits])
+        offsets = places * self.pixel_bytes
+        apart = (np.diff(offsets) > _BYTES_OF_A_SEEK) | (np.diff(offsets // _MOST_AT_ONCE) > 0)
+        ends = [*(np.flatnonzero(apart) + 1).tolist(), places.size] if places.size else []
+        buffer, first = np.empty(_MOST_AT_ONCE // self.pixel_bytes, stored.dtype), 0
+        with self.opened() as file:
+            for end in ends:
+                near = places[first:end]
+                part = buffer[: near[-1] - near[0] + 1]
+                file.fill(part, self.data_start + int(offsets[first]))
+                stored[first:end] = part[near - near[0]]
+                first = end
+        return (stored.astype(np.int32) + int(self.zero)).astype(np.uint16)
 
     def bands(self) -> Iterator[tuple[int, NDArray[np.float64]]]:
         """Yield all rows, a few at a time, each time with the number of the first of them."""
@@ -155,15 +176,28 @@ class ImageFile:
     def _stored(self, top: int, bottom: int) -> NDArray[Any]:
         width = self.shape[1]
         stored = np.empty((bottom - top, width), STORED_AS[self.bits])
-        try:
-            with open_regular(self.stored) as file:
-                file.seek(self.data_start + top * width * self.pixel_bytes)
-                count = file.readinto(stored.reshape(-1).view(np.uint8).data)
-        except OSError as error:
-            raise FrameFileError(self.path, error.strerror or str(error)) from error
-        if count < stored.nbytes:
-            raise FrameFileError(self.path, "became shorter while it was being read")
+        with self.opened() as file:
+            file.fill(stored, self.data_start + top * width * self.pixel_bytes)
         return stored
+
+    @contextmanager
+    def opened(self) -> Iterator[OpenFile]:
+        """Open the file that contains the pixels; all errors are attributed to the file that the user specified.
+
+        Raises
+        ------
+        FrameFileError
+            If the file cannot be read, or has changed since `open_image` opened it; this is checked before and after
+            the block.
+        """
+        with OpenFile(self.stored, self.path) as file:
+            self._require_unchanged(file)
+            yield file
+            self._require_unchanged(file)
+
+    def _require_unchanged(self, file: OpenFile) -> None:
+        if self.stamp is not None and not self.stamp.is_still(file.stamp()):
+            raise FrameFileError(self.path, _CHANGED)
 
 
 def require_unsigned(seen: int, image: ImageFile) -> None:
@@ -181,7 +215,7 @@ def uint16_pixels(image: ImageFile) -> NDArray[np.uint16]:
         If the image has other values, or cannot be read.
     """
     if image.storage not in UINT16_STORAGES:
-        raise FrameFileError(image.path, "not whole numbers of 8 or 16 bits")
+        raise FrameFileError(image.path, "its values are not whole numbers of 8 or 16 bits")
     return image.pixels().astype(np.uint16, copy=False)
 
 
@@ -234,13 +268,13 @@ def _converted(path: Path, folder: Path, extension: Extension | None) -> ImageFi
 
 def _opened(path: Path, unpacked_in: Path) -> ImageFile:
     with open_regular(path) as file:
-        is_packed, size = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC, os.fstat(file.fileno()).st_size
+        is_packed, stamp = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC, Stamp.of_status(os.fstat(file.fileno()))
     if is_packed:
-        return _unpacked_gzip(path, size, unpacked_in)
+        return _unpacked_gzip(path, stamp.size, unpacked_in)
     header, data_start = merged_header(path)
     if header.get("ZIMAGE") is True:
-        return _unpacked_tiles(path, header, size, unpacked_in)
-    return _image(path, header, data_start, size)
+        return _unpacked_tiles(path, header, stamp.size, unpacked_in)
+    return replace(_image(path, header, data_start, stamp.size), stamp=stamp)
 
 
 def _image(path: Path, header: Mapping[str, HeaderValue], data_start: int, size: int) -> ImageFile:
@@ -254,7 +288,9 @@ def _image(path: Path, header: Mapping[str, HeaderValue], data_start: int, size:
     image = ImageFile(path, path, data_start, (height, width), int(bits), zero, scale, header)
     needed, present = height * width * image.pixel_bytes, max(size - data_start, 0)
     if needed > present:
-        raise FrameFileError(path, f"truncated: {width} x {height} pixels need {needed} bytes, the file has {present}")
+        raise FrameFileError(
+            path, f"truncated: {width} x {height} pixels need {needed} bytes, but the file has {present}"
+        )
     return image
 
 
@@ -308,7 +344,7 @@ def _unpacked_gzip(path: Path, size: int, folder: Path) -> ImageFile:
     """Unpack the image in a gzip file, writing no more bytes than its header announces."""
     header, data_start = merged_header(path)
     if header.get("ZIMAGE") is True:
-        raise FrameFileError(path, "compressed twice, in tiles and with gzip: unpack it once")
+        raise FrameFileError(path, "it is compressed twice, in tiles and with gzip: unpack it with gunzip")
     require_possible_size(plane_shape(header, "", path), size, path)
     image = _image(path, header, data_start, MOST_COMPRESSED * size)
     stored = unpack_gzip(path, data_start, image.shape[0] * image.shape[1] * image.pixel_bytes, folder)

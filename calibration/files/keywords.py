@@ -2,10 +2,19 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate, count, takewhile
 
-from coldframe.calibration.files.cards import STRUCTURAL, Card, GarbledValue, HeaderValue, ascii_text
+from coldframe.calibration.files.cards import (
+    CARD_LENGTH,
+    STRUCTURAL,
+    Card,
+    GarbledValue,
+    HeaderValue,
+    ascii_text,
+    format_card,
+)
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 RAW_TYPES = {
@@ -15,7 +24,7 @@ RAW_TYPES = {
     FrameKind.DARK_FLAT: "Dark Frame",
     FrameKind.LIGHT: "Light Frame",
 }
-"""IMAGETYP as INDI writes it; a dark flat is called a dark, because programs that group frames have no word for dark
+"""IMAGETYP as INDI writes it. A dark flat is called a dark, because programs that group frames have no word for dark
 flats."""
 
 ROLES = {
@@ -25,7 +34,7 @@ ROLES = {
     FrameKind.DARK_FLAT: "DARKFLAT",
     FrameKind.LIGHT: "LIGHT",
 }
-"""Values of CFROLE, a keyword of coldframe that distinguishes dark flats from darks."""
+"""Values of CFROLE, coldframe's own keyword, which distinguishes dark flats from darks."""
 
 DRIVERS_WORDS = {"INSTRUME": "CFCAMERA", "FILTER": "CFFILTER", "TELESCOP": "CFTELESC", "FOCALLEN": "CFFOCLEN"}
 """Keywords whose values may be replaced by those in the lights, and the keywords that then keep the rig's own values.
@@ -42,6 +51,13 @@ _COMMENTS = {kept: f"the rig's own {keyword}" for keyword, kept in DRIVERS_WORDS
     ROTATOR_ANGLE: "[deg] rotator angle",
     ANGLE_OF_SET: "[deg] rotator angle of the set",
 }
+_FRAME_OF_MASTER = "IMCOM"
+_LONGEST_KEYWORD = 8
+
+MOST_CARDS_OF_FRAMES = 30_000
+"""Maximum number of cards with the names of a master's frames, so that the header stays within `LONGEST_HEADER`. Names
+of up to 67 characters take one card, and the sets of a night have at most 10,000 frames."""
+
 _KEPT_KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
 
 
@@ -115,11 +131,11 @@ def setting_cards(
 
 
 def with_driver_cards(ours: list[Card], header: Mapping[str, HeaderValue]) -> list[Card]:
-    """Return our cards, with differing values of the driver in their comments, followed by the driver's other cards.
+    """Return coldframe's cards, with the driver's differing values in the comments, and then the driver's other cards.
 
-    If the header keeps our name for the camera or the filter in a keyword of `DRIVERS_WORDS`, our card gets the name
-    used in the lights. Unless the driver's header contains ROWORDER, rows are assumed to run from top to bottom, as
-    INDI's drivers write them.
+    If a keyword of `DRIVERS_WORDS` in the header keeps the rig's own name for the camera or the filter, coldframe's
+    card gets the name used in the lights. Unless the driver's header contains ROWORDER, rows are assumed to run from
+    top to bottom, as INDI's drivers write them.
     """
     own = [_in_lights_words(card, header) or _remembering(card, header) for card in ours]
     if "ROWORDER" not in header:
@@ -128,7 +144,7 @@ def with_driver_cards(ours: list[Card], header: Mapping[str, HeaderValue]) -> li
 
 
 def other_cards(ours: list[Card], header: Mapping[str, HeaderValue]) -> list[Card]:
-    """Return the cards of a header that can be written in addition to our cards."""
+    """Return the cards of a header that can be written in addition to coldframe's own cards."""
     taken = {card.keyword for card in ours} | STRUCTURAL
     return [
         Card(keyword, value, _COMMENTS.get(keyword, ""))
@@ -138,7 +154,7 @@ def other_cards(ours: list[Card], header: Mapping[str, HeaderValue]) -> list[Car
 
 
 def in_drivers_words(header: Mapping[str, HeaderValue]) -> dict[str, HeaderValue]:
-    """Return a header with the rig's own values in place of those taken over from the lights."""
+    """Return a header with the rig's own values in place of the values taken over from the lights."""
     own = {keyword: header[kept] for keyword, kept in DRIVERS_WORDS.items() if kept in header}
     return {keyword: value for keyword, value in header.items() if keyword not in DRIVERS_WORDS.values()} | own
 
@@ -152,7 +168,7 @@ def angle_of_set_deg(header: Mapping[str, HeaderValue]) -> float | None:
 
 
 def _in_lights_words(card: Card, header: Mapping[str, HeaderValue]) -> Card | None:
-    """Return our card with the value used in the lights; None if its value was not taken over from the lights."""
+    """Return a card with the value used in the lights; None if its value was not taken over from the lights."""
     kept = header.get(DRIVERS_WORDS.get(card.keyword, ""))
     if kept is None or _as_written(kept) != _as_written(card.value):
         return None
@@ -190,3 +206,20 @@ def software_card() -> Card:
     from coldframe.version import __version__  # noqa: PLC0415 - reading the metadata of the installation takes 10 ms
 
     return Card("SWCREATE", f"coldframe {__version__}", "software that wrote this file")
+
+
+def frame_name_cards(names: Iterable[str]) -> list[Card]:
+    """Return the cards that list the frames of a master, IMCOM001 to IMCOM999 and then IMCO1000, IMCO1001 and so on."""
+    cards = [Card(_frame_keyword(number), name) for number, name in enumerate(names, start=1)]
+    ends = accumulate(len(format_card(card)) // CARD_LENGTH for card in cards)
+    return cards[: sum(1 for _ in takewhile(lambda end: end <= MOST_CARDS_OF_FRAMES, ends))]
+
+
+def frame_names(header: Mapping[str, HeaderValue]) -> list[str]:
+    """Return the names of the frames that the header of a master lists."""
+    return [str(header[keyword]) for keyword in takewhile(header.__contains__, map(_frame_keyword, count(1)))]
+
+
+def _frame_keyword(number: int) -> str:
+    digits = f"{number:03d}"
+    return _FRAME_OF_MASTER[: _LONGEST_KEYWORD - len(digits)] + digits

@@ -80,7 +80,7 @@ def read_raw_header(path: Path) -> dict[str, HeaderValue]:
     The cards of a file that describes the raw take precedence over the camera's own tags; see `sidecar`.
 
     LibRaw can describe the filter array only after decoding the pixels, which can take a second. This is done only for
-    the first file of each camera and size, and for files whose tags lack the exposure time or the ISO value.
+    the first file of each camera and size, and for files whose tags lack the exposure time or the ISO value, or give 0.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def read_raw_header(path: Path) -> dict[str, HeaderValue]:
     sizes = ask_libraw(path, [0, 0], None)["sizes"]
     common = exif.values.get(MAKE), exif.values.get(MODEL), exif.values.get(CFA_PATTERN), tuple(sizes)
     look = known_looks.get(common)
-    if look is None or exif.number(EXPOSURE_S) is None or exif.iso is None:
+    if look is None or not exif.number(EXPOSURE_S) or not exif.iso:
         look = known_looks[common] = _look(ask_libraw(path, sizes[:2], None))
     return _header(exif, look) | _described(path)
 
@@ -152,7 +152,7 @@ def decode_raw(path: Path, request: Mapping[str, Any]) -> dict[str, object]:
     sizes
         Height and width of the sensor; height, width, first row and first column of its visible area.
     pattern, exposure_s, iso
-        Values of the filter array and the exposure; only if the pixels were decoded.
+        Colours of the filter array, exposure time and ISO value; only if the pixels were decoded.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def decode_raw(path: Path, request: Mapping[str, Any]) -> dict[str, object]:
         visible = sizes.height, sizes.width, sizes.top_margin, sizes.left_margin
         answer: dict[str, object] = {"sizes": (sizes.raw_height, sizes.raw_width, *visible)}
         if sizes.raw_height * sizes.raw_width > _MOST_SENSOR_PIXELS or min(sizes.height, sizes.width) < 1:
-            raise FrameFileError(path, f"damaged: announces {sizes.raw_width} x {sizes.raw_height} pixels")
+            raise FrameFileError(path, f"damaged: it announces {sizes.raw_width} x {sizes.raw_height} pixels")
         if not request["decode"]:
             return answer
         try:
@@ -179,7 +179,9 @@ def decode_raw(path: Path, request: Mapping[str, Any]) -> dict[str, object]:
         except rawpy.LibRawError as error:
             raise FrameFileError(path, f"truncated or damaged: {_text(error)}") from error
         if raw.raw_type is not rawpy.RawType.Flat:
-            raise FrameFileError(path, "has several colours in each pixel (sRAW, linear DNG or Foveon): save full raws")
+            raise FrameFileError(
+                path, "it has several colours in each pixel (sRAW, linear DNG or Foveon): save full raws"
+            )
         if request["copy"] is not None:
             pixels = raw.raw_image_visible
             with Path(request["copy"]).open("wb") as copy:

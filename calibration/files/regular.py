@@ -30,9 +30,9 @@ def open_regular(path: Path) -> BufferedReader:
     """
     try:
         _require_regular(path.stat().st_mode, path)
-        # The path may lead to a different file by now: do not wait for the other end of a FIFO.
+        # The path may lead to a different file by now, such as a FIFO: do not wait for the other end of it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except ValueError as error:  # names in headers may contain NUL
+    except ValueError as error:  # file names in headers can contain NUL
         raise OSError(errno.EINVAL, "not a valid file name", str(path)) from error
     file = os.fdopen(descriptor, "rb")
     try:
@@ -54,4 +54,4 @@ def _require_regular(mode: int, path: Path) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(mode):
         kind = _KINDS.get(stat.S_IFMT(mode), "of an unknown kind")
-        raise NotRegularError(errno.EINVAL, f"is {kind}, not a regular file: move it away", str(path))
+        raise NotRegularError(errno.EINVAL, f"it is {kind}, not a regular file: move it away", str(path))

@@ -1,4 +1,4 @@
-"""Folders for unpacked copies of compressed files; a folder is removed even if its process is killed."""
+"""Folders for unpacked copies of compressed files; the folders of killed processes are removed, too."""
 
 import fcntl
 import os
@@ -22,13 +22,13 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
     """Create a folder for temporary files, and remove it at the end of the block.
 
     SIGTERM and SIGHUP end the block as Ctrl-C does, unless the program handles them itself. A process that is killed
-    cannot remove its folder. Therefore each folder is locked for the lifetime of its process, and this function first
+    cannot remove its folder. Therefore, each folder is locked for the lifetime of its process, and this function first
     removes the folders that ended processes left behind.
 
     Parameters
     ----------
     parent
-        Folder in which the folder is created; None for the system's folder of temporary files.
+        Folder in which the new folder is created; None for the system's folder for temporary files.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def require_room(folder: Path, needed_bytes: int, path: Path) -> None:
     Raises
     ------
     FrameFileError
-        If the room does not suffice; the error states the bytes needed and free.
+        If there is not enough room; the error states how much is needed and how much is free.
     """
     free_bytes = shutil.disk_usage(folder).free
     if needed_bytes > free_bytes:
@@ -66,12 +66,12 @@ def require_room(folder: Path, needed_bytes: int, path: Path) -> None:
 
 
 def _locked_folder(place: Path) -> tuple[Path, int]:
-    """Create a folder and lock it; try again if another process took it for a leftover and removed it."""
+    """Create a folder and lock it; try again if another process mistook it for a leftover and removed it."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
         with suppress(FileNotFoundError):
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            with suppress(OSError):  # the file system may not support locks; such a folder never counts as left over
+            with suppress(OSError):  # some file systems do not support locks; folders there never count as left over
                 fcntl.flock(lock, fcntl.LOCK_EX)
             if folder.is_dir():
                 return folder, lock

@@ -79,10 +79,10 @@ _COPIED_AT_ONCE = 1 << 20
 
 _MOST_BYTES_OF_A_PIXEL = 8
 _WORKING_BYTES_OF_A_PIXEL = 32
-"""Memory of the decompressors per pixel. Of these, HCOMPRESS needs 8 bytes for coefficients and 8 for its result."""
+"""Memory of the decompressors in bytes per pixel; HCOMPRESS needs 8 bytes for coefficients and 8 for its result."""
 
 BASE_BYTES = 512 << 20
-"""Memory that the server may use in addition to the file and the working memory of its decompressor."""
+"""Memory, in bytes, that the server may use in addition to the file and the working memory of its decompressor."""
 
 _BASE_S = 10
 _PIXELS_OF_A_SECOND = 1_000_000
@@ -124,7 +124,7 @@ def require_possible_size(shape: tuple[int, int], size: int, path: Path) -> None
     """
     height, width = shape
     if height * width > MOST_PIXELS:
-        raise FrameFileError(path, f"damaged: announces {width} x {height} pixels, more than any camera has")
+        raise FrameFileError(path, f"damaged: it announces {width} x {height} pixels, more than any camera has")
     if height * width > MOST_COMPRESSED * size:
         raise FrameFileError(path, f"truncated: {width} x {height} pixels cannot come from {size} bytes")
 
@@ -207,7 +207,7 @@ def decoded(
     request
         Values for the reader; JSON must be able to represent them.
     working_bytes
-        Memory that the reader may need in addition to that of its libraries and twice the length of the file.
+        Memory that the reader may need in addition to `BASE_BYTES` and twice the length of the file.
     pixels
         Number of pixels to decode.
 
@@ -270,11 +270,11 @@ def ask_server(request: str) -> dict[str, Any]:
 
 @cache
 def server_of(_process: int) -> subprocess.Popen[str]:
-    """Start the server; a process forked from this one needs its own."""
+    """Start the server; a process forked from this one needs a server of its own."""
     server = subprocess.Popen(
         [sys.executable, "-P", "-m", "coldframe.calibration.files.decoding_server"],
-        # Modules are imported from where this process found them, never from the current folder, which may contain
-        # anything. Threads of LibRaw would need memory of their own, which would count towards the limit.
+        # Modules are imported from where this process found them, never from the current folder, which could contain
+        # other modules of the same names. Threads of LibRaw would need memory that counts towards the limit.
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -1,8 +1,9 @@
 """XISF files, the format of PixInsight: the header as FITS cards, and the pixels as FITS stores them.
 
 A monolithic XISF file begins with a header in XML, which locates the blocks of pixels that follow it (XISF 1.0,
-sections 9 to 11). The package `xisf` is not used to read them: it reads the data of all properties with the header,
-unpacks zlib without a limit, and does not support the subblocks into which PixInsight divides large compressed images.
+sections 9 to 11). The package `xisf` is not used to read these files: together with the header, it reads the data of
+all properties; it unpacks zlib without a limit; and it does not support the subblocks into which PixInsight divides
+large compressed images.
 """
 
 import math
@@ -43,7 +44,7 @@ FULL_RANGE = 65535
 
 _TYPES = {"UInt8": "u1", "UInt16": "u2", "UInt32": "u4", "Float32": "f4", "Float64": "f8"}
 _PACKAGES = {"zlib": None, "lz4": "lz4", "lz4hc": "lz4", "zstd": "zstandard"}
-"""Package that decompresses each codec; None for the standard library."""
+"""Package that decompresses the data of each codec; None for the standard library."""
 
 _CHECKSUMS = {"sha-1": "sha1", "sha1": "sha1", "sha-256": "sha256", "sha256": "sha256"} | {
     "sha-512": "sha512",
@@ -97,7 +98,7 @@ class XisfImage:
     pixel_type
         NumPy's name for the stored type, such as "<u2".
     position, stored_bytes
-        The block with the pixels.
+        Offset and length, in bytes, of the block with the pixels.
     codec
         Name of the compression; "" for uncompressed pixels.
     item_bytes
@@ -107,7 +108,7 @@ class XisfImage:
     checksum
         Name of the algorithm and digest of the block; None if there is no known checksum.
     scale
-        Factor from the stored values to ADU.
+        Factor that converts stored values to ADU.
     header
         Cards, including BITPIX and the axes.
     """
@@ -144,14 +145,14 @@ def read_xisf(path: Path) -> XisfImage:
             raise FrameFileError(path, "not a monolithic XISF file")
         length = int.from_bytes(start[8:12], "little")
         if length > _LONGEST_HEADER:
-            raise FrameFileError(path, f"damaged: announces a header of {length} bytes")
+            raise FrameFileError(path, f"damaged: it announces a header of {length} bytes")
         text = file.read(length)
         size = file.seek(0, 2)
     if len(text) < length:
         raise FrameFileError(path, f"truncated: its header has {len(text)} of {length} bytes")
     images = _images(text.rstrip(b"\0"), path)
     if len(images) != 1:
-        raise FrameFileError(path, f"holds {len(images) or 'no'} images: save one image in each file")
+        raise FrameFileError(path, f"it holds {len(images) or 'no'} images: save one image in each file")
     return _image(images[0], size, path)
 
 
@@ -255,14 +256,14 @@ def _image(element: _Element, size: int, path: Path) -> XisfImage:
     position, stored_bytes = _attached(attributes, path)
     if position + stored_bytes > size:
         raise FrameFileError(
-            path, f"truncated: its pixels end at byte {position + stored_bytes}, the file has {size} bytes"
+            path, f"truncated: its pixels end at byte {position + stored_bytes}, but the file has {size} bytes"
         )
     codec, item_bytes, parts = _compression(attributes, stored_bytes, path)
     needed = shape[0] * shape[1] * np.dtype(pixel_type).itemsize
     described = sum(length for _, length in parts)
     if described != needed:
         raise FrameFileError(
-            path, f"damaged: {shape[1]} x {shape[0]} pixels need {needed} bytes, its header announces {described}"
+            path, f"damaged: {shape[1]} x {shape[0]} pixels need {needed} bytes, but its header announces {described}"
         )
     require_possible_size(shape, size, path)
     return XisfImage(
@@ -293,7 +294,7 @@ def _shape(attributes: Mapping[str, str], path: Path) -> tuple[int, int]:
     width, height, channels = lengths
     colours = attributes.get("colorSpace", "Gray")
     if channels != 1 or colours != "Gray":
-        raise FrameFileError(path, f"is a colour image ({colours}, {channels} channels): a raw frame has one plane")
+        raise FrameFileError(path, f"it is a colour image ({colours}, {channels} channels): a raw frame has one plane")
     return height, width
 
 

@@ -56,7 +56,7 @@ def _bands(file: BufferedReader, request: Mapping[str, Any], path: Path) -> Iter
             length = min(_BAND_PIXELS * stored_type.itemsize, request["stored_bytes"] - start)
             piece = file.read(length)
             if len(piece) < length:
-                raise FrameFileError(path, "became shorter while it was being read")
+                raise FrameFileError(path, "the file became shorter while it was being read")
             yield np.frombuffer(piece, stored_type).astype(native)
         return
     unpacked = _unpacked(file, request, path)
@@ -84,7 +84,7 @@ def _unpacked(file: BufferedReader, request: Mapping[str, Any], path: Path) -> N
 
 
 def _decompressed(stored: bytes, codec: str, length: int, path: Path) -> bytes:
-    """Return exactly `length` bytes; ask the decompressor for no more.
+    """Return exactly `length` decompressed bytes; ask the decompressor for no more than these.
 
     Raises
     ------

@@ -36,8 +36,8 @@ _NO_VALUE = frozenset(
         "-NAN",
     }
 )
-"""Words that programs write for unknown values, in upper case; 1.#IND and similar words are NaN in Microsoft's C
-library."""
+"""Words that programs write for unknown values, in upper case; 1.#IND and similar words stand for NaN or infinity in
+Microsoft's C library."""
 
 _NO_NAME = _NO_VALUE - {"NA"}
 
@@ -45,7 +45,7 @@ _NO_TEMPERATURES_C = frozenset({999.0, 999.9, 9999.0, 99999.0})
 """High values that drivers write if there is no temperature sensor."""
 
 _HOTTEST_C, _COLDEST_C = 100.0, -200.0
-"""Range of sensor temperatures; if there is no sensor, programs write lower values, such as -273.15 and -999."""
+"""Highest and lowest plausible temperature; if there is no sensor, programs write values such as -273.15 and -999."""
 
 _KELVIN_C = 273.15
 _MOST_BINNING = 16
@@ -98,7 +98,7 @@ class UnreadableCard(NamedTuple):
 
 
 class CardReader:
-    """A reader for one header; it collects the cards that it could not interpret.
+    """A reader for one header, which also collects the cards that it could not interpret.
 
     Each method takes the keywords of one property in order of preference, and returns the first value that is neither
     absent nor unreadable. Unreadable cards are collected only if no other keyword gives a value.
@@ -118,15 +118,15 @@ class CardReader:
         return self._text(keywords, _NO_VALUE)
 
     def name(self, *keywords: str) -> str | None:
-        """Return the first name that is present; "Na" counts as a name, because it is that of sodium filters."""
+        """Return the first name that is present; "Na" counts as a name, because sodium filters have this name."""
         return self._text(keywords, _NO_NAME)
 
     def number(self, *keywords: str) -> float | None:
-        """Return a number; a number with a unit is unreadable."""
+        """Return a number; a number with a unit counts as unreadable."""
         return self._first(keywords, _number)
 
     def not_negative(self, *keywords: str) -> float | None:
-        """Return a number of at least 0; a negative number counts as absent, and a number with a unit is unreadable."""
+        """Return a number of at least 0; a negative number counts as absent, and one with a unit as unreadable."""
         return self._first(keywords, lambda value: _from_zero(_number(value)))
 
     def millimetres(self, *keywords: str) -> float | None:
@@ -143,11 +143,11 @@ class CardReader:
         return None if value is None else value / 1e6
 
     def celsius(self, *keywords: str) -> float | None:
-        """Return a temperature in degrees Celsius; values that drivers write without a sensor count as absent."""
+        """Return a temperature in degrees Celsius; values that drivers write if there is no sensor count as absent."""
         return self._first(keywords, _celsius)
 
     def binning(self, across: tuple[str, ...], down: tuple[str, ...]) -> int | None:
-        """Return the binning, which must be the same across columns and rows; 0 and -1 count as absent."""
+        """Return the binning, which must be the same in both directions; 0 and -1 count as absent."""
         columns, rows = self._first(across, _binning), self._first(down, _binning)
         if columns is not None and rows is not None and columns != rows:
             self.unreadable.append(UnreadableCard(down[0], f"{rows:g}", f"{across[0]} = {columns:g}"))
@@ -172,7 +172,7 @@ class CardReader:
         return None
 
     def require_agreement(self, read: Callable[[str], float | None], keywords: tuple[str, ...], slack: float) -> None:
-        """Collect cards whose values differ by more than `slack` from that of the first keyword that has a value."""
+        """Collect the cards whose values differ by more than `slack` from the value of the first card that has one."""
         present = [keyword for keyword in keywords if keyword in self._header]
         if len(present) < 2:  # noqa: PLR2004 - one card agrees with itself
             return
@@ -192,7 +192,7 @@ class CardReader:
         return " + ".join(dict.fromkeys(text for text in texts if text is not None)) or None
 
     def origin(self, right: str, down: str) -> tuple[int, int] | None:
-        """Return the first column and row of a sub-frame, counted from 0; a card without its partner is unreadable."""
+        """Return the first column and row of a sub-frame, counted from 0; one card without the other is unreadable."""
         columns, rows = self.whole(right), self.whole(down)
         if columns is not None and rows is not None:
             return columns, rows
@@ -240,8 +240,8 @@ def _number(value: HeaderValue, units: Mapping[str, float] = _NO_UNIT) -> float 
     Raises
     ------
     ValueError
-        If the value is a logical, or text that is not one number with a known unit. "1,500" is refused, because it
-        may be 1.5 or 1500.
+        If the value is a logical, or text that is not one number with a known unit. "1,500" is refused, because it can
+        mean 1.5 or 1500.
     """
     if isinstance(value, bool):
         raise ValueError("a logical")  # noqa: TRY004 - one error for all values that are not numbers
@@ -310,7 +310,7 @@ def _moment(text: str, clock: str | None) -> datetime | None:
 
 
 def _full_year(year: int) -> int:
-    """Complete a year that is given by two digits, as some programs still write it."""
+    """Complete a two-digit year, which some programs still write."""
     if year >= 100:  # noqa: PLR2004 - all digits are present
         return year
     return year + (1900 if year + 1900 >= OLDEST_YEAR else 2000)

@@ -17,7 +17,7 @@ the dark signal is negligible."""
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The result for one light and one kind of master.
+    """The result of choosing a master of one kind for a light.
 
     Attributes
     ----------
@@ -26,12 +26,12 @@ class Match:
     path
         Chosen master; None if no master fits.
     caveats
-        Values that could not be compared.
+        Messages about values that could not be compared, and about other reasons for caution.
     refusal
         The nearest master and the reasons why it does not fit; empty if a master was chosen.
     guess
-        The caveat if the light states no rotator angle and its flat was chosen from flats at several angles; empty
-        otherwise.
+        The caveat if the light's header contains no rotator angle and its flat was chosen from flats with different
+        angles; empty otherwise.
     """
 
     kind: FrameKind
@@ -46,11 +46,12 @@ def best_master(
 ) -> Match:
     """Return the master of the given kind that fits a light best.
 
-    Bias and darks must agree with the light in camera, size, gain, offset, binning, readout mode and temperature; darks
-    must also agree in exposure. Flats must agree in camera, size, gain, binning, readout mode, colour filter array,
-    filter and optical train; offset, temperature and exposure do not matter, because the dark flats have removed their
-    effects. Of the masters that fit, the one with the fewest unknown values is chosen. If there are several of these,
-    the nearest is chosen: in temperature (rounded to half degrees), then in exposure, then in time.
+    Bias and darks must have the same camera, size, gain, offset, binning, readout mode and temperature as the light;
+    darks must also have the same exposure. Flats must have the same camera, size, gain, binning, readout mode, colour
+    filter array, filter and optical train as the light. Their offset, temperature and exposure do not matter, because
+    the dark flats have removed the effects of these. Of the masters that fit, the one with the fewest unknown values is
+    chosen. If several masters have the fewest, the nearest of them is chosen: in temperature (rounded to half degrees),
+    then in exposure, then in time.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ def best_master(
     kind
         Kind of the master: bias, dark or flat.
     tolerances
-        Maximum differences; None uses the defaults.
+        Maximum differences; None for the defaults.
     """
     return _best(light, masters, kind, RULES_OF[kind], tolerances or Tolerances())
 
@@ -69,9 +70,9 @@ def best_master(
 def subtraction_faults(frame: FrameSetup, master: FrameSetup) -> tuple[str, ...]:
     """Return the reasons why a master cannot be subtracted from raw frames before they are combined; empty if it can.
 
-    Camera, size, gain, offset, binning, readout mode, row order and overscan must be equal. The temperatures must agree
-    within `Tolerances.bias_c`, and the exposure of a dark or dark flat within `DARK_FLAT_EXPOSURE`. A value that is
-    missing in one of the headers is assumed to agree.
+    Both must have the same camera, size, gain, offset, binning, readout mode, row order and overscan. The temperatures
+    must agree within `Tolerances.bias_c`, and the exposure of a dark or dark flat within `DARK_FLAT_EXPOSURE`. A value
+    that is missing from one of the headers is assumed to match.
 
     Parameters
     ----------
@@ -90,7 +91,7 @@ def subtraction_faults(frame: FrameSetup, master: FrameSetup) -> tuple[str, ...]
     findings = [rule(frame, master, tolerances) for rule in compared]
     faults = [found.text for found in findings if found is not None and found.excess is not None]
     if master.bias_subtracted:
-        faults.append("its bias was already subtracted, so that the bias of the frames would remain in the result")
+        faults.append("its bias was already subtracted, so the bias of the frames would remain in the result")
     return tuple(faults)
 
 
@@ -104,7 +105,7 @@ SENSITIVE = Tolerances(
     rotation_deg=0.1,
     focal_length=0.002,
 )
-"""Limits above which a difference can explain an artifact, even if the master may still be used."""
+"""Limits above which a difference can explain an artifact, even if the master still fits."""
 
 _OF_PIXELS = (rules.camera, rules.size, rules.place, rules.binning, rules.row_order)
 
@@ -112,15 +113,15 @@ _OF_PIXELS = (rules.camera, rules.size, rules.place, rules.binning, rules.row_or
 def pixel_faults(light: FrameSetup, master: FrameSetup, kind: FrameKind) -> tuple[str, ...]:
     """Return the reasons why the pixels of a master do not correspond to those of a light; empty if they do.
 
-    Camera, size, position on the sensor, binning and row order must be equal; for flats, also the colour filter array.
-    A value that is missing in one of the headers is assumed to agree.
+    Both must have the same camera, size, position on the sensor, binning and row order; flats must also have the same
+    colour filter array. A value that is missing from one of the headers is assumed to match.
 
     Parameters
     ----------
     light, master
         The setups.
     kind
-        Kind of calibration for which the master is used; if the master's header states a kind, it must agree.
+        Use of the master, as a bias, dark or flat. If its header contains a kind, this kind must match.
     """
     wanted = {kind, FrameKind.DARK_FLAT} if kind is FrameKind.DARK else {kind}
     if master.kind is not None and master.kind not in wanted:
@@ -187,7 +188,7 @@ def _guessed_angle(light: FrameSetup, chosen: Path, fitting: Mapping[Path, Frame
     own = "at an unknown angle" if own_deg is None else f"at {own_deg:g} deg"
     return (
         f"{chosen.name} {own} was chosen from flats at the rotator angles {found} deg, but the light does not "
-        "state its angle; a flat at a different angle leaves dust shadows and vignetting: to choose the flat yourself, "
+        "state its angle; a flat at a different angle leaves dust shadows and vignetting. To choose the flat yourself, "
         "specify a folder that contains only this flat with --library"
     )
 
@@ -214,10 +215,10 @@ def darks_at_any_temperature(light: FrameSetup, masters: Mapping[Path, FrameSetu
 
 
 def defect_map_faults(frame: FrameSetup, defects: FrameSetup) -> tuple[str, ...]:
-    """Return the reasons why a defect map, or a master with defects, does not fit a frame; empty if it fits.
+    """Return the reasons why a defect map, or a master that contains one, does not fit a frame; empty if it fits.
 
-    Camera, binning, row order and colour filter array must agree; a value that is missing in one of the headers is
-    assumed to agree. The caller must check the size, because the overscan may have been trimmed.
+    Both must have the same camera, binning, row order and colour filter array; a value that is missing from one of the
+    headers is assumed to match. The caller must check the size, because the overscan may have been trimmed.
 
     Parameters
     ----------
@@ -233,7 +234,7 @@ def defect_map_faults(frame: FrameSetup, defects: FrameSetup) -> tuple[str, ...]
 
 
 def description(path: Path, master: FrameSetup) -> str:
-    """Return the name of a master and the values that a light must share, such as MasterDark_X.fits (-10 C, 60 s)."""
+    """Return the name of a master and the values with which lights must agree: MasterDark_X.fits (-10 C, 60 s)."""
     dark = master.kind in (FrameKind.DARK, FrameKind.DARK_FLAT)
     parts = [
         None if master.temperature_c is None else f"{round(master.temperature_c, 1) + 0.0:g} C",

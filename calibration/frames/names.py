@@ -33,9 +33,9 @@ def is_same_name(one: str, other: str) -> bool:
 def is_same_camera(one: str, other: str) -> bool:
     """Return True if two camera names from different programs refer to the same model.
 
-    Words that only some programs write are ignored: "ZWO CCD ASI2600MM Pro" (INDI) is "ZWO ASI2600MM Pro" (ASCOM). All
-    other words are compared, because "ASI183MM" and "ASI183MM Pro" are different cameras. Serial numbers, which INDI
-    appends for some makers, must not differ, but one of them may be missing.
+    Words that only some programs write are ignored: "ZWO CCD ASI2600MM Pro" (INDI) is the same model as "ZWO ASI2600MM
+    Pro" (ASCOM). All other words are compared, because "ASI183MM" and "ASI183MM Pro" are different cameras. Serial
+    numbers, which INDI appends for some makers, must not differ, but one of the two names may lack its serial number.
     """
     if is_same_name(one, other):
         return True
@@ -45,7 +45,7 @@ def is_same_camera(one: str, other: str) -> bool:
 
 
 def under_one_name(setup: FrameSetup, camera_names: Sequence[str]) -> FrameSetup:
-    """Return a setup, renaming its camera to the first of the given names if any of them is the same camera.
+    """Return a setup, renaming its camera to the first of the given names if any of them refers to this camera.
 
     Parameters
     ----------
@@ -64,5 +64,5 @@ def _model(name: str) -> tuple[str, frozenset[str]]:
     words = _WORDS.findall(ascii_text(name).upper())
     serial = frozenset(word for word in words if _SERIAL.fullmatch(word))
     model = "".join(word for word in words if word not in _GENERIC_WORDS and word not in serial)
-    # Without letters, only generic words distinguish "CCD 1" from "Guider 1".
+    # If the other words contain no letters, only the generic words distinguish "CCD 1" from "Guider 1".
     return (model if any(letter.isalpha() for letter in model) else "".join(words)), serial

@@ -1,7 +1,8 @@
 """Subtraction and trimming of the overscan, whose unexposed pixels record the bias level of each line.
 
-In the header, BIASSEC is the section of the strip, and TRIMSEC or DATASEC is the section of the image. Sections are
-1-based and include both ends, according to NOAO's conventions (FITS keyword dictionary, https://noirlab.edu/science/).
+In the header, BIASSEC is the section of the overscan strip, and TRIMSEC or DATASEC is the section of the image.
+Sections are 1-based and include both ends, according to NOAO's conventions (FITS keyword dictionary,
+https://noirlab.edu/science/).
 """
 
 import re
@@ -33,7 +34,7 @@ STEPS_PER_ADU = 1024
 """Number of steps in one ADU; levels are whole numbers of steps, so that sums do not depend on the order of frames."""
 
 KAPPA = 4.0
-"""Values more than this many sigma from the median of their line are attributed to cosmic rays or trailed charge."""
+"""Values more than this many sigma from the median of their line are excluded as cosmic rays or trailed charge."""
 
 SMOOTHED_LINES = 101
 """Number of lines to which the parabola is fitted."""
@@ -92,7 +93,10 @@ class Sections(NamedTuple):
 
     @property
     def beside(self) -> bool:
-        """True for a strip next to the image, with one level per row; False for a strip above or below it."""
+        """True if the strip is to the left or right of the image; False if it is above or below the image.
+
+        A strip to the left or right yields a level for each row; a strip above or below yields a level for each column.
+        """
         return self.strip.right <= self.kept.left or self.strip.left >= self.kept.right
 
 
@@ -116,13 +120,14 @@ class Corrected(NamedTuple):
 class Overscan:
     """The method for subtracting the overscan of a frame.
 
-    The level of a line is the mean of the line's pixels in the strip, excluding values more than `KAPPA` sigma from
-    their median; sigma is derived from the median absolute deviation of the whole strip. The method "row" subtracts
-    this level. Its error, the read noise divided by the square root of the strip's width, then appears as a stripe
-    along the line. The method "smooth" first replaces each level that deviates by more than 5 sigma from the running
-    median of 51 lines with that median. It then subtracts a parabola fitted to the levels of the 101 surrounding lines
-    or, at the ends, of the outermost 101 lines (A. Savitzky and M. Golay 1964, Analytical Chemistry 36, 1627). The
-    error of the parabola is 0.15 times that of the level of a single line.
+    The level of a line is the mean of the line's pixels in the strip, excluding values more than `KAPPA` sigma from the
+    median of the line; sigma is derived from the median absolute deviation of the whole strip. With the method "row",
+    this level is subtracted. The error of the level (the read noise divided by the square root of the strip's width)
+    then appears as a stripe along the line. With the method "smooth", a level that deviates by more than 5 sigma from
+    the running median of 51 lines is first replaced by this median. The level that is then subtracted is taken from a
+    parabola fitted to the levels of the 101 surrounding lines or, at the ends, of the outermost 101 lines (A. Savitzky
+    and M. Golay 1964, Analytical Chemistry 36, 1627). The error of the parabola is 0.15 times the error of the level of
+    a single line.
 
     Attributes
     ----------
@@ -226,14 +231,15 @@ def sections_of(header: Header, shape: tuple[int, int]) -> Sections | None:
     Raises
     ------
     OverscanError
-        If the sections are malformed, lie outside the frame, or do not share a whole side.
+        If the sections are malformed or lie outside the frame, or if the strip does not lie along a whole side of the
+        image.
     """
     strip = _section(header, "BIASSEC", shape)
     if strip is None:
         return None
     kept = _section(header, "TRIMSEC", shape) or _section(header, "DATASEC", shape)
     if kept is None:
-        raise OverscanError(f"BIASSEC {strip} without TRIMSEC or DATASEC: the image section is unknown")
+        raise OverscanError(f"the header has BIASSEC {strip}, but no TRIMSEC or DATASEC: the image section is unknown")
     beside = strip.right <= kept.left or strip.left >= kept.right
     across = strip.bottom <= kept.top or strip.top >= kept.bottom
     covers_rows = strip.top <= kept.top and strip.bottom >= kept.bottom

@@ -30,14 +30,14 @@ class Tolerances:
     longest_stretch
         Largest factor by which a dark is scaled up; its noise grows by the same factor.
     bias_days, dark_days
-        Time between master and light, whichever is older; sensors develop hot pixels, and new drivers change offsets.
+        Time between master and light, whichever is older. Sensors develop hot pixels, and new drivers change offsets.
     flat_days
-        Time between flat and light, whichever is older; dust moves even in an untouched telescope.
+        Time between flat and light, whichever is older. Dust moves even in an untouched telescope.
     focus_steps, rotation_deg
-        Differences in the positions of focuser and rotator; beyond these, dust shadows no longer fall on the same
-        pixels.
+        Position of the focuser, and angle of the rotator; at larger differences, dust shadows no longer fall on the
+        same pixels.
     focal_length
-        Relative difference between the focal lengths; adding a reducer causes a larger difference.
+        Focal length, as a fraction of the light's focal length; adding a reducer causes a larger difference.
     """
 
     cooled_c: float = 1.0
@@ -62,7 +62,7 @@ class Difference(NamedTuple):
     text
         Description, such as "exposure differs by 120 s".
     excess
-        Size of the difference in units of the tolerance; None for a mere caveat, such as a value missing in a header.
+        Size of the difference in units of the tolerance; None for a mere caveat, such as a value missing from a header.
     """
 
     text: str
@@ -73,7 +73,7 @@ Rule = Callable[[FrameSetup, FrameSetup, Tolerances], Difference | None]
 
 
 def gap(one: float | None, other: float | None) -> float | None:
-    """Return the absolute difference, or None if a value is unknown."""
+    """Return the absolute difference between two values, or None if one of them is unknown."""
     return None if one is None or other is None else abs(one - other)
 
 
@@ -89,7 +89,7 @@ def _unknown(name: str, light_value: object, master_value: object) -> Difference
     if light_value is None and master_value is None:
         return None
     silent = "light" if light_value is None else "master"
-    return Difference(f"the header of the {silent} has no {name}: assumed to be equal", None)
+    return Difference(f"the header of the {silent} has no {name}, which is assumed to be equal", None)
 
 
 def _same(name: str, light_value: str | float | None, master_value: str | float | None) -> Difference | None:
@@ -114,7 +114,7 @@ def _within(name: str, unit: str, gap: float | None, tolerance: float, *values: 
 
 
 def camera(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
-    """Compare the camera or, if both cameras are unnamed as in some smart telescopes, the telescope."""
+    """Compare the camera or, if neither header names one, as in some smart telescopes, the telescope."""
     if light.camera is not None and master.camera is not None and is_same_camera(light.camera, master.camera):
         return None
     unnamed = light.camera is None and master.camera is None
@@ -160,7 +160,7 @@ def mosaic(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Di
 
 
 def place(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
-    """Compare the positions of sub-frames; programs that write none shoot whole frames or never move sub-frames."""
+    """Compare the positions of sub-frames; report a missing one only if the other is not at the sensor's corner."""
     if light.origin is None or master.origin is None:
         is_whole = (light.origin or master.origin or (0, 0)) == (0, 0)
         return None if is_whole else _unknown("position on the sensor", light.origin, master.origin)
@@ -177,7 +177,7 @@ def overscan(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> 
 
 
 def trim(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
-    """Compare the trimmed areas; the method of subtraction does not matter, because flats are relative."""
+    """Compare the trimmed areas; the subtraction method does not matter, because the values of flats are relative."""
     if light.overscan is not None and master.overscan is not None:
         return _same("trimmed area", str(light.overscan.sections.kept), str(master.overscan.sections.kept))
     return overscan(light, master, tolerances)
@@ -187,7 +187,7 @@ def bias_left_in(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances)
     """Report a dark from which the bias was subtracted, if the light still contains its bias."""
     if light.bias_subtracted or not master.bias_subtracted:
         return None
-    return Difference("its bias was subtracted: the master bias is added back", None)
+    return Difference("its bias was subtracted, so the master bias is added back", None)
 
 
 def filter_name(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
@@ -231,7 +231,7 @@ def exposure(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> D
 def stretch(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
     """Compare the factor by which a dark would be scaled."""
     if light.exposure_s is None or not master.exposure_s:
-        return Difference("an exposure is unknown, so it cannot be scaled", 1000)
+        return Difference("an exposure is unknown, so the dark cannot be scaled", 1000)
     stretch = light.exposure_s / master.exposure_s
     if stretch <= tolerances.longest_stretch:
         return None
@@ -258,29 +258,29 @@ def _temperature(light: FrameSetup, master: FrameSetup, tolerance: float) -> Dif
 
 
 def bias_age(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
-    """Compare the time between a light and a bias."""
+    """Compare the time between a light and a bias with its limit."""
     return _age(light, master, tolerances.bias_days)
 
 
 def dark_age(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
-    """Compare the time between a light and a dark."""
+    """Compare the time between a light and a dark with its limit."""
     return _age(light, master, tolerances.dark_days)
 
 
 def flat_age(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
-    """Compare the time between a light and a flat."""
+    """Compare the time between a light and a flat with its limit."""
     return _age(light, master, tolerances.flat_days)
 
 
 def _age(light: FrameSetup, master: FrameSetup, limit_days: float) -> Difference | None:
     if master.taken_at is None:
-        return Difference(f"the master is undated: it may be older than {limit_days:g} days", None)
+        return Difference(f"the master is undated, so it may be older than {limit_days:g} days", None)
     days = days_between(light, master)
     if days is None:
         return _unknown("date", light.taken_at, master.taken_at)
     if days <= limit_days:
         return None
-    return Difference(f"stale: {days:.0f} days apart (limit {limit_days:g})", days / limit_days)
+    return Difference(f"the frames were taken {days:.0f} days apart (limit: {limit_days:g} days)", days / limit_days)
 
 
 READOUT: tuple[Rule, ...] = (camera, size, place, gain, binning, readout_mode, row_order)

@@ -1,4 +1,4 @@
-"""The setup of a frame, from its header: the values that decide which masters may calibrate it."""
+"""The setup of a frame, from its header: the values that decide which masters can calibrate it."""
 
 import re
 from dataclasses import dataclass, replace
@@ -16,11 +16,12 @@ if TYPE_CHECKING:  # most headers have no overscan, and its arithmetic needs Num
     from coldframe.calibration.frames.overscan import Overscan, Sections
 
 BIAS_TAKEN_OUT = "B"
-"""CALSTAT of a dark whose bias was subtracted."""
+"""Value of CALSTAT in a dark from which the bias was subtracted."""
 
 REACHED_C = 1.0
-"""Maximum difference between sensor and setpoint of a cooled frame; see `Tolerances.cooled_c`. The difference is larger
-while the camera is still cooling down, or if a program writes a setpoint although the camera has no cooler."""
+"""Maximum difference between the sensor temperature and the setpoint of a cooled frame; see `Tolerances.cooled_c`. The
+difference is larger while the camera is still cooling down, or if a program writes a setpoint although the camera has
+no cooler."""
 
 SAME_EXPOSURE = 0.01
 SAME_EXPOSURE_S = 0.05
@@ -30,14 +31,14 @@ exposure."""
 _WITHOUT_LIGHT = (FrameKind.BIAS, FrameKind.DARK, FrameKind.DARK_FLAT)
 _NO_FILTER = frozenset({"", "none", "nofilter", "no filter", "clear (none)", "air", "open", "empty"})
 _NO_MOSAIC = frozenset({"NONE", "MONO", "MONOCHROME", "0", "1", "FALSE", "TRUE", "F", "T"})
-"""Values that name no array; a flag alone does not identify the array."""
+"""Values that do not name an array; a flag, such as TRUE, does not identify the array."""
 
 _DETECTOR_SECTION = re.compile(r"\s*\[\s*(\d{1,6})\s*:\s*\d{1,6}\s*,\s*(\d{1,6})\s*:\s*\d{1,6}\s*\]\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class OpticalTrain:
-    """The optical train in front of the camera; None stands for a value that is missing in the header.
+    """The optical train in front of the camera; None stands for a value that is missing from the header.
 
     Attributes
     ----------
@@ -59,7 +60,7 @@ class OpticalTrain:
 
 @dataclass(frozen=True, slots=True)
 class FrameSetup:
-    """The setup of a frame, or of each frame of a master; None stands for a value that is missing in the header.
+    """The setup of a frame, or of each frame of a master; None stands for a value that is missing from the header.
 
     Attributes
     ----------
@@ -76,7 +77,7 @@ class FrameSetup:
     temperature_c
         Sensor temperature, degrees Celsius; the setpoint if only the setpoint is known.
     cooled
-        True if the header has a setpoint, and the sensor had reached it.
+        True if the header has a setpoint and the sensor had reached this setpoint.
     filter_name
         Name of the filter; None if it is missing or there is no filter.
     mosaic
@@ -96,9 +97,9 @@ class FrameSetup:
     sections
         Location of a raw frame's overscan; None without overscan, or if the sections in the header are inconsistent.
     overscan
-        Overscan subtraction of a master's frames.
+        Overscan subtraction that was applied to the frames of a master; None if none was applied.
     bias_subtracted
-        True for a master dark from which the bias was subtracted.
+        True for a master dark or dark flat from which the bias was subtracted.
     origin
         First column and row of the sensor that the image contains, counted from 0.
     kind_word
@@ -131,7 +132,7 @@ class FrameSetup:
 
     @property
     def is_at_setpoint(self) -> bool:
-        """True if the frame has a setpoint, and the sensor had reached it as far as the header shows."""
+        """True if the frame has a setpoint and, as far as the header shows, the sensor had reached it."""
         return _is_reached(self.setpoint_c, self.sensor_c)
 
     def without(self, overscan: "Overscan | None") -> "FrameSetup":
@@ -217,11 +218,11 @@ def fault_of_raw_frame(header: Header) -> str | None:
     """
     cards = CardReader(header)
     if _combines(cards):
-        return "is already a master, not a raw frame"
+        return "it is already a master, not a raw frame"
     if cards.unreadable:
-        return f"may be a master: {cards.unreadable[0]} is not a number of frames"
+        return f"it may be a master, because {cards.unreadable[0]} is not a number of frames"
     calibrated = cards.text("CALSTAT")
-    return None if calibrated is None else f"is already calibrated (CALSTAT {calibrated})"
+    return None if calibrated is None else f"it is already calibrated (CALSTAT {calibrated})"
 
 
 def is_single_frame(header: Header) -> bool:
@@ -248,7 +249,7 @@ def require_readable(setup: FrameSetup, path: Path) -> None:
     Raises
     ------
     FrameFileError
-        If there are such cards; the error states their keywords and values.
+        If there are cards that could not be interpreted; the error states their keywords and values.
     """
     if not setup.unreadable:
         return
@@ -260,7 +261,8 @@ def _kind_word(cards: CardReader) -> str | None:
     """Return the first word that names a known kind, or the first unknown word.
 
     Words for different kinds are joined, so that the result denotes no kind. A known word in CFROLE takes precedence,
-    because this card of coldframe is more precise than all others. A dark flat may be labelled as a dark.
+    because coldframe writes this card, and it is more precise than all others. The words for dark and dark flat do not
+    contradict each other, because some programs label dark flats as darks.
     """
     words = {keyword: word for keyword in spellings.KIND if (word := cards.text(keyword)) is not None}
     known = {word: kind for word in words.values() if (kind := spellings.kind_of_word(word)) is not None}
@@ -271,7 +273,7 @@ def _kind_word(cards: CardReader) -> str | None:
 
 
 def _exposure_s(cards: CardReader) -> float | None:
-    """Return the exposure in seconds; cards that contradict each other are unreadable."""
+    """Return the exposure in seconds; cards that contradict each other count as unreadable."""
     exposure_s = cards.seconds(*spellings.EXPOSURE_S)
     if exposure_s is None:
         return cards.microseconds(*spellings.EXPOSURE_US)
@@ -287,14 +289,14 @@ def _taken_at(cards: CardReader) -> datetime | None:
 
 
 def _filter_name(cards: CardReader) -> str | None:
-    """Return the name of the filter; the names of several wheels are joined, such as "V + ND"."""
+    """Return the name of the filter; the filter names of several wheels are joined, such as "V + ND"."""
     names = [cards.name(*spellings.FILTER), *(cards.name(keyword) for keyword in spellings.FILTERS_OF_WHEELS)]
     real = [name for name in names if name is not None and name.lower() not in _NO_FILTER]
     return " + ".join(dict.fromkeys(real)) or None
 
 
 def _origin(cards: CardReader) -> tuple[int, int] | None:
-    """Return the position of the image on the sensor; cards that contradict each other are unreadable."""
+    """Return the position of the image on the sensor; cards that contradict each other count as unreadable."""
     text = cards.text(spellings.DETECTOR_SECTION)
     section = None if text is None else _DETECTOR_SECTION.fullmatch(text)
     if text is not None and section is None:
@@ -304,7 +306,7 @@ def _origin(cards: CardReader) -> tuple[int, int] | None:
         origin = cards.origin(right, down)
         if origin is None:
             continue
-        # DETSEC counts unbinned pixels; programs differ in whether the other cards do.
+        # DETSEC counts unbinned pixels; whether the other cards also do so depends on the program.
         is_binned = (cards.binning(spellings.BINNING, spellings.BINNING_OF_ROWS) or 1) > 1
         if by_section is not None and by_section != origin and not is_binned:
             cards.unreadable.append(UnreadableCard(spellings.DETECTOR_SECTION, str(text), f"{right} = {origin[0]}"))
@@ -322,7 +324,7 @@ def _mosaic(cards: CardReader) -> str | None:
 
 
 def _shifted(pattern: str, right: int, down: int) -> str:
-    """Return the pattern of an image whose first pixel is `right` columns and `down` rows further in."""
+    """Return the pattern of an image that begins `right` columns and `down` rows further into the array."""
     if pattern in BAYER_PATTERNS:
         rows = (pattern[:2], pattern[2:])
         return "".join(rows[(down + row) % 2][(right + column) % 2] for row in (0, 1) for column in (0, 1))

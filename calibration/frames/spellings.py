@@ -7,7 +7,7 @@ from coldframe.config.frames import FrameKind
 
 CAMERA = ("INSTRUME", "CAMERA", "DETECTOR")
 GAIN = ("ISOSPEED", "ISO", "ISOSPEEDRATING", "GAIN")
-"""The ISO value of a DSLR is its gain; a GAIN card next to it is in electrons per ADU."""
+"""The ISO value of a DSLR is its gain; a GAIN card in the same header is in electrons per ADU."""
 
 OFFSET = ("OFFSET", "BLKLEVEL")
 BINNING = ("XBINNING", "BINX", "BINNING", "CCDSUM")
@@ -19,14 +19,14 @@ EXPOSURE_US = ("EXPOINUS",)
 
 SETPOINT_C = ("SET-TEMP", "SETTEMP", "CCDSTEMP")
 MEASURED_TWICE = ("CCD-TEMP", "CCD_TEMP", "CCDTEMP", "CCDATEMP")
-"""Keywords that always refer to the sensor; the others in `SENSOR_C` may refer to the air or the housing."""
+"""Keywords that always refer to the sensor; the other keywords in `SENSOR_C` can refer to the air or the housing."""
 
 SENSOR_C = ("CCD-TEMP", "CCD_TEMP", "CCDTEMP", "CCDATEMP", "TEMPERAT", "CAMTCCD", "DET-TEMP")
-"""CCDSTEMP and CCDATEMP are the setpoint and the actual temperature at Las Cumbres Observatory."""
+"""At Las Cumbres Observatory, CCDSTEMP is the setpoint, and CCDATEMP is the actual temperature."""
 
 FILTER = ("FILTER", "FILT-1", "INSFLNAM")
 FILTERS_OF_WHEELS = ("FILTER1", "FILTER2", "FILTER3")
-"""Filters in several wheels in one light path."""
+"""Keywords for the filters of several wheels in one light path."""
 
 MOSAIC = ("BAYERPAT", "COLORTYP")
 ROW_ORDER = ("ROWORDER",)
@@ -42,7 +42,7 @@ DATE_BESIDE_CLOCK = "DATE"
 the time at which the file was written."""
 
 CLOCKS = ("TIME-OBS", "UT", "UTC", "UTSTART", "TM-START", "UT-TIME")
-"""Cards with the time of day, for dates without one."""
+"""Cards with the time of day, for cards whose dates include no time."""
 
 KIND = ("CFROLE", "IMAGETYP", "FRAME", "FRAMETYP", "IMAGTYP", "OBSTYPE", "FRAMETYPE")
 COMBINED_COUNT = ("NCOMBINE", "STACKCNT", "SNAPSHOT", "NCOMB", "NSTACK")

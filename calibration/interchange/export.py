@@ -1,4 +1,4 @@
-"""The files of an export: links, copies, and conversions for programs that cannot read masters of 32-bit floats."""
+"""The files of an export: links, copies, and masters converted for programs that cannot read 32-bit floats."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +26,8 @@ README = "README.txt"
 _COMPARED_AT_ONCE = 1 << 24
 _HIGHEST = 65535
 _FLAT_LEVEL = 0.5
-"""Mean of a converted master flat, as a fraction of the range; programs divide by the mean."""
+"""Intended mean of a converted master flat, as a fraction of the largest value that a file can contain. Programs divide
+a flat by its mean."""
 
 _OUTLIERS = 0.001
 """Maximum fraction of a flat's pixels that are clipped."""
@@ -41,7 +42,7 @@ _IMAGE_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The result of carrying out a plan.
+    """The result of an export.
 
     Attributes
     ----------
@@ -53,7 +54,7 @@ class Exported:
     left_out
         Masters and raw frames that could not be exported, each with the reason.
     outdated_readme
-        A README with a different text, from an earlier export, that was kept; None if there is no such file.
+        A README from an earlier export that was kept although its text differs from the new text; otherwise, None.
     """
 
     made: list[Path] = field(default_factory=list)
@@ -63,7 +64,9 @@ class Exported:
 
 
 def export(plan: Plan, program: str, folder: Path) -> Exported:
-    """Write the files of a plan, and a README with the settings to change; existing files are never overwritten.
+    """Write the files of a plan and a README, without overwriting existing files.
+
+    The README lists the settings to change in the program.
 
     Raises
     ------
@@ -97,7 +100,7 @@ def export(plan: Plan, program: str, folder: Path) -> Exported:
 
 
 def _exists(path: Path) -> bool:
-    """Return whether a file or a broken link has this name; raise any other error, as for a name that is too long."""
+    """Return whether a file or a broken link has this name; raise other errors, such as for a name that is too long."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -115,7 +118,7 @@ def _write(placed: Placed, path: Path) -> None:
 
 
 def _converted(placed: Placed) -> Sequence[Buffer]:
-    """Return the contents of a converted file; they depend only on its source."""
+    """Return the contents of a converted file, which depend only on the contents of the source file."""
     pixels, header = _fractions(placed.source)
     if placed.form is Form.XISF:
         kind = setup_of(header).kind
@@ -147,7 +150,7 @@ def _consists_of(path: Path, buffers: Iterable[Buffer]) -> bool:
 
 
 def _fractions(path: Path) -> tuple[NDArray[np.float32], dict[str, HeaderValue]]:
-    """Return a master's values as fractions of the 16-bit range, and its header; scale flats to `_FLAT_LEVEL`."""
+    """Return a master's values as fractions of the 16-bit range, and its header; for flats, see `_flat_fractions`."""
     master = read_master(path)
     header = dict(master.header)
     if setup_of(header).kind is FrameKind.FLAT:
@@ -156,19 +159,20 @@ def _fractions(path: Path) -> tuple[NDArray[np.float32], dict[str, HeaderValue]]
 
 
 def _flat_fractions(flat: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a flat with a mean of `_FLAT_LEVEL`; clip outliers, because making room for them would reduce precision.
+    """Return a flat with a mean of `_FLAT_LEVEL`; clip outliers, because leaving room for them would reduce precision.
 
-    The limit is twice the mean, unless more than a few pixels exceed it, as in strongly vignetted flats.
+    Values are clipped at twice the mean. In strongly vignetted flats, more than a few pixels exceed this limit; a
+    higher limit is then used, and the mean is below `_FLAT_LEVEL`.
     """
     usual = float(np.quantile(flat, 1 - _OUTLIERS, method="lower"))
     # An outlier also affects the mean, but hardly does so once it has been clipped.
     limit = max(float(flat.mean(dtype=np.float64)) / _FLAT_LEVEL, usual)
     limit = max(float(np.minimum(flat, np.float32(limit)).mean(dtype=np.float64)) / _FLAT_LEVEL, usual)
-    # The flat has no unit; a dark flat must not be subtracted from it again.
+    # The fractions have no offset, because the dark flat has already been subtracted from the flat.
     return np.clip(flat / np.float32(limit), 0, 1) if limit > 0 else np.clip(flat, 0, 1)
 
 
 def _cards(header: Mapping[str, HeaderValue]) -> list[Card]:
-    """Return the cards of a master that are valid for the converted image."""
+    """Return those cards of a master's header that remain valid for the converted image."""
     described = {keyword: value for keyword, value in header.items() if keyword not in {"BUNIT", "CHECKSUM", "DATASUM"}}
     return other_cards([], described)

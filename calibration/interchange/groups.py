@@ -17,9 +17,9 @@ class Group:
     kind
         Kind of the frames, as the program sees it.
     frames
-        The files; all share the compared properties of the first.
+        The files; all agree with the first file in the properties that the program compares.
     takes
-        Groups that calibrate this group, by their kind; None if the program finds no group of a kind.
+        For each kind, the group with which the program calibrates this group; None if the program finds none.
     """
 
     kind: FrameKind
@@ -33,10 +33,10 @@ class Group:
 
 
 def groups_of(program: Program, files: Iterable[Seen]) -> list[Group]:
-    """Return the groups in which a program stacks files, with the groups that calibrate them.
+    """Return the groups of files that a program stacks, each with the groups that calibrate it.
 
     Files that the program ignores or refuses are in no group. As in the programs, each file joins the first group whose
-    first file has the same values.
+    first file agrees with it in the compared properties.
     """
     groups: list[Group] = []
     for seen in files:
@@ -111,7 +111,7 @@ def _may_calibrate(program: Program, choice: Choice, group: Group, other: Group)
     wanted = dict(group.first.keywords)
     if any(wanted.get(keyword) != value for keyword, value in other.first.keywords):
         return False
-    # The program uses frames in the main group for every tab.
+    # Frames in the main group are used for every group tab.
     if program.reading.tab_folders and other.first.folder not in {"", group.first.folder}:
         return False
     return all(_shares(compared, group.first, other.first, Tolerance()) for compared in choice.must_share)

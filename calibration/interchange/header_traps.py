@@ -16,7 +16,7 @@ _WITHOUT_LIGHT = _DARKS | {FrameKind.BIAS}
 
 
 def filters(judged: Judged) -> Iterator[Trap]:
-    """Report filters that are spelled differently in lights and flats, and flats without FILTER."""
+    """Report filter names that are spelled differently in lights and flats, and flats without FILTER."""
     lights = _names(judged, FrameKind.LIGHT)
     for flat, seen in _names(judged, FrameKind.FLAT).items():
         for light, seen_lights in lights.items():
@@ -35,7 +35,7 @@ def filters(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "no-filter",
-            f"{count(nameless)} without FILTER, next to frames with a filter",
+            f"{count(nameless)} without FILTER, although other frames state a filter",
             "write FILTER in flats as well as in lights",
             nameless,
             "filters" if judged.has_rule("filters") else None,
@@ -76,14 +76,14 @@ def missing(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "unreadable",
-            f"{count(unreadable)} with values that programs read differently, such as {card}",
-            "correct the cards",
+            f"{count(unreadable)} with values that different programs interpret differently, such as {card}",
+            "correct these cards in the headers",
             unreadable,
         )
 
 
 def row_order(judged: Judged) -> Iterator[Trap]:
-    """Report files without ROWORDER if they have colours, or if other files have a ROWORDER."""
+    """Report files without ROWORDER if they are colour images, or if other files have a ROWORDER."""
     without = [each for each in judged.seen if each.setup.row_order is None]
     colours = [each for each in without if each.setup.mosaic is not None]
     others = [each for each in judged.seen if each.setup.row_order is not None]
@@ -93,8 +93,8 @@ def row_order(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "no-row-order",
-            f"{count(without)} without ROWORDER: {reading}, and colours or rows may be wrong",
-            "write ROWORDER: TOP-DOWN, as INDI's drivers store images",
+            f"{count(without)} without ROWORDER: {reading}, so colours or the order of rows may be wrong",
+            "set ROWORDER to TOP-DOWN, the order in which INDI drivers store the rows",
             without,
             "row-order" if judged.has_rule("row-order") else None,
         )
@@ -126,7 +126,7 @@ def sizes(judged: Judged) -> Iterator[Trap]:
             judged,
             "size",
             f"{count(odd)} with a size that no light has, such as {setup.width} x {setup.height}",
-            "leave them out, or use frames with the same binning and region",
+            "leave them out, or use frames with the binning and region of the lights",
             odd,
         )
 
@@ -141,8 +141,8 @@ def floats(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "float-range",
-            f"{count(blind)} of 32-bit floats without DATAMIN and DATAMAX are read as 0 to 1, so that values in ADU "
-            "become white",
+            f"{count(blind)} of 32-bit floats without DATAMIN and DATAMAX; the program expects values from 0 to 1, so "
+            "that values in ADU become white",
             "use 16-bit masters (`coldframe export --for dss`)",
             blind,
             "float-range",
@@ -153,8 +153,8 @@ def floats(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "mixed-ranges",
-            f"{count(fractions)} with values from 0 to 1, next to masters in ADU",
-            "use masters from one program",
+            f"{count(fractions)} with values from 0 to 1, although the values of other masters are in ADU",
+            "use masters from only one program",
             fractions,
         )
     above = reading.full_range_above
@@ -163,7 +163,8 @@ def floats(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "float-range",
-            f"{count(between)} with values up to {above:g} are treated as fractions of the range",
+            f"{count(between)} with no value above {above:g}, so that the program treats the values as fractions of "
+            "the range",
             "use masters that contain the bias",
             between,
             "float-range",
@@ -171,7 +172,7 @@ def floats(judged: Judged) -> Iterator[Trap]:
 
 
 def depths(judged: Judged) -> Iterator[Trap]:
-    """Report files whose depth differs from that of the lights, for programs that reject such files."""
+    """Report files whose bit depth differs from that of the lights, if the program rejects these files."""
     lights = {each.depth for each in judged.seen if each.kind is FrameKind.LIGHT} or {16}
     if not judged.has_rule("compatible"):
         return
@@ -180,7 +181,7 @@ def depths(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "depth",
-            f"{count(odd)} of {odd[0].depth} bits are incompatible with lights of {min(lights)} bits",
+            f"{count(odd)} with {odd[0].depth} bits, which cannot be used with lights of {min(lights)} bits",
             "use 16-bit masters (`coldframe export --for dss`)",
             odd,
             "compatible",
@@ -188,7 +189,7 @@ def depths(judged: Judged) -> Iterator[Trap]:
 
 
 def names_of_exposures(judged: Judged) -> Iterator[Trap]:
-    """Report exposures truncated to whole seconds in the names of files, or of masters that the program writes."""
+    """Report exposures truncated to whole seconds in file names, or in the names of masters that the program writes."""
     cut = [each for each in judged.seen if _is_cut(each)]
     if cut:
         yield trap_of(
@@ -210,7 +211,7 @@ def names_of_exposures(judged: Judged) -> Iterator[Trap]:
                     judged,
                     "truncated-names",
                     f"the masters of {one.exposure_s:g} s and {second.exposure_s:g} s get the same name",
-                    "use a folder for each exposure",
+                    "use a separate folder for each exposure",
                     [*group.frames, *other.frames],
                     "truncated-names",
                 )
@@ -231,7 +232,7 @@ def bias_subtracted(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "bias-subtracted",
-            f"{count(without)} without their bias, which would remain in the lights",
+            f"{count(without)} from which the bias was subtracted, so the bias of the lights would remain in them",
             "use darks that contain the bias, or also subtract a bias from the lights",
             without,
         )
@@ -248,7 +249,7 @@ def bias_twice(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "bias-twice",
-            f"the bias is subtracted twice: with {count(biases)} of biases, and with a dark that contains the bias",
+            f"the bias is subtracted twice: once with the biases ({count(biases)}), and once as part of the dark",
             "leave out the biases: a master dark contains the bias",
             [*biases, *darks],
             "single-dark",
@@ -278,7 +279,8 @@ def scripts_without_dark_flats(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "dark-flats",
-            f"{count(dark_flats)}: the scripts subtract biases from flats, and do not support dark flats",
+            f"{count(dark_flats)} with dark flats, although the scripts do not support them and subtract biases from "
+            "flats",
             "put the dark flats into biases/ instead of the biases, or use a script that supports dark flats",
             dark_flats,
             "bias-from-flats",

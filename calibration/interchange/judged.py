@@ -1,4 +1,4 @@
-"""The input of the checks, and their results, the traps."""
+"""The input of the checks for traps, and the traps that they find."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Trap:
     files
         The files concerned.
     rule
-        The program's rule; None if the files are at fault regardless of the program.
+        The rule of the program that triggers the trap; None if the files are at fault regardless of the program.
     """
 
     name: str
@@ -62,7 +62,7 @@ def rule_of_matching(judged: Judged) -> str:
 
 
 def count(seen: Sequence[Seen]) -> str:
-    """Return the number of files as text."""
+    """Return the number of files as text, such as "3 files"."""
     return counted(len(seen), "file")
 
 

@@ -1,4 +1,4 @@
-"""Plans of folders and names for other programs; this module writes nothing.
+"""Plans of the folders and file names that other programs expect; this module writes no files.
 
 Each program has a layout: a function that arranges masters and sets of raw frames in a plan.
 """
@@ -46,7 +46,7 @@ class Placed:
 
 @dataclass(slots=True)
 class Plan:
-    """All files of an export by their new paths, and the files that it leaves out, each with the reason."""
+    """The files of an export, by their new paths, and the files that are left out, each with the reason."""
 
     placed: dict[Path, Placed] = field(default_factory=dict)
     left_out: list[tuple[Path, str]] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Plan:
             self.leave_out(source, f"{other.source} is exported as {target} instead")
 
     def leave_out(self, source: Path, reason: str) -> None:
-        """Leave out a file."""
+        """Record that a file is left out, and the reason."""
         if (source, reason) not in self.left_out:
             self.left_out.append((source, reason))
 
@@ -139,7 +139,7 @@ def parts(plan: Plan, program: str) -> list[Plan]:
 
 def _unwanted(master: FrameSetup) -> str:
     if master.kind not in _FOLDERS:
-        return "neither bias, dark, flat nor dark flat"
+        return "it is neither a bias, a dark, a flat nor a dark flat"
     return "its bias was subtracted, and other programs would not add it back" if master.bias_subtracted else ""
 
 
@@ -181,7 +181,7 @@ def _siril_raw(plan: Plan, raws: Sets) -> None:
 
 
 def _dark_flats_of(flat: FrameSetup, sets: Mapping[Path, FrameSetup]) -> list[Path]:
-    """Return the first set of dark flats with the settings and exposure of a set of flats; empty if there is none."""
+    """Return a list of the first set of dark flats with the settings and exposure of a set of flats; may be empty."""
     fitting = [
         path
         for path, each in sorted(sets.items())
@@ -205,7 +205,9 @@ def _wbpp(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
 
 
 def _wbpp_setting(frame: FrameSetup) -> str:
-    """Return a folder that states what WBPP compares only as grouping keywords: CAMERA/GAIN_100_OFFSET_50_TEMP_-10.
+    """Return a folder named after the settings that WBPP compares only as grouping keywords.
+
+    An example is CAMERA/GAIN_100_OFFSET_50_TEMP_-10.
 
     A keyword in a path begins after a character that is neither letter nor digit, and its value ends at an underscore.
     """
@@ -226,14 +228,15 @@ def _wbpp_folder(frame: FrameSetup) -> str:
             return f"darks/{binning}/EXPTIME_{frame.exposure_s or 0:g}"
         case FrameKind.FLAT:
             angle_deg = frame.train.rotation_deg
-            # No header contains ROTATION. ROTATANG is not used: it varies slightly within a set, and darks may have it.
+            # WBPP finds ROTATION only in the path. ROTATANG is not used, because it varies slightly within a set, and
+            # because the headers of darks can contain it, too.
             angle = "" if angle_deg is None else f"/ROTATION_{angle_deg:g}"
             return f"flats/{binning}/FILTER_{name_part(frame.filter_name or 'NoFilter')}{angle}"
     return f"biases/{binning}"
 
 
 def _dss(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
-    """Arrange a folder for the main group, and one for each filter and angle, because DSS compares neither of these."""
+    """Arrange a folder for the main group, and one for each filter and rotator angle, because DSS compares neither."""
     for path, master in masters.items():
         if master.kind is FrameKind.BIAS:
             plan.leave_out(path, "DeepSkyStacker would subtract the bias twice, because the darks contain it")
@@ -248,7 +251,7 @@ def _dss(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
 
 
 def _dss_raw_folders(frame: FrameSetup, raws: Sets) -> list[Path]:
-    """Return the folders for a set of raw frames; dark flats go into the group of each rotator angle of their flats."""
+    """Return the folders for a set of raw frames; dark flats go into a folder for each rotator angle of their flats."""
     if frame.kind is not FrameKind.DARK_FLAT:
         return [_dss_folder(frame)]
     setups = [each.setup for each in raws.values() if each.setup.kind is FrameKind.FLAT]
@@ -258,7 +261,10 @@ def _dss_raw_folders(frame: FrameSetup, raws: Sets) -> list[Path]:
 
 
 def _dss_folder(frame: FrameSetup) -> Path:
-    """Return the folder of a frame; exposures are separated, because DSS names masters of 0.2 s and 0.5 s alike."""
+    """Return the folder of a frame.
+
+    Exposures are separated, because DSS gives masters of 0.2 s and 0.5 s the same name.
+    """
     name = _FOLDERS[_kind(frame)]
     if frame.kind in {FrameKind.FLAT, FrameKind.DARK_FLAT}:
         return Path(f"group_{_light_path(frame) or 'no-filter'}", name)
@@ -286,8 +292,8 @@ def _plain_folder(frame: FrameSetup) -> Path:
 def _asiair(plan: Plan, masters: Mapping[Path, FrameSetup], raws: Sets) -> None:
     """Arrange raw frames in the folders, and under the names, that an ASIAIR writes.
 
-    A name contains the time of the set's first frame in the night, so that names from several nights differ, whether
-    the nights are exported together or one by one.
+    A name contains the time of the first frame of the set in the night, so that names from several nights differ,
+    whether the nights are exported together or one by one.
     """
     for path, master in masters.items():
         plan.place(path, Path("masters", _FOLDERS[_kind(master)], path.name))
@@ -306,7 +312,7 @@ def _asiair_name(word: str, raw: RawFrame) -> str:
     exposure_s = frame.exposure_s or 0
     parts = [
         word,
-        # Whole milliseconds below a second, as in Flat_10.0ms and Dark_300.0s.
+        # An ASIAIR writes exposures below 1 s in milliseconds, as in Flat_10.0ms and Dark_300.0s.
         f"{1000 * exposure_s:.1f}ms" if exposure_s < 1 else f"{exposure_s:.1f}s",
         f"Bin{frame.readout.binning}",
         name_part(frame.camera or "camera").removeprefix("ZWO-").removeprefix("ASI"),
@@ -319,7 +325,7 @@ def _asiair_name(word: str, raw: RawFrame) -> str:
 
 
 def _sessions(masters: Mapping[Path, FrameSetup]) -> Iterator[tuple[str, LightRecipe]]:
-    """Yield a folder name and a recipe for each dark with each flat that fits it or, without flats, for each dark."""
+    """Yield a folder name and a recipe for each pair of dark and fitting flat; without flats, for each dark."""
     darks = [master for master in masters.values() if master.kind is FrameKind.DARK and not master.bias_subtracted]
     flats = [master for master in masters.values() if master.kind is FrameKind.FLAT]
     lights = [_light(dark, flat) for dark in darks for flat in flats] or [_light(dark, dark) for dark in darks]

@@ -1,4 +1,4 @@
-"""Judge files for a program; list the files in a folder or in a planned export."""
+"""Judge how a program would treat files; list the files in a folder or in a planned export."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -90,7 +90,7 @@ def _highest(path: Path, bits: object) -> float | None:
     """Return the highest value in the middle rows of a floating-point image, to distinguish fractions from ADU."""
     if path.suffix.lower() not in PLAIN_SUFFIXES or not isinstance(bits, int) or bits > 0:
         return None
-    with scratch_folder() as folder:  # a file may be compressed regardless of its suffix
+    with scratch_folder() as folder:  # a file can be compressed regardless of its suffix
         image = open_image(path, folder)
         middle = image.shape[0] // 2
         highest = float(np.max(image.rows(middle, min(middle + _SAMPLED_ROWS, image.shape[0]))))

@@ -1,4 +1,4 @@
-"""A table of the properties that must be equal in frames that are stacked together."""
+"""A table of the properties that must be the same for frames that are stacked together."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Property:
     kinds
         Kinds of frames for which the property matters.
     value
-        Function that returns the value in a setup, or None if it is missing.
+        Function that returns the value of the property in a setup, or None if it is missing.
     text
         Function that returns a value as text.
     equal
@@ -80,7 +80,7 @@ PROPERTIES = (
         _EXPOSED,
         lambda setup: setup.exposure_s,
         _number(" s"),
-        # Tighter than for sets from one camera, because 0.05 s may separate the dark flats of two filters.
+        # Tighter than for sets from one camera, because the dark flats of two filters may differ by only 0.05 s.
         _within(SAME_EXPOSURE, 0.001),
     ),
     Property("temperature", _WITHOUT_LIGHT, lambda setup: setup.temperature_c, _number(" C"), _within(0, REACHED_C)),

@@ -37,7 +37,7 @@ class RawFrame:
 
     @property
     def name(self) -> str:
-        """The name of the exported frame: flat_L_0001_2026-11-22.fits."""
+        """The name of the exported frame, such as flat_L_0001_2026-11-22.fits."""
         if not self.night:
             return self.path.name
         stem, suffix = self.path.stem, self.path.suffix
@@ -48,7 +48,7 @@ class RawFrame:
 
 @dataclass(frozen=True, slots=True)
 class RawSet:
-    """Raw frames of one kind and setting."""
+    """Raw frames of one kind with the same settings."""
 
     frames: tuple[RawFrame, ...]
 
@@ -59,11 +59,11 @@ class RawSet:
 
 
 Sets = Mapping[Path, RawSet]
-"""Sets of raw frames by their first frame."""
+"""Sets of raw frames, each by the path of its first frame."""
 
 
 def raw_sets(frames: Mapping[Path, FrameSetup], nights: Mapping[Path, str] | None = None) -> Sets:
-    """Return the sets of bias frames, darks, flats and dark flats among raw frames, by the first frame of each.
+    """Return the sets of bias frames, darks, flats and dark flats among raw frames, by the path of each first frame.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def with_angles(masters: Mapping[Path, FrameSetup], raws: Sets) -> tuple[Mapping
     """Return masters and raw frames; if flats have several rotator angles, each flat gets the angle of its set.
 
     No program compares angles, so flats at each angle need a separate folder. All other frames are returned without an
-    angle, and so are flats that all have the same angle.
+    angle. If all flats have the same angle, they, too, are returned without it.
     """
     angles = AngleGroups(SAME_SET_DEG)
     for setup in (*masters.values(), *(each.setup for each in raws.values())):
@@ -108,7 +108,10 @@ def _angle_deg(setup: FrameSetup, angles: AngleGroups) -> float | None:
 
 
 def degrees(frame: FrameSetup) -> float | None:
-    """Return the setpoint, or else the temperature, in whole degrees; frames with one setpoint thus share a folder."""
+    """Return the setpoint, or else the temperature, in whole degrees.
+
+    Frames with the same setpoint thus share a folder.
+    """
     celsius = frame.temperature_c if frame.setpoint_c is None else frame.setpoint_c
     return None if celsius is None else round(celsius) + 0.0
 

@@ -1,4 +1,4 @@
-"""A file as a program sees it: the interpreter of `programs.model.Reading`."""
+"""Determine how a program sees a file, according to the rules in its `programs.model.Reading`."""
 
 import math
 import re
@@ -26,7 +26,7 @@ class Candidate:
     path
         The path that the program would see.
     header
-        Values of the header's cards, with NAXIS1, NAXIS2 and BITPIX.
+        Values of the header's cards, including NAXIS1, NAXIS2 and BITPIX.
     highest
         Highest value in the middle rows of a floating-point image; None if unknown.
     """
@@ -58,7 +58,7 @@ class Seen:
     refused
         True if the program refuses the file.
     exposure_s, filter_name, binning, gain
-        Values that the program reads.
+        Values that the program reads. A missing exposure counts as 0, and a missing binning as 1.
     mosaic
         Colour filter array.
     folder
@@ -134,7 +134,7 @@ def _kind(reading: Reading, word: str, path: Path) -> FrameKind | None:
     known = reading.kind_words.get(word.replace(" ", ""))
     if known is not None:
         return known
-    if reading.path_keywords:  # any word in the path counts, and the last one wins
+    if reading.path_keywords:  # any part of the path can name the kind, and the last name counts
         words = [each for each in _NOT_WORDS.split(str(path).lower()) if each in reading.kind_folders]
         return reading.kind_folders[words[-1]] if words else reading.unknown_kind
     named = reading.kind_names.get(path.name.split(".")[0])
@@ -148,7 +148,7 @@ def _kind(reading: Reading, word: str, path: Path) -> FrameKind | None:
 
 
 def _folder(reading: Reading, path: Path) -> str:
-    """Return the folder of a file or, for group tabs, the folder that represents its tab; "" is the main group."""
+    """Return the folder of a file or, if the program has group tabs, of its tab; "" stands for the main group."""
     if not reading.tab_folders:
         return str(path.parent)
     return next((part for part in reversed(path.parts[:-1]) if part.lower().startswith(reading.tab_folders)), "")

@@ -37,7 +37,7 @@ def _refused(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "refused",
-            f"{count(refused)} refused, because the program treats them as masters and accepts masters only as XISF",
+            f"{count(refused)} treated as a master and refused, because the program accepts masters only as XISF files",
             'export masters with `coldframe export --for wbpp`; keep "master" out of the paths of raw frames',
             refused,
             "masters",
@@ -50,7 +50,7 @@ def _unknown_kind(judged: Judged) -> Iterator[Trap]:
         yield trap_of(
             judged,
             "ignored",
-            f"{count(ignored)} ignored: no folder states their kind",
+            f"{count(ignored)} ignored: no folder states the kind",
             f"put them into one of the folders {', '.join(sorted(judged.program.reading.kind_folders))}",
             ignored,
             "kind",
@@ -118,7 +118,7 @@ def _merged(judged: Judged) -> Iterator[Trap]:
 
 
 def _apart(program: Program, name: str) -> str:
-    """Return how to separate frames that differ in a property."""
+    """Return advice on how to separate frames that differ in a property."""
     match program.name:
         case "wbpp":
             if name == "exposure":
@@ -142,8 +142,8 @@ def _nearest_dark(judged: Judged) -> Iterator[Trap]:
                 yield trap_of(
                     judged,
                     "wrong-dark",
-                    f"{_counted(group.frames, group.kind)}: darks that differ in {', '.join(differences)} are "
-                    "subtracted",
+                    f"{_counted(group.frames, group.kind)} would be calibrated with darks that differ in "
+                    f"{', '.join(differences)}",
                     "add darks that match, or leave out the darks that differ",
                     dark.frames,
                     name if judged.has_rule(name) else "nearest-dark",

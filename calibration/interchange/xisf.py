@@ -1,7 +1,7 @@
 """Masters in PixInsight's XISF format: one image of 32-bit floats in each file.
 
-Source: XISF 1.0 specification, https://github.com/PixInsight/XISF-specification: monolithic files, the core elements
-Image and FITSKeyword.
+The format follows the sections on monolithic files and on the core elements Image and FITSKeyword in the XISF 1.0
+specification (https://github.com/PixInsight/XISF-specification).
 """
 
 import contextlib
@@ -21,7 +21,7 @@ SUFFIX = ".xisf"
 _SIGNATURE = b"XISF0100"
 _PREAMBLE = struct.Struct("<8sI4x")
 _BLOCK = 4096
-"""The offset of the pixels is a multiple of this number, as in the files that PixInsight writes."""
+"""The offset of the pixels is a multiple of this number of bytes, as in the files that PixInsight writes."""
 
 _LONGEST_HEADER = 1 << 24
 _NAMESPACE = "{http://www.pixinsight.com/xisf}"
@@ -33,7 +33,7 @@ _WHOLE = re.compile(r"[+-]?\d{1,18}")
 def xisf_content(
     pixels: NDArray[np.float32], header: Mapping[str, HeaderValue], image_type: str
 ) -> tuple[bytes, memoryview]:
-    """Return the contents of a file; they depend neither on the time nor on coldframe's version.
+    """Return the contents of a file, which depend neither on the current time nor on coldframe's version.
 
     Parameters
     ----------

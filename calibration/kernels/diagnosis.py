@@ -134,9 +134,10 @@ def sum_blocks(
     """
     side, colours = BIN * period, period * period
     columns_of_blocks = columns.shape[1] // side
-    scratch = np.empty((SCRATCH, PIXELS, BLOCKS_AT_ONCE))
-    residuals = np.empty((colours, PIXELS, BLOCKS_AT_ONCE))
-    sums = np.empty((colours, SUMS, BLOCKS_AT_ONCE))
+    # The sums of 16 pixels need no more than 32 bits; the tiles add up many blocks.
+    scratch = np.empty((SCRATCH, PIXELS, BLOCKS_AT_ONCE), np.float32)
+    residuals = np.empty((colours, PIXELS, BLOCKS_AT_ONCE), np.float32)
+    sums = np.empty((colours, SUMS, BLOCKS_AT_ONCE), np.float32)
     bad = np.empty((PIXELS, BLOCKS_AT_ONCE), np.bool_)
     kept = np.empty((colours, BLOCKS_AT_ONCE), np.bool_)
     for block_row in range(first, last):
@@ -177,7 +178,7 @@ def is_avoided(avoided: Mask, top: int, left: int, bins: int) -> bool:
 
 
 @kernel
-def load_blocks(plane: F32 | Mask, top: int, left: int, period: int, count: int, values: F64 | Mask) -> None:
+def load_blocks(plane: F32 | Mask, top: int, left: int, period: int, count: int, values: F32 | Mask) -> None:
     """Copy the pixels of a row of blocks, so that vector code can process many blocks at once.
 
     Parameters
@@ -206,35 +207,45 @@ def load_blocks(plane: F32 | Mask, top: int, left: int, period: int, count: int,
 
 
 @kernel
-def total_blocks(count: int, scratch: F64, defects: Mask, sums: F64, kept: Mask) -> None:
+def total_blocks(count: int, scratch: F32, defects: Mask, sums: F32, kept: Mask) -> None:
     """Write the inverse response of each pixel, the means of blocks, and whether the blocks are free of defects."""
     sums[:, :count] = 0
     kept[:count] = True
     for pixel in range(PIXELS):
         signals, responses = scratch[OF_SIGNAL, pixel], scratch[OF_RESPONSE, pixel]
-        levels, variances = scratch[OF_DARK, pixel], scratch[OF_DARK_VARIANCE, pixel]
         inverses, bad = scratch[OF_INVERSE, pixel], defects[pixel]
+        # Vector code is emitted only for loops with few arrays, because the compiler must rule out overlaps.
         for block in range(count):
-            inverses[block] = 1 / responses[block]
-            sums[SIGNAL, block] += signals[block]
-            sums[LEVEL, block] += np.float32(signals[block]) * np.float32(responses[block])
-            sums[DARK, block] += levels[block]
-            sums[DARK_VARIANCE, block] += variances[block]
+            inverses[block] = np.float32(1) / responses[block]
+        for block in range(count):
+            sums[LEVEL, block] += signals[block] * responses[block]
+        for block in range(count):
             kept[block] &= not bad[block]
+        add_to(sums[SIGNAL], signals, count)
+        add_to(sums[DARK], scratch[OF_DARK, pixel], count)
+        add_to(sums[DARK_VARIANCE], scratch[OF_DARK_VARIANCE, pixel], count)
     for number in (SIGNAL, LEVEL, DARK, DARK_VARIANCE):
         for block in range(count):
-            sums[number, block] /= PIXELS
+            sums[number, block] /= np.float32(PIXELS)
+
+
+@kernel
+def add_to(sums: F32, values: F32, count: int) -> None:
+    """Add the first `count` values to as many sums."""
+    for block in range(count):
+        sums[block] += values[block]
 
 
 @kernel
 def cut_blocks(
-    photon_adu2: float, adu_per_e: float, cut: float, count: int, scratch: F64, residuals: F64, sums: F64, kept: Mask
+    photon_adu2: float, adu_per_e: float, cut: float, count: int, scratch: F32, residuals: F32, sums: F32, kept: Mask
 ) -> None:
     """Write the residuals of blocks, in ADU as before the division by the flat; clear the flags of blocks to cut."""
-    limits = np.empty(count)
+    limits = np.empty(count, np.float32)
+    slope, least, factor = np.float32(adu_per_e), np.float32(photon_adu2), np.float32(cut * cut)
     for block in range(count):
-        photons_adu2 = max(adu_per_e * sums[LEVEL, block], photon_adu2)
-        limits[block] = cut * cut * (sums[DARK_VARIANCE, block] + photons_adu2)
+        photons_adu2 = max(slope * sums[LEVEL, block], least)
+        limits[block] = factor * (sums[DARK_VARIANCE, block] + photons_adu2)
     for pixel in range(PIXELS):
         signals, responses = scratch[OF_SIGNAL, pixel], scratch[OF_RESPONSE, pixel]
         for block in range(count):
@@ -245,13 +256,13 @@ def cut_blocks(
 
 
 @kernel
-def compare_blocks(count: int, scratch: F64, residuals: F64, sums: F64) -> None:
+def compare_blocks(count: int, scratch: F32, residuals: F32, sums: F32) -> None:
     """Write the sums for comparing the residuals of blocks with those of the inverse flat and with each other."""
-    inverse = np.zeros(count)
+    inverse = np.zeros(count, np.float32)
     for pixel in range(PIXELS):
         for block in range(count):
             inverse[block] += scratch[OF_INVERSE, pixel, block]
-    inverse /= PIXELS
+    inverse /= np.float32(PIXELS)
     for pixel in range(PIXELS):
         signals, responses = scratch[OF_SIGNAL, pixel], scratch[OF_RESPONSE, pixel]
         inverses, variances = scratch[OF_INVERSE, pixel], scratch[OF_VARIANCE, pixel]
@@ -265,33 +276,44 @@ def compare_blocks(count: int, scratch: F64, residuals: F64, sums: F64) -> None:
             sums[FLAT_VARIANCE, block] += seen * seen * variances[block]
     for block in range(count):
         sums[SIGNAL_ERROR, block] = sums[RESPONSE_ERROR, block] * sums[SIGNAL, block]
-        sums[FLAT_VARIANCE, block] /= PIXELS
-        sums[BLOCKS, block] = 1
+        sums[FLAT_VARIANCE, block] /= np.float32(PIXELS)
+        sums[BLOCKS, block] = np.float32(1)
     for corner in (0, 2, 2 * BIN, 2 * BIN + 2):  # the residuals of 2 x 2 pixels, minus their mean
         one, two = residuals[corner], residuals[corner + 1]
         three, four = residuals[corner + BIN], residuals[corner + BIN + 1]
         for block in range(count):
             a, b, c, d = one[block], two[block], three[block], four[block]
-            middle = (a + b + c + d) / 4
+            middle = (a + b + c + d) / np.float32(4)
             sums[NEAR_SCATTER, block] += (a - middle) ** 2 + (b - middle) ** 2 + (c - middle) ** 2 + (d - middle) ** 2
 
 
 @kernel
-def add_block(sums: F64, tile: F64) -> None:
+def add_block(sums: F32, tile: F64) -> None:
     """Add the sums of a block to those of its tile."""
     for number in range(SUMS):
         tile[number] += sums[number]
 
 
 @kernel
-def add_residuals(residuals: F64, top: int, left: int, period: int, rows: F64, columns: F64) -> None:
+def add_residuals(residuals: F32, top: int, left: int, period: int, rows: F64, columns: F64) -> None:
     """Add the residuals of a block to the sums of its rows and columns."""
-    for pixel in range(PIXELS):
-        rows[0, top + pixel // BIN * period] += residuals[pixel]
-        columns[0, left + pixel % BIN * period] += residuals[pixel]
-    for line in range(BIN):
+    zero = np.float32(0)
+    one, two, three, four = zero, zero, zero, zero
+    for line in range(BIN):  # few sums in memory are changed, because each change waits for the one before
+        a, b, c, d = (
+            residuals[line * BIN],
+            residuals[line * BIN + 1],
+            residuals[line * BIN + 2],
+            residuals[line * BIN + 3],
+        )
+        one, two, three, four = one + a, two + b, three + c, four + d
+        rows[0, top + line * period] += (a + b) + (c + d)
         rows[1, top + line * period] += BIN
         columns[1, left + line * period] += BIN
+    columns[0, left] += one
+    columns[0, left + period] += two
+    columns[0, left + 2 * period] += three
+    columns[0, left + 3 * period] += four
 
 
 @kernel

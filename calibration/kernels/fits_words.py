@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from coldframe.calibration.kernels.compiling import U16, kernel
+from coldframe.calibration.kernels.compiling import U16, U32, kernel
 
 TILE = 4096
 """Number of pixels to encode at once, small enough that the sums of their words fit in 32 bits."""
@@ -75,6 +75,19 @@ def encode_words(words: U16) -> tuple[int, int]:
         even += np.uint64(last)
         words[words.size - 1] = np.uint16((last << 8) | (last >> 8))
     return even, odd  # type: ignore[return-value] # int, once compiled
+
+
+@kernel
+def encode_long_words(words: U32) -> int:
+    """Turn 32-bit words into big-endian words, in place; return the sum of the words for the checksum."""
+    total = np.uint64(0)
+    for i in range(words.size):
+        word = words[i]
+        total += np.uint64(word)
+        outer = (word << np.uint32(24)) | (word >> np.uint32(24))
+        inner = ((word & np.uint32(0xFF00)) << np.uint32(8)) | ((word >> np.uint32(8)) & np.uint32(0xFF00))
+        words[i] = outer | inner
+    return total  # type: ignore[return-value] # int, once compiled
 
 
 @kernel

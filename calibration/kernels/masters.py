@@ -35,8 +35,11 @@ def scale_squares(  # noqa: PLR0917 - keyword arguments slow down calls to compi
         square = uncertainty[i] * uncertainty[i]
         if taken > zero:
             square = max(square - taken, zero)
-        square *= counts[i] * first
-        variance[i] = square * relative[np.int64(min(full - counts[i], last))]
+        variance[i] = square * (counts[i] * first)
+    # In a loop of its own, this condition does not prevent vector code for the loop above.
+    for i in range(uncertainty.size):
+        if counts[i] != full:
+            variance[i] *= relative[np.int64(min(full - counts[i], last))]
 
 
 @kernel
@@ -87,7 +90,7 @@ def block_quantiles(values: F32, lefts: I64, place: int, quantiles: F32) -> None
         for row in range(side):
             bits = values[row, lefts[block] : lefts[block] + side].view(np.int32)
             ordered_keys(bits, keys[row * side : (row + 1) * side])
-        low, high = np.int64(keys.min()), np.int64(keys.max())
+        low, high = extremes(keys)
         while low < high:
             middle = (low + high) >> 1  # rounds down below zero as well
             if count_up_to(keys, np.int32(middle)) > place:
@@ -104,6 +107,16 @@ def ordered_keys(bits: I32, keys: I32) -> None:
     for i in range(bits.size):
         key = turned(bits[i])
         keys[i] = key if key >= np.int32(-0x7F800001) else np.int32(0x7FFFFFFF)
+
+
+@kernel
+def extremes(keys: I32) -> tuple[int, int]:
+    """Return the smallest and the largest key; unlike those of NumPy, these loops become vector code."""
+    low = high = keys[0]
+    for i in range(keys.size):
+        low = min(low, keys[i])
+        high = max(high, keys[i])
+    return np.int64(low), np.int64(high)  # type: ignore[return-value] # int, once compiled
 
 
 @kernel

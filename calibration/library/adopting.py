@@ -28,20 +28,20 @@ F32 = NDArray[np.float32]
 Header = Mapping[str, HeaderValue]
 
 FULL_RANGE_ADU = 65_535.0
-"""Level of 1.0 in a stack of 16-bit frames, or of frames with fewer bits that are stored in 16 bits."""
+"""Level in ADU that the value 1.0 represents in a stack of frames that are stored in 16 bits."""
 
 LARGEST_MEAN_ERROR = 0.01
-"""Maximum difference between the mean of a relative flat and 1; masked pixels shift the mean."""
+"""Maximum difference between 1 and the mean of a flat that counts as normalised; masked pixels shift the mean."""
 
 _MOST_OF_FRACTIONS = 0.999
-"""Fraction of the pixels that must not exceed 1 in a master whose values are fractions; a few hot pixels may."""
+"""Minimum share of pixels with values of at most 1 in a master of fractions; a few hot pixels may exceed 1."""
 
 LEAST_BIAS_ADU = 150.0
-"""Level, ADU, from which a dark is taken to contain its bias; the offsets of cameras are higher, and dark signals are
-lower."""
+"""Level, ADU, at or above which a dark is assumed to contain its bias; the offsets of cameras are higher, and dark
+signals are lower."""
 
 ZERO_SIGMA = 3.0
-"""Largest level of a dark without its bias, in standard deviations of its pixels."""
+"""Level, in standard deviations of the pixels, up to which a dark is assumed not to contain its bias."""
 
 _ELECTRONS = frozenset({"e", "e-", "electron", "electrons", "elec"})
 _STEP = 3
@@ -49,14 +49,14 @@ _STEP = 3
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """What the user states about masters.
+    """The user's statements about masters.
 
     Attributes
     ----------
     kind
         Kind of the masters; None if their headers state it.
     full_range_adu
-        Level that the value 1.0 stands for, ADU; None if coldframe should determine it.
+        Level in ADU that the value 1.0 represents; None if coldframe should determine it.
     has_bias
         Whether darks contain their bias; None if coldframe should determine it.
     """
@@ -111,7 +111,7 @@ class Adopted:
 
 
 def adopted(path: Path, unpacked_in: Path, stated: Stated) -> Adopted | None:
-    """Return a converted master; None if the file needs no conversion, or nothing states the kind of a master.
+    """Return a converted master; None if the file needs no conversion, or if no kind of master is stated.
 
     Parameters
     ----------
@@ -120,12 +120,12 @@ def adopted(path: Path, unpacked_in: Path, stated: Stated) -> Adopted | None:
     unpacked_in
         Folder for the copy of a compressed file.
     stated
-        What the user states about the master.
+        The user's statements about the master.
 
     Raises
     ------
     FrameFileError
-        If the file cannot be read, if its unit cannot be determined, or if the user's statements contradict it.
+        If the file cannot be read, if its unit cannot be determined, or if the user's statements contradict the file.
     """
     image = open_image(path, unpacked_in)
     kind = _kind(image, stated)
@@ -141,7 +141,9 @@ def adopted(path: Path, unpacked_in: Path, stated: Stated) -> Adopted | None:
         raise FrameFileError(path, f"all its pixels have the same value, {float(mean.min()):g}")
     if kind is FrameKind.FLAT:
         if stated.full_range_adu is not None:
-            raise FrameFileError(path, "is a flat, which is relative: --range does not apply to it")
+            raise FrameFileError(
+                path, "it is a flat, and the values of flats are relative, so --range does not apply to it"
+            )
         mean, changes = _relative_flat(path, mean)
         has_bias = True
     else:
@@ -169,14 +171,14 @@ def _relative_flat(path: Path, mean: F32) -> tuple[F32, list[str]]:
     if abs(level - 1) <= LARGEST_MEAN_ERROR:
         return mean, []
     if not level > 0:
-        raise FrameFileError(path, f"is not a flat: its mean is {level:.4g}")
+        raise FrameFileError(path, f"it is not a flat, because its mean is {level:.4g}")
     return mean / np.float32(level), [
         f"its mean of {level:.6g} was scaled to 1; its bias or dark flat was already subtracted"
     ]
 
 
 def _is_own_in_adu(image: ImageFile, kind: FrameKind) -> bool:
-    """Return whether coldframe made a master, and made it from frames whose values were not fractions."""
+    """Return whether the master was made by coldframe, from frames whose values were not fractions."""
     if "CFROLE" not in image.header:
         return False
     around_zero = "OVERSCAN" in image.header or "CALSTAT" in image.header
@@ -191,19 +193,19 @@ def _in_adu(image: ImageFile, mean: F32, full_range_adu: float | None) -> tuple[
     if full_range_adu is not None:
         changed = mean * np.float32(full_range_adu / unit)
         if float(np.median(changed[::_STEP, ::_STEP])) > FULL_RANGE_ADU:
-            raise FrameFileError(path, f"most of its values exceed 16 bits if 1.0 is {full_range_adu:g} ADU")
+            raise FrameFileError(path, f"most of its values exceed the 16-bit range if 1.0 is {full_range_adu:g} ADU")
         return changed, [f"the user stated that 1.0 is {full_range_adu:g} ADU"]
     if unit != 1:
         return mean, [f"1.0 is {unit:,.0f} ADU, as in other XISF files"]
     if str(image.header.get("BUNIT", "")).strip().casefold() in _ELECTRONS:
         raise FrameFileError(path, "its unit is electrons (BUNIT): specify the number of ADU per electron with --range")
     if most <= HIGHEST_OF_FRACTIONS and image.bits < 0:
-        return mean * np.float32(FULL_RANGE_ADU), [f"1.0 is {FULL_RANGE_ADU:,.0f} ADU, because no value exceeds 1"]
+        return mean * np.float32(FULL_RANGE_ADU), [f"1.0 is {FULL_RANGE_ADU:,.0f} ADU, because few values exceed 1"]
     if high > FULL_RANGE_ADU * 1.01:
         raise FrameFileError(
             path,
-            f"its values, from {low:.4g} to {high:.4g}, exceed 16 bits: "
-            "specify the level of the value 1, in ADU, with --range",
+            f"its values, from {low:.4g} to {high:.4g}, exceed the 16-bit range: "
+            "use --range to specify the level in ADU that the value 1 represents",
         )
     return mean, []
 
@@ -224,7 +226,7 @@ def _bias_in(image: ImageFile, mean: F32, kind: FrameKind, stated: Stated) -> tu
     if level >= LEAST_BIAS_ADU:
         return True, []
     if abs(level) <= ZERO_SIGMA * scatter:
-        return False, [f"its bias was subtracted, because its level is {level:.1f} ADU"]
+        return False, [f"its bias was subtracted, as its level of {level:.1f} ADU shows"]
     raise FrameFileError(
         path,
         f"its level of {level:.1f} ADU does not reveal whether its bias was subtracted: "

@@ -1,4 +1,4 @@
-"""The library's index: a cache of headers, so that unchanged files need not be read again; the file may be deleted."""
+"""The library's index: a cache of headers, so that unchanged files need not be read again; it can be deleted."""
 
 import json
 import os
@@ -126,7 +126,7 @@ class OpenIndex:
         self._connection = connection
 
     def header(self, name: str, stamp: Stamp) -> dict[str, HeaderValue] | None:
-        """Return the stored header of a file; None if the file is new or has changed, so that it must be read."""
+        """Return the stored header of a file; None if the file is new or has changed and must be read."""
         query = "SELECT header FROM masters WHERE name = ? AND bytes = ? AND modified_ns = ? AND header != ''"
         for (text,) in self._rows(query, _key(name), *stamp):
             header: dict[str, HeaderValue] = json.loads(text)
@@ -134,7 +134,7 @@ class OpenIndex:
         return None
 
     def remember(self, name: str, stamp: Stamp, header: Mapping[str, HeaderValue]) -> None:
-        """Store the header of a file; the SHA-256 of a different file with the same name is discarded."""
+        """Store the header of a file; if the file has changed since it was stored, its old SHA-256 is discarded."""
         self._rows(_REMEMBER, _key(name), *stamp, json.dumps(dict(header)))
 
     def digest(self, name: str) -> str | None:

@@ -51,7 +51,7 @@ class NotAMasterError(ColdframeError):
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The content of the library.
+    """The contents of the library.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class Catalogue:
 class Library:
     """A folder of masters.
 
-    Several processes may use the library at once: files appear only when complete and never change, and the index
+    Several processes can use the library at once: files appear only when they are complete, and never change; the index
     serialises writers.
 
     Attributes
@@ -123,7 +123,7 @@ class Library:
         raise AssertionError("numbers are unlimited")
 
     def catalogue(self) -> Catalogue:
-        """Return the content of the library; only the headers of new or changed files are read."""
+        """Return the contents of the library; only the headers of new or changed files are read."""
         headers: dict[Path, Header] = {}
         faults: dict[Path, str] = {}
         if not self.folder.is_dir():
@@ -152,10 +152,10 @@ class Library:
         return Catalogue(headers, faults)
 
     def verify(self) -> Iterator[tuple[Path, str | None]]:
-        """Read every byte of every master; yield each with its fault, or None if it is intact.
+        """Read every byte of every master; yield each master with its fault, or with None if it is intact.
 
-        The checksums in the file must be correct, and its SHA-256 must be the one that it had when it was filed or
-        first found intact.
+        The checksums in the file must be correct, and its SHA-256 must match the one that was stored when the
+        file was filed or first found intact.
         """
         from coldframe.calibration.masters.integrity import integrity_fault  # noqa: PLC0415 - needs NumPy
 
@@ -175,7 +175,7 @@ class Library:
         return superseded(self.catalogue().setups)
 
     def retire(self, master: Path) -> Path:
-        """Move a master in the library to `superseded/`, where it is no longer matched, and return its new path.
+        """Move a master in the library to `superseded/`, where it is no longer considered for lights; return its path.
 
         Raises
         ------
@@ -194,7 +194,7 @@ class Library:
 
     @property
     def index(self) -> LibraryIndex:
-        """The digests of the masters."""
+        """The index, which contains the headers and digests of the masters."""
         return LibraryIndex(self.folder / INDEX)
 
     def _name(self, path: Path) -> str:
@@ -226,7 +226,7 @@ class Library:
             known = index.digest(self._name(path))
             if known is None:
                 index.keep_digest(self._name(path), digest)
-        return None if known in {None, digest} else "SHA-256 differs: the file has changed since it was filed"
+        return None if known in {None, digest} else "its SHA-256 shows that the file has changed since it was filed"
 
     def _place(self, master: Path, header: Header) -> Path:
         setup = setup_of(in_drivers_words(header))  # so that one camera has one folder
@@ -242,12 +242,12 @@ def not_a_master(header: Header) -> str | None:
     setup = setup_of(header)
     kind = setup.kind
     if kind is None:
-        return "has no known frame type (IMAGETYP)"
+        return "its header has no known frame type (IMAGETYP)"
     if setup.unreadable:
         return f"its header cannot be interpreted: {', '.join(map(str, setup.unreadable))}; correct the card"
     if kind not in _FOLDERS:
-        return f"is a {kind} frame: the library contains masters of bias, dark, flat and dark-flat frames"
-    return f"is a single {kind} frame, not a master" if is_single_frame(header) else None
+        return f"it is a {kind} frame, but the library contains masters of bias, dark, flat and dark-flat frames"
+    return f"it is a single {kind} frame, not a master" if is_single_frame(header) else None
 
 
 def _linked(source: Path, path: Path) -> bool:

@@ -10,6 +10,7 @@ from coldframe.calibration.kernels import lights
 from coldframe.calibration.masters.bands import gathered_rows
 from coldframe.calibration.masters.reading import BandedMaster, MasterPlanes, sampled_master
 from coldframe.calibration.measuring.amp_glow import DarkSignal, scaling_doubt
+from coldframe.calibration.measuring.medians import median
 from coldframe.errors import ColdframeError
 
 F32 = NDArray[np.float32]
@@ -171,7 +172,7 @@ class Subtraction:
     @property
     def level_adu(self) -> float:
         """Median of `subtracted`: the bias level plus the dark current of ordinary pixels."""
-        return float(np.median(self.subtracted[::_STEP, ::_STEP]))
+        return float(median(self.subtracted[::_STEP, ::_STEP]))
 
 
 def dark_subtraction(dark: BandedMaster, rows: NDArray[np.intp] | None = None) -> Subtraction:
@@ -296,7 +297,11 @@ def _current(dark: MasterPlanes, bias: MasterPlanes) -> DarkSignal:
 
 
 def calibrate(
-    pixels: NDArray[np.uint16] | F32, planes: Correction, e_per_adu: float | None, period: int = COLOUR_PERIOD
+    pixels: NDArray[np.uint16] | F32,
+    planes: Correction,
+    e_per_adu: float | None,
+    period: int = COLOUR_PERIOD,
+    uncertainty: F32 | None = None,
 ) -> CalibratedLight:
     """Calibrate one light.
 
@@ -311,6 +316,8 @@ def calibrate(
     period
         Distance between pixels of the same colour; the level of the sky, which determines the photon noise, is averaged
         over neighbours of the same colour.
+    uncertainty
+        float32, same shape: the array for the uncertainty; None for a new one.
 
     Raises
     ------
@@ -318,7 +325,8 @@ def calibrate(
         If the shape of the masters differs from that of the light.
     """
     check_shape(pixels.shape, planes)
-    light = CalibratedLight(np.empty(pixels.shape, np.float32), np.empty(pixels.shape, np.float32))
+    errors = np.empty(pixels.shape, np.float32) if uncertainty is None else uncertainty
+    light = CalibratedLight(np.empty(pixels.shape, np.float32), errors)
     adu_per_e = 0.0 if e_per_adu is None else 1 / e_per_adu
     lights.calibrate_pixels(
         pixels.reshape(-1),

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Protocol, cast
@@ -14,7 +15,12 @@ from numpy.typing import NDArray
 from coldframe.calibration.defects.files import BadPixels
 from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.durable import Buffer, write_durably
-from coldframe.calibration.files.frame_file import extension_pieces, primary_in_place, primary_pieces
+from coldframe.calibration.files.frame_file import (
+    extension_in_place,
+    extension_pieces,
+    primary_in_place,
+    primary_pieces,
+)
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.headers.stamp import Stamp
@@ -32,17 +38,16 @@ from coldframe.calibration.lights.arithmetic import (
     MismatchError,
     calibrate,
 )
-from coldframe.calibration.lights.buffers import LightBuffers
 from coldframe.calibration.lights.caveats import temperature_caveat
 from coldframe.calibration.lights.content import content_of
+from coldframe.calibration.lights.light_memory import LightMemory
 from coldframe.calibration.lights.mending import mend
 from coldframe.calibration.lights.pixels import HeldPixels, KeptRows, LightPixels, Pixels, StoredPixels
 from coldframe.calibration.lights.recipe import LightRecipe
 from coldframe.calibration.lights.words import to_floats, to_words
 from coldframe.calibration.masters.flat_scaling import cfa_period
-from coldframe.calibration.masters.reading import (
-    HIGHEST_OF_FRACTIONS,
-)
+from coldframe.calibration.masters.reading import HIGHEST_OF_FRACTIONS
+from coldframe.calibration.memory import ThreadMemory
 from coldframe.config.frames import FrameKind
 
 _BAND_ROWS = 256
@@ -181,16 +186,17 @@ def calibrate_file(
     planes: Correction,
     output: Output,
     *,
-    buffers: LightBuffers | None = None,
+    memory: LightMemory | None = None,
     digest: Callable[[str], str] | None = None,
     look: LightLook | None = None,
     write: Callable[[Path, Iterable[Buffer]], None] = write_durably,
 ) -> CalibratedFile:
     """Calibrate one light and write the result durably to `target`, in an existing folder.
 
-    Callers with many lights pass `buffers` to reuse memory. `digest` takes the digest of the light's bytes and returns
-    that of the calibration; see `coldframe.calibration.lights.earlier`. `look` examines rows of the light after the
-    result has been written. `write` writes the file; by default, it refuses to replace an existing file.
+    Callers with many lights pass `memory`, which is used again for each light with the same planes and defects.
+    `digest` takes the digest of the light's bytes and returns that of the calibration; see
+    `coldframe.calibration.lights.earlier`. `look` examines rows of the light after the result has been written. `write`
+    writes the file; by default, it refuses to replace an existing file.
 
     The light may contain 8-, 16- or 32-bit integers or floats, in ADU, and may be compressed. The first image of the
     new file is the calibrated light. If `output.uncertainty` is True, the extension UNCERT is its standard error, and
@@ -206,7 +212,7 @@ def calibrate_file(
     NotDurableError
         If the result could not be written to disk, or `target` exists and `write` creates only new files.
     """
-    buffers = buffers or LightBuffers()
+    memory = memory or LightMemory()
     stamp = Stamp.of(light)
     with scratch_folder(target.parent) as unpacked:
         image = open_image(light, unpacked, output.extension)
@@ -216,7 +222,7 @@ def calibrate_file(
         raw = _raw_pixels(image, recipe.overscan)
         pixels = raw if look is None else KeptRows(raw, look.rows(raw.shape))
         e_per_adu = output.e_per_adu or egain(header)
-        result = _calibrated(pixels, planes, e_per_adu, output, _colour_period(header), buffers=buffers)
+        result = _calibrated(pixels, planes, e_per_adu, output, _colour_period(header), memory=memory)
     if output.defects is not None:
         _treat(result, output.defects, header, output)
     kept = {keyword: value for keyword, value in header.items() if not _OF_THE_RAW_FILE.fullmatch(keyword)}
@@ -230,7 +236,7 @@ def calibrate_file(
     noise = [_noise_card(e_per_adu)] if output.uncertainty else []
     cards = [*_cards(light, header, recipe, e_per_adu), *noise, *identity, *_notes(recipe, planes), *result.cards]
     cards += other_cards(cards, kept)
-    write(target, chain(_primary(result.signal, cards), *_extensions(result, planes, output.defects)))
+    write(target, chain(_primary(result.signal, cards), _extensions(result, planes, output.defects, memory)))
     if look is not None and isinstance(pixels, KeptRows):
         look.measure(light, pixels.kept)
     return CalibratedFile(target, result.below, result.above, photons=e_per_adu is not None)
@@ -253,7 +259,7 @@ def _calibrated(
     output: Output,
     period: int,
     *,
-    buffers: LightBuffers,
+    memory: LightMemory,
 ) -> _Result:
     """Calibrate a light, and set the signal of its defects to zero."""
     bad = None if output.defects is None else output.defects.bad
@@ -265,7 +271,9 @@ def _calibrated(
         signal = to_floats(pixels, planes, bad, output.pedestal_adu)
         result = _Result(signal, None, [_pedestal_card(output.pedestal_adu or 0)])
     else:
-        words = to_words(pixels, planes, bad, output.pedestal_adu, buffers.words(planes.subtracted.shape))
+        words = to_words(
+            pixels, planes, bad, output.pedestal_adu, memory.pixels.array(planes.subtracted.shape, np.uint16)
+        )
         clipped = [
             Card("CFCLIPLO", words.below, "pixels clipped at 0"),
             Card("CFCLIPHI", words.above, "pixels clipped at 65535"),
@@ -274,7 +282,7 @@ def _calibrated(
             words.pixels, None, [_pedestal_card(words.pedestal_adu or 0), *clipped], words.below, words.above
         )
     if output.uncertainty:
-        result.uncertainty = _uncertainty(pixels, planes, e_per_adu, bad, period)
+        result.uncertainty = _uncertainty(pixels, planes, e_per_adu, bad, period, memory=memory.uncertainty)
     return result
 
 
@@ -288,13 +296,17 @@ def _uncertainty(
     e_per_adu: float | None,
     bad: NDArray[np.bool_] | None,
     period: int,
+    *,
+    memory: ThreadMemory,
 ) -> NDArray[np.float32]:
     """Return the standard error of a light, computed band by band to need little more memory than the result."""
-    uncertainty = np.empty(pixels.shape, np.float32)
+    uncertainty = memory.array(pixels.shape, np.float32)
     for rows, band in pixels.bands(_BAND_ROWS):
-        # Defects become NaN, so that they do not influence the photon noise of their neighbours.
-        known = band if bad is None else np.where(bad[rows], np.float32(np.nan), band)
-        uncertainty[rows] = calibrate(known, planes.band(rows), e_per_adu, period).uncertainty
+        known = band
+        if bad is not None:  # defects become NaN, so that they do not influence the photon noise of their neighbours
+            known = band.astype(np.float32)
+            np.copyto(known, np.nan, where=bad[rows])
+        calibrate(known, planes.band(rows), e_per_adu, period, uncertainty[rows])
     return uncertainty
 
 
@@ -336,19 +348,23 @@ def _primary(signal: NDArray[np.uint16] | NDArray[np.float32], cards: list[Card]
 
 
 def _extensions(
-    result: _Result, planes: Correction, defects: BadPixels | None
-) -> Iterator[Iterator[bytes | memoryview]]:
+    result: _Result, planes: Correction, defects: BadPixels | None, memory: LightMemory
+) -> Iterator[bytes | memoryview]:
     if result.uncertainty is None:
         return
-    yield extension_pieces("UNCERT", result.uncertainty, [Card("BUNIT", "adu", "unit of the pixels")])
+    yield from extension_in_place("UNCERT", result.uncertainty, [Card("BUNIT", "adu", "unit of the pixels")])
+    yield from memory.mask_extension(partial(_mask_extension, planes, defects))
+
+
+def _mask_extension(planes: Correction, defects: BadPixels | None) -> Iterator[bytes | memoryview]:
     if planes.masked is None and defects is None:
         return
-    mask = np.zeros(result.signal.shape, np.uint8)
+    mask = np.zeros(planes.subtracted.shape, np.uint8)
     if planes.masked is not None:
         mask |= planes.masked
     if defects is not None:
         mask |= defects.bad.view(np.uint8) << 1
-    yield extension_pieces("MASK", mask, [Card("CFBIT0", "no light in the flat"), Card("CFBIT1", "defect")])
+    yield from extension_pieces("MASK", mask, [Card("CFBIT0", "no light in the flat"), Card("CFBIT1", "defect")])
 
 
 def egain(header: Mapping[str, HeaderValue]) -> float | None:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.defects.files import MOST_BAD, BadPixels
-from coldframe.calibration.defects.finding import Limits, NotJudgeableError, dark_defects
+from coldframe.calibration.defects.finding import NotJudgeableError, dark_defects
+from coldframe.calibration.defects.limits import Limits
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.masters.flat_scaling import cfa_period
 from coldframe.calibration.masters.reading import BandedMaster

@@ -1,7 +1,10 @@
 """The masters of a recipe, read from their files and combined into the planes that calibrate lights."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +40,7 @@ def load_correction(
     search: DarkSearch | None = None,
     rows: RowsOf | None = None,
 ) -> Correction:
-    """Read the masters of a recipe and combine them.
+    """Read the masters of a recipe and combine them; a flat is read in a second thread, which may call `look` as well.
 
     Parameters
     ----------
@@ -61,15 +64,27 @@ def load_correction(
     MismatchError
         If the masters do not fit each other.
     """
-    subtraction = load_subtraction(recipe, despite_glow=despite_glow, look=look, search=search, rows=rows)
+    load = partial(load_subtraction, recipe, despite_glow=despite_glow, look=look, search=search, rows=rows)
     if recipe.flat is None:
+        subtraction = load()
         return replace(correction(subtraction, None), caveats=subtraction.caveats)
-    flat = open_master(recipe.flat)
-    check(flat, recipe.flat)
-    if look is not None:
-        look(FrameKind.FLAT, flat)
+    if recipe.dark is not None and recipe.bias is not None:  # many planes: they are freed before the flat is read
+        subtraction, flat = load(), _load_flat(recipe.flat, look)
+    else:
+        with ThreadPoolExecutor(1, "flat") as thread:
+            loading = thread.submit(_load_flat, recipe.flat, look)
+            subtraction = load()
+            flat = loading.result()
     caveats = *subtraction.caveats, *flat_caveats(flat, subtraction.level_adu)
     return replace(correction(subtraction, flat), caveats=caveats)
+
+
+def _load_flat(path: Path, look: MasterLook | None) -> BandedMaster:
+    flat = open_master(path)
+    check(flat, path)
+    if look is not None:
+        look(FrameKind.FLAT, flat)
+    return flat
 
 
 def load_subtraction(
@@ -80,10 +95,7 @@ def load_subtraction(
     search: DarkSearch | None = None,
     rows: RowsOf | None = None,
 ) -> Subtraction:
-    """Read and combine the dark and the bias of a recipe; see `load_correction`.
-
-    This is a separate function so that both masters are freed before the flat is read.
-    """
+    """Read and combine the dark and the bias of a recipe; see `load_correction`."""
     dark, bias = (None if path is None else open_adu_master(path) for path in (recipe.dark, recipe.bias))
     if search is not None and dark is not None:
         search(dark, bias)

@@ -132,7 +132,7 @@ class KeptRows:
     def __init__(self, pixels: LightPixels, rows: NDArray[np.intp]) -> None:
         self._source = pixels
         self._rows = rows
-        self._bands: dict[int, Pixels] = {}
+        self._kept: Pixels = np.zeros((0, pixels.shape[1]), np.uint16)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -142,15 +142,15 @@ class KeptRows:
     @property
     def kept(self) -> Pixels:
         """The kept rows; available after all bands have been read."""
-        return np.concatenate([self._bands[top] for top in sorted(self._bands)])
+        return self._kept
 
     def bands(self, height: int = ROWS_AT_ONCE) -> Iterator[tuple[slice, Pixels]]:
         """Yield bands of rows; see `LightPixels`."""
-        self._bands.clear()
         for rows, band in self._source.bands(height):
-            within = self._rows[(self._rows >= rows.start) & (self._rows < rows.stop)] - rows.start
-            if within.size:
-                self._bands[rows.start] = band[within]
+            if rows.start == 0:
+                self._kept = np.empty((self._rows.size, band.shape[1]), band.dtype)
+            first, last = np.searchsorted(self._rows, (rows.start, rows.stop))
+            self._kept[first:last] = band[self._rows[first:last] - rows.start]
             yield rows, band
 
 

@@ -20,13 +20,15 @@ from coldframe.calibration.measuring.line_levels import LineLevels
 from coldframe.calibration.measuring.statistics import FrameStatistics
 
 FEWEST_LEVELS, LEAST_BITS = 6, 16.0
-"""Minimum number of levels, and minimum improbability as a power of two, for a coarser step not to be due to chance.
+"""Minimum number of levels, and minimum improbability in bits (16 bits: 1 in 2^16), at which a coarser step is not
+attributed to chance.
 
 Frames with 8-bit values scaled to 16 bits need six levels; a step of 2 ADU instead of 1 ADU needs sixteen levels.
 """
 
 LARGEST_DARK_SATURATION = 0.01
-"""Largest saturated fraction of a frame without light: hot pixels alone do not exceed it, but a leak or a lamp does."""
+"""Largest saturated fraction of a frame without light. Hot pixels alone do not reach this fraction, but a leak or a
+lamp causes a larger one."""
 
 LEVEL_TOLERANCE = 8.0
 """Largest deviation from the level of the reference, in units of the noise of one pixel; see `level_limit_adu`."""
@@ -34,10 +36,11 @@ LEVEL_TOLERANCE = 8.0
 LEAST_LEVEL_TOLERANCE_ADU = 20.0
 
 NOISE_TOLERANCE = 0.25
-"""Largest relative deviation from the noise of the reference. A wrong setting or stray light exceeds it."""
+"""Largest relative deviation from the noise of the reference. A wrong setting or stray light causes a larger one."""
 
 NOISE_SCATTER = 15.0
-"""Deviations of the noise must also be significant; this limit, in standard errors, matters only for small frames."""
+"""Largest deviation of the noise, in standard errors. This limit is larger than `NOISE_TOLERANCE` only for small
+frames."""
 
 SHAPE_BOUNDS = 8.0
 """In frames without light, pixels that differ from the level by more than this multiple of the noise are clipped."""
@@ -46,16 +49,17 @@ LARGEST_JUMP = 4.0
 """Largest change in a region of a bias frame that a normal readout can cause, in units of one pixel's noise."""
 
 LEAST_TORN = 0.02
-"""Smallest changed fraction of a frame that counts as a fault; combining clips individual disturbed rows."""
+"""Smallest changed fraction of a frame that counts as a fault; individual disturbed rows are clipped when the frames
+are combined."""
 
 LARGEST_GRADIENT = 0.02
 """Largest relative root mean square of a smooth difference between two flats.
 
-A hand, a cloud or a slipped panel exceeds it.
+A hand, a cloud or a slipped panel causes a larger one.
 """
 
 LARGEST_BANDS = 0.003
-"""Largest relative depth of bands that tuning could not remove; deeper bands exceed the noise of a bright pixel."""
+"""Largest allowed relative depth of bands that remain after tuning; deeper ones exceed the noise of a bright pixel."""
 
 SIGNIFICANT = 7.0
 """Significance, in standard errors, above which a difference counts.
@@ -64,13 +68,14 @@ Fewer than one in a million comparisons of pure noise reach it.
 """
 
 LEAST_LIT = 0.05
-"""Flats with regions below this fraction of their mean light (overscan, outside the image circle) are not compared."""
+"""Flats with regions below this fraction of their mean signal (overscan, outside the image circle) are not compared."""
 
 LEAST_AMPLITUDE = 0.003
-"""Smallest root mean square of a pattern in units of one pixel's noise. A weaker pattern does not harm a light.
+"""Smallest root mean square of a pattern that counts, in units of one pixel's noise. A weaker pattern does not harm a
+light.
 
-A leak that rises evenly from zero at one edge has a root mean square of 0.58 times its mean, so a leak with a mean of
-1 % of the noise has twice this value.
+A leak that rises evenly from zero at one edge has a root mean square of 0.58 times its mean, so a leak with a mean of 1
+% of the noise has a root mean square of about twice this limit.
 """
 
 LEAST_LEVEL = 1.0
@@ -110,7 +115,7 @@ class MeasuredFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """Measurements with which frames are compared.
+    """Measurements with which the measurements of frames are compared.
 
     Attributes
     ----------
@@ -128,7 +133,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Reason for rejecting a frame; `is_light` is True if there is light on a frame that should be dark."""
+    """Reason for rejecting a frame; `is_light` is True if there is light in a frame that should be dark."""
 
     reason: str
     is_light: bool = False
@@ -171,7 +176,7 @@ def _has_steps(frame: MeasuredFrame | Reference, fine_adu: int) -> bool:
     """Return whether the values cover so many levels that their step cannot have arisen by chance from a finer step.
 
     One in `step_adu / fine_adu` values with the finer step is a multiple of the coarser step by chance. A finer step
-    needs no such evidence, because it cannot appear in values with the coarser step.
+    does not need this evidence, because it cannot appear in values with the coarser step.
     """
     statistics, step_adu = frame.statistics, frame.shape.step_adu
     levels = (statistics.maximum_adu - statistics.minimum_adu) // step_adu + 1
@@ -217,7 +222,8 @@ def other_dark_level(frame: MeasuredFrame, reference: Reference) -> Fault | None
 def level_limit_adu(reference: FrameStatistics) -> float:
     """Return how far the level of a frame without light may be from that of the reference, in ADU.
 
-    The median of millions of pixels scatters far less than a single pixel; a drifting offset shifts it by a few ADU.
+    The median of millions of pixels scatters far less than the value of a single pixel, but a drifting offset shifts
+    the median by a few ADU.
     """
     return max(LEVEL_TOLERANCE * reference.noise_adu, LEAST_LEVEL_TOLERANCE_ADU)
 
@@ -236,22 +242,22 @@ def other_noise(frame: MeasuredFrame, reference: Reference) -> Fault | None:
 def noise_tolerance(size: tuple[int, int]) -> float:
     """Return the allowed relative difference between the noise of two frames of the given height and width.
 
-    The relative scatter of a noise estimated from n values is 1 / sqrt(2 n). The estimate uses the middle half of each
-    axis, which is a quarter of the pixels, and second differences, in which neighbours share pixels.
+    The relative scatter of a noise estimate from n values is 1 / sqrt(2 n). The estimate uses the middle half of each
+    axis (a quarter of the pixels) and second differences, where neighbouring differences share pixels.
     """
     values = size[0] * size[1] / 4
     return max(NOISE_TOLERANCE, NOISE_SCATTER / sqrt(values))
 
 
 def pattern_significance(pattern: SmoothPattern, excess: NDArray[np.float64], noise_adu: float) -> float | None:
-    """Return the significance of the pattern by which a dark differs from others, or None if the pattern is harmless.
+    """Return the significance of the pattern by which a dark differs from others; None if the pattern is harmless.
 
     Parameters
     ----------
     pattern
         Pattern of the difference.
     excess
-        Scatter of each component from frame to frame, relative to its error within frames: float64, shape (5,).
+        Scatter of each component from frame to frame, relative to its error within one frame: float64, shape (5,).
     noise_adu
         Noise of one pixel.
     """
@@ -279,7 +285,7 @@ def saturated_flat(statistics: FrameStatistics, largest_fraction: float) -> Faul
 def uneven_light(
     frame: MeasuredFrame, reference: Reference, bias_adu: float, largest_bands: float = LARGEST_BANDS
 ) -> Fault | None:
-    """Compare the light of a flat with that of the reference, region by region and line by line.
+    """Compare the illumination of a flat with that of the reference, region by region and line by line.
 
     Parameters
     ----------
@@ -290,7 +296,7 @@ def uneven_light(
     bias_adu
         Bias level.
     largest_bands
-        Largest relative depth of bands.
+        Largest allowed relative depth of bands.
     """
     if not is_large_enough(frame.shape.levels_adu.shape):
         return None
@@ -306,19 +312,19 @@ def uneven_light(
     smooth = smooth_pattern((frame.shape.levels_adu - bias_adu) / (first.levels_adu - bias_adu))
     if smooth.amplitude_adu > LARGEST_GRADIENT and smooth.significances.max() > SIGNIFICANT:
         return Fault(
-            f"the light differs by {100 * smooth.amplitude_adu:.1f} % from {reference.name} and is brightest on the "
+            f"the light differs by {100 * smooth.amplitude_adu:.1f} % from {reference.name}; the largest increase is "
             f"{smooth.brightest}: did something move in front of the telescope?"
         )
     bands = bands_between(frame.shape, first, bias_adu)
     if bands.relative > largest_bands and bands.significance > SIGNIFICANT:
         flicker = f"the frame has bands of {100 * bands.relative:.2f} %: the light flickers"
-        shadow = f"a part of the frame differs in light from {reference.name}: did a shadow move, or dust?"
+        shadow = f"the light in part of the frame differs from {reference.name}: did a shadow or dust move?"
         return Fault(flicker if bands.are_across else shadow)
     return _uneven_lines(frame, reference, bias_adu, largest_bands)
 
 
 def _uneven_lines(frame: MeasuredFrame, reference: Reference, bias_adu: float, largest: float) -> Fault | None:
-    """Compare the ratio of odd to even lines, which `FrameShape` averages out, with that in the reference."""
+    """Compare the ratio of odd to even lines, which `FrameShape` averages out, with the ratio in the reference."""
     if frame.lines is None or reference.lines is None:
         return None
     ratios = (frame.lines.levels_adu - bias_adu) / (reference.lines.levels_adu - bias_adu)

@@ -1,6 +1,5 @@
 """Measurement of frames on disk from a fraction of their rows, so that judging a set takes little time and memory."""
 
-import os
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
@@ -8,9 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.frame_file import BZERO
-from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.image_file import UINT16_STORAGES, ImageFile
-from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.unpacking import STORED_AS
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.kernels import fits_words
@@ -21,13 +18,13 @@ from coldframe.calibration.measuring.statistics import FULL_SCALE_ADU, measure
 from coldframe.config.frames import FrameKind
 
 MOST_PAIRS = 64
-"""Largest number of pairs of rows read from a frame. For 6 megapixels, they determine the noise to 0.3 %."""
+"""Largest number of pairs of rows read from a frame. For 6 megapixels, they determine the noise to within 0.3 %."""
 
 FEWEST_PAIRS = 16
 """Smallest number of pairs of rows read from a frame, for very large sets."""
 
 PAIRS_OF_A_SET = 1 << 17
-"""Largest number of pairs of rows read from a set. Their mean levels take 16 MiB of memory."""
+"""Largest number of pairs of rows read from a set. The mean levels of all these pairs take 16 MiB of memory."""
 
 HIGHEST_OF_8_BITS = 255
 
@@ -75,10 +72,10 @@ def sample(
         Number of pairs of rows to read. Frames with fewer rows are read completely.
     bounds_adu
         Bounds to which values are clipped before the shape is measured; they must be the same for all frames of a set.
-        With None, only hot pixels are clipped in frames without light, and nothing is clipped in flats.
+        If None, only hot pixels are clipped in frames without light, and nothing is clipped in flats.
     raw
-        The frame before its overscan was subtracted, in which saturated and zero pixels are counted, because the
-        subtraction shifts their levels; None for a frame without overscan.
+        The frame before its overscan was subtracted; None for a frame without overscan. Saturated and zero pixels are
+        counted in this frame, because the subtraction shifts their levels.
 
     Returns
     -------
@@ -120,7 +117,7 @@ def sample(
 
 
 def _sampled_rows(image: ImageFile, pairs: int) -> NDArray[np.uint16] | None:
-    """Return evenly spaced pairs of rows, uint16, shape (2 * pairs, width); None in the same cases as `sample`.
+    """Return evenly spaced pairs of rows, uint16, shape (2 * pairs, width); None if `sample` returns None.
 
     Each pair begins with an even row, so that the phase of a colour filter array is preserved.
     """
@@ -129,12 +126,9 @@ def _sampled_rows(image: ImageFile, pairs: int) -> NDArray[np.uint16] | None:
         return None
     tops = 2 * np.linspace(0, height // 2 - 1, min(pairs, height // 2)).astype(int)
     stored = np.empty((2 * tops.size, width), STORED_AS[image.bits])
-    try:
-        with open_regular(image.stored) as file:
-            for pair, top in zip(stored.view(np.uint8).reshape(tops.size, -1), tops.tolist(), strict=True):
-                _read_into(pair.data, file.fileno(), image, image.data_start + top * width * image.pixel_bytes)
-    except OSError as error:
-        raise FrameFileError(image.path, error.strerror or str(error)) from error
+    with image.opened() as file:
+        for pair, top in zip(stored.reshape(tops.size, 2, width), tops.tolist(), strict=True):
+            file.fill(pair, image.data_start + top * width * image.pixel_bytes)
     if image.storage == (16, BZERO, 1):
         words = stored.view(np.uint16)
         fits_words.decode_words(words.reshape(-1), BZERO)
@@ -146,12 +140,3 @@ def _sampled_rows(image: ImageFile, pairs: int) -> NDArray[np.uint16] | None:
     lowest, highest = values.min(), values.max()
     are_fractions = image.bits < 0 and highest <= 1
     return None if lowest < 0 or highest > FULL_SCALE_ADU or are_fractions else values.astype(np.uint16)
-
-
-def _read_into(buffer: memoryview, descriptor: int, image: ImageFile, offset: int) -> None:
-    """Fill a buffer with the bytes at an offset in the file; a single read may return fewer bytes than requested."""
-    while buffer:
-        count = os.preadv(descriptor, [buffer], offset)
-        if count == 0:
-            raise FrameFileError(image.path, "became shorter while it was being read")
-        buffer, offset = buffer[count:], offset + count

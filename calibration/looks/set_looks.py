@@ -1,4 +1,4 @@
-"""Looks that find frames of a set on disk that differ from the others, and faults of the whole set."""
+"""Looks that find the frames of a set on disk that differ from the others, and faults of the whole set."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -44,13 +44,14 @@ FLAT_SATURATION = 0.001
 """Largest fraction of saturated central pixels in a good flat."""
 
 USELESS_SATURATION = 0.01
-"""Flats are useless if all of them have a larger fraction of saturated pixels."""
+"""Flats are useless if all of them have more than this fraction of saturated central pixels."""
 
 LARGEST_LIGHT_RATIO = 2.0
-"""Largest ratio between the light in a flat and the median light of the set, in either direction."""
+"""Largest factor by which the signal of a flat may differ from the median signal of the set, in either direction."""
 
 SIMILAR_LIGHT = 0.1
-"""If the bias is unknown, only flats within this fraction of the set's level are compared region by region."""
+"""If the bias is unknown, only flats whose level differs from that of the set by at most this fraction are compared
+region by region."""
 
 LIGHT_RANGE = (0.05, 0.70)
 """Levels of good flats, as fractions of the usable range; flats of a night are exposed to reach 0.40.
@@ -59,7 +60,7 @@ Few sensors are linear above these levels. Below them, noise and the error of th
 """
 
 LARGEST_ODD_LINES = 0.05
-"""Largest fixed difference between odd and even lines; the two greens of a Bayer array differ by up to 3 %."""
+"""Largest fixed relative difference between odd and even lines; the two greens of a Bayer array differ by up to 3 %."""
 
 HIGHEST_OFFSET = 0.2
 """Highest level of frames without light, as a fraction of the range; offsets are usually below 0.1."""
@@ -71,7 +72,7 @@ FEWEST_FOR_DRIFT = 6
 """Minimum number of frames needed to compare the two halves of a set."""
 
 COOLED_DARK_SPREAD_C = 1.0
-"""Largest temperature difference in a set of cooled darks, over which dark current changes by an eighth."""
+"""Largest temperature difference in a set of cooled darks; it changes the dark current by an eighth."""
 
 SPREAD_C = 2.0
 """Largest temperature difference in any other set of frames without light."""
@@ -97,7 +98,7 @@ def look_at_set(frames: Sequence[SetFrame], bias_adu: float | None = None) -> Se
 
 
 def _measured(frames: Sequence[SetFrame], verdict: SetVerdict) -> list[SeenFrame]:
-    """Return the frames that could be measured; record why the others could not."""
+    """Return the frames that could be measured, and record why the others could not be measured."""
     pairs = row_pairs(len(frames))
     bounds_adu = _common_bounds(frames, pairs)
     seen: list[SeenFrame] = []
@@ -108,7 +109,7 @@ def _measured(frames: Sequence[SetFrame], verdict: SetVerdict) -> list[SeenFrame
         except FrameFileError as error:
             return error
 
-    # These threads wait for those of `parallel_map`, and therefore must not belong to the same pool.
+    # These threads wait for the threads of `parallel_map`, and therefore must not belong to the same pool.
     with ThreadPoolExecutor(thread_count(), THREAD_NAME) as pool:
         for frame, sampled in zip(frames, pool.map(measured, frames), strict=True):
             if isinstance(sampled, FrameFileError):
@@ -157,7 +158,7 @@ def _look_at_flats(seen: list[SeenFrame], bias_adu: float | None, verdict: SetVe
 
 
 def _is_useless(statistics: FrameStatistics) -> bool:
-    """Return whether a flat is saturated. If all pixels have the same value below full scale, the frame is empty."""
+    """Return whether a flat is saturated. A flat in which all pixels have the same value below full scale is empty."""
     is_empty = statistics.minimum_adu == statistics.maximum_adu < FULL_SCALE_ADU
     return statistics.saturated_fraction > USELESS_SATURATION and not is_empty
 
@@ -170,7 +171,9 @@ def _other_light(each: SeenFrame, usual_adu: float, bias_adu: float | None) -> F
     light_adu = each.measured.statistics.level_adu - (bias_adu or 0.0)
     if usual_adu / LARGEST_LIGHT_RATIO <= light_adu <= usual_adu * LARGEST_LIGHT_RATIO:
         return None
-    return Fault(f"the level is {light_adu:.0f} ADU{_above(bias_adu)}, {light_adu / usual_adu:.2g} times the set's")
+    return Fault(
+        f"the level is {light_adu:.0f} ADU{_above(bias_adu)}, {light_adu / usual_adu:.2g} times that of the set"
+    )
 
 
 def _uneven_light(each: SeenFrame, reference: Reference, bias_adu: float | None) -> Fault | None:
@@ -275,11 +278,11 @@ def _saturated_dark(each: SeenFrame) -> Fault | None:
 def _clipped_at_zero(each: SeenFrame) -> Fault | None:
     if each.zero_fraction <= LARGEST_ZEROS:
         return None
-    return Fault(f"{100 * each.zero_fraction:.2g} % of the pixels are 0: the offset is too low and cuts off the noise")
+    return Fault(f"{100 * each.zero_fraction:.2g} % of the pixels are 0: the offset is too low for the noise")
 
 
 def _pattern_look(seen: list[SeenFrame], reference: Reference) -> Look:
-    """Return the look that finds darks whose smooth pattern differs significantly from the reference."""
+    """Return the look that finds darks whose smooth pattern differs significantly from that of the reference."""
     rows, columns = reference.shape.levels_adu.shape
     known_c = [each.measured.sensor_c for each in seen if each.measured.sensor_c is not None]
     usual_c = float(np.median(known_c)) if known_c else None
@@ -302,7 +305,7 @@ def _other_pattern(pattern: SmoothPattern, excess: NDArray[np.float64], referenc
         return None
     return Fault(
         f"the level differs from {reference.name} by a smooth pattern of {pattern.amplitude_adu:.2g} ADU "
-        f"({significance:.0f} standard errors), brightest on the {pattern.brightest}: is there light on the sensor?",
+        f"({significance:.0f} standard errors), brightest {pattern.brightest}: is there light on the sensor?",
         is_light=True,
     )
 

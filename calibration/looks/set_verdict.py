@@ -80,15 +80,15 @@ class SetVerdict:
     all_saturated: bool = False
 
     def passing(self, seen: list[SeenFrame], look: Look, *, compares: bool) -> list[SeenFrame]:
-        """Apply a look to frames, record its findings, and return the frames without doubts.
+        """Apply a look to frames, record its findings, and return the frames that remain free of doubts.
 
-        A fault found in all frames becomes a notice, because no frame is better than the others. The same applies if a
-        look that compares frames with each other finds a fault in more than a third of them.
+        A fault found in all frames becomes a notice, because no frame is better than the others. A fault also becomes a
+        notice if a look that compares frames with each other finds it in more than a third of them.
 
         Parameters
         ----------
         seen
-            Frames without doubts so far.
+            Frames that have raised no doubts so far.
         look
             The look.
         compares
@@ -114,8 +114,8 @@ def median_reference(seen: Sequence[SeenFrame], bias_adu: float | None = None) -
     seen
         At least one frame.
     bias_adu
-        For flats, the bias level; the signals above it are first scaled to a common level. None for frames without
-        light.
+        For flats, the bias level; the signals above this level are first scaled to a common level. None for frames
+        without light.
     """
     frames = [each.measured for each in seen]
     zero_adu = bias_adu or 0.0

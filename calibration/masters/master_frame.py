@@ -19,6 +19,8 @@ from coldframe.calibration.files.keywords import (
     ROLES,
     ROTATOR_ANGLE,
     angle_of_set_deg,
+    frame_name_cards,
+    frame_names,
     setting_cards,
     software_card,
     utc_text,
@@ -27,8 +29,9 @@ from coldframe.calibration.files.keywords import (
 from coldframe.calibration.files.naming import name_part, settings_text
 from coldframe.calibration.frames.overscan import Overscan, corrected_header
 from coldframe.calibration.frames.setup import BIAS_TAKEN_OUT, REACHED_C
+from coldframe.calibration.masters.frame_variance import MOST_VARIANCE_FACTORS
 from coldframe.calibration.masters.integrity import integrity_fault
-from coldframe.calibration.masters.reading import MOST_VARIANCE_FACTORS, read_master
+from coldframe.calibration.masters.reading import read_master
 from coldframe.calibration.measuring.amp_glow import SIGNIFICANCE, AmpGlow, measure_glow
 from coldframe.calibration.measuring.medians import median
 from coldframe.calibration.measuring.statistics import central_region
@@ -204,8 +207,7 @@ def _cards(master: MasterFrame) -> list[Card]:
     header = master.header if master.overscan is None else corrected_header(master.header, master.overscan)
     keywords = _KEPT_OF_DRIVER if master.filter_name is None else _KEPT_OF_DRIVER | _FILTER_KEYWORDS
     kept = {keyword: value for keyword, value in header.items() if keyword in keywords}
-    inputs = [Card(f"IMCOM{number:03d}", name) for number, name in enumerate(master.inputs[:999], start=1)]
-    return with_driver_cards(ours, kept) + inputs
+    return with_driver_cards(ours, kept) + frame_name_cards(master.inputs)
 
 
 def master_header(master: MasterFrame) -> dict[str, HeaderValue]:
@@ -351,7 +353,8 @@ def is_written(path: Path, master: MasterFrame) -> bool:
         existing = read_master(path)
     except FrameFileError:
         return False
-    inputs = [existing.header.get(f"IMCOM{number:03d}") for number in range(1, len(master.inputs) + 1)]
+    # The header may not list all frames of a large set, but the planes would differ if any frame did.
+    names = frame_names(existing.header)
     planes: list[tuple[NDArray[np.generic] | None, NDArray[np.generic] | None]] = [
         (existing.mean, master.stack.mean),
         (existing.uncertainty, np.nan_to_num(master.stack.uncertainty)),
@@ -360,7 +363,8 @@ def is_written(path: Path, master: MasterFrame) -> bool:
     ]
     return (
         existing.header.get("STACKCNT") == master.stack.frames
-        and inputs == list(master.inputs)
+        and len(names) > 0
+        and names == list(master.inputs[: len(names)])
         and integrity_fault(path) is None
         and all(one is other or _is_equal(one, other) for one, other in planes)
     )

@@ -1,9 +1,9 @@
 """Reading of masters from disk: all planes at once, or only the rows and planes that are needed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,8 @@ from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.setup import setup_of
-from coldframe.calibration.kernels import masters
 from coldframe.calibration.masters.bands import bands_of, fill
+from coldframe.calibration.masters.frame_variance import FRAME_FACTORS, frame_variance, rounding_adu2, scatter_factors
 from coldframe.calibration.masters.stored_planes import StoredPlane, stored_images
 from coldframe.calibration.measuring.medians import median
 from coldframe.calibration.stacking.stack import Stack
@@ -29,17 +29,26 @@ F32 = NDArray[np.float32]
 
 _SAMPLED_AT_ONCE = 64
 
-MOST_VARIANCE_FACTORS = 99
-"""Maximum number of factors (CFVAR1 to CFVAR99, CFSCA1 to CFSCA99) that convert the uncertainty to a variance."""
-
-_LARGEST_FACTOR = 2
-"""Largest valid factor: clipping at 2 sigma or more reduces the variance by less than a factor of 2."""
-
 TYPICAL_STEP = 3
 """Step of the rows and columns from which the typical variance of a frame is determined."""
 
 HIGHEST_OF_FRACTIONS = 1.0
 """An image without values above this limit is assumed to contain fractions of the full range."""
+
+
+class KeptValues(NamedTuple):
+    """The values that were combined into the pixels of a master: their scatter and number.
+
+    Attributes
+    ----------
+    variance
+        Variance of the values in each pixel, ADU^2; see `kept_scatter`: float32.
+    counts
+        Number of values in each pixel: float32, same shape.
+    """
+
+    variance: F32
+    counts: F32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,8 +71,7 @@ class MasterPlanes:
     counts
         float32, same shape: number of values in each pixel; None if the file has no such plane.
     most
-        Largest count in the whole master, for planes that `for_each_band` took from it; None for the largest of
-        `counts`.
+        Largest count in the whole master, for planes that were taken from it; None for the largest of `counts`.
     """
 
     mean: F32
@@ -91,13 +99,19 @@ class MasterPlanes:
             self.most,
         )
 
+    def kept_values(self, rows: slice) -> KeptValues:
+        """Return the values in some rows; see `BandedMaster`."""
+        band = self.band(rows)
+        assert band.counts is not None
+        return KeptValues(kept_scatter(band), band.counts)
+
     def planes(self) -> "MasterPlanes":  # noqa: D102 - see `BandedMaster`
         return self
 
     @property
     def rounding_adu2(self) -> float:
         """Variance in the squared uncertainty that does not decrease with the number of frames, ADU^2."""
-        return _rounding_adu2(self.header)
+        return rounding_adu2(self.header)
 
 
 class BandedMaster(Protocol):
@@ -119,8 +133,15 @@ class BandedMaster(Protocol):
     def has_counts(self) -> bool:
         """True if the number of values in each pixel is known."""
 
+    @property
+    def most(self) -> np.float32 | None:
+        """See `MasterPlanes`."""
+
     def band(self, rows: slice) -> MasterPlanes:
         """Return some rows of all planes; several threads may call this method."""
+
+    def kept_values(self, rows: slice) -> KeptValues:
+        """Return the scatter and number of the values in some rows of a master with counts, without checking them."""
 
     def planes(self) -> MasterPlanes:
         """Return all rows of all planes."""
@@ -131,8 +152,8 @@ class StoredMaster:
 
     Attributes
     ----------
-    mean, masked, header
-        See `MasterPlanes`.
+    mean, masked, header, most
+        See `MasterPlanes`; `most` is 0 without counts.
     is_checked
         True once all values have been found to be finite.
     samples
@@ -156,11 +177,11 @@ class StoredMaster:
         self.masked = np.empty(self.mean.shape, np.bool_) if "MASK" in planes else None
         if self.masked is not None:
             fill(self.masked, lambda rows: planes["MASK"].rows(rows) > 0)
-        self._most = np.float32(0)
+        self.most = np.float32(0)
         if self.has_counts:
             # If any count is NaN, the largest is NaN as well.
             largest = parallel_map(lambda rows: planes["COUNTS"].rows(rows).max(), bands_of(self.mean.shape))
-            self._most = np.array(list(largest), np.float32).max()
+            self.most = np.array(list(largest), np.float32).max()
 
     @property
     def has_counts(self) -> bool:
@@ -176,17 +197,30 @@ class StoredMaster:
             If values are not finite, or exceed the range of 32-bit floats.
         """
         mean, masked = self.mean[rows], None if self.masked is None else self.masked[rows]
-        uncertainty = (
-            self._planes["UNCERT"].rows(rows) if "UNCERT" in self._planes else np.zeros(mean.shape, np.float32)
-        )
-        # The scatter of a single frame is unknown; it is stored as NaN and read as 0.
-        np.copyto(uncertainty, 0, where=np.isnan(uncertainty))
+        uncertainty = self._uncertainty(rows)
         if not self.has_counts:
             return MasterPlanes(mean, uncertainty, np.zeros(mean.shape, np.float32), masked, self.header)
         counts = self._planes["COUNTS"].rows(rows)
-        variance = _frame_variance(uncertainty, counts, self.header, "CFVAR", self._most)
+        variance = frame_variance(uncertainty, counts, self.header, FRAME_FACTORS, self.most)
         require_finite(variance, self._path, "values in its extensions")
-        return MasterPlanes(mean, uncertainty, variance, masked, self.header, counts, self._most)
+        return MasterPlanes(mean, uncertainty, variance, masked, self.header, counts, self.most)
+
+    def kept_values(self, rows: slice) -> KeptValues:
+        """Return the values in some rows; see `BandedMaster`."""
+        counts = self._planes["COUNTS"].rows(rows)
+        return KeptValues(
+            frame_variance(self._uncertainty(rows), counts, self.header, scatter_factors(self.header), self.most),
+            counts,
+        )
+
+    def _uncertainty(self, rows: slice) -> F32:
+        if "UNCERT" not in self._planes:
+            return np.zeros(self.mean[rows].shape, np.float32)
+        uncertainty = self._planes["UNCERT"].rows(rows)
+        # The scatter of a single frame is unknown; it is stored as NaN and read as 0.
+        if np.isnan(uncertainty.min()):
+            np.copyto(uncertainty, 0, where=np.isnan(uncertainty))
+        return uncertainty
 
     def planes(self) -> MasterPlanes:
         """Return all rows of all planes; raise the same errors as `band`."""
@@ -205,11 +239,17 @@ class StoredMaster:
 
 def for_each_band(master: BandedMaster, take: Callable[[slice, MasterPlanes], None]) -> None:
     """Pass all rows of a master to a function, a band at a time, in several threads."""
-    if isinstance(master, MasterPlanes) and master.counts is not None and master.most is None:
-        master = replace(master, most=np.float32(master.counts.max()))
-    list(parallel_map(lambda rows: take(rows, master.band(rows)), bands_of(master.mean.shape)))
+    source = with_most(master)
+    list(parallel_map(lambda rows: take(rows, source.band(rows)), bands_of(master.mean.shape)))
     if isinstance(master, StoredMaster):
         master.is_checked = True
+
+
+def with_most(master: BandedMaster) -> BandedMaster:
+    """Return a master whose bands contain the largest count of the whole master."""
+    if isinstance(master, MasterPlanes) and master.counts is not None and master.most is None:
+        return replace(master, most=np.float32(master.counts.max()))
+    return master
 
 
 def check(master: BandedMaster, path: Path) -> None:
@@ -256,7 +296,7 @@ def is_xisf(path: Path) -> bool:
 
 
 def _xisf_planes(path: Path) -> MasterPlanes:
-    """Read a master from an XISF file, which states no uncertainty."""
+    """Read a master from an XISF file, which contains no uncertainty."""
     with scratch_folder() as folder:
         image = open_image(path, folder)
         mean = image.pixels().astype(np.float32, copy=False)
@@ -330,29 +370,9 @@ def planes_of_new(
         uncertainty = np.where(np.isnan(uncertainty), np.float32(0), uncertainty)
     require_finite(uncertainty, path, "values in its extensions")
     counts, most = stack.counts[::TYPICAL_STEP, ::TYPICAL_STEP].astype(np.float32), np.float32(stack.counts.max())
-    variance = _frame_variance(uncertainty[::TYPICAL_STEP, ::TYPICAL_STEP], counts, header, "CFVAR", most)
+    variance = frame_variance(uncertainty[::TYPICAL_STEP, ::TYPICAL_STEP], counts, header, FRAME_FACTORS, most)
     typical = np.broadcast_to(median(variance), stack.mean.shape)
     return MasterPlanes(stack.mean, uncertainty, typical, masked, header)
-
-
-def _frame_variance(
-    uncertainty: F32, counts: F32, header: Mapping[str, HeaderValue], keyword: str, most: np.float32 | None = None
-) -> F32:
-    """Return the variance of individual frames, or of the values, computed with the factors in the header.
-
-    The factors are CFVAR1 or CFSCA1 where no value was rejected, CFVAR2 or CFSCA2 where one was rejected, and so on.
-    `most` is the largest count of the master; None takes the largest of the given counts.
-    """
-    rounding, factors = np.float32(_rounding_adu2(header)), _variance_factors(header, keyword)
-    relative = np.array(factors, np.float32) / np.float32(factors[0])
-    if most is None:
-        most = counts.max()
-    if not np.isfinite(most):
-        return np.full_like(uncertainty, np.nan)
-    variance = np.empty(uncertainty.shape, np.float32)
-    errors, numbers = (np.ascontiguousarray(plane).reshape(-1) for plane in (uncertainty, counts))
-    masters.scale_squares(errors, numbers, float(most), float(rounding), factors[0], relative, variance.reshape(-1))
-    return variance
 
 
 def kept_scatter(master: MasterPlanes) -> F32:
@@ -361,9 +381,10 @@ def kept_scatter(master: MasterPlanes) -> F32:
     Unlike `MasterPlanes.frame_variance`, this variance does not allow for the error of the scatter, and it allows for
     rejected values only on average over all pixels.
     """
-    if master.counts is None or "CFSCA1" not in master.header:
+    factors = scatter_factors(master.header)
+    if master.counts is None or factors == FRAME_FACTORS:
         return master.frame_variance
-    return _frame_variance(master.uncertainty, master.counts, master.header, "CFSCA", master.most)
+    return frame_variance(master.uncertainty, master.counts, master.header, factors, master.most)
 
 
 def sampled_master(master: BandedMaster, step: int) -> MasterPlanes:
@@ -393,20 +414,3 @@ def _sample(master: BandedMaster, step: int) -> MasterPlanes:
     list(parallel_map(take, range(0, len(mean), _SAMPLED_AT_ONCE)))
     masked = None if masked is None else masked[::step, ::step].copy()
     return MasterPlanes(mean, uncertainty, variance, masked, master.header, counts)
-
-
-def _variance_factors(header: Mapping[str, HeaderValue], keyword: str) -> list[float]:
-    """Return the factors determined by a `Trial` when the master was made; 1 if the header contains no valid factor."""
-    factors = []
-    for number in range(1, MOST_VARIANCE_FACTORS + 1):
-        factor = header.get(f"{keyword}{number}")
-        if not isinstance(factor, int | float) or not 0 < factor <= _LARGEST_FACTOR:
-            break
-        factors.append(float(factor))
-    return factors or [1.0]
-
-
-def _rounding_adu2(header: Mapping[str, HeaderValue]) -> float:
-    """Return the variance that rounding adds to each pixel's squared uncertainty; 0 if not stated in the header."""
-    variance = header.get("CFROUND", 0)
-    return float(variance) if isinstance(variance, int | float) and variance > 0 else 0.0

@@ -1,6 +1,5 @@
 """The images in the FITS file of a master; their rows are decoded only when they are needed."""
 
-import mmap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -9,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import BLOCK_LENGTH, HeaderValue
-from coldframe.calibration.files.frame_file import memory_mapped, parse_header
+from coldframe.calibration.files.frame_file import read_header_at
 from coldframe.calibration.files.headers.file_error import FrameFileError
+from coldframe.calibration.files.headers.open_file import OpenFile
+from coldframe.calibration.memory import ThreadMemory
 
 F32 = NDArray[np.float32]
 
@@ -25,15 +26,22 @@ class StoredImage(NamedTuple):
     ----------
     header
         Values of the header's cards.
-    whole
-        All bytes of the unit, including the header and the padding.
-    data
-        The bytes of the pixels.
+    file
+        The open file.
+    start, end
+        Position of the unit in the file, including the header and the padding.
+    data_start
+        Position of the pixels in the file.
     """
 
     header: dict[str, HeaderValue]
-    whole: memoryview
-    data: memoryview
+    file: OpenFile
+    start: int
+    data_start: int
+    end: int
+
+
+_memory = ThreadMemory()
 
 
 class StoredPlane:
@@ -57,48 +65,50 @@ class StoredPlane:
         if header.get("NAXIS") != 2:  # noqa: PLR2004 - two-dimensional
             raise FrameFileError(path, "not a valid two-dimensional image")
         self.shape = _whole(header, "NAXIS2", path), _whole(header, "NAXIS1", path)
-        dtype = _DTYPES[_whole(header, "BITPIX", path)]
-        self._stored = np.frombuffer(image.data, dtype, self.shape[0] * self.shape[1]).reshape(self.shape)
+        self._dtype = np.dtype(_DTYPES[_whole(header, "BITPIX", path)])
         self._zero, self._scale = _number(header, "BZERO", 0, path), _number(header, "BSCALE", 1, path)
-        self._memory = image.data.obj
-        self._start = _address(image.data) - _address(memoryview(self._memory))
+        self._file, self._start = image.file, image.data_start
 
     def rows(self, rows: slice) -> F32:
-        """Return some rows as float32, with BZERO and BSCALE applied; several threads may call this method."""
-        plane = self._stored[rows].astype(np.float32)
+        """Return some rows as float32, with BZERO and BSCALE applied; several threads may call this method.
+
+        Raises
+        ------
+        FrameFileError
+            If the file cannot be read, or has become shorter.
+        """
+        plane = self._stored(range(*rows.indices(self.shape[0]))).astype(np.float32)
         if self._scale != 1:
             plane *= np.float32(self._scale)
         if self._zero != 0:
             plane += np.float32(self._zero)
-        self._release(rows)
         return plane
 
-    def _release(self, rows: slice) -> None:
-        """Release the memory pages of some rows; the bytes remain in the cache of the operating system."""
-        assert isinstance(self._memory, mmap.mmap)
-        top, bottom, _ = rows.indices(self.shape[0])
-        first = (self._start + top * self._stored.strides[0]) // mmap.PAGESIZE * mmap.PAGESIZE
-        self._memory.madvise(mmap.MADV_DONTNEED, first, self._start + bottom * self._stored.strides[0] - first)
-
-
-def _address(data: memoryview) -> int:
-    return int(np.frombuffer(data, np.uint8).__array_interface__["data"][0])
+    def _stored(self, rows: range) -> NDArray[np.generic]:
+        """Return some rows as they are stored, in memory that the next call of the thread overwrites."""
+        row_bytes = self.shape[1] * self._dtype.itemsize
+        stored = _memory.array((len(rows), row_bytes), np.uint8)
+        if rows.step == 1:
+            self._file.fill(stored, self._start + rows.start * row_bytes)
+        else:
+            for row, into in zip(rows, stored, strict=True):
+                self._file.fill(into, self._start + row * row_bytes)
+        return stored.view(self._dtype)
 
 
 def stored_images(path: Path) -> Iterator[StoredImage]:
     """Yield the HDUs of a file, and check each size in the headers against the length of the file."""
-    buffer = memoryview(memory_mapped(path))
-    start = 0
+    file, start = OpenFile(path), 0
     for _ in range(_MOST_HDUS):
-        if start >= len(buffer):
+        if start and start >= file.size:
             return
-        header, header_length = parse_header(buffer[start:], path, "XTENSION=" if start else "SIMPLE  =")
+        header, header_length = read_header_at(file, start, path)
         data_start = start + header_length
         size = _data_size(header, path)
         end = data_start + -(-size // BLOCK_LENGTH) * BLOCK_LENGTH
-        if end > len(buffer):
-            raise FrameFileError(path, f"truncated: the header announces {end} bytes, the file has {len(buffer)}")
-        yield StoredImage(header, buffer[start:end], buffer[data_start : data_start + size])
+        if end > file.size:
+            raise FrameFileError(path, f"truncated: the header announces {end} bytes, the file has {file.size}")
+        yield StoredImage(header, file, start, data_start, end)
         start = end
 
 

@@ -1,4 +1,4 @@
-"""Measurements on the pixels of one frame, or of a growing set.
+"""Measurements of the pixels of one frame, or of the frames of a growing set.
 
 Start with `statistics.measure`, which measures level, noise and saturation of a frame. `frame_shape` compares the
 smooth pattern and the banding of frames, `amp_glow` measures amplifier glow, `noise_growth` measures the noise of a

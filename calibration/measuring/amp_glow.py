@@ -24,15 +24,17 @@ SIGNIFICANCE = 6.0
 errors."""
 
 LARGEST_DEPARTURE = 0.05
-"""Largest relative difference between the rates of linear glow at two exposures, including errors."""
+"""Largest relative difference between the rates of glow at two exposures, including errors, for glow to count as
+linear."""
 
 HARMLESS_FRACTION = 0.05
-"""A rise below this fraction of the dark signal may be scaled, because temperature gradients cause similar rises."""
+"""A rise of at most this fraction of the dark signal is no reason not to scale a dark, because temperature gradients
+cause similar rises."""
 
 _FEWEST_PIXELS = 8
 _FEWEST_BLOCKS = 3
 _SAMPLED = 64
-"""Number of rows and columns sampled per block; all pixels of a large frame would take seconds."""
+"""Number of rows and columns sampled per block; measuring all pixels of a large frame would take seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ class AmpGlow:
     level_adu
         Median level of the centre of the frame.
     block
-        Row and column of the brightest block, each below `BLOCKS` (fewer in frames below 128 pixels).
+        Row and column of the brightest block, counted from 0 in blocks; an axis has `BLOCKS` blocks, or fewer if it is
+        shorter than 128 pixels.
     place
         Position as text, with the first row of the file at the top.
     """
@@ -100,7 +103,8 @@ class Linearity:
     Attributes
     ----------
     ratio
-        Rate (amplitude divided by exposure) at the longer exposure relative to that at the shorter one; 1 if linear.
+        Rate (amplitude divided by exposure) at the longer exposure, divided by the rate at the shorter one; 1 if the
+        glow is linear.
     error
         Standard error of the ratio.
     """
@@ -146,7 +150,7 @@ class ScalingDoubt(NamedTuple):
     Attributes
     ----------
     reason
-        Description of the glow and of its growth.
+        Description of the glow, and of how it grows with the exposure.
     error_adu
         Largest error in the block with the most glow, ADU.
     advice
@@ -166,10 +170,9 @@ def scaling_doubt(dark: DarkSignal, scale: float, witness: DarkSignal | None) ->
     dark
         Dark to scale.
     scale
-        Factor from the exposure of the dark to the new exposure.
+        New exposure divided by the exposure of the dark.
     witness
-        Dark of the same shape with a different exposure, which shows whether the glow is linear; None if no such dark
-        is available.
+        Dark of the same shape with a different exposure, which shows whether the glow is linear; None if there is none.
     """
     glow = measure_glow(dark.adu)
     if not glow.significant or glow.fraction <= HARMLESS_FRACTION:
@@ -179,7 +182,7 @@ def scaling_doubt(dark: DarkSignal, scale: float, witness: DarkSignal | None) ->
     )
     constant_adu = abs(1 - scale) * glow.amplitude_adu  # the error if the glow does not grow at all
     if witness is None or not dark.exposure_s or not witness.exposure_s:
-        reason = f"{glow} may not scale with time, and no dark of a different exposure shows that it does"
+        reason = f"{glow} might not scale with time, and no dark of a different exposure shows that it does"
         return ScalingDoubt(reason, constant_adu, advice)
     exposed = sorted([(dark.exposure_s, dark.adu), (witness.exposure_s, witness.adu)], key=itemgetter(0))
     (short_s, short), (long_s, long) = exposed
@@ -202,9 +205,9 @@ def scaling_doubt(dark: DarkSignal, scale: float, witness: DarkSignal | None) ->
 def _blocks(dark: F32) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the midmean of each block (mean of the middle half of its values) and its standard error.
 
-    Unlike a median, the midmean does not jump in ADC steps. Its error is the standard deviation of the
-    winsorized values, divided by the kept fraction and the square root of their number (J. W. Tukey and D. H.
-    McLaughlin 1963, Sankhya A 25, 331).
+    Unlike a median, the midmean does not jump in ADC steps. The error of the midmean is the standard deviation of the
+    winsorized values, divided by the kept fraction and by the square root of the number of values (J. W. Tukey and D.
+    H. McLaughlin 1963, Sankhya A 25, 331).
     """
     height, width = (max(min(_FEWEST_PIXELS, size), size // BLOCKS) for size in dark.shape)
     rows, columns = dark.shape[0] // height, dark.shape[1] // width

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 DIGESTED_STEP = 8
-"""Step of the rows that are hashed. Hashing all rows with SHA-256 takes longer than measuring the frame, and many times
-longer on a processor without instructions for SHA-256, such as that of the Raspberry Pi 4."""
+"""Step between the rows that are hashed. Hashing all rows with SHA-256 takes longer than measuring the frame, and many
+times longer on a processor without instructions for SHA-256, such as the processor of the Raspberry Pi 4."""
 
 LARGEST_EQUAL = 0.9
-"""Fraction of pixels with the same value above which all rows are hashed. If the black level is clipped, a few pixels
-distinguish two exposures, and these pixels may all be in rows that are not hashed."""
+"""Fraction of pixels with the same value above which all rows are hashed. If the black level is clipped, only a few
+pixels distinguish two exposures, and these pixels may all be in rows that are not hashed."""
 
 
 def frame_digest(pixels: NDArray[np.uint16], counts: NDArray[np.int64]) -> bytes:

@@ -17,15 +17,15 @@ from coldframe.calibration.threads import parallel_map, parts_of
 F64 = NDArray[np.float64]
 
 COLUMNS = 16
-"""Number of columns of a shape; fewer for frames narrower than 128 pixels."""
+"""Number of columns in a shape; frames narrower than 128 pixels have fewer."""
 
 LEAST_COMMON = 0.5
-"""Smallest fraction of the variance of bands that must be common to both halves of a frame if the bands cross it."""
+"""Smallest fraction of the variance that both halves of a frame share if bands extend across the whole frame."""
 
 LEAST_CELL_PIXELS = 8
 LEAST_ROWS = 8
 LEAST_COLUMNS = 3
-"""Smallest number of columns from which a pattern is evaluated."""
+"""Smallest number of columns to which a pattern is fitted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,8 +93,8 @@ def frame_shape(pixels: NDArray[np.uint16], bounds_adu: tuple[float, float] = (0
 # ---- smooth patterns ----
 
 FAINT_PART = 0.4
-"""If less than this fraction of a pattern's contrast is in one direction, only the other direction is used to describe
-it."""
+"""If the contrast of a pattern in one direction is less than this fraction of its contrast in the other direction, only
+the other direction is used to describe the pattern."""
 
 DEGREES = ((1, 0), (2, 0), (0, 1), (0, 2), (1, 1))
 """Degrees of the components of a smooth pattern, along columns (down) and along rows (across)."""
@@ -132,20 +132,20 @@ class SmoothPattern:
         return float(np.sqrt((self.amounts_adu**2).sum()))
 
     def reversed(self) -> "SmoothPattern":
-        """Return the pattern of the opposite difference."""
+        """Return the pattern of the difference with the opposite sign."""
         return SmoothPattern(-self.mean_adu, -self.amounts_adu, self.errors_adu, self.size)
 
     @property
     def brightest(self) -> str:
-        """Position of the maximum as text: "left side", "upper right corner", "middle"."""
+        """Position of the maximum as text: "on the left side", "in the upper right corner" or "in the middle"."""
         pattern = np.tensordot(self.amounts_adu, _components(self.size), axes=1)
         down = np.array([band.mean() for band in np.array_split(pattern, 3)])
         across = np.array([band.mean() for band in np.array_split(pattern, 3, axis=1)])
         edge = ("upper", "", "lower")[int(np.argmax(down))] if np.ptp(down) > FAINT_PART * np.ptp(across) else ""
         side = ("left", "", "right")[int(np.argmax(across))] if np.ptp(across) > FAINT_PART * np.ptp(down) else ""
         if edge and side:
-            return f"{edge} {side} corner"
-        return f"{edge or side} side" if edge or side else "middle"
+            return f"in the {edge} {side} corner"
+        return f"on the {edge or side} side" if edge or side else "in the middle"
 
 
 def smooth_pattern(difference_adu: F64) -> SmoothPattern:
@@ -209,12 +209,12 @@ def _legendre(size: int) -> tuple[F64, F64, F64]:
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """The bands by which the illumination of one flat differs from that of the next.
+    """The bands by which the illumination of one flat differs from that of another flat.
 
     Attributes
     ----------
     relative
-        Root mean square, over the rows, of the relative signal common to each row, per flat.
+        Root mean square, over the rows, of the relative signal that is common to a row, for one of the two flats.
     significance
         Significance of the square of `relative`, in standard errors.
     level_ratio
@@ -231,12 +231,12 @@ class Bands:
 
 
 def bands_between(one: FrameShape, other: FrameShape, bias_adu: float) -> Bands:
-    """Return the bands in which two flats with the same settings differ; fixed patterns cancel.
+    """Return the bands by which two flats with the same settings differ; fixed patterns cancel.
 
     Parameters
     ----------
     one, other
-        Shapes of frames of the same size, which must be large enough for a `smooth_pattern` and lit in every cell.
+        Shapes of equal size, large enough for a `smooth_pattern`, of frames that are lit in every cell.
     bias_adu
         Bias level.
     """

@@ -11,11 +11,11 @@ BINS = 128
 """Number of bins of a histogram for display."""
 
 ZOOMED_BINS_ADU = (1, 2, 4, 8, 16)
-"""Widths of bins for narrow distributions, such as those of bias frames. Flats are shown on the full range, because it
-matters where their levels are in this range."""
+"""Widths of bins for narrow distributions, such as those of bias frames. Flats are shown over the full range, because
+it matters where their levels are in this range."""
 
 OUTSIDE = 0.0005
-"""Fraction of pixels on either side, such as hot pixels, that a zoomed histogram may leave out."""
+"""Largest fraction of pixels on either side, such as hot pixels, that a zoomed histogram may leave out."""
 
 FILLED = 0.6
 """Largest fraction of a zoomed histogram's range that the distribution may fill."""
@@ -23,7 +23,7 @@ FILLED = 0.6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LevelHistogram:
-    """Counts of pixels in equal bins of levels.
+    """Counts of pixels in bins of equal width.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class LevelHistogram:
     first_adu
         Lowest level of the first bin.
     bin_adu
-        Number of levels in a bin.
+        Number of levels in each bin.
     """
 
     counts: NDArray[np.int64]
@@ -59,7 +59,7 @@ def _first_of_zoomed(counts: NDArray[np.int64], bin_adu: int) -> int | None:
 def histogram_of(counts: NDArray[np.int64]) -> LevelHistogram:
     """Return a histogram over the full range or, for a narrow distribution, around its levels.
 
-    On the full range, a bias frame would be a single bar.
+    Over the full range, a bias frame would be a single bar.
 
     Parameters
     ----------

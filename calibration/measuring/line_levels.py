@@ -16,7 +16,7 @@ SAMPLED_CELL_ROWS = 128
 """Approximate number of rows of 2x2 cells that are sampled."""
 
 LARGEST_COLUMN_PART = 0.3
-"""Difference between columns, relative to that between lines, above which a filter array is assumed."""
+"""Difference between columns, relative to the difference between lines, above which a filter array is assumed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +48,7 @@ class LineLevels:
         mosaic
             Bayer array, such as "RGGB", of which only the green pixels are compared; None for mono. If no array is
             declared, but the columns differ almost as much as the lines, an array is assumed to be the cause, and the
-            result is None. It is also None for arrays of other kinds, and without signal above the bias.
+            result is None. It is also None for arrays of other kinds, and if there is no signal above the bias.
         """
         signal_adu = self.levels_adu - bias_adu
         if signal_adu.min() <= 0:
@@ -65,7 +65,7 @@ class LineLevels:
 
 
 def line_levels(pixels: NDArray[np.uint16], bounds_adu: tuple[float, float] = (0.0, 65535.0)) -> LineLevels:
-    """Measure the lines of a frame.
+    """Measure the levels of a frame's odd and even lines.
 
     Parameters
     ----------

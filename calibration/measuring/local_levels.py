@@ -1,6 +1,7 @@
 """Level and spread in the neighbourhood of each pixel, insensitive to individual outlying pixels."""
 
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,22 @@ from coldframe.calibration.threads import parallel_map
 F32 = NDArray[np.float32]
 
 BLOCK = 32
-"""Side of the square blocks, in pixels: small compared with glow and vignetting, but large enough for 1,024 values."""
+"""Side of the square blocks, in pixels: small compared with glow and vignetting, but large enough to contain 1,024
+values."""
 
 _ONE_SIGMA = 0.8413
 """Fraction of a normal distribution below its mean plus one standard deviation."""
+
+
+class Rows(Protocol):
+    """A plane whose rows may be computed when they are taken: an array, or an object that resembles one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height and width."""
+
+    def __getitem__(self, rows: slice, /) -> F32:
+        """Return a range of rows; several threads may call this method."""
 
 
 class LocalLevels:
@@ -29,14 +42,14 @@ class LocalLevels:
     Parameters
     ----------
     plane
-        float32, shape (height, width).
+        float32, shape (height, width); its rows are taken once for the levels, and once more for the spreads.
     block
         Side of the blocks, in pixels.
     shared
         True to measure the blocks in several threads; False for callers that run in several threads themselves.
     """
 
-    def __init__(self, plane: F32, block: int = BLOCK, *, shared: bool = False) -> None:
+    def __init__(self, plane: Rows, block: int = BLOCK, *, shared: bool = False) -> None:
         height, width = plane.shape
         block = min(block, height, width)
         tops, lefts = _starts(height, block), _starts(width, block)
@@ -61,7 +74,7 @@ class LocalLevels:
     @cached_property
     def _spread(self) -> F32:
         """Spread of each row of blocks at each column, computed only on demand, because some callers do not need it."""
-        level = self._level  # measured before the threads start; otherwise, all would wait for the first of them
+        level = self._level  # computed before the threads start; otherwise, all threads would wait for the first
 
         def measure(rows: slice) -> F32:
             excess = self._plane[rows] - self._at(level, rows, extrapolated=True)
@@ -82,7 +95,7 @@ class LocalLevels:
         return self._at(self._level, rows, extrapolated=True)
 
     def level_at(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> F32:
-        """Return the level of some pixels; float32, shape (pixels,)."""
+        """Return the level at the given pixels; float32, shape (pixels,)."""
         before, weight = _places(rows, self._centres, extrapolated=True)
         after = np.minimum(before + 1, len(self._level) - 1)
         return np.asarray(self._level[before, columns] * (1 - weight) + self._level[after, columns] * weight)
@@ -115,5 +128,5 @@ def _between(values: F32, before: NDArray[np.intp], weight: F32) -> F32:
 
 
 def _starts(size: int, block: int) -> NDArray[np.intp]:
-    """Return the starts of blocks that cover an axis; they overlap if the axis is not a multiple of the block size."""
+    """Return the starts of blocks that cover an axis; they overlap if its length is not a multiple of `block`."""
     return np.linspace(0, size - block, -(-size // block)).round().astype(np.intp)

@@ -7,7 +7,7 @@ SAMPLED = 20_000
 """Approximate number of values that are sorted to estimate the median."""
 
 REACH_SIGMA = 5
-"""Distance of the bounds from the estimated median, in standard errors of its rank, which is sqrt(SAMPLED) / 2."""
+"""Distance of the bounds from the estimated median, in standard errors of its rank; one is sqrt(SAMPLED) / 2."""
 
 LARGEST_SORTED = 500_000
 """Number of values up to which `np.median` is fast enough."""

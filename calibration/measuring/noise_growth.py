@@ -3,7 +3,7 @@
 Two differences are computed for a sample of pixels: between the means of the earlier and the later half of the frames,
 and between interleaved halves (+--+ +--+ ...), in which slow changes cancel. Noise that is independent from frame to
 frame has the same size in both differences. Any excess in the first difference comes from effects that last longer than
-a frame, which do not average out as 1/sqrt(n).
+a frame and therefore do not average out as 1/sqrt(n).
 """
 
 from collections.abc import Sequence
@@ -31,13 +31,13 @@ INTERLEAVED = (1, -1, -1, 1)
 """Signs of consecutive frames in the interleaved halves; a steady drift cancels within each cycle."""
 
 LARGEST_EXCESS = 1.15
-"""Ratio of the master's noise to that of independent frames above which the noise is considered not to fall as it
+"""Ratio of the master's noise to the noise of independent frames above which the noise is considered not to fall as it
 should. With 16,000 pixels, the ratio for clean sets has a standard deviation of 0.01.
 """
 
 CAP = 6.0
-"""Limit on differences, in standard deviations. It reduces the effect of a cosmic ray, but not that of many jumping
-pixels."""
+"""Limit on differences, in standard deviations. It reduces the effect of a cosmic ray, but not the effect of many
+jumping pixels."""
 
 WINSORIZED = 3.0
 
@@ -59,11 +59,11 @@ NEIGHBOUR = 2
 LEAST_HOT = 20
 
 LEAST_JUMPING = 0.002
-"""Fraction of pixels beyond `CAP` above which chance is ruled out."""
+"""Fraction of pixels with differences beyond `CAP` above which chance is ruled out."""
 
 
 class Cause(StrEnum):
-    """The cause of noise that does not fall."""
+    """The cause of noise that does not fall as it should."""
 
     TEMPERATURE = "the dark current changes with the sensor's temperature"
     PATTERN = "a smooth pattern appears or disappears"
@@ -123,7 +123,7 @@ class SampledFrames:
         self._full = self._filled = 0
 
     def add(self, pixels: NDArray[np.uint16]) -> None:
-        """Add the next frame, in the form in which it is folded into the master: uint16, shape (height, width)."""
+        """Add the next frame, in the form in which it is added to the master: uint16, shape (height, width)."""
         down, across = (_stride(size, LATTICE) for size in pixels.shape)
         sample = pixels[::down, ::across]
         place = len(self._levels_adu)
@@ -262,7 +262,7 @@ def _above_neighbours(plane: F64) -> F64:
 
 
 def _block_variance(even: F64) -> float:
-    """Return the variance of block means relative to that expected for a change without a pattern."""
+    """Return the variance of block means relative to the variance expected for a change without a pattern."""
     rows, columns = (size // BLOCKS for size in even.shape)
     if min(rows, columns) == 0:
         return 0.0

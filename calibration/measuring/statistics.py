@@ -15,26 +15,29 @@ from coldframe.calibration.threads import parallel_map, parts_of
 FULL_SCALE_ADU = LEVELS - 1
 
 LOWEST_FULL_SCALE_ADU = 4000
-"""Astronomical cameras have at least 12 bits, so a peak at a lower level indicates low noise, not saturation."""
+"""Lowest level at which a frame can be saturated. Astronomical cameras have at least 12 bits, so a peak at a lower
+level indicates low noise, not saturation."""
 
 CONVERTER_TOPS_ADU = (4095, 8191, 16383, 32767)
 """Highest values of 12- to 15-bit ADCs in unscaled files."""
 
 CONVERTER_TOP_PIXELS = 4
-"""Smallest number of pixels at the highest value of an ADC, with none above, that are taken for hot pixels in an
-unsaturated frame."""
+"""Smallest number of pixels at the highest value of an ADC, with no pixels above it, that reveals this ADC. In a frame
+that is not saturated, these are hot pixels."""
 
 CONVERTER_TOP_LEVELS = 64
-"""Number of levels below the highest value that may each have at most a quarter as many pixels."""
+"""Number of levels below the highest value of the ADC; each of them must have less than a quarter as many pixels."""
 
 COARSEST_STEP_ADU = 256
 """Step of 8-bit values scaled to 16 bits."""
 
 STEP_LEVELS = 16
-"""Smallest number of occupied levels that reveals the ADC step; all are even by chance once in 65,536 times."""
+"""Smallest number of occupied levels that reveals the ADC step; the chance that 16 levels are all even is 1 in
+65,536."""
 
 DIFFERENCE_ROWS = 256
-"""Number of rows sampled for the noise; on 26 MP, they yield 800,000 differences, and the result varies by 0.1 %."""
+"""Number of rows sampled for the noise; on 26 MP, they yield 800,000 differences, and the error of the noise is 0.1
+%."""
 
 SIGMA_PER_MAD = 1.4826
 """Standard deviation of a normal distribution divided by its median absolute deviation."""
@@ -130,7 +133,8 @@ def measure(
     pixels
         uint16, shape (height, width).
     saturation_adu
-        Level at or above which a pixel counts as saturated; None determines it from the frame; see `saturation_level`.
+        Level at or above which a pixel counts as saturated; None to determine it from the frame; see
+        `saturation_level`.
     cfa_pattern
         Colours of the upper left 2x2 pixels, such as "RGGB", whose levels are measured separately. None for mono and
         for arrays of a different size.
@@ -207,11 +211,11 @@ def occupied(counts: NDArray[np.int64]) -> NDArray[np.intp]:
 
 
 def saturation_level(central: NDArray[np.int64], whole: NDArray[np.int64]) -> int:
-    """Return the level at which a frame's histogram is cut off or, without a cutoff, the highest that its steps allow.
+    """Return the level at which a histogram is cut off or, without a cutoff, the highest level that its steps allow.
 
     Signal spreads over many levels, so an unclipped histogram thins out towards its top. The histogram is cut off if
-    its highest level contains at least one pixel in a thousand, and four times as many pixels as the next occupied
-    level below. In a frame far from saturation, hot pixels that reach the highest value of an ADC with fewer than 16
+    its highest level contains at least one pixel in a thousand and at least four times as many pixels as the next lower
+    occupied level. In a frame far from saturation, hot pixels that reach the highest value of an ADC with fewer than 16
     bits reveal the saturation level.
 
     Parameters
@@ -258,7 +262,7 @@ def channel_levels(pixels: NDArray[np.uint16], cfa_pattern: str | None) -> tuple
 def _pixel_noise(pixels: NDArray[np.uint16], rows: slice, columns: slice) -> float:
     """Estimate the standard deviation of a pixel from second differences of pixels two columns apart.
 
-    The variance of such a difference is 1 + 4 + 1 times the variance of a pixel.
+    The variance of each difference is 1 + 4 + 1 times the variance of a pixel.
     """
     height = rows.stop - rows.start
     sampled = np.arange(rows.start, rows.stop, -(-height // DIFFERENCE_ROWS))
@@ -276,7 +280,7 @@ def _pixel_noise(pixels: NDArray[np.uint16], rows: slice, columns: slice) -> flo
 
 
 def preview(pixels: NDArray[np.uint16], rows: int = 64, columns: int = 96) -> NDArray[np.uint8]:
-    """Return a small, stretched picture of a frame.
+    """Return a small picture of a frame, with stretched contrast.
 
     Parameters
     ----------
@@ -306,7 +310,7 @@ def preview(pixels: NDArray[np.uint16], rows: int = 64, columns: int = 96) -> ND
 
 
 def _samples(size: int, block: int) -> NDArray[np.intp]:
-    """Return the positions along an axis that represent its blocks: all of a small block, pairs from a large block."""
+    """Return the positions along an axis that represent its blocks: all in a small block, pairs in a large one."""
     if block <= _SAMPLES:
         within = np.arange(block)
     else:

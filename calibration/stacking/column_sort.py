@@ -19,9 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.frame_file import BZERO
-from coldframe.calibration.files.headers.file_error import FrameFileError
+from coldframe.calibration.files.headers.open_file import OpenFile
 from coldframe.calibration.files.image_file import ImageFile
-from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.unpacking import STORED_AS
 from coldframe.calibration.kernels import columns, fits_words, flats, tiles
 from coldframe.calibration.stacking.clipping import MOST_FRAMES, Clipping, variance_correction
@@ -98,7 +97,7 @@ def combine_columns(
     MixedShapesError
         If the frames differ in size.
     FrameFileError
-        If a file can no longer be read, or has become shorter.
+        If a file can no longer be read, or has changed since it was opened.
     ValueError
         If there are no frames or too many.
     """
@@ -205,7 +204,7 @@ class _BandReader:
         else:
             self.values = _Values(np.dtype(np.float32), whole=whole and scaling is None)
         raise_open_file_limit(len(frames))
-        self._files = [_open(frame, opened) for frame in frames]
+        self._files = [opened.enter_context(frame.opened()) for frame in frames]
 
     def read(self, band: NDArray[Any], start: int) -> None:
         """Fill a band of shape (frames, pixels) with pixels of all frames, beginning at index `start`."""
@@ -230,20 +229,8 @@ class _BandReader:
             scale(row, dark, factors, start, width)
 
 
-def _read(frame: ImageFile, file: int, start: int, into: NDArray[Any]) -> None:
-    try:
-        given = os.preadv(file, [into.data], frame.data_start + start * frame.pixel_bytes)
-    except OSError as error:
-        raise FrameFileError(frame.path, error.strerror or str(error)) from error
-    if given < into.nbytes:
-        raise FrameFileError(frame.path, "it became shorter while it was being read")
-
-
-def _open(frame: ImageFile, opened: ExitStack) -> int:
-    try:
-        return opened.enter_context(open_regular(frame.stored)).fileno()
-    except OSError as error:
-        raise FrameFileError(frame.path, error.strerror or str(error)) from error
+def _read(frame: ImageFile, file: OpenFile, start: int, into: NDArray[Any]) -> None:
+    file.fill(into, frame.data_start + start * frame.pixel_bytes)
 
 
 def raise_open_file_limit(count: int) -> None:

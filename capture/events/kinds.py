@@ -34,7 +34,7 @@ class Event:
     ----------
     wire_name
         Name of the event in the journal, on the watch socket and over MQTT; empty if the event is not sent.
-        The name is part of their formats, so it stays the same when the class is renamed.
+        The name is part of these formats, so it stays the same when the class is renamed.
     """
 
     wire_name: ClassVar[str] = ""
@@ -69,8 +69,10 @@ class NightStarted(Event):
         Names of the devices; None for a device that the rig does not have.
     width, height
         Size of a full frame in pixels, without binning.
-    is_resumed, origin
-        True if the run resumes a night that an earlier run did not complete; the rig and the choice of sets of the run.
+    is_resumed
+        True if the run resumes a night that an earlier run did not complete.
+    origin
+        The rig of the run, and whether the run shoots all sets.
     """
 
     folder: str
@@ -215,7 +217,7 @@ class CoolingProgress(Event):
 @on_the_wire("panel-changed")
 @dataclass(frozen=True, slots=True)
 class PanelChanged(Event):
-    """The panel light or the cover changed."""
+    """The state of the panel's lamp or of the cover changed."""
 
     lit: bool
     brightness: int | None
@@ -388,7 +390,7 @@ class FrameRejected(Event):
 @on_the_wire("master-grew")
 @dataclass(frozen=True, slots=True)
 class MasterGrew(Event):
-    """A frame was added to the running master.
+    """A frame was added to the master that is being built from the set.
 
     Attributes
     ----------

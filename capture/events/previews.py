@@ -1,4 +1,4 @@
-"""Define the event that carries the preview of a frame. It is shown, but not journalled."""
+"""Define the event that carries the preview of a frame. This event is shown, but not journalled."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from coldframe.capture.events.kinds import Event
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameShown(Event):
-    """A preview of the latest frame, for display. Previews are not journalled.
+    """A preview of the latest frame, for display. Previews are not written to the journal.
 
     Attributes
     ----------

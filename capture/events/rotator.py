@@ -1,4 +1,4 @@
-"""Define the event that states the angle of the rotator."""
+"""Define the event that reports the angle of the rotator."""
 
 from dataclasses import dataclass
 
@@ -18,8 +18,8 @@ class RotatorTurned(Event):
     angle_deg
         Angle of the rotator; None while it is turning.
     found_deg
-        Angle before the night, to which the rotator turns back at the end; None once it has returned to it, or if the
-        angle is unknown.
+        Angle before the night, to which the rotator turns back at the end; None once the rotator has returned to this
+        angle, or if the angle is unknown.
     """
 
     angle_deg: float | None

@@ -67,7 +67,7 @@ class EventStream:
 
     @contextmanager
     def _guarding(self, subscriber: Callable[..., object]) -> Iterator[None]:
-        """Catch a subscriber's exceptions, which must neither end a night nor keep a lamp lit. Log the first one."""
+        """Catch a subscriber's exceptions, which must neither end a night nor keep a lamp lit. Log its first one."""
         try:
             yield
         except Exception as error:

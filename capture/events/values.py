@@ -75,7 +75,7 @@ class Severity(StrEnum):
 
 
 class Topic(StrEnum):
-    """Subject of a notice that a program may act on."""
+    """Subject of a notice, for programs that act on notices."""
 
     EXPOSURE = "exposure"
     LAMP = "lamp"
@@ -91,12 +91,13 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The rig of a run, and whether it shoots all sets, by which a later run recognises its own night.
+    """The rig of a run, and whether the run shoots all sets. A later run uses both to find the night to resume.
 
     Attributes
     ----------
     server
-        INDI server, with the name of its machine; empty if unknown, as in journals from earlier versions.
+        Host name and port of the INDI server, or the name of a simulated rig; empty if unknown, as in journals from
+        earlier versions.
     serial
         Serial number of the camera; empty if the driver does not report it.
     is_partial
@@ -108,7 +109,7 @@ class Origin:
     is_partial: bool = False
 
     def is_same_rig(self, other: "Origin") -> bool:
-        """Return whether two cameras with the same name may be the same camera. Unknown values are ignored."""
+        """Return whether two cameras with the same name might be the same camera. Unknown values are ignored."""
         if self.serial and other.serial:
             return self.serial == other.serial
         return not self.server or not other.server or self.server == other.server
@@ -143,7 +144,7 @@ class PlannedStep:
     setpoint_c
         Sensor temperature to which a cooling step cools, degrees Celsius; None for other steps.
     rotator_deg
-        Rotator angle of flats and of their tunings and dark flats, degrees; None for any angle.
+        Rotator angle, in degrees, of flats and of their tunings and dark flats; None if the angle does not matter.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""Define the event that states whether lights, or flats held out from their master, calibrate cleanly."""
+"""Define the event that reports whether lights, or flats held out from their master, calibrate cleanly."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -34,7 +34,7 @@ class Artifact:
     remedy
         Action that removes the artifact.
     frames
-        Number of frames that the master needs; None if more frames do not help.
+        Number of frames that the master needs; None if more frames would not help.
     """
 
     kind: Kind

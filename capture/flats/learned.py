@@ -1,4 +1,4 @@
-"""Store the flat settings found by tuning in a small JSON file, for use on later nights."""
+"""Store the flat settings that tuning has found, for use on later nights. They are kept in a small JSON file."""
 
 import os
 from collections.abc import Mapping
@@ -50,14 +50,14 @@ class FlatKey(BaseModel):
 
 
 class LearnedFlat(BaseModel):
-    """A setting that gave a good flat, with the measured light and saturation level.
+    """An exposure and a panel brightness that gave a good flat, with the measured light and saturation level.
 
     Attributes
     ----------
     rate_adu_per_s
-        Signal per second of the brightest channel.
+        Signal of the brightest channel, ADU per second.
     faintest_part
-        Signal of the faintest channel relative to the brightest channel.
+        Signal of the faintest channel as a fraction of that of the brightest channel.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -87,7 +87,7 @@ class LearnedFlat(BaseModel):
         return KnownLight(self.rate_adu_per_s, self.brightness, self.faintest_part)
 
     def light(self, curve: PanelCurve) -> float:
-        """Return the light through the filter relative to the panel's curve, so that filters can be compared."""
+        """Return the light through the filter relative to the light of the panel, so that filters can be compared."""
         return self.rate_adu_per_s / curve.light(self.brightness or 1)
 
 
@@ -111,8 +111,8 @@ class LearnedFlats:
     Attributes
     ----------
     problem
-        Sentence that states why the file could not be used; None if it was read or does not exist. The next `save`
-        renames an unusable file instead of overwriting it.
+        Sentence that states why the file could not be used; None if the file was read or does not exist. The next
+        `save` renames an unusable file instead of overwriting it.
     """
 
     def __init__(self, path: Path, flats: dict[FlatKey, LearnedFlat] | None = None, problem: str | None = None) -> None:
@@ -154,7 +154,7 @@ class LearnedFlats:
         return _by_filter(key, self._earlier)
 
     def full_scale_adu(self, key: FlatKey) -> float | None:
-        """Return the newest saturation level for the camera and settings of `key`, learned with any filter."""
+        """Return the latest saturation level for the camera and settings of `key`, learned with any filter."""
         alike = [flat for other, flat in self._flats.items() if other.camera_setting == key.camera_setting]
         return max(alike, key=lambda flat: flat.learned_at).full_scale_adu if alike else None
 
@@ -163,7 +163,7 @@ class LearnedFlats:
         self._flats[key] = flat
 
     def save(self) -> None:
-        """Write the file atomically, so that it contains either the old or the new settings after a power cut.
+        """Write the file atomically, so that it contains either all old or all new settings even after a power cut.
 
         Raises
         ------

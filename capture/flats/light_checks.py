@@ -1,13 +1,14 @@
-"""Check the light of flats: lamp flicker, the filter in the beam, and shadows.
+"""Check the illumination of flats for lamp flicker, for a wrong filter in the beam, and for shadows.
 
 Flicker
     A rolling shutter exposes row after row, so each row receives the lamp's mean light over the exposure of that row.
-    An exposure T reduces a modulation of frequency f to sin(pi f T) / (pi f T) of its depth, so bands weaken as 1 / T.
+    An exposure T reduces a modulation of frequency f to sin(pi f T) / (pi f T) of its depth, so the depth of the bands
+    decreases in proportion to 1 / T.
 Filter
     Filters pass different amounts of light. Two filters that pass the same amount cannot be distinguished, because
     their dust and vignetting are too similar.
 Shadow
-    A shutter blade or a half-open cover is detected by comparison with the library's master flat.
+    The shadow of a shutter blade or a half-open cover is detected by comparison with the library's master flat.
 """
 
 from collections.abc import Mapping
@@ -37,46 +38,49 @@ from coldframe.capture.tuner.limits import ExposureSpan
 from coldframe.config.frames import FrameKind
 
 LEAST_BANDS = 0.0005
-"""Smallest relative depth at which bands in one flat matter.
+"""Smallest relative depth at which bands count as flicker.
 
-In a master of 25 frames, bands of this depth equal the photon noise of 0.01 %.
+If 25 flats have bands of this depth, the bands in their master are 0.01 % deep, which equals its photon noise.
 """
 
 SIGNIFICANT_BANDS = 6.0
 
 LEAST_LEVEL_CHANGE = 0.01
-"""Smallest relative change in level between flats that matters. Bands wider than a frame change the level."""
+"""Smallest relative change in level from flat to flat that counts as flicker.
+
+Bands that are wider than a frame change its level.
+"""
 
 NO_BANDS_FROM_S = 5.0
 """In exposures at least this long, even a lamp that goes dark 100 times a second leaves bands below `LEAST_BANDS`."""
 
 LEAST_LENGTHENING = 4.0
-"""Smallest factor by which the new exposure is longer than the one that showed bands."""
+"""Smallest factor by which an exposure is lengthened after flats have shown bands, unless the limits forbid it."""
 
 BANDS_MARGIN = 2.0
-"""Factor by which the bands in the new exposure should be weaker than `LEAST_BANDS`."""
+"""Factor by which the bands should be weaker than `LEAST_BANDS` after the exposure has been lengthened."""
 
 FLICKER_RETRIES = 2
-"""Number of retunings for longer exposures before bands are accepted with a warning."""
+"""Number of times that flats are tuned again for longer exposures before bands are accepted with a warning."""
 
 SAME_LIGHT = 0.03
-"""Maximum difference between the logarithms of two light rates that count as equal.
+"""Maximum difference between the logarithms of two light rates at which they count as equal.
 
 A lamp drifts by a few percent in an hour.
 """
 
 OTHER_LIGHT = 0.25
-"""Smallest difference between the logarithms of two light rates on earlier nights that proves the filters different."""
+"""Smallest difference between the logarithms of the light rates of earlier nights at which filters surely differ."""
 
 DARKENED = 0.5
-"""A region with less than this fraction of the usual light is shaded; panels and dust cause smaller changes."""
+"""Fraction of the usual light below which a region counts as shaded. Panels and dust cause smaller changes."""
 
 USUAL_QUANTILE = 0.75
 LEAST_PART = 0.01
 """Smallest shaded fraction of the frame that counts as a fault."""
 
 LARGEST_GRADIENT = 0.15
-"""Largest relative root mean square of a smooth change.
+"""Largest allowed relative root mean square of a smooth change from the earlier flat.
 
 A tilted panel causes a smaller change, and a moving shutter blade causes a larger one.
 """
@@ -96,7 +100,7 @@ def is_flickering(bands: Bands) -> bool:
 def exposures_without_bands(
     bands: Bands, exposure_s: float, preferred: ExposureSpan, longest_s: float
 ) -> ExposureSpan | None:
-    """Return longer exposures with sufficiently weak bands, or None if no longer exposure is allowed.
+    """Return a range of longer exposures at which bands are weak enough, or None if no longer exposure is allowed.
 
     Parameters
     ----------
@@ -122,15 +126,16 @@ def exposures_without_bands(
 def other_filter_in_beam(name: str, tonight: Mapping[str, float], earlier: Mapping[str, float]) -> str | None:
     """Return the filter that seems to be in the beam instead of the selected filter, or None.
 
-    If two filters give the same light tonight but differed on earlier nights, the same filter was in the beam twice. A
-    change in the lamp since then does not matter, because it affects all filters equally.
+    If two filters pass the same amount of light tonight but passed different amounts on earlier nights, the same filter
+    was in the beam twice tonight. A lamp that has changed since the earlier nights does not matter, because its change
+    affects all filters equally.
 
     Parameters
     ----------
     name
         Selected filter.
     tonight, earlier
-        Light through each filter; the scale may differ between tonight and earlier nights.
+        Amount of light through each filter. The scale for tonight can differ from that for earlier nights.
     """
     return next(
         (
@@ -143,17 +148,18 @@ def other_filter_in_beam(name: str, tonight: Mapping[str, float], earlier: Mappi
 
 
 def doubtful_pairs(name: str, tonight: Mapping[str, float], earlier: Mapping[str, float]) -> list[tuple[str, str]]:
-    """Return pairs of other filters, tuned before, that pass the same light tonight but did not on earlier nights.
+    """Return pairs of other filters that passed the same amount of light tonight, unlike on earlier nights.
 
-    The tuning of the selected filter may have revealed how the lamp responds. If the lamp ignores its brightness
-    setting, filters that seemed to pass different amounts of light may have passed the same amount.
+    These filters were checked when they were tuned, but the tuning of the selected filter may since have revealed how
+    the lamp responds. If the lamp ignores its brightness setting, filters that seemed to pass different amounts of
+    light may have passed the same amount.
 
     Parameters
     ----------
     name
         Selected filter, which the pairs do not contain.
     tonight, earlier
-        Light through each filter; see `other_filter_in_beam`.
+        Amount of light through each filter; see `other_filter_in_beam`.
     """
     pairs = combinations(sorted(tonight.keys() - {name}), 2)
     return [
@@ -164,7 +170,7 @@ def doubtful_pairs(name: str, tonight: Mapping[str, float], earlier: Mapping[str
 
 
 def filters_of_equal_light(name: str, tonight: Mapping[str, float]) -> list[str]:
-    """Return the other filters that gave the same light tonight."""
+    """Return the other filters that passed the same amount of light tonight as the given filter."""
     return [other for other in tonight if other != name and abs(log(tonight[name] / tonight[other])) <= SAME_LIGHT]
 
 
@@ -172,7 +178,7 @@ def filters_of_equal_light(name: str, tonight: Mapping[str, float]) -> list[str]
 
 
 def find_shadow(flat: NDArray[np.float64], usual: NDArray[np.float64]) -> str | None:
-    """Return a description of the fault in the light of a flat, or None.
+    """Return a description of the fault in the illumination of a flat, or None if there is no fault.
 
     Parameters
     ----------
@@ -182,31 +188,32 @@ def find_shadow(flat: NDArray[np.float64], usual: NDArray[np.float64]) -> str | 
     if not is_large_enough(flat.shape) or usual.min() <= 0:
         return None
     ratio = flat / usual
-    # Use a quantile instead of the median, because the shadow may cover more than half of the frame.
+    # Use a quantile instead of the median, because a shadow can cover more than half of the frame.
     ratio /= np.quantile(ratio, USUAL_QUANTILE)
     dark = (ratio < DARKENED).astype(np.float64)
     if dark.mean() >= LEAST_PART:
-        what = f"{100 * dark.mean():.0f} % of the frame, on the {smooth_pattern(dark).brightest}, gets less than "
+        what = f"{100 * dark.mean():.0f} % of the frame, {smooth_pattern(dark).brightest}, gets less than "
         what += f"{100 * DARKENED:.0f} % of the light in the library's flat"
         return f"{what}: is a shutter blade or a cover in the way?"
     pattern = smooth_pattern(ratio)
     if pattern.amplitude_adu > LARGEST_GRADIENT:
         return (
             f"the flat has a gradient of {100 * pattern.amplitude_adu:.0f} % compared with the library's flat, "
-            f"brightest on the {pattern.brightest}: does the shutter work?"
+            f"brightest {pattern.brightest}: does the shutter work?"
         )
     return None
 
 
 def library_flat_shape(library: Path, flat: Path) -> FrameShape | None:
-    """Return the levels of the library's newest master flat that matches a saved flat, or None.
+    """Return the levels of the library's newest master flat that matches a saved flat, or None if there is none.
 
     Raises
     ------
     FrameFileError, OSError
         If a file cannot be read.
     """
-    # Use the rig's own names, because lights from other programs may have named the rig differently on earlier nights.
+    # Compare the drivers' own names, because a master's header can contain the names that another program gave to the
+    # rig in the lights of that night.
     headers = Library(library).catalogue().headers
     masters = {path: setup_of(in_drivers_words(header)) for path, header in headers.items()}
     shot = setup_of(in_drivers_words(read_night_header(flat)))

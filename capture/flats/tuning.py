@@ -59,8 +59,8 @@ class FlatTuning:
     curve
         Response of the panel, as measured with other filters.
     same_light
-        Tuning of the same flats at another rotator angle. Its exposure is tried first, so that its dark flats match.
-        None if there is none.
+        Tuning of the same flats at another rotator angle; None if there is none. Its exposure is tried first, so that
+        the dark flats for that exposure can be used again.
     """
 
     context: NightContext
@@ -86,7 +86,7 @@ class FlatTuning:
             async with self.context.steering.timeout(self._deadline_s(flats)):
                 tuned, curve = await self._tune(flats)
                 if other := self._other_filter(tuned, curve):
-                    # A wheel may stop short of the filter; a second turn often reaches it.
+                    # A wheel can stop short of the filter. A second turn often reaches the filter.
                     await self._turn_away(other)
                     tuned, curve = await self._tune(flats)
         except TimeoutError:
@@ -97,7 +97,7 @@ class FlatTuning:
         return tuned, curve
 
     def _deadline_s(self, flats: FlatSettings) -> float:
-        """Return the seconds allowed for the tests and for the user to switch a manual lamp."""
+        """Return the time, in seconds, that the tests may take, plus the time for the user to switch a manual lamp."""
         panel = self.context.settings.panel
         switched_s = panel.manual_deadline_s if panel is not None and panel.kind == "manual" else 0.0
         return flats.tuning_deadline_s + switched_s
@@ -178,7 +178,7 @@ class FlatTuning:
     async def _without_flicker(
         self, tuned: Tuned, curve: PanelCurve, panel: FlatPanel, flats: FlatSettings
     ) -> tuple[Tuned, PanelCurve]:
-        """Tune again for longer exposures while the lamp flickers, and return the last result."""
+        """Tune again for longer exposures if the flats show that the lamp flickers, and return the last result."""
         longest_s = min(flats.exposure_limits_s[1], self.context.rig.camera.features.exposure_s.maximum)
         preferred = ExposureSpan(*flats.preferred_exposure_s)
         for retries_left in reversed(range(FLICKER_RETRIES + 1)):
@@ -280,7 +280,7 @@ class FlatTuning:
     def _filter_light(self, tuned: Tuned, curve: PanelCurve) -> tuple[str, dict[str, float], dict[str, float]] | None:
         """Return the selected filter and the light through each filter tonight and on earlier nights.
 
-        Return None without a panel or a wheel, or if the step has no filter.
+        Return None if the rig has no panel or no wheel, or if the step has no filter.
         """
         panel, name = self.context.rig.panel, self.step.filter
         if self.context.rig.wheel is None or panel is None or name is None:

@@ -16,7 +16,7 @@ from coldframe.devices.camera import Frame
 
 @dataclass(frozen=True, slots=True)
 class TuningFrames:
-    """Test flats, exposed and measured without switching the lamp.
+    """Test flats that are exposed and measured. The lamp is left as it is.
 
     Attributes
     ----------

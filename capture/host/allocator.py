@@ -4,7 +4,7 @@ import ctypes
 from contextlib import suppress
 
 M_ARENA_MAX = -8
-"""The parameter of mallopt(3), from malloc.h of glibc."""
+"""Parameter of mallopt(3) that limits the number of heaps, from malloc.h of glibc."""
 
 
 def share_one_heap() -> None:

@@ -1,7 +1,7 @@
-"""Check the memory use of the link and of the drivers between sets.
+"""Between sets, check the memory use of the drivers and of the link to the INDI server.
 
-Free the memory of the last set, restart the link if it has grown, and report drivers that have grown. INDI drivers and
-the client library may leak memory (indi#1528).
+Free the memory of the last set, restart the link if its memory use has grown, and report drivers whose memory use has
+grown. INDI drivers and the client library can leak memory (indi#1528).
 """
 
 import gc
@@ -15,10 +15,13 @@ from coldframe.capture.threads import in_thread
 from coldframe.devices.errors import DeviceError
 
 MOST_LINK_BYTES = 256 << 20
-"""Ten times the memory use of a healthy link, which carries no pixels."""
+"""Memory use above which the link is restarted: ten times that of a healthy link, which carries no pixels."""
 
 MOST_DRIVER_GROWTH_BYTES = 1 << 30
-"""Larger than any image buffer: in base64, the largest frames take a few hundred megabytes."""
+"""Growth above which a driver is reported.
+
+It exceeds the size of any image buffer: in base64, the largest frames take a few hundred megabytes.
+"""
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +39,8 @@ class MemoryWatch:
 
         Call this method between two sets, when restarting the link interrupts no exposure.
         """
-        # The objects of a set refer to each other, so only the garbage collector frees them. It counts objects instead
-        # of bytes, and would leave the arrays of many sets in memory.
+        # The objects of a set refer to each other, so only the garbage collector frees them. By itself, it would run
+        # too late, because it counts objects instead of bytes: the arrays of many sets would stay in memory.
         gc.collect()
         connection = self._context.rig.connection
         if connection is None:

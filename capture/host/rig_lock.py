@@ -1,8 +1,8 @@
 """Lock a rig against a second run, because two runs on one camera would spoil each other's frames.
 
-The kernel keeps the lock (flock(2)) and releases it when the process ends, even after a crash. The file's content only
-names the holder; if no process holds the lock, the content was left by a process that died. The lock is named after
-the INDI server, because two runs with different configurations may share one server.
+The kernel keeps the lock (flock(2)) and releases it when the process ends, even after a crash. The content of the lock
+file only names the holder; if no process holds the lock, the content was left by a process that died. The file is named
+after the INDI server, because two runs with different configurations can share one server.
 """
 
 import fcntl
@@ -33,7 +33,7 @@ class RigInUseError(ColdframeError):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The process that holds a rig.
+    """The process that holds the lock on a rig.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ def listening_locked(server: ServerSettings) -> Iterator[None]:
 
 @contextmanager
 def _locked(path: Path, refusal: Callable[[Holder | None], str]) -> Iterator[Holder | None]:
-    """Hold the lock while the block runs. Yield the former holder if it died while holding the lock, else None."""
+    """Hold the lock while the block runs. Yield the former holder if it died while holding the lock, or None."""
     descriptor = _opened(path)
     try:
         try:
@@ -148,7 +148,7 @@ def _in_use(server: ServerSettings, holder: Holder | None) -> str:
 
 
 def lock_path(server: ServerSettings) -> Path:
-    """Return the path of a rig's lock, in a folder that all users share."""
+    """Return the path of a rig's lock file, in a folder that all users share."""
     usable = (folder for folder in FOLDERS if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK))
     folder = next(usable, Path(tempfile.gettempdir()))
     host = "localhost" if server.is_local else _NOT_IN_NAMES.sub("-", server.host.lower())[:64]

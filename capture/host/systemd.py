@@ -1,4 +1,4 @@
-"""Notify systemd that coldframe is ready, and feed its watchdog while the night is making progress.
+"""Notify systemd that coldframe is ready, and feed systemd's watchdog while the night is making progress.
 
 A running event loop does not prove that the night is making progress. coldframe therefore feeds the watchdog only while
 the night publishes events. Each event determines how long the wait for the next event may last. When the events stop,
@@ -14,7 +14,10 @@ from contextlib import asynccontextmanager, suppress
 from coldframe.capture.events.kinds import Event, ExposureStarted, NightEnded, TemperatureRead
 
 SILENCE_S = 900.0
-"""Longer than any wait without events, because each wait has its own deadline of at most 10 min."""
+"""Maximum time between two signs of progress.
+
+It is longer than any wait without events, because each wait has its own deadline of at most 10 min.
+"""
 
 READOUT_S = 300.0
 
@@ -22,8 +25,8 @@ READOUT_S = 300.0
 class Progress:
     """The progress of a night, judged from its events. The class performs no I/O.
 
-    Progress is required only between the first event and the last event. Before the first event, the process may wait
-    for hours until the end of the night.
+    Progress is required only between the first event and the last event. Before the first event, the process can wait
+    for hours until the imaging session ends.
     """
 
     def __init__(self) -> None:

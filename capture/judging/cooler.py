@@ -11,21 +11,22 @@ from enum import StrEnum
 from coldframe.capture.judging.thermometer import plausible_c
 
 SLOPE_SPAN_S = 120.0
-"""Time span over which the slope is fitted.
+"""Time span over which the slope of the temperature is fitted.
 
-Sensors report temperatures in steps of 0.1 to 0.5 C, and some drivers report them only every 10 s.
+A much shorter span would not do, because sensors report temperatures in steps of 0.1 to 0.5 C, and some drivers report
+them only every 10 s.
 """
 
 FLAT_C_PER_MIN = 0.1
-"""Smallest slope that counts as movement. A smaller slope does not bring a sensor to its setpoint within a night."""
+"""Smallest slope that counts as movement. A smaller slope would not bring a sensor to its setpoint within a night."""
 
 FULL_POWER_PERCENT = 95.0
-"""Coolers at their limit report 95 to 100 %, depending on the driver."""
+"""Power at or above which a cooler may be at its limit. At the limit, drivers report 95 to 100 %."""
 
 STALL_S = 300.0
 """A temperature that has not moved for this long counts as stuck, regardless of the reported power.
 
-The power supply may be unplugged, which drivers do not report (indi-allsky#443).
+This limit detects an unplugged power supply, which drivers do not report (indi-allsky#443).
 """
 
 SILENCE_S = 60.0
@@ -33,16 +34,22 @@ SILENCE_S = 60.0
 
 
 GRID_C = 5.0
-"""Spacing of the setpoints that may replace an unreachable one. Darks on a grid fit lights from other warm nights."""
+"""Spacing of the setpoints that can replace an unreachable setpoint.
+
+Darks that are shot at setpoints on such a grid also match lights from other warm nights.
+"""
 
 RESERVE_C = 1.0
-"""Minimum distance between a replacement setpoint and the limit of the cooler, because the air may become warmer."""
+"""Minimum distance of a replacement setpoint from the temperature at which the cooler reached its limit.
+
+Without this reserve, the setpoint would be out of reach as soon as the air becomes a little warmer.
+"""
 
 GRID_STEPS = 2
-"""Number of setpoints to try. A cooler that reaches neither is broken, and each attempt takes minutes."""
+"""Number of replacement setpoints to try. A cooler that reaches neither is broken, and each attempt takes minutes."""
 
 WARMEST_GRID_C = 20.0
-"""Warmest setpoint to try, because a sensor as warm as the air needs no cooler."""
+"""Warmest replacement setpoint to try. At a warmer setpoint, the sensor would need no cooler."""
 
 
 class CoolingState(StrEnum):
@@ -74,9 +81,9 @@ class Cooling:
     obstacle
         Reason for the state UNREACHABLE; None in other states.
     sensor_c
-        Newest plausible reading, degrees Celsius.
+        Latest plausible reading, degrees Celsius; None before the first one.
     slope_c_per_min
-        Slope fitted over `SLOPE_SPAN_S`; None until the readings span a tenth of that time.
+        Slope of the temperature, fitted over `SLOPE_SPAN_S`; None until the readings span a tenth of that time.
     message
         Sentence for the user.
     """
@@ -91,8 +98,8 @@ class Cooling:
 class CoolingJudge:
     """A judge of whether a sensor has reached its setpoint, or cannot reach it.
 
-    The setpoint is reached once all readings of a whole dwell have been within the tolerance. A sensor that is too cold
-    is not ready either. Programs that accept such a sensor start exposing during the overshoot (nina#39).
+    The setpoint is reached once all readings during a whole dwell have been within the tolerance. A sensor that is too
+    cold is not ready either: programs that accept such a sensor start exposing during the overshoot (nina#39).
 
     Parameters
     ----------
@@ -184,7 +191,7 @@ class CoolingJudge:
         return Obstacle.DEADLINE if time_s - self._began_s >= self._deadline_s else None
 
     def _is_flat(self, time_s: float, span_s: float) -> bool:
-        """Return whether the temperature has not approached the setpoint over a whole span."""
+        """Return whether the temperature has not approached the setpoint during the whole of the last `span_s`."""
         slope = _slope_c_per_min(self._readings, time_s - span_s)
         spanned = time_s - self._readings[0][0] >= span_s
         return spanned and slope is not None and self._towards(slope) < FLAT_C_PER_MIN
@@ -231,14 +238,14 @@ def _at_power(power_percent: float | None) -> str:
 
 
 def setpoints_within_reach(setpoint_c: float, limit_c: float) -> tuple[float, ...]:
-    """Return multiples of `GRID_C` that a sensor can probably reach and hold, nearest to its setpoint first.
+    """Return the multiples of `GRID_C` that a sensor can probably reach and hold, the nearest to `setpoint_c` first.
 
     Parameters
     ----------
     setpoint_c
         The setpoint that is out of reach, degrees Celsius.
     limit_c
-        Temperature at which the sensor stopped, degrees Celsius. In cold air, it may be below the setpoint.
+        Temperature at which the sensor stopped, degrees Celsius. In cold air, it can be below the setpoint.
     """
     away = math.copysign(1.0, limit_c - setpoint_c)
     first = math.ceil(away * (limit_c + away * RESERVE_C) / GRID_C)
@@ -255,7 +262,7 @@ class SetpointRamp:
     start_c, goal_c
         First and last setpoint, degrees Celsius.
     c_per_min
-        Rate, positive in either direction.
+        Rate in degrees Celsius per minute, positive in either direction.
     """
 
     start_c: float

@@ -1,6 +1,6 @@
 """Decide from a frame's pixels, not from the driver's report, whether the frame may go into its master.
 
-The caller moves rejected frames to quarantine with the reason and shoots them again.
+The caller moves rejected frames to quarantine, records the reason, and shoots the frames again.
 
 This module performs no I/O.
 """
@@ -37,7 +37,7 @@ class FlatBand:
     Attributes
     ----------
     low_adu, high_adu
-        Allowed levels of the brightest channel, including bias.
+        Lowest and highest allowed level of the brightest channel, including bias.
     saturated_fraction
         Maximum fraction of saturated pixels.
     faintest_adu
@@ -70,9 +70,9 @@ class FrameGate:
     kind
         Kind of the frames.
     band
-        Limits of flats; None for frames without light.
+        Limits for flats; None for frames that are shot in the dark.
     ceiling_adu
-        Highest possible level of frames without light; None if unknown.
+        Highest possible level of frames that are shot in the dark; None if unknown.
     digests
         Digests of the night's frames; None if there is no other set.
     """
@@ -92,7 +92,10 @@ class FrameGate:
         self._digests = digests or NightDigests().of_set(kind)
 
     def bounds_adu(self, statistics: FrameStatistics) -> tuple[float, float]:
-        """Return the clipping bounds for the shape of a frame; the first good frame sets them for the whole set."""
+        """Return the bounds to which pixels are clipped before the shape of a frame is measured.
+
+        Once the set has a good frame, the bounds that follow from the first good frame apply to the whole set.
+        """
         if self._band is not None:
             return 0.0, 65535.0
         return shape_bounds_adu(self._reference.statistics if self._reference else statistics)
@@ -129,7 +132,10 @@ class FrameGate:
         return self._flat_fault(frame, self._band) if self._band is not None else self._dark_fault(frame)
 
     def _is_flooded(self, statistics: FrameStatistics) -> bool:
-        """Return whether every pixel of a frame without light is saturated. Light causes this, not a failed readout."""
+        """Return whether every pixel is saturated although the frame was meant to be shot in the dark.
+
+        Light causes this, not a failed readout.
+        """
         return self._band is None and statistics.saturated_fraction == 1
 
     def _flat_fault(self, frame: MeasuredFrame, band: FlatBand) -> Fault | None:
@@ -164,7 +170,7 @@ class FrameGate:
         return None if self._reference is None else self._change(frame, self._reference)
 
     def _change(self, frame: MeasuredFrame, reference: Reference) -> Fault | None:
-        """Compare a frame without light with earlier frames."""
+        """Compare a frame that was shot in the dark with earlier frames."""
         if self._kind is FrameKind.BIAS and (fault := torn_bias(frame, reference)):
             return fault
         if fault := other_dark_level(frame, reference):

@@ -1,9 +1,9 @@
-"""Detect light on frames that should be dark, judging by the pixels, not by the states of the panel and the cover.
+"""Detect light in frames that should be dark, judging by the pixels, not by the states of the panel and the cover.
 
-Frames reveal only changes. Light that appears or disappears changes the pattern, because a leak is brighter on one
-side. Strong light also changes the level. Constant light looks like dark current. With a filter wheel, darks are shot
-through two filters (`filters_for_darks`), so that a constant leak changes as well. `dark_ceiling_adu` derives a limit
-for constant light from the dark current of earlier nights. See docs/pixel-checks.md.
+Frames reveal only changes in the light. Light that appears or disappears changes the pattern, because a leak is
+brighter on one side. Strong light also changes the level. Constant light looks like dark current. With a filter wheel,
+darks are shot through two filters (`filters_for_darks`), so that even a constant leak differs from dark to dark.
+`dark_ceiling_adu` derives a limit for constant light from the dark current of earlier nights. See docs/pixel-checks.md.
 
 This module performs no I/O.
 """
@@ -30,39 +30,45 @@ from coldframe.calibration.measuring.frame_shape import (
 )
 
 HALVES_FROM = 6
-"""With at least this many frames, also compare the newer half with the older half, because means are less noisy."""
+"""Minimum number of frames for also comparing the mean of the newer half with that of the older half.
+
+The means are less noisy than single frames, so the comparison reveals fainter light.
+"""
 
 MOST_SHAPES = 64
-"""Maximum number of shapes in memory: 41 kB each for 640 rows, ten times as much for the largest sensors."""
+"""Maximum number of shapes in memory. Each takes 41 kB for a frame of 640 rows, and 410 kB for the largest sensors."""
 
 PRIOR_COMPARISONS = 3.0
-"""Number of comparisons without excess scatter that are assumed in advance to stabilise the first estimates."""
+"""Number of fictitious comparisons without excess scatter that are counted to stabilise the first estimates."""
 
 LEAST_RATIO = 3.0
-"""Smallest ratio of the light through two filters that can distinguish a leak from dark current."""
+"""Smallest ratio between the transmissions of two filters at which a leak can be distinguished from dark current."""
 
 SAME_DARK_CURRENT_C = 1.0
-"""Largest difference from the temperature of a recorded dark current. Dark current changes by an eighth per degree."""
+"""Largest difference between a dark's setpoint and the temperature of a recorded dark current that applies to the dark.
+
+Dark current changes by an eighth per degree.
+"""
 
 LARGEST_GROWTH = 3.0
-"""Largest factor by which the dark current at a given temperature grows between two nights."""
+"""Largest factor by which the dark current at a given temperature is assumed to grow from one night to another."""
 
 CEILING_MARGIN_ADU = 50.0
-"""Allowance for drifting bias levels and uneven glow; a lit panel adds as much within a second."""
+"""Allowance for drifting bias levels and uneven glow. A lit panel adds more than this allowance within a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """Light on some frames but not on others.
+    """Light that is in some frames but not in others.
 
     Attributes
     ----------
     level_adu
-        Difference in mean level from the earlier frames, ADU.
+        Difference between the mean level and that of the earlier frames, ADU.
     place
-        Place where the light is brightest, as text; None if the light is uniform.
+        Place where the light is brightest, such as "on the left side"; None if the light is uniform.
     significance
-        Significance in standard errors.
+        Significance of the difference, in standard errors.
     """
 
     level_adu: float
@@ -71,14 +77,13 @@ class Leak:
 
     def __str__(self) -> str:
         """Describe the leak."""
-        place = "uniform" if self.place is None else f"on the {self.place}"
-        found = f"there is light on the sensor, {place}"
+        found = f"there is light on the sensor, {self.place or 'uniform'}"
         return f"{found}: the level differs by {self.level_adu:+.2g} ADU from earlier frames"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Seen:
-    """The mean shape and sensor temperature of consecutive frames."""
+    """The mean shape, mean sensor temperature and number of consecutive frames."""
 
     levels_adu: NDArray[np.float64]
     sensor_c: float | None
@@ -110,7 +115,7 @@ class LeakWatch:
         self._comparisons = 0
 
     def leak(self, shape: FrameShape, sensor_c: float | None) -> Leak | None:
-        """Return the leak that distinguishes a frame from the accepted frames, or None.
+        """Return the leak that distinguishes a frame from the accepted frames, or None if there is no leak.
 
         Parameters
         ----------
@@ -145,7 +150,7 @@ class LeakWatch:
         level_adu = pattern.mean_adu
         significance = pattern_significance(pattern, self._excess(), self._noise_adu)
         if significance is not None:
-            # If the level fell, the light is on the earlier frames.
+            # If the level fell, the light is in the earlier frames.
             lit = pattern if level_adu >= 0 else pattern.reversed()
             return Leak(level_adu, lit.brightest, significance)
         if abs(level_adu) >= LEAST_LEVEL * self._noise_adu:
@@ -153,7 +158,7 @@ class LeakWatch:
         return None
 
     def _excess(self) -> NDArray[np.float64]:
-        """Return the scatter of each component from frame to frame, relative to the noise within frames; at least 1.
+        """Return the scatter of each pattern component from frame to frame, relative to the frames' noise; at least 1.
 
         Slow variations of a camera's offset along the frame increase the scatter.
         """
@@ -168,13 +173,13 @@ def _mean(seen: list[_Seen]) -> NDArray[np.float64]:
 def filters_for_darks(light: Mapping[str, float]) -> tuple[str, str] | None:
     """Return the clearest filter, for the first dark, and the densest filter, for all other darks.
 
-    A leak in front of the wheel depends on the filter, but dark current does not. Return None if no two filters differ
-    by a factor of `LEAST_RATIO`.
+    A leak in front of the wheel depends on the filter, but dark current does not. Return None if no filter transmits at
+    least `LEAST_RATIO` times as much light as another filter.
 
     Parameters
     ----------
     light
-        Light through each filter, on any common scale.
+        Amount of light through each filter, on any common scale.
     """
     if not light:
         return None
@@ -183,7 +188,9 @@ def filters_for_darks(light: Mapping[str, float]) -> tuple[str, str] | None:
 
 
 def dark_ceiling_adu(record: CameraRecord, bias_adu: float, setpoint_c: float, exposure_s: float) -> float | None:
-    """Return the highest level that a dark can have, or None if no dark current is known at this temperature.
+    """Return the highest level, ADU, that a dark can have without a leak, or None if it cannot be predicted.
+
+    The prediction needs the camera's conversion gain and a dark current recorded at a similar temperature.
 
     Parameters
     ----------

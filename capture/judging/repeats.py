@@ -7,7 +7,7 @@ from collections.abc import Hashable
 
 
 class NightDigests:
-    """The digests of the pixels of all frames of a night, each with the set in which it was first seen."""
+    """Digests that identify the pixels of a night's frames, each with the set in which it was first seen."""
 
     def __init__(self) -> None:
         self._sets: dict[bytes, Hashable] = {}
@@ -18,7 +18,8 @@ class NightDigests:
         Parameters
         ----------
         owner
-            The settings of the set. They compare equal if the set is judged again, for example with more frames.
+            The settings of the set. If the set is judged again, for example with more frames, its settings must compare
+        equal to the earlier ones.
         """
         return SetDigests(self._sets, owner)
 
@@ -27,7 +28,7 @@ class SetDigests:
     """The digests for one attempt at a set.
 
     A frame is a repeat if its pixels were already seen in this attempt or in another set. Frames from an earlier
-    attempt at the same set are not repeats, because the frames on the disk are judged again.
+    attempt at the same set are not repeats, because the frames on disk are judged again.
     """
 
     def __init__(self, sets: dict[bytes, Hashable], owner: Hashable) -> None:

@@ -10,17 +10,23 @@ from collections import deque
 from dataclasses import dataclass
 
 PLAUSIBLE_C = (-120.0, 80.0)
-"""Drivers report values outside this range for "unknown" (-300, -273.15) or after a lost byte (indi-3rdparty#1328)."""
+"""Lowest and highest plausible temperature.
+
+Drivers report values outside this range for "unknown" (-300, -273.15) or after a lost byte (indi-3rdparty#1328).
+"""
 
 FROZEN_S = 300.0
-"""A cooler at full or zero power for this long changes any sensor's temperature by more than the last digit."""
+"""Time at full or zero power after which an unchanged reading counts as frozen.
+
+Within this time, full or zero power changes any sensor's temperature by more than the last digit.
+"""
 
 JUMP_S = 120.0
-"""A change in the ambient temperature cannot explain a drop or rise in power within this time."""
+"""Longest time that a drop or rise in power may take. Changes in the ambient temperature act more slowly."""
 
 OFF_PERCENT, FULL_PERCENT = 1.0, 99.0
 FROM_PERCENT = (20.0, 80.0)
-"""The power must fall to zero from the first value or more, or rise to full power from the second value or less."""
+"""The power must fall to zero from at least the first value, or rise to full power from at most the second."""
 
 
 def plausible_c(sensor_c: float | None) -> float | None:
@@ -37,7 +43,7 @@ class ExposureTemperature:
     within
         True if there were readings and all of them were within the tolerance.
     lowest_c, highest_c
-        Lowest and highest reading, degrees Celsius; None without readings.
+        Lowest and highest reading, degrees Celsius; None if there were no readings.
     message
         Text for the user, also used as the reason for a rejection.
     """
@@ -76,7 +82,7 @@ class TemperatureWatch:
             )
         low_c, high_c = min(self._readings_c), max(self._readings_c)
         within = max(high_c - self._setpoint_c, self._setpoint_c - low_c) <= self._tolerance_c
-        setpoint = f"{self._setpoint_c:g} C within {self._tolerance_c:g} C"
+        setpoint = f"{self._setpoint_c:g} C (tolerance {self._tolerance_c:g} C)"
         text = f"the sensor was at {low_c:.1f} to {high_c:.1f} C instead of {setpoint}"
         return ExposureTemperature(within=within, lowest_c=low_c, highest_c=high_c, message=text)
 
@@ -96,7 +102,7 @@ class FrozenReading:
         self._end: tuple[bool, float, float] | None = None
 
     def observe(self, time_s: float, sensor_c: float | None, power_percent: float | None) -> None:
-        """Record a temperature reading and the power at that time; None if the driver does not report a value."""
+        """Record a temperature reading and the power at that time; either is None if the driver does not report it."""
         if sensor_c is None or power_percent is None or sensor_c != self._reading_c:
             self._reading_c, self._same_since_s, self._end = sensor_c, time_s, None
         if sensor_c is None or power_percent is None:

@@ -1,4 +1,4 @@
-"""Collect the frames that count in a master."""
+"""Collect the frames from which a master is built."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,7 +13,7 @@ from coldframe.devices.camera import Frame
 
 @dataclass(frozen=True, slots=True)
 class AcceptedFrame:
-    """A frame that counts, without its pixels.
+    """A frame that is used in a master, without its pixels.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class AcceptedFrame:
 
 @dataclass(slots=True)
 class AcceptedFrames:
-    """The frames that count in one master.
+    """The frames that are used in one master.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class AcceptedFrames:
         return len(self.frames)
 
     def add(self, judged: JudgedFrame, path: Path) -> None:
-        """Count a good frame that is on the disk."""
+        """Add a good frame that has been saved to disk."""
         frame, level_adu = judged.frame, judged.measurement.statistics.level_adu
         self.frames.append(
             AcceptedFrame(path, frame.exposure_s, frame.sensor_c, frame.started_at, level_adu, judged.digest)

@@ -21,7 +21,7 @@ class _Delivered:
 
 
 class DeliveredFrames:
-    """The frames of one step that are not on the disk yet, in the order in which the camera delivered them.
+    """The frames of one step that are not yet on disk, in the order in which the camera delivered them.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class DeliveredFrames:
         Raises
         ------
         NotDurableError
-            If the frame could not be written to the disk.
+            If the frame could not be written to disk.
         """
         folder = self._context.folder
         return await in_thread(self._write, frame, lambda each: folder.save_frame(each.frame, each.filter, index))
@@ -57,24 +57,24 @@ class DeliveredFrames:
         Raises
         ------
         NotDurableError
-            If the frame could not be written to the disk.
+            If the frame could not be written to disk.
         """
         folder = self._context.folder
         await in_thread(self._write, frame, lambda each: folder.save_test(each.frame, each.filter))
 
     async def reject(self, frame: Frame, reason: str) -> None:
-        """Save a frame in quarantine, with the reason.
+        """Save a frame in quarantine, together with the reason for its rejection.
 
         Raises
         ------
         NotDurableError
-            If the frame could not be written to the disk.
+            If the frame could not be written to disk.
         """
         path = await in_thread(self._quarantine, frame, reason)
         publish_rejected(self._context, self._number, path, reason)
 
     async def rescue(self) -> None:
-        """Save in quarantine all frames that were not saved because of a failure or a cancellation."""
+        """Save to quarantine all frames that a failure or a cancellation kept from being saved."""
         if not self._frames:
             return
         paths, faults = list[Path](), list[NotDurableError]()
@@ -104,7 +104,7 @@ class DeliveredFrames:
         return self._write(frame, lambda each: folder.quarantine(each.frame, each.filter, reason))
 
     def _write(self, frame: Frame, write: Callable[[_Delivered], Path]) -> Path:
-        # Compare by identity, because a camera may deliver the same frame twice.
+        # Compare by identity, because a camera can deliver the same frame twice.
         each = next(each for each in self._frames if each.frame is frame)
         path = write(each)
         self._frames.remove(each)
@@ -112,5 +112,5 @@ class DeliveredFrames:
 
 
 def publish_rejected(context: NightContext, number: int, path: Path, reason: str) -> None:
-    """Publish that a frame is in quarantine."""
+    """Announce in the event stream that a frame was rejected and is in quarantine."""
     context.publish(FrameRejected(context.clock.now(), number, str(path), reason))

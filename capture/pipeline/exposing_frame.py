@@ -77,7 +77,7 @@ class FrameExposer:
         Raises
         ------
         DeviceError
-            If the camera failed, or refused the settings.
+            If the camera failed, or rejected the settings.
         """
         self._settings = await self._context.rig.camera.apply(self._readout)
         return self._settings
@@ -110,7 +110,7 @@ class FrameExposer:
         ContestedError
             If another program keeps changing the settings.
         NotDurableError
-            If there is no room for frames on the disk.
+            If the disk has no room for more frames.
         """
         context, setpoint_c = self._context, self._setpoint_c
         context.require_time(exposure_s)
@@ -137,7 +137,7 @@ class FrameExposer:
         return frame
 
     def _settings_fault(self, frame: Frame, settings: ReadoutSettings) -> str | None:
-        """Return how the frame's settings differ from the requested settings, or None if they agree.
+        """Return a description of how the frame's settings differ from the requested settings, or None if they match.
 
         If they differ, the settings are applied again before the next exposure. A restart of the camera does not change
         the settings, because the driver receives them again after the restart.

@@ -1,4 +1,4 @@
-"""Expose a frame, judge the previous frame, and keep the frame before that, all at the same time."""
+"""Expose a frame, judge the previous frame, and save and stack the frame before that, all at the same time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,10 +8,10 @@ from coldframe.capture.pipeline.delivered_frames import DeliveredFrames
 from coldframe.capture.session.context import StepFailedError
 
 QUEUE_LENGTH = 1
-"""Number of frames that may wait to be judged. With one frame in each of three stages, four frames are in memory."""
+"""Number of frames that may wait to be judged. With one frame in each of the three stages, four are in memory."""
 
 DRAIN_DEADLINE_S = 120.0
-"""Longest wait for unsaved frames after exposing has ended, because a disk may hang."""
+"""Longest wait for unsaved frames after exposing has ended. The wait is bounded, because a disk can hang."""
 
 Shot = TypeVar("Shot")
 Judged = TypeVar("Judged")
@@ -91,7 +91,7 @@ class FramePipeline(Generic[Shot, Judged]):
 
     async def submit(self, shot: Shot) -> None:
         """Pass a frame on to be judged, and wait until there is room for the next frame."""
-        # The frame is in the queue before the wait, so that a cancellation of the wait does not lose it.
+        # The frame is put in the queue before the wait, so that the frame is not lost if the wait is cancelled.
         self._shots.put_nowait(shot)
         await self._room.acquire()
 
@@ -133,7 +133,7 @@ class FramePipeline(Generic[Shot, Judged]):
             self._judged.task_done()
 
     async def drain(self, stages: set[asyncio.Task[Any]]) -> None:
-        """Wait until the submitted frames are kept, a stage has failed, or the deadline has passed; end the stages."""
+        """Wait until the submitted frames are kept, a stage fails, or the deadline passes; then end the stages."""
         ends = {*stages, asyncio.create_task(self.until_kept(), name="draining")}
         try:
             await asyncio.wait(ends, timeout=DRAIN_DEADLINE_S, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""Add frames to a running stack one by one, and finish the stack. All functions block, so call them in threads."""
+"""Add frames one by one to a stack that is being built, and finish it. All functions block, so call them in threads."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -27,11 +27,11 @@ class FinishedStack(NamedTuple):
     stack
         Mean, uncertainty and counts, in ADU; for flats, relative to a mean of 1.
     masked
-        Mask of a flat's pixels that have no signal, bool, shape (height, width); None for frames without light.
+        Mask of a flat's pixels that have no signal, bool, shape (height, width); None for other kinds of frames.
     method
         Method by which the frames were combined.
     overscan
-        Overscan that was subtracted from each frame first; None if no overscan was subtracted.
+        Overscan that was subtracted from each frame before combining; None if no overscan was subtracted.
     """
 
     stack: Stack
@@ -41,7 +41,7 @@ class FinishedStack(NamedTuple):
 
 
 class FrameStack(Protocol):
-    """A running stack of frames of one kind."""
+    """A stack of frames of one kind that grows frame by frame."""
 
     @property
     def frames(self) -> int:
@@ -51,7 +51,8 @@ class FrameStack(Protocol):
     def fold(self, pixels: NDArray[np.uint16], exposure_s: float, digest: bytes) -> NDArray[np.uint16]:
         """Add a frame, and return its pixels as they are stacked, in a buffer that the next frame may reuse.
 
-        The caller must not change the given pixels afterwards, because the stack may hold them; see `Accumulator.hold`.
+        The caller must not change the given pixels afterwards, because the stack may still hold them; see
+        `Accumulator.hold`.
 
         Raises
         ------
@@ -76,7 +77,7 @@ class FrameStack(Protocol):
 
 
 class DarkStack:
-    """A stack of frames without light, from which the overscan may be subtracted.
+    """A stack of frames that were shot in the dark. The overscan can be subtracted from them.
 
     Parameters
     ----------
@@ -119,7 +120,7 @@ class DarkStack:
         return None if self._accumulator is None else self._accumulator.noise_adu()
 
     def combined(self, frames: Sequence[AcceptedFrame]) -> tuple[Stack, Overscan | None]:
-        """Return the stack of the frames so far. Further frames can be added afterwards."""
+        """Return the stack of the frames so far, and the overscan. Further frames can be added afterwards."""
         assert self._accumulator is not None
         stack = self._accumulator.combine(self._clipping, partial(self._reread, frames))
         return self._restored(stack), self._overscan

@@ -23,7 +23,7 @@ from coldframe.devices.camera import Frame
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JudgedFrame:
-    """A frame with its measurements and the verdict of its gate.
+    """A frame with its measurements and the verdict of the frame gate.
 
     Attributes
     ----------
@@ -52,14 +52,14 @@ def measure_frame(context: NightContext, frame: Frame, cfa_pattern: str | None) 
 
 
 def judge_frame(frame: Frame, shot_fault: str | None, measurement: FrameMeasurement, gate: FrameGate) -> JudgedFrame:
-    """Judge a frame, and record it in its gate. This function blocks, so call it in a thread.
+    """Judge a frame, and record it in the frame gate. This function blocks, so call it in a thread.
 
     Parameters
     ----------
     frame
         The frame as the camera delivered it.
     shot_fault
-        Fault of the exposure, or None. A frame with a fault is rejected, and so are later frames with the same pixels.
+        Fault of the exposure, or None. A frame with this fault is rejected, and so are later frames with its pixels.
     measurement
         Result of `measure_frame`.
     gate
@@ -80,7 +80,8 @@ def judge_frame(frame: Frame, shot_fault: str | None, measurement: FrameMeasurem
 def cfa_pattern_of_frames(context: NightContext, readout: ReadoutSettings, kind: FrameKind) -> str | None:
     """Return the colour filter array, such as "RGGB", or None if the frames are mono or binned or the array is unknown.
 
-    With an unknown pattern, the channels of flats cannot be scaled separately, so a notice reports the pattern.
+    If coldframe does not know the reported pattern, it cannot scale the channels of flats separately, so it publishes a
+    warning.
     """
     pattern = context.cfa_pattern
     if readout.binning != 1:
@@ -102,7 +103,7 @@ def publish_shown(context: NightContext, title: str, judged: JudgedFrame) -> Non
 def publish_accepted(
     context: NightContext, number: int, index: int, path: Path, judged: JudgedFrame, *, is_taken_over: bool
 ) -> None:
-    """Publish that a frame is on the disk and counts as frame `index` of step `number`."""
+    """Announce in the event stream that a frame is on disk and counts as frame `index` of step `number`."""
     frame, statistics = judged.frame, judged.measurement.statistics
     context.publish(
         FrameAccepted(

@@ -1,4 +1,4 @@
-"""Turn a finished stack into a master on the disk and in the library."""
+"""Turn a finished stack into a master, save it to disk, and add it to the library."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from coldframe.config.frames import FrameKind
 
 @dataclass(frozen=True, slots=True)
 class WrittenMaster:
-    """A master on the disk.
+    """A master that has been saved to disk.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class WrittenMaster:
     frames
         Number of combined frames.
     level, noise
-        Level and noise of the central region, in ADU; for flats, relative to 1.
+        Level and noise of the central region, in ADU; for flats, relative to a mean of 1.
     rejected_fraction
         Fraction of the frames' values that were clipped.
     """
@@ -57,7 +57,7 @@ def master_of(
     Parameters
     ----------
     accepted
-        One or more frames.
+        The accepted frames, at least one.
     finished
         Stack of these frames.
     kind, filter_name, exposure_s
@@ -67,7 +67,7 @@ def master_of(
     extra_cards
         Cards that are used only if the driver wrote no card with the same keyword.
     remarks
-        Cards that coldframe adds.
+        Cards that coldframe adds in any case.
     """
     first, last = accepted.first, accepted.frames[-1]
     assert first is not None
@@ -99,16 +99,17 @@ def save_master(folder: NightFolder, master: MasterFrame) -> WrittenMaster:
     Raises
     ------
     NotDurableError
-        If the master could not be written to the disk.
+        If the master could not be written to disk.
     """
     path = folder.save_master(master)
     return WrittenMaster(path, master.stack.frames, master.level, master.noise, master.stack.rejected_fraction)
 
 
 async def publish_and_file(context: NightContext, number: int, master: WrittenMaster) -> None:
-    """Publish the master of step `number`, and add it to the library.
+    """Announce the master of step `number` in the event stream, and add it to the library.
 
-    The master is already saved, so a failure to add it is only announced and does not end the step or the night.
+    The master is already saved, so a failure to add it to the library is only announced and does not end the step or
+    the night.
     """
     context.publish(
         MasterWritten(

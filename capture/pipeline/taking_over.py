@@ -1,4 +1,4 @@
-"""Count frames that an earlier run of the same night left on the disk, as if the camera had just delivered them."""
+"""Use frames that an earlier run of the same night left on disk, as if the camera had just delivered them."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ async def take_over(
     is_complete: Callable[[], bool],
     count: Callable[[SavedFrame], Awaitable[None]],
 ) -> None:
-    """Count saved frames until the set is complete or no saved frame is left.
+    """Judge and count saved frames until the set is complete or no saved frame is left.
 
     Parameters
     ----------
@@ -48,12 +48,12 @@ async def take_over(
 
 
 async def withdraw(context: NightContext, number: int, path: Path, reason: str) -> None:
-    """Move a saved frame to quarantine, because it does not count, or no longer counts, in step `number`.
+    """Move a saved frame to quarantine, because it does not count, or no longer counts, towards the set of a step.
 
     Raises
     ------
     NotDurableError
-        If the frame could not be moved, or the reason could not be written to the disk.
+        If the frame could not be moved, or the reason could not be written to disk.
     """
     aside = await in_thread(context.folder.quarantine_saved, path, reason)
     publish_rejected(context, number, aside, reason)

@@ -27,7 +27,7 @@ _KINDS = {"biases": FrameKind.BIAS} | {
 
 
 class ChoiceError(ColdframeError):
-    """A choice of sets does not suit the plan. The message is one line that states the reason."""
+    """A choice of sets does not match the plan. The message is one line that states the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class SetChoices:
         Raises
         ------
         ChoiceError
-            If a choice fits no set, if no set is left, or if nothing is left to subtract from the chosen flats.
+            If a choice matches no set, if no set is left, or if nothing is left to subtract from the chosen flats.
         """
         for option, choices in (("--only", self.only), ("--skip", self.skip)):
             for choice in choices:
@@ -142,15 +142,15 @@ def _parsed(option: str, text: str) -> Iterator[SetChoice]:
 
 
 def _require_fit(option: str, choice: SetChoice, sets: Sequence[FrameSet]) -> None:
-    """Check that a choice fits a planned set.
+    """Check that a choice matches a planned set.
 
     Raises
     ------
     ChoiceError
-        If the choice fits no set, or if ``--only`` chooses dark flats, which depend on their flats.
+        If the choice matches no set, or if ``--only`` chooses dark flats, which depend on their flats.
     """
     if option == "--only" and choice.kind is FrameKind.DARK_FLAT:
-        raise ChoiceError(f"--only {choice}: dark flats have the exposure of their flats, so choose flats instead")
+        raise ChoiceError(f"--only {choice}: dark flats have the same exposure as their flats, so choose flats instead")
     if any(choice.includes(each) for each in sets):
         return
     names = dict.fromkeys(f"{name_of(each)}" for each in sets if each.kind is choice.kind and name_of(each))

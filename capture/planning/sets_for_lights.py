@@ -234,7 +234,7 @@ def _compared_setups(group: list[ShotLight], kind: FrameKind) -> list[FrameSetup
 
 
 def _train_of_flat(light: ShotLight, focus_steps: float | None) -> OpticalTrain:
-    """Return the optical train that a light's flat must have; a light that states no angle gets the assumed angle."""
+    """Return the optical train that a light's flat must have, with the assumed angle if the light's header has none."""
     stated_deg = light.train.rotation_deg
     angle_deg = light.flat_deg if stated_deg is None else stated_deg
     return replace(light.train, focus_steps=focus_steps, rotation_deg=angle_deg)

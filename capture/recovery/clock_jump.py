@@ -8,7 +8,10 @@ from coldframe.capture.session.context import NightContext
 from coldframe.devices.camera import Frame
 
 LEAST_STEP_S = 1.0
-"""Smallest step to report. Time servers make smaller steps, and many drivers date frames too coarsely to show them."""
+"""Smallest step to report.
+
+Steps made by time servers are smaller, and the timestamps of many drivers are too coarse to show them.
+"""
 
 KEYWORD = "CFCLOCK"
 """FITS keyword in frames after a step: seconds by which the system clock is ahead of the night's clock."""

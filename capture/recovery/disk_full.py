@@ -12,7 +12,7 @@ from coldframe.capture.threads import in_thread
 from coldframe.config.frames import ReadoutSettings
 
 FRAMES_AHEAD = 4
-"""Number of frames that may be in memory at the same time. Each frame must still fit on the disk."""
+"""Number of frames that can be in memory at the same time. The disk must have room for all of them."""
 
 PAUSE_S = 600.0
 CHECK_PERIOD_S = 15.0
@@ -45,7 +45,7 @@ async def wait_for_room(context: NightContext) -> None:
 
 
 def _free_or_plenty(folder: Path, plenty: int) -> int:
-    """Return the free space. If it cannot be read, return `plenty`; writing a frame may then fail."""
+    """Return the free space in bytes, or `plenty` if it cannot be determined. Writing a frame may then fail."""
     try:
         return free_bytes(folder)
     except OSError:

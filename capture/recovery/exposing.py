@@ -50,7 +50,7 @@ async def expose_with_retries(
     SettingRefusedError, NotSupportedError
         If the rig cannot take this exposure.
     NotDurableError
-        If there is no room for frames on the disk.
+        If the disk has no room for more frames.
     """
 
     async def attempt() -> Frame:
@@ -78,7 +78,7 @@ async def expose_once(
     step
         Number of the step, for events.
     kind, exposure_s
-        Frame to expose.
+        Kind and exposure, in seconds, of the frame.
     filter_name
         Name of the filter in the light path; if given, the header will contain the lights' name for this filter.
     purpose
@@ -94,7 +94,7 @@ async def expose_once(
     DeviceError
         If the camera failed, or a device was lost or changed during the exposure.
     NotDurableError
-        If there is no room for frames on the disk.
+        If the disk has no room for more frames.
     StepFailedError
         If the deadline passed during the wait for disk space.
     """

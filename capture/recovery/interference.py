@@ -1,4 +1,4 @@
-"""Detect changes to the camera's settings by another program. Restore them twice, and then abort the night."""
+"""Detect changes to the camera's settings by another program. Restore the settings twice, and then abort the night."""
 
 from dataclasses import fields
 

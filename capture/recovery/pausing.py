@@ -1,4 +1,4 @@
-"""Pause a night on request, between two exposures. Only the lamp changes during a pause."""
+"""Pause a night on request, between two exposures. During a pause, the rig stays as it is, except for the lamp."""
 
 import asyncio
 

@@ -15,7 +15,7 @@ from coldframe.capture.threads import to_its_end
 from coldframe.devices.errors import DeviceError, DeviceTimeoutError
 
 BOOT_S = 20.0
-"""Time for a camera to boot before its driver searches for it."""
+"""Time that a camera is given to boot before its driver searches for it."""
 
 
 async def power_cycle_if_hung(context: NightContext, error: DeviceError) -> bool:

@@ -40,7 +40,7 @@ async def with_retries(context: NightContext, attempt: Callable[[], Awaitable[T]
     StepFailedError
         If `attempt` failed too often.
     SettingRefusedError, NotSupportedError
-        If the rig does not support the request, so that no retry would help.
+        If the rig does not support the request, so no retry would help.
     """
     pause_s, tries, retries = FIRST_PAUSE_S, 1, context.retries
     while True:

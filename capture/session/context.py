@@ -44,8 +44,8 @@ class Lamp:
     Attributes
     ----------
     is_dark
-        True from the time when the lamp was switched off and the cover closed until the next command to the panel. If a
-        dark panel is lost, frames that need darkness can still be shot.
+        True from the moment when the lamp is off and the cover is closed until the next command to the panel. If the
+        connection to a dark panel is lost, frames that need darkness can still be shot.
     """
 
     is_dark: bool = False
@@ -60,7 +60,7 @@ class Announced:
     clock_step_s
         Step of the system clock that was announced last, seconds.
     doubtful_filters
-        Pairs of filter names whose flats may have been shot through the same filter.
+        Pairs of filter names whose flats were possibly shot through the same filter.
     """
 
     clock_step_s: float = 0.0
@@ -84,9 +84,9 @@ class NightContext:
     deadline
         Time by which the last frame must be complete; None if there is no deadline.
     words
-        Names from the lights' headers, to be used in the headers of the frames.
+        Names from the lights' headers, to be used in the headers of the calibration frames.
     is_for_lights
-        True if the sets were planned for lights, so that darks must match the temperature of the lights.
+        True if the sets were planned for lights. Darks must then be shot at the temperature of the lights.
     lamp, readings, announced
         Shared state of the panel's lamp, the thermometer, and announcements.
     digests
@@ -116,7 +116,10 @@ class NightContext:
 
     @property
     def cfa_pattern(self) -> str | None:
-        """Colour filter array at the first pixel of unbinned frames, from the driver or, otherwise, from the lights."""
+        """Colour filter array pattern, starting at the first pixel of unbinned frames; None if it is unknown.
+
+        The driver reports the pattern. If it does not, the pattern comes from the headers of the lights.
+        """
         features = self.rig.camera.features
         return features.cfa_pattern or self.words.pattern_of((features.height, features.width))
 

@@ -61,10 +61,10 @@ def failure_of(command: list[str]) -> str:
 
 
 def end_descendants(grace_s: float) -> None:
-    """Send SIGTERM to all descendants, and after the grace time SIGKILL to those that remain or were started meanwhile.
+    """Send SIGTERM to all descendants. After the grace time, send SIGKILL to all descendants that there are by then.
 
     Processes that were started after SIGTERM may be cleaning up, so they are not killed before the grace time ends
-    either. SIGKILL does not end a process that is waiting for a disk, so the wait for it is bounded as well.
+    either. SIGKILL does not end a process that is waiting for a disk, so the wait after SIGKILL is bounded as well.
     """
     # SIGCHLD stays pending while it is blocked, so a child that ends between the check and the wait is not missed.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
@@ -101,7 +101,7 @@ def descendants() -> set[int]:
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
             with suppress(OSError):  # the process has ended
-                # The name of the program, in parentheses, may contain any characters (proc_pid_stat(5)).
+                # The name of the program, in parentheses, can contain any characters (proc_pid_stat(5)).
                 parents[int(folder.name)] = int((folder / "stat").read_bytes().rpartition(b")")[2].split()[1])
     found, generation = set[int](), {os.getpid()}
     while generation:

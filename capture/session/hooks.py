@@ -19,10 +19,10 @@ from coldframe.config.tables.night import HookSettings
 from coldframe.errors import ColdframeError
 
 GRACE_S = 5.0
-"""Time for a command to exit between SIGTERM and SIGKILL."""
+"""Time that a command has to exit after SIGTERM. After this time, it receives SIGKILL."""
 
 LONGEST_OUTPUT = 4000
-"""Number of bytes kept from the end of a command's output."""
+"""Maximum number of bytes that are kept from the end of a command's output."""
 
 Command = tuple[str, ...]
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class HookFailedError(ColdframeError):
-    """A command that runs before the night failed."""
+    """A command that must succeed before the night can start has failed."""
 
 
 @dataclass(slots=True)
@@ -42,9 +42,9 @@ class Hooks:
     settings
         The commands, and the deadline for each of them.
     clock
-        Clock that dates the ends of the commands.
+        Clock that supplies the times at which the commands ended.
     failures
-        Messages about commands after the night that failed.
+        Messages about the failures of commands that were run after the night.
     """
 
     settings: HookSettings
@@ -57,14 +57,17 @@ class Hooks:
         self._after = list(self.settings.after)
 
     def publish_results(self, events: EventStream) -> None:
-        """Publish and log the results not published so far; the first commands run before the journal exists."""
+        """Publish and log the results that have not been published yet.
+
+        Results are not published at once, because the first commands run before the journal exists.
+        """
         for ended in self._unpublished:
             events.publish(ended)
             log.info("%s: %s\n%s", ended.command, ended.fault or "done", ended.output)
         self._unpublished.clear()
 
     async def before(self) -> None:
-        """Run the commands before the night.
+        """Run the commands that the user has set to be run before the night.
 
         Raises
         ------
@@ -80,9 +83,10 @@ class Hooks:
                 )
 
     async def after(self) -> None:
-        """Run the commands after the night that have not run yet. A cancellation takes effect only after they are done.
+        """Run the commands for the end of the night that have not been run yet.
 
-        One of the commands may close a roof. This must happen even if the user presses Ctrl-C repeatedly.
+        A cancellation takes effect only after these commands are done. One of them might close a roof, and this must
+        happen even if the user presses Ctrl-C repeatedly.
         """
         await to_its_end(self._run_after(), "hooks after the night")
 
@@ -110,7 +114,7 @@ async def run_bounded(command: Command, deadline_s: float) -> tuple[str, str]:
     command
         Program and arguments; no shell interprets them.
     deadline_s
-        Time until all processes of the command get SIGTERM. SIGKILL follows `GRACE_S` later.
+        Time after which all processes of the command receive SIGTERM. SIGKILL follows `GRACE_S` later.
 
     Returns
     -------

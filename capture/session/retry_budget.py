@@ -1,4 +1,4 @@
-"""Limit a night's retries by means of budgets, a breaker for each device, and claims on the camera.
+"""Limit a night's retries: budgets, a breaker for each device, and a limit on restoring the camera's settings.
 
 This module performs no I/O.
 """
@@ -13,7 +13,7 @@ class OutOfRetriesError(ColdframeError):
 
 
 class ContestedError(ColdframeError):
-    """Another program keeps changing the rig. The night is aborted and ends in the safe state."""
+    """Another program keeps changing the rig. The night is aborted, and the rig is put in the safe state."""
 
 
 class Breakers:
@@ -25,7 +25,8 @@ class Breakers:
     Parameters
     ----------
     failures
-        Number of consecutive failures that opens a breaker. Only failures after all retries count.
+        Number of consecutive failures after which a breaker opens. A command counts as failed only if all its retries
+        failed as well.
     """
 
     def __init__(self, failures: int = 2) -> None:
@@ -34,16 +35,16 @@ class Breakers:
         self._needed: frozenset[str] | None = None
 
     def begin_set(self, needed: Iterable[str] | None) -> None:
-        """Set the names of the devices that the next set needs; None for all devices."""
+        """Remember the names of the devices that the next set needs; None for all devices."""
         self._needed = None if needed is None else frozenset(needed)
 
     def failed(self, device: str) -> bool:
-        """Count a failure after all retries. Return True if it opens the breaker."""
+        """Count a command that failed despite all retries. Return True if this failure opens the breaker."""
         self._failures[device] = self._failures.get(device, 0) + 1
         return self._failures[device] == self._most
 
     def stayed_away(self, device: str) -> None:
-        """Open the breaker of a device that did not come back."""
+        """Open the breaker of a device that was still lost after the wait for it."""
         self._failures[device] = self._most
 
     def worked(self, device: str) -> None:
@@ -51,7 +52,7 @@ class Breakers:
         self._failures.pop(device, None)
 
     def is_open(self, device: str) -> bool:
-        """Return whether the breaker of a device is open, so that commands to the device are not retried."""
+        """Return whether the breaker of a device is open. If it is, commands to the device are not retried."""
         return self._failures.get(device, 0) >= self._most
 
     def is_needed(self, device: str) -> bool:
@@ -64,7 +65,7 @@ class Breakers:
 
 
 class HungCamera:
-    """A count of the timeouts of a camera, to detect a hang that only a power cycle ends.
+    """A count of a camera's timeouts, for detecting a hang that only a power cycle can end.
 
     Parameters
     ----------
@@ -73,14 +74,15 @@ class HungCamera:
     """
 
     UNTIL_RECONNECTED = 2
-    """Number of consecutive timeouts after which the camera's class reconnects the driver (`TIMEOUTS_UNTIL_STUCK`)."""
+    """Number of consecutive timeouts after which the camera object reconnects the driver (`TIMEOUTS_UNTIL_STUCK`)."""
 
     AFTER_RECONNECTION = 3
-    """Number of further timeouts that show that reconnecting did not help (indi-allsky#2697)."""
+    """Number of further timeouts after which reconnecting is considered not to have helped (indi-allsky#2697)."""
 
     FREE = 10
-    """Number of timeouts per night that cost no retry, because a camera that hangs occasionally must not use up the
-    budget.
+    """Number of timeouts per night that cost no retry.
+
+    A camera that hangs occasionally must not use up the budget.
     """
 
     def __init__(self, uses: int = 2) -> None:
@@ -110,7 +112,7 @@ class HungCamera:
         self._timeouts = self.UNTIL_RECONNECTED
 
     def worked(self) -> None:
-        """Reset the count after a completed exposure."""
+        """Reset the count of consecutive timeouts after a completed exposure."""
         self._timeouts = 0
 
 
@@ -159,12 +161,12 @@ class Claims:
 class Retries:
     """The retry budgets: per command to a device, per set, and for the whole night.
 
-    A night that needs more retries has a fault that retries cannot correct.
+    If these do not suffice, there is a fault that retries cannot correct.
 
     Parameters
     ----------
     per_exposure, per_set, per_night
-        Maximum numbers of retries.
+        Maximum number of retries of one command, in one set, and in the whole night.
     """
 
     def __init__(self, per_exposure: int = 2, per_set: int = 3, per_night: int = 10) -> None:

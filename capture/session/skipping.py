@@ -12,7 +12,7 @@ from coldframe.devices.errors import DeviceError
 
 @asynccontextmanager
 async def skippable(context: NightContext, number: int) -> AsyncIterator[None]:
-    """Cancel the block when the user skips the step. Code within the block may register a gentler way to end it.
+    """Cancel the block when the user skips the step. Code in the block can register a gentler way to end the step.
 
     Raises
     ------

@@ -35,7 +35,7 @@ class Steering:
     events
         The night's event stream, on which `Steering` observes the steps and publishes pauses.
     clock
-        Clock that dates the events.
+        Clock that supplies the times of the events.
     """
 
     def __init__(self, events: EventStream, clock: NightClock) -> None:
@@ -50,18 +50,18 @@ class Steering:
         self._is_paused = False
         self._is_ending = False
         self.is_aborted = False
-        """True after `abort`."""
+        """True once the user has aborted the night with `abort`."""
         self._waited_s = 0.0
         self._timeouts: list[asyncio.Timeout] = []
         events.subscribe(self._observe)
 
     @property
     def is_paused(self) -> bool:
-        """True while the night is paused, so that no further exposure begins."""
+        """True while the night is paused. No exposure begins during a pause."""
         return self._is_paused
 
     def pause(self) -> str:
-        """Pause the night: no further exposure begins, but a running exposure continues to its end."""
+        """Pause the night: no new exposure begins, but an exposure that is already running continues to its end."""
         if refusal := self._refusal():
             return refusal
         if self._is_paused:
@@ -90,7 +90,7 @@ class Steering:
         return f"there is no step {step}" if planned is None else self._skip_later(planned)
 
     def abort(self) -> str:
-        """End the night in the safe state, as Ctrl-C does."""
+        """End the night and leave the rig in the safe state, as Ctrl-C does."""
         if refusal := self._refusal():
             return refusal
         assert self._night is not None
@@ -156,10 +156,10 @@ class Steering:
 
     @contextmanager
     def on_skip(self, end: Callable[[], str | None]) -> Iterator[None]:
-        """Register a function that ends the running step when it is skipped; the latest function is called first.
+        """Register a function that ends the running step when the user skips the step.
 
-        `end` must return immediately. It returns a sentence for the user, or None if it cannot end the step now. If it
-        returns None, the function registered before it is called.
+        The function that was registered last is called first. `end` must return immediately. It returns a sentence for
+        the user, or None if it cannot end the step now. In that case, the previously registered function is called.
         """
         self._skips.append(end)
         try:
@@ -182,7 +182,7 @@ class Steering:
         return self._waited_s
 
     def count_pause(self, seconds: float) -> None:
-        """Count a pause that begins now and lasts the given time. It extends the limits set by `timeout`."""
+        """Count a pause that begins now and lasts the given time. The pause extends the limits set by `timeout`."""
         self._waited_s += seconds
         for timeout in self._timeouts:
             if (when := timeout.when()) is not None and not timeout.expired():
@@ -190,7 +190,7 @@ class Steering:
 
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncIterator[None]:
-        """Limit the time that the block may take, excluding pauses; otherwise, this works like `asyncio.timeout`.
+        """Limit the time that the block may take, excluding pauses. Apart from that, work like `asyncio.timeout`.
 
         Raises
         ------

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from coldframe.calibration.files.frame_file import read_header
 from coldframe.calibration.files.headers.file_error import FrameFileError
-from coldframe.calibration.files.keywords import in_drivers_words
+from coldframe.calibration.files.keywords import frame_names, in_drivers_words
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.capture.shooting.set_inputs import DarkInputs, SetInputs, ShotSet
 from coldframe.capture.steps import ShootStep
@@ -17,9 +17,6 @@ WIDEST_BIN_C = 2.0
 
 LEAST_PART = 5
 """Minimum number of frames on either side of a split; outliers cannot be clipped from fewer frames."""
-
-MOST_NAMED = 999
-"""Maximum number of frames that a master's header can list."""
 
 Shoot = Callable[[ShootStep, SetInputs], Awaitable[ShotSet]]
 
@@ -69,6 +66,5 @@ def made_already(folder: NightFolder, step: ShootStep, camera: str) -> frozenset
         except FrameFileError:
             continue
         if wanted.includes(setup_of(header), header):
-            inputs = (header.get(f"IMCOM{number:03d}") for number in range(1, MOST_NAMED + 1))
-            names |= {str(name) for name in inputs if name is not None}
+            names |= set(frame_names(header))
     return frozenset(names)

@@ -35,7 +35,7 @@ from coldframe.calibration.files.raws.frames import frame_files
 from coldframe.calibration.files.raws.sidecar import described, sidecar_of
 from coldframe.calibration.library.library import LIBRARY, Library
 from coldframe.calibration.masters.master_frame import MasterFrame, is_written, master_name, write_master
-from coldframe.capture.storage.retry_write import free_path, is_taken, numbered, write_with_retry
+from coldframe.capture.storage.retry_write import Beside, free_path, is_taken, numbered, write_with_retry
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame, RawFile, StrayFrame
 
@@ -211,10 +211,10 @@ class NightFolder:
         folder = self._made(QUARANTINE)
         if isinstance(content, bytes | RawFile):
             suffix, written = (".bin", content) if isinstance(content, bytes) else (content.suffix, content.content)
-            path = free_path(folder / f"{name}{suffix}")
+            path = free_path(folder / f"{name}{suffix}", _reason_of)
             write_durably(path, [written])
         else:
-            path = free_path(folder / f"{name}.fits")
+            path = free_path(folder / f"{name}.fits", _reason_of)
             write_durably(path, FrameEncoder().encode(content, with_driver_cards([], stray.header)))
         _write_reason(path, {"reason": stray.reason, "came_at": came.isoformat()})
         return path
@@ -304,7 +304,7 @@ class NightFolder:
         return Library(self.path.parent / LIBRARY).file(path)
 
     def _move_to_quarantine(self, path: Path, name: str, reason: str) -> Path:
-        aside = free_path(self._made(QUARANTINE) / name)
+        aside = free_path(self._made(QUARANTINE) / name, _reason_of, sidecar_of)
         try:
             path.rename(aside)
             if (sidecar := sidecar_of(path)).exists():
@@ -331,13 +331,14 @@ class NightFolder:
             started_at=frame.started_at,
             header=frame.header,
         )
+        beside = (_reason_of,) if folder == QUARANTINE else ()
         if frame.raw is not None:
-            return self._save_raw(frame.raw, cards, self._made(folder) / f"{name}{frame.raw.suffix}")
+            return self._save_raw(frame.raw, cards, self._made(folder) / f"{name}{frame.raw.suffix}", *beside)
         content = self._encoder.encode(frame.pixels, cards)
-        path = free_path(self._made(folder) / f"{name}.fits")
-        return write_with_retry(path, lambda path: write_durably(path, content), self.path / QUARANTINE)
+        path = free_path(self._made(folder) / f"{name}.fits", *beside)
+        return write_with_retry(path, lambda path: write_durably(path, content), self.path / QUARANTINE, *beside)
 
-    def _save_raw(self, raw: RawFile, cards: list[Card], path: Path) -> Path:
+    def _save_raw(self, raw: RawFile, cards: list[Card], path: Path, *beside: Beside) -> Path:
         """Save a raw file after its description, because a raw file without one would not count as a frame."""
         description = described(cards, raw.content)
 
@@ -349,7 +350,7 @@ class NightFolder:
             write_durably(sidecar, [description])
             write_durably(path, [raw.content])
 
-        return write_with_retry(free_path(path), write, self.path / QUARANTINE)
+        return write_with_retry(free_path(path, *beside), write, self.path / QUARANTINE, *beside)
 
     def _made(self, name: str) -> Path:
         """Return the path of a folder within the night's folder, after creating the folder if it is missing."""
@@ -359,9 +360,14 @@ class NightFolder:
         return folder
 
 
+def _reason_of(path: Path) -> Path:
+    """Return the path of the JSON file that states why a frame is in quarantine."""
+    return path.with_suffix(".json")
+
+
 def _write_reason(path: Path, report: dict[str, str]) -> None:
     """Write a JSON file with the reason next to a quarantined frame."""
-    write_durably(path.with_suffix(".json"), [json.dumps({"file": path.name, **report}, indent=2).encode()])
+    write_durably(_reason_of(path), [json.dumps({"file": path.name, **report}, indent=2).encode()])
 
 
 def _set_name(frame: Frame, filter_name: str | None) -> str:

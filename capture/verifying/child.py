@@ -1,4 +1,4 @@
-"""Diagnose frames in a process of its own: read a request from standard input, write the result to standard output."""
+"""Diagnose frames in a separate process, which reads a request from its input and writes the result to its output."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def stand_back(deadline_s: float) -> None:
 
 
 def result_of(request: Mapping[str, Any]) -> dict[str, object]:
-    """Return the result of a request as a JSON object, with the fields of `LightsVerified` that it determines."""
+    """Return the result as a JSON object, with those fields of `LightsVerified` that the diagnosis determines."""
     paths = [Path(path) for path in request["frames"]]
     masters = {kind: Path(path) for kind, path in request["masters"].items()}
     return _flats(paths, masters) if request["are_flats"] else _lights(paths, masters)

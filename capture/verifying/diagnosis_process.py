@@ -1,4 +1,4 @@
-"""Diagnose frames in a separate process, which can be ended at any time and ends first if memory runs out."""
+"""Diagnose frames in a separate process, which can be ended at any time and which ends first if memory runs out."""
 
 import json
 import math
@@ -24,7 +24,7 @@ _LAST_WORDS = 300
 
 
 class DiagnosisError(ColdframeError):
-    """The diagnosis failed, and the lights are not verified."""
+    """The diagnosis failed, so the frames are not verified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Judgement:
 
 @dataclass(slots=True)
 class DiagnosisProcess:
-    """A separate process for one diagnosis at a time.
+    """A separate process that runs one diagnosis at a time.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ class DiagnosisProcess:
 
 
 def judgement_of(answer: str) -> Judgement:
-    """Return the result in the text that the process wrote.
+    """Parse the text that the process wrote, and return the result.
 
     Raises
     ------

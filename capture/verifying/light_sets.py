@@ -1,4 +1,4 @@
-"""Group lights by the masters that they need, and choose those to be diagnosed. This module performs no I/O."""
+"""Group lights by the masters that they need, and choose the lights to diagnose. This module performs no I/O."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,14 +9,14 @@ from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.config.angles import AngleGroups
 
 MOST_LIGHTS = 12
-"""Maximum number of lights that are diagnosed in each set; more would hardly make the diagnosis more sensitive."""
+"""Maximum number of lights diagnosed in each set. More lights would hardly make the diagnosis more sensitive."""
 
 _EXPOSURE_DIGITS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class LightSet:
-    """Lights with the same settings.
+    """Lights that need the same masters.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class LightSet:
     paths
         The lights to be diagnosed, in the order in which they were shot.
     rotator_deg
-        Rotator angle of the first light; None if it is unknown, or if one flat fits all lights.
+        Rotator angle of the first light; None if it is unknown, or if the angles of all lights match one flat.
     """
 
     setup: FrameSetup
@@ -34,7 +34,7 @@ class LightSet:
 
 
 def light_sets(setups: Mapping[Path, FrameSetup]) -> tuple[LightSet, ...]:
-    """Return the sets of lights.
+    """Return the sets into which the given lights are grouped.
 
     Parameters
     ----------

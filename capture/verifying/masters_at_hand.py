@@ -17,7 +17,7 @@ from coldframe.config.frames import FrameKind
 class ChosenMasters:
     """Paths of the masters that calibrate lights.
 
-    The bias serves only to distinguish an offset from dark current; None if missing.
+    The bias serves only to distinguish an offset from dark current. It is None if there is no matching bias.
     """
 
     dark: Path
@@ -26,7 +26,7 @@ class ChosenMasters:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All paths."""
+        """Paths of all these masters."""
         return (self.dark, self.flat) if self.bias is None else (self.dark, self.flat, self.bias)
 
 
@@ -48,7 +48,7 @@ class MastersAtHand:
     _setups: dict[Path, FrameSetup] = field(default_factory=dict)
 
     def add(self, path: Path, step: int) -> None:
-        """Add a master that the given step has made. Two steps may share a master of dark flats."""
+        """Add a master that the given step has made. Two steps can share a master dark flat."""
         self._made.setdefault(path, set()).add(step)
 
     def drop(self, step: int) -> tuple[Path, ...]:
@@ -65,7 +65,9 @@ class MastersAtHand:
         return max(self._made[path]) if path in self._made else None
 
     def retire(self, paths: Sequence[Path]) -> None:
-        """Move the library's copies of masters aside, because new masters replace them, except those still in use.
+        """Move the library's copies of dropped masters aside, because new masters have replaced these masters.
+
+        The copies of masters that other steps still use stay in place.
 
         Raises
         ------
@@ -87,7 +89,7 @@ class MastersAtHand:
         light
             Setup of the light, with the driver's name for the camera.
         with_library
-            True to use the library for masters that the night does not make.
+            True to use masters from the library in place of masters that the night does not make.
 
         Raises
         ------
@@ -113,7 +115,9 @@ class MastersAtHand:
         return ChosenMasters(recipe.dark, recipe.flat, bias)
 
     def subtracted_from(self, flat: Path) -> Path | None:
-        """Return the dark flat of this night that fits a raw flat, otherwise the bias; None if neither exists.
+        """Return the master of this night to subtract from a raw flat: a dark flat or, failing that, a bias.
+
+        Return None if no such master matches the flat.
 
         Raises
         ------

@@ -44,7 +44,7 @@ class Verdict:
 
 @dataclass(slots=True)
 class _Flats:
-    """The flats of a step: the accepted frames, and the newest master."""
+    """The flats of a step: the accepted frames, and the latest master."""
 
     filter: str | None
     rotator_deg: float | None = None
@@ -65,7 +65,7 @@ class LightsVerification:
     masters
         The masters of the night and the library.
     events, clock
-        The event stream of the night, and the clock that dates the events.
+        The event stream of the night, and the clock that supplies the times of its events.
     process
         Process that runs the diagnoses.
     """
@@ -92,7 +92,7 @@ class LightsVerification:
         events.subscribe(self)
 
     def __call__(self, event: Event) -> None:
-        """Follow the night."""
+        """Record an event of the night, and start the diagnoses that it makes possible."""
         match event:
             case NightStarted():
                 self._flats = {
@@ -126,9 +126,9 @@ class LightsVerification:
         return self._masters
 
     async def finish(self, most_s: float) -> bool:
-        """Diagnose the remaining lights, also with library masters. Return False if this takes longer than `most_s`.
+        """Diagnose the remaining lights, and use masters from the library as well.
 
-        In that case, the diagnoses continue.
+        Return False if this takes longer than `most_s`. In that case, the diagnoses continue.
         """
         self._with_library = True
         self._wake()
@@ -146,7 +146,7 @@ class LightsVerification:
         self._notice("the verification of the lights was not finished: run coldframe diagnose on the lights")
 
     def announce(self, verdict: Verdict, *, reshoots: Remedy | None = None, hindrance: str = "") -> None:
-        """Publish a result again, with the action that the night takes."""
+        """Publish a result again, together with the night's reaction to it."""
         event = replace(verdict.event, at=self._clock.now(), reshoots=reshoots, hindrance=hindrance)
         self._keep(replace(verdict, event=event))
 

@@ -57,7 +57,7 @@ def one_of(name: str, value: str | None, allowed: Sequence[str], *, is_optional:
 
 
 def words_of(name: str, words: Sequence[str]) -> tuple[str, ...]:
-    """Return an argument that is a sequence of strings.
+    """Return an argument, a sequence of strings, as a tuple.
 
     Raises
     ------

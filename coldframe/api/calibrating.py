@@ -25,7 +25,7 @@ class CalibratedLight:
     clipped_low, clipped_high : int
         Number of pixels that were clipped at 0 and at 65,535.
     has_photon_noise : bool
-        False if the electrons per ADU are unknown, so that UNCERT would exclude the photon noise.
+        False if the electrons per ADU are unknown, in which case UNCERT excludes the photon noise.
     """
 
     light: Path
@@ -93,17 +93,17 @@ def calibrate(
     library : str or path-like, optional
         Folder of the masters; by default, the library of your configuration.
     subtract : {"dark", "scaled-dark", "bias"}
-        What to subtract. ``"dark"``: a dark with the light's exposure. ``"scaled-dark"``: if there is no such dark, a
-        bias, and a dark scaled to that exposure. ``"bias"``: the bias alone.
+        What to subtract. ``"dark"``: a dark with the light's exposure. ``"scaled-dark"``: the same or, if there is
+        no such dark, a bias and a dark scaled to that exposure. ``"bias"``: the bias alone.
     scale_dark : bool
         Scale a dark even if its amplifier glow might not grow in proportion to the exposure.
     flat : bool
         Divide by the master flat.
     floating : bool
-        Write 32-bit floats instead of 16-bit integers.
+        Write 32-bit floating-point values instead of 16-bit integers.
     pedestal : float, optional
-        Constant added to every pixel, from 0 to 30,000 ADU; by default 0 for floats, and enough to keep the pixels
-        above 0 for integers.
+        Constant added to every pixel, from 0 to 30,000 ADU; by default, 0 for floating-point values and, for integers,
+        enough to keep the pixels above 0.
     e_per_adu : float, optional
         Electrons per ADU, for the photon noise; by default, EGAIN from the light's header.
     defects : str or path-like, optional
@@ -111,10 +111,10 @@ def calibrate(
     mend : bool
         Replace defective pixels with values from their neighbours.
     blank : bool
-        Set defective pixels to NaN instead; needs `floating`.
+        Set defective pixels to NaN instead of replacing them; requires `floating`.
     uncertainty : bool
-        Add the extensions UNCERT, the standard error of each pixel, and MASK, the replaced pixels (bit 2) and those
-        without light in the flat (bit 1).
+        Add the extensions UNCERT, the standard error of each pixel, and MASK, the replaced pixels (bit 2) and the
+        pixels without signal in the flat (bit 1).
     quick_look : bool
         Look for offsets, hot pixels and banding in the results.
     again : bool

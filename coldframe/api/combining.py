@@ -81,7 +81,7 @@ def combine(
     center : {"mean", "median"}, optional
         Centre from which sigma-clip measures deviations; by default, the mean.
     start : {"trimmed", "all"}, optional
-        Values from which sigma-clip computes its first mean and sigma; by default, all but the extremes.
+        Values from which sigma-clip computes its first mean and sigma; by default, all but the extreme values.
     sigma : float, optional
         Reject values beyond this many sigma, from 1 to 100; by default 3.
     overscan : {"none", "row", "smooth"}, optional

@@ -16,7 +16,7 @@ from coldframe.operations.results import SetResult, findings, untested, verdict
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """An artifact in calibrated lights, or a fault of a master.
+    """An artifact in calibrated lights, or a fault in a master.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Finding:
     fix : str
         The recommended remedy.
     lights : str
-        The settings of the lights that show it.
+        The settings of the lights that the finding is about.
     """
 
     kind: str
@@ -87,7 +87,7 @@ class Diagnosis:
         Returns
         -------
         dict
-            Strings, finite numbers, None, lists and dictionaries only.
+            Contains only strings, finite numbers, None, lists and dictionaries.
         """
         return json_object(self._results)
 
@@ -109,7 +109,7 @@ def diagnose(
     ----------
     lights : str, path-like or iterable of them
         Raw lights, or lights that any program has calibrated: files, folders and patterns. They must be neither
-        registered nor stacked. Twelve lights of a set show most artifacts.
+        registered nor stacked. Twelve lights per set are enough to show most artifacts.
     library : str or path-like, optional
         Folder of the masters; by default, the library of your configuration.
     dark, flat, bias : str or path-like, optional

@@ -30,7 +30,7 @@ class Setup:
     camera : str or None
         Name of the camera.
     gain, offset : float or None
-        In the units of the camera's driver.
+        Gain and offset, in the units of the camera's driver.
     binning : int
         Pixels binned along each axis.
     readout_mode : str or None
@@ -85,7 +85,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Master:
-    """A master.
+    """A master from a file.
 
     Attributes
     ----------

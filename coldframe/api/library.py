@@ -66,9 +66,9 @@ class Match:
 
 
 class Library:
-    """A folder that contains the masters of all nights and finds them by their headers.
+    """A folder of the masters of all nights, in which masters are found by their headers.
 
-    Several processes may use a library at once. Masters in it are never changed.
+    Several processes can use a library at once. Masters in it are never changed.
 
     Parameters
     ----------

@@ -70,8 +70,9 @@ def run_night(
 ) -> NightResult:
     """Run a night to its end, as ``coldframe run`` does, and leave the rig in the safe state.
 
-    Call it from the main thread of a script: Ctrl-C, SIGTERM and SIGHUP then end the night in the safe state, and a
-    second signal skips the warm-up and leaves the cooler on. In a notebook, await `run_night_async` instead.
+    Call it from the main thread of a script: Ctrl-C, SIGTERM and SIGHUP then end the night with the rig in the safe
+    state, and a second signal skips the warm-up and leaves the cooler on. In a notebook, await `run_night_async`
+    instead.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ def run_night(
     simulate : str or path-like, optional
         Name or file of a simulated rig to use instead of the real rig, such as ``"small"``.
     folder : str or path-like, optional
-        Folder to store nights in; by default, the configured one.
+        Folder to store nights in; by default, the configured folder.
     lights : str or path-like, optional
         Folder of lights: shoot the sets that they need, instead of the configured sets.
     until : datetime.time, optional
@@ -157,9 +158,9 @@ async def run_night_async(
 ) -> NightResult:
     """Run a night to its end, like `run_night`, on the running event loop.
 
-    It handles no signals. If its task is cancelled, the night first ends in the safe state; this takes minutes if the
-    sensor must warm up. Cancel the task again to skip the warm-up and leave the cooler on. `on_event` is called on the
-    event loop.
+    The function handles no signals. If its task is cancelled, the night first ends with the rig in the safe state; this
+    takes minutes if the sensor must warm up. Cancel the task again to skip the warm-up and leave the cooler on.
+    `on_event` is called on the event loop.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ _EXPOSURE_DIGITS = 3
 
 
 class UnsuitableLightsError(ColdframeError):
-    """The lights cannot be bisected together; the message states the reason."""
+    """The lights cannot be compared together; the message states the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Request:
 
 
 def bisect_lights(names: Sequence[str], request: Request) -> ExitCode:
-    """Compare all sensible combinations of masters with the same lights, and print the result.
+    """Calibrate the same lights with all sensible combinations of masters, compare the results, and print the verdict.
 
     Parameters
     ----------
@@ -90,11 +90,13 @@ def bisect_lights(names: Sequence[str], request: Request) -> ExitCode:
     Returns
     -------
     ExitCode
-        DONE if the best combination leaves no artifact, INCOMPLETE if it leaves one or lights could not be read,
-        BAD_INPUT if nothing could be compared, or the exit code of a night that shot nothing.
+        DONE if the best combination leaves no artifact, INCOMPLETE if it leaves one or if lights could not be read, and
+        BAD_INPUT if nothing could be compared. If a night that was to shoot frames failed, the exit code of that night.
     """
     if request.page is not None and request.page.exists():
-        print(f"{request.page}: exists, and files are never overwritten: choose a different name", file=sys.stderr)
+        print(
+            f"{request.page} already exists, and files are never overwritten: choose a different name", file=sys.stderr
+        )
         return ExitCode.BAD_INPUT
     try:
         return (
@@ -136,7 +138,7 @@ def _compared(paths: Sequence[Path], request: Request) -> tuple[BisectionResult,
     lights, notes = _chosen_lights(_sources(paths, request.extension))
     choice = _choice(lights[0], request)
     if not choice.candidates.darks and not choice.candidates.biases and not choice.candidates.flats:
-        raise NoMastersError("no dark, bias or flat fits these lights: specify them with --dark, --bias and --flat")
+        raise NoMastersError("no dark, bias or flat matches the lights: specify masters with --dark, --bias or --flat")
     if choice.left_out:
         notes.append(f"left out: {counted(choice.left_out, 'older matching master')}; specify masters to compare them")
     pictures: dict[tuple[Part, Part], SetPictures] = {}
@@ -176,11 +178,11 @@ def _sources(paths: Sequence[Path], extension: Extension | None) -> list[LightSo
     sources = [light_source(path, extension) for path in paths]
     for light in sources:
         if light.stage is not Stage.RAW:
-            raise FrameFileError(light.path, f"is {light.stage}: specify raw lights; each combination calibrates them")
+            raise FrameFileError(light.path, f"it is {light.stage}: specify raw lights, which are then calibrated")
     sets = {_settings(light): light for light in sources}
     if len(sets) > 1:
         names = "; ".join(set_name(light.setup) for light in sets.values())
-        raise UnsuitableLightsError(f"the lights belong to {len(sets)} sets: specify those of one set ({names})")
+        raise UnsuitableLightsError(f"the lights belong to {len(sets)} sets: specify the lights of one set ({names})")
     return sources
 
 

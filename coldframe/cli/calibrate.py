@@ -26,7 +26,7 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
     names
         Files, folders (only the images directly in them) and patterns.
     request
-        How to calibrate the lights.
+        The options of the calibration.
 
     Returns
     -------

@@ -24,7 +24,7 @@ PLOT_COLUMNS, PLOT_ROWS = 60, 14
 
 
 def show_cameras(name: str | None, folder: Path | None, output: Path | None, *, wants_json: bool = False) -> ExitCode:
-    """Print the figures and the photon transfer curve of each camera and setting; return 1 if records are unreadable.
+    """Print the figures and the photon transfer curve of each camera and setting; return 1 if a record is unreadable.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def measure_camera(night: Path, folder: Path | None, kinds: Mapping[FrameKind, s
         Patterns of the frames whose headers do not state their kind; see `measure_night`.
     """
     if not night.is_dir():
-        print(f"{night}: is not a folder", file=sys.stderr)
+        print(f"{night} is not a folder", file=sys.stderr)
         return ExitCode.BAD_INPUT
     try:
         storage = load_settings(find_config()).storage.folder if folder is None else folder
@@ -115,12 +115,12 @@ def _nothing(storage: Path, name: str | None, records: list[CameraRecord]) -> st
 
 
 def _export(console: Console, output: Path) -> str | None:
-    """Write the printed output as SVG; return an error message, or None."""
+    """Write the printed output to an SVG file; return an error message, or None if the file was written."""
     try:
         with output.open("x", encoding="utf-8") as file:
             file.write(console.export_svg(title="coldframe camera"))
     except FileExistsError:
-        return f"{output}: exists, and files are never overwritten: choose a different name"
+        return f"{output} already exists, and files are never overwritten: choose a different name"
     except OSError as error:
         return f"{output}: {error.strerror}"
     return None

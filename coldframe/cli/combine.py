@@ -11,7 +11,10 @@ from coldframe.operations.combining import Request, combine_into
 
 
 def combine_files(names: Sequence[str], output: Path, request: Request) -> ExitCode:
-    """Combine frames; print the files left out, with reasons. Return 1 if files were left out, 2 without a master."""
+    """Combine frames into a master, and print the files that are left out, with reasons.
+
+    Return 1 if files were left out, 2 if no master was made.
+    """
     try:
         made = combine_into(names, output, request, Printed())
     except ColdframeError as error:

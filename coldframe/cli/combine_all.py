@@ -43,7 +43,7 @@ _PRINTED = Printed()
 
 
 def combine_all(names: Sequence[str], folder: Path, request: Request) -> ExitCode:
-    """Make a master from every set; return 1 if a set or a file was left out, 2 if there is no master.
+    """Make a master from every set; return 1 if a set or a file was left out, 2 if no master was made.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def combine_all(names: Sequence[str], folder: Path, request: Request) -> ExitCod
     folder
         Folder for the masters, which is created if its parent exists.
     request
-        The options; those for a growing set or a master to subtract are refused.
+        The options. Options that name a state file or a master to subtract are rejected.
     """
     try:
         _check(names, folder, request)
@@ -82,7 +82,7 @@ def combine_all(names: Sequence[str], folder: Path, request: Request) -> ExitCod
 
 
 class _Made(NamedTuple):
-    """A master, its frames after overscan subtraction, and the master that was subtracted from them or fits them."""
+    """A master, its frames after overscan subtraction, and the master that was subtracted from them or matches them."""
 
     master: MasterFrame
     frames: Sequence[RawFrame]
@@ -97,7 +97,7 @@ class _Masters:
     made
         Number of masters written.
     left_out
-        Number of frames that were left out, and of sets without a master.
+        Number of frames that were left out, plus the number of sets from which no master was made.
     """
 
     def __init__(self, folder: Path, request: Request, stacking: Stacking, unpacked_in: Path) -> None:
@@ -139,7 +139,7 @@ class _Masters:
         return _Made(master, kept, subtracted)
 
     def _bias_of(self, darks: Sequence[RawFrame]) -> Subtracted | None:
-        """Return the master bias from this run that fits the darks; None if there is none."""
+        """Return the master bias from this run that matches the darks; None if there is none."""
         for path, setup in self._available.items():
             if setup.kind is FrameKind.BIAS and not any(subtraction_faults(dark.setup, setup) for dark in darks):
                 return Subtracted.read(path)
@@ -155,18 +155,18 @@ class _Masters:
         ]
         if not fitting:
             print(
-                "no dark flat and no bias from this run fits: bias and dark current remain in the flats and distort "
-                "the master",
+                "no dark flat and no bias from this run matches the flats: bias and dark current remain in the flats "
+                "and distort the master",
                 file=sys.stderr,
             )
             return None
         path = min(fitting)[-1]
         if self._available[path].kind is FrameKind.BIAS:
-            print(f"no dark flat from this run fits: {path.name} is subtracted instead", file=sys.stderr)
+            print(f"no dark flat from this run matches the flats: {path.name} is subtracted instead", file=sys.stderr)
         return Subtracted.read(path)
 
     def _write(self, master: MasterFrame) -> Path:
-        """Write a master and return its path. An existing master is not overwritten, but it is available for flats."""
+        """Write a master and return its path. An existing file is not overwritten, but can be subtracted from flats."""
         path = self._path(master)
         exists = path.exists()
         if not exists:
@@ -174,7 +174,7 @@ class _Masters:
         if master.kind is not FrameKind.FLAT:
             self._available[path] = Subtracted.read(path).setup
         if exists:
-            raise RefusedError(f"{path}: exists, and files are never overwritten: move it elsewhere")
+            raise RefusedError(f"{path} already exists, and files are never overwritten: move it elsewhere")
         return path
 
     def _path(self, master: MasterFrame) -> Path:

@@ -88,7 +88,7 @@ def main() -> None:
             message = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
         except MemoryError:
             message = "not enough memory for this command"
-        except Exception:  # noqa: BLE001 - printed here, because errors may contain foreign text
+        except Exception:  # noqa: BLE001 - printed here, because errors can contain text from files and devices
             message, code = traceback.format_exc().rstrip(), ExitCode.INCOMPLETE
         print(message, file=sys.stderr)
     sys.exit(code)

@@ -26,6 +26,6 @@ class VisibleConsole(Console):
         return super().render_str(visible_lines(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Yield the segments of any renderable object."""
+        """Yield the segments of any renderable object, with unprintable characters shown as escape sequences."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=visible_lines(segment.text))

@@ -10,7 +10,7 @@ ANSWER_S = 60.0
 
 
 def can_ask() -> bool:
-    """Return True if a user may be sitting at a terminal."""
+    """Return True if the process has a terminal at which a user might be sitting."""
     return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
 
 

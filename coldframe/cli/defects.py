@@ -1,4 +1,4 @@
-"""`coldframe defects`: make a map of the defective pixels in masters."""
+"""`coldframe defects`: make a map of a sensor's defective pixels from its masters."""
 
 import sys
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from coldframe.calibration.defects.finding import (
     OF_LINES,
     Defect,
     Defects,
-    Limits,
     NotJudgeableError,
     bias_defects,
     dark_defects,
     flat_defects,
     merged,
 )
+from coldframe.calibration.defects.limits import Limits
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.files.headers.image_header import PLAIN_SUFFIXES
@@ -69,7 +69,7 @@ def map_defects(
 def _check_output(path: Path) -> None:
     """Raise an error before any work if the file could not be written at the end."""
     if path.exists():
-        raise NotJudgeableError(f"{path}: exists, and files are never overwritten: choose a different name")
+        raise NotJudgeableError(f"{path} already exists, and files are never overwritten: choose a different name")
     if not path.parent.is_dir():
         raise NotJudgeableError(f"{path.parent}: this folder does not exist: create it, or choose a different folder")
 
@@ -102,15 +102,15 @@ def _read(path: Path | None, *kinds: FrameKind) -> tuple[MasterPlanes | None, Fr
     master = read_master(path) if FrameKind.FLAT in kinds else read_adu_master(path)
     setup = setup_of(master.header)
     if setup.kind not in {*kinds, None}:
-        raise NotJudgeableError(f"{path}: is a {setup.kind} frame, not a {kinds[0]}")
+        raise NotJudgeableError(f"{path} is a {setup.kind} frame, not a {kinds[0]}")
     if is_single_frame(master.header):
-        print(f"{path}: is a single frame, not a master: many of its defects are noise", file=sys.stderr)
+        print(f"{path} is a single frame, not a master: many of its defects are noise", file=sys.stderr)
     return master, setup
 
 
 def _check_fit(path: Path | None, faults: tuple[str, ...]) -> None:
     if faults:
-        raise NotJudgeableError(f"{path}: does not match the other masters: {', '.join(faults)}")
+        raise NotJudgeableError(f"{path} does not match the other masters: {', '.join(faults)}")
 
 
 def _check_fraction(defects: Defects) -> None:

@@ -31,7 +31,7 @@ def diagnose_lights(
     names
         Files, folders (only the images directly in them) and patterns.
     request
-        How to diagnose the lights.
+        The options of the diagnosis.
     as_json
         True to print a JSON object.
     page
@@ -44,7 +44,7 @@ def diagnose_lights(
         BAD_INPUT if no light could be diagnosed.
     """
     if page is not None and page.exists():
-        print(f"{page}: exists, and files are never overwritten: choose a different name", file=sys.stderr)
+        print(f"{page} already exists, and files are never overwritten: choose a different name", file=sys.stderr)
         return ExitCode.BAD_INPUT
     try:
         return _diagnosed(names, request, as_json=as_json, page=page)

@@ -25,7 +25,7 @@ def explain_setting(name: str | None) -> ExitCode:
         case None:
             near = similar(name)
             advice = f"did you mean {' or '.join(near)}?" if near else "coldframe explain lists all tables"
-            print(f"{name or repr(name)}: is not a setting; {advice}", file=sys.stderr)
+            print(f"{name or repr(name)} is not a setting; {advice}", file=sys.stderr)
             return ExitCode.BAD_INPUT
     return ExitCode.DONE
 

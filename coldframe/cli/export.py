@@ -41,7 +41,7 @@ class Request:
     library
         Folder of the library; by default, the configured library.
     raw
-        Nights whose raw frames are also exported.
+        Folders of nights whose raw frames are also exported.
     """
 
     program: str
@@ -65,10 +65,10 @@ def export_files(folder: Path, request: Request) -> ExitCode:
     for path in exported.made:
         print(path)
     for path, source in exported.differing:
-        print(f"{path}: exists and differs from {source}: move it away to export the newer one", file=sys.stderr)
+        print(f"{path} exists and differs from {source}: move it away to export the newer file", file=sys.stderr)
     if exported.outdated_readme is not None:
         outdated = "is from an earlier export, or was edited, and is kept: move it away to get the current text"
-        print(f"{exported.outdated_readme}: {outdated}", file=sys.stderr)
+        print(f"{exported.outdated_readme} {outdated}", file=sys.stderr)
     if unreadable or exported.differing or exported.outdated_readme is not None:
         return ExitCode.INCOMPLETE
     if not exported.made:
@@ -77,9 +77,10 @@ def export_files(folder: Path, request: Request) -> ExitCode:
 
 
 def check_export(folder: Path, request: Request, *, as_json: bool) -> ExitCode:
-    """Print how the program would treat an export, without writing it; return 1 if there are traps.
+    """Print how the program would treat an export, without writing the export; return 1 if there are problems.
 
-    The program is assumed to have the recommended settings. Files that its user loads together are judged together.
+    The program is assumed to have the recommended settings. Files that a user loads into it together are judged
+    together.
     """
     try:
         plan, unreadable = planned(request)
@@ -100,7 +101,7 @@ def check_export(folder: Path, request: Request, *, as_json: bool) -> ExitCode:
 
 
 def _print_left_out(left_out: Iterable[tuple[Path, str]]) -> None:
-    """Print the files that are left out; many files in a folder with the same reason take one line."""
+    """Print the files that are left out. If many files in a folder have the same reason, they share one line."""
     alike: dict[tuple[Path, str], list[Path]] = {}
     for path, reason in left_out:
         alike.setdefault((path.parent, reason), []).append(path)

@@ -22,10 +22,10 @@ from coldframe.devices.indi.turning.wheel import IndiFilterWheel
 
 
 def write_config(config: Path | None, host: str, port: int, camera: str | None, *, full: bool) -> ExitCode:
-    """Write the configuration; return exit code 2 if there is no server or no camera, or if the file exists."""
+    """Write the configuration; return exit code 2 if the server or a camera is missing, or if the file exists."""
     path = config or find_config()
     if path.exists():
-        print(f"{path}: already exists and is not overwritten; specify a different file with --config", file=sys.stderr)
+        print(f"{path} already exists and is not overwritten; specify a different file with --config", file=sys.stderr)
         return ExitCode.BAD_INPUT
     try:
         survey = asyncio.run(survey_rig(host, port, camera))
@@ -38,7 +38,7 @@ def write_config(config: Path | None, host: str, port: int, camera: str | None, 
         return ExitCode.BAD_INPUT
     except OSError as error:
         place = f" ({error.filename})" if error.filename and error.filename != str(path) else ""
-        print(f"{path}: cannot be written: {error.strerror}{place}", file=sys.stderr)
+        print(f"{path} cannot be written: {error.strerror}{place}", file=sys.stderr)
         return ExitCode.BAD_INPUT
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
@@ -57,7 +57,7 @@ def write_config(config: Path | None, host: str, port: int, camera: str | None, 
 
 
 async def survey_rig(host: str, port: int, camera: str | None = None) -> RigSurvey:
-    """Survey the server, and choose a camera, a panel, a cover and a wheel.
+    """Survey the server, and choose a camera, a panel, a cover, a wheel and a rotator.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ async def survey_rig(host: str, port: int, camera: str | None = None) -> RigSurv
     Raises
     ------
     DeviceError
-        If there is no server, or no such camera on it.
+        If the server does not answer, or if it has no such camera.
     """
     async with IndiLink(host, port) as link, surveyed_server(link) as found:
         for device in found:
@@ -110,7 +110,7 @@ async def survey_rig(host: str, port: int, camera: str | None = None) -> RigSurv
 def _chosen_camera(server: str, cameras: dict[str, CameraFeatures], wanted: str | None) -> tuple[str, CameraFeatures]:
     """Return the wanted camera; by default, return the cooled camera with the most pixels.
 
-    Guide cameras are small and uncooled.
+    Guide cameras are small and uncooled, so they are not chosen if there is another camera.
     """
     if not cameras or (wanted is not None and wanted not in cameras):
         what = "camera that can be used" if wanted is None else f"camera {wanted!r} that can be used"

@@ -44,7 +44,7 @@ PICTURE_ROWS = 24
 
 
 def inspect_file(path: Path, output: Path | None, extension: Extension | None = None) -> ExitCode:
-    """Print the properties of an image, its figures, histogram and picture; also write the picture if requested.
+    """Print the settings, figures, histogram and picture of an image; also write the picture to a file if requested.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def inspect_file(path: Path, output: Path | None, extension: Extension | None = 
     if output is not None and output.suffix.lower() != ".png":
         return _refuse(f"{output}: the picture is written as PNG; specify a file that ends in .png")
     if output is not None and output.exists():
-        return _refuse(f"{output}: exists, and files are never overwritten: choose a different name")
+        return _refuse(f"{output} already exists, and files are never overwritten: choose a different name")
     try:
         with scratch_folder() as folder:
             image = open_image(path, folder, extension)
@@ -159,7 +159,7 @@ def _statistics(found: FrameStatistics) -> Iterator[tuple[str, str]]:
 
 
 def _uncertainty(image: ImageFile) -> Iterator[tuple[str, str]]:
-    """Yield the content of a master's extensions; nothing for a compressed file or a file without extensions."""
+    """Yield figures from a master's extensions; nothing for a compressed file or a file without extensions."""
     if image.path.suffix.lower() not in PLAIN_SUFFIXES | {xisf_file.SUFFIX} or is_single_frame(image.header):
         return
     try:

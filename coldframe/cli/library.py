@@ -32,7 +32,7 @@ from coldframe.operations.master_findings import findings_of_file, report_findin
 
 
 def list_masters(folder: Path | None, *, wants_json: bool = False) -> ExitCode:
-    """Print a table of the masters for each camera and its settings; return 1 if some files are not masters."""
+    """Print a table of masters for each combination of camera and settings; return 1 if some files are not masters."""
     try:
         library = find_library(folder)
     except NoLibraryError as error:
@@ -58,7 +58,7 @@ def _print_tables(library: Library, catalogue: Catalogue) -> None:
 
 
 def _frames(header: Mapping[str, HeaderValue]) -> str:
-    """Return the number of combined frames, as coldframe and other programs write it."""
+    """Return the number of combined frames as the header states it, in coldframe's or another program's keyword."""
     return str(header.get("STACKCNT", header.get("NCOMBINE", "")))
 
 
@@ -151,7 +151,7 @@ def prune_masters(folder: Path | None, *, dry_run: bool) -> ExitCode:
     except (NoLibraryError, NotDurableError) as error:
         return _refuse(error)
     if not replaced:
-        print(f"{library.folder}: nothing to move: no master has been replaced by a newer one", file=sys.stderr)
+        print(f"{library.folder}: nothing to move, because no master has been replaced by a newer one", file=sys.stderr)
     return ExitCode.DONE
 
 
@@ -192,7 +192,9 @@ def _console() -> Console:
 def _named(library: Library, name: str) -> Path:
     found = [path for path in library.catalogue().headers if name in {path.name, path.stem}]
     if not found:
-        raise FrameFileError(name, f"neither a file nor a master in {library.folder}: see `coldframe library list`")
+        raise FrameFileError(
+            name, f"it is neither a file nor a master in {library.folder}: see `coldframe library list`"
+        )
     return found[0]
 
 

@@ -1,4 +1,4 @@
-"""`coldframe lint`: show what another program would group, merge or ignore, and every trap."""
+"""`coldframe lint`: show what another program would group, merge or ignore, and point out every problem."""
 
 import json
 import sys
@@ -37,7 +37,7 @@ class Request:
     program
         Name of the program.
     version
-        Version of the program; None for the newest known.
+        Version of the program; None for the newest known version.
     keywords, tolerance_s
         Grouping keywords and exposure tolerance of WBPP; without a tolerance, the default of WBPP applies.
     as_json
@@ -52,13 +52,13 @@ class Request:
 
 
 def lint_folder(folder: Path, request: Request) -> ExitCode:
-    """Print how a program would treat the files in a folder; return 1 if there are traps or unreadable files."""
+    """Print how a program would treat the files in a folder; return 1 if there are problems or unreadable files."""
     try:
         program = rules_of(request.program, request.version, request.tolerance_s)
     except UnknownVersionError as error:
         return _refuse(str(error))
     if not folder.is_dir():
-        return _refuse(f"{folder}: not a folder; specify the folder that you would load into the program")
+        return _refuse(f"{folder} is not a folder; specify the folder that you would load into the program")
     files, errors = candidates_of(folder)
     if not files and not errors:
         return _refuse(f"{folder}: no FITS or XISF files in this folder and its subfolders")
@@ -70,7 +70,7 @@ def lint_folder(folder: Path, request: Request) -> ExitCode:
 def rules_of(
     name: str, version: str | None = None, tolerance_s: float | None = None, *, recommended: bool = False
 ) -> Program:
-    """Return the rules of a program, adapted to its settings.
+    """Return the rules of a version of a program, adapted to the program's settings.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def keywords_of(program: str) -> tuple[str, ...]:
 
 
 def print_lints(results: Sequence[Lint], folder: Path, errors: Sequence[FrameFileError] = (), *, as_json: bool) -> None:
-    """Print judgements as tables and paragraphs that fit 80 columns, or as a JSON object."""
+    """Print judgements as tables and paragraphs that fit into 80 columns, or as a JSON object."""
     for error in errors:
         print(error, file=sys.stderr)
     if as_json:
@@ -111,13 +111,13 @@ def _print(result: Lint, folder: Path) -> None:
         print(f"ignored or refused: {len(ignored):,} of {counted(len(result.seen), 'file')}\n")
     for trap in result.traps:
         _print_trap(trap, folder)
-    print(f"{counted(len(result.traps), 'trap') if result.traps else 'no traps'}\n")
+    print(f"{counted(len(result.traps), 'problem') if result.traps else 'no problems'}\n")
 
 
 def _basis(program: Program) -> str:
     if not program.verified:
         return "assumed: no published rules were found"
-    return f"by the rules of {' and '.join(program.verified)}"
+    return f"according to the rules of {' and '.join(program.verified)}"
 
 
 def _table(groups: Sequence[Group]) -> Table:

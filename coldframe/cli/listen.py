@@ -22,7 +22,10 @@ COLDFRAME = (sys.executable, "-P", "-m", "coldframe")
 SAFE_PATIENCE_S = 600
 MOST_ERRORS_BYTES = 65_536
 OF_THE_SERVICE = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")
-"""Variables that systemd sets for the listener. The night does not inherit them, so that it cannot notify systemd."""
+"""Environment variables that systemd sets for the listener.
+
+The process of the night does not inherit them, so that it cannot notify systemd in place of the listener.
+"""
 
 ENDINGS = {
     ExitCode.DONE: "all planned masters were made",
@@ -76,7 +79,7 @@ class NightProcesses:
         self._server = server
 
     def rig_user(self) -> str | None:
-        """Return which process is using the rig; None if the rig is free."""
+        """Return a sentence that names the process that is using the rig; None if the rig is free."""
         return rig_in_use(self._server)
 
     def start(self) -> "NightProcess":
@@ -138,7 +141,7 @@ class NightProcess:
         return os.pread(self._errors.fileno(), MOST_ERRORS_BYTES, 0).decode(errors="replace")
 
     def terminate(self) -> None:
-        """End the night in the safe state. A second call skips the warm-up."""
+        """End the night and leave the rig in the safe state. A second call skips the warm-up."""
         self._process.terminate()
 
     async def wait(self) -> None:

@@ -1,4 +1,4 @@
-"""The manual page, from the help texts of the command line: `python -m coldframe.cli.manual > coldframe.1`.
+"""Make the manual page from the help texts of the command line: `python -m coldframe.cli.manual > coldframe.1`.
 
 The page uses the macros described in groff_man(7).
 """
@@ -19,7 +19,7 @@ Context = Any
 _FILES = (
     (
         "~/.config/coldframe/coldframe.toml",
-        "The configuration; coldframe init writes it, coldframe explain describes it.",
+        "The configuration; coldframe init writes it, and coldframe explain describes it.",
     ),
     ("~/coldframe/", "Nights, masters and the library, unless [storage] specifies a different folder."),
 )

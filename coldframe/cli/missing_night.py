@@ -9,7 +9,7 @@ MOST_NIGHTS = 5
 
 
 def missing_night(night: Path, searched: Path | None = None) -> str:
-    """Return a message that a path is not a night, with the newest nights nearby.
+    """Return a message that says that a path is not a night, and that lists the newest nights nearby.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def missing_night(night: Path, searched: Path | None = None) -> str:
         The folder whose nights are listed; None for the nearest existing folder that contains `night`.
     """
     if night.is_file():
-        return f"{night}: is a file; specify the folder of a night"
+        return f"{night} is a file; specify the folder of a night"
     place = searched or next((each for each in night.absolute().parents if each.is_dir()), Path("/"))
     nights: list[Path] = []
     with suppress(OSError):  # a folder that cannot be read has no nights to choose from

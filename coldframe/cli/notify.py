@@ -12,7 +12,10 @@ from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_for_messages
 
 REPORTED_BY_RUN = (ExitCode.INCOMPLETE, ExitCode.ABORTED)
-"""Exit codes of runs that reported the end of their night. After bad input, there is no night to report."""
+"""Exit codes of runs that have themselves reported the end of their night.
+
+BAD_INPUT is not among them, because such a run has no night on which to report.
+"""
 
 
 def send_text(config: Path | None, text: str, severity: Severity = Severity.INFO) -> ExitCode:
@@ -22,7 +25,7 @@ def send_text(config: Path | None, text: str, severity: Severity = Severity.INFO
         settings = load_for_messages(path)
         if settings.notify is None:
             print(
-                f"{path}: has no [notify] table with addresses for messages: coldframe explain notify",
+                f"{path} has no [notify] table with addresses for messages: see coldframe explain notify",
                 file=sys.stderr,
             )
             return ExitCode.BAD_INPUT
@@ -47,20 +50,20 @@ def send_alarm(config: Path | None, text: str) -> ExitCode:
     """Send a message that describes how a service ended; send nothing if the run has already reported its end."""
     ending = how_it_ended(os.environ)
     if ending is None:
-        print("no alarm sent: the run reported its end", file=sys.stderr)
+        print("no alarm was sent, because the run has already reported its end", file=sys.stderr)
         return ExitCode.DONE
     return send_text(config, f"{text}: {ending}", Severity.ERROR)
 
 
 def how_it_ended(environment: Mapping[str, str]) -> str | None:
-    """Return how a service ended, from the variables that systemd sets for units in OnFailure.
+    """Return a description of how a service ended, based on the variables that systemd sets for units in OnFailure.
 
     The variables are MONITOR_SERVICE_RESULT, MONITOR_EXIT_CODE and MONITOR_EXIT_STATUS; see systemd.exec(5).
 
     Returns
     -------
     str or None
-        None if the run has reported its end.
+        Description of the end; None if the run has already reported its end.
     """
     result = environment.get("MONITOR_SERVICE_RESULT", "")
     code, status = environment.get("MONITOR_EXIT_CODE", ""), environment.get("MONITOR_EXIT_STATUS", "")

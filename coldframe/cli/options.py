@@ -24,7 +24,7 @@ def home_path(text: str) -> Path:
 
 
 def folder_path(text: str) -> Path:
-    """Return `text` as the path of a folder, which may not exist yet; refuse the path of a file."""
+    """Return `text` as the path of a folder, which need not exist yet; reject the path of a file."""
     path = home_path(text)
     with suppress(OSError):  # a path that cannot be examined is reported by the command that uses it
         if path.exists() and not path.is_dir():
@@ -55,9 +55,9 @@ def _found_by_command(context: typer.Context, path: Path | None) -> Path | None:
 
 
 def _checked_by_command(context: typer.Context, path: Path | None) -> None:
-    """Refuse a configuration file that the user specified and that cannot be used.
+    """End the command if the user specified a configuration file that cannot be used.
 
-    Faults in the default configuration are ignored, because the command may work without a configuration.
+    Faults in the default configuration are ignored, because the command can work without a configuration.
     """
     if path is None and not os.environ.get(CONFIG_VARIABLE):
         return

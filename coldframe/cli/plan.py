@@ -28,7 +28,7 @@ from coldframe.operations.nights.request import NOTHING_TO_SHOOT, NightPlan, Nig
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A planned step, the step as shortened by the deadline (None if there is no time for it), and its end."""
+    """A planned step, the same step as shortened by the deadline (None if there is no time for it), and its times."""
 
     planned: Step
     step: Step | None
@@ -153,7 +153,7 @@ def _library_cells(need: NeededMaster, settings: Settings) -> Iterator[str]:
 
 
 def _title(step: Step, settings: Settings) -> str:
-    """Return the title of a step, with the readout settings that differ from the configured ones."""
+    """Return the title of a step, with those of its readout settings that differ from the configured settings."""
     if not isinstance(step, ShootStep):
         return step.title
     own, usual = step.readout, settings.camera

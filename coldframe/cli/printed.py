@@ -1,4 +1,4 @@
-"""The messages of an operation on the terminal."""
+"""Print the messages of an operation on the terminal."""
 
 import sys
 from collections import defaultdict
@@ -18,7 +18,7 @@ class Printed:
         print(text)
 
     def notice(self, text: str) -> None:
-        """Print something that may need attention."""
+        """Print a message that may need the user's attention."""
         print(text, file=sys.stderr)
 
     def left_out(self, errors: Sequence[FrameFileError]) -> None:

@@ -20,7 +20,7 @@ def report_night(night: Path | None, config: Path | None) -> ExitCode:
         Folder of a night; a folder of nights, to use its newest night; or the name of a night in the configured storage
         folder. None for the newest night in the storage folder.
     config
-        The configuration file; by default, the user's configuration. It is not read if `night` is a folder.
+        The configuration file; by default, the user's configuration. The file is not read if `night` is a folder.
 
     Returns
     -------

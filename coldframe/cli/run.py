@@ -64,7 +64,7 @@ def run_night(request: NightRequest, *, watch: bool, fresh: bool, wants_dashboar
     watch
         True to wait for the end of the imaging session first; ignored unless the night is planned from lights.
     fresh
-        Start a new night, even if an unfinished one could be resumed.
+        True to start a new night even if an unfinished night could be resumed.
     wants_dashboard, wants_json
         See `Screen`.
     """
@@ -90,7 +90,7 @@ def run_night(request: NightRequest, *, watch: bool, fresh: bool, wants_dashboar
 
 
 def exit_code_of(run: NightRun) -> ExitCode:
-    """Return the exit code; an unsafe rig takes precedence over every other result."""
+    """Return the exit code of a run; NOT_SAFE takes precedence over every other code."""
     if not run.is_safe:
         return ExitCode.NOT_SAFE
     code = ExitCode.DONE if run.outcome is None else EXIT_CODES[run.outcome]

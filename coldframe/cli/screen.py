@@ -24,11 +24,11 @@ class Screen:
     Attributes
     ----------
     wants_dashboard
-        Draw the dashboard if stdout is a terminal; lines of text if it is not.
+        True to draw the dashboard if standard output is a terminal. Otherwise, lines of text are printed.
     wants_json
-        Print JSON lines instead.
+        True to print JSON lines instead of the dashboard or the lines of text.
     may_ask
-        False if no user is waiting for the start of the night.
+        False if the run must ask no questions, because no user is waiting for the start of the night.
     """
 
     wants_dashboard: bool
@@ -40,16 +40,16 @@ class Screen:
         return JsonLog(sys.stdout) if self.wants_json else LineLog(sys.stdout)
 
     def line(self, text: str) -> None:
-        """Print part of the result; if JSON lines are requested, standard output contains nothing else."""
+        """Print part of the result; to standard error if JSON lines are requested, so that these are not disturbed."""
         print(text, file=sys.stderr if self.wants_json else sys.stdout, flush=True)
 
     def notice(self, text: str) -> None:
-        """Print something that may need attention."""
+        """Print a message that may need the user's attention."""
         with suppress(OSError):  # the terminal may be closed
             print(text, file=sys.stderr)
 
     async def is_covered(self) -> bool:
-        """Ask whether the telescope is covered, if a user may be at the terminal."""
+        """Ask whether the telescope is covered, and return the answer; True if the question cannot be asked."""
         return not (self.may_ask and can_ask()) or await is_covered()
 
     @asynccontextmanager

@@ -26,7 +26,7 @@ except ModuleNotFoundError as error:
     raise MissingPackageError("tornado") from error
 
 NICENESS = 10
-"""The page runs at a lower priority than the night."""
+"""Increase in the niceness of this process, so that it has a lower priority than the night."""
 
 TOKEN_FILE = "web-token"  # noqa: S105 - a name, not a token
 
@@ -61,7 +61,7 @@ def serve_night(
         asyncio.run(_until_signalled(web, storage, address))
     except CannotListenError as error:
         print(f"{listen}: {error}; choose another address with --listen, or try again later", file=sys.stderr)
-        # Not BAD_INPUT: the interface may not be up yet, and a service retries.
+        # Not BAD_INPUT, because the network interface might not be up yet, and a service then tries again.
         return ExitCode.INCOMPLETE
     return ExitCode.DONE
 

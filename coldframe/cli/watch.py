@@ -34,7 +34,7 @@ def watch_remote(config: Path | None) -> ExitCode:
     try:
         settings = load_for_messages(path)
         if settings.mqtt is None:
-            print(f"{path}: has no [mqtt] table with the broker: coldframe explain mqtt", file=sys.stderr)
+            print(f"{path} has no [mqtt] table with the broker: see coldframe explain mqtt", file=sys.stderr)
             return ExitCode.BAD_INPUT
         rig = settings.mqtt.rig or settings.camera.device
         source = RemoteSource(settings.mqtt, read_access(settings.mqtt), rig)

@@ -19,14 +19,15 @@ from coldframe.calibration.files.headers.image_header import read_image_header
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.lights.arithmetic import Correction, GlowError
-from coldframe.calibration.lights.buffers import LightBuffers
 from coldframe.calibration.lights.caveats import temperature_caveat, temperature_cost
 from coldframe.calibration.lights.earlier import Earlier, earlier_result, group_digest, light_digest
 from coldframe.calibration.lights.files import CalibratedFile, Output, calibrate_file, egain, light_setup
 from coldframe.calibration.lights.hot_pixels import filter_array_fault, hot_pixels
+from coldframe.calibration.lights.light_memory import LightMemory
 from coldframe.calibration.lights.loading import load_correction, load_subtraction
 from coldframe.calibration.lights.recipe import LightRecipe, Subtract, recipe_for, ways_out
 from coldframe.calibration.masters.reading import BandedMaster
+from coldframe.calibration.memory import keep_memory_of_bands, return_memory_of_bands
 from coldframe.counted import counted
 from coldframe.errors import ColdframeError
 from coldframe.operations.dark_check import DarkCheck, with_dark
@@ -169,6 +170,7 @@ def calibrate_all(lights: Sequence[Path], request: Request, tally: Tally, advanc
     FrameFileError
         If the defect map cannot be read.
     """
+    keep_memory_of_bands()
     masters = masters_of(find_library(request.library).catalogue())
     if request.defects is not None:
         request = replace(request, output=replace(request.output, defects=read_map(request.defects)))
@@ -311,7 +313,7 @@ def _calibrate_group(
     found: HotPixels,
     advance: Callable[[], None],
 ) -> None:
-    wanted = len(group.lights)
+    wanted, memory = len(group.lights), LightMemory()
     try:
         jobs = list(_jobs(group, request, tally))
         for _ in range(wanted - len(jobs)):
@@ -325,7 +327,11 @@ def _calibrate_group(
         defects, unmended = _defects(group.recipe, request, found)
         output = replace(request.output, defects=defects)
         caveats = caveats_of(group, planes, defects) | dict.fromkeys(unmended, group.paths)
-        look = None if summary is None else QuickLook(light, summary, planes, output.e_per_adu or _egain(group, output))
+        look = (
+            None
+            if summary is None
+            else QuickLook(light, summary, planes, output.e_per_adu or _egain(group, output), memory.pixels)
+        )
     except FAULTS as error:
         more = ["--scale-dark"] if isinstance(error, GlowError) else []
         tally.refuse(group.paths, error, _way_out(group.lights[0].setup, masters, request, *more) if more else "")
@@ -337,7 +343,8 @@ def _calibrate_group(
         tally.reports.notice(f"{named(paths)}: {caveat}")
     if not output.uncertainty:
         planes = planes.without_variances()
-    calibrate = partial(calibrate_file, planes=planes, output=output, look=look, buffers=LightBuffers())
+    return_memory_of_bands()
+    calibrate = partial(calibrate_file, planes=planes, output=output, look=look, memory=memory)
     work = partial(_outcome, calibrate=calibrate)
     with ThreadPoolExecutor(THREADS, "light") as threads:
         try:

@@ -50,11 +50,12 @@ class Chosen:
     Attributes
     ----------
     recipe
-        The masters.
+        The masters, and how they are applied.
     missing
         Reasons why masters are missing, by the kinds of artifacts that cannot be tested without these masters.
     note
-        Reason why the recipe is not that of a complete calibration; "" if it is.
+        Reason why the lights cannot be calibrated with the default options, and the options to which the diagnosis
+        applies instead; "" if they can.
     """
 
     recipe: LightRecipe
@@ -158,7 +159,7 @@ class MasterChoice:
             return Chosen(recipe, _missing(recipe, str(error)), note)
 
     def _with_bias(self, light: LightSource, recipe: LightRecipe) -> LightRecipe:
-        """Return the recipe with a bias that is not subtracted, but distinguishes dark current from an offset."""
+        """Return the recipe with a bias that is not subtracted, but used to distinguish dark current from an offset."""
         if recipe.dark is None or recipe.bias is not None:
             return recipe
         setup = light.setup.without(recipe.overscan)
@@ -166,7 +167,7 @@ class MasterChoice:
 
 
 def _missing(recipe: LightRecipe, reason: str) -> dict[Kind, str]:
-    """Return the reason for each kind of artifact that needs a missing master; "{kind}" is replaced by its kind."""
+    """Return the reason for each kind of artifact that needs a missing master. The master's kind replaces "{kind}"."""
     missing: dict[Kind, str] = {}
     if recipe.dark is None:
         missing |= dict.fromkeys(NEED_DARK, reason.replace("{kind}", "dark"))

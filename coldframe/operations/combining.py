@@ -257,7 +257,7 @@ def _check_set(frames: Sequence[RawFrame], reports: Reports, *, force: bool) -> 
 def _subtracted(
     frames: Sequence[RawFrame], dark: Path | None, bias: Path | None, reports: Reports
 ) -> Subtracted | None:
-    """Read the master to subtract; raise an error if its kind is wrong for the frames."""
+    """Read the master to subtract; raise an error if its kind does not match the frames."""
     kind = sets_of(frames)[0].frames[0].setup.kind
     if dark is not None and kind is not FrameKind.FLAT:
         raise RefusedError(f"--dark {dark}: a dark is subtracted from flats only")

@@ -1,4 +1,4 @@
-"""Use hot pixels to check the darks of uncooled lights, for `calibrate` and `library match`."""
+"""Use hot pixels to check the darks proposed for uncooled lights, for `calibrate` and `library match`."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from coldframe.operations.light_groups import FAULTS, Light, LightGroup
 Masters = Mapping[Path, FrameSetup]
 
 Refuse = Callable[[Sequence[Path], Exception, Masters], None]
-"""A function that reports which lights cannot be calibrated, why, and which masters may still be used."""
+"""A function that reports lights that cannot be calibrated. It takes the lights, the error, and the usable masters."""
 
 RecipeWith = Callable[[FrameSetup, Masters], LightRecipe]
 """A function that returns the recipe for a light, using only the given masters."""
@@ -57,7 +57,7 @@ class DarkCheck:
     def checked(self, groups: Sequence[LightGroup]) -> list[LightGroup]:
         """Return the lights, regrouped by masters after the hot pixels have been used to select the darks.
 
-        Only uncooled lights may move to another group. Lights that no dark fits are reported and left out.
+        Only uncooled lights can move to another group. Lights that no dark fits are reported and left out.
 
         Parameters
         ----------
@@ -77,7 +77,7 @@ class DarkCheck:
         return list(found.values())
 
     def _lights(self, group: LightGroup, proposed: Path) -> Iterator[Light]:
-        """Yield the lights of a group with the recipes that use their darks; report lights that no dark fits."""
+        """Yield the lights of a group with recipes for the darks found for them; report lights that no dark fits."""
         darks = darks_at_any_temperature(group.lights[0].setup.without(self.masters[proposed].overscan), self.masters)
         new: dict[Path, Light] = {}
         for light in group.lights:
@@ -98,7 +98,7 @@ class DarkCheck:
             yield from self._answered(new, choices, darks)
 
     def _answered(self, lights: Mapping[Path, Light], choices: dict[Path, DarkChoice], darks: Masters) -> list[Light]:
-        """Return lights that share an outcome, with their new recipes; if no dark fits, report them and return none."""
+        """Return lights that share an outcome, with their new recipes; if no dark fits, report them, and return []."""
         paths, distinct = list(choices), list(dict.fromkeys(choices.values()))
         for remark in remarks_on(distinct):
             self.tell(paths, remark)
@@ -135,7 +135,7 @@ def with_dark(light: Light, dark: Path, masters: Masters, recipe_with: RecipeWit
 
 
 def is_checked(light: FrameSetup, dark: FrameSetup) -> bool:
-    """Return True if neither frame was cooled, so that hot pixels are needed to decide between darks."""
+    """Return True if neither frame was cooled, in which case hot pixels are needed to decide between darks."""
     return not light.cooled and not dark.cooled
 
 
@@ -168,7 +168,7 @@ def choices_for(
 
 
 def assumed_temperature(light: FrameSetup, dark: FrameSetup) -> str:
-    """Return the caveat that a measured temperature makes obsolete: that the temperature is unknown; otherwise ""."""
+    """Return the caveat that the temperature is unknown, which a measurement makes obsolete; "" if there is none."""
     unknown = rules.dark_temperature(light, dark, Tolerances())
     return unknown.text if unknown is not None and unknown.excess is None else ""
 

@@ -32,9 +32,9 @@ class Request:
     given
         Masters that the user specified.
     stage
-        RAW or OTHER if the user specified whether the lights are calibrated; None to determine it.
+        RAW or OTHER if the user specified whether the lights are calibrated; None to determine this from the files.
     e_per_adu
-        Electrons per ADU; None to use EGAIN or, without it, to measure them from the flats.
+        Electrons per ADU; None to use EGAIN or, without it, to measure the value from the flats.
     extension
         Which image to read from files with several images.
     """
@@ -56,7 +56,7 @@ class Diagnoses:
     reports
         Receives the messages.
     new_watcher
-        Called for each set; None if the pixels are needed only for the diagnosis.
+        Function to call for each set of lights; None if only the diagnosis needs the pixels.
 
     Attributes
     ----------

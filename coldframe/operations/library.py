@@ -63,7 +63,7 @@ def configured_camera_names() -> tuple[str, ...]:
 
 
 def masters_of(catalogue: Catalogue) -> dict[Path, FrameSetup]:
-    """Return the setups of the library's masters, by path; all names of the configured camera are replaced by one."""
+    """Return the setups of the library's masters, by path, with all names of the configured camera replaced by one."""
     names = configured_camera_names()
     return {path: under_one_name(setup, names) for path, setup in catalogue.setups.items()}
 
@@ -79,7 +79,7 @@ class MatchedMaster:
     path
         The best master; None if none matches.
     refusal
-        The nearest master and its differences; empty if a master matches.
+        The nearest master and its differences from the light; empty if a master matches.
     notes
         Values that could not be compared, and differences that do not prevent the use of the master.
     """
@@ -199,7 +199,7 @@ def filed_master(library: Library, master: Path, stated: Stated) -> Path:
 
 
 def previous_master(library: Library, master: Path) -> Path | None:
-    """Return the newest master in the library that is older than this one and has the same settings, or None."""
+    """Return the newest master in the library that is older than `master` and has the same settings, or None."""
     setups = library.catalogue().setups
     earlier = predecessors(master, setups)
     return earlier[-1] if earlier else None

@@ -62,7 +62,7 @@ def findings_of_new(
     frames
         The frames, after overscan subtraction.
     subtracted
-        The master that was subtracted from the frames, or a bias that fits unsubtracted darks; None if there is none.
+        The master that was subtracted from the frames, or a bias that matches unsubtracted darks; None if neither.
     """
     first = frames[0].setup
     raws = _in_order(frames) if first.kind is FrameKind.FLAT else None
@@ -81,7 +81,7 @@ def findings_of_new(
 
 
 def findings_of_file(path: Path, previous: Path | None = None) -> list[Finding]:
-    """Return the findings about a master file, compared with an earlier one if given; none if a file is unreadable."""
+    """Return the findings about a master file, compared with an earlier one if given; [] if a file is unreadable."""
     try:
         planes = read_master(path)
         earlier: MasterPlanes | None = None if previous is None else read_master(previous)
@@ -91,7 +91,7 @@ def findings_of_file(path: Path, previous: Path | None = None) -> list[Finding]:
 
 
 def _in_order(frames: Sequence[RawFrame]) -> Iterator[NDArray[np.uint16]] | None:
-    """Yield the pixels of frames in the order in which they were shot; None if not all are 16-bit integers."""
+    """Return the pixels of frames in the order of exposure; None if not all of the pixels are 16-bit integers."""
     if any(frame.image.storage not in UINT16_STORAGES for frame in frames):
         return None
     dated = [(frame.setup.taken_at, number) for number, frame in enumerate(frames) if frame.setup.taken_at is not None]

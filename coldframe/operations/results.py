@@ -88,7 +88,7 @@ def seen_down_to(results: Sequence[SetResult]) -> dict[Kind, Sensitivity]:
 
 
 def untested(results: Sequence[SetResult]) -> dict[Kind, str]:
-    """Return why kinds of artifacts were not tested, by kind; name the sets if a reason does not apply to all."""
+    """Return why kinds of artifacts were not tested, by kind; name the sets if a reason does not apply to all sets."""
     reasons: dict[Kind, dict[str, list[str]]] = {}
     for result in results:
         for kind, reason in result.found.diagnosis.untested.items():

@@ -1,4 +1,4 @@
-"""A rig as its INDI server describes it, and settings for it that follow good practice."""
+"""A rig as its INDI server describes it, and settings for this rig that follow good practice."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +7,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from coldframe.config.tables.values import DifferentNames, Gain, Setpoint
 
-# Most cooled cameras reach this setpoint on most nights, and their dark current is negligible there.
+# Most cooled cameras reach this setpoint on most nights, and their dark current is negligible at this temperature.
 _USUAL_SETPOINT_C = -10.0
 _FALLBACK_C = (-5.0, 0.0, 5.0, 10.0)
 _FINITE = ConfigDict(allow_inf_nan=False)
@@ -20,7 +20,7 @@ _NAMES = TypeAdapter(DifferentNames)
 class RigSurvey:
     """A rig as its INDI server describes it.
 
-    Host, port and device names must be valid in a configuration; all other values may be anything that a driver
+    Host, port and device names must be valid in a configuration; all other values can be anything that a driver
     reports.
 
     Attributes
@@ -116,7 +116,7 @@ class RigSurvey:
         return mended if len(set(mended)) == len(mended) else numbered
 
     def flat_filters(self) -> tuple[str | None, ...]:
-        """Return the filters for which flats are shot: only None without a wheel, and none at all without a panel."""
+        """Return the filters for which flats are shot: a single None without a wheel; no element without a panel."""
         if self.panel is None:
             return ()
         return (self.usable_filters() if self.wheel else ()) or (None,)

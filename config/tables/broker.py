@@ -1,4 +1,4 @@
-"""The connection to an MQTT broker. Its password is in a file or in the environment, never in the configuration."""
+"""The connection to an MQTT broker. The password is in a file or in the environment, never in the configuration."""
 
 import os
 from pathlib import Path
@@ -30,7 +30,7 @@ class BrokerSettings(Section):
     password_file: AbsolutePath | None = Field(
         default=None,
         description="File whose first line is the password; make it readable only by you (chmod 600). If not set, "
-        f"the environment variable {PASSWORD_VARIABLE} is used. The password itself never belongs in this file.",
+        f"the environment variable {PASSWORD_VARIABLE} is used. Never put the password itself into the configuration.",
     )
     tls: bool = Field(
         default=False,
@@ -69,7 +69,7 @@ class BrokerSettings(Section):
         return f"{self.host}:{self.port}"
 
     def password(self) -> SecretStr | None:
-        """Return the password; None if there is none.
+        """Return the password; None if no password is configured.
 
         Raises
         ------
@@ -85,7 +85,7 @@ class BrokerSettings(Section):
         except OSError as error:
             raise BrokerPasswordError(
                 f"{self.password_file}: the broker's password cannot be read: {error.strerror or error}. "
-                "Its first line must be the password."
+                "The first line of this file must be the password."
             ) from error
         return SecretStr(_first_line(self.password_file, content))
 
@@ -96,5 +96,5 @@ def _first_line(path: Path, content: bytes) -> str:
     except UnicodeDecodeError:
         line = ""
     if not line or len(content) > LONGEST_PASSWORD_BYTES:
-        raise BrokerPasswordError(f"{path}: contains no password. Its first line must be the password, in UTF-8.")
+        raise BrokerPasswordError(f"{path} contains no password. Its first line must be the password, in UTF-8.")
     return line

@@ -9,14 +9,14 @@ from coldframe.config.tables.values import Setpoint, Setpoints
 
 
 class CoolingSettings(Section):
-    """How the sensor is cooled to its setpoint and warmed up again. Without a setpoint, these settings do nothing."""
+    """Settings for cooling the sensor and for warming it up again. Without a setpoint, they have no effect."""
 
     tolerance_c: float = Field(
         default=0.3,
         ge=0.05,
         le=5,
         description="Maximum deviation from the setpoint, above or below, at which frames are shot. Dark current "
-        "doubles about every 6 C, so 0.3 C changes it by about 3 %.",
+        "doubles about every 6 C, so 0.3 C changes it by about 3.5 %.",
     )
     dwell_s: float = Field(
         default=60.0,
@@ -46,7 +46,7 @@ class CoolingSettings(Section):
     at_end: Literal["warm", "hold", "off"] = Field(
         default="warm",
         description='State of the cooler at the end of the night: "warm" raises the setpoint slowly, then switches '
-        'the cooler off; "hold" keeps it cold; "off" switches it off at once.',
+        'the cooler off; "hold" keeps the sensor cold; "off" switches the cooler off at once.',
     )
     warm_ramp_c_per_min: float = Field(
         default=3.0,

@@ -27,7 +27,7 @@ class FilterFlatSettings(Section):
 
 
 class FlatSettings(Section):
-    """The level of flats, and how their exposure is found."""
+    """The level of flats, and the search for their exposure."""
 
     source: Literal["panel", "sky"] = Field(
         default="panel",
@@ -42,9 +42,9 @@ class FlatSettings(Section):
     )
     band: Fractions = Field(
         default=(0.30, 0.50),
-        description="Lowest and highest level of an acceptable flat, as fractions of the same range. For a colour "
-        "camera, no colour may be above the upper limit, but the faintest colour may be as low as half the "
-        "lower limit.",
+        description="Lowest and highest level of an acceptable flat, as fractions of the range from the bias level to "
+        "saturation. For a colour camera, no colour may be above the upper limit, but the faintest colour may be as "
+        "low as half the lower limit.",
     )
     preferred_exposure_s: Exposures = Field(
         default=(0.5, 3.0),
@@ -69,8 +69,8 @@ class FlatSettings(Section):
         default=0.001,
         ge=0,
         le=0.5,
-        description="Maximum fraction of clipped pixels in the central region of an acceptable flat; hot pixels "
-        "need some margin.",
+        description="Maximum fraction of clipped pixels in the central region of an acceptable flat. It should be "
+        "above 0, because hot pixels may clip.",
     )
     pedestal: Literal["auto", "dark-flat", "bias"] = Field(
         default="auto",
@@ -83,7 +83,7 @@ class FlatSettings(Section):
     )
 
     def for_filter(self, name: str | None) -> Self:
-        """Return these settings with those of the named filter applied."""
+        """Return these settings, overridden by the settings of the named filter."""
         own = self.filters.get(name) if name else None
         return self.model_copy(update=own.model_dump(exclude_none=True)) if own else self
 

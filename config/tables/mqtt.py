@@ -21,7 +21,7 @@ Topic = Annotated[Name, AfterValidator(_is_topic)]
 
 
 class MqttSettings(BrokerSettings):
-    """Where telemetry is published, and whether the night accepts commands over MQTT."""
+    """Settings for publishing telemetry and for accepting commands over MQTT."""
 
     rig: Name | None = Field(
         default=None, description="Name of this rig in topics and in Home Assistant; if not set, the camera's name."

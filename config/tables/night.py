@@ -17,7 +17,7 @@ OneCommand = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(st
 
 
 class StorageSettings(Section):
-    """Where frames and masters are stored."""
+    """The folder in which frames and masters are stored."""
 
     folder: AbsolutePath = Field(
         default=Path("~/coldframe"),
@@ -35,7 +35,7 @@ class SiteSettings(Section):
 
 
 class HookSettings(Section):
-    """Commands to run before the night and after the safe state, such as parking the mount and closing the roof."""
+    """Commands to run before the night and after the rig has been made safe, for example to close the roof."""
 
     before: Commands = Field(
         default=(),
@@ -71,7 +71,7 @@ class WatchSettings(Section):
 
 
 class VerifySettings(Section):
-    """Whether the night's lights are calibrated and diagnosed before the night ends."""
+    """Settings for the diagnosis of the night's lights, before the night ends."""
 
     lights: bool = Field(
         default=True,

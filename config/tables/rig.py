@@ -33,7 +33,7 @@ class ServerSettings(Section):
 
     @property
     def is_local(self) -> bool:
-        """True if the server runs on this machine, so that its local socket may be tried."""
+        """True if the server runs on this machine, so that its local socket can be tried."""
         return self.host.lower() in LOOPBACK_HOSTS
 
 
@@ -161,7 +161,7 @@ class RotatorSettings(Section):
 
 
 class AuxiliarySettings(Section):
-    """A control of any other INDI device, to switch off for frames that need darkness.
+    """A control of any other INDI device that is to be switched off for frames that need darkness.
 
     An example is a dew heater with an indicator lamp.
     """

@@ -13,7 +13,7 @@ TAKEN: frozenset[State] = frozenset({"ok", "idle", "busy"})
 
 
 class IndiAuxiliary(IndiDevice):
-    """A number or a switch of an INDI device. Implements `Auxiliary`."""
+    """A control of an INDI device: a number or a switch. Implements `Auxiliary`."""
 
     def __init__(self, link: IndiLink, settings: AuxiliarySettings) -> None:
         super().__init__(link, settings.device)

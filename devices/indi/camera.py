@@ -1,4 +1,4 @@
-"""A camera on an INDI server. Commands use the link, and pixels arrive over the BLOB channel."""
+"""A camera on an INDI server. Commands are sent over the link, and pixels arrive over the BLOB channel."""
 
 import asyncio
 import logging
@@ -35,7 +35,7 @@ LATE_FRAMES_S = 1.0
 TIMEOUTS_UNTIL_STUCK = 2
 """Number of consecutive timeouts after which the driver is reconnected."""
 POLLING_PERIOD_MS = 50
-"""Drivers end an exposure at their next poll: up to 1 s late by default, about 0.1 s with this period (measured)."""
+"""Drivers end an exposure at their next poll: up to 1 s late by default, and about 0.1 s late with this period."""
 LARGEST_HEADER_BYTES = 1 << 20
 BYTES_PER_PIXEL = 4
 LARGEST_SENSOR_PIXELS = 160_000_000
@@ -64,11 +64,11 @@ class IndiCamera(IndiDevice):
     server
         Address for the pixel connection.
     now
-        Function that returns the current time; it is used to date frames.
+        Function that returns the current time; it is used to timestamp frames.
     readout_deadline_s
-        Maximum time from the end of an exposure to the arrival of the complete frame.
+        Maximum time from the end of an exposure to the arrival of the complete frame, in seconds.
     file_format
-        Format of the frames, if the driver offers a choice.
+        Format in which the driver should send frames, if it offers a choice.
     set_aside
         Function to call with every delivery that is not the requested frame.
     """
@@ -100,7 +100,7 @@ class IndiCamera(IndiDevice):
         self._found = FoundSettings(self)
         self._features: CameraFeatures | None = None
         self._exposing = False
-        self._went_wrong = False  # True if the last exposure failed, so that its frame may still arrive
+        self._went_wrong = False  # True if the last exposure failed; its frame may still arrive
         self._is_suspect = False  # True after a failed exposure, until the settings have been applied again
         self._timeouts = 0
         self._identity = FrameIdentity(name)
@@ -147,7 +147,7 @@ class IndiCamera(IndiDevice):
         self._channel = await channel.open()
 
     async def _learn_size(self) -> None:
-        """Take the shortest frame to learn the sensor's size, and a second one if the first may have been cropped."""
+        """Learn the sensor's size from the shortest exposure, and from a second one if the first may be cropped."""
         require_pixel_size(self)
         shortest_s = exposure_limits(self, shutter_times(self)).minimum
         await self.link.choose(self.name, WITNESS, dialects.FRAME_TYPES[FrameKind.BIAS])
@@ -194,7 +194,7 @@ class IndiCamera(IndiDevice):
 
     @property
     def features(self) -> CameraFeatures:
-        """Capabilities that the driver reported at the last set-up; before the first, those that it reports now."""
+        """Capabilities that the driver reported at the last set-up; before any set-up, those that it reports now."""
         return self._features or self._reported_features()
 
     def _reported_features(self) -> CameraFeatures:
@@ -321,7 +321,7 @@ class IndiCamera(IndiDevice):
         )
 
     async def _restore_changes(self) -> tuple[str, ...]:
-        """Restore the settings on which frames depend; return the changes that another client made to them."""
+        """Restore the settings that affect frames, and return the changes by another client to these settings."""
         changes = self._changes()
         if not changes and not self._is_suspect:
             return ()
@@ -355,7 +355,7 @@ class IndiCamera(IndiDevice):
         await asyncio.sleep(LATE_FRAMES_S)
 
     async def _shoot(self, exposure_s: float) -> Image:
-        """Start the exposure, and wait for the Ok and the BLOB.
+        """Start the exposure, and wait for the driver's Ok and for the BLOB.
 
         They arrive over different connections, so either may arrive first (docs/decisions/0003).
         """
@@ -425,7 +425,7 @@ class IndiCamera(IndiDevice):
         """
         await self.ensure_driver()
         prop = self.link.mirror.find(self.name, "CCD_EXPOSURE")
-        # The driver may not yet show a newly started exposure as Busy.
+        # The driver might not yet show a newly started exposure as Busy.
         if prop is None or not (self._exposing or prop.state == "busy"):
             return
         control, element = self.control(dialects.ABORT)

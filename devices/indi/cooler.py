@@ -11,7 +11,8 @@ SENSIBLE_C = Limits(-100.0, 100.0)
 """Range of plausible readings. Drivers have been seen to report -300 or -273.15 (indi-3rdparty#1328)."""
 
 NO_COOLING_C = 50.0
-"""Setpoint that in effect turns off a cooler without a switch, such as FLI's. Moravian's driver does the same."""
+"""Setpoint that in effect turns off a cooler without a switch, such as FLI's. Moravian's driver itself uses a
+high setpoint to turn off its cooler."""
 
 NO_POWER_PERCENT = 5.0
 """Highest power at which a cooler without a switch counts as off."""
@@ -51,7 +52,7 @@ class IndiCooler:
     def _is_known(self) -> bool:
         """False while a DSLR driver shows 0 C only because it has no reading.
 
-        The driver for gphoto takes the temperature from each frame. The property's state is Idle until the first frame,
+        The gphoto driver takes the temperature from each frame. The temperature property is Idle until the first frame,
         and Alert if frames contain no temperature (gphoto_ccd.cpp, `TimerHit`). Drivers of cooled cameras show readings
         in every state.
         """
@@ -90,7 +91,7 @@ class IndiCooler:
         shown_c = self.thermals().sensor_c
         if is_raw and stated_c is not None:
             return stated_c
-        # Without a reading, use the header, unless a DSLR driver wrote it, because it then contains 0 C.
+        # Without a reading, use the header, unless a DSLR driver wrote it: that driver then writes 0 C.
         return stated_c if shown_c is None and not is_dslr(self._device) else shown_c
 
     def _is_on(self, power_percent: float | None) -> bool | None:
@@ -133,7 +134,7 @@ class IndiCooler:
 
         def accepted() -> Property | None:
             # CCD_TEMPERATURE shows the sensor temperature, not the setpoint, and stays Busy until the sensor reaches
-            # the setpoint. Therefore its value is not compared.
+            # the setpoint. Therefore its value is not compared with the setpoint.
             prop = device.newer(spelling.property, sent)
             if prop is not None and prop.state == "alert":
                 raise SettingRefusedError(device.name, f"refused the setpoint {setpoint_c:g} C")

@@ -24,11 +24,11 @@ DEFINE_DEADLINE_S = 10.0
 CONNECT_DEADLINE_S = 60.0
 ANY_BUT_ALERT: frozenset[State] = frozenset({"ok", "busy", "idle"})
 QUIET_S = 1.0
-"""Drivers query their hardware while they define properties. If no property has been defined for this time, the driver
+"""Drivers query their hardware while they define properties. If no property has been defined for this long, the driver
 is assumed to have defined all of them."""
 TIMEOUTS_UNTIL_RECONNECTED = 3
-"""Number of consecutive timeouts, each of `DEFINE_DEADLINE_S`, after which a driver that has removed a property is
-reconnected. Merely redefining a property takes less time."""
+"""Number of consecutive timeouts, each of `define_deadline_s`, after which a driver that has removed a property is
+reconnected. A driver that merely redefines a property takes less time."""
 
 
 class IndiDevice:
@@ -55,7 +55,7 @@ class IndiDevice:
     async def connect(self) -> None:
         """Connect the driver and set the device up. If the driver is stuck, disconnect it first.
 
-        If the connection to the server breaks meanwhile, retry one time on the new connection.
+        If the connection to the server breaks meanwhile, retry once on the new connection.
 
         Raises
         ------
@@ -109,7 +109,7 @@ class IndiDevice:
     async def ensure_driver(self) -> None:
         """Connect the driver if necessary, without setting up the device.
 
-        This is for commands that must work even if set-up fails.
+        This method is for commands that must work even if set-up fails.
 
         Raises
         ------
@@ -278,7 +278,7 @@ class IndiDevice:
         return self.limits(spellings) if shown is None or self.has(spellings) else Limits(shown, shown)
 
     def has(self, spellings: tuple[Spelling, ...]) -> bool:
-        """Return True if the device has the control, and it can be set."""
+        """Return True if the device has the control, and the control can be set."""
         found = dialects.find(self.link.mirror, self._name, spellings)
         return found is not None and found[0].writable
 

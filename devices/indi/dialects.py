@@ -1,8 +1,8 @@
 """A table of the controls that coldframe uses, as INDI drivers spell them, with the usual spelling first.
 
 The spellings come from the sources of the drivers (INDI core, ZWO, QHY, ToupTek family, Moravian, FLI, QSI, Flip-Flat,
-Deep Sky Dad, Wanderer, Pegasus). For each row of the table, coldframe uses the first spelling that a device defines. An
-element also matches by its label, and without regard to case, as in Ekos: Atik's CCD_CONTROLS has an element
+Deep Sky Dad, Wanderer, Pegasus). For each row of the table, coldframe uses the first spelling that a device defines. As
+in Ekos, an element is also found by its label, and case is ignored: for example, Atik's CCD_CONTROLS has an element
 CONTROL_GAIN with the label "Gain".
 """
 
@@ -70,7 +70,7 @@ READOUT_MODE_SWITCHES = (
 )
 
 ISO = "CCD_ISO"
-"""Switch property of DSLRs (gphoto) in place of a gain; the labels of its elements are the ISO values."""
+"""Switch property that DSLRs (gphoto) have instead of a gain; the labels of its elements are the ISO values."""
 
 # Elements of CCD_FRAME_TYPE.
 FRAME_TYPES = {
@@ -97,10 +97,11 @@ SENDS_FITS = Spelling("CCD_TRANSFER_FORMAT", "FORMAT_FITS")
 SENDS_RAW = Spelling("CCD_TRANSFER_FORMAT", "FORMAT_NATIVE")
 CAPTURE_FORMAT = "CCD_CAPTURE_FORMAT"
 
-# DSLRs (gphoto; the driver spells BULB as BLOB). Unless this is chosen, the driver times all exposures itself.
+# DSLRs (gphoto; the driver spells BULB as BLOB). Unless this switch is on, the driver times all exposures itself.
 FORCE_BULB_OFF = Spelling("CCD_FORCE_BLOB", "Off")
 SHUTTER_TIMES = "CCD_EXPOSURE_PRESETS"
-"""Switch property of DSLRs (gphoto) whose labels are the shutter times; choosing one of them starts an exposure."""
+"""Switch property of DSLRs (gphoto). The labels of its elements are the shutter times; choosing one of them starts an
+exposure."""
 
 # Switches that are set after every connection if the camera has them. A restarted driver has lost all settings.
 CAMERA_DEMANDS = (

@@ -40,14 +40,14 @@ class FoundSettings:
         self._found: Mapping[str, Mapping[str, Value]] | None = None
 
     def remember(self) -> None:
-        """Store the current values, unless values are stored already: a restarted driver no longer has the original."""
+        """Store the current values, unless values are already stored: a restarted driver has lost the original ones."""
         if self._found is None:
             find = self._device.link.mirror.find
             properties = [find(self._device.name, name) for name in RESTORED]
             self._found = {prop.name: _values(prop) for prop in properties if prop is not None and prop.writable}
 
     async def restore(self) -> None:
-        """Restore the stored values that have changed. Failures are only logged, because the night is over."""
+        """Restore the values of changed properties. Failures are only logged, because the night is over."""
         found, self._found = self._found or {}, None
         device = self._device
         for name, values in found.items():

@@ -32,7 +32,7 @@ PING_PERIOD_S = 10.0
 PING_DEADLINE_S = 20.0
 LINE_LIMIT_BYTES = 1 << 20
 OLD_STATE_S = 5.0
-"""Time allowed for a driver to read a command. Until then, it may repeat the property's state before the command."""
+"""Time allowed for a driver to read a command. Until it has read the command, it may repeat the earlier state."""
 TAKEN: frozenset[State] = frozenset({"ok", "idle"})
 """States in which new values count as accepted. Some drivers show a switch vector as Idle when it is off, and some
 panels acknowledge a brightness with Idle."""
@@ -181,7 +181,7 @@ class IndiLink:
 
         Until the driver reads the command, it may repeat the state in which an earlier command, perhaps from another
         client, left the property. Therefore an error raised by `taken` counts only after the property has shown a
-        different state, or after `OLD_STATE_S`.
+        different state, or after `OLD_STATE_S` or half the deadline, whichever is shorter.
         """
         before, sent = self.mirror.find(device, name), self.mirror.serial
         old_state = before.state if before is not None else None
@@ -239,7 +239,7 @@ class IndiLink:
             If the device does not have the property, or the property is read-only.
         SettingRefusedError
             If a number is not finite, or is outside the range that the driver announces. Nothing is sent, because some
-            drivers would answer with an Ok; in a test, an exposure of NaN seconds never ended.
+            drivers would answer the value with an Ok; in a test, an exposure of NaN seconds never ended.
         """
         prop = self.mirror.find(device, name)
         if not self._connected:
@@ -267,7 +267,7 @@ class IndiLink:
         if not math.isfinite(number) or (limits.maximum > limits.minimum and not limits.contains(number)):
             raise SettingRefusedError(
                 prop.device,
-                f"{prop.name}.{element} = {number:g} is outside {limits.minimum:g} to {limits.maximum:g}",
+                f"{prop.name}.{element} = {number:g} is outside the range {limits.minimum:g} to {limits.maximum:g}",
             )
 
     async def set(
@@ -313,14 +313,14 @@ class IndiLink:
     async def _supervise(self) -> None:
         """Keep a process running, and restart it whenever it ends.
 
-        As long as connection attempts fail, each pause is longer than the one before.
+        As long as connection attempts fail, each pause is twice as long as the previous one, up to a limit.
         """
         backoff_s = FIRST_BACKOFF_S
         while True:
             try:
                 if await self._one_life():
                     backoff_s = FIRST_BACKOFF_S
-            except Exception:  # without a link, the rig cannot be brought to its safe state
+            except Exception:  # without a link, the rig cannot be brought to the safe state
                 log.exception("%s: the link failed; restarting it", self.server)
             await asyncio.sleep(backoff_s)
             backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)
@@ -333,7 +333,7 @@ class IndiLink:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=LINE_LIMIT_BYTES,
-            start_new_session=True,  # Ctrl-C must not end the process, because the safe state needs the link
+            start_new_session=True,  # Ctrl-C must not end it: the link is needed to reach the safe state
         )
         self._process = process
         assert process.stdout is not None
@@ -398,7 +398,7 @@ class IndiLink:
 
 
 def shows_values(prop: Property, values: Mapping[str, Value]) -> bool:
-    """Return True if `prop` shows the wanted values. Numbers may differ by the rounding to six digits."""
+    """Return True if `prop` shows the wanted values, allowing for numbers that are rounded to six digits."""
     for element, wanted in values.items():
         shown = prop.values.get(element)
         if prop.kind == "number":

@@ -19,7 +19,8 @@ DISCONNECTED_ADVICE = "Is its cable plugged in? Is another program using the dev
 
 MOST_DEVICES = 200
 MOST_PROPERTIES = 1000
-"""Bounds on memory use. A rig has about ten devices with a hundred properties each; only a faulty server has more."""
+"""Maximum numbers of devices and of properties per device, which limit the memory use. A rig has about ten devices with
+a hundred properties each; only a faulty server exceeds the limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Property:
 
 
 class Mirror:
-    """The latest snapshot of every property and the last message of every device, within bounds."""
+    """The latest snapshot of every property and the last message of every device, in bounded memory."""
 
     def __init__(self) -> None:
         self.serial = 0
@@ -143,7 +144,7 @@ class Mirror:
         is_accepted = kinds.get(name) == kind
         if not is_accepted and name in kinds and (device, name) not in self._refused:
             self._refused.add((device, name))
-            log.warning("%s: ignored %s, which changed from %s to %s", device, name, kinds[name], kind)
+            log.warning("%s: ignored %s, whose type changed from %s to %s", device, name, kinds[name], kind)
         return is_accepted
 
     def _snapshot(self, event: Mapping[str, Any], now_s: float) -> Property:
@@ -180,7 +181,7 @@ class Mirror:
         return self._removals.get(device, 0)
 
     def is_removed(self, device: str, name: str) -> bool:
-        """Return True if the driver has removed the property since it was connected, and has not defined it again."""
+        """Return True if the driver has removed the property since connecting, and has not defined it again."""
         return (device, name) in self._removed
 
     def expect_lasting(self, device: str, *names: str) -> None:
@@ -220,7 +221,7 @@ def finite(value: Value | None) -> float | None:
 
 
 def _known(limits: Limits) -> Limits:
-    """Return the limits; if they are not finite, return 0 to 0, as drivers announce an unknown range."""
+    """Return the limits; if they are not finite, return 0 to 0, which is how drivers announce an unknown range."""
     return limits if math.isfinite(limits.minimum) and math.isfinite(limits.maximum) else Limits(0.0, 0.0)
 
 

@@ -71,7 +71,10 @@ class IndiFlatPanel(IndiDevice):
         return shown is not None and abs(shown - wanted) <= max(1.0, rounding)
 
     def _reported(self) -> PanelFeatures:
-        """Return the capabilities. Include a known lamp or cover whose control is missing, so that commands fail."""
+        """Return the capabilities.
+
+        Include a lamp or a cover whose control is now missing but was present before, so that commands to it fail.
+        """
         known = self._known
         return PanelFeatures(
             has_light=self.has(dialects.LIGHT_ON) or (known is not None and known.has_light),

@@ -15,9 +15,10 @@ REGION = ("X", "Y", "WIDTH", "HEIGHT")
 """Elements of CCD_FRAME, in unbinned pixels."""
 
 LARGEST_ROUNDING_PIXELS = 16
-"""Limit on the rounding of a frame's edges, in binned pixels.
+"""Maximum amount, in binned pixels, by which a driver may round a frame's edge.
 
-The drivers from ZWO, SVBony and Player One round the size down to multiples of 8 by 2 pixels.
+The drivers from ZWO, SVBony and Player One round the width down to a multiple of 8 pixels, and the height to a multiple
+of 2 pixels.
 """
 
 _ISO_LABEL = re.compile(r"(?:ISO\s*)?(\d{2,7})", re.IGNORECASE)
@@ -228,7 +229,7 @@ class IndiReadout:
         # Before the first frame, a DSLR driver refuses all regions.
         height, width = driver_sensor_shape(device) or (0, 0)
         if sends_raws(device) or not height * width:
-            return  # camera raws are always whole, and so are the frames of a driver without a region
+            return  # camera raws are always whole, and no region can be set while the size is unknown
         rounding = LARGEST_ROUNDING_PIXELS * self.wanted.binning
         sent = device.link.send(device.name, frame.name, {"X": 0, "Y": 0, "WIDTH": width, "HEIGHT": height})
 

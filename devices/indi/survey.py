@@ -1,6 +1,6 @@
-"""A survey of an INDI server's devices, based on the same classes that a night uses.
+"""A survey of an INDI server's devices, based on the same classes as a night.
 
-The command `devices` prints the survey, and `init` writes a configuration from it.
+The command `devices` prints the survey, and `init` writes a configuration based on it.
 """
 
 import asyncio
@@ -41,7 +41,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """The bit in DRIVER_INTERFACE and the control that indicate a role. Some drivers set bits for roles they lack."""
+    """The bit in DRIVER_INTERFACE and the control that indicate a role.
+
+    A device that has the control has the role; some drivers set bits for roles that their devices do not have.
+    """
 
     interface: int
     control: tuple[Spelling, ...]
@@ -98,7 +101,7 @@ async def surveyed_server(link: IndiLink) -> AsyncIterator[tuple[SurveyedDevice,
     await link.wait_quiet(QUIET_S)
     devices = [IndiDevice(link, name) for name in sorted(link.mirror.devices)]
     idle = [device for device in devices if not device.has_connected_driver()]
-    # A device without power may take a minute to fail, so all devices are surveyed at the same time.
+    # Connecting a device without power may take a minute to fail, so all devices are surveyed at the same time.
     try:
         yield tuple(await asyncio.gather(*(_survey(device) for device in devices)))
     finally:
@@ -212,7 +215,7 @@ def _describe_rotator(rotator: IndiRotator) -> Description:
 
 
 def _weigh(first: str, wishes: dict[str, tuple[bool, str]]) -> Description:
-    """Split the wanted controls into abilities and missing controls. Do not report unnamed controls as missing."""
+    """Return the abilities, and the names of missing controls; a control without a name is not reported as missing."""
     abilities = [first, *(ability for ability, (has, _) in wishes.items() if has)]
     return abilities, [gap for has, gap in wishes.values() if not has and gap]
 

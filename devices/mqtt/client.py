@@ -33,7 +33,7 @@ HANG_UP_S = 1.0
 """Deadline for disconnecting. Only a broker that no longer reads can cause a delay of this length."""
 
 KEEP_ALIVE_S = 15
-"""A broker that is silent for twice this interval counts as lost.
+"""Keep-alive interval. A broker that is silent for twice this interval counts as lost.
 
 The broker publishes the client's last will if the client is silent for 1.5 times this interval (MQTT 5, section
 3.1.2.10).
@@ -43,7 +43,8 @@ MOST_WAITING = 32
 """Maximum number of messages waiting to be read. Further messages are dropped."""
 
 LARGEST_INCOMING = 262_144
-"""Size of the largest message in bytes. With MQTT 5, the client requests this limit. Larger messages are ignored.
+"""Size of the largest accepted message in bytes. With MQTT 5, the client announces this limit. Larger
+messages are ignored.
 
 `MOST_WAITING` messages of this size take up 8 MB.
 """
@@ -70,7 +71,7 @@ class PublishRefusedError(ColdframeError):
 
 
 class _OldBrokerError(BrokerLostError):
-    """The broker does not support MQTT 5, or closes the connection as old brokers do."""
+    """The broker does not support MQTT 5, or closes the connection, as some old brokers do."""
 
 
 class _HungUpError(aiomqtt.MqttError):
@@ -201,7 +202,7 @@ class Broker:
             )
 
     async def subscribe(self, topics: Sequence[str]) -> list[str]:
-        """Subscribe to the given topics. Return those that the broker refuses.
+        """Subscribe to the given topics, and return the topics that the broker refuses.
 
         Raises
         ------

@@ -184,7 +184,7 @@ class JsonLight:
     query_topic
         Topic on which the state can be requested; None if it cannot be requested.
     stop_effect
-        Payload that ends an effect; None if none is needed. It is sent as a separate message, because ESPHome refuses a
+        Payload that ends an effect; None if none is needed. It is sent as a separate message, because ESPHome rejects a
         message with both an effect and a transition.
     """
 

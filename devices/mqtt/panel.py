@@ -20,7 +20,7 @@ from coldframe.devices.mqtt.message import Message
 from coldframe.devices.mqtt.session import CONNECT_DEADLINE_S, MqttSession
 
 TRIES = 3
-"""Maximum number of times that a command is sent within its deadline, because lights on Wi-Fi miss some commands."""
+"""Maximum number of times that a command is sent within its deadline; lights on Wi-Fi miss some commands."""
 
 GREETING_S = 5.0
 """Maximum wait for a light's first message, such as its retained availability or its answer to a query."""
@@ -30,7 +30,7 @@ ROUNDING = 0.02
 
 
 class MqttPanel:
-    """A light with WLED, Tasmota, ESPHome, zigbee2mqtt or similar. Implements `FlatPanel` without a cover.
+    """A light with WLED, Tasmota, ESPHome, zigbee2mqtt or similar software. Implements `FlatPanel` without a cover.
 
     Use it as an asynchronous context manager, which keeps the connection to the broker open.
 
@@ -211,7 +211,7 @@ class MqttPanel:
             raise NotSupportedError(self._name, "has no brightness control; it can only be switched on and off")
         if not limits.contains(brightness):
             raise SettingRefusedError(
-                self._name, f"brightness {brightness} is outside {limits.minimum:g} to {limits.maximum:g}"
+                self._name, f"brightness {brightness} is outside the range {limits.minimum:g} to {limits.maximum:g}"
             )
 
     async def _switch_on(self) -> None:

@@ -33,11 +33,11 @@ MOST_WAITING = 1000
 """Maximum number of messages waiting to be read. Further messages are dropped."""
 
 LARGEST_INCOMING = 32_768
-"""Size of the largest message in bytes. The states of all supported lights are much smaller."""
+"""Size of the largest accepted message in bytes. The states of all supported lights are much smaller."""
 
 
 class MqttSession:
-    """A session with one broker, with subscriptions to topics. While open, it reconnects whenever necessary.
+    """A session with one broker, including subscriptions to topics. While open, it reconnects whenever necessary.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ class MqttSession:
         try:
             await broker.publish(Message(topic, payload.encode()), confirmed=True)
         except PublishRefusedError as error:
-            advice = "Allow this user to write the topic in the broker's access rules."
+            advice = "In the broker's access rules, allow coldframe's MQTT user to write to this topic."
             raise SettingRefusedError(self.server, f"refuses commands on {topic} ({error})", advice) from error
         except BrokerLostError as error:
             if broker is self._broker:
@@ -183,7 +183,7 @@ class MqttSession:
         async with asyncio.timeout(None) as self._connection_scope, connection as broker:
             refused = await broker.subscribe(self._topics)
             if refused:
-                raise BrokerLostError(f"this user may not subscribe to {refused[0]}")
+                raise BrokerLostError(f"the broker does not allow this user to subscribe to {refused[0]}")
             self._broker, self.generation = broker, self.generation + 1
             self._watchers.wake()
             try:

@@ -1,4 +1,4 @@
-"""Faults of a camera and its frames."""
+"""Faults of a camera and its frames; row numbers refer to the fault matrix in docs/faults.md."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from coldframe.simulators.faults.striking import FaultyCamera, now_s
 from coldframe.simulators.optics import Telescope
 
 DRIVER_DEADLINE_S = 30.0
-"""Time that a driver waits for the frame after an exposure."""
+"""Time for which a driver waits for the frame after an exposure, in seconds."""
 
 Pixels = NDArray[np.uint16]
 
@@ -46,7 +46,7 @@ class WedgedFirmware(StuckExposure):
 
 
 class HangingAbort(FaultyCamera):
-    """Aborting an exposure never returns (row 10)."""
+    """The command to abort an exposure never returns (row 10)."""
 
     rows = (10,)
     first = (1, 1)
@@ -139,7 +139,7 @@ class UnpluggedCamera(FaultyCamera):
 class DamagedFrame(FaultyCamera):
     """A frame arrives late, truncated, too early, or with the wrong size (rows 16, 18, 22, 23).
 
-    `IndiCamera` detects this and raises an error.
+    `IndiCamera` would detect this fault and raise an error, so this class raises the error itself.
     """
 
     rows = (16, 18, 22, 23)
@@ -195,7 +195,8 @@ class RepeatedFrame(FaultyCamera):
     first = (1, 5)
     times = (2, 3)
     alone = 4
-    """Number of consecutive frames of the same kind, exposure and settings that must belong to a set."""
+    """Number of successive frames that must agree with the frame before them in kind, exposure and settings to be a
+    set."""
 
     def __init__(self, inner: Camera, hardware: Telescope, random: Random) -> None:
         super().__init__(inner, hardware, random)
@@ -217,7 +218,7 @@ class RepeatedFrame(FaultyCamera):
 
 
 class FalseHeader(FaultyCamera):
-    """The driver's cards contain a wrong exposure, gain and kind (row 20)."""
+    """The driver's cards contain a wrong exposure, gain, kind and filter (row 20)."""
 
     rows = (20,)
     lasting = 0.5
@@ -240,7 +241,7 @@ class SteppedClock(FaultyCamera):
         self._step = timedelta(seconds=random.choice([-86400.0, -3600.0, -1.0, 5.0, 7200.0]))
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Date a frame with the changed clock."""
+        """Date a frame by the changed clock."""
         frame = await self.inner.expose(kind, exposure_s)
         dated = (frame.started_at + self._step).replace(tzinfo=None).isoformat(timespec="milliseconds")
         return _with_cards(frame, {"DATE-OBS": dated}) if self.strikes.strike() else frame

@@ -1,4 +1,4 @@
-"""Faults of a cooler and its thermometer."""
+"""Faults of a cooler and its thermometer; row numbers refer to the fault matrix in docs/faults.md."""
 
 import asyncio
 from dataclasses import replace
@@ -12,7 +12,7 @@ from coldframe.simulators.faults.striking import FaultyCamera, now_s
 from coldframe.simulators.optics import Telescope
 
 SENSIBLE_C = Limits(-120.0, 80.0)
-"""Range of temperatures that count as plausible readings."""
+"""Range of temperatures that count as plausible readings, in degrees Celsius."""
 
 
 class FaultyCooler(FaultyCamera):
@@ -91,7 +91,7 @@ class TooCold(FaultyCooler):
         await self.inner.cooler_off()
 
     def thermals(self) -> Thermals:
-        """Report the commanded setpoint, and return to it after a while."""
+        """Report the commanded setpoint, and regulate to this setpoint again after a while."""
         reported = self.inner.thermals()
         if self._wanted_c is None or self.hardware.cooler is None:
             return reported

@@ -38,7 +38,8 @@ def faulty_rig(hardware: Telescope, now: Callable[[], datetime], kinds: Sequence
     kinds
         Keys of `FAULTS`, with the innermost fault first. Faults of missing devices are ignored.
     seed
-        Seed for the faults. Each kind of fault has its own random numbers, so that it is independent of other kinds.
+        Seed for the faults. Each kind of fault has its own random numbers, so that it does not depend on the other
+        kinds.
     """
     plain = rig_of(hardware, now)
     camera, panel, wheel = plain.camera, plain.panel, plain.wheel

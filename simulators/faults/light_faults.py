@@ -1,4 +1,4 @@
-"""Faults of the lamp, the cover and the filter wheel, and unwanted light."""
+"""Faults of lamp, cover and wheel, and unwanted light; row numbers refer to the fault matrix in docs/faults.md."""
 
 import asyncio
 from dataclasses import replace
@@ -223,7 +223,7 @@ class UnpluggedPanel(FaultyPanel):
 
     @property
     def is_ready(self) -> bool:
-        """False until the last commanded states of lamp and cover have been restored."""
+        """False from the disappearance until the last commanded state of the lamp has been restored."""
         return self._back_at_s is None and self.inner.is_ready
 
     async def ensure_ready(self) -> None:
@@ -333,7 +333,7 @@ class UnsteadyLight(FaultyCamera):
 
 
 class FlickeringLamp(FaultyCamera):
-    """The lamp flickers, which a rolling shutter turns into bands (row 38)."""
+    """The lamp flickers, and a rolling shutter turns the flicker into bands (row 38)."""
 
     rows = (38,)
     first = (1, 1)

@@ -59,9 +59,9 @@ class Fault:
     Attributes
     ----------
     rows
-        Rows of the fault in docs/faults.md.
+        Rows of the fault matrix in docs/faults.md that describe the fault.
     first, times
-        Ranges from which the first call and the number of calls are drawn.
+        Ranges from which the number of the first affected call and the number of affected calls are drawn.
     lasting
         Probability that the fault never ends.
     strikes

@@ -125,7 +125,7 @@ class IndiDevice:
 
     @property
     def polling_s(self) -> float:
-        """Period with which the device polls its hardware."""
+        """Period with which the device polls its hardware, in seconds."""
         return self._polling.number("PERIOD_MS") / 1000
 
     def define(self, request: GetProperties) -> None:

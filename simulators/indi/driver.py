@@ -15,7 +15,7 @@ STANDARD_OUTPUT = 1
 
 
 def main() -> None:
-    """Serve the shipped rig or rig file that the environment variable COLDFRAME_RIG names, by default `small`."""
+    """Serve the shipped rig or the rig file named in the environment variable COLDFRAME_RIG, by default `small`."""
     try:
         rig = switched_on_now(load_rig(os.environ.get("COLDFRAME_RIG", "small")))
     except RigFileError as error:

@@ -1,7 +1,7 @@
 """A DSLR as INDI's driver for gphoto presents it (indi-gphoto, gphoto_ccd.cpp and gphoto_driver.cpp).
 
-The driver differs from those of other cameras: the size of the sensor is 0 x 0 until the first frame, an ISO value
-replaces the gain, the camera has a list of shutter times, and a BLOB can be the camera's own file.
+This driver differs from the drivers of other cameras: the size of the sensor is 0 x 0 until the first frame, an ISO
+value replaces the gain, the camera has a list of shutter times, and a BLOB can be the camera's own file.
 """
 
 import asyncio
@@ -28,21 +28,21 @@ from coldframe.simulators.optics import Telescope
 from coldframe.simulators.sensor import Exposure
 
 SAME_S = 1e-5
-"""Maximum difference at which the driver finds an exposure in the camera's list (find_exposure_setting)."""
+"""Maximum difference, seconds, at which an exposure counts as one in the camera's list (find_exposure_setting)."""
 
 _LARGEST_PX = 20_000
 _FRACTION = re.compile(r"(\d+)/(\d+)")
 
 
 class IndiDslr(IndiCamera):
-    """The camera.
+    """The DSLR as an INDI device.
 
     Parameters
     ----------
     telescope
         The hardware.
     model
-        The camera's files and its driver.
+        Properties of the camera's files and of its driver.
     tasks, publish
         See `IndiDevice`.
     """
@@ -139,7 +139,7 @@ class IndiDslr(IndiCamera):
         return self._model.iso[names.index(self._iso.selected or names[0])]
 
     def _taken_s(self, exposure_s: float) -> float:
-        """Return the exposure that the camera takes: a listed one, any with bulb, otherwise the nearest listed one."""
+        """Return the exposure that the camera takes: as requested if listed or by bulb, otherwise the nearest."""
         exact = [time for time in self._list.values() if abs(float(time) - exposure_s) < SAME_S]
         if exact and self._force_bulb.selected == "Off":
             return float(exact[0])
@@ -218,7 +218,7 @@ class IndiDslr(IndiCamera):
 
 
 def _seconds(text: str) -> Fraction | None:
-    """Return a shutter time; None for words, such as "bulb"."""
+    """Return a shutter time in seconds; None for words, such as "bulb"."""
     found = _FRACTION.fullmatch(text)
     if found is not None:
         return Fraction(int(found[1]), int(found[2]))

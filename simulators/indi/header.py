@@ -7,7 +7,7 @@ from coldframe.calibration.files.cards import STRUCTURAL, HeaderValue
 from coldframe.simulators.indi.properties import RefusedError, Text, Value
 
 CLEAR = "INDI_CLEAR"
-"""Name that removes all cards from clients."""
+"""Keyword with which a client removes all cards that clients have added."""
 
 LONGEST_VALUE = 66
 """Number of characters in the longest text that fits in one card."""
@@ -21,7 +21,7 @@ class ClientCards:
     Attributes
     ----------
     cards
-        The cards so far.
+        The cards that clients have added so far.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class ClientCards:
         )
 
     def take(self, values: Mapping[str, Value]) -> None:
-        """Accept a card. It replaces any earlier card with the same keyword. Its comment is not written.
+        """Accept a card. It replaces any earlier card with the same keyword. The comment is ignored.
 
         Raises
         ------

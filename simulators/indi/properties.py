@@ -56,7 +56,7 @@ class Text:
         return f"<defText {_names(self)}>{escape(self.value)}</defText>"
 
     def accepted(self, raw: str) -> str:
-        """Return the value of a client's text."""
+        """Return the value that a client's text represents."""
         return raw
 
 
@@ -108,7 +108,7 @@ class Switch:
         return f"<defSwitch {_names(self)}>{self.value}</defSwitch>"
 
     def accepted(self, raw: str) -> str:
-        """Return the value of a client's text.
+        """Return the value that a client's text represents.
 
         Raises
         ------
@@ -140,7 +140,7 @@ class Blob:
         RefusedError
             Always.
         """
-        raise RefusedError(f"{self.name}: cannot be written ({len(raw)} characters were received)")
+        raise RefusedError(f"{self.name} cannot be written ({len(raw)} characters were received)")
 
 
 Element = Text | Number | Switch | Blob
@@ -196,7 +196,7 @@ class Vector:
             switch.value = "On" if name == element else "Off"
 
     def set(self, values: Mapping[str, Value]) -> None:
-        """Change elements."""
+        """Change the values of elements."""
         for name, value in values.items():
             self.elements[name].value = value
 
@@ -206,12 +206,12 @@ class Vector:
         Raises
         ------
         RefusedError
-            If the property cannot be written or has no such element, or if a value is not allowed.
+            If the property cannot be written or lacks one of the elements, or if a value is not allowed.
         """
         if self.permission is Permission.READ_ONLY:
-            raise RefusedError(f"{self.name}: is read-only")
+            raise RefusedError(f"{self.name} is read-only")
         if unknown := raw.keys() - self.elements.keys():
-            raise RefusedError(f"{self.name}: has no element {', '.join(sorted(unknown))}")
+            raise RefusedError(f"{self.name} has no element {', '.join(sorted(unknown))}")
         values: dict[str, Value] = {name: self.elements[name].accepted(text) for name, text in raw.items()}
         if self.kind == "Switch":
             self._check_rule(values)

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 from coldframe.errors import ColdframeError
 
 LONGEST_REQUEST = 1 << 20
-"""Number of bytes that a client may send without completing a request. Requests need far fewer."""
+"""Maximum number of bytes that a client may send without completing a request. Requests need far fewer."""
 
 _DECLARATION = re.compile(rb"<\?[^>]*\?>")
 
@@ -80,7 +80,7 @@ class RequestReader:
         Raises
         ------
         GarbledStreamError
-            If the stream is not XML, or a request exceeds its bound.
+            If the stream is not XML, or if a request is longer than `LONGEST_REQUEST`.
         """
         self._unfinished += len(data)
         try:
@@ -89,9 +89,9 @@ class RequestReader:
             for event, element in cast("Iterator[tuple[str, Element]]", self._parser.read_events()):
                 yield from self._see(event, element)
         except ParseError as error:
-            raise GarbledStreamError(f"not XML: {error}") from error
+            raise GarbledStreamError(f"the client's messages are not XML: {error}") from error
         if self._unfinished > LONGEST_REQUEST:
-            raise GarbledStreamError(f"a request of more than {LONGEST_REQUEST} bytes")
+            raise GarbledStreamError(f"a request is longer than {LONGEST_REQUEST} bytes")
 
     def _without_declarations(self, data: bytes) -> bytes:
         """Remove `<?xml ...?>`, which some clients send before every message."""

@@ -51,7 +51,7 @@ FRAME_KINDS = {
 }
 
 REACHED_C = 0.2
-"""Maximum deviation from the setpoint at which the setpoint counts as reached."""
+"""Maximum deviation from the setpoint at which the setpoint counts as reached, in degrees Celsius."""
 
 
 def indi_devices(rig: SimulatedRig, tasks: asyncio.TaskGroup, publish: Publish) -> list[IndiDevice]:
@@ -80,7 +80,7 @@ def _camera(telescope: Telescope, tasks: asyncio.TaskGroup, publish: Publish) ->
 
 
 class IndiCamera(IndiDevice):
-    """The camera.
+    """The camera as an INDI device.
 
     Ekos selects a frame type by the label of its switch, so the labels are those of libindi's base class.
     """
@@ -278,7 +278,7 @@ class IndiCamera(IndiDevice):
     def _file(
         self, pixels: NDArray[np.uint16], kind: FrameKind, shot: Exposure, started_at: datetime
     ) -> tuple[str, MemoryFile]:
-        """Return the BLOB's format and its file."""
+        """Return the format and the file of the BLOB."""
         reading_c = self._temperature.number("CCD_TEMPERATURE_VALUE")
         cards = driver_cards(self._telescope.rig, kind, shot, started_at, reading_c)
         return ".fits", fits_file(pixels, cards | self._client_cards.cards)
@@ -291,7 +291,7 @@ class IndiCamera(IndiDevice):
         left, top, width, height = (int(values.get(edge, self._region[edge])) for edge in ("X", "Y", "WIDTH", "HEIGHT"))
         sensor = self._telescope.rig.sensor
         if left + width > sensor.width or top + height > sensor.height:
-            raise RefusedError(f"CCD_FRAME: exceeds the sensor's {sensor.width} x {sensor.height} pixels")
+            raise RefusedError(f"CCD_FRAME: the region exceeds the sensor's {sensor.width} x {sensor.height} pixels")
         self._region.set({"X": left, "Y": top, "WIDTH": width, "HEIGHT": height})
         self.report(self._region, State.OK)
 
@@ -304,7 +304,7 @@ class IndiCamera(IndiDevice):
     def _set_binning(self, values: Mapping[str, Value]) -> None:
         across = int(values.get("HOR_BIN", self._binning["HOR_BIN"]))
         if across != int(values.get("VER_BIN", across)):
-            raise RefusedError("CCD_BINNING: must be the same along both axes")
+            raise RefusedError("CCD_BINNING: the binning must be the same along both axes")
         self._binning.set({"HOR_BIN": across, "VER_BIN": across})
         self.report(self._binning, State.OK)
 

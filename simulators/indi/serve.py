@@ -29,7 +29,7 @@ from coldframe.simulators.indi.requests import (
 from coldframe.simulators.indi.rig import indi_devices
 
 LONGEST_LAG = 512 << 20
-"""Maximum number of unsent bytes before a client is disconnected."""
+"""Maximum number of unsent bytes; a client that lags further behind is disconnected."""
 ACCEPT_PAUSE_S = 0.2
 
 BuildDevices = Callable[[asyncio.TaskGroup, Publish], list[IndiDevice]]
@@ -51,7 +51,7 @@ class Subscription:
         self._property_policies: dict[tuple[str, str], BlobPolicy] = {}
 
     def want(self, request: GetProperties | EnableBlob | NewVector) -> None:
-        """Subscribe to the properties that a request names. Any request that names a device subscribes to them."""
+        """Subscribe to the properties that a request names. Every request that names a device is a subscription."""
         if request.device:
             self._wanted.add((request.device, request.name))
         elif isinstance(request, GetProperties):
@@ -76,7 +76,7 @@ class Subscription:
 
 
 class DriverSubscription(Subscription):
-    """The subscription of indiserver, which receives every message of a driver."""
+    """A subscription for indiserver, which receives every message of a driver."""
 
     def covers(self, notice: Notice | BlobNotice) -> bool:  # noqa: ARG002  # the base class's signature
         """Return True."""
@@ -122,7 +122,7 @@ class Connection:
                 await self._read()
             except (OSError, GarbledStreamError) as error:
                 _log.info("closed a connection: %s", error)
-            except Exception:  # noqa: BLE001  # an error of one client must not stop the server
+            except Exception:  # noqa: BLE001  # an error in one connection must not stop the server
                 _log.exception("closed a connection after an error")
             finally:
                 writing.cancel()
@@ -138,7 +138,7 @@ class Connection:
         self._filled.set()
 
     def _drop(self) -> None:
-        _log.warning("disconnected a client that lags %d MiB behind", self._lag >> 20)
+        _log.warning("disconnected a client that lagged %d MiB behind", self._lag >> 20)
         self._subscription = Subscription()
         with suppress(OSError):
             self._stream.shutdown(socket.SHUT_RDWR)
@@ -170,7 +170,7 @@ class Connection:
                 await self._write_next()
         except OSError as error:
             # Reading continues to the end, so that the last request of a disconnected client is still executed.
-            _log.debug("a client no longer receives: %s", error)
+            _log.debug("a client no longer receives messages: %s", error)
             self._subscription = Subscription()
 
     async def _write_next(self) -> None:

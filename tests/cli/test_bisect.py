@@ -175,7 +175,7 @@ def test_unsuitable_input_is_refused(files: Files, tmp_path: Path) -> None:
     assert "contradicts" in bisect(light, "--dark", files.old_dark, "--library", files.library).stderr
     assert "it is a flat, not a dark" in refused(bisect(light, "--dark", files.right[FrameKind.FLAT]))
     (tmp_path / "empty").mkdir()
-    assert "specify them with --dark" in refused(bisect(light, "--library", tmp_path / "empty"))
+    assert "specify masters with --dark" in refused(bisect(light, "--library", tmp_path / "empty"))
     calibrated = tmp_path / "pp_light.fits"
     calibrated.write_bytes(light.read_bytes())
     assert "specify raw lights" in refused(bisect(calibrated, "--dark", files.old_dark))

@@ -313,15 +313,15 @@ def test_darks_are_scaled_if_requested_and_possible(observatory: Observatory, li
     refused = calibrate(library, light, "--subtract", "scaled-dark")
     assert refused.exit_code == ExitCode.BAD_INPUT
     (line,) = refused.stderr.splitlines()
-    assert "at the right edge may not scale with time" in line
+    assert "at the right edge might not scale with time" in line
     assert "scaling may leave an error of " in line
     assert line.endswith("shoot darks of 45 s; alternatives: --scale-dark, or --subtract bias")
     insisted = calibrate(library, light, "--scale-dark", "--out", tmp_path / "insisted")
     assert insisted.exit_code == ExitCode.DONE
-    assert "at the right edge may not scale with time" in insisted.stderr
+    assert "at the right edge might not scale with time" in insisted.stderr
     header = fits.getheader(tmp_path / "insisted" / "l_calibrated.fits")
     assert header["CFDKSCAL"] == 0.75
-    assert "may not scale with time" in header["CFNOTE01"]
+    assert "might not scale with time" in header["CFNOTE01"]
 
 
 def test_lights_without_their_dark_are_offered_only_what_works(

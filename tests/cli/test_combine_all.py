@@ -54,7 +54,10 @@ def test_every_set_becomes_a_master(mixed: Path, tmp_path: Path) -> None:
         "MasterFlat_Cam_G100_-10C_1x1_Ha.fits",
     }
     assert "skipped: 3 lights" in ended.stdout
-    assert "no dark flat from this run fits: MasterBias_Cam_G100_-10C_1x1.fits is subtracted instead" in ended.stderr
+    assert (
+        "no dark flat from this run matches the flats: MasterBias_Cam_G100_-10C_1x1.fits is subtracted instead"
+        in ended.stderr
+    )
     red, narrow = (tmp_path / "masters" / f"MasterFlat_Cam_G100_-10C_1x1_{name}.fits" for name in ("R", "Ha"))
     assert fits.getheader(red)["CFSUBTR"] == "MasterDarkFlat_Cam_G100_-10C_2s_1x1_R.fits"
     assert fits.getheader(narrow)["CFSUBTR"] == "MasterBias_Cam_G100_-10C_1x1.fits"
@@ -88,7 +91,7 @@ def test_what_is_left_out_is_named_and_counted(tmp_path: Path) -> None:
     assert "skipped: 4 frames of unknown kind" in ended.stderr
     assert ended.stderr.count("broken-") == 3
     assert "broken-2.fits and 2 more: " in ended.stderr
-    assert "no dark flat and no bias from this run fits" in ended.stderr
+    assert "no dark flat and no bias from this run matches the flats" in ended.stderr
     assert [path.name for path in (tmp_path / "masters").iterdir()] == ["MasterFlat_Cam_G100_-10C_1x1.fits"]
 
 
@@ -111,7 +114,7 @@ def test_sets_of_the_same_name_get_numbers(tmp_path: Path) -> None:
         (("--all", "-o", "masters", "--dark", "file.fits"), "leave out --dark"),
         (("-o", "m.fits", "--biassec", "[41:48"), "BIASSEC '[41:48' is not of the form [x1:x2,y1:y2]"),
         (("-o", "m.fits", "--biassec", "[90:97,1:64]", "--trimsec", "[1:89,1:64]"), "is not within the frame"),
-        (("-o", "m.fits", "--biassec", "[90:96,1:64]"), "without TRIMSEC or DATASEC"),
+        (("-o", "m.fits", "--biassec", "[90:96,1:64]"), "but no TRIMSEC or DATASEC"),
         (("-o", "m.fits", "--trimsec", "[1:89,1:64]"), "specify its section with --biassec"),
     ],
 )

@@ -79,7 +79,7 @@ def test_a_resumed_night_puts_a_fifo_among_its_frames_aside(tmp_path: Path) -> N
     path = fifo_at(tmp_path / "darks/G100/dark_G100_0001.fits")
     saved = SavedFrames(NightFolder(tmp_path), [path])
     (fault,) = saved.faults()
-    assert "moved to quarantine: is a FIFO" in fault
+    assert "moved to quarantine: it is a FIFO" in fault
     assert (tmp_path / "quarantine" / path.name).is_fifo()
 
 

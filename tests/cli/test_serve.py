@@ -98,7 +98,7 @@ def test_a_token_that_others_may_read_is_refused(tmp_path: Path) -> None:
     token.write_text("abcd-efgh-ijkl-mnop\n")
     token.chmod(0o644)
     assert refused(tmp_path, "--commands", "--listen", "127.0.0.1:0") == (
-        f"{token}: other users may read or change this token; delete the file to get a new one\n"
+        f"{token}: other users can read or change this token; delete the file to get a new one\n"
     )
 
 

@@ -111,7 +111,7 @@ NEWEST = "contains the nights 2026-11-07, 2026-11-06, 2026-11-05, 2026-11-04, 20
 @pytest.mark.parametrize("command", ["report", "verify"])
 def test_a_wrong_night(command: str, storage: Path, file: Path) -> None:
     assert answer(command, storage / "2026-11-31") == f"{storage / '2026-11-31'}: no such night; {storage} {NEWEST}"
-    assert answer(command, file) == f"{file}: is a file; specify the folder of a night"
+    assert answer(command, file) == f"{file} is a file; specify the folder of a night"
 
 
 def test_a_wrong_name_of_a_night_in_the_configured_folder(storage: Path, tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ async def test_values_outside_their_range_are_not_sent(stock: Indiserver) -> Non
         for exposure_s in (float("nan"), float("inf"), -1.0, 1e9):
             with pytest.raises(SettingRefusedError, match="is outside"):
                 await camera.expose(FrameKind.DARK, exposure_s)
-        with pytest.raises(SettingRefusedError, match="is outside 0 to 100"):
+        with pytest.raises(SettingRefusedError, match="is outside the range 0 to 100"):
             await camera.apply(ReadoutSettings(gain=101.0))
 
 

@@ -1,7 +1,8 @@
 """Dust shadows that the flat does not remove: shifted, rotated, larger, smaller, new or gone.
 
-Where the flat is right, nothing remains. Elsewhere, adding the flat's shadows to the remainder yields the true shadows
-in the lights. The most probable change is the one that makes the flat's shadows most similar to the true shadows.
+Where the flat is right, no shadow remains in the calibrated lights. Elsewhere, adding the flat's shadows to what
+remains yields the true shadows in the lights. The most probable change is the one that makes the flat's shadows most
+similar to the true shadows.
 """
 
 from collections.abc import Sequence
@@ -35,20 +36,21 @@ MOST_SHIFT = 16
 """Largest shift to look for, in bins."""
 
 ANGLES = (*(step / 2 for step in range(1, 17)), *(-step / 2 for step in range(1, 17)), 90.0, -90.0, 180.0)
-"""Rotations to look for, degrees."""
+"""Rotations to look for, in degrees."""
 
 ANGLE_ERROR = 0.25
 
 LARGE_ANGLE = 45.0
 TURNING_PART, TURNING_GAIN = 0.05, 30.0
-"""The improvement in chi-square by a small rotation is reduced by this fraction and this amount before it is compared
-with that by a shift alone."""
+"""The improvement in chi-square that a rotation by less than `LARGE_ANGLE` achieves is reduced by the fraction
+`TURNING_PART` and by `TURNING_GAIN` before it is compared with the improvement that a shift alone achieves."""
 
 SHIFT_ERROR, RELATIVE_SHIFT_ERROR = 0.08, 0.05
-"""Errors of a shift, in bins and relative to the shift, that result from the size of the bins and the smoothing."""
+"""Two errors of a shift, one in bins and one relative to the shift, that result from the size of the bins and from
+smoothing."""
 
 SCALES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4)
-"""Relative sizes of shadows to look for."""
+"""Sizes to look for: size of the shadows in the lights, relative to those in the flat."""
 
 LEAST_GAIN = 80.0
 """Smallest improvement in chi-square at which a change counts; see the diagnosis of clean nights in benchmarks/."""
@@ -57,34 +59,39 @@ FEWEST_ALIKE = 3
 EXPLAINED = 0.6
 """A change counts if `FEWEST_ALIKE` shadows have undergone it.
 
-If fewer shadows have, it counts only if they are at least half of the flat's shadows and if the change explains the
-fraction `EXPLAINED` of the remainder.
+If fewer shadows have, it counts only if they are at least half of the flat's shadows and if the change explains at
+least the fraction `EXPLAINED` of the remainder.
 """
 
 AFFECTED_SIGMA = 6.0
-"""Smallest significance of the remainder in a shadow that has changed."""
+"""Significance of the remainder at a shadow above which the shadow counts as changed."""
 
 CLEAR = 25.0
-"""Smallest difference in chi-square at which one possible change in a shadow is clearly better than the others."""
+"""Difference in chi-square above which the best explanation of a shadow's remainder is clearly better than the next."""
 
 GONE_SIGMA = 8.0
 BRIGHT_SIGMA = 5.0
-"""Smallest significance of a shadow that is gone, and of its brightness relative to the surroundings."""
+"""A shadow counts as gone only if the remainder at its position has a significance of more than `GONE_SIGMA`, and if
+its brightness relative to the surroundings has a significance of at least `BRIGHT_SIGMA`."""
 
 NEW_SIGMA = {1: 8.0, 2: 8.0, 3: 9.0, 5: 11.0, 8: 12.0}
-"""Smallest significance of a new shadow, by radius in bins; large structures occur in nebulae more often."""
+"""Smallest significance at which a disc counts as a new shadow, by radius in bins. It is larger for large discs,
+because large structures are more common in nebulae."""
 
 FEWEST_OTHER = 3
-"""If shadows are gone, smallest number of gone and new shadows together that is attributed to a different filter."""
+"""Smallest total of gone and new shadows that is attributed to a different filter, provided that a shadow is gone."""
 
 _MOST_BESIDE = 0.4
-"""Largest relative difference between the remainder at a shadow and the inverse of the shadow if the mote is gone."""
+"""Limit, relative to the depth of a shadow, below which the difference between the remainder and the inverse of the
+shadow must lie if the mote is gone."""
 
 LEAST_ALIKE = 0.65
-"""Smallest fraction of the remainder that has the shape of the shadow; nebulae leave a different shape."""
+"""Fraction of the remainder at a shadow that must have the shape of the shadow if the mote is gone; nebulae leave
+remainders of a different shape."""
 
 _EDGE = 3
-"""Individual shadows closer to an edge, in bins, are left out, because their surroundings are unknown on one side."""
+"""Smallest distance of an individual shadow from an edge, in bins; closer to it, part of the surroundings is unknown.
+"""
 
 _MOST_NEW = 20
 
@@ -99,7 +106,7 @@ class Change(Enum):
     WEAKER = auto()
     """All shadows of the lights are weaker, or all are stronger, than those of the flat."""
     OTHER = auto()
-    """The shadows of the lights differ from those of the flat, without a common change."""
+    """The shadows of the lights differ from those of the flat, but have no change in common."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +120,9 @@ class Shadow:
     radius
         Radius of the shadow in bins.
     depth
-        Relative depth; negative if the light is too bright there.
+        Depth as a fraction of the surrounding level; negative if the lights are too bright there.
     significance
-        Depth divided by its standard error.
+        Absolute depth divided by its standard error.
     """
 
     down: int
@@ -132,21 +139,22 @@ class DustResult:
     Attributes
     ----------
     change
-        Change in all shadows.
+        Kind of change that all shadows have in common.
     gain
         Improvement in chi-square that this change achieves.
     down, across
         Shift of the shadows in bins from the flat to the lights.
     angle
-        Rotation in degrees, counter-clockwise when displayed with the first row at the top.
+        Rotation in degrees, counter-clockwise if the first row is displayed at the top.
     scale
-        Size of the shadows in the lights, relative to the flat; for WEAKER, their relative depth.
+        Size of the shadows in the lights, relative to those in the flat; for WEAKER, their depth relative to those in
+        the flat.
     error
-        Standard error of the shift in bins, of the angle, or of the scale.
+        Standard error of the shift in bins, of the angle in degrees, or of the scale, depending on the change.
     new, gone
         Individual shadows that only the lights, or only the flat, contain.
     noise
-        Typical standard error of a bin, relative.
+        Typical standard error of a bin, relative to the sky.
     """
 
     change: Change
@@ -172,7 +180,7 @@ def find_dust(pattern: SensorPattern, motes: Motes) -> DustResult:
     parts = _gone_parts(left, motes, discs, gone)
     new = _new_shadows(_discs(_without_gone(left, motes, gone)) if gone else discs)
     if not is_common:
-        # The shadows of a different filter are in different places, so that no change is common to them.
+        # Dust on a different filter casts shadows in different places, so the shadows have no change in common.
         is_other = len(gone) > 0 and len(new) + len(gone) >= FEWEST_OTHER
         best = DustResult(Change.OTHER if is_other else Change.NONE, best.gain)
     known = seen.weight > 0
@@ -181,7 +189,7 @@ def find_dust(pattern: SensorPattern, motes: Motes) -> DustResult:
 
 
 def _is_shared(seen: Remainder, motes: Motes, best: DustResult, model: F32) -> bool:
-    """Return whether most affected shadows have undergone this change, rather than no change or disappearance."""
+    """Return whether this change explains most affected shadows better than no change or disappearance does."""
     changed = seen.gains_by(_owners_of_both(motes, best), model, motes.radii.size)
     gone = seen.gains_by(motes.owners, -motes.template, motes.radii.size)
     ordered = np.sort([np.zeros_like(gone), gone, changed], axis=0)
@@ -195,7 +203,7 @@ def _is_shared(seen: Remainder, motes: Motes, best: DustResult, model: F32) -> b
 
 
 def _owners_of_both(motes: Motes, change: DustResult) -> NDArray[np.int16]:
-    """Return the numbers of the shadows in the flat and, outside these, of the changed shadows in the lights."""
+    """Return, for each bin, the number of its shadow in the flat or, if it has none, of its changed shadow."""
     if change.change not in {Change.SHIFTED, Change.TURNED}:
         return motes.owners
     there = moved_owners(motes.owners, change.angle, change.down, change.across)
@@ -239,13 +247,16 @@ def _comparable_gain(result: DustResult) -> float:
 
 
 def _remainder(seen: Remainder, motes: Motes) -> float:
-    """Return the chi-square within shadows in excess of that of noise."""
+    """Return the chi-square within the shadows, in excess of the chi-square expected for pure noise."""
     within = motes.mask & (seen.weight > 0)
     return float((seen.weight * np.square(seen.residual))[within].sum()) - np.count_nonzero(within)
 
 
 def _amplitude(seen: Remainder, motes: Motes) -> tuple[DustResult, F32]:
-    """Return the remaining fraction of all shadows: a mean over individual shadows that is robust against nebulae."""
+    """Return the change in strength that all shadows have in common, and a model of the remainder that it leaves.
+
+    The change is a mean over the individual shadows that is robust against nebulae.
+    """
     amounts = [each for each in _amounts(seen, motes) if each.error > 0]
     squares = np.array([each.error**-2 for each in amounts])
     mean = robust_ratio(np.array([each.value for each in amounts]) * squares, squares)
@@ -254,7 +265,7 @@ def _amplitude(seen: Remainder, motes: Motes) -> tuple[DustResult, F32]:
 
 
 def _amounts(seen: Remainder, motes: Motes) -> list[Estimate]:
-    """Return the remaining fraction of each of the flat's shadows; the error is 0 if the fraction is unknown."""
+    """Return the fraction of each of the flat's shadows that remains in the lights; an error of 0 means unknown."""
     owned = motes.owners >= 0
     owners, count = motes.owners[owned], motes.radii.size
     weight, template, residual = (
@@ -291,7 +302,7 @@ def _shift(true: "_Correlation", template: F32, changed: F32, angle: float) -> t
 
 
 def _fine_shift(seen: Remainder, template: F32, best: DustResult) -> tuple[DustResult, F32]:
-    """Return the best shift in steps of a quarter of a bin near the best whole shift."""
+    """Refine the best shift by whole bins, in steps of a quarter of a bin."""
     changed = template if best.angle == 0 else turned(template, best.angle)
     steps = np.arange(-3, 4) / 4
     near = [(best.down + down, best.across + across) for down in steps for across in steps]
@@ -316,7 +327,10 @@ class _Correlation:
         self._constant = float((seen.weight * template * (template + 2 * seen.residual)).sum(dtype=np.float64))
 
     def gains(self, changed: F32) -> F32:
-        """Return the gain if `changed` replaces the template, for each shift of `changed` by up to `MOST_SHIFT`."""
+        """Return the gain in chi-square if `changed`, shifted by up to `MOST_SHIFT`, replaces the template.
+
+        The result has one value for each shift.
+        """
         cross = self._true * np.conj(np.fft.rfft2(changed, self._shape))
         norm = self._weight * np.conj(np.fft.rfft2(np.square(changed), self._shape))
         gains = np.fft.irfft2(2 * cross - norm, self._shape)
@@ -325,7 +339,7 @@ class _Correlation:
 
 
 def _vertex_error(gains: F32, peak: int) -> float:
-    """Return the standard error of the position of a peak in chi-square, from its curvature; 1 at the edge."""
+    """Return the standard error, in bins, of the position of a peak, from the curvature of its gains; 1 at the edge."""
     if not 0 < peak < gains.size - 1:
         return 1.0
     curvature = gains[peak - 1] - 2 * gains[peak] + gains[peak + 1]
@@ -333,7 +347,10 @@ def _vertex_error(gains: F32, peak: int) -> float:
 
 
 def _gone_shadows(left: Remainder, motes: Motes, discs: Discs) -> list[tuple[int, Shadow]]:
-    """Return the flat's shadows that are missing from the lights, with their numbers; they leave negative shadows."""
+    """Return the flat's shadows that are missing from the lights, with their numbers.
+
+    Division by the flat makes the lights too bright at these shadows.
+    """
     found = []
     brightest = -discs.significance.min(axis=0)
     height, width = motes.template.shape
@@ -372,7 +389,7 @@ def _gone_parts(left: Remainder, motes: Motes, discs: Discs, gone: Sequence[tupl
 
 
 def _without_gone(left: Remainder, motes: Motes, gone: Sequence[tuple[int, Shadow]]) -> Remainder:
-    """Return the remainder without the traces of shadows that are gone, because these may hide new shadows."""
+    """Return the remainder without the bright traces of shadows that are gone; these traces can hide new shadows."""
     if not gone:
         return left
     lacking = np.isin(motes.owners, [number for number, _ in gone])
@@ -395,12 +412,12 @@ def _most_significant(discs: Discs, significance: F32) -> tuple[Shadow, ...]:
             break
         size, down, across = (int(each) for each in place)
         found.append(Shadow(down, across, radii[size], float(discs.depth[place]), float(significance[place])))
-        # The same shadow must not be found again by means of other discs.
+        # The same shadow must not be found again through discs that overlap this one.
         reach = 2 * radii[size] + 2
         relative[:, max(down - reach, 0) : down + reach + 1, max(across - reach, 0) : across + reach + 1] = 0
     return tuple(found)
 
 
 def _discs(left: Remainder) -> Discs:
-    # An old dark leaves individual pixels that are too dark.
+    # An outdated dark leaves individual pixels that are too dark; these are not dust.
     return compared_discs(without_specks(left.residual, left.weight), left.weight, tuple(NEW_SIGMA), _EDGE)

@@ -1,4 +1,4 @@
-"""An estimate with its standard error, and robust means."""
+"""Estimates with standard errors, and robust fits."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class Estimate:
 
 
 def spread(values: F64) -> float:
-    """Return a robust standard deviation, from the median absolute deviation; 0 for fewer than two values."""
+    """Return a robust standard deviation, derived from the median absolute deviation; 0 for fewer than two values."""
     if values.size < 2:  # noqa: PLR2004
         return 0.0
     return float(1.4826 * np.median(np.abs(values - np.median(values))))
@@ -39,22 +39,23 @@ def robust_fit(design: F64, values: F64, weights: F64) -> tuple[F64, F64]:
     Parameters
     ----------
     design
-        float64, shape (values, parameters).
+        The design matrix: float64, shape (values, parameters).
     values
-        float64, shape (values,).
+        The values to which the model is fitted: float64, shape (values,).
     weights
         Inverse variances up to a common factor: float64, shape (values,).
 
     Returns
     -------
     parameters, covariance
-        float64, shapes (parameters,) and (parameters, parameters). The covariance is derived from the residuals.
+        The fitted parameters and their covariance, which is derived from the residuals: float64, shapes (parameters,)
+        and (parameters, parameters).
     """
     root = np.sqrt(weights)
     kept = np.ones_like(root)
     for _ in range(_ROUNDS):
         scaled = design * (root * kept)[:, None]
-        # With so few parameters, normal equations suffice; they are much faster than a decomposition of all values.
+        # With so few parameters, the normal equations suffice; they are much faster than decomposing the whole matrix.
         parameters = np.linalg.pinv(scaled.T @ scaled) @ (scaled.T @ (values * root * kept))
         residuals = (values - design @ parameters) * root
         sigma = spread(residuals)
@@ -71,7 +72,10 @@ def robust_fit(design: F64, values: F64, weights: F64) -> tuple[F64, F64]:
 
 
 def robust_ratio(numerators: F64, denominators: F64) -> Estimate:
-    """Return the common ratio of pairs of values; the variance of a numerator is proportional to its denominator."""
+    """Return the common ratio of pairs of values; its error is infinite if fewer than three pairs are known.
+
+    The variance of each numerator is assumed to be proportional to its denominator.
+    """
     known = denominators > 0
     if np.count_nonzero(known) < 3:  # noqa: PLR2004
         return Estimate(0.0, float("inf"))

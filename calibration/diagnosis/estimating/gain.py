@@ -9,7 +9,7 @@ from coldframe.calibration.masters.reading import MasterPlanes, kept_scatter, sa
 from coldframe.calibration.measuring.statistics import central_region
 
 _STEP = 3
-"""Step of the sampled rows and columns; an odd step covers every colour of a filter array."""
+"""Step between sampled rows and columns; an odd step covers every colour of a filter array."""
 
 _TRIMMED = (0.001, 0.999)
 
@@ -17,17 +17,19 @@ STATED_ERROR = 0.02
 """Relative error of a gain stated in a header: drivers state the nominal gain of the camera model."""
 
 OTHER_UNITS = 1.5
-"""A stated gain that differs from the gain measured in the flat by at least this factor refers to other units, such as
-steps of a 12-bit ADC before scaling to 16 bits."""
+"""A stated gain that differs from the gain measured from the flat by at least this factor is assumed to refer to other
+units, such as steps of a 12-bit ADC before scaling to 16 bits."""
 
 LARGE_DIFFERENCE = 0.05
-"""Relative difference between the stated gain and that of the flat beyond which the header is doubtful as well."""
+"""Relative difference between the stated gain and the gain measured from the flat above which not only the flat but
+also the header is doubtful."""
 
 CONFIRMED_ERROR = 0.007
-"""Smallest relative error of a stated gain that agrees with the scatter of the flat."""
+"""Smallest relative error that is assumed for a stated gain, however well it agrees with the scatter of the flat."""
 
 MEASURED_ERROR = 0.015
-"""Relative error of a gain measured from a flat: bright pixels share charge, which reduces scatter by 1 to 2 %."""
+"""Relative error of a gain measured from a flat: bright pixels share charge with their neighbours, which reduces the
+scatter by 1 to 2 %."""
 
 UNCHECKED_ERROR = 0.08
 """Relative error of a gain that is known only from a header or only from a flat; a gain from a flat is wrong in
@@ -45,8 +47,8 @@ class Gain:
     relative_error
         Relative error of the gain.
     from_flat
-        Electrons per ADU from the scatter of the flat; None if unknown. The value is too large by the relative pedestal
-        in the flat.
+        Electrons per ADU from the scatter of the flat; None if unknown, or if `e_per_adu` itself comes from the flat.
+        A pedestal in the flat makes this value too large: a pedestal of 1 % of the flat's level makes it 1 % too large.
     """
 
     e_per_adu: float
@@ -67,7 +69,10 @@ def find_gain(
 
 
 def _stated_error(stated_e_per_adu: float, measured: float | None) -> float:
-    """Return the relative error of a stated gain; a pedestal in the flat or a wrong header can make the two differ."""
+    """Return the relative error of a stated gain, given the gain measured from the flat.
+
+    A pedestal in the flat or a wrong header can make the two gains differ.
+    """
     if measured is None:
         return UNCHECKED_ERROR
     apart = abs(measured / stated_e_per_adu - 1)

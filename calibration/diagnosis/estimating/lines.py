@@ -1,4 +1,7 @@
-"""Banding by row and column: the part common to all lights, which masters can remove, and that of individual lights."""
+"""Banding by row and column.
+
+One part of the banding is common to all lights, so masters can remove it. The other part differs from light to light.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,15 +33,16 @@ class LinePattern:
     Attributes
     ----------
     common_adu2
-        Variance of the line levels that is common to all lights, ADU^2.
+        Variance of the part of the line levels that is common to all lights, ADU^2.
     own_adu2
-        Variance of the line levels of a single light in excess of pixel noise, ADU^2; it includes `common_adu2`.
+        Variance of the line levels of a single light in excess of the variance due to pixel noise, ADU^2; it includes
+        `common_adu2`.
     alternating_adu
-        Mean difference between odd and even lines (the first line is odd), ADU.
+        Mean level of the odd lines minus that of the even lines (the first line is odd), ADU.
     alternating_spread_adu
-        Standard deviation of this difference between the lights.
+        Standard deviation of this odd-even difference over the lights.
     correlation
-        Correlation of the common pattern with that of the master dark, from -1 to 1.
+        Correlation between the common pattern and the pattern of the master dark, from -1 to 1.
     """
 
     common_adu2: Estimate
@@ -51,19 +55,19 @@ class LinePattern:
 def find_pattern(lines: F64, pixels: F64, noise_adu: F64, of_dark: F64 | None, period: int = 1) -> LinePattern:
     """Return the banding of a set of lights.
 
-    Nebulae and gradients of the sky change smoothly from line to line, so the slope of each group of four lines is
-    subtracted.
+    Nebulae and sky gradients change smoothly from line to line, so the slope of each group of four lines is subtracted.
 
     Parameters
     ----------
     lines
-        Mean residuals, ADU above the dark: float64, shape (lights, lines); NaN for lines without pixels.
+        Mean residual of each line, in ADU before division by the flat: float64, shape (lights, lines); NaN for lines
+        without pixels.
     pixels
         Number of pixels in each line, same shape.
     noise_adu
         Noise of a pixel in each light: float64, shape (lights,).
     of_dark
-        Residuals of the master dark, shape (lines,); None if no dark is used.
+        Residual of each line of the master dark: float64, shape (lines,); None if no dark is used.
     period
         Distance between lines of the same colours: 1 or 2.
     """
@@ -89,8 +93,9 @@ def find_pattern(lines: F64, pixels: F64, noise_adu: F64, of_dark: F64 | None, p
         total = flat.sum(axis=0)
         pairs = lights * (lights - 1)
         each = (total**2 - (flat**2).sum(axis=0)) / pairs
-        # Standard error if there is no common pattern. Two of four residuals are independent after mean and slope are
-        # subtracted. The line levels of copied lights scatter less than pixel noise explains; hence the lower limit.
+        # Standard error if there is no common pattern. Only two of the four residuals in a group are independent after
+        # the mean and the slope are subtracted. If lights are copies of each other, their line levels differ by less
+        # than the pixel noise; hence the lower limit of `own_noise`.
         own_noise = max(float(flat.var(axis=1).mean()) - float(each.mean()), float(of_pixels.mean()))
         error = own_noise * np.sqrt(2 / (pairs * count * RETAINED))
         common = Estimate(float(each.mean()) / RETAINED, float(error) / RETAINED)
@@ -103,7 +108,7 @@ def find_pattern(lines: F64, pixels: F64, noise_adu: F64, of_dark: F64 | None, p
 
 
 def _without_slopes(lines: F64, period: int) -> F64:
-    """Subtract the slope of each group of four lines of the same colours; NaN outside complete groups."""
+    """Return lines minus the slope of each group of four lines of the same colours; NaN outside complete groups."""
     whole = lines.shape[1] // (BIN * period) * BIN * period
     groups = lines[:, :whole].reshape(lines.shape[0], -1, BIN, period)
     steps = (np.arange(BIN) - (BIN - 1) / 2)[None, None, :, None]
@@ -119,10 +124,10 @@ def _outlying(values: F64) -> NDArray[np.bool_]:
 
 
 def rows_of(lights: Sequence[LightMeasures]) -> tuple[F64, F64]:
-    """Return the row residuals of all lights, and the numbers of pixels per row; float64, shape (lights, height)."""
+    """Return the row residuals of all lights, and the pixel counts of rows; float64, shape (lights, height)."""
     return np.array([light.rows for light in lights]), np.array([light.row_pixels for light in lights])
 
 
 def columns_of(lights: Sequence[LightMeasures]) -> tuple[F64, F64]:
-    """Return the column residuals of all lights, and the numbers of pixels; float64, shape (lights, width)."""
+    """Return the column residuals of all lights, and the pixel counts of columns; float64, shape (lights, width)."""
     return np.array([light.columns for light in lights]), np.array([light.column_pixels for light in lights])

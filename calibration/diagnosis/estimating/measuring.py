@@ -1,6 +1,6 @@
 """Measurements of one light, on which all estimators are based.
 
-They take one pass over the pixels and little memory.
+The measurements take one pass over the pixels and little memory.
 """
 
 from dataclasses import dataclass
@@ -29,14 +29,15 @@ SMALLEST_TILE = 5
 """Smallest side of a tile, in blocks."""
 
 CUT_SIGMA = 6.0
-"""A block with a residual beyond this many standard deviations contains a cosmic ray, a faint star or a defect."""
+"""A block with a residual beyond this many standard deviations is left out, because it is likely to contain a cosmic
+ray, a faint star or a defect."""
 
 MIDDLE = 512
 """Side of the central area whose pixels are kept from every light; on any sensor, it contains some hot pixels."""
 
 _ENOUGH_COLUMNS = 2000
 _STEP = 7
-"""Step of the sampled rows and columns; an odd step covers every colour of a filter array."""
+"""Step between sampled rows and columns; an odd step covers every colour of a filter array."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,23 +47,25 @@ class LightMeasures:
     Attributes
     ----------
     bins
-        Bins in ADU, with the colours scaled to a common level: float32, shape (height // 4, width // 4); NaN for bins
-        without valid pixels.
+        Mean of each bin of 4 x 4 pixels, ADU, with the colours scaled to a common level: float32, shape (height // 4,
+        width // 4); NaN for bins in which fewer than half of the pixels are valid.
     skies_adu
         Median of each colour: float64, shape (period ** 2,).
     tiles
-        Sums of blocks: float64, shape (tile rows, tile columns, period ** 2, sums); see `kernels.diagnosis`.
+        Sums over the blocks of each tile: float64, shape (tile rows, tile columns, period ** 2, sums); see
+        `kernels.diagnosis`.
     rows, columns
-        Mean residuals of rows and columns, ADU above the dark: float64, shapes (height,) and (width,); NaN for lines
-        without pixels.
+        Mean residuals of rows and columns, in ADU before division by the flat: float64, shapes (height,) and (width,);
+        NaN for lines without pixels.
     row_pixels, column_pixels
-        Number of pixels in each row and each column.
+        Number of pixels from which each of these means was computed.
     hot_adu
-        Excess of the dark's hot pixels over their neighbours in the light, ADU above the dark.
+        Excess of the dark's hot pixels over their neighbours in the light, in ADU before division by the flat.
     negative
         Fraction of pixels below zero or clipped at zero.
     middle
-        Pixels at the centre of the sensor, ADU above the dark: float32, at most `MIDDLE` rows and columns.
+        Pixels at the centre of the sensor after subtraction of the dark, in ADU before division by the flat: float32,
+        at most `MIDDLE` rows and columns.
     levels
         Level and spread around each bin; None without `bins`.
     """
@@ -100,9 +103,9 @@ class LightMeter:
     period
         Distance between pixels of the same colour: 1 for monochrome sensors, 2 for 2 x 2 filter arrays.
     avoided
-        bool, shape (height // 4, width // 4): bins with dust shadows.
+        Mask of the bins with dust shadows: bool, shape (height // 4, width // 4).
     shared
-        True to share the work on a light between threads; False for callers that measure several lights at once.
+        True to divide the work on a light among threads; False for callers that measure several lights at once.
     """
 
     def __init__(self, masters: Masters, period: int, avoided: Mask, *, shared: bool = True) -> None:
@@ -125,13 +128,18 @@ class LightMeter:
         found[tuple(self._hot.places)] = True
         return found
 
+    @cached_property
+    def _readout_variance(self) -> float:
+        return float(np.median(self._masters.planes.dark_variance[::_STEP, ::_STEP]))
+
     def measure(self, signal: F32) -> LightMeasures:
         """Measure a calibrated light.
 
         Parameters
         ----------
         signal
-            float32, shape (height, width): ADU above the dark, divided by the flat; without a pedestal.
+            The light after subtraction of the dark and division by the flat, ADU, without a pedestal: float32, shape
+            (height, width).
         """
         skies = colour_medians(signal, self._period)
         usual = float(skies.mean())
@@ -199,12 +207,11 @@ class LightMeter:
         return np.asarray(signal[middle] * self._masters.planes.response[middle], np.float32)
 
     def _photon_variance(self, signal: F32) -> float:
-        """Return the typical variance of a pixel in excess of that of the dark, ADU^2.
+        """Return the typical variance of a pixel in excess of the variance of the dark, ADU^2.
 
-        The variance could also be derived from the gain, but headers may state the gain in other units.
+        This variance could also be derived from the gain, but some headers state the gain in other units.
         """
-        readout = float(np.median(self._masters.planes.dark_variance[::_STEP, ::_STEP]))
-        return max(pixel_variance(signal, self._period) - readout, 0.0)
+        return max(pixel_variance(signal, self._period) - self._readout_variance, 0.0)
 
     def _hot_excess(self, signal: F32) -> F32:
         excess = np.empty(self._hot.excess_adu.size, np.float32)
@@ -212,7 +219,7 @@ class LightMeter:
         return np.asarray(excess * self._masters.planes.response[tuple(self._hot.places)], np.float32)
 
 
-def calibrated_signal(pixels: U16 | F32, planes: Correction, *, shared: bool = True) -> F32:
+def calibrated_signal(pixels: U16 | F32, planes: Correction, into: F32 | None = None, *, shared: bool = True) -> F32:
     """Return a calibrated light without a pedestal, ADU: float32, same shape.
 
     Parameters
@@ -221,10 +228,12 @@ def calibrated_signal(pixels: U16 | F32, planes: Correction, *, shared: bool = T
         A raw light, shape (height, width): uint16, or float32 after overscan subtraction.
     planes
         The planes of the masters.
+    into
+        float32, same shape: the array for the result; None for a new one.
     shared
         See `LightMeter`.
     """
-    signal = np.empty(pixels.shape, np.float32)
+    signal = np.empty(pixels.shape, np.float32) if into is None else into
     edges = np.linspace(0, len(signal), thread_count() + 1).astype(int).tolist()
 
     def calibrate(first: int, last: int) -> None:
@@ -248,11 +257,11 @@ def colour_medians(plane: F32, period: int) -> F64:
 
 
 def pixel_variance(signal: F32, period: int) -> float:
-    """Return the typical variance of a light's pixels, ADU^2, from differences of neighbours of the same colour."""
+    """Return the typical variance of a light's pixels, ADU^2, from differences between neighbours of one colour."""
     sampled = signal[::_STEP]
     across = 2 * max(signal.shape[1] // _ENOUGH_COLUMNS, 1)
     steps = np.abs(sampled[:, 2 * period :: across] - sampled[:, : -2 * period : across])
-    # The difference of two pixels has twice the variance; stars and hot pixels hardly change the median.
+    # The difference of two pixels has twice the variance of a pixel; stars and hot pixels hardly change the median.
     return float(1.4826 * np.nanmedian(steps)) ** 2 / 2
 
 

@@ -21,7 +21,8 @@ Mask = NDArray[np.bool_]
 
 SHADOW_SIGMA = 5.0
 LEAST_DEPTH = 0.002
-"""A bin of the flat is part of a shadow if it is darker than its surroundings by more than both limits."""
+"""A bin of the flat is part of a shadow if it is darker than its surroundings by more than `SHADOW_SIGMA` standard
+deviations and by more than the fraction `LEAST_DEPTH`."""
 
 SMALLEST_MOTE = 3
 """Smallest number of bins in a shadow."""
@@ -35,7 +36,7 @@ _MOST_SQUARE = 36.0
 """Limit to which squared significances are clipped when the scatter is measured."""
 
 _REACH = 1.2
-"""Largest distance of a bin from the centre of its shadow, in units of the radius with its margin."""
+"""Largest distance of a bin from the centre of its shadow, in units of the shadow's radius including the margin."""
 
 _RADII = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12)
 
@@ -47,9 +48,10 @@ class Motes:
     Attributes
     ----------
     template
-        Logarithm of the flat minus that of the surroundings; 0 outside shadows: float32, shape (rows, columns) of bins.
+        Logarithm of the flat minus the logarithm of the surroundings; 0 outside shadows: float32, shape (rows, columns)
+        of bins.
     mask
-        bool, same shape: shadows with a margin.
+        Mask of the shadows, each with a margin: bool, same shape.
     centres
         Centres of the shadows in bins, down and across: float64, shape (motes, 2).
     radii
@@ -63,7 +65,10 @@ class Motes:
 
     @cached_property
     def owners(self) -> NDArray[np.int16]:
-        """Number of the shadow to which each bin belongs: the nearest in units of its radius; -1 outside shadows."""
+        """Number of the shadow to which each bin belongs: the nearest one in units of its radius; -1 outside shadows.
+
+        The array is int16, with the shape of `mask`.
+        """
         owners = np.full(self.mask.shape, -1, np.int16)
         nearest = np.full(self.mask.shape, np.float32(_REACH), np.float32)
         for number, ((down, across), radius) in enumerate(zip(self.centres, self.radii, strict=True)):
@@ -87,9 +92,14 @@ class Motes:
 
 
 def find_motes(flat_bins: F32) -> Motes:
-    """Return the shadows in a binned flat; float32, shape (rows, columns), relative.
+    """Return the shadows in a flat.
 
-    Overlapping shadows are separated into discs: the most significant disc first, then the next in the remainder.
+    Overlapping shadows are separated into discs: first the most significant disc, then the next one in what remains.
+
+    Parameters
+    ----------
+    flat_bins
+        The binned flat, relative: float32, shape (rows, columns).
     """
     relief = np.nan_to_num(high_pass(np.log(np.maximum(flat_bins, 1e-3)).astype(np.float32)))
     sigma = spread(relief.ravel().astype(np.float64))
@@ -126,10 +136,10 @@ def _margin(down: int, across: int, radius: int, shape: tuple[int, ...]) -> int:
 
 
 def _disc_weights(shadows: F32) -> tuple[F64, NDArray[np.int64]]:
-    """Return the largest weight of a disc around each bin, and its radius.
+    """Return the largest weight of any disc around each bin, and the radius of this disc.
 
-    The weight is the sum of the shadow divided by the square root of the area of the disc within the plane, so that a
-    shadow cut by an edge is still found as one disc.
+    The weight is the sum of the shadow's depth over the disc, divided by the square root of the disc's area within the
+    plane. Therefore, a shadow that an edge cuts off is still found as one disc.
     """
     within = np.ones_like(shadows)
     weights = np.array([-disc_sums(shadows, radius) / np.sqrt(disc_sums(within, radius)) for radius in _RADII])
@@ -151,7 +161,7 @@ def _renew_weights(shadows: F32, weights: F64, sizes: NDArray[np.int64], centre:
 
 
 def _square_around(centre: tuple[float, float], reach: float, shape: tuple[int, ...]) -> tuple[slice, ...]:
-    """Return the bins within `reach` of a position along each axis."""
+    """Return slices of the bins that are within `reach` of a position along each axis."""
     return tuple(
         slice(max(int(at - reach), 0), min(int(at + reach) + 2, size)) for at, size in zip(centre, shape, strict=True)
     )
@@ -196,7 +206,7 @@ def compared_discs(residual: F32, weight: F32, radii: Sequence[int], edge: int) 
     radii
         Radii of the discs in bins.
     edge
-        Discs whose centres are closer than this to an edge, in bins, have no significance.
+        Distance from the edge, in bins; discs with closer centres have a significance of 0.
     """
     products = (weight * residual).astype(np.float32)
     covered = (weight > 0).astype(np.float32)
@@ -216,23 +226,23 @@ def compared_discs(residual: F32, weight: F32, radii: Sequence[int], edge: int) 
 
 
 def _local_spread(z: F32, known: Mask) -> F32:
-    """Return the spread of z around each bin, at least 1; it exceeds 1 where nebulae leave residuals.
+    """Return the spread of z around each bin, at least 1; the spread exceeds 1 where nebulae leave residuals.
 
-    Only bright structures count: nebulae leave as many bright structures as dark ones, but shadows leave only dark
-    ones.
+    Only bright structures are measured: nebulae leave as many bright structures as dark ones, but shadows leave only
+    dark ones.
     """
     square = smoothed(2 * np.minimum(np.square(np.minimum(z, 0)), _MOST_SQUARE), known, LOCAL)
     return np.sqrt(np.maximum(square, 1)).astype(np.float32)
 
 
 def turned(plane: F32, degrees: float) -> F32:
-    """Return a plane rotated about its centre, counter-clockwise when displayed with the first row at the top."""
+    """Return a plane rotated about its centre, counter-clockwise if the first row is displayed at the top."""
     y, x = np.mgrid[0 : plane.shape[0], 0 : plane.shape[1]].astype(np.float32)
     return interpolated(plane, *_before_turn(y, x, plane.shape, degrees))
 
 
 def moved(plane: F32, down: float, across: float) -> F32:
-    """Return a plane shifted by a fractional number of bins; shadows shifted beyond an edge reappear at the other."""
+    """Return a plane shifted by a fractional number of bins; what leaves at one edge reappears at the opposite one."""
     whole_down, whole_across = int(np.floor(down)), int(np.floor(across))
     part_down, part_across = np.float32(down - whole_down), np.float32(across - whole_across)
     moved = np.roll(plane, (whole_down, whole_across), (0, 1))
@@ -244,7 +254,7 @@ def moved(plane: F32, down: float, across: float) -> F32:
 
 
 def moved_owners(owners: NDArray[np.int16], degrees: float, down: float, across: float) -> NDArray[np.int16]:
-    """Return the owners of bins after the shadows were rotated and then shifted; -1 outside."""
+    """Return the owners of bins after the shadows have been rotated and then shifted; -1 outside shadows."""
     height, width = owners.shape
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     y, x = _before_turn(y - np.float32(down), x - np.float32(across), owners.shape, degrees)
@@ -263,7 +273,7 @@ def _before_turn(y: F32, x: F32, shape: tuple[int, ...], degrees: float) -> tupl
 
 
 def scaled(motes: Motes, factor: float) -> F32:
-    """Return the template with each shadow scaled about its own centre, as by a change of focus.
+    """Return the template with each shadow scaled about its own centre, as a change in focus would scale it.
 
     The amount of light that a mote blocks does not depend on focus, so larger shadows are fainter.
     """
@@ -280,7 +290,7 @@ def scaled(motes: Motes, factor: float) -> F32:
 
 
 def interpolated(plane: F32, down: NDArray[np.floating], across: NDArray[np.floating]) -> F32:
-    """Return the values of a plane at fractional positions; 0 outside."""
+    """Return the values of a plane at fractional positions; 0 outside the plane."""
     height, width = plane.shape
     y, x = np.floor(down).astype(np.intp), np.floor(across).astype(np.intp)
     inside = (y >= 0) & (x >= 0) & (y < height - 1) & (x < width - 1)

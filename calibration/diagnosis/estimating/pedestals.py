@@ -35,8 +35,9 @@ from coldframe.calibration.kernels.block_sums import (
 F64 = NDArray[np.float64]
 
 SHARED_ERRORS = 9.0
-"""Factor by which, in simulated nights, squared errors of the gain measured from lights exceed those expected for
-independent parts: nebulae and clouds change the scatter of many parts in the same way."""
+"""Factor applied to the squared errors of the fit of level against noise. In simulated nights, these errors exceed the
+errors expected for independent parts of the lights by this factor, because nebulae and clouds change the scatter of
+many parts in the same way."""
 
 _FEWEST_BLOCKS = 50
 _NEAR_FREEDOM = PIXELS * 3 // 4
@@ -64,7 +65,7 @@ class Pedestals:
     genuine
         Fraction of the variance of the flat's pattern that is not noise of the flat.
     sky_adu
-        Mean level of the lights.
+        Mean level of the lights, ADU.
     """
 
     by_response_adu: Estimate
@@ -89,7 +90,7 @@ def find_pedestals(
     gain
         The known gain.
     dark_excess, flat_excess
-        Mean squared error of dark and flat, relative to the mean of their squared uncertainties.
+        Mean squared error of the dark and of the flat, relative to the mean of their squared uncertainties.
     """
     totals = [light.tiles.copy() for light in lights]
     for tiles in totals:
@@ -103,7 +104,8 @@ def find_pedestals(
 
 
 def _by_response(total: F64) -> tuple[Estimate, tuple[Estimate, Estimate], float]:
-    # The noise of the flat appears both in the light and in the pattern: sum(h t) contains S (15/16) sum(uF^2 / F^4).
+    # The noise uF of the flat F appears both in the light and in the pattern 1 / F, so the sum of their products
+    # contains S (15/16) sum(uF^2 / F^4), where S is the level of the light.
     noise = (PIXELS - 1) / PIXELS
     squares = total[..., RESPONSE_SQUARE].sum(axis=-1)
     products = (total[..., RESPONSE_PRODUCT] - noise * total[..., SIGNAL_ERROR]).sum(axis=-1)
@@ -127,7 +129,7 @@ def _by_response(total: F64) -> tuple[Estimate, tuple[Estimate, Estimate], float
 def _by_noise(totals: Sequence[F64], gain: Gain) -> tuple[Estimate, Estimate, float]:
     """Return the level at which the photon noise is zero, ADU, the gain in electrons per ADU, and their covariance.
 
-    The sky level changes during the night and across the field, and its noise changes with it:
+    The sky level changes during the night and across the field, and the photon noise changes with it:
     level = pedestal + gain x variance. The known gain is weighted by its certainty.
     """
     levels, variances, weights = (np.concatenate(each) for each in zip(*map(_noise_points, totals), strict=True))
@@ -161,7 +163,7 @@ def _noise_points(tiles: F64) -> tuple[F64, F64, F64]:
     # n = 2. The variance of noise does not depend on n.
     variance = (5 * near - whole) / 4
     photon = variance - (sums[:, DARK_VARIANCE] + sums[:, FLAT_VARIANCE]) / blocks
-    # The variance of a variance: 2 sigma^4 / (n - 1).
+    # The weights follow from the variance of a variance, 2 sigma^4 / (n - 1).
     return sums[:, LEVEL] / blocks, photon, blocks / np.square(np.maximum(variance, 1e-12))
 
 

@@ -16,8 +16,9 @@ LEAST_PEAK = 7.0
 """Smallest peak of a correlation with the reference, in standard deviations, that counts as a match of the stars."""
 
 LEAST_LEAD = 1.4
-"""Smallest ratio of the highest peak to the next one elsewhere. The peak of a chance match of one bright star or trail
-is far above the standard deviation, because most shifts match no star, but there are similar peaks elsewhere."""
+"""Smallest ratio of the highest peak to the second highest at which the stars match. If a single bright star or trail
+matches by chance, its peak is far above the standard deviation, because most shifts match no star; but there are peaks
+of similar height elsewhere."""
 
 _BESIDE = 4
 """Distance from a peak, in bins, within which the correlation belongs to this peak."""
@@ -59,9 +60,11 @@ def places_of(residuals: Sequence[F32]) -> list[Place | None]:
     Parameters
     ----------
     residuals
-        Excess of the bins over their background in units of its spread: float32, shape (rows, columns).
+        Excess of the bins of each light over their background, in units of the background's spread: float32, shape
+        (rows, columns).
     """
-    # Without this margin, the FFT would wrap lights that are shifted by up to half of their size around to both ends.
+    # For the FFT, opposite edges of a light adjoin. The margin keeps them apart for shifts of up to half the size of
+    # the light.
     shape = tuple(fast_size(size + size // 2) for size in residuals[0].shape)
     reference = np.conj(np.fft.rfft2(_stars(residuals[0]), shape))
     others = parallel_map(lambda each: _match(reference, _stars(each), shape), residuals[1:])
@@ -69,7 +72,7 @@ def places_of(residuals: Sequence[F32]) -> list[Place | None]:
 
 
 def star_light(residuals: Sequence[F32]) -> float:
-    """Return the total light of the stars that `places_of` compares, in units of the spread of the background."""
+    """Return the total flux of the stars that `places_of` compares, in units of the background's spread."""
     return float(sum(_stars(each).sum(dtype=np.float64) for each in residuals))
 
 
@@ -98,8 +101,8 @@ def _match(reference: Spectrum, stars: F32, shape: tuple[int, ...]) -> Place | N
     found: list[tuple[float, float, Place]] = []
     others = []
     spectrum = np.fft.rfft2(stars, shape)
-    # The conjugate spectrum is that of the light rotated about its first bin; a rotation about the centre moves this
-    # bin to the opposite corner.
+    # The conjugate spectrum is the spectrum of the light rotated about its first bin; a rotation about the centre moves
+    # this bin to the opposite corner.
     corner = stars.shape[0] - 1, stars.shape[1] - 1
     for seen, origin, is_turned in ((spectrum, (0, 0), False), (np.conj(spectrum), corner, True)):
         correlation = np.fft.irfft2(seen * reference, shape)

@@ -16,7 +16,7 @@ Mask = NDArray[np.bool_]
 _PROBABLE = 9.0
 
 _EDGE_REACH = round(REACH)
-"""Distance from the edge, in bins, within which errors are derived from all bins at the same distance."""
+"""Distance from the edge, in bins, within which errors are derived from all bins at the same distance from the edge."""
 
 _MOST_SQUARE = 36.0
 """Limit to which squared significances are clipped when the scatter near the edges is measured."""
@@ -29,7 +29,7 @@ class Remainder:
     Attributes
     ----------
     residual
-        Relative remainder; 0 where unknown.
+        Remainder relative to the sky; 0 where unknown.
     weight
         Inverse variance; 0 where unknown.
     """
@@ -50,7 +50,7 @@ class Remainder:
 
 
 def weighted_remainder(pattern: SensorPattern, motes: Motes) -> Remainder:
-    """Return the remainder, with errors that allow for residuals of nebulae around each bin."""
+    """Return the remainder, with weights that allow for residuals of nebulae around each bin."""
     known = np.isfinite(pattern.relative) & (pattern.error > 0)
     residual = np.where(known, pattern.relative, 0).astype(np.float32)
     error = np.where(known, pattern.error, 1).astype(np.float32)
@@ -62,7 +62,10 @@ def weighted_remainder(pattern: SensorPattern, motes: Motes) -> Remainder:
 
 
 def _edge_scatter(squares: F32, plain: Mask) -> F32:
-    """Return the mean square of bins at the same distance from the edge, where surroundings are one-sided; 0 inside."""
+    """Return, for each bin near an edge, the mean square of all bins at the same distance from the edge; 0 elsewhere.
+
+    Near an edge, the surroundings of a bin are one-sided.
+    """
     down, across = (np.minimum(np.arange(size), np.arange(size)[::-1]) for size in squares.shape)
     distance = np.minimum(np.minimum(down[:, None], across), _EDGE_REACH)
     counts = np.bincount(distance[plain], minlength=_EDGE_REACH + 1)

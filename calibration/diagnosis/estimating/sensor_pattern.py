@@ -20,7 +20,8 @@ F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 REACH = 8.0
-"""Standard deviation, in bins, of the smoothed plane that is subtracted; larger structures are not due to dust."""
+"""Standard deviation, in bins, of the Gaussian with which a plane is smoothed before the result is subtracted from it;
+larger structures are not due to dust."""
 
 DEGREE = 4
 _SAMPLED = 50
@@ -29,8 +30,9 @@ _ROUNDS = 8
 _STAR_SIGMA = 3.5
 
 MOST_BRIGHT = 2.0
-"""Level relative to the sky above which a bin belongs to a bright star or nebula. A shadow that is removed in the wrong
-place never doubles the level. Stars wider than the dithers, however, cover the same bins in most lights."""
+"""Level, relative to the sky, above which a bin is masked as part of a bright star or nebula even if most lights are
+bright there. This is necessary because stars that are wider than the dithers cover the same bins in most lights. Dust
+is not masked: a shadow that is removed in the wrong place never doubles the level."""
 
 _WIDEST_STAR = 5
 """Smallest width, in bins, of a bright object that is not matched as a star: unsaturated stars are narrower."""
@@ -39,16 +41,17 @@ _WINGS = 6
 """Reach of the wings of bright stars in bins."""
 
 _LEAST_DITHER = 1.0
-"""Smallest scatter of the dithers along an axis, in bins, at which lights count as dithered. Structures that small
-dithers cannot separate appear weaker, but nothing of the sky remains in the pattern: the first estimate of the sky
-contains all structures that may belong to either."""
+"""Smallest scatter of the dithers along an axis, in bins, at which lights count as dithered. With small dithers, wide
+structures of the sensor appear weaker, but nothing of the sky remains in the pattern: the first estimate of the sky
+contains all structures that might belong either to the sky or to the sensor."""
 
 _LEAST_MOVED = 2.0
 """Smallest scatter of the dithers, in bins, at which not even the wings of stars fall on the same pixels."""
 
 _FEWEST_COMMON = 3
 LEAST_OWN_STARS = 0.3
-"""Smallest fraction of the starlight that dithered lights do not have in common; undithered lights share almost all."""
+"""Fraction of the starlight that most lights do not share, above which lights are matched by this part of the starlight
+alone; undithered lights share almost all of it."""
 
 _LEAST_VARIANCE = 1e-20
 _FEWEST_VALUES = 2
@@ -79,7 +82,7 @@ class SensorPattern:
 
     @property
     def moves_stars(self) -> bool:
-        """True if no star falls on the same pixels in over a third of the lights, so that their median has no stars."""
+        """True if no star falls on the same pixels in over a third of the lights, so that the median shows no stars."""
         counts = Counter(self.places)
         return _dither(self.places) >= _LEAST_MOVED and 3 * max(counts.values()) <= len(self.places)
 
@@ -118,12 +121,13 @@ def _polynomial(plane: F32, known: Mask) -> F32:
 def find_sensor_pattern(lights: Sequence[LightMeasures]) -> SensorPattern:
     """Return the fixed pattern of the sensor."""
     scaled, bright = zip(*map(_excess_and_bright, lights), strict=True)
-    # Residuals of dust shadows are bright on one side and would be masked as stars, so what all lights share is
-    # subtracted first.
+    # Residuals of dust shadows are bright on one side and would be masked as stars, so the structures that most lights
+    # share are subtracted first.
     common = _common(scaled)
     places = places_of(scaled)
     if not _is_dithered(places):
-        # Hot pixels that the dark lacks match better than stars do, but at the same position in all lights.
+        # Hot pixels that the dark lacks match better than stars do, but they hide the dithers, because they are at the
+        # same position in all lights.
         own = [each - common for each in scaled]
         if star_light(own) > LEAST_OWN_STARS * star_light(scaled):
             places = places_of(own)
@@ -141,10 +145,11 @@ def _excess_and_bright(light: LightMeasures) -> tuple[F32, Mask]:
     """Return the excess of bins over their background in units of its spread, and the bright bins."""
     level, noise = light.background_and_spread
     excess = ((light.bins - level) / np.maximum(noise, np.float32(1e-6))).astype(np.float32)
-    # If the sky is faint or below zero, noise alone exceeds a multiple of the sky level.
+    # If the sky is faint or below zero, noise alone exceeds a multiple of the sky level; hence the second limit.
     least_adu = max((MOST_BRIGHT - 1) * light.sky_adu, 10 * _STAR_SIGMA * float(np.median(noise)))
     bright = light.bins - light.sky_adu > least_adu
-    # The background around saturated stars and cores of nebulae is not known, and these areas match at many shifts.
+    # The background around saturated stars and around the cores of nebulae is not known, and these wide areas would
+    # match at many shifts.
     excess[widened(_wide(bright), _WINGS)] = 0
     return excess, bright
 
@@ -182,7 +187,7 @@ def _common(scaled: Sequence[F32]) -> F32:
 
 
 def _is_dithered(places: Sequence[Place | None]) -> bool:
-    """Return whether the lights of one side of the pier are dithered.
+    """Return whether the lights shot on the same side of the pier are dithered.
 
     A half turn alone is not enough: each structure of the sensor would leave its negative at the opposite position.
     """
@@ -190,7 +195,10 @@ def _is_dithered(places: Sequence[Place | None]) -> bool:
 
 
 def _dither(places: Sequence[Place | None]) -> float:
-    """Return the scatter of the shifts within each side of the pier, for the axis with more scatter; 0 if too few."""
+    """Return the scatter of the shifts on the same side of the pier, along the axis with more scatter.
+
+    The result is 0 if the positions of too few lights are known.
+    """
     found = [place for place in places if place is not None]
     if len(found) <= _FITTED:
         return 0.0
@@ -210,7 +218,7 @@ def _separated(residuals: F32, places: Sequence[Place | None]) -> tuple[F32, F32
     Parameters
     ----------
     residuals
-        float32, shape (lights, rows, columns); NaN for unknown bins.
+        The small structures of each light: float32, shape (lights, rows, columns); NaN for unknown bins.
     places
         The positions of the lights.
     """

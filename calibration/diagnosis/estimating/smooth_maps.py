@@ -1,7 +1,8 @@
 """Smooth residuals in lights: amplifier glow, and differences in the flat's shape between colours.
 
 Nebulae and the sky are smooth as well. Therefore, the glow is compared with its own mirror images, which nebulae
-resemble just as often, and the variation of colours with its changes from light to light.
+resemble just as often as the glow itself, and the variation of colours is compared with the changes in this variation
+from light to light.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,11 +36,12 @@ LEAST_SKY = 0.2
 
 _CERTAIN_SKY = 1 / 3
 """If tiles that look like sky cover at least this fraction of the field, they are taken to be sky. In simulated nights,
-faint nebulae passed for sky only if less than a quarter of the field remained (`python -m benchmarks.diagnosis`)."""
+faint nebulae passed for sky only if less than a quarter of the field was left as sky
+(`python -m benchmarks.diagnosis`)."""
 
 _SHARED_TILES = 4.0
-"""Factor applied to variances, because structures in the sky extend over several tiles, so the errors of neighbouring
-tiles are not independent."""
+"""Factor applied to variances: structures in the sky extend over several tiles, so the errors of neighbouring tiles are
+not independent."""
 
 
 class ColourShape(NamedTuple):
@@ -48,9 +50,9 @@ class ColourShape(NamedTuple):
     Attributes
     ----------
     change
-        Relative variation.
+        Relative variation from one side of the field to the other, or from the centre to the corners.
     place
-        The colours and the direction, as text.
+        The colours that are compared and the direction, as text.
     largest_error
         Larger of the standard errors of the two colour ratios; it limits the variations that can be found.
     """
@@ -61,9 +63,9 @@ class ColourShape(NamedTuple):
 
 
 def glow_residual(lights: Sequence[LightMeasures], noise_adu: float) -> tuple[Estimate, float] | None:
-    """Return the fraction of the dark's glow that remains in the lights, and the largest fraction of a mirror image.
+    """Return the fraction of the dark's glow that remains in the lights, and the same for its mirror images.
 
-    The result is None if the dark has no glow.
+    For the mirror images, the largest absolute fraction is returned. The result is None if the dark has no glow.
     """
     total = np.sum([light.tiles for light in lights], axis=0).sum(axis=2)
     signal, known = _mean_of(total, SIGNAL)
@@ -186,7 +188,7 @@ def _colours_of(tiles: F64) -> tuple[F64, Mask]:
 
 
 def _empty_in_each(levels: F64, known: Mask, noise: float) -> list[Mask]:
-    """Return the tiles without nebulae, for each colour separately: a red nebula hardly brightens green."""
+    """Return the tiles without nebulae, for each colour separately: a red nebula hardly brightens the green pixels."""
     return [_empty_sky(levels[..., colour], known, noise) for colour in range(levels.shape[-1])]
 
 
@@ -209,7 +211,8 @@ def _levels(tiles: F64, sky: Mask) -> F64:
 def _turned(ratios: Sequence[F64], sky: Mask) -> float:
     """Return the significant part of the change in a colour gradient from the first light to the last.
 
-    The sky has coloured gradients, too, but they rotate and grow as the sky moves; that of the flat stays the same.
+    The sky has colour gradients, too, but they rotate and grow as the sky moves; the gradient of the flat stays the
+    same.
     """
     y, x = (place[sky] for place in _places(sky.shape))
     design = np.stack([np.ones_like(x), x, y], axis=1)
@@ -228,7 +231,8 @@ def _turned(ratios: Sequence[F64], sky: Mask) -> float:
 def _empty_sky(level: F64, known: Mask, noise: float) -> Mask:
     """Return the tiles without nebulae, by repeatedly fitting a smooth surface and excluding the tiles above it.
 
-    Tiles within the noise are kept; otherwise, each round would exclude a part of an empty sky.
+    Tiles that exceed the surface by no more than the noise are kept; otherwise, each round would exclude part of an
+    empty sky.
     """
     y, x = _places(level.shape)
     design = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
@@ -252,11 +256,11 @@ def _largest_change(values: F64, sky: Mask, expected: float, name: str, *, is_ce
     values
         Logarithm of the ratio of colours in the tiles of the sky: float64, shape (tiles,).
     sky
-        bool, shape (tile rows, tile columns).
+        Mask of these tiles: bool, shape (tile rows, tile columns).
     expected
         Expected noise of a value.
     name
-        The colours.
+        The colours that are compared, as text.
     is_certain
         True if the tiles certainly contain no nebulae. If nebulae fill most of the field, their faint parts can look
         like the sky.

@@ -1,4 +1,7 @@
-"""Gaussian smoothing of planes with gaps, by means of three box filters; the cost does not depend on the width."""
+"""Gaussian smoothing of planes with gaps, by means of three box filters.
+
+The cost does not depend on the width of the Gaussian.
+"""
 
 from itertools import pairwise
 
@@ -12,7 +15,7 @@ F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _BOXES = 3
-"""Three boxes approximate a Gaussian to 3 % (W. M. Wells 1986, IEEE PAMI 8, 234)."""
+"""Three boxes approximate a Gaussian to within 3 % (W. M. Wells 1986, IEEE PAMI 8, 234)."""
 
 _LEAST_WEIGHT = 1e-6
 
@@ -23,14 +26,14 @@ _NEIGHBOURS = tuple((down, across) for down in range(3) for across in range(3) i
 
 
 def smoothed(plane: F32, known: Mask, sigma: float) -> F32:
-    """Return the weighted mean of the known pixels around each pixel; 0 where there are none.
+    """Return the weighted mean of the known pixels around each pixel; 0 where no known pixel is near.
 
     Parameters
     ----------
     plane
-        float32, shape (rows, columns).
+        The plane to smooth: float32, shape (rows, columns).
     known
-        bool, same shape.
+        Mask of the known pixels: bool, same shape.
     sigma
         Standard deviation of the Gaussian, pixels.
     """
@@ -41,7 +44,7 @@ def smoothed(plane: F32, known: Mask, sigma: float) -> F32:
 
 
 def _boxed(plane: F32, reach: int) -> F32:
-    """Return a plane after all box filters; the plane is overwritten."""
+    """Apply all box filters to a plane, overwriting it, and return it."""
     other = np.empty_like(plane)
     rows, columns = (_parts(size) for size in plane.shape)
     for _ in range(_BOXES):
@@ -64,7 +67,7 @@ def without_specks(plane: F32, weight: F32) -> F32:
     Parameters
     ----------
     plane
-        float32, shape (rows, columns).
+        The plane to clip: float32, shape (rows, columns).
     weight
         Inverse variance of the bins, same shape; the margin is `SPECK_SIGMA` standard deviations.
     """

@@ -1,7 +1,8 @@
 """Stars before and after a meridian flip: the only evidence that distinguishes an uneven flat from a sky gradient.
 
 A flip rotates the camera by 180 degrees, so that each star falls on the opposite side of the sensor. An uneven flat
-makes the same star brighter on one side. A gradient of the sky adds to stars and background alike, and cancels.
+makes a star brighter on one side than on the other. A sky gradient adds the same level to a star and to the background
+around it, and is removed with the background.
 """
 
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ class Unevenness:
     across, down
         Change from the left to the right edge, and from the top to the bottom edge.
     stars
-        Number of stars.
+        Number of stars that were compared.
     """
 
     across: Estimate
@@ -68,7 +69,7 @@ def find_unevenness(lights: Sequence[LightMeasures], places: Sequence[Place | No
 
 
 def _stars(before: F32, after: F32, least: float) -> NDArray[np.float64]:
-    """Return isolated stars: rows, columns, and the fluxes before and after; float64, shape (stars, 4)."""
+    """Return isolated stars: row, column, and flux before and after the flip; float64, shape (stars, 4)."""
     both = np.nan_to_num(np.minimum(before, after))
     found = []
     order = np.argsort(both, axis=None)[::-1]

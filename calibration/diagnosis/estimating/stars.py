@@ -12,11 +12,11 @@ BACKGROUND = 16
 """Side, in bins, of the blocks in which the background is measured."""
 
 STAR_SIGMA = 4.0
-"""Smallest excess over the background of a bin with a star, in standard deviations of the background."""
+"""Excess over the background, in standard deviations of the background, above which a bin contains a star."""
 
 _STEP = 3
 _HALOS = ((STAR_SIGMA, 1), (40.0, 3), (400.0, 6))
-"""Smallest excess of a star in standard deviations, and the reach of its halo in bins."""
+"""Excess of a star in standard deviations, and the reach, in bins, of the halos around stars with a larger excess."""
 
 
 def local_levels(bins: F32) -> LocalLevels:

@@ -1,6 +1,6 @@
-"""Hot pixels as a thermometer: the fraction of the dark's hot pixels that remains in the lights, or is missing.
+"""Hot pixels as a thermometer: the fraction of their signal in the dark that remains, or is missing, in the lights.
 
-If the lights have hot pixels that the dark lacks, these were removed from the dark.
+Another test finds darks from which hot pixels were removed: many pixels are hot in the lights, but not in the dark.
 """
 
 from collections.abc import Sequence
@@ -22,15 +22,16 @@ FEWEST = 30
 """Smallest number of hot pixels from which a temperature can be derived."""
 
 FEWEST_LIGHTS = 5
-"""Smallest number of dithered lights whose median is free of stars."""
+"""Smallest number of dithered lights whose median is considered free of stars."""
 
 _LEFT_SIGMA = 8.0
 _SAME_PIXEL = 0.1
-"""A pixel is hot in the dark too if the dark's excess is at least this fraction of the excess in the lights."""
+"""A pixel counts as hot in the dark, too, if its excess there is at least this fraction of its excess in the lights."""
 
 _CHANGED_SIGMA = 6.0
 _CHANGED_FRACTION = 0.5
-"""A hot pixel has changed if its residual exceeds this fraction of its excess in the dark, and the noise."""
+"""A hot pixel counts as changed if its residual exceeds both `_CHANGED_SIGMA` times the noise and `_CHANGED_FRACTION`
+times its excess in the dark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class HotResidual:
 
 
 def find_residual(lights: Sequence[LightMeasures], hot: HotPixels) -> HotResidual | None:
-    """Return the remainder of the dark's hot pixels; None if the dark has too few.
+    """Return the remainder of the dark's hot pixels; None if the dark has too few of them.
 
     The median over the lights rejects stars that dithering moves across the hot pixels.
     """
@@ -75,7 +76,15 @@ def find_residual(lights: Sequence[LightMeasures], hot: HotPixels) -> HotResidua
 
 
 def residual_of(hot_adu: Sequence[NDArray[np.float32]], hot: HotPixels) -> HotResidual | None:
-    """Return the remainder of the dark's hot pixels, given their excess in each light after dark subtraction, ADU."""
+    """Return the remainder of the dark's hot pixels; None if the dark has too few of them.
+
+    Parameters
+    ----------
+    hot_adu
+        For each light, the excess of these pixels over their neighbours after dark subtraction, ADU.
+    hot
+        The hot pixels of the dark.
+    """
     if hot.excess_adu.size < FEWEST:
         return None
     residuals = np.median(hot_adu, axis=0).astype(np.float64)
@@ -103,15 +112,15 @@ def residual_of(hot_adu: Sequence[NDArray[np.float32]], hot: HotPixels) -> HotRe
 def fraction_lacking(lights: Sequence[LightMeasures], dark: NDArray[np.float32], period: int) -> float | None:
     """Return the fraction of pixels that are hot in dithered lights but not in their dark; None with too few lights.
 
-    The result is 0 if the dark has at least as many hot pixels as it lacks: the hot pixels have then changed with time,
-    and were not removed.
+    The result is 0 if the dark has at least as many hot pixels as it lacks. In this case, it is assumed that the hot
+    pixels have changed over time, and that none were removed.
 
     Parameters
     ----------
     lights
         The lights.
     dark
-        The plane that was subtracted from them, ADU: float32, shape (height, width).
+        The plane that was subtracted from the lights, ADU: float32, shape (height, width).
     period
         Distance between pixels of the same colour: 1 or 2.
     """

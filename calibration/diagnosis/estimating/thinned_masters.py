@@ -18,7 +18,7 @@ ENOUGH_PIXELS = 4_000_000
 """Masters with more pixels are thinned out, because this many pixels suffice to show typical properties."""
 
 STEP = 3
-"""Step of the rows and columns that are kept; an odd step covers every colour of a filter array."""
+"""Step between the rows and columns that are kept; an odd step covers every colour of a filter array."""
 
 HOT_SIGMA = 12.0
 """Smallest excess of a hot pixel over its neighbours in the master dark, in standard errors of the master."""
@@ -30,7 +30,7 @@ MOST_HOT = 20_000
 """Largest number of hot pixels to measure; the hottest are kept."""
 
 _STEP = 7
-"""Step of the rows and columns that are sampled for a single figure."""
+"""Step between the rows and columns that are sampled to compute a single number, such as a typical error."""
 
 _ROWS_AT_ONCE = 256
 """Number of rows that a thread searches for hot pixels at once."""
@@ -64,7 +64,7 @@ class DarkPattern:
     hot
         Hot pixels.
     rows, columns
-        Residuals of the lines, ADU; see `line_residuals`. None if no dark is used.
+        Residuals of the rows and of the columns, ADU; see `line_residuals`. None if no dark is used.
     """
 
     hot: HotPixels
@@ -198,7 +198,10 @@ def find_hot(dark: MasterPlanes, period: int) -> HotPixels:
 
 
 def _roughness(dark: F32, period: int) -> float:
-    """Return the scatter of differences between neighbours, banding included; the larger of rows and columns."""
+    """Return the scatter of differences between neighbours, along rows or along columns, whichever is larger.
+
+    Banding contributes to this scatter.
+    """
     along = dark[::_STEP, 2 * period :: _STEP], dark[::_STEP, : -2 * period : _STEP]
     across = dark[2 * period :: _STEP, ::_STEP], dark[: -2 * period : _STEP, ::_STEP]
     return max(1.4826 * float(np.median(np.abs(one - other))) / 2**0.5 for one, other in (along, across))

@@ -12,7 +12,8 @@ from coldframe.calibration.frames.setup import FrameSetup, setup_of
 
 SIGNIFICANT = 6.0
 LEAST_SLOPE = 0.035
-"""Smallest remaining fraction of the hot pixels' signal that matters; it corresponds to 0.3 C."""
+"""Smallest remaining fraction of the hot pixels' signal that matters; it corresponds to a temperature difference of
+0.3 C."""
 
 LEAST_CHANGED = 0.05
 """Smallest fraction of changed hot pixels that matters; the fraction of flickering pixels is smaller."""
@@ -22,10 +23,12 @@ FEWEST_CHANGED = 10
 GLOW_SIGMA = 6.0
 LEAST_GLOW = 0.06
 MOST_MIRRORED = 0.05
-"""If a mirror image of the glow fits the lights with more than this fraction, a nebula may be mistaken for the glow."""
+"""If lights seem to contain more than this fraction of a mirror image of the glow, a nebula might be mistaken for the
+glow itself."""
 
 _POSSIBLE = (-1.0, 1.0)
-"""Possible range of the remaining fraction of the dark's glow: lights contain from none to twice as much of it."""
+"""Range of plausible values of the remaining fraction of the dark's glow: before subtraction, lights contain between
+none and twice as much glow as the dark."""
 
 LEAST_GAIN_STEPS = 0.3
 """Smallest ratio between gains that can be recognised from the noise of the dark, in powers of 2."""
@@ -67,14 +70,15 @@ def hot_pixel_findings(examined: Examination) -> Iterator[Finding]:
     elif is_old:
         yield Finding(
             Kind.TEMPERATURE,
-            "the dark is old: hot pixels have appeared or disappeared since",
+            "the dark is old: hot pixels have appeared or disappeared since it was shot",
             100 * hot.changed,
             "% of hot pixels",
             100 * (hot.changed / hot.pixels) ** 0.5,
             (hot.changed * hot.pixels) ** 0.5,
             matters=True,
             evidence=(
-                f"{hot.changed:.1%} of {hot.pixels:,} hot pixels differ from the dark, but their overall level does not"
+                f"{hot.changed:.1%} of {hot.pixels:,} hot pixels differ between lights and dark, but their overall "
+                "level does not"
             ),
             fix="shoot new darks: coldframe run --only dark --redo",
             harm=1 + hot.changed * hot.median_adu / examined.noise_adu,
@@ -93,7 +97,7 @@ def _cause(examined: Examination, slope: float) -> tuple[Kind, str, str]:
     if is_scaled:
         return (
             Kind.AMP_GLOW,
-            "the scaled dark does not fit: dark current or glow does not grow with the exposure",
+            "the scaled dark does not fit: dark current or glow is not proportional to the exposure",
             again,
         )
     if light.exposure_s and dark.exposure_s and abs(dark.exposure_s / light.exposure_s - 1) > _SAME_EXPOSURE:
@@ -114,7 +118,7 @@ def _cause(examined: Examination, slope: float) -> tuple[Kind, str, str]:
 
 
 def _has_noise_of_other_gain(examined: Examination, slope: float) -> bool:
-    """Return whether the noise of the dark differs from that of the bias by the same factor as the hot pixels do.
+    """Return whether the noise of dark and bias differs by the same factor as the hot pixels of dark and lights.
 
     A different gain changes signal and readout noise alike. A different temperature or exposure does not change the
     readout noise.

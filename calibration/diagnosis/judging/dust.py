@@ -15,8 +15,8 @@ LEAST_WEAKNESS = 0.03
 """Smallest relative difference in strength, common to all shadows, that matters."""
 
 OTHER_SHADOWS = (
-    "the shadows of the flat differ from those of the lights: a different filter, or a filter that is not seated in "
-    "the same way"
+    "the shadows of the flat differ from those of the lights; possible causes: a different filter, or a filter that is "
+    "not seated in the same way"
 )
 
 _CLOCK_HOURS = 12
@@ -79,7 +79,7 @@ def _changed(examined: Examination, dust: DustResult) -> Finding:
 
 
 def _stated(examined: Examination) -> str:
-    """Return, in brackets, the filters and settings of focuser and rotator that differ between headers, if any do."""
+    """Return, in brackets, filters and positions of focuser and rotator that differ between lights and flat, if any."""
     assert examined.masters.flat is not None
     flat, light = setup_of(examined.masters.flat.header), examined.light
     said = []
@@ -104,7 +104,8 @@ def _weaker(examined: Examination, dust: DustResult) -> Finding:
     relation = "weaker" if dust.scale < 1 else "stronger"
     return Finding(
         Kind.DUST,
-        f"the donuts of the lights are {abs(dust.scale - 1):.0%} {relation} than the flat's: wrong pedestal or focus",
+        f"the donuts of the lights are {abs(dust.scale - 1):.0%} {relation} than those of the flat; possible causes: a "
+        "wrong pedestal or focus",
         dust.scale,
         "times the flat",
         dust.error,
@@ -120,7 +121,7 @@ def _weaker(examined: Examination, dust: DustResult) -> Finding:
 def _single(examined: Examination, dust: DustResult) -> Finding:
     worst = max((*dust.new, *dust.gone), key=lambda each: each.significance)
     is_new = worst in dust.new
-    what = "a new dust mote since the flats" if is_new else "a dust mote in the flats is missing from the lights"
+    what = "a new dust mote not shown by the flats" if is_new else "a dust mote in the flats is missing from the lights"
     count = len(dust.new) + len(dust.gone)
     more = f" ({len(dust.new)} new, {len(dust.gone)} gone)" if count > 1 else ""
     return Finding(

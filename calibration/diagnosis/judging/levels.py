@@ -1,4 +1,4 @@
-"""Judge pedestals in lights and flats, and of light in darks."""
+"""Judge pedestals in lights and flats, and light in darks."""
 
 from collections.abc import Iterator
 from math import hypot, inf
@@ -18,8 +18,8 @@ LEAST_OF_SKY = 0.009
 """Smallest pedestal that matters, relative to the sky."""
 
 LEAST_BY_NOISE = 0.15
-"""Smallest pedestal that counts if only the photon noise shows it, relative to the sky; nebulae add noise, and there is
-no flat to confirm the gain."""
+"""Smallest pedestal, relative to the sky, that counts if only the photon noise shows it: nebulae add noise, and without
+a flat, nothing confirms the gain."""
 
 OTHER_RESPONSE = Estimate(0.004, 0.003)
 """Apparent pedestal, relative to the sky, that arises because the flat does not remove the fixed pattern completely:
@@ -30,7 +30,7 @@ LEAST_GENUINE = 0.3
 """Smallest fraction of the flat's pattern that must be genuine rather than noise; smoothed flats have no pattern."""
 
 CHANCE_CHI2 = 4.0
-"""Improvement in chi-square that is attributed to chance if a gradient in two directions is fitted."""
+"""Improvement in chi-square that is attributed to chance when a gradient in two directions is fitted."""
 
 LEAK_CHI2 = 5.0
 """Advantage in chi-square above which light in the dark, rather than a pedestal in the flat, is taken as the cause."""
@@ -40,11 +40,11 @@ LEAK_SIGMA = 4.0
 the dark is seldom even."""
 
 UNCONFIRMED_CHI2 = 2.0
-"""If the gain from the flat contradicts over-correction by this chi-square, the apparent over-correction is attributed
-to a lamp whose colour, and hence whose pattern of pixel responses, differs from that of the sky."""
+"""If the gain from the flat contradicts over-correction by at least this chi-square, the apparent over-correction is
+attributed to a lamp whose colour, and hence whose pattern of pixel responses, differs from that of the sky."""
 
 GRADIENT_SIGMA = 2.3
-"""Significance above which light in the dark is called uneven."""
+"""Significance of the gradient at or above which light in the dark is called uneven."""
 
 NAMED_SIGMA = 2.5
 """Smallest significance of the pedestal from photon noise at which it can confirm the pedestal from pixel responses,
@@ -59,12 +59,13 @@ UNSEEN_STARS = 0.004
 """Error of the level, relative to the sky, that is caused by the noise of stars too faint to be masked."""
 
 _PEDESTAL_FRACTION = 0.85
-"""If the pedestal exceeds this fraction of the level to be subtracted, the bias or dark was not subtracted."""
+"""If the pedestal exceeds this fraction of the level to be subtracted, it is assumed that the bias or dark was not
+subtracted."""
 
 PEDESTAL_OF_LIGHTS = "the lights still contain their pedestal: the bias or dark was not, or not completely, subtracted"
 
 _VIGNETTING = 0.2
-"""Typical darkening of the corners. Division by the flat makes this fraction of a pedestal visible."""
+"""Typical darkening of the corners, as a fraction. Division by the flat makes this fraction of a pedestal visible."""
 
 
 def pedestal_findings(examined: Examination) -> Iterator[Finding]:
@@ -80,7 +81,7 @@ def pedestal_findings(examined: Examination) -> Iterator[Finding]:
             yield _offset(
                 examined,
                 noise,
-                "their photon noise implies a different level; without a flat, there is no other evidence",
+                "the photon noise of the lights implies a different level; without a flat, there is no other evidence",
             )
         return
     if (
@@ -104,7 +105,7 @@ def pedestal_findings(examined: Examination) -> Iterator[Finding]:
 
 
 def _by_response(examined: Examination) -> Estimate:
-    """Return the pedestal from pixel responses, excluding the uniform residual of a dark with a wrong temperature."""
+    """Return the pedestal from pixel responses, excluding the uniform residual of a dark at a wrong temperature."""
     assert examined.pedestals is not None
     found = examined.pedestals.by_response_adu
     sky = examined.pedestals.sky_adu
@@ -123,16 +124,19 @@ def _by_noise(examined: Examination) -> Estimate:
 
 
 def _flat_gain(examined: Examination, noise: Estimate, pedestal: Estimate) -> Estimate:
-    """Return the relative excess of the gain from the flat; a pedestal in the flat would cause such an excess.
+    """Return how much the gain from the flat exceeds the gain from the lights, relative to the latter.
+
+    A pedestal in the flat would cause an excess.
 
     Parameters
     ----------
     examined
-        The lights.
+        The examination of the lights.
     noise
         The pedestal in the lights, derived from their photon noise.
     pedestal
-        The pedestal that the lights are assumed to contain. It makes the gain from their level and noise more precise.
+        The pedestal that the lights are assumed to contain; with it, the gain from their level and noise is more
+        precise.
     """
     found = examined.pedestals
     assert found is not None
@@ -157,7 +161,7 @@ class _ChiSquares(NamedTuple):
 def _chi_squares(examined: Examination, response: Estimate, noise: Estimate) -> _ChiSquares:
     """Return the chi-square of each cause.
 
-    An offset of the lights affects the responses and the noise. A pedestal in the flat affects the responses and the
+    An offset in the lights affects the responses and the noise. A pedestal in the flat affects the responses and the
     gain from the flat. Light in the dark affects only the responses, because the variance of the dark, which is
     subtracted, includes the photon noise of that light.
     """
@@ -182,8 +186,8 @@ def _gradient_chi2(examined: Examination) -> float:
 def _significance(examined: Examination, response: Estimate, noise: Estimate) -> float:
     """Return the significance of a pedestal.
 
-    The significance includes the photon noise if that confirms the responses. It includes the gradient of the pedestal
-    if the responses suggest light in the dark.
+    The significance includes the photon noise if the noise confirms the pixel responses. It includes the gradient of
+    the pedestal if the responses suggest light in the dark.
     """
     is_confirmed = response.value * noise.value > 0 and _apart(response, noise) < MOST_APART
     if is_confirmed and noise.significance > NAMED_SIGMA:
@@ -194,7 +198,7 @@ def _significance(examined: Examination, response: Estimate, noise: Estimate) ->
 
 
 def _apart(one: Estimate, other: Estimate) -> float:
-    """Return the squared difference of two estimates in units of its variance; 0 if either is unknown."""
+    """Return the squared difference between two estimates in units of its variance; 0 if either is unknown."""
     variance = one.error**2 + other.error**2
     return 0.0 if variance == inf else (one.value - other.value) ** 2 / variance
 
@@ -217,7 +221,7 @@ def _offset(examined: Examination, size: Estimate, evidence: str) -> Finding:
         origin = None
         direction = "higher" if size.value > 0 else "lower"
         difference = f"{abs(size.value):.1f} ADU {direction}"
-        cause = f"the level of the lights is {difference} than that of the dark: a different offset"
+        cause = f"the level of the lights is {difference} than that of the dark; probable cause: a different offset"
         fix = (
             "compare the offsets, gains and driver versions of lights and darks; shoot darks with the settings of the "
             "lights: coldframe run --only dark --redo"
@@ -294,8 +298,8 @@ def _flat_pedestal(examined: Examination, response: Estimate, noise: Estimate) -
 
 def _leak(examined: Examination, response: Estimate, slope: Estimate) -> Finding:
     assert examined.pedestals is not None
-    # The level of light through a gap falls from twice its mean to zero; a slope smaller than the mean is closer to
-    # even light.
+    # The level of light that enters through a gap falls from twice its mean on one side to zero on the other. A slope
+    # smaller than the mean is closer to even light.
     is_even = slope.significance < GRADIENT_SIGMA and abs(slope.value) < abs(response.value)
     size = Estimate(-response.value, response.error) if is_even else Estimate(abs(slope.value), slope.error)
     direction = "from left to right" if slope is examined.pedestals.across_adu else "from top to bottom"

@@ -27,12 +27,12 @@ MOST_UNDITHERED = 0.25
 """Like `MOST_ERROR`, for a master made from enough frames and used for undithered lights."""
 
 INDEPENDENT = 12
-"""Number of dithered lights in which the errors of masters are assumed to add up; in more lights, dithering averages
-them."""
+"""Largest number of dithered lights in which the errors of masters are assumed to add up; in further lights, dithering
+averages these errors."""
 
 
 def line_findings(examined: Examination) -> Iterator[Finding]:
-    """Yield findings of banding by row and column."""
+    """Yield findings about banding by row and column."""
     for name, lines in (("rows", examined.rows), ("columns", examined.columns)):
         yield from _alternating(examined, name, lines)
         yield from _common(examined, name, lines)
@@ -46,13 +46,13 @@ def _common(examined: Examination, name: str, lines: LinePattern) -> Iterator[Fi
         return
     size = excess**0.5
     where = (
-        "the dark contains this pattern in a different amount: gain or temperature differ"
+        "the dark contains this pattern in a different amount: the gain or the temperature differs"
         if abs(lines.correlation) > 0.5  # noqa: PLR2004
-        else "the dark does not contain this pattern: the bias pattern changed, or gain or readout mode differ"
+        else "the dark does not contain this pattern: the bias pattern changed, or the gain or the readout mode differs"
     )
     yield Finding(
         Kind.BANDING,
-        f"fixed pattern of {name} that all lights share; {where}",
+        f"a fixed pattern of {name} that all lights share; {where}",
         size,
         "ADU",
         lines.common_adu2.error / 2 / size,
@@ -75,14 +75,15 @@ def _own(examined: Examination, name: str, lines: LinePattern) -> Iterator[Findi
     size = own**0.5
     yield Finding(
         Kind.BANDING,
-        f"noise of {name} that differs from light to light; no master can remove it",
+        f"the noise of {name} differs from light to light, so no master can remove it",
         size,
         "ADU",
         lines.own_adu2.error / 2 / size,
         own / lines.own_adu2.error,
         matters=True,
         evidence=(
-            f"the levels of {name} have a scatter of {size:.2f} ADU rms in each light, independently of other lights"
+            f"the levels of {name} have a scatter of {size:.2f} ADU rms in each light, independently of the other "
+            "lights"
         ),
         fix="use more lights with dithering; check cables, USB traffic and power supply; use a filter for row noise",
         harm=1 + size / examined.noise_adu,
@@ -96,26 +97,29 @@ def _alternating(examined: Examination, name: str, lines: LinePattern) -> Iterat
     flickers = lines.alternating_spread_adu > 0.1 * abs(size.value)
     yield Finding(
         Kind.BANDING,
-        f"odd and even {name} differ{', by varying amounts: flicker' if flickers else ' in all lights'}",
+        f"odd and even {name} differ{' by varying amounts, so something flickers' if flickers else ' in all lights'}",
         size.value,
         "ADU",
         size.error,
         size.significance,
         matters=True,
         evidence=(
-            f"odd minus even {name}: {size.value:+.2f} +- {size.error:.2f} ADU; the sky has "
+            f"odd minus even {name}: {size.value:+.2f} +- {size.error:.2f} ADU; the level of the sky is "
             f"{examined.sky_adu:.0f} ADU; spread between lights {lines.alternating_spread_adu:.2f} ADU"
         ),
         fix=(
             "shoot the flats with longer exposures and a dimmer panel: coldframe run --only flat --redo; if the "
-            "difference does not grow with the sky, shoot new darks"
+            "difference does not grow with the level of the sky, shoot new darks"
         ),
         harm=1 + abs(size.value) / examined.stack_noise_adu,
     )
 
 
 def _share_of_dark(examined: Examination, lines: LinePattern) -> float:
-    """Return the variance that the lines of the dark add to all lights: that of one frame over the number of frames."""
+    """Return the variance that the lines of the dark add to all lights.
+
+    It is the variance of the lines in one frame, divided by the number of frames in the dark.
+    """
     if examined.masters.dark is None:
         return 0.0
     frames = frames_of(examined.masters.dark) or 1

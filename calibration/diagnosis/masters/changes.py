@@ -38,7 +38,7 @@ LEAST_SHIFT_PX = 2.0
 
 SHADOW_SIGMA = 11.0
 LEAST_SHADOW = 0.002
-"""Smallest significance and mean depth of a shadow that counts as new or gone."""
+"""Smallest significance at which a shadow counts as new or gone, and smallest mean depth at which this matters."""
 
 _KEEP_BOTH = "Use the new flat for lights after the change, and the previous one for lights before it."
 _RADII = (1, 2, 3, 5, 8)
@@ -75,7 +75,7 @@ def _binned(plane: F32) -> F32:
 
 
 def _error(flat: MasterPlanes, previous: MasterPlanes, lit: NDArray[np.bool_], relief: F32) -> F32:
-    """Return the relative standard error of each bin of the ratio, raised if the scatter of most bins is larger."""
+    """Return the relative standard error of each bin of the ratio, which is at least the scatter of the bins."""
     squares = np.zeros(lit.shape, np.float32)
     for each in (flat, previous):
         level = np.maximum(_binned(each.mean), np.float32(_LIT))
@@ -96,15 +96,14 @@ def _shape_change(ratio: F32) -> Iterator[Finding]:
     if size < NOTICED_SHAPE or significance < SIGNIFICANT:
         return
     yield master_finding(
-        f"the smooth shape of the flat has changed by {percent(size)} since the previous flat: vignetting, or the "
-        "light of the flats",
+        f"the smooth shape of the flat has changed by {percent(size)} since the previous flat; possible causes: a "
+        "change in vignetting, or in the illumination of the flats",
         Estimate(size, size / significance),
         "relative",
         least=LEAST_SHAPE,
-        evidence=f"the ratio of the two flats is largest at the {pattern.brightest} ({significance:.0f} standard "
-        "errors)",
+        evidence=f"the ratio of the two flats is largest {pattern.brightest} ({significance:.0f} standard errors)",
         fix="Use the new flat only for lights after the change of filter, rotation, focus or spacing; if nothing was "
-        "changed, make the light of the flats even and shoot them again.",
+        "changed, make the illumination of the flats even and shoot them again.",
     )
 
 
@@ -146,14 +145,17 @@ def _dust_change(result: DustResult) -> Iterator[Finding]:
                     else "the frames subtracted from one of the flats, or the dust, changed"
                 )
                 + f" ({significance:.0f} standard errors)",
-                fix=keep if grown else "Check which dark flat each of the two was made with. " + keep,
+                fix=keep if grown else "Check which dark flat each of the two flats was made with. " + keep,
             )
         case Change.NONE:
             pass
 
 
 def _single_shadow(relief: F32, error: F32) -> Iterator[Finding]:
-    """Yield a finding about the clearest shadow that only one of two flats has; flats contain no nebulae."""
+    """Yield a finding about the clearest shadow that only one of two flats has.
+
+    Unlike lights, flats contain no nebulae that could be mistaken for shadows.
+    """
     weights = np.where(np.isfinite(error), 1 / np.square(error), 0).astype(np.float32)
     best, depth, place = 0.0, 0.0, (0, 0, 0)
     for radius in _RADII:
@@ -199,7 +201,7 @@ def level_change(master: MasterPlanes, previous: MasterPlanes, name: str) -> Ite
         return
     causes = "offset or driver" if name == "bias" else "offset, driver, temperature or light"
     yield master_finding(
-        f"the level of the {name} has changed by {change:+.1f} ADU since the previous one: {causes}",
+        f"the level of the {name} has changed by {change:+.1f} ADU since the previous one; possible causes: {causes}",
         Estimate(change, 0.1 * least),
         "ADU",
         least=least,
@@ -243,8 +245,8 @@ def _hot_changes(dark: MasterPlanes, previous: MasterPlanes, period: int) -> Ite
             "relative",
             least=LEAST_SLOPE,
             evidence=f"from {int(clear.sum()):,} hot pixels; dark current doubles about every {DOUBLING_C:.0f} C",
-            fix="Compare exposure and temperature of both darks, and shoot the dark that differs from the lights "
-            "again.",
+            fix="Compare the exposures and temperatures of both darks. If one of them does not match the lights, shoot "
+            "it again.",
         )
 
 
@@ -255,7 +257,7 @@ def _excess(dark: MasterPlanes, places: NDArray[np.int64], period: int) -> F64:
 
 
 def _slope(new: F64, old: F64, noise: float) -> tuple[float, float]:
-    """Return the common ratio of the signals and its standard error; pixels that changed carry little weight."""
+    """Return the common ratio of the signals and its standard error; pixels that have changed hardly affect it."""
     both = (new > 0) & (old > 0) & (np.minimum(new, old) > _CHANGED * np.maximum(new, old))
     if np.count_nonzero(both) < FEWEST:
         return 1.0, float("inf")

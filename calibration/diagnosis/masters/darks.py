@@ -21,40 +21,43 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 LEAST_HOT = 5e-5
-"""Smallest fraction of hot pixels in a dark of several seconds or more; CMOS and CCD sensors have 0.01 to 1 %."""
+"""Smallest plausible fraction of hot pixels in a dark; CMOS and CCD sensors have 0.01 to 1 %."""
 
 LEAST_HOT_EXPOSURE_S = 20.0
 FEWEST_PIXELS = 100_000
-"""Hot pixels are expected in darks of at least this exposure and size."""
+"""Hot pixels are expected in darks with at least this exposure and this number of pixels."""
 
 CUT_FACTOR = 8.0
 FEWEST_BELOW_CUT = 40
 LEAST_ABOVE_CUT = 0.01
-"""A dark was clipped if it has at least `FEWEST_BELOW_CUT` hot pixels, but less than the fraction `LEAST_ABOVE_CUT` of
-them exceeds `CUT_FACTOR` times the smallest excess. In real sensors, about half as many pixels have twice the signal,
-so about an eighth of the hot pixels exceeds this limit."""
+"""The bright hot pixels are assumed to have been removed from a dark if it has at least `FEWEST_BELOW_CUT` hot pixels,
+but less than the fraction `LEAST_ABOVE_CUT` of them exceeds `CUT_FACTOR` times the smallest excess. In real sensors,
+about half as many pixels exceed twice a given signal, so about an eighth of the hot pixels exceeds eight times the
+smallest excess."""
 
 MOST_LACKING = 5e-5
 """Largest fraction of pixels that may be hot only in the lights, because they flicker."""
 
 LIGHT_SIGMA = 7.0
 LEAST_LIGHT = 0.4
-"""Smallest significance of light in a dark, and its size relative to the noise of a pixel in one frame."""
+"""Light in a dark matters only above this significance, and above this level relative to the noise of a pixel in one
+frame."""
 
 LEAST_LEVEL = 0.3
 LEAST_LEVEL_ADU = 1.0
-"""Smallest difference between levels that matters: relative to the noise of a pixel in one frame, and in ADU."""
+"""Smallest difference between levels that matters: relative to the noise of a pixel in one frame, and in ADU. The
+larger of the two limits applies."""
 
 COOLED_E_PER_S = 2.0
-"""Largest plausible dark current at 0 C in electrons per second; it halves with every 6 C of cooling. Cooled sensors
-have 0.001 to 0.5."""
+"""Largest plausible dark current of a cooled sensor at 0 C, in electrons per second; it halves with every 6 C of
+cooling. Cooled sensors have dark currents of 0.001 to 0.5 electrons per second."""
 
 DOUBLING_C = 6.0
 FACTOR_OF_RECORD = 1.5
 """Dark current, relative to the camera's record, above which light or a warmer sensor is the probable cause."""
 
 FLOOR_SIGMA = 4.0
-"""Smallest level of a bias in units of the noise of a pixel at which the noise is not clipped at zero."""
+"""Smallest level of a bias, in units of the noise of a pixel, at which the noise is not clipped at zero."""
 
 _STEP = 3
 _GROUPS = 64
@@ -139,7 +142,7 @@ def hot_findings(hot: HotPixels, pixels: int, setup: FrameSetup, lacking: float 
         return
     seen = (
         f"{above:,} pixels exceed their neighbours by more than {adu(CUT_FACTOR * limit_adu)}, although "
-        f"{excess_adu.size:,} exceed them by {adu(limit_adu)}"
+        f"{excess_adu.size:,} exceed them by at least {adu(limit_adu)}"
         if is_cut
         else f"{excess_adu.size:,} of {pixels:,} pixels exceed their neighbours by 12 standard errors"
     )
@@ -160,7 +163,7 @@ def hot_findings(hot: HotPixels, pixels: int, setup: FrameSetup, lacking: float 
 
 
 def light_in_dark(dark: MasterPlanes, bias: MasterPlanes | None, flat: MasterPlanes, period: int) -> Estimate | None:
-    """Return the light in a dark, ADU, from the response of individual pixels; None without enough pixels.
+    """Return the light in a dark, ADU, from the response of individual pixels; None if there are too few pixels.
 
     Light is modulated by the response r of each pixel; dark current is not. With the residuals h of the dark (ADU), the
     light is sum(h r) / sum(r^2). The noise of the flat, which is part of r, would make this estimate too small; the
@@ -188,7 +191,7 @@ def light_in_dark(dark: MasterPlanes, bias: MasterPlanes | None, flat: MasterPla
 
 
 def block_residuals_noise(flat: MasterPlanes, period: int) -> float:
-    """Return the variance that the noise of a flat adds to its residuals, relative."""
+    """Return the relative variance that the noise of a flat adds to its residuals."""
     sampled = np.square(flat.uncertainty[:: _STEP * period, ::_STEP])
     return float(np.median(sampled)) * 13 / 16
 
@@ -225,7 +228,7 @@ def light_findings(
 
 
 def _rise(dark: MasterPlanes, bias: MasterPlanes) -> Iterator[Finding]:
-    """Yield a finding about a smooth rise of the dark signal towards an edge, whose cause remains uncertain."""
+    """Yield a finding if the dark signal rises smoothly towards an edge; the cause of the rise remains uncertain."""
     glow = measure_glow(dark.mean - bias.mean)
     if glow.significant and glow.amplitude_adu > LEAST_LEVEL_ADU:
         yield master_finding(
@@ -254,13 +257,13 @@ def _dark_current(
     if limit is None or e_per_s < limit or e_per_s - limit < 5 * error:
         return
     yield master_finding(
-        f"the dark contains {e_per_s:.3g} electrons per second, more than dark current explains: light, or a warmer "
-        "sensor",
+        f"the dark contains {e_per_s:.3g} electrons per second, more than dark current explains; possible causes: "
+        "light, or a warmer sensor",
         Estimate(e_per_s, error),
         "e/s",
         least=limit,
         evidence=f"{source}{shape}; a leak and amplifier glow look alike in a dark; a flat from this camera (which "
-        "shows how the pixels respond to light) or a dark shot with the camera sealed distinguishes them",
+        "shows how the pixels respond to light) or a dark shot with the camera sealed would distinguish them",
         fix=fix,
     )
 
@@ -289,7 +292,7 @@ def level_findings(dark: MasterPlanes, setup: FrameSetup, bias: MasterPlanes | N
     if bias is not None and bias.mean.shape == dark.mean.shape:
         difference = level - level_adu(bias)
         if difference < -least:
-            yield _negative(difference, least, f"the dark has {adu(level)}, the bias has {adu(level - difference)}")
+            yield _negative(difference, least, f"the dark has {adu(level)}, and the bias has {adu(level - difference)}")
     if noise > 0 and level < FLOOR_SIGMA * noise:
         yield master_finding(
             f"the level of {adu(level)} is so low that the noise is clipped at zero",
@@ -297,7 +300,7 @@ def level_findings(dark: MasterPlanes, setup: FrameSetup, bias: MasterPlanes | N
             "ADU",
             least=min(abs(level), 1.0) or 1e-6,
             evidence=f"the level is {level / noise:.1f} times the noise of a pixel, {adu(noise)}",
-            fix="Increase the camera's offset, and shoot bias frames, darks, dark flats and lights again with it.",
+            fix="Increase the camera's offset. Shoot bias frames, darks, dark flats and lights with the new offset.",
         )
 
 

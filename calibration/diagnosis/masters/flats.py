@@ -23,7 +23,7 @@ from coldframe.calibration.masters.reading import MasterPlanes
 F32 = NDArray[np.float32]
 
 CLIPPED = 0.97
-"""Fraction of the range above which the noise of the brightest pixels is clipped."""
+"""Level, as a fraction of the range, above which the noise of the brightest pixels is clipped."""
 
 LOWEST_FLAT_ADU = 1000.0
 """Lowest level of flats at which an error of 3 ADU in their dark changes the flat by no more than 0.3 %."""
@@ -38,10 +38,10 @@ LARGEST_PEDESTAL = 0.003
 """Largest pedestal in a flat, relative to its level, that leaves no visible remainder of vignetting and dust."""
 
 LARGEST_MEAN_ERROR = 0.005
-"""Largest deviation of the mean of a relative flat, or of one of its colours, from 1."""
+"""Largest acceptable difference from 1 of the mean of a normalised flat, or of the mean of one of its colours."""
 
 LARGEST_RELATIVE = 20.0
-"""A flat with a mean above this limit is in ADU, or is not normalised."""
+"""A flat with a mean of at least this value is in ADU, or is not normalised."""
 
 DARKEST_CORNER = 0.3
 """Smallest illumination of a corner, relative to the centre, at which the corner's noise in calibrated lights is less
@@ -81,7 +81,7 @@ def _saturation(flat: MasterPlanes, bias_adu: float) -> Iterator[Finding]:
             Estimate(fraction, (fraction / max(flat.mean[::_STEP, ::_STEP].size, 1)) ** 0.5),
             "of the pixels",
             least=MOST_SATURATED,
-            evidence="they do not vary from frame to frame, not even by photon noise",
+            evidence="these pixels do not vary from frame to frame, not even by photon noise",
             fix=fix,
             origin=Origin.SATURATED_FLAT,
         )
@@ -112,7 +112,7 @@ def _faintness(flat: MasterPlanes) -> Iterator[Finding]:
         Estimate(LOWEST_FLAT_ADU / level, 0.0),
         "x the lowest level",
         least=1.0,
-        evidence=f"an error in their dark of {PEDESTAL_ERROR_ADU:.0f} ADU changes the flat by "
+        evidence=f"an error of {PEDESTAL_ERROR_ADU:.0f} ADU in their dark changes the flat by "
         f"{percent(PEDESTAL_ERROR_ADU / level)}",
         fix="Shoot the flats with a longer exposure or a brighter panel, at 30 to 50 % of the range.",
     )
@@ -141,7 +141,7 @@ def _subtraction(flat: MasterPlanes, bias_adu: float | None) -> Iterator[Finding
         "nothing was subtracted from the flats, as far as the header shows",
         Estimate(1.0, 0.0),
         "master missing",
-        # Other programs may subtract masters without recording it in the header.
+        # Some programs subtract masters without recording this in the header.
         least=1.0 if "CFVERS" in header or level is not None else None,
         evidence=text,
         fix=fix,
@@ -151,7 +151,7 @@ def _subtraction(flat: MasterPlanes, bias_adu: float | None) -> Iterator[Finding
 def _normalisation(flat: MasterPlanes, mosaic: str | None) -> Iterator[Finding]:
     means = _means(flat, mosaic)
     mean = float(np.mean(list(means.values())))
-    fix = "Combine the raw flats again with coldframe, or divide the flat by its mean (of each colour)."
+    fix = "Combine the raw flats again with coldframe, or divide the flat by its mean (each colour by its own mean)."
     if not 0 < mean < LARGEST_RELATIVE:
         yield master_finding(
             f"the flat is not normalised: its mean is {mean:,.5g}",

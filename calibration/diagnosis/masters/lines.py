@@ -1,4 +1,4 @@
-"""Regular lines in a master flat: banding from a flickering panel and a rolling shutter, and odd and even lines."""
+"""Regular lines in a master flat: banding due to a flickering panel, and differences between odd and even lines."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -159,7 +159,7 @@ def _profiles(plane: F32) -> F64:
 
 
 def _without_dust(plane: F32) -> Iterator[tuple[slice, F32, NDArray[np.bool_]]]:
-    """Yield strips of rows with relative residuals from a smooth surface, and masks of pixels outside dust shadows."""
+    """Yield strips of rows, their relative residuals from a smooth surface, and masks of pixels without shadows."""
     rows, columns = (size // BIN for size in plane.shape)
     bins = plane[: rows * BIN, : columns * BIN].reshape(rows, BIN, columns, BIN).mean(axis=(1, 3))
     # The degree is too low to follow banding, which is left to the spectrum.
@@ -237,13 +237,16 @@ def _bands(name: str, lines: Lines, before: Lines | None) -> Finding:
     same = before is not None and before.are_bands and abs(before.period_px / lines.period_px - 1) < 0.02  # noqa: PLR2004
     flicker = name == "rows" and not same
     cause = (
-        f"the flat has bands along its rows with a period of {lines.period_px:.4g} rows: a flickering panel and a "
-        "rolling shutter"
+        f"the flat has bands along its rows with a period of {lines.period_px:.4g} rows, probably due to a flickering "
+        "panel and a rolling shutter"
         if flicker
         else f"the {name} of the flat have a fixed pattern with a period of {lines.period_px:.4g} px, probably due to "
         "the readout"
     )
-    evidence = f"in all parts of the {name} alike, with {lines.peak:.0f} times the power of noise (noise reaches 14)"
+    evidence = (
+        f"the pattern is the same in all parts of the {name}, with {lines.peak:.0f} times the power of noise (noise "
+        "alone reaches 14)"
+    )
     if same:
         evidence += "; the previous flat has the same pattern"
     return master_finding(

@@ -1,4 +1,4 @@
-"""The examination of one master: the entry point of the package, and the noise that the master adds to lights."""
+"""The entry point of the package: the examination of one master, including the noise that the master adds to lights."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -36,14 +36,14 @@ Frames = Iterable[NDArray[np.uint16]]
 
 GOOD_NOISE = 0.01
 LARGEST_NOISE = 0.025
-"""Largest relative increase in the noise of a light at which the noise of a master is good, or acceptable; the latter
-corresponds to an increase of 5 % in the variance."""
+"""Relative increases in the noise of a light up to which the noise of a master is called good and acceptable. The
+second corresponds to an increase of 5 % in the variance."""
 
 LARGEST_WITHOUT_SKY = 0.1
 """Like `LARGEST_NOISE`, for a light without sky, which has only read noise; the sky at least doubles the noise."""
 
 USUAL_SKY_ADU = 1000.0
-"""Level of the sky for which the noise of a flat is stated if no lights are given."""
+"""Level of the sky that is assumed for the noise of a flat if no lights are given."""
 
 _SMALLEST_SIDE = 64
 _KEPT_FRAMES = 6
@@ -180,7 +180,7 @@ def _period(setup: FrameSetup) -> int:
 
 
 def _has_pixel_structure(setup: FrameSetup) -> bool:
-    """Return whether the neighbours of the same colour are known, as in mono and Bayer arrays, but not in X-Trans."""
+    """Return whether neighbours of the same colour are known: for mono and Bayer sensors, but not for X-Trans."""
     return setup.mosaic is None or setup.mosaic in BAYER_PATTERNS
 
 
@@ -220,7 +220,7 @@ def _of_flat(
 
 
 class _FirstFrames:
-    """Frames that are read once; the first of them are kept for a second look.
+    """Frames that are read once; the first few of them are kept for a second look.
 
     Attributes
     ----------
@@ -289,7 +289,7 @@ def _noise(master: MasterPlanes, setup: FrameSetup, lights: LightsAtHand | None)
     """Yield a finding about the noise that a master adds to a light.
 
     Variances add: a master with noise m increases the noise of a light from s to sqrt(s^2 + m^2). A flat with relative
-    noise u adds a noise of S u at a sky level S; the photon noise of this sky is sqrt(S / g) for g electrons per ADU.
+    noise u adds noise of S u at a sky level S; the photon noise of this sky is sqrt(S / g) for g electrons per ADU.
     """
     if not master.uncertainty.any() or setup.kind is FrameKind.DARK_FLAT:
         return
@@ -312,11 +312,11 @@ def _noise(master: MasterPlanes, setup: FrameSetup, lights: LightsAtHand | None)
         more = int(np.ceil(frames * ((1 + added) ** 2 - 1) / ((1 + largest) ** 2 - 1)))
         needed = f"Combine at least {max(more, frames + 1)} frames instead of {frames}."
     yield master_finding(
-        f"{word}: a noise of {size} adds {percent(added)} to the noise of {which}",
+        f"{word}: the noise of the master, {size}, adds {percent(added)} to the noise of {which}",
         Estimate(added, 0.0),
         "of the noise",
         least=largest,
-        evidence=f"median of UNCERT {size}" + (f", from {frames} frames" if frames is not None else ""),
+        evidence=f"the median of UNCERT is {size}" + (f", from {frames} frames" if frames is not None else ""),
         fix=needed,
     )
 

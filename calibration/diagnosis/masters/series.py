@@ -25,16 +25,16 @@ SPOT_SIGMA = 6.5
 """Smallest significance of a spot that changes while flats are being shot; the significance of noise stays below 5."""
 
 LEAST_SPOT = 5e-4
-"""Smallest change in a spot during the set that matters, relative to the light; half of it remains in the master."""
+"""Smallest change in a spot during the set that matters, relative to the level; half of it remains in the master."""
 
 LEAST_LEVEL = 0.01
 LEAST_SHAPE = 0.002
-"""Smallest relative deviations of the level and of the shape of one frame from the others that are reported."""
+"""Smallest relative deviation of the level, and of the shape, of one frame from the other frames that is reported."""
 
 ODD_SIGMA = 8.0
 
 LEAST_DRIFT = 0.01
-"""Smallest relative change in the shape of the light during the set that matters."""
+"""Smallest relative change in the shape of the illumination during the set that matters."""
 
 _RADII = (2, 3, 5, 8)
 _CELL_ROWS = 16
@@ -50,7 +50,7 @@ class Spot:
     Attributes
     ----------
     change
-        Relative change from the first to the last frame; positive if it becomes brighter.
+        Relative change from the first to the last frame; positive if the spot becomes brighter.
     significance
         Significance of this change.
     row, column
@@ -86,7 +86,7 @@ class Series:
 
 
 def measure_series(flat: MasterPlanes, frames: Iterable[NDArray[np.uint16]], pedestal: F32) -> Series | None:
-    """Measure flats one after the other; return None if they are too few or too small.
+    """Measure flats one after the other; return None if there are too few, or if they are too small or too dark.
 
     Parameters
     ----------
@@ -163,9 +163,9 @@ def series_findings(series: Series) -> Iterator[Finding]:
     if spot is not None:
         brighter = spot.change.value > 0
         yield master_finding(
-            "a spot became brighter while the flats were being shot: drying dew, or moving dust"
+            "a spot became brighter while the flats were being shot; possible causes: drying dew, or moving dust"
             if brighter
-            else "a spot became darker while the flats were being shot: forming dew, or moving dust",
+            else "a spot became darker while the flats were being shot; possible causes: forming dew, or moving dust",
             Estimate(abs(spot.change.value), spot.change.error),
             "relative",
             least=LEAST_SPOT,
@@ -215,7 +215,7 @@ def _odd_level(number: int, count: int, deviation: Estimate) -> Finding:
         least=None,
         evidence="every flat is scaled to a common level, so the level alone does not change the master; the shape of "
         "this flat is that of the others",
-        fix="Check that no other light reached the panel, and that the panel's brightness had settled.",
+        fix="Check that no other light source lit the panel, and that the panel's brightness had settled.",
     )
 
 
@@ -226,7 +226,7 @@ def _odd_shape(number: int, count: int, deviation: Estimate) -> Finding:
         "relative",
         # One frame contributes one part in `count` to the master.
         least=LEAST_SHAPE * count / 2,
-        evidence=f"its smooth shape deviates by {deviation.significance:.0f} standard errors",
+        evidence=f"its smooth shape deviates from that of the others by {deviation.significance:.0f} standard errors",
         fix=f"Combine the flats again without flat {number + 1}.",
     )
 
@@ -236,7 +236,7 @@ def _drift(slopes: Sequence[Estimate]) -> Iterator[Finding]:
     size = float(np.hypot.reduce([each.value for each in slopes]))
     if largest.significance > ODD_SIGMA and size > LEAST_DRIFT / 4:
         yield master_finding(
-            "the unevenness of the light changed while the flats were being shot",
+            "the unevenness of the illumination changed while the flats were being shot",
             Estimate(size, largest.error),
             "relative",
             least=LEAST_DRIFT,

@@ -28,15 +28,16 @@ MOST_FRAMES = 16
 """Largest number of frames to compare with the master."""
 
 LEAST_RATIO = 0.97
-"""Smallest fraction of the pixels' response shown by a flat that was not smoothed; faultless flats show 1.000 +- 0.003.
-"""
+"""Fraction of the pixels' response that a flat shows, below which the flat counts as smoothed; faultless flats show
+1.000 +- 0.003."""
 
 LEAST_CORRELATION = 0.08
-"""Correlation of neighbouring pixels above which a flat counts as smoothed. A Gaussian filter that retains 80 % of the
-response causes a correlation of 0.12; shared readout and charge diffusion cause at most about 0.05."""
+"""Correlation between neighbouring pixels above which a flat counts as smoothed. A Gaussian filter that retains 80 % of
+the response causes a correlation of 0.12; shared readout and charge diffusion cause at most about 0.05."""
 
 LEAST_NOISE = 0.7
-"""Variance of the pixels, relative to the variance of noise stated by the master, below which a flat was smoothed."""
+"""Variance of the pixels, relative to the noise variance that the master states, below which a flat counts as smoothed.
+"""
 
 SIGNIFICANT = 5.0
 
@@ -49,7 +50,7 @@ _FREEDOM = 13 / 16
 """Fraction of the variance of white noise that remains after a plane is fitted to 16 pixels (3 parameters)."""
 
 _NEIGHBOURS = -7 / 48
-"""Covariance that this fit causes between neighbours in white noise, relative to the variance."""
+"""Covariance between neighbours that fitting a plane to white noise causes, relative to the variance of the noise."""
 
 _PLACES = np.arange(BIN, dtype=np.float32) - np.float32(1.5)
 _SQUARES = np.float32(20)
@@ -69,7 +70,7 @@ def block_residuals(plane: Pixels, period: int) -> tuple[F32, F32]:
     Returns
     -------
     residuals, levels
-        float32, shapes (period ** 2, blocks, 4, 4) and (period ** 2, blocks).
+        The residuals and the levels: float32, shapes (period ** 2, blocks, 4, 4) and (period ** 2, blocks).
     """
     return residuals_of(cut_blocks(plane, period))
 
@@ -109,7 +110,7 @@ class PixelResponse:
     noise
         Relative standard deviation of the noise of a pixel, from UNCERT; 0 if unknown.
     correlation
-        Smaller of the correlations of horizontal and of vertical neighbours.
+        Correlation between horizontal neighbours or between vertical neighbours, whichever is smaller.
     """
 
     scatter: float
@@ -118,7 +119,7 @@ class PixelResponse:
 
     @property
     def to_noise(self) -> float:
-        """Variance of the pixels, including noise, relative to that of the noise; infinite if the noise is unknown."""
+        """Variance of the pixels, including noise, divided by the variance of the noise; infinite if it is unknown."""
         return (self.scatter / self.noise) ** 2 if self.noise else float("inf")
 
 
@@ -157,8 +158,8 @@ def response_ratio(
 ) -> Estimate | None:
     """Return the fraction of the pixels' response in individual flats that the master shows; None with too few frames.
 
-    The covariance of a frame with the master, divided by the covariance of two frames, is 1 for a mean of frames: the
-    noise of different frames is independent, so that only the response remains.
+    The covariance of a frame with the master, divided by the covariance of two frames, is 1 if the master is a mean of
+    frames: the noise of different frames is independent, so only the response remains.
 
     Parameters
     ----------
@@ -199,7 +200,7 @@ def response_ratio(
 
 
 def _group_means(values: F32) -> F64:
-    """Return the means over groups of neighbouring blocks, whose scatter gives the error of the mean."""
+    """Return the means over groups of neighbouring blocks; their scatter yields the error of the overall mean."""
     size = values.shape[1] // _GROUPS
     grouped = values[:, : size * _GROUPS].reshape(values.shape[0], _GROUPS, -1)
     return np.asarray(grouped.mean(axis=(0, 2), dtype=np.float64))

@@ -7,7 +7,7 @@ from coldframe.calibration.diagnosis.uncooled.thermometer import Measured
 from coldframe.calibration.frames.rules import Tolerances
 
 LARGEST_SPREAD_C = 2.0
-"""Largest temperature difference between lights with the same dark that is not remarked on. Stars on hot pixels and the
+"""Temperature difference between lights with the same dark above which a remark is made. Stars on hot pixels and the
 errors of single lights explain only smaller differences."""
 
 

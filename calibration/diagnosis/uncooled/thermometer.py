@@ -24,7 +24,7 @@ F32 = NDArray[np.float32]
 Pixels = NDArray[np.uint16] | F32
 
 SIGNIFICANT = 5.0
-"""Smallest temperature difference that counts, in standard errors."""
+"""Smallest temperature difference, in standard errors, that is not attributed to chance."""
 
 LARGEST_CHANGED = 0.2
 """Largest fraction of hot pixels that may differ individually. If more differ, the dark belongs to another sensor, or
@@ -124,7 +124,7 @@ class DarkThermometer:
     def measure(
         self, lights: Sequence[Path], darks: Iterable[Path], overscan: Overscan | None = None
     ) -> dict[Path, Measured | None]:
-        """Return the temperature of the lights relative to each dark; None for a dark that does not show it.
+        """Return the temperature of the lights relative to each dark; None if its hot pixels do not show it.
 
         Unreadable lights are skipped. Darks that differ in size from all readable lights are missing from the result.
 

@@ -17,8 +17,12 @@ FitsFile = BufferedReader | gzip.GzipFile
 
 GZIP_MAGIC = b"\x1f\x8b"
 
-LONGEST_HEADER = 200 * BLOCK_LENGTH
-"""Maximum length of a header, 7,200 cards; a file whose header does not end within it is not FITS."""
+LONGEST_HEADER = 1000 * BLOCK_LENGTH
+"""Maximum length of a file's first header, in bytes (36,000 cards); a file with a longer header is rejected as not
+FITS. The header of a master lists all of its frames."""
+
+_LONGEST_EXTENSION = 200 * BLOCK_LENGTH
+"""Maximum length of every other header, in bytes (7,200 cards)."""
 
 _MOST_HDUS = 1000
 """Maximum number of HDUs in a file; a mosaic camera has a few hundred."""
@@ -33,7 +37,7 @@ _OPENINGS = _PRIMARY, _EXTENSION = "SIMPLE  =", "XTENSION="
 
 
 class Hdu(NamedTuple):
-    """A header, and the offset of its data from the beginning of the file (unpacked, if it is a gzip file)."""
+    """A header, and the offset of its data from the beginning of the file or, for gzip, of the unpacked file."""
 
     header: dict[str, HeaderValue]
     data_start: int
@@ -98,7 +102,7 @@ def read_second_header(path: Path, start: int) -> Hdu:
 
 def _required_header(file: FitsFile, path: Path, opening: str) -> dict[str, HeaderValue]:
     """Return the header at the current position of the file; the last block of the header may be incomplete."""
-    cards, length, has_end = _read_cards(file)
+    cards, length, has_end = _read_cards(file, LONGEST_HEADER if opening == _PRIMARY else _LONGEST_EXTENSION)
     if not length and opening == _PRIMARY:
         raise FrameFileError(path, "the file is empty")
     if cards and not cards[0].startswith(opening):
@@ -110,16 +114,16 @@ def _required_header(file: FitsFile, path: Path, opening: str) -> dict[str, Head
 
 def _next_header(file: FitsFile) -> dict[str, HeaderValue] | None:
     """Return the header at the current position of the file; None if there is no complete header."""
-    cards, length, has_end = _read_cards(file)
+    cards, length, has_end = _read_cards(file, _LONGEST_EXTENSION)
     is_whole = has_end and length % BLOCK_LENGTH == 0
     return parse_cards(cards) if is_whole and cards and cards[0].startswith(_OPENINGS) else None
 
 
-def _read_cards(file: FitsFile) -> _Cards:
-    """Read a header block by block, up to and including the block with END."""
+def _read_cards(file: FitsFile, longest: int) -> _Cards:
+    """Read a header of up to `longest` bytes block by block, up to and including the block with END."""
     cards: list[str] = []
     length = 0
-    while length < LONGEST_HEADER:
+    while length < longest:
         block = file.read(BLOCK_LENGTH).decode("latin-1")
         length += len(block)
         for start in range(0, len(block) - CARD_LENGTH + 1, CARD_LENGTH):
@@ -137,12 +141,12 @@ def _skip_data(file: FitsFile, header: Mapping[str, HeaderValue], number: int, p
     if length < 0 or number >= _MOST_HDUS or not _has_possible_counts(header):
         raise FrameFileError(path, f"damaged: the header of HDU {number} is not valid FITS")
     if isinstance(file, gzip.GzipFile) and file.tell() + length > _MOST_UNPACKED_BYTES:
-        raise FrameFileError(path, f"announces {length} bytes of data: unpack it with gunzip first")
+        raise FrameFileError(path, f"its header announces {length} bytes of data: unpack the file with gunzip first")
     file.seek(length, os.SEEK_CUR)
 
 
 def _has_possible_counts(header: Mapping[str, HeaderValue]) -> bool:
-    """Return False if a header announces more axes or columns than FITS allows; Astropy would take long over them."""
+    """Return whether the numbers of axes and columns are within the limits of FITS; Astropy is slow beyond them."""
     counts = ["NAXIS", "TFIELDS"] if header.get("XTENSION") in {"BINTABLE", "TABLE"} else ["NAXIS"]
     return all(0 <= whole_number(header, keyword, -1) <= _MOST_AXES for keyword in counts)
 

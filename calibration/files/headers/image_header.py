@@ -33,13 +33,13 @@ _COMPANIONS = frozenset(
     {"UNCERT", "COUNTS", "MASK", "ERR", "ERROR", "ERRORS", "SIGMA", "VAR", "VARIANCE", "DQ", "BPM", "WHT", "WEIGHT"}
     | {"THUMBNAIL", "PREVIEW", "CONFIDENCE", "EXPOSUREMAP"}
 )
-"""Names of extensions that describe the pixels of an image."""
+"""Names of extensions that describe the pixels of an image in another HDU."""
 
 
 def without_packed_copies(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
-    """Return the files in order without the compressed copies that gzip or fpack left next to them, and these copies.
+    """Return the files without the compressed copies that gzip or fpack left next to them, and a list of these copies.
 
-    A copy is recognised by its name, such as light.fits.fz next to light.fits.
+    The order of the files is kept. A copy is recognised by its name, such as light.fits.fz next to light.fits.
     """
     every = dict.fromkeys(paths)
     copies = [path for path in every if path.suffix.lower() in _PACKED_SUFFIXES and path.with_suffix("") in every]
@@ -56,7 +56,9 @@ def require_known_format(path: Path) -> None:
     """
     format_name = UNREAD_FORMATS.get(path.suffix.lower())
     if format_name is not None:
-        raise FrameFileError(path, f"{format_name} files are not read: specify the camera raw, or convert it to FITS")
+        raise FrameFileError(
+            path, f"{format_name} files are not supported: specify the camera raw, or convert the file to FITS"
+        )
 
 
 def read_image_header(path: Path, extension: "Extension | None" = None) -> dict[str, HeaderValue]:
@@ -124,8 +126,8 @@ def require_one_image(hdus: list[Hdu], path: Path) -> None:
         numbers = ", ".join(map(str, images))
         raise FrameFileError(
             path,
-            f"holds {len(images)} images (HDU {numbers}): combine, calibrate and inspect take one with --extension N, "
-            "or assemble those of one detector with --extension mosaic",
+            f"it holds {len(images)} images (HDU {numbers}): combine, calibrate and inspect take one with --extension "
+            "N, or the assembled images of one detector with --extension mosaic",
         )
 
 
@@ -151,7 +153,7 @@ def is_image(header: Mapping[str, HeaderValue]) -> bool:
 
 
 def is_fits(path: Path) -> bool:
-    """Return False for files whose suffix belongs to a different format."""
+    """Return whether a file is read as FITS: False if its suffix belongs to a different format."""
     return path.suffix.lower() not in RAW_SUFFIXES | {XISF_SUFFIX}
 
 

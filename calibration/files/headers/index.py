@@ -22,17 +22,19 @@ from coldframe.calibration.files.headers.stamp import Stamp
 from coldframe.private_files import read_private, user_caches, write_private
 
 FORMAT = 2
-"""Version of the format, which is part of the names of the files, so that versions do not overwrite each other."""
+"""Version of the format, which is part of the names of the files, so that files of other versions are not overwritten.
+"""
 
 MOST_BYTES = 64 << 20
-"""Maximum size of the whole index in bytes, about 130,000 headers; the least recently used files are removed."""
+"""Maximum size of the whole index in bytes, about 130,000 headers; above it, the least recently used files are removed.
+"""
 
 _NEW_SHARE = 20
 """The index of a folder is written if more than one in this many headers is new; otherwise, it takes less time to read
 the new headers again."""
 
 _FORGOTTEN_S = 3600
-"""Age, in seconds, after which a file that a process did not finish is removed."""
+"""Age, in seconds, above which a file that a process did not finish writing is removed."""
 
 _FINISHED = re.compile(r"[0-9a-f]{32}\.\d+\.json")
 _UNFINISHED = re.compile(r"[0-9a-f]{32}\.\d+\.\d+\.\d+\.new")
@@ -79,7 +81,7 @@ class HeaderIndex:
         Folder of the index; None to read every file. The folder is created when the index is saved. If it cannot be
         read or written, every file is read.
     read
-        Returns the header of a file, or raises an error; errors are not kept.
+        Function that returns the header of a file, or raises an error; errors are not kept.
     not_kept
         Suffixes of files whose headers also depend on other files and are therefore not kept.
     """
@@ -149,7 +151,7 @@ def user_location() -> Path | None:
 def reader_digest() -> str | None:
     """Return a digest of the code that reads headers, so that headers read by any other version are not used.
 
-    None means that the code is not stored in files, so that no index can be used.
+    The result is None if the code is not stored in files; in this case, no index can be used.
     """
     digest = hashlib.blake2b(digest_size=16)
     rooms = (Path(__file__).parent.parent, Path(__file__).parent)
@@ -168,7 +170,7 @@ def _file_of(folder: str, location: Path) -> Path:
 
 
 def _load(file: Path, folder: str) -> dict[str, _Entry]:
-    """Return the headers in a file of the index; none if the file is damaged or has a different version."""
+    """Return the headers in a file of the index; empty if the file is missing, damaged or of a different version."""
     try:
         content = read_private(file, MOST_BYTES)
     except OSError:

@@ -1,4 +1,4 @@
-"""The stamp of a file, which shows whether the file was changed or replaced."""
+"""The stamp of a file, which shows whether the file has been changed or replaced."""
 
 import os
 import stat
@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 SETTLED_NS = 2_000_000_000
-"""Age after which any further change shows in a file's times: FAT counts modification times in steps of 2 s."""
+"""Age of a file's last change, in nanoseconds, above which any further change shows in the file's times: FAT counts
+modification times in steps of 2 s."""
 
 COARSE_NS = 10_000_000
-"""Resolution of the times on exFAT; it is 1 s on sshfs and 2 s on FAT."""
+"""Resolution of file times on exFAT, in nanoseconds; the resolution is 1 s on sshfs and 2 s on FAT."""
 
 
 class Stamp(NamedTuple):
@@ -29,10 +30,25 @@ class Stamp(NamedTuple):
             return None
         if not stat.S_ISREG(status.st_mode):
             return None
+        return cls.of_status(status)
+
+    @classmethod
+    def of_status(cls, status: os.stat_result) -> "Stamp":
+        """Return the stamp of a file from its status."""
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
+    def is_still(self, later: "Stamp") -> bool:
+        """Return True if a later stamp of the same path shows neither a change nor a different file.
+
+        If the times are coarse, as on FAT, exFAT and sshfs, inodes are not compared: these file systems number a file
+        anew when it leaves the cache.
+        """
+        if self.identifies or later.identifies:
+            return self == later
+        return (self.size, self.modified_ns) == (later.size, later.modified_ns)
+
     def is_settled(self, now_ns: int) -> bool:
-        """Return True if a further change to the file would change the stamp, despite the resolution of the clock."""
+        """Return True if a further change to the file would change the stamp, despite the resolution of file times."""
         return now_ns - max(self.modified_ns, self.changed_ns) > SETTLED_NS
 
     @property

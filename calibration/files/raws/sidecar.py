@@ -83,28 +83,24 @@ def read_sidecar(raw: Path) -> Sidecar | None:
             return None
         raise FrameFileError(path, "damaged: it does not describe a raw")
     if found.size != size:
-        raise FrameFileError(raw, f"has {size} bytes, but {path.name} describes a file of {found.size} bytes")
+        raise FrameFileError(raw, f"it has {size} bytes, but {path.name} describes a file of {found.size} bytes")
     return found
 
 
 def digest_fault(raw: Path) -> str | None:
-    """Return the reason why a raw cannot be confirmed to be the file that was saved; None if its bytes are unchanged.
-
-    Raises
-    ------
-    OSError
-        If the raw cannot be read.
-    """
+    """Return the reason why a raw cannot be confirmed to be the saved file; None if its bytes are unchanged."""
     try:
         found = read_sidecar(raw)
+        if found is None:
+            return f"{sidecar_of(raw).name}, which describes it, is missing"
+        digest = sha256()
+        with open_regular(raw) as file:
+            while piece := file.read(_DIGEST_PIECE):
+                digest.update(piece)
     except FrameFileError as error:
         return error.what
-    if found is None:
-        return f"{sidecar_of(raw).name}, which describes it, is missing"
-    digest = sha256()
-    with open_regular(raw) as file:
-        while piece := file.read(_DIGEST_PIECE):
-            digest.update(piece)
+    except OSError as error:
+        return error.strerror or str(error)
     return None if digest.hexdigest() == found.sha256 else "its bytes are not those that the camera delivered (SHA-256)"
 
 

@@ -1,5 +1,5 @@
-"""The published rules that other programs follow to read and group files, as data; each rule has its source.
+"""The rules by which other programs read and group files, as data; a rule without a source is an assumption.
 
-Start with `model.Program`. Each program has a module with one `Program` for each range of versions whose rules differ;
-`known` finds the one for a version. This package must not read files.
+Start with `model.Program`. Each program has a module, which defines one `Program` for each range of versions with the
+same rules; `known` finds the `Program` for a version. This package must not read files.
 """

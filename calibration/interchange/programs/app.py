@@ -34,7 +34,7 @@ APP = Program(
     rules=(
         Rule(
             "kind",
-            "The kind is determined by the button with which files are loaded; here, folders represent it.",
+            "The kind is determined by the button with which files are loaded; here, folders represent the buttons.",
             None,
         ),
         Rule("grouping", "Files that are loaded together, here those in one folder, are stacked together.", None),

@@ -59,25 +59,26 @@ DSS = Program(
     rules=(
         Rule(
             "kind",
-            "The kind is chosen when the files are added, and never read from IMAGETYP; here, folders represent it.",
+            "The kind is chosen when the files are added, and is never read from IMAGETYP; here, folders represent the "
+            "choice.",
             _code("FrameInfo.cpp", "InitFromFile"),
         ),
         Rule(
             "grouping",
-            "Groups are distinguished by the group tab, the ISO value or gain, and the exposure; not by filter, "
-            "temperature, offset or binning.",
+            "Groups are distinguished by the group tab, the ISO value or gain, and the exposure, but not by "
+            "filter, temperature, offset or binning.",
             _code("StackingTasks.cpp", "AddFileToTask"),
         ),
         Rule(
             "exposures",
-            "Exposures of 1 s or more count as equal within 5 %, and shorter exposures if their reciprocals differ by "
-            "less than 5; for example, 0.2 s and 0.5 s count as equal.",
+            "Exposures of 1 s or more count as equal if they differ by at most 5 %. Shorter exposures count as equal "
+            "if their reciprocals differ by less than 5 per second; for example, 0.2 s and 0.5 s count as equal.",
             _code("StackingTasks.cpp", "AreExposureEquals"),
         ),
         Rule(
             "truncated-names",
             "Master darks and dark flats are written next to the first frame under a name with whole seconds, so that "
-            "0.2 s and 0.9 s both become 0s, and one replaces the other.",
+            "0.2 s and 0.9 s both become 0s, and one master replaces the other.",
             _code("StackingTasks.cpp", "BuildMasterFileNames"),
         ),
         Rule(
@@ -88,13 +89,13 @@ DSS = Program(
         ),
         Rule(
             "single-dark",
-            "A single dark is used unchanged as the master dark; the offset is subtracted only from several darks. "
-            "First the master offset and then the master dark are subtracted from lights.",
+            "A single dark is used unchanged as the master dark; the offset is subtracted from darks only if there are "
+            "several. The master offset is subtracted from the lights first, and then the master dark.",
             _code("StackingTasks.cpp", "DoDarkTask; MasterFrames.cpp, ApplyAllMasters"),
         ),
         Rule(
             "float-range",
-            "Images of 32-bit floats without DATAMIN and DATAMAX are read as 0 to 1.",
+            "The values of 32-bit floating-point images without DATAMIN and DATAMAX are assumed to be from 0 to 1.",
             _code("FITSUtil.cpp", "CFITSReader::Read"),
         ),
         Rule(
@@ -104,8 +105,8 @@ DSS = Program(
         ),
         Rule(
             "nearest-dark",
-            "Lights take a dark with their gain and exposure; otherwise, one with their gain and the nearest exposure; "
-            "otherwise, one with any gain.",
+            "Lights are calibrated with a dark of the same gain and exposure. If there is none, a dark of the same "
+            "gain and the nearest exposure is used, or else a dark of any gain.",
             _code("StackingTasks.cpp", "FindBestMatchingTask"),
         ),
     ),

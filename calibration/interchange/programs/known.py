@@ -20,7 +20,7 @@ def program_of(name: str, version: str | None = None) -> Program:
     Raises
     ------
     UnknownVersionError
-        If the version is older than all known versions, or is not a version.
+        If `version` is older than all known versions, or is not a version number.
     """
     known = sorted((each for each in PROGRAMS if each.name == name), key=lambda each: each.since)
     if version is None:
@@ -29,7 +29,9 @@ def program_of(name: str, version: str | None = None) -> Program:
     fitting = [each for each in known if wanted is not None and each.since <= wanted]
     if not fitting:
         oldest = ".".join(map(str, known[0].since))
-        raise UnknownVersionError(f"{version}: the rules of {known[0].title} are known from version {oldest} on")
+        raise UnknownVersionError(
+            f"version {version} is unknown; the rules of {known[0].title} are known from version {oldest} on"
+        )
     return fitting[-1]
 
 

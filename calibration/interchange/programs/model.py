@@ -1,4 +1,4 @@
-"""The form of a program's rules."""
+"""The form in which the rules of a program are stored."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,9 +16,9 @@ class Source:
     Attributes
     ----------
     work
-        Repository or file, so that the place can be found.
+        Repository or script in which the place can be found.
     place
-        Function, table or line in the work.
+        Function, table or line that contains the rule.
     version
         Version of the program to which the source belongs.
     dated
@@ -54,7 +54,7 @@ class Rule:
     Attributes
     ----------
     name
-        Short name with which traps refer to the rule.
+        Short name by which traps refer to the rule.
     says
         The statement.
     source
@@ -77,7 +77,7 @@ class Tolerance:
     relative
         Maximum difference between exposures of at least 1 s, relative to the longer one.
     reciprocal
-        Limit, 1/s: the reciprocals of exposures below 1 s must differ by less than this.
+        Limit, 1/s; exposures below 1 s count as equal if their reciprocals differ by less than this limit.
     """
 
     seconds: float = 0.0
@@ -104,29 +104,31 @@ class Reading:
     ----------
     kind_words
         Values of IMAGETYP in lower case without blanks, and the kinds that they stand for; empty if the program does
-        not read them.
+        not read IMAGETYP.
     kind_folders
         Names of folders that determine the kind, for programs that do not read IMAGETYP.
     unknown_kind
         The kind assigned to a file without a known kind; None if the file is ignored.
     exposure, filter_name, binning, gain, mosaic
-        Keywords in order of preference; empty if the program does not read the value.
+        Keywords from which the program reads the value, in order of preference; empty if it does not read the value.
     takes_last
-        True if the program uses the last of these keywords in the header, instead of the first in order of preference.
+        True if, of several keywords for a value, the program uses the one that comes last in the header, not the
+        preferred one.
     missing_filter
-        Name of the group of frames without FILTER; None if the program does not define such a name.
+        Filter name that the program assigns to frames without FILTER; None if it assigns no name.
     path_keywords
-        True if names of folders and files may state keywords, such as GAIN_100.
+        True if the program reads keywords, such as GAIN_100, from the names of folders and files.
     master_in_path
         True if a file whose path contains "master" counts as a master.
     master_suffixes
         Suffixes of masters that the program accepts; None if it accepts any suffix.
     assumed_row_order
-        ROWORDER that the program assumes if it is missing; None if unknown.
+        Row order that the program assumes if ROWORDER is missing; None if the assumption is unknown.
     needs_float_range
-        True if 32-bit floats need DATAMIN and DATAMAX.
+        True if the program needs DATAMIN and DATAMAX to read 32-bit floats correctly.
     full_range_above
-        Highest value above which the program divides a floating-point image by 65,535; None if it never does so.
+        Limit for the highest value of a floating-point image. If this value is above the limit, the program divides the
+        image by 65,535. None if it never does so.
     whole_gain
         True if GAIN is read as a whole number.
     kind_names
@@ -167,7 +169,7 @@ class Grouping:
     tolerance
         Differences up to which exposures count as equal.
     master_tolerance
-        The same for masters; None if `tolerance` also applies to masters.
+        Differences up to which the exposures of masters count as equal; None if `tolerance` also applies to masters.
     """
 
     compared: frozenset[Compared]
@@ -182,13 +184,14 @@ class Choice:
     Attributes
     ----------
     calibrated, with_kind
-        Kind of the frames, and kind of the group.
+        Kind of the frames to calibrate, and kind of the frames that calibrate them.
     must_share
-        Properties that must be equal.
+        Properties that must be the same for the frames of both kinds.
     prefers
-        Properties that should be equal or as near as possible, the most important first.
+        Properties that should be the same or as near as possible, the most important first.
     within_s
-        Limit, seconds: if there is a bias group, the exposures must differ by less than this; None for no limit.
+        Limit, seconds. If there is a bias group, the exposures of both kinds must differ by less than this limit. None
+        for no limit.
     """
 
     calibrated: FrameKind

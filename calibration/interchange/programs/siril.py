@@ -1,4 +1,4 @@
-"""Siril 1.2 and 1.4, with the scripts that it ships."""
+"""Siril 1.2 and 1.4, and the scripts that are shipped with them."""
 
 from dataclasses import replace
 
@@ -31,13 +31,13 @@ def _rules(version: str, full_range_above: float, gain_place: str) -> tuple[Rule
         ),
         Rule(
             "float-range",
-            f"Images of 32-bit floats whose highest value exceeds {full_range_above:g} are divided by 65,535; others "
-            "are treated as fractions.",
+            f"Floating-point images whose highest value exceeds {full_range_above:g} are divided by 65,535; the values "
+            "of all other floating-point images are treated as fractions.",
             _code("src/io/image_format_fits.c", "data_max", version),
         ),
         Rule(
             "row-order",
-            "Files without ROWORDER are demosaiced from top to bottom, unless a preference is changed.",
+            "Files without ROWORDER are demosaiced from top to bottom, unless the user has changed this preference.",
             _code("src/algos/demosaicing.c; src/core/settings.c", "top_down, orientation", version),
         ),
         Rule(

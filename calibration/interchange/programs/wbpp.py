@@ -17,7 +17,7 @@ from coldframe.config.frames import FrameKind
 _VERSION, _DATE = "3.0.1", "2026-05-10"
 
 DEFAULT_TOLERANCE_S = 10.0
-"""WBPP's default exposure tolerance for darks."""
+"""WBPP's default exposure tolerance for darks, in seconds."""
 
 
 def _script(file: str, place: str) -> Source:
@@ -78,8 +78,8 @@ WBPP = Program(
     rules=(
         Rule(
             "kind",
-            "The kind is read from IMAGETYP; otherwise, from the last of bias, dark, flat and light in the path; "
-            "otherwise, it is light. A dark flat counts as a dark.",
+            "The kind is read from IMAGETYP or, if IMAGETYP contains no known kind, from the last of the words bias, "
+            "dark, flat and light in the path; without these words, the file is a light. A dark flat counts as a dark.",
             _script("BPP-Helper.js", "imageTypeFromKeyword, getImageTypeFromPath; BPP-StackEngine.js, addFile"),
         ),
         Rule(
@@ -96,31 +96,32 @@ WBPP = Program(
         ),
         Rule(
             "exposures",
-            "Raw darks within the exposure tolerance (10 s by default, at least 0.01 s), and lights within 2 s, become "
-            "one group; masters only within 0.01 s.",
+            "Raw darks whose exposures agree within the tolerance (10 s by default, at least 0.01 s) become one group, "
+            "as do lights whose exposures agree within 2 s. The exposures of masters must agree within 0.01 s.",
             _script("BPP-Global.js", "Defaults, Constants; BPP-StackEngine.js, findGroup"),
         ),
         Rule(
             "keywords",
-            "A grouping keyword is read from the path (GAIN_100), otherwise from the header; a calibration group that "
-            "has one must have the light's value.",
+            "A grouping keyword is read from the path (GAIN_100), otherwise from the header. If a calibration group "
+            "has a grouping keyword, its value must be the same as that of the lights.",
             _script("BPP-FileItem.js", "updateKeywords; BPP-CalibrationMatcher.js, getCompatibleCalibrationGroups"),
         ),
         Rule(
             "filters",
-            "A frame without FILTER gets FILTER_... from its path, otherwise NoFilter. Lights take only flats with the "
-            "same filter; both must have BAYERPAT, or neither.",
+            "If a frame has no FILTER, the filter is read from FILTER_... in its path, and is otherwise NoFilter. "
+            "Lights are calibrated only with flats of the same filter; both must have BAYERPAT, or neither.",
             _script("BPP-StackEngine.js", "addFile; BPP-CalibrationMatcher.js, getMasterFlatGroup"),
         ),
         Rule(
             "nearest-dark",
-            "Lights take the dark with the nearest exposure, however different; it is scaled only if it is optimised.",
+            "Lights are calibrated with the dark of the nearest exposure, even if the exposures differ greatly; the "
+            "dark is scaled only if it is optimised.",
             _script("BPP-CalibrationMatcher.js", "getMasterDarkGroup"),
         ),
         Rule(
             "dark-flats",
-            "With a bias, flats take only a dark within 0.5 s of their exposure, otherwise the bias; without a bias, "
-            "they take the nearest dark.",
+            "If there is a bias, flats are calibrated with a dark only if its exposure is within 0.5 s of theirs, and "
+            "otherwise with the bias. If there is no bias, the dark of the nearest exposure is used.",
             _script("BPP-CalibrationMatcher.js", "getCalibrationGroupsFor, getMasterDarkGroup"),
         ),
     ),

@@ -91,7 +91,7 @@ class Controls:
             self._request(key.lower(), state, now)
 
     def withdraw_outdated_question(self, state: DashboardState) -> None:
-        """Withdraw a question about a night that is over or lost, so that the answer cannot affect a later night."""
+        """Withdraw a question about a night that is over or out of contact; no later night may get the answer."""
         if self._pending_for is not state.night or state.ended is not None or state.lost_at is not None:
             self._pending, self.question = None, ""
 
@@ -119,7 +119,7 @@ class Controls:
             case "p":
                 self._send(Command(Request.RESUME if state.paused else Request.PAUSE), now)
             case "s" if (step := state.step) is not None:
-                # State the number of the step, because the next step may begin before the user answers.
+                # The command contains the number of the step, because the next step may begin before the user answers.
                 self._pending = Command(Request.SKIP, step.planned.number)
                 self.question = f"Skip {printable(step.planned.title)} and keep its frames so far?"
             case "s":

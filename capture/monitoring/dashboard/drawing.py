@@ -113,7 +113,7 @@ ASCII = Glyphs(
 
 
 def fit(text: str, width: int, glyphs: Glyphs) -> str:
-    """Shorten `text` to `width` cells. Cut after a word if a word ends in the second half."""
+    """Shorten `text` to `width` cells. Cut it after a word if a word ends in the second half of this width."""
     if cell_len(text) <= width:
         return text
     room = width - len(glyphs.ellipsis)
@@ -141,7 +141,7 @@ def sparkline(values: Sequence[float | None], low: float, high: float, glyphs: G
 
 
 def gauge(level: float, low: float, high: float, width: int, glyphs: Glyphs) -> Text:
-    """Draw a level against a band. The scale runs from 0 to twice the upper edge of the band."""
+    """Draw a level as a mark on a scale that shows a band. The scale runs from 0 to twice the band's upper edge."""
     scale = width / (2 * high) if high > 0 else 0.0
     first, last = int(low * scale), max(int(high * scale), int(low * scale) + 1)
     line = Text.assemble(
@@ -158,7 +158,7 @@ def gauge(level: float, low: float, high: float, width: int, glyphs: Glyphs) -> 
 
 
 def histogram(counts: NDArray[np.int64], width: int, height: int, glyphs: Glyphs) -> list[str]:
-    """Draw a histogram, top line first. Heights are proportional to the square roots of the counts, to show tails."""
+    """Draw a histogram, top line first. The square roots of the counts are shown, so that tails are visible."""
     edges = np.linspace(0, len(counts), width + 1).astype(np.intp)
     # If there are more columns than bins, adjacent columns share a bin.
     columns = np.maximum.reduceat(counts, np.minimum(edges[:-1], len(counts) - 1)).astype(np.float64)
@@ -202,7 +202,7 @@ class Canvas:
         self._set(self._measured, x, y)
 
     def line_to(self, x: float, y: float) -> None:
-        """Continue the curve to `x`, `y`. The first point of a curve is a dot."""
+        """Continue the curve to `x`, `y`. The first point of a curve is drawn as a dot."""
         from_x, from_y = self._pen or (x, y)
         dots = max(abs(x - from_x) * self.width, abs(y - from_y) * self.height)
         for step in range(math.ceil(dots) + 1):
@@ -245,8 +245,8 @@ class Picture:
     Parameters
     ----------
     pixels
-        The picture, uint8, shape ``(rows, columns)``. It is shrunk to fit the available area, with the same aspect
-        ratio, but never enlarged.
+        The picture, uint8, shape ``(rows, columns)``. It is shrunk to fit the available area, but never enlarged. Its
+        aspect ratio does not change.
     """
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
@@ -267,7 +267,7 @@ class Picture:
 
 
 def shrink(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """Shrink a picture by averaging blocks, so that it fits ``(height, width)`` with an even number of rows."""
+    """Shrink a picture by averaging blocks, to an even number of rows and at most ``(height, width)`` pixels."""
     rows, columns = pixels.shape
     scale = min(1.0, width / columns, height / rows)
     new_columns, new_rows = max(int(columns * scale), 1), max(int(rows * scale) // 2 * 2, 2)
@@ -280,7 +280,7 @@ def shrink(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
 
 
 GREYS = 52
-"""Number of grey shades in a picture. With few shades, more neighbours are equal, and the output is shorter."""
+"""Number of grey shades in a picture. With few shades, more neighbouring pixels are equal, so the output is shorter."""
 
 
 def _half_blocks(pixels: NDArray[np.uint8], _glyphs: Glyphs) -> Iterator[list[Segment]]:
@@ -290,7 +290,7 @@ def _half_blocks(pixels: NDArray[np.uint8], _glyphs: Glyphs) -> Iterator[list[Se
 
 
 def _runs(pairs: Iterator[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], int]]:
-    """Yield runs of equal neighbours with their lengths."""
+    """Yield each sequence of equal pairs, as the pair and the length of the sequence."""
     current, length = next(pairs), 1
     for pair in pairs:
         if pair == current:

@@ -72,7 +72,7 @@ def draw_help(pane: Pane) -> list[Text]:
         ("a", "abort the night and make the rig safe (asks first)"),
         ("1 ... 5", "overview, plan, tuning, frame, log; Tab shows the next view"),
         ("q", "close the dashboard, if another process is running the night"),
-        ("Ctrl-C", "in the terminal of the run: end the night in the safe state"),
+        ("Ctrl-C", "in the terminal of the run: end the night and make the rig safe"),
     )
     signs = (
         (glyphs.done, GOOD, "done"),

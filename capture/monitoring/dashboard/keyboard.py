@@ -1,4 +1,4 @@
-"""Read single keys from the terminal, without stopping a night that is running in the background."""
+"""Read single keys from the terminal. Reading never stops a night that is running in the background."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 CHECK_S = 1.0
-"""Time between two checks of whether the process is in the foreground."""
+"""Time between checks of whether the process is in the foreground."""
 
 LONGEST_READ = 4096
 
@@ -20,7 +20,7 @@ PASTE_S = 0.2
 
 @contextmanager
 def _not_stopped() -> Iterator[None]:
-    """Prevent terminal calls from stopping a background process, which would stop the night.
+    """While this process is in the background, prevent terminal calls from stopping it, and thus the night.
 
     While SIGTTIN is blocked, reading from the background fails with EIO. While SIGTTOU is blocked, a background process
     may set modes (POSIX, XBD 11.1.4).
@@ -33,18 +33,19 @@ def _not_stopped() -> Iterator[None]:
 
 
 class Keyboard:
-    """A keyboard that reports single keys during an asynchronous block. It does nothing without a terminal.
+    """A keyboard that reports single keys during an ``async with`` block. It does nothing if there is no terminal.
 
-    The terminal is in non-canonical mode without echo, and is restored afterwards. A process in the background
-    neither reads keys nor changes modes until it is in the foreground again. Ctrl-C and Ctrl-Z work as usual.
+    During the block, the terminal is in non-canonical mode without echo; it is restored afterwards. A process in the
+    background neither reads keys nor changes modes until it is in the foreground again. Ctrl-C and Ctrl-Z work as
+    usual.
 
     Parameters
     ----------
     descriptor
         The terminal, such as ``sys.stdin.fileno()``.
     press
-        Called with each key. Characters that arrive together are ignored, because they come from arrow keys, function
-        keys or pasted text.
+        Function that is called with each key. Characters that arrive together are ignored, because they come from
+        arrow keys, function keys or pasted text.
     """
 
     def __init__(self, descriptor: int, press: Callable[[str], None]) -> None:
@@ -56,7 +57,7 @@ class Keyboard:
         self._checking: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """Start reading keys, if there is a terminal and the process is in its foreground."""
+        """Start reading keys if there is a terminal and the process is in the foreground of this terminal."""
         with suppress(OSError):
             # Open the terminal a second time, because non-blocking mode on the given descriptor would also affect the
             # shell.
@@ -92,7 +93,7 @@ class Keyboard:
             return False
 
     def _check(self) -> None:
-        """While in the foreground, read keys and set the modes again, because a shell may have reset them."""
+        """Start or stop reading keys. In the foreground, set the modes again, because a shell may have reset them."""
         loop = asyncio.get_running_loop()
         if not self._is_in_foreground():
             loop.remove_reader(self._descriptor)
@@ -119,7 +120,7 @@ class Keyboard:
             return
         except OSError:
             data = b""
-        if not data:  # in the background, or the terminal hung up; the next check detects which
+        if not data:  # this process is in the background, or the terminal has hung up; the next check detects which
             asyncio.get_running_loop().remove_reader(self._descriptor)
             return
         now_s = asyncio.get_running_loop().time()

@@ -30,19 +30,22 @@ WIDE = (150, 40)
 """Smallest size, in columns and rows, that shows everything at once."""
 
 COMPACT = (70, 20)
-"""Smallest size for the two-column layout. Smaller terminals show the headline, the plan and the events."""
+"""Smallest size, in columns and rows, for the two-column layout.
+
+Smaller terminals show the headline, the plan and the events.
+"""
 
 HEADLINE, WIDE_HEADLINE, WIDE_LATEST = 3, 4, 11
-"""Heights in rows."""
+"""Heights, in rows, of the headline, of the headline in the wide layout, and of the events in the wide layout."""
 
 LEAST_WITH_KEYS = 6
 """Largest height of a terminal without a footer, in rows."""
 
 LEAST_RIG = 16
-"""Number of rows that the section for the rig needs to show the temperature as a curve."""
+"""Number of rows that the rig section needs to show the temperature as a curve."""
 
 BLANK = Text(" ")
-"""An empty area. It contains a space, because rich would draw a placeholder for an empty text."""
+"""An empty area. It contains a space, because rich would draw a placeholder for empty text."""
 
 PICTURE_ASPECT = 1.5
 """Ratio of columns to rows in the area for the picture, chosen for the aspect ratio of most sensors."""
@@ -260,7 +263,7 @@ def _folder(state: DashboardState) -> Iterator[Text]:
 
 
 def _missing(state: DashboardState) -> Iterator[Text]:
-    """List each step that failed, and each set that was not reached or finished."""
+    """Yield a line for each step that failed or was skipped, and for each set that was not reached or not finished."""
     for step in state.steps.values():
         if step.outcome is StepOutcome.DONE or (step.planned.kind is None and step.outcome is None):
             continue

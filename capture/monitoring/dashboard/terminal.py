@@ -21,16 +21,16 @@ from coldframe.capture.monitoring.dashboard.layout import render, summary
 from coldframe.capture.monitoring.progress.state import DashboardState
 
 REFRESH_S = 0.25
-"""Time between two checks for new events."""
+"""Time between checks for new events."""
 
 LARGEST_SHARE = 0.02
-"""Maximum fraction of a CPU core used for drawing. Slow machines and large terminals get fewer redraws."""
+"""Maximum fraction of a CPU core used for drawing. On slow machines and large terminals, redraws are less frequent."""
 
 CLOCK_S = 1.0
-"""Time between two redraws of the clock and the countdown when nothing else changes."""
+"""Time between redraws of the clock and the countdown while nothing else changes."""
 
 REPAINT_S = 10.0
-"""Time between two redraws of all lines, in case another program has written to the screen."""
+"""Time between redraws of all lines, in case another program has written to the screen."""
 
 FAREWELL_S = 2.0
 """Maximum time that a slow terminal may take to accept the summary."""
@@ -46,8 +46,8 @@ class NonBlockingTerminal(io.TextIOBase):
     Parameters
     ----------
     descriptor
-        An open descriptor of the terminal, such as that of standard output. The terminal is opened a second time,
-        because non-blocking mode on the given descriptor would also affect the shell.
+        An open descriptor of the terminal, such as the descriptor of standard output. The terminal is opened a second
+        time, because non-blocking mode on the given descriptor would also affect the shell.
 
     Raises
     ------
@@ -146,8 +146,8 @@ def _local_time() -> datetime:
 class Dashboard:
     """A terminal dashboard of a night. It is an `EventStream` subscriber and an asynchronous context manager.
 
-    On entering, it switches to the terminal's alternate screen and starts a task that redraws changed lines. On
-    leaving, it restores the terminal and prints a summary.
+    On entry, it switches to the terminal's alternate screen and starts a task that redraws changed lines. On exit, it
+    restores the terminal and prints a summary.
 
     Parameters
     ----------
@@ -158,12 +158,12 @@ class Dashboard:
     controls
         Object that handles keys; None for a dashboard without keys.
     farewell
-        Function that returns the summary to print on leaving.
+        Function that returns the summary to print on exit.
 
     Raises
     ------
     OSError
-        On entering, if the terminal cannot be opened.
+        On entry, if the terminal cannot be opened.
     """
 
     def __init__(

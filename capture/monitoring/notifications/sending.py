@@ -20,7 +20,7 @@ from coldframe.errors import ColdframeError, MissingPackageError
 log = logging.getLogger(__name__)
 
 MOST_WAITING = 30
-"""Maximum number of notifications waiting to be sent. If there are more, the oldest is discarded."""
+"""Maximum number of notifications waiting to be sent. If another one is added, the oldest is discarded."""
 
 MOST_STUCK = 3
 """Number of attempts that may exceed the deadline. After this many, no more notifications are sent."""
@@ -28,8 +28,10 @@ MOST_STUCK = 3
 LONGEST_FILE_BYTES = 100_000
 
 Send: TypeAlias = Callable[[Notification], bool]
-"""A function that sends a notification, and returns False if an address refused the notification. The function blocks,
-and may raise any exception."""
+"""A function that sends a notification, and returns False if sending to one or more addresses failed.
+
+The function blocks, and can raise any exception.
+"""
 
 
 class NotifySetupError(ColdframeError):
@@ -50,9 +52,7 @@ def addresses(settings: NotifySettings, environment: Mapping[str, str] = os.envi
             raise NotifySetupError(f"notify.urls_from: the environment variable {name} is not set")
         found.append(environment[name].strip())
     if not found:
-        raise NotifySetupError(
-            f"{settings.urls_file}: contains no address; write one per line, such as ntfy://my-topic"
-        )
+        raise NotifySetupError(f"{settings.urls_file} contains no address; write one per line, such as ntfy://my-topic")
     return found
 
 
@@ -66,7 +66,7 @@ def _in_file(path: Path) -> list[str]:
     except UnicodeDecodeError:
         raise NotifySetupError(f"{path}: the addresses are not encoded in UTF-8") from None
     if len(content) > LONGEST_FILE_BYTES:
-        raise NotifySetupError(f"{path}: is larger than {LONGEST_FILE_BYTES:,} bytes; expected one address per line")
+        raise NotifySetupError(f"{path} is larger than {LONGEST_FILE_BYTES:,} bytes; expected one address per line")
     lines = (line.strip() for line in text.splitlines())
     return [line for line in lines if line and not line.startswith("#")]
 
@@ -112,7 +112,7 @@ class Notifier:
     send
         Function that sends a notification.
     deadline_s
-        Maximum time that sending a notification may take.
+        Maximum time that sending a notification may take, in seconds.
     """
 
     def __init__(self, writer: NotificationWriter, send: Send, deadline_s: float) -> None:
@@ -131,7 +131,7 @@ class Notifier:
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
-        """Send notifications during the block, then wait at most `deadline_s` for those that are still queued."""
+        """Send notifications during the block, then wait at most `deadline_s` for the notifications still queued."""
         threading.Thread(target=self._send_all, name="notify", daemon=True).start()
         try:
             yield
@@ -168,8 +168,8 @@ class Notifier:
         try:
             is_sent = self._send(notification)
         except Exception as error:  # noqa: BLE001  # an Apprise plugin may raise any exception
-            # Do not log the error message, because it may contain the address.
+            # Do not log the error message, because it might contain the address.
             log.warning("notification not sent: %s: %s", notification.title, type(error).__name__)
             return
         if not is_sent:
-            log.warning("notification refused by an address: %s", notification.title)
+            log.warning("notification could not be sent to one or more addresses: %s", notification.title)

@@ -40,7 +40,7 @@ class Notification:
 
 @dataclass(slots=True)
 class NotificationWriter:
-    """A writer of notifications about the start of a night, each kind of problem, and the end with the results.
+    """A writer of notifications about the start of a night, each kind of problem, and the end of the night.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class NotificationWriter:
     _narrator: Narrator = field(default_factory=Narrator)
     _reported: set[tuple[type[Event], str]] = field(default_factory=set)
     _problems: int = 0
-    # Paths, because two sets may share frames and a master.
+    # Paths rather than counts, because two sets can share frames and a master.
     _frames: set[str] = field(default_factory=set)
     _rejected: int = 0
     _masters: set[str] = field(default_factory=set)
@@ -120,7 +120,7 @@ class NotificationWriter:
 
 
 def kind_of(event: Event) -> str:
-    """Return the text of a problem without its numbers, which is the same for all problems of a kind."""
+    """Return a text that is the same for all problems of a kind, such as a message with its numbers replaced."""
     match event:
         case Notice(text=text) | FrameRejected(reason=text) | StepEnded(reason=text) | SetResized(reason=text):
             return re.sub(r"[-+]?\d[\d.,:]*", "#", text)

@@ -156,7 +156,7 @@ class Narrator:
 
     @_sentence.register
     def _night_paused(self, _event: NightPaused) -> str:
-        return "the night is paused by request; no exposure will begin until it is resumed"
+        return "the night is paused by request; no exposure will begin until the night is resumed"
 
     @_sentence.register
     def _night_resumed(self, _event: NightResumed) -> str:

@@ -50,7 +50,7 @@ class Mood(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A night in a few words."""
+    """The state of a night in a few words."""
 
     mark: Mark
     mood: Mood
@@ -68,7 +68,7 @@ class Activity:
     fraction
         Elapsed part of the exposure, from 0 to 1; None if its progress is not shown.
     is_halted
-        True if nothing is happening, because the night is paused or lost.
+        True if nothing is known to be happening, because the night is paused or out of contact.
     """
 
     words: str
@@ -85,14 +85,14 @@ _FINAL = {
 
 
 SAME_NIGHT = timedelta(hours=20)
-"""Maximum difference from now at which a time of day is shown without a date; longer than a night."""
+"""Maximum difference from the current time at which a time of day is shown without a date; longer than a night."""
 
 
 def clock(at: datetime, now: datetime, form: str = "%H:%M:%S") -> str:
     """Return a time of day in the time zone of `now`, with the date if the time belongs to another night."""
     try:
         local = at.astimezone(now.tzinfo)
-    except OverflowError:  # a journal may contain any time, even in the year 1
+    except OverflowError:  # a journal can contain any time, even in the year 1
         return "an unknown time"
     return f"{local:{form}}" if abs(now - at) < SAME_NIGHT else f"{local:{form} on %-d %B}"
 
@@ -151,7 +151,7 @@ def _expected_end(state: DashboardState, now: datetime) -> str:
     outlook = state.outlook(now)
     if state.paused is not None:
         return f"paused, {duration_text(outlook.remaining_s)} to go"
-    if not abs(outlook.remaining_s) < LONGEST_REST_S:  # a journal may contain any number, even NaN
+    if not abs(outlook.remaining_s) < LONGEST_REST_S:  # a journal can contain any number, even NaN
         return "done at an unknown time"
     at = clock(now + timedelta(seconds=outlook.remaining_s), now, "%H:%M")
     left = duration_text(outlook.remaining_s)
@@ -203,7 +203,7 @@ def activity_of(state: DashboardState, now: datetime) -> Activity:
 
 
 def step_time(step: StepProgress, state: DashboardState, now: datetime) -> tuple[str, bool]:
-    """Return how long a step took or will take or, after a failure, its outcome; and whether this is an estimate."""
+    """Return the duration of a step, or its outcome if it failed or was skipped; and whether this is an estimate."""
     if step.outcome in (StepOutcome.FAILED, StepOutcome.SKIPPED):
         return step.outcome.value, False
     if step.is_over and step.began and step.ended:

@@ -1,4 +1,4 @@
-"""Estimate the remaining time from the plan, corrected by the measured pace of this night's frames."""
+"""Estimate the remaining time from the plan, and correct the estimate by the measured pace of this night's frames."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from coldframe.capture.events.kinds import FrameAccepted
 from coldframe.capture.events.values import PlannedStep, SkippedBy, StepOutcome
 
 PLAN_WEIGHT = 3
-"""Weight of the planned pace, in frames, so that the first measured frames change the estimate only slightly."""
+"""Weight of the planned pace, as a number of frames, so that the first frames change the estimate only slightly."""
 
 PLAN_FADES = 10
 """Number of measured frames after which the planned pace of the running step is ignored."""
@@ -20,7 +20,10 @@ MOST_FRAMES = 200
 """Maximum number of frames kept for each step, so that memory use does not depend on the number of frames."""
 
 LONGEST_STALL = 4.0
-"""Upper limit of an interval, as a multiple of the pace so far. One long delay does not predict further delays."""
+"""Upper limit of the interval between two frames, as a multiple of the expected interval.
+
+Longer intervals are shortened to this limit, because one long delay does not predict further delays.
+"""
 
 LEAST_SHARE = 0.2
 """Lower limit of the expected duration of a later step, as a fraction of its estimate."""
@@ -33,7 +36,7 @@ class StepProgress:
     Attributes
     ----------
     accepted, rejected
-        Numbers of frames so far.
+        Numbers of accepted and of rejected frames so far.
     frames
         The last `MOST_FRAMES` accepted frames, in the order of their numbers.
     outcome, reason, skipped_by
@@ -51,7 +54,7 @@ class StepProgress:
     skipped_by: SkippedBy | None = None
 
     def accept(self, frame: FrameAccepted) -> None:
-        """Count an accepted frame. The numbers start again if the set was quarantined and is being shot again."""
+        """Count an accepted frame. Frame numbers start again if the set was quarantined and is being shot again."""
         self.accepted = frame.index
         while self.frames and self.frames[-1].index >= frame.index:
             self.frames.pop()
@@ -100,9 +103,10 @@ class _Excess:
 class Pace:
     """The pace of the night, measured from the intervals between frames, whether accepted or rejected.
 
-    The running step is expected to continue at its measured pace. For later steps, only the *excess* per frame over the
-    plan is used, because readout and saving take the same time whatever the exposure. Steps with a planned exposure and
-    steps with a tuned exposure are counted separately, because the plan can only estimate tuned exposures.
+    The running step is expected to continue at its measured pace. For later steps, only the *excess* of the measured
+    time per frame over the planned time is used, because readout and saving take the same time whatever the exposure.
+    This excess is measured separately for steps with a planned exposure and for steps with a tuned exposure, because
+    the plan can only estimate tuned exposures.
     """
 
     _interval_s: float = 0.0
@@ -133,7 +137,7 @@ class Pace:
         self._frame_came(step, at)
 
     def _frame_came(self, step: PlannedStep, at: datetime) -> None:
-        # The first frame of a step only starts the measurement, because moving and tuning precede this frame.
+        # The first frame of a step only starts the measurement, because devices move and flats are tuned before it.
         if self._last_frame is not None:
             interval_s = (at - self._last_frame).total_seconds()
             self._learn(step, min(max(interval_s, 0.0), LONGEST_STALL * self._shot_s(step)))
@@ -176,8 +180,8 @@ class Pace:
     def _rest_before_frames(self, progress: StepProgress, now: datetime) -> Outlook:
         """Return the remaining time of a step that has produced no new frame yet, for example during cooling or tuning.
 
-        The remaining time is the estimate minus the elapsed time, but at least the time that the remaining frames will
-        take.
+        The remaining time is the expected time for the remaining frames minus the elapsed time, but at least the
+        planned time for all but one of these frames.
         """
         assert progress.began is not None
         step, there = progress.planned, progress.accepted

@@ -13,13 +13,13 @@ ON_SETPOINT_C = 0.5
 
 
 def printable(text: str) -> str:
-    """Return `text` as one line without control characters. Messages from drivers may contain them."""
+    """Return `text` as one line without control characters. Messages from drivers can contain control characters."""
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
 def duration_text(seconds: float) -> str:
     """Return a duration as text ("42 s", "12 min", "1 h 04 min"), or a dash for NaN and infinity."""
-    if not math.isfinite(seconds):  # a journal may contain any number
+    if not math.isfinite(seconds):  # a journal can contain any number
         return "-"
     whole = round(seconds)
     if whole < 2 * MINUTE_S:
@@ -31,7 +31,7 @@ def duration_text(seconds: float) -> str:
 
 
 def short_duration_text(seconds: float) -> str:
-    """Return a duration as `duration_text` does, but omit the unit of minutes after hours ("1 h 04")."""
+    """Return a duration as `duration_text` does, but omit "min" after hours ("1 h 04")."""
     minutes = round(seconds / MINUTE_S) if math.isfinite(seconds) else 0
     return duration_text(seconds) if minutes < HOUR_S // MINUTE_S else f"{minutes // 60} h {minutes % 60:02d}"
 

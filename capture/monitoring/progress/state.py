@@ -46,15 +46,15 @@ LATEST = 60
 """Maximum number of lines kept for the latest events."""
 
 READING_STAYS = timedelta(minutes=1)
-"""Age at which a temperature reading is no longer current. Runs publish a reading, even an empty one, every second."""
+"""Maximum age of a current temperature reading. Runs publish a reading, even an empty one, every second."""
 
 SHOWN_ELSEWHERE = (TemperatureRead, CoolingProgress, ExposureStarted)
-"""Events that the dashboard shows in a separate section, and not among the latest events."""
+"""Events that the dashboard shows in other sections, and not among the latest events."""
 
 
 @dataclass(slots=True)
 class Tuning:
-    """The tuning of one flat. `tuned` is None until the tuning succeeds."""
+    """The tuning of one set of flats. `tuned` is None until the tuning succeeds."""
 
     step: int
     tests: list[FlatTested] = field(default_factory=list)
@@ -85,13 +85,13 @@ class DashboardState:
     temperatures
         Thinned readings of the last `HISTORY`, oldest first.
     noise
-        Growth of the master of the running (or last) set.
+        Events about the growth of the master of the running set or, if no set is running, of the last set.
     masters
         Masters in the order in which they were written. A master that was written again in a later run is listed once.
     verified
         The latest diagnosis of each set of lights, and of the flats of each filter.
     latest
-        Lines of events, oldest first.
+        Lines for the latest events, oldest first.
     problems
         The warnings and errors. They are kept for longer than other lines.
     """
@@ -126,7 +126,7 @@ class DashboardState:
     _pauses: timedelta = timedelta()
 
     def __post_init__(self) -> None:
-        # The log, the plan and the headline show the same expected duration.
+        # The narrator uses the durations that `pace` expects, because the plan and the headline show them as well.
         self.narrator = Narrator(self.pace.expected_s)
 
     def apply(self, event: Event) -> None:
@@ -143,7 +143,7 @@ class DashboardState:
             self.lost_at = self.last_event_at
 
     def fall_silent(self) -> None:
-        """Record that the night no longer sends events, although it is attached. The next event ends this state."""
+        """Record that the attached night no longer sends events. The next event ends this state."""
         self.silent_since = self.last_event_at
 
     @property
@@ -209,7 +209,7 @@ class DashboardState:
         return Outlook(sum(rest.remaining_s for rest in rests), overdue=any(rest.overdue for rest in rests))
 
     def done_fraction(self, now: datetime) -> float:
-        """Return the fraction of the planned time that has passed. It is below 1 for a night that ended early."""
+        """Return the elapsed fraction of the expected time, without pauses. It is below 1 if the night ended early."""
         if self.night is None:
             return 0.0
         until = now if self.ended is None else self.ended.at
@@ -318,7 +318,7 @@ class DashboardState:
         if step := self.steps.get(event.step):
             step.accept(event)
             # Saving overlaps with the next exposure, so the last frame of a set may arrive during the next step. Frames
-            # from an earlier run do not count, because reading them from the disk is faster than shooting them.
+            # from an earlier run do not count, because reading them from disk is faster than shooting them.
             if event.step == self.running and not event.is_taken_over:
                 self.pace.frame_accepted(step.planned, event.at)
 

@@ -7,7 +7,7 @@ from coldframe.capture.events.verification import Artifact, Cleanness, LightsVer
 from coldframe.capture.monitoring.progress.quantities import exposure_text
 
 MOST_FAULTS = 2
-"""Maximum number of faulty sets in a sentence about the night."""
+"""Maximum number of faulty sets that the sentences about a night describe; further sets are only counted."""
 
 CLEAN = "Your lights calibrate cleanly"
 
@@ -48,7 +48,7 @@ def line_of(event: LightsVerified) -> str:
 
 
 def fault_of(event: LightsVerified) -> str:
-    """Describe the worst artifact in the frames, and what the night will do or the user should do about it."""
+    """Describe the worst artifact in the frames, and what coldframe will do, or the user should do, about it."""
     if not event.artifacts:  # a damaged journal
         return f"{set_text(event)}: artifacts were found"
     worst, *others = event.artifacts

@@ -20,7 +20,7 @@ FORMAT = "coldframe-report-1"
 
 
 class NightState(StrEnum):
-    """State of a night: one of the outcomes, broken off, or still running."""
+    """State of a night: the outcome of a night that has ended, broken off without an outcome, or still running."""
 
     COMPLETE = "complete"
     INCOMPLETE = "incomplete"
@@ -169,10 +169,10 @@ class MasterReport:
     look
         Statistics of the pixels; None if the file cannot be read, in which case `fault` contains the reason.
     judgement
-        What the master's noise adds to a light, in words; empty if unknown.
+        Judgement, in words, of the noise that the master adds to a light; empty if this noise is unknown.
     change
-        How the master differs from the latest master with the same settings from an earlier night; empty if there is
-        none.
+        Change since the latest master with the same settings from an earlier night, in words; empty if there is no
+        earlier master, or if the two masters cannot be compared.
     """
 
     path: str
@@ -200,7 +200,7 @@ class SetReport:
     is_reached
         False if the night ended before it reached this set.
     masters
-        The master. Without a cooler, there is one master for each temperature range.
+        The master of the set; for a camera without a cooler, one master for each temperature range.
     """
 
     title: str
@@ -253,7 +253,7 @@ class TuningTest:
 
 @dataclass(frozen=True, slots=True)
 class TuningReport:
-    """The tuning of one flat. If the tuning failed, `exposure_s` is None and `reason` contains the cause."""
+    """The tuning of one set of flats. If the tuning failed, `exposure_s` is None and `reason` contains the cause."""
 
     title: str
     filter: str | None
@@ -296,7 +296,7 @@ class ArtifactReport:
 
 @dataclass(frozen=True, slots=True)
 class LightsReport:
-    """The diagnosis of lights, or of flats that were held out of their set.
+    """The diagnosis of lights, or of flats that were left out of their master to test it.
 
     Attributes
     ----------
@@ -373,7 +373,7 @@ class NightReport:
     temperature
         The coldest and the warmest reading of each of 400 equal periods of the night.
     lights
-        The diagnoses of the lights, and of flats held out of their sets.
+        The diagnoses of the lights, and of flats that were left out of their masters to test them.
     """
 
     verdict: Verdict

@@ -20,19 +20,19 @@ COLUMNS = 192
 
 LEAST_CHANGE = 0.005
 CHANGE_SIGMAS = 8.0
-"""Smallest changes in a flat that count as moved dust: a relative change, and one in units of the blocks' scatter."""
+"""Limits that a change must exceed to count as moved dust: a relative change, and a multiple of `Change.scatter`."""
 
 _SMOOTH = 9
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The change in a flat's small structures.
+    """The change in a flat's small structures since an earlier flat.
 
     Attributes
     ----------
     largest, scatter
-        The largest relative change in a block, and the typical scatter of the blocks.
+        The largest relative change in a block, and the typical scatter of the changes in all blocks.
     column, row
         Position of the largest change, in pixels, counted from 1.
     """
@@ -49,7 +49,7 @@ class Change:
 
 
 def earlier_master(setup: FrameSetup, library: Mapping[Path, FrameSetup]) -> Path | None:
-    """Return the latest master from an earlier night with the same settings; None if there is none.
+    """Return the latest of the masters that are from earlier nights and have the settings of tonight's master.
 
     Parameters
     ----------
@@ -57,6 +57,11 @@ def earlier_master(setup: FrameSetup, library: Mapping[Path, FrameSetup]) -> Pat
         Setup of tonight's master.
     library
         Setups of the masters of all nights, by path.
+
+    Returns
+    -------
+    Path | None
+        The latest of these masters; None if there is no earlier master with the same settings.
     """
     if setup.taken_at is None:
         return None
@@ -77,7 +82,7 @@ def _setting(setup: FrameSetup) -> tuple[object, ...]:
 
 
 def change_text(kind: FrameKind, path: Path, earlier: Path, night: str) -> str:
-    """Describe how a master differs from one from an earlier night; empty if they cannot be compared.
+    """Describe the change in a master since an earlier night; return an empty text if it cannot be compared.
 
     Parameters
     ----------
@@ -108,7 +113,7 @@ def change_text(kind: FrameKind, path: Path, earlier: Path, night: str) -> str:
 
 
 def change_of(now: ImageFile, before: ImageFile) -> Change | None:
-    """Return the change in small structures between two flats; None if the flats are too small or contain no light."""
+    """Return the change in small structures between two flats; None if they are too small or an area lacks signal."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = block_means(now, COLUMNS) / block_means(before, COLUMNS)
     if min(ratio.shape) < 2 * _SMOOTH or not np.isfinite(ratio).all():

@@ -1,7 +1,8 @@
 """Build the report of a night from its events, without reading a clock or files.
 
 The journal of a resumed night contains several runs, each with its own plan. The report follows the last plan. Steps of
-two plans are the same if they do the same work (see `step_keys`). A frame counts once, even if several runs report it.
+two plans count as the same step if they do the same work (see `step_keys`). A frame counts once, even if several runs
+report it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -59,11 +60,11 @@ from coldframe.capture.steps import angle_words
 from coldframe.config.frames import FrameKind
 
 READINGS = 400
-"""Number of equal periods into which the night is divided. The coldest and the warmest reading of each are kept."""
+"""Number of equal periods into which the night is divided, to keep the coldest and warmest reading of each period."""
 
 
 def gather(events: Iterable[Event], *, zone: tzinfo | None = None, is_running: bool = False) -> NightReport:
-    """Return the report of a night, excluding the statistics of its files.
+    """Return the report of a night, without the values that must be read from its image files.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ def gather(events: Iterable[Event], *, zone: tzinfo | None = None, is_running: b
     zone
         Time zone for clock times in sentences; None for the local time zone.
     is_running
-        True if a night without an ending is still running, and False if it stopped unexpectedly.
+        Whether a night for which no ending is recorded is still running (True) or stopped unexpectedly (False).
 
     Raises
     ------
@@ -134,7 +135,7 @@ def thinned(readings: Sequence[Reading]) -> Iterator[Reading]:
 
 
 def remarks_of(events: Iterable[Event]) -> Iterator[Remark]:
-    """Yield the warnings and errors of a night, excluding diagnoses. Merge identical consecutive ones."""
+    """Yield a night's warnings and errors, except diagnoses and the ending. Merge identical consecutive remarks."""
     narrator, current = Narrator(), None
     for event in events:
         line = narrator.narrate(event)
@@ -351,7 +352,7 @@ class _Gathered:
         )
 
     def set_reports(self, *, is_over: bool) -> Iterator[SetReport]:
-        """Yield the reports on the sets in the last plan, and on sets in earlier plans that have a master."""
+        """Yield a report on each set in the last plan, and on each set with a master in an earlier plan."""
         for step in self.steps.values():
             if step.is_set and (step.run == self.run or step.masters):
                 yield self._set_report(step, is_over=is_over)
@@ -415,7 +416,7 @@ class _Gathered:
         return tunings[-1].failure if is_flat and tunings else ""
 
     def tuning_reports(self) -> Iterator[TuningReport]:
-        """Yield one report for each tuning of flats."""
+        """Yield a report on the tuning of each set of flats."""
         for step in self.steps.values():
             if step.tests or step.tuned is not None or (step.is_tuning and step.failure):
                 yield TuningReport(

@@ -8,7 +8,7 @@ from coldframe.capture.monitoring.report.contents import CameraReport, LightsRep
 from coldframe.config.frames import FrameKind
 
 GOOD, ACCEPTABLE = 0.01, 0.03
-"""Largest relative increase in the noise of a light that counts as good, and largest that counts as acceptable."""
+"""Largest relative increase in a light's noise that counts as good, and the largest that counts as acceptable."""
 
 _SAME_EXPOSURE = 0.01
 
@@ -25,8 +25,8 @@ def judgement_of(
     lights
         The diagnosed lights, whose noise and sky level are known.
     cameras
-        The measured cameras. Read noise, the smallest noise that a light can have, is used for darks if no light with
-        the same exposure is known.
+        The measured cameras. If no light with the exposure of a dark is known, the dark is judged against the read
+        noise, which is the smallest noise that a light can have.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def judgement_of(
 
 
 def _of_flat(made: SetReport, master: MasterReport, lights: Sequence[LightsReport]) -> str:
-    """Judge the noise that a flat adds to the lights with the same filter, for those to which it adds most."""
+    """Judge the noise that a flat adds to lights with the same filter, using the lights to which it adds most noise."""
     added = [
         (hypot(1, master.noise * each.sky_adu / each.noise_adu) - 1, each)
         for each in lights

@@ -28,7 +28,7 @@ from coldframe.capture.storage.night_folder import evening_of
 PAGE, TWIN = "report.html", "report.json"
 
 RECENT = timedelta(minutes=2)
-"""A night without an ending is considered to be running if its last event is more recent than this."""
+"""Age of the last event below which a night without an ending is considered to be running."""
 
 PICTURES_PIXELS = 1_200_000
 """Total number of pixels in all pictures of whole frames. Encoded as PNG and base64, they take up less than 2 MB."""

@@ -33,7 +33,10 @@ SIGNS = {
     NightState.BROKEN_OFF: ("bad", "✘"),
     NightState.RUNNING: ("note", "▶"),
 }
-"""CSS class and sign of each state of a night. The signs differ, because some users cannot distinguish the colours."""
+"""CSS class and sign of each state of a night.
+
+Each class has its own sign, because some users cannot distinguish the colours.
+"""
 
 SET_SIGNS = {
     SetState.MADE: ("good", "✔"),
@@ -160,7 +163,7 @@ def render(
 
 
 def _sign(report: NightReport) -> tuple[str, str]:
-    """Return the sign of a night; a complete night whose lights have artifacts gets the sign of an incomplete one."""
+    """Return the sign of a night; a complete night whose lights have artifacts gets the sign of an incomplete night."""
     if report.verdict.safe is False:
         return NOT_SAFE
     is_faulty = any(each.cleanness == Cleanness.FAULTY for each in report.lights)
@@ -237,7 +240,7 @@ def link(path: str) -> str | None:
 
 
 def number_text(value: float | None, digits: int = 4) -> str:
-    """Return a number as text with about `digits` digits, or a dash for None and NaN."""
+    """Return a number as text with about `digits` significant digits, or a dash for None and NaN."""
     if value is None or value != value:  # noqa: PLR0124 - NaN
         return "-"
     if abs(value) >= 10 ** (digits - 1):

@@ -22,7 +22,7 @@ DETAIL_PIXELS = 96
 """Longer side of the central rectangle that is shown at 100 %. The rectangle has the aspect ratio of the frame."""
 
 GREYS = 64
-"""Number of grey levels in the picture of the whole frame. Further levels would only enlarge the file."""
+"""Number of grey levels in the picture of the whole frame. More levels would only enlarge the file."""
 
 SAMPLE = 1 << 20
 """Maximum number of pixels from which the median and the quantiles are computed."""
@@ -36,7 +36,7 @@ TOP_PERCENT = 99.99
 """Percentile at which the histogram ends. Brighter pixels are counted in the last bin."""
 
 DARK_SIGMAS, PLAIN_SIGMAS, BRIGHT_SIGMAS = 4.0, 5.0, 12.0
-"""Stretch of the detail, in standard deviations from the median.
+"""Limits of the black level and the white level of the detail picture, in standard deviations from the median.
 
 Black is `DARK_SIGMAS` below the median. White is at the brightest pixel, but at least `PLAIN_SIGMAS` and at most
 `BRIGHT_SIGMAS` above the median.
@@ -109,7 +109,10 @@ def summarise(image: ImageFile, largest_width: int) -> ImageSummary:
 
 
 def _corner_to_centre(means: NDArray[np.float64]) -> float | None:
-    """Return the mean of the four corners, each a tenth wide and high, divided by the mean of the centre."""
+    """Return the mean of the four corners divided by the mean of the centre.
+
+    Each of these five areas spans a tenth of the width and a tenth of the height.
+    """
     down, across = (max(size // 10, 1) for size in means.shape)
     corners = [means[rows, columns] for rows in (slice(down), slice(-down, None)) for columns in _ends(across)]
     middle = means[_centred(means.shape[0], down), _centred(means.shape[1], across)]
@@ -140,7 +143,7 @@ def _colours(image: ImageFile) -> tuple[float, float, float] | None:
 
 
 def _histogram_end(low: float, high: float) -> float:
-    """Return the end of the histogram; a narrow range is widened until the edges of its bins differ as floats."""
+    """Return the end of the histogram; a narrow range is widened until the edges of its bins are distinct numbers."""
     narrowest = 2 * BINS * float(np.spacing(max(abs(low), abs(high))))
     return high if high - low > narrowest else low + max(1.0, narrowest)
 
@@ -164,7 +167,7 @@ def stretched(values: NDArray[np.float64], stretch: Stretch, greys: int) -> NDAr
     span = stretch.white - stretch.black
     if span <= 0:
         return np.full(values.shape, 128, np.uint8)
-    if not np.isfinite(greys / span):  # the contrast is too small for floats
+    if not np.isfinite(greys / span):  # the contrast is too small for floating-point numbers
         return np.full(values.shape, 128, np.uint8)
     with np.errstate(over="ignore"):  # infinities are white
         steps = np.clip((values - stretch.black) * (greys / span), 0, greys - 1).astype(np.uint8)

@@ -11,7 +11,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
-    """Return the contents of a PNG file (ISO/IEC 15948) with the picture.
+    """Return the contents of a PNG file (ISO/IEC 15948) that stores the picture.
 
     Parameters
     ----------

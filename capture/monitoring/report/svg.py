@@ -86,7 +86,11 @@ def round_values(low: float, high: float, most: int = TICKS) -> tuple[float, ...
 
 
 def decades(low: float, high: float) -> tuple[float, ...]:
-    """Return the powers of 10 between two values; if too few, also their multiples by 2 and 5, or round values."""
+    """Return the powers of 10 between two values.
+
+    If there are too few, their multiples by 2 and 5 are added, or round values are returned instead. If there are more
+    than `TICKS`, only every second, third, ... power is returned.
+    """
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     whole = tuple(10.0**power for power in powers if low <= 10.0**power <= high)
     if len(whole) > TICKS:
@@ -120,7 +124,7 @@ def number_texts(values: Sequence[float]) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class Chart:
-    """A chart that is drawn in parts. Later parts cover earlier ones."""
+    """A chart that is drawn in parts. Later parts cover earlier parts."""
 
     x: Axis
     y: Axis

@@ -8,8 +8,9 @@ exposing
 reading
     From the end of an exposure to the next event: the next exposure, the accepted frame, or the result of a test frame.
 moving
-    From the preceding event to a change of the panel, cover, filter or rotator, but at most `LONGEST_MOVE`. Also from
-    the change to the next exposure or change, but at most `LONGEST_SETTLING`. Any excess counts as waiting.
+    From the preceding event to a change in the state of the panel, cover, filter wheel or rotator, but at most
+    `LONGEST_MOVE`. Also from this change to the next exposure or change, but at most `LONGEST_SETTLING`. Any excess
+    counts as waiting.
 lost
     Exposure and readout of frames that were rejected or never arrived. Also the time from a failure with a retry to the
     next success, including the wait for a lost device. Also the gap between two runs, and the exposure that was under
@@ -50,7 +51,7 @@ from coldframe.capture.monitoring.report.runs import Run
 
 LONGEST_MOVE = timedelta(minutes=2)
 LONGEST_SETTLING = timedelta(seconds=20)
-"""Covers, wheels and lamps settle in less time than this. A longer pause has a different cause, such as the sky."""
+"""Maximum time after a movement that counts as settling. A longer pause has a different cause, such as the sky."""
 
 BETWEEN_RUNS = "between two runs"
 _ROUNDING = timedelta(milliseconds=1)
@@ -183,7 +184,7 @@ def _may_be(exposure: Event, judged: Judged) -> bool:
 
 
 def _seconds(seconds: float) -> timedelta:
-    """Return a duration; zero for negative and infinite values, because a journal may contain them."""
+    """Return a duration; zero for negative and infinite values, because a journal can contain them."""
     try:
         return max(timedelta(seconds=seconds), timedelta())
     except (ValueError, OverflowError):
@@ -238,7 +239,7 @@ class _Walk:
             self._title = ""
 
     def _close(self, at: datetime, by: Event | None, rejected: set[int]) -> Iterator[Span]:
-        """Yield the time from `now` to `at`, divided into periods of one activity."""
+        """Yield the time from `now` to `at`, divided into periods of one activity each."""
         at = max(at, self.now)
         if self._is_lost or self._exposure in rejected:
             parts = [(at, Activity.LOST)]

@@ -34,7 +34,8 @@ def verdict_of(
     sets
         The sets of the plan.
     lights
-        Opening sentence, on whether the lights calibrate cleanly; empty if this is unknown.
+        Sentence about whether the lights calibrate cleanly, which becomes the first sentence of the summary; empty if
+        this is unknown.
     zone
         Time zone for clock times; None for the local time zone.
     is_running
@@ -63,7 +64,7 @@ def _verdict_of_rig(last: Run, sets: Sequence[SetReport], *, zone: tzinfo | None
 
 
 def _setpoints_out_of_reach(run: Run) -> Iterator[str]:
-    """Yield a sentence for each unreachable setpoint, with the setting to change."""
+    """Yield a sentence for each setpoint that could not be reached. The sentence names the setting to change."""
     for event in run.events:
         if isinstance(event, Notice) and event.topic is Topic.SETPOINT:
             yield event.text

@@ -97,7 +97,7 @@ def _verb(fields: dict[str, object], given_id: str) -> str:
     if not isinstance(verb, str) or verb not in VERBS:
         raise CommandError(f"command: expected one of {', '.join(VERBS)}", given_id)
     if unknown := fields.keys() - _FIELDS:
-        raise CommandError(f"{len(unknown)} unknown fields; allowed: {', '.join(sorted(_FIELDS))}", given_id)
+        raise CommandError(f"unknown fields: {len(unknown)}; allowed: {', '.join(sorted(_FIELDS))}", given_id)
     return verb
 
 
@@ -148,7 +148,7 @@ class CommandGate:
         now
             Current wall-clock time in UTC. The run shares no other clock with the sender.
         is_retained
-            True if the broker had retained the message. A retained message may be of any age.
+            True if the broker had retained the message. A retained message can be of any age.
 
         Raises
         ------

@@ -21,10 +21,10 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 FAREWELL_S = 2.0
-"""Time allowed at the end for the broker to confirm the last message, if the broker is connected."""
+"""Time allowed after `finish` for the broker to confirm the last message, if the broker is connected."""
 
 SPARE_S = 0.5
-"""Time allowed at the end for one more attempt to connect, and for the thread to finish."""
+"""Time allowed after `finish` for one more attempt to connect, and for the thread to end."""
 
 READ_BACK_S = 5.0
 """Time allowed for a broker that uses MQTT 3.1.1 to return the status message that it should have retained."""
@@ -35,7 +35,7 @@ BACKOFF = Backoff(first_s=1.0, longest_s=60.0)
 class DetachedExecutor(ThreadPoolExecutor):
     """An executor that runs blocking work in daemon threads and does not wait for them when it is shut down.
 
-    The MQTT library resolves host names in the loop's executor, and a lookup may take half a minute to fail. An
+    The MQTT library resolves host names in the loop's executor, and a lookup can take half a minute to fail. An
     ordinary executor would wait for this failure when it is shut down.
     """
 
@@ -67,20 +67,20 @@ class BrokerConnection:
     client_id
         Identifier of this client. If two clients have the same identifier, the broker disconnects the first.
     status_topic
-        Retained topic. Its message is `Presence.ONLINE` while connected, `farewell` after `finish`, and
-        `Presence.OFFLINE` (the last will) if the connection ends without `finish`.
+        Retained topic for the status. Its message is `Presence.ONLINE` while the connection exists, `farewell` after
+        `finish`, and `Presence.OFFLINE` (the last will) if the connection ends without `finish`.
     farewell
-        The last message.
+        Last message on the status topic.
     subscriptions
         Topics to subscribe to each time the connection is established.
     on_connected, on_lost
-        `on_connected` is called after each successful connection. `on_lost` is called with the reason after each failed
-        attempt to connect and each loss of the connection.
+        Functions that are called when the connection changes: `on_connected` each time that it is established, and
+        `on_lost`, with the reason, after each failed attempt to connect and each loss of the connection.
     on_refused
-        Called once, with a description such as "refuses messages on rig/status (this user is not authorized)". Further
-        topics that the broker refuses are only logged.
+        Function that is called once, with a description such as "refuses messages on rig/status (this user is not
+        authorized)". Further topics that the broker refuses are only logged.
     on_message
-        Called with each message that arrives.
+        Function that is called with each message that arrives.
     backoff
         Pauses between attempts to connect.
     """
@@ -200,7 +200,7 @@ class BrokerConnection:
             if message is not None:
                 await self._send(broker, message)
             elif self._finishing.is_set():
-                # The confirmation of this message (QoS 1) proves that all earlier ones have arrived.
+                # The confirmation of this message (QoS 1) proves that all earlier messages have arrived.
                 with contextlib.suppress(PublishRefusedError):
                     await broker.publish(self._farewell, confirmed=True)
                 return
@@ -224,7 +224,7 @@ class BrokerConnection:
         self._tried.add(message.topic)
 
     async def _read_back_status(self, broker: Broker) -> None:
-        """Check that the broker has retained the status, because a broker may drop the message without an error."""
+        """Check that the broker has retained the status, because some brokers drop messages without an error."""
         topic = self._will.topic
         self._status_returned.clear()
         await broker.subscribe([topic])
@@ -235,7 +235,7 @@ class BrokerConnection:
             self._refuse(topic, f"does not return the message retained on {topic}")
 
     def _refuse(self, topic: str, fault: str) -> None:
-        """Log, once per topic, that the broker does not accept messages on it, and report the first such topic."""
+        """Log, once per topic, that the broker does not accept messages on a topic. Report the first of the topics."""
         if topic in self._refused:
             return
         log.warning("the MQTT broker %s %s; check its access rules", self._access.address, fault)

@@ -46,7 +46,7 @@ READINGS_S = 15.0
 """Shortest time between two kept readings. A reading that follows sooner supersedes the previous one."""
 
 LONGEST_UNPACKED = 4_000_000
-"""Largest uncompressed size, in bytes, that a reader accepts; it is far greater than these limits allow."""
+"""Largest uncompressed size, in bytes, that a reader accepts; a digest within the limits above is far smaller."""
 
 _GZIP = 31
 
@@ -83,7 +83,7 @@ class Digest:
 
     def _lines(self, event: Event) -> deque[tuple[int, str]]:
         kind = type(event)
-        # A watcher needs all frames of the running step, but only the last frame of each earlier step (for the count).
+        # A watcher needs all frames of the running step, but only the last frame of each earlier step, for its number.
         key = (kind, event.step) if isinstance(event, FrameAccepted) else kind
         return self._kept.setdefault(key, deque(maxlen=KEPT.get(kind, KEPT_OTHERS)))
 
@@ -122,7 +122,8 @@ def unpack(payload: bytes) -> Iterator[str]:
     Raises
     ------
     ValueError
-        If the payload is not ASCII text compressed with gzip, is truncated, or exceeds `LONGEST_UNPACKED`.
+        If the payload is not ASCII text compressed with gzip, is truncated, or contains more than `LONGEST_UNPACKED`
+        bytes.
     """
     unpacker = zlib.decompressobj(_GZIP)
     try:

@@ -18,7 +18,7 @@ SCHEMA = 1
 """Version of the schemas, incremented when a field is removed or changes meaning, but not when a field is added."""
 
 MOST_PROBLEMS = 10
-"""Maximum number of problems in the state document. It contains the latest ones; the journal topic contains more."""
+"""Maximum number of problems in the state document, which lists the latest ones; the journal topic contains more."""
 
 MOST_SETS = 20
 """Maximum number of diagnosed sets in the state document."""

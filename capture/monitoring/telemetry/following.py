@@ -24,7 +24,7 @@ _WHY_DETACHED = {
 
 
 class RemoteNight:
-    """A night followed over MQTT. It turns the messages of one rig into updates for a watcher.
+    """A receiver that follows a night over MQTT, and turns the messages of one rig into updates for a watcher.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class RemoteNight:
         self._is_attached = False
 
     def receive(self, topic: str, payload: bytes) -> list[Update]:
-        """Return the updates that a message yields: none if it contains nothing new or is not from coldframe."""
+        """Return the updates from a message: none if it contains nothing new or was not sent by coldframe."""
         topics = self._topics
         if topic == topics.status:
             self._presence = payload
@@ -67,7 +67,7 @@ class RemoteNight:
         return [*events] if self._follower.run == known else self._attach()
 
     def _attach(self) -> list[Update]:
-        """Return an update that attaches to the run with all events so far, and one that detaches if it is over."""
+        """Return an update that attaches to the run, and a second update that detaches if the run is not online."""
         if not self._presence or self._journal is None:
             return []
         self._follower = Follower()
@@ -130,7 +130,7 @@ class Follower:
 
 
 def picture(payload: bytes) -> FrameShown | None:
-    """Return the frame of a picture message, or None if the message is not valid."""
+    """Return the picture and the histogram in a picture message, or None if the message is not valid."""
     try:
         fields = json.loads(payload)
         height, width = int(fields["height"]), int(fields["width"])

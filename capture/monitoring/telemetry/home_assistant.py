@@ -122,7 +122,7 @@ class HomeAssistant:
             [
                 self._component("problem", "binary_sensor", "Problem", device_class="problem", value_template=problem),
                 self._component("paused", "binary_sensor", "Paused", value_template=paused),
-                # This sensor is always available, because it reports that the other components are unavailable.
+                # This sensor is always available, because it reports when the other components are unavailable.
                 self._component(
                     "lost",
                     "binary_sensor",

@@ -1,8 +1,8 @@
 """Wait for the MQTT command `run` while no night is running, and start a night when the command arrives.
 
-A run in progress answers commands directly. If a run may be in progress, the listener waits for the run's answer and
-replies only if there is none, so that each command gets exactly one answer. The night is a separate process that does
-not depend on the listener and continues if the listener crashes.
+A run in progress answers commands directly. If a run might be in progress, the listener waits for the run's answer and
+replies only if the run does not answer, so that each command gets exactly one answer. The night is a separate process
+that does not depend on the listener and continues if the listener crashes.
 """
 
 import asyncio
@@ -25,10 +25,13 @@ from coldframe.devices.mqtt.message import Message
 log = logging.getLogger(__name__)
 
 ANSWER_DEADLINE_S = 2.0
-"""Time that a run has to answer a command before the listener answers."""
+"""Time that a run has to answer a command before the listener answers in its place."""
 
 BEGIN_DEADLINE_S = 60.0
-"""Time after which the listener answers `BEGINNING`, because hooks that run before the night may take longer."""
+"""Time after which the listener answers `BEGINNING` if the night has not begun by then.
+
+The hooks that run before the night can take longer.
+"""
 
 POLL_S = 0.25
 MOST_REPLIES = 32
@@ -60,7 +63,7 @@ class StartedNight(Protocol):
         """The first error that the night reported or, if it reported no error, its result; a single line."""
 
     def terminate(self) -> None:
-        """End the night in the safe state. A second call skips the warm-up."""
+        """End the night with the rig in the safe state. A second call skips the warm-up."""
 
     async def wait(self) -> None:
         """Wait until the process has ended."""
@@ -97,7 +100,7 @@ class Listener:
     nights
         Object that starts nights.
     report
-        Called with each line for the user.
+        Function that is called with each line for the user.
     answer_deadline_s
         See `ANSWER_DEADLINE_S`.
     begin_deadline_s
@@ -162,10 +165,10 @@ class Listener:
             await cancel_all(ending, *self._replies)
 
     def stop(self) -> None:
-        """End a running night in the safe state, then stop the listener. A second call skips the warm-up."""
+        """End a running night and make the rig safe, then stop the listener. A second call skips the warm-up."""
         self._stopped.set()
         if self._night is not None:
-            self._report("ending the night in the safe state, then stopping")
+            self._report("ending the night and making the rig safe, then stopping")
             self._night.terminate()
 
     async def _finish_when_stopped(self) -> None:
@@ -292,7 +295,7 @@ class Listener:
         await night.clean_up()
 
     async def _wait_until_begun(self, night: StartedNight) -> str | None:
-        """Wait until the night holds the rig and is online. Return the answer, or None if the night ended first."""
+        """Wait until the night holds the rig and is online. Return the answer; None if the night ends before then."""
         clock = asyncio.get_running_loop().time
         deadline_s = clock() + self._begin_deadline_s
         while not night.is_over:

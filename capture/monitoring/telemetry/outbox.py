@@ -7,7 +7,7 @@ from coldframe.devices.mqtt.message import Message
 MOST_EVENTS = 1000
 """Maximum number of waiting messages that are not retained.
 
-The oldest are dropped first. The journal topic still contains their events.
+The oldest messages are dropped first. The message on the journal topic still contains the events in them.
 """
 
 

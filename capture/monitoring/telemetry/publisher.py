@@ -40,7 +40,7 @@ from coldframe.devices.mqtt.message import Message
 log = logging.getLogger(__name__)
 
 MOST_QUEUED = 20_000
-"""Maximum number of events queued for the publisher's thread. It normally processes them within milliseconds."""
+"""Maximum number of events queued for the publisher's thread, which normally processes them within milliseconds."""
 
 REFRESH_S = 0.25
 """Time between checks for retained documents that are due."""
@@ -70,7 +70,7 @@ class Telemetry:
     steering
         Object that carries out commands; None to refuse all commands.
     known
-        Commands that were executed in earlier runs; None to remember only those of this run.
+        Commands that were executed in earlier runs; None to remember only the commands of this run.
     backoff
         Pauses between attempts to connect.
     """

@@ -1,4 +1,4 @@
-"""Watch and steer a run on another machine through its MQTT broker."""
+"""Watch and steer a run on another machine through an MQTT broker."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ LONGEST_ANSWER = 500
 
 
 class RemoteSource:
-    """A source that follows and steers the run of a rig through its MQTT broker.
+    """A source that follows and steers the run of a rig through an MQTT broker.
 
     Parameters
     ----------

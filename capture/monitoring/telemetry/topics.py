@@ -22,7 +22,7 @@ class Presence(StrEnum):
 
 
 def topic_part(name: str) -> str:
-    """Convert a name to part of a topic or Home Assistant identifier: up to 40 characters (letters, digits, - or _)."""
+    """Convert a name to a part of a topic or of an identifier: up to 40 characters (letters, digits, - or _)."""
     part = re.sub(r"[^A-Za-z0-9-]+", "_", name)[:LONGEST_PART].strip("_")
     return part.lower() or "rig"
 

@@ -21,7 +21,7 @@ from coldframe.capture.monitoring.watching.messages import (
 from coldframe.capture.monitoring.watching.source import Attached, Detached, Silent, Update
 
 POLL_S = 0.5
-"""Time between two attempts to find a run."""
+"""Time between attempts to find a run."""
 
 HANDSHAKE_S = 10.0
 """Maximum time that a run may take to send all events so far."""
@@ -30,11 +30,11 @@ SILENCE_S = 120.0
 """Time without messages after which a run counts as silent.
 
 A run publishes a temperature every second, even for cameras without a thermometer, during long exposures and while it
-is paused. Only a wait for a device between two steps can be longer.
+is paused. Only while it waits for a device between two steps can it remain silent for longer.
 """
 
 REPEAT_S = 60.0
-"""Time after which `Detached` is repeated."""
+"""Time between repetitions of `Detached` while no run is attached."""
 
 NO_RUN = "no run found"
 INCOMPATIBLE = "the run uses a different version of coldframe"

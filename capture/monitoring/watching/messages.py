@@ -21,10 +21,10 @@ from coldframe.errors import ColdframeError
 PROTOCOL = 1
 
 LONGEST_COMMAND_BYTES = 1000
-"""Maximum length of the line of a command. Longer lines are invalid."""
+"""Maximum length of a line that contains a command. Longer lines are invalid."""
 
 LONGEST_MESSAGE_BYTES = 1 << 20
-"""Maximum length of the line of a message. Longer lines are invalid. Lines of the journal have the same limit."""
+"""Maximum length of a line that contains a message. Longer lines are invalid. The journal has the same limit."""
 
 LARGEST_PICTURE = 64 * 96
 HISTOGRAM_BINS = 128
@@ -66,7 +66,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """The mark after all events so far. The run sends later events as they happen."""
+    """The mark that follows all events so far. The run sends later events as they happen."""
 
 
 @dataclass(frozen=True, slots=True)

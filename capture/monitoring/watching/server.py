@@ -27,7 +27,11 @@ log = logging.getLogger(__name__)
 MOST_WATCHERS = 16
 
 MOST_BYTES = 4_000_000
-"""Maximum backlog, in bytes, before a watcher is disconnected. Slow links need more than the size of the history."""
+"""Maximum backlog, in bytes, before a watcher is disconnected.
+
+It must exceed the size of the history, which is sent all at once when a watcher attaches, because a slow link needs
+time to transmit the history.
+"""
 
 REFUSED = "refused: the run's configuration lacks allow_commands = true in [watch]"
 
@@ -51,7 +55,7 @@ class WatchServer:
     Raises
     ------
     OSError
-        On entering, if another run uses the same folder or the system does not support abstract sockets.
+        On entry, if another run uses the same storage folder, or if the system does not support abstract sockets.
     """
 
     def __init__(

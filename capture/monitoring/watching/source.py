@@ -28,7 +28,7 @@ class Detached:
 
 @dataclass(frozen=True, slots=True)
 class Silent:
-    """The run is attached, but has been silent for so long that it may have frozen."""
+    """The run is attached, but has been silent for so long that it might have frozen."""
 
 
 Update = Attached | Detached | Silent | Event | Answer

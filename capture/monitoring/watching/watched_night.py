@@ -21,8 +21,8 @@ class WatchedNight:
     Attributes
     ----------
     storage
-        Folder on this machine that contains the folders of the nights; None if there is no such folder. While no run is
-        attached, the last night in it is shown.
+        Folder on this machine that contains the folders of the nights; None if the nights are on another machine. While
+        no run is attached, the last night in this folder is shown.
     note
         A line for the user; empty while a run is attached.
     refusal
@@ -51,7 +51,7 @@ class WatchedNight:
                 pass
 
     async def _show_last(self, reason: str) -> None:
-        """Keep showing the night of a lost run; if there was no run, show the last night as it is on the disk now."""
+        """Keep showing the night of a lost run. If there was no run, show the last night, as it is now on disk."""
         if self.storage is not None and (self.state.night is None or self._journal is not None):
             try:
                 found = await read_in_thread(last_night, self.storage, self._journal)
@@ -85,7 +85,7 @@ class _Journal:
 
 
 def last_night(storage: Path, known: _Journal | None) -> tuple[_Journal, DashboardState] | None:
-    """Return the last night in a storage folder; None if there is none, or if its journal is already known."""
+    """Return the last night in a storage folder; None if there is no night, or if its journal is already known."""
     try:
         night = newest_night(storage)
         if night is None:

@@ -34,7 +34,7 @@ class Access:
 
         An IP address is always allowed. A name must be known, because a hostile page could make its own name resolve to
         this machine (DNS rebinding), and the browser would then treat that page and this one as a single site. The port
-        does not matter, because ssh may forward a different port.
+        does not matter, because ssh can forward a different port.
         """
         name = _host_name(host)
         if name is None:

@@ -76,7 +76,7 @@ class Address:
 def listening_socket(address: Address) -> socket.socket:
     """Return a socket that listens on an address; ``::`` stands for all IPv6 and IPv4 addresses.
 
-    tornado's `bind_sockets` leaves its sockets open if an address is refused.
+    This function replaces tornado's `bind_sockets`, which leaves its sockets open if an address is refused.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def listening_socket(address: Address) -> socket.socket:
 
 
 def _reason(error: OSError, host: str) -> str:
-    """Return the reason without the address, which the text of the error contains and the caller prints."""
+    """Return the reason for an error without the address, because the caller prints the address itself."""
     if error.errno is not None and error.errno in errno.errorcode:
         return os.strerror(error.errno)
     # `create_server` turns a gaierror into an OSError with the same number, which is not an errno. An IP address can

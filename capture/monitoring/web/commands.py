@@ -1,4 +1,4 @@
-"""Commands that browsers send to the night, the same as those of the dashboard's keys."""
+"""Commands that browsers send to the night. They are the same commands that the dashboard's keys send."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ class Commands:
     Parameters
     ----------
     source
-        The run to which the commands are sent. It answers them in the order in which they were sent.
+        The run to which the commands are sent. It answers commands in the order in which they were sent.
     night
         The night that the browsers see.
     """
@@ -46,7 +46,7 @@ class Commands:
         self._open = deque[asyncio.Future[str]]()
 
     def take(self, update: Update) -> None:
-        """Process an update from the source: an answer closes the oldest open command, a lost run all of them."""
+        """Process an update. An answer closes the oldest open command, and a lost run closes all open commands."""
         if isinstance(update, Answer) and self._open:
             _resolve(self._open.popleft(), update.text)
         elif isinstance(update, Detached):
@@ -68,7 +68,7 @@ class Commands:
         except MessageError as error:
             return Reply(HTTPStatus.BAD_REQUEST, printable(str(error)))
         if command.request is Request.SKIP and command.step is None:
-            return Reply(HTTPStatus.BAD_REQUEST, "a skip needs the number of the step")
+            return Reply(HTTPStatus.BAD_REQUEST, "the number of the step to skip is missing")
         state = self._night.state
         if state.night is None or state.ended is not None or shown != night_id(state.night):
             return Reply(HTTPStatus.CONFLICT, "the night that you saw is over; nothing was sent")
@@ -81,7 +81,7 @@ class Commands:
         self._open.append(answer)
         try:
             async with asyncio.timeout(ANSWER_S):
-                # Keep the place in the queue, because a late answer would otherwise be taken for the next one.
+                # Keep the place in the queue; otherwise, a late answer would be taken for the next command's answer.
                 return Reply(HTTPStatus.OK, printable(await asyncio.shield(answer)))
         except TimeoutError:
             return Reply(HTTPStatus.GATEWAY_TIMEOUT, "the run has not answered yet; watch the page for the effect")

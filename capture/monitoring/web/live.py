@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 REFRESH_S = 1.0
-"""Time between two checks of the night."""
+"""Time between checks of whether a section has changed."""
 
 LARGEST_SHARE = 0.02
 """Maximum fraction of a CPU core used for writing the sections. Slow machines write them less often."""

@@ -28,13 +28,13 @@ PICTURE_COLUMNS = 480
 """Maximum width of the picture in pixels. A noisy picture of this width makes a PNG file of about 150 kB."""
 
 LOOK_S = 3.0
-"""Time between two checks of the folder."""
+"""Time between checks of the folder."""
 
 LEAST_PAUSE_S = 15.0
 """Shortest time between two pictures, long enough for a phone with a weak connection."""
 
 LARGEST_SHARE = 0.02
-"""Maximum fraction of the time that is spent on reading pictures."""
+"""Maximum fraction of time to spend on reading pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Picture:
     Attributes
     ----------
     number
-        Number that distinguishes the picture from earlier ones.
+        Number that distinguishes the picture from earlier pictures.
     facts
         Measured values of the frame or master; empty for a preview.
     png
@@ -117,7 +117,7 @@ class NightFiles:
         title = title_of(newest, state)
         began_s = time.monotonic()
         png = await read_in_thread(_drawn, self._storage, state, newest.path)
-        if self._night.state.night != night:  # the next night has begun meanwhile
+        if self._night.state.night != night:  # the next night has begun in the meantime
             return
         self._source = newest
         ended_s = time.monotonic()
@@ -139,7 +139,7 @@ class NightFiles:
 
 
 def newest_image(state: DashboardState) -> FrameAccepted | MasterWritten | None:
-    """Return the event of the latest frame or master of a night; None if there is none."""
+    """Return the event of the latest frame or master of a night; None if there is neither a frame nor a master."""
     images = [each for each in (state.frame, state.masters[-1] if state.masters else None) if each is not None]
     return max(images, key=lambda each: each.at, default=None)
 
@@ -166,7 +166,7 @@ def facts_of(image: FrameAccepted | MasterWritten) -> str:
 def night_folder(storage: Path, state: DashboardState) -> Path | None:
     """Return the folder of the night that is shown; None if the storage folder does not contain it.
 
-    Only the name is taken from the event, because a manipulated journal may name any folder.
+    Only the name is taken from the event, because a manipulated journal could name any folder.
     """
     if state.night is None:
         return None
@@ -175,7 +175,7 @@ def night_folder(storage: Path, state: DashboardState) -> Path | None:
 
 
 def report_of(storage: Path, state: DashboardState) -> Report | None:
-    """Return the report of a night that is over or lost; None if there is none."""
+    """Return the report of a night that is over or out of contact; None if there is no report."""
     if state.ended is None and state.lost_at is None:
         return None
     folder = night_folder(storage, state)

@@ -128,7 +128,7 @@ def sections(sight: Sight) -> dict[str, str]:
 
 
 def report_page(theme: Theme) -> str:
-    """Return the page that frames the morning report in the colours of the theme."""
+    """Return the page in which the morning report is embedded. The page has the colours of the theme."""
     return _template("report.html.jinja").render(theme=theme)
 
 
@@ -231,7 +231,7 @@ def _row(step: StepProgress, sight: Sight) -> Row:
 
 
 def _charts(sight: Sight) -> Iterator[Figure]:
-    """Yield the charts of the cooler, then those of the flats, with the latest flats first."""
+    """Yield the charts of the cooler, then the charts of the flats, with the latest flats first."""
     state, zone = sight.state, sight.now.tzinfo
     readings = [Reading.of(each) for each in state.temperatures]
     read_at = _read_at(sight)

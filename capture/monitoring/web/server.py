@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 _FOLDER = Path(__file__).parent
 
 MOST_CONNECTIONS, MOST_PER_ADDRESS = 64, 32
-"""Maximum number of open connections, in total and from one IP address, so that no address can lock out the others."""
+"""Maximum number of open connections, in total and from one IP address, so that no address can use all connections."""
 
 BLOCK_BYTES = 1 << 18
 """Size of the blocks in which the report is sent."""
@@ -50,14 +50,14 @@ OWN_PAGES = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Content-Security-Policy of all answers except the report, so that no text in the page can load or run anything
-else."""
+"""Content-Security-Policy of all answers except the report, so that text in the page cannot load or run anything from
+elsewhere."""
 
 REPORT = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'self'"
 )
-"""Content-Security-Policy of the report. This file contains its style sheet and pictures, but no scripts."""
+"""Content-Security-Policy of the report. The report contains its style sheet and pictures, but no scripts."""
 
 
 CANNOT_WRITE = (
@@ -168,9 +168,10 @@ async def serve(web: WebNight, address: Address, opened: Callable[[Address], Non
     web
         The night to show.
     address
-        Where to listen; the port 0 stands for any free port, and the address ``::`` for all IPv6 and IPv4 addresses.
+        Address on which to listen. The port 0 stands for any free port, and the host ``::`` for all IPv6 and IPv4
+        addresses.
     opened
-        Called with the address and its port once the server is listening.
+        Function that is called with the address and its actual port once the server is listening.
 
     Raises
     ------

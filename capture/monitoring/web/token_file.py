@@ -25,7 +25,7 @@ def read_token(path: Path) -> str:
     Raises
     ------
     TokenFileError
-        If the file cannot be created or read, may be read by others, or contains no valid token.
+        If the file cannot be created or read, can be read or changed by other users, or contains no valid token.
     """
     try:
         try:
@@ -49,7 +49,7 @@ def _write(path: Path) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
-        return  # another process was faster
+        return  # another process has created the file in the meantime
     letters = base64.b32encode(secrets.token_bytes(TOKEN_BYTES)).decode("ascii").lower()
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(f"{'-'.join(letters[at : at + 4] for at in range(0, len(letters), 4))}\n")
@@ -61,14 +61,14 @@ def _read(path: Path) -> str:
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
-            raise TokenFileError(f"{path}: is not a regular file; move it away, and coldframe will create a new token")
+            raise TokenFileError(f"{path} is not a regular file; move it away, and coldframe will create a new token")
         if found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o077:
-            raise TokenFileError(f"{path}: other users may read or change this token; delete the file to get a new one")
+            raise TokenFileError(f"{path}: other users can read or change this token; delete the file to get a new one")
         content = file.read(LONGEST + 2)
     token = content.partition(b"\n")[0].strip()
     if not SHORTEST <= len(token) <= LONGEST or not all(0x21 <= byte <= 0x7E for byte in token):  # noqa: PLR2004 - ASCII
         raise TokenFileError(
-            f"{path}: contains no token. The first line must have {SHORTEST} to {LONGEST} letters, digits or symbols; "
+            f"{path} contains no token. The first line must have {SHORTEST} to {LONGEST} letters, digits or symbols; "
             "delete the file to get a new one"
         )
     return token.decode("ascii")

@@ -1,4 +1,4 @@
-"""Collect the masters that a bisection compares: specified masters, or those in the library that fit the lights."""
+"""Collect the masters that a bisection compares: specified masters, or masters in the library that match the lights."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ ANY_AGE = Tolerances(bias_days=inf, dark_days=inf, flat_days=inf)
 
 
 class NoMastersError(ColdframeError):
-    """No master fits the lights."""
+    """No master matches the lights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Choice:
     candidates
         The masters.
     left_out
-        Number of older masters that fit, but are not compared.
+        Number of older masters that match, but are not compared.
     """
 
     setup: FrameSetup
@@ -100,7 +100,7 @@ def _of_kind(setup: FrameSetup, kind: FrameKind) -> FrameSetup:
 
 
 def library_candidates(light: FrameSetup, folder: Path | None) -> Choice:
-    """Return the library's masters of any age that fit a light, including darks that can be scaled to its exposure.
+    """Return the library's masters of any age that match a light, including darks that can be scaled to its exposure.
 
     Raises
     ------

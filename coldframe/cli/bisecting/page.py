@@ -21,7 +21,7 @@ from coldframe.cli.diagnosing.pictures import SetPictures
 _FOLDER = Path(__file__).parent
 
 Pictures = Mapping[tuple[Part, Part], SetPictures]
-"""The pictures of each combination; the key consists of its dark subtraction and its flat division."""
+"""The pictures of each combination. The key of a combination is the pair of its dark part and its flat part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,13 @@ class Card:
     Attributes
     ----------
     title
-        How the combination subtracts the dark and divides by the flat.
+        Keys of the dark that is subtracted and of the flat by which the lights are divided.
     score, leaves
         Score, and the artifacts that the combination leaves, as text.
     picture
         Stretched background as a data URI.
     sign
-        "best"; "good" for a score that ties with the best one; or "bad".
+        "best"; "good" for a score that ties with the best score; or "bad".
     """
 
     title: str

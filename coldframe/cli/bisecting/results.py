@@ -1,4 +1,4 @@
-"""The result of a bisection in sentences, with the comparisons that were impossible and the frames to shoot next."""
+"""Put the result of a bisection into sentences, and list the impossible comparisons and the frames to shoot next."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -52,7 +52,7 @@ class BisectionResult:
 
     @property
     def is_clean(self) -> bool:
-        """True if the best combination leaves no artifact and uses every kind of master."""
+        """True if the best combination leaves no artifact, and neither darks nor flats are missing."""
         comparison = self.comparison
         return not comparison.left_by(comparison.best) and not missing_kinds(self.candidates)
 
@@ -68,7 +68,7 @@ def verdict(result: BisectionResult) -> str:
 
 
 def missing_kinds(candidates: Candidates) -> tuple[FrameKind, ...]:
-    """Return the kinds of masters that a complete calibration needs and that are missing."""
+    """Return the kinds of masters that are missing for a complete calibration."""
     found = {FrameKind.DARK: candidates.darks, FrameKind.FLAT: candidates.flats}
     return tuple(kind for kind, masters in found.items() if not masters)
 
@@ -83,7 +83,7 @@ def shoot_command(result: BisectionResult) -> str | None:
 
 
 def sets_to_shoot(result: BisectionResult) -> tuple[str, ...]:
-    """Return the sets that need new masters, as for `run --only`; empty if the best combination is clean."""
+    """Return the sets that need new masters, named as for `run --only`; empty if the best combination is clean."""
     comparison = result.comparison
     left = set(comparison.left_by(comparison.best))
     if left & {Witness.NOISE, Witness.GRADIENT}:
@@ -99,7 +99,7 @@ def sets_to_shoot(result: BisectionResult) -> tuple[str, ...]:
 
 
 def not_compared(result: BisectionResult) -> Mapping[str, list[Witness]]:
-    """Return the witnesses that could not be compared, grouped by reason."""
+    """Return the witnesses (measurements of artifacts) that could not be compared, grouped by reason."""
     reasons: dict[str, list[Witness]] = {}
     for witness in Witness:
         if witness not in result.comparison.witnesses:
@@ -117,7 +117,7 @@ def _reason(result: BisectionResult, witness: Witness) -> str:
         return "there is no flat to take a pattern from"
     if witness in {Witness.ROWS, Witness.COLUMNS}:
         return "in a single light, a fixed pattern cannot be distinguished from noise"
-    return "a master does not state the uncertainty of its pixels (UNCERT and COUNTS), or the gain is unknown"
+    return "a master does not contain the uncertainty of its pixels (UNCERT and COUNTS), or the gain is unknown"
 
 
 def left_text(comparison: Comparison, row: Scored) -> str:
@@ -133,7 +133,7 @@ def _significance(term: float) -> str:
 
 
 def master_text(result: BisectionResult, master: Candidate) -> str:
-    """Return the date, the frames and the differing settings of a master."""
+    """Return the date of a master, its number of frames, and the settings in which it differs from the lights."""
     assert master.setup.kind is not None
     frames = frames_stated(master.header)
     parts: Sequence[str | None] = (

@@ -1,4 +1,4 @@
-"""Shoot the frames that a bisection lacks, so that the comparison includes new masters."""
+"""Shoot the frames that are missing for a good calibration, so that a bisection can include their masters."""
 
 import sys
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from coldframe.operations.library import NoLibraryError
 from coldframe.operations.nights.request import NightRequest
 
 EVERY_SET: tuple[str, ...] = ("darks", "flats")
-"""The sets to shoot if no master fits; the run adds the dark flats or bias frames that the flats need."""
+"""The sets to shoot if no master matches; the run adds the dark flats or bias frames that the flats need."""
 
 
 def library_of(rig: NightRequest) -> Path:
-    """Return the library in which the masters from the rig's nights are filed."""
+    """Return the folder of the library in which the masters from the rig's nights are filed."""
     return rig.settings().storage.folder / LIBRARY
 
 

@@ -60,7 +60,7 @@ def calibrate(
     scale_dark: Annotated[
         bool,
         typer.Option(
-            "--scale-dark", help="Like --subtract scaled-dark, but scale the dark even if its glow may not scale."
+            "--scale-dark", help="Like --subtract scaled-dark, but scale the dark even if its glow might not scale."
         ),
     ] = False,
     flat: Annotated[bool, typer.Option("--flat/--no-flat", help="Divide by the master flat.")] = True,
@@ -353,7 +353,7 @@ def defects(
     The map is an 8-bit FITS image; good pixels are 0, and the header describes the bits. "coldframe calibrate --defects
     MAP" replaces the defective pixels with values from their neighbours.
     """
-    from coldframe.calibration.defects.finding import Limits
+    from coldframe.calibration.defects.limits import Limits
     from coldframe.cli.defects import Masters, map_defects
 
     if dark is None and flat is None and bias is None:

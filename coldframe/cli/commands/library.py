@@ -1,4 +1,4 @@
-"""The commands `coldframe library ...`."""
+"""The `coldframe library` commands."""
 
 from pathlib import Path
 from typing import Annotated, Literal

@@ -1,4 +1,4 @@
-"""Commands that plan, shoot, watch, start and report nights."""
+"""Commands that plan, shoot, watch and start nights, and report on them."""
 
 import gc
 from pathlib import Path
@@ -85,7 +85,7 @@ def plan(
     them. If time is short, sets are given fewer frames, and the plan lists the sets that do not fit. The command does
     not access any device, and writes only an index of headers to the cache folder.
     """
-    # The objects of a plan live until the command ends, so garbage collection would free nothing, and take 0.1 s.
+    # The objects of a plan live until the command ends, so garbage collection would take 0.1 s and free nothing.
     gc.disable()
     try:
         from coldframe.cli.plan import show_plan

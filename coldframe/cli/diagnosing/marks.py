@@ -23,9 +23,9 @@ class Mark:
     Attributes
     ----------
     down, across, radius
-        Centre and radius, pixels of the sensor.
+        Centre and radius, in pixels of the sensor.
     name
-        Class of the circle: "flat", "moved", "new" or "gone".
+        CSS class of the circle: "flat", "moved", "new" or "gone".
     """
 
     down: float
@@ -35,7 +35,7 @@ class Mark:
 
 
 def marks_of(examined: Examination) -> list[Mark]:
-    """Return the marks for the shadows in the flat and in the lights; only those in the flat if both agree."""
+    """Return marks for the flat's shadows and, where the lights differ from the flat, also for the lights' shadows."""
     motes, dust = examined.motes, examined.dust
     if examined.masters.flat is None:
         return []

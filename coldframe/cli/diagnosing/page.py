@@ -25,7 +25,7 @@ _FOLDER = Path(__file__).parent
 _OPTION = re.compile(r"--[a-z-]+")
 
 LINES_SHOWN = 96
-"""Number of rows or columns in a chart of their pattern; they are taken from the centre of the sensor."""
+"""Number of rows or columns that a chart of the line pattern shows; they are taken from the centre of the sensor."""
 
 LOW_HEIGHT = 170
 
@@ -58,9 +58,9 @@ class SetCard:
     result
         The diagnosis.
     lights
-        Number of lights in the background.
+        Number of lights from which the background was computed.
     background, before, after, fixed
-        Pictures as data URIs.
+        Pictures as data URIs: the background, a light before and after calibration, and the map of fixed structures.
     fixed_percent
         Value that is shown as white in the map, % of the sky.
     marks
@@ -68,7 +68,7 @@ class SetCard:
     legend
         Class and text of each type of mark, with the number of marks.
     charts
-        Profiles of rows and columns, and their patterns.
+        Profiles and patterns of rows and columns, each with its caption.
     """
 
     result: SetResult
@@ -91,7 +91,7 @@ def page_of(results: Sequence[SetResult], pictures: Sequence[SetPictures]) -> st
     results
         The diagnoses.
     pictures
-        The pictures of each set, in the same order.
+        The pictures of each set, in the order of the diagnoses.
     """
     every = findings(results)
     page = (
@@ -173,7 +173,7 @@ def _pattern_charts(seen: SetPictures) -> list[tuple[Markup, str]]:
     for pattern, name in zip(seen.line_patterns(), ("row", "column"), strict=True):
         first = max((pattern.size - LINES_SHOWN) // 8 * 4, 0)
         shown = [(float(first + at), float(value)) for at, value in enumerate(pattern[first : first + LINES_SHOWN])]
-        caption = f"pattern of {name}s near the centre: difference from the mean of four, averaged over the lights"
+        caption = f"pattern of {name}s near the centre: difference from the mean of four lines, averaged over lights"
         charts.append((_chart(shown, f"{name}, pixels", "ADU", f"Pattern of the {name}s"), caption))
     return charts
 

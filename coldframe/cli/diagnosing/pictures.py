@@ -1,6 +1,6 @@
 """The pictures of a set of lights: its background, a light before and after calibration, and the sensor's pattern.
 
-Pictures consist of the means of square blocks of pixels, so that their size does not depend on the sensor.
+Pictures consist of the means of square blocks of pixels, so their size does not depend on the size of the sensor.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ BACKGROUND_PERCENT = 0.5, 99.0
 
 GREYS = 128
 FIXED_SIGMA = 4.0
-"""Range of the sensor map, in standard deviations."""
+"""Deviation that is shown as white in the sensor map, in standard deviations of the map; its opposite is black."""
 
 
 class SetPictures:
@@ -92,11 +92,11 @@ class SetPictures:
         return picture(self._backgrounds[0])
 
     def line_patterns(self) -> tuple[F64, F64]:
-        """Return the mean residuals of rows and columns over the lights, ADU: float64, shapes (height,), (width,)."""
+        """Return the residuals of rows and columns, averaged over lights, ADU: float64, shapes (height,), (width,)."""
         return np.mean(self._rows, axis=0), np.mean(self._columns, axis=0)
 
     def profiles(self) -> tuple[F64, F64]:
-        """Return the medians of the background's rows and columns, relative to its median."""
+        """Return the relative deviation of the median of each row and column from the median of the background."""
         grey = self.background_adu
         if grey.ndim == 3:  # noqa: PLR2004 - the third axis is the colour
             grey = (grey / np.median(grey, axis=(0, 1))).mean(axis=-1)
@@ -163,7 +163,7 @@ def fixed_picture(relative: F32) -> tuple[U8, float]:
     Parameters
     ----------
     relative
-        Relative to the sky: float32, shape (rows, columns); NaN (shown as grey) if unknown.
+        Fixed structures relative to the sky: float32, shape (rows, columns); NaN (shown as grey) if unknown.
     """
     means = block_means(relative, max(-(-relative.shape[1] // WIDTH), 1))
     known = means[np.isfinite(means)]

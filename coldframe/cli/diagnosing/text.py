@@ -84,7 +84,7 @@ def _labelled(label: str, text: str, width: int = _LABEL) -> list[str]:
 
 
 def _wrapped(text: str, first: str, following: str) -> list[str]:
-    """Return visible text in lines; long names and commands are not broken."""
+    """Return text wrapped into lines, without unprintable characters; long names and commands are not broken."""
     return textwrap.wrap(
         visible(text),
         WIDTH,

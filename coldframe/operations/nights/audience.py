@@ -23,4 +23,4 @@ class Audience(Protocol):
         """Report something that may need attention."""
 
     async def is_covered(self) -> bool:
-        """Return False if a user states that the telescope is not covered; called if no device can cover it."""
+        """Return False if a user states that the telescope is not covered; called only if no device can cover it."""

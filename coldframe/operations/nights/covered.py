@@ -1,4 +1,4 @@
-"""Detect a telescope that must be covered manually before the first dark."""
+"""Find out whether the user must cover the telescope before the first dark."""
 
 from coldframe.config.frames import FrameKind
 from coldframe.config.settings import Settings

@@ -1,4 +1,4 @@
-"""The signals that end coldframe in the safe state: Ctrl-C, `kill`, and a terminal that closes."""
+"""The signals that end coldframe with the rig in the safe state: Ctrl-C, `kill`, and a terminal that closes."""
 
 import asyncio
 import signal
@@ -8,15 +8,15 @@ from functools import partial
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 ECHO_S = 0.5
-"""Time within which signals count as one. Ctrl-C often arrives twice, because the program that
+"""Time within which several signals count as one. Ctrl-C often arrives twice, because the program that
 started coldframe forwards it."""
 
 
 def on_end_signals(end: Callable[[], object]) -> None:
-    """Call `end` on the running loop when one of these signals arrives, and again for each further request to end.
+    """Call `end` on the running loop when one of `END_SIGNALS` arrives, and again for each further request to end.
 
-    A SIGHUP is never a further request: a terminal that closes sends it several times, and no user remains. A SIGHUP
-    that is ignored when coldframe starts, as with nohup(1), stays ignored.
+    A SIGHUP is never a further request: a terminal that closes sends it several times, and no user is left to
+    repeat a request. A SIGHUP that is ignored when coldframe starts, as with nohup(1), stays ignored.
     """
     loop = asyncio.get_running_loop()
     heard_s: float | None = None

@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 def report_after(folder: Path, audience: Audience) -> None:
-    """Write the report of a night that has just ended, and report its path; never raise.
+    """Write the report of a night that has just ended, and report its path; never raise an error.
 
     A failure is reported; it does not change the outcome of the night.
     """

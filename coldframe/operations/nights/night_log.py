@@ -38,7 +38,7 @@ class VisibleFormatter(logging.Formatter):
 class NightLog(logging.Handler):
     """An `EventStream` subscriber and a log handler that append lines to a file while the context is open.
 
-    A thread writes the file, so that a disk that hangs delays neither the night nor its safe state.
+    A thread writes the file, so that a disk that hangs delays neither the night nor the return to the safe state.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ from coldframe.devices.mqtt.client import Access, read_access
 KNOWN_COMMANDS = "mqtt-commands.json"
 """Name of the file with the commands of the last few minutes, in the storage folder."""
 
-READABLE_BY_ALL = "{} contains a password, and other users of this machine can read it: run chmod 600 on it"
+READABLE_BY_ALL = "{} contains secrets, and other users of this machine can read it: run chmod 600 on it"
 
 UNENCRYPTED_BROKER = (
     "the MQTT broker {} is on another machine: without TLS, anyone on the network can read the password and the "
@@ -36,7 +36,7 @@ def is_unencrypted(settings: MqttSettings) -> bool:
 
 
 def open_secrets(settings: Settings) -> tuple[Path, ...]:
-    """Return the configured files of passwords, addresses or keys, if other users of this machine can read them."""
+    """Return the configured files with passwords, addresses or keys that other users of this machine can read."""
     panel_broker = settings.panel.mqtt if settings.panel else None
     files = [settings.notify.urls_file] if settings.notify else []
     for broker in (settings.mqtt, panel_broker):
@@ -77,7 +77,7 @@ class RemoteSubscribers:
     async def start(
         self, resources: AsyncExitStack, events: EventStream, clock: NightClock, steering: Steering | None = None
     ) -> None:
-        """Subscribe to the events of a night until `resources` are closed; call this before the night's first event."""
+        """Subscribe to the events of a night until `resources` is closed; call this before the night's first event."""
         mqtt, notify = self.settings.mqtt, self.settings.notify
         for path in open_secrets(self.settings):
             events.publish(Notice(clock.now(), Severity.WARNING, READABLE_BY_ALL.format(path)))

@@ -23,7 +23,7 @@ UNCOOLED = "the cooler is off, and flats need no cooling: they are shot at the c
 NOTHING_TO_SHOOT = "nothing to shoot: the library has everything that these lights need; use --redo to shoot it again"
 
 SIMULATED_NIGHTS = Path("~/coldframe-simulated")
-"""Default folder of simulated nights, so that simulated frames never end up among real ones."""
+"""Default folder for simulated nights; it keeps simulated frames apart from real ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class NightRequest:
     until
         Local time of day by which the last frame must be complete; None to use sunrise if a site is configured.
     only, skip
-        Sets to shoot and to leave out, as in `parsed_choices`; if empty, all sets are shot and none is left out.
+        Sets to shoot and to leave out, in the form that `parsed_choices` reads. If both are empty, all sets are shot.
     redo
         True to shoot sets even if the library has recent masters for them, or an earlier run has shot their frames.
     """

@@ -89,7 +89,7 @@ class NightRun(NamedTuple):
 
 
 async def until_signalled(run: Coroutine[Any, Any, NightRun], service: ServiceWatch) -> NightRun:
-    """Run a night to the end. A signal ends the run in the safe state; a second signal skips the warm-up."""
+    """Run a night to the end. A signal ends it with the rig in the safe state; a second one skips the warm-up."""
     # A disk that hangs must not keep the process from ending.
     asyncio.get_running_loop().set_default_executor(DaemonThreads())
     running = asyncio.create_task(run, name="run")
@@ -112,8 +112,8 @@ async def run_requested(
 ) -> NightRun:
     """Run a night to its end, including the hooks before and after it.
 
-    No device moves before the first step; after that, every exit leaves the rig safe. If the caller is cancelled, the
-    night ends in the safe state, and its result is returned.
+    No device moves before the first step of the night; from then on, the run brings the rig to the safe state, however
+    it ends. If the caller is cancelled, the night ends with the rig in the safe state, and its result is returned.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ async def run_requested(
     watch
         True to wait for the end of the imaging session first; ignored unless the night is planned from lights.
     fresh
-        Start a new night, even if an unfinished one could be resumed.
+        True to start a new night even if an unfinished one could be resumed.
 
     Raises
     ------
@@ -212,7 +212,7 @@ class _Run:
         return SafeState(settings, rig, events, self.clock, patience_s=QUIET_PATIENCE_S)
 
     async def _made_safe(self, settings: Settings, rig: Rig) -> None:
-        """Put a rig that a crashed run left behind in the safe state, with its cooler, because this run does not begin.
+        """Put a rig that a crashed run left behind in the safe state, cooler included, because this run does not begin.
 
         Raises
         ------
@@ -245,7 +245,7 @@ class _Run:
         return await in_thread_within(LONG_WORK_S, unfinished_night, storage, now, rig.camera.name, origin)
 
     async def _files(self, settings: Settings, rig: Rig, unfinished: NightFolder | None) -> NightFiles:
-        """Check that the plan suits the rig and the disk, and only then open the night's folder."""
+        """Check that the rig can carry out the plan and the disk has room, and only then open the night's folder."""
         steps, storage, started = plan_night(settings), settings.storage.folder, self.clock.now()
         rotator_deg = rig.rotator.limits_deg if rig.rotator else None
         require_fit(steps, rig.camera.features, rig.wheel.filters if rig.wheel else None, rotator_deg)

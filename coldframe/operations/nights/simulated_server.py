@@ -19,7 +19,7 @@ FREE_PORTS = range(10_000, 20_000)
 
 @asynccontextmanager
 async def simulated_server(rig: str) -> AsyncIterator[ServerSettings]:
-    """Serve `rig` on a free port and on a local socket of this machine.
+    """Serve the simulated rig `rig` on a free port and on a local socket of this machine.
 
     Raises
     ------
@@ -36,7 +36,7 @@ async def simulated_server(rig: str) -> AsyncIterator[ServerSettings]:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C must not end the server, because the safe state still needs it
+        start_new_session=True,  # Ctrl-C must not end the server, which is needed to reach the safe state
     )
     try:
         await _wait_until_listening(process, server)

@@ -1,4 +1,4 @@
-"""The driver switches on which coldframe's frames depend, and changes made to them by other clients."""
+"""The switches that determine how a driver sends frames, and the changes by other clients to these switches."""
 
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.abilities.file_format import FileFormat, choose_format
@@ -6,14 +6,14 @@ from coldframe.devices.indi.device import IndiDevice
 
 
 class FrameDemands:
-    """The settings with which a driver sends uncompressed 16-bit frames in one file format.
+    """The settings that make a driver send uncompressed 16-bit frames in one file format.
 
     Parameters
     ----------
     device
         The camera.
     file_format
-        Format of the frames, if the driver offers a choice.
+        Format in which the driver should send frames, if it offers a choice.
     """
 
     def __init__(self, device: IndiDevice, file_format: FileFormat) -> None:
@@ -22,7 +22,7 @@ class FrameDemands:
         self._met: tuple[dialects.Spelling, ...] = ()
 
     async def ask(self) -> None:
-        """Set the switches, and record which of them the driver has.
+        """Set the switches, and record which of them the driver then shows as set.
 
         Raises
         ------
@@ -41,7 +41,7 @@ class FrameDemands:
         self._met = tuple(each for each in demands if device.value((each,)) is True)
 
     def changes(self) -> list[str]:
-        """Return the changes made by another client, such as "compressed by another client (CCD_COMPRESSION)"."""
+        """Return the changes by another client as phrases, such as "compressed by another client (CCD_COMPRESSION)"."""
         return [
             f"{dialects.DEMANDS_CHANGED[each.property]} by another client ({each.property})"
             for each in self._met

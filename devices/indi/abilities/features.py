@@ -24,8 +24,8 @@ FITS_NOTE = (
 def exposure_limits(device: IndiDevice, shutter: ShutterTimes | None) -> Limits:
     """Return the range of possible exposures, in seconds.
 
-    For a DSLR without bulb, the driver announces exposures of up to one hour, but exposes for at most the longest
-    shutter time.
+    For a DSLR without a bulb setting, the driver announces exposures of up to one hour, but exposes for at most the
+    longest shutter time.
     """
     limits = device.limits(dialects.EXPOSURE) or ANY_EXPOSURE
     if shutter is None:
@@ -35,7 +35,7 @@ def exposure_limits(device: IndiDevice, shutter: ShutterTimes | None) -> Limits:
 
 
 def serial_number(device: IndiDevice) -> str:
-    """Return the serial number; empty if the driver reports none, or does not know it yet."""
+    """Return the serial number, or an empty string if the driver reports none or does not know it yet."""
     serial = str(device.value(dialects.SERIAL) or "").strip()
     return "" if serial.casefold() == "unknown" else serial
 

@@ -12,7 +12,8 @@ FileFormat = Literal["fits", "raw"]
 
 _RAW_WORDS = ("raw", "nef", "arw", "raf", "orf", "pef", "dng")
 _REDUCED = ("sraw", "mraw", "+")
-"""Marks of unsuitable formats: reduced raws, which do not contain the sensor's own pixels, and raws with a JPEG."""
+"""Text in a label that marks an unsuitable format: a reduced raw, which lacks the sensor's own pixels, or a raw with a
+JPEG."""
 
 
 async def choose_format(device: IndiDevice, wanted: FileFormat) -> None:
@@ -27,7 +28,7 @@ async def choose_format(device: IndiDevice, wanted: FileFormat) -> None:
     """
     demand = dialects.SENDS_RAW if wanted == "raw" else dialects.SENDS_FITS
     prop = device.link.mirror.find(device.name, demand.property)
-    # INDI core offers FORMAT_NATIVE for every camera, but only the native files of DSLRs are readable elsewhere.
+    # INDI core offers FORMAT_NATIVE for every camera, but other programs can read only the native files of DSLRs.
     if wanted == "raw" and (not is_dslr(device) or prop is None or demand.element not in prop.values):
         device.expect_lasting(demand.property)
         advice = 'Set camera.file_format = "fits" in the configuration.'
@@ -40,7 +41,7 @@ async def choose_format(device: IndiDevice, wanted: FileFormat) -> None:
 
 
 def is_dslr(device: IndiDevice) -> bool:
-    """Return True if a camera counts as a DSLR, because it has ISO values."""
+    """Return True if a camera has ISO values, and therefore counts as a DSLR."""
     return device.link.mirror.find(device.name, dialects.ISO) is not None
 
 
@@ -62,12 +63,12 @@ def require_decoder(device: IndiDevice) -> None:
     offers_fits = device.value((dialects.SENDS_FITS,)) is not None
     other = ', or set camera.file_format = "fits" in the configuration' if offers_fits else ""
     raise NotSupportedError(
-        device.name, "sends camera raws, which need rawpy to be judged and combined", f"pip install rawpy{other}"
+        device.name, "sends camera raws, which cannot be judged or combined without rawpy", f"pip install rawpy{other}"
     )
 
 
 async def _choose_raw_quality(device: IndiDevice) -> None:
-    """Make the camera save raws, unless it already does or has no raw format."""
+    """Make the camera save raws, unless it already does so or has no raw format."""
     prop = device.link.mirror.find(device.name, dialects.CAPTURE_FORMAT)
     if prop is None or not prop.writable or not is_dslr(device):
         return
@@ -82,5 +83,5 @@ def _is_raw(label: str) -> bool:
 
 
 def _largest(prop: Property, raws: list[str]) -> str:
-    """Return the element of the plain raw format if there is one, because "cRAW" is lossy; otherwise the first."""
+    """Return the element with the label "raw" if there is one, otherwise the first; others such as "cRAW" are lossy."""
     return next((each for each in raws if prop.labels[each].strip().casefold() == "raw"), raws[0])

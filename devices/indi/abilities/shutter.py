@@ -1,9 +1,9 @@
-"""The shutter times of a DSLR, and what times an exposure: the camera itself, or the driver by bulb.
+"""The shutter times of a DSLR, and the choice of what times an exposure: the camera itself, or the driver in bulb mode.
 
 With INDI's driver for gphoto, the camera times an exposure only if the camera's list contains exactly this exposure and
 "Force BULB" is off. Otherwise, the driver opens and closes the shutter itself or, if the camera has no bulb setting,
-uses the nearest time in the list (gphoto_driver.cpp, `gphoto_start_exposure`). In all cases, it writes the requested
-exposure into its header.
+uses the nearest time in the list (gphoto_driver.cpp, `gphoto_start_exposure`). In all cases, the driver writes
+the requested exposure into the header.
 """
 
 import re
@@ -29,7 +29,7 @@ def shutter_times(device: IndiDevice) -> ShutterTimes | None:
 
 
 def unknown_times(device: IndiDevice) -> list[str]:
-    """Return the entries of a camera's list that look like shutter times but that coldframe does not understand."""
+    """Return the entries in a camera's list of shutter times that contain digits but are not understood."""
     labels = [label for label in _labels(device) if any(map(str.isdecimal, label))]
     return [label for label in labels if not label.startswith(_BULB) and not seconds_of(label)]
 
@@ -71,10 +71,10 @@ def require_pixel_size(device: IndiDevice) -> None:
 
 
 class ShutterControl:
-    """The setting "Force BULB": off for exposures too short for bulb, and as the user has set it for all others.
+    """Controls "Force BULB": off for exposures too short for bulb mode, and as set by the user for longer exposures.
 
-    Lights long enough for bulb were exposed with the user's setting, and must be matched: timed by the camera, an
-    exposure of "30 s" lasts 32 s.
+    Lights that are long enough for bulb mode were exposed with the user's setting, so calibration frames must use it,
+    too: a "30 s" exposure that the camera itself times lasts 32 s.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class ShutterControl:
         return exposure_s if shutter is None or shutter.offers(exposure_s) else shutter.nearest_s(exposure_s)
 
     def commanded_s(self, exposure_s: float) -> float:
-        """Return the exposure to command. If the camera times it, it must be exactly a time in the camera's list."""
+        """Return the exposure to command. An exposure that the camera itself times is exactly a time in its list."""
         shutter = shutter_times(self._device)
         return exposure_s if shutter is None else shutter.nearest_s(exposure_s)
 

@@ -5,8 +5,8 @@ on its own threads. At worst, a crash ends this process, which the parent proces
 input is a command in JSON, and each line on standard output is an event in JSON. The library's own output is redirected
 to standard error.
 
-The process ends when it loses the server. After a broken connection, the library's client object may no longer receive
-anything, so a new process is both the simplest and the safest way to reconnect.
+The process ends when it loses the server. After a connection has broken, the library's client object may no longer
+receive anything, so a new process is both the simplest and the safest way to reconnect.
 """
 
 import json
@@ -115,7 +115,7 @@ class Client(PyIndi.BaseClient):  # type: ignore[misc]  # the library has no typ
 
 
 def send(client: Client, order: Json) -> None:
-    """Send new values in a new property object; the library's own would show them before the driver accepts them."""
+    """Send new values in a new property object; the library's own object would show them before they are accepted."""
     if order["order"] == "ping":
         client.sendPingRequest(order["uid"])
         return
@@ -151,7 +151,7 @@ def obey(client: Client, events: "queue.SimpleQueue[Json | None]") -> None:
 
 
 def tcp_connections() -> list[socket.socket]:
-    """Return the TCP sockets of this process. One is the library's connection, which the library does not expose."""
+    """Return the TCP sockets of this process. One of them is the library's connection, which it does not expose."""
     found = []
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(OSError):

@@ -13,8 +13,8 @@ from coldframe.devices.indi.child.xml_limits import XmlLimitError, XmlLimits
 CONNECT_DEADLINE_S = 5.0
 CHUNK_BYTES = 1 << 16
 LONGEST_ELEMENT_S = 30.0
-"""Maximum time for an outermost element to arrive. If an element never ends, the library ignores all that follows it.
-Servers before INDI 1.9.2 do not answer pings; with these servers, only this limit reveals the fault."""
+"""Maximum time for an outermost element to arrive completely. If an element never ends, the library ignores all the
+data after it. Servers before INDI 1.9.2 do not answer pings; with these servers, only this limit reveals the fault."""
 
 
 class Relay:

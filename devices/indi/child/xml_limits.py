@@ -1,4 +1,4 @@
-"""Limits on the XML that a server may send, because the library's parser has none. This module performs no I/O."""
+"""Limits on the XML that a server may send; the library's parser has none. This module performs no I/O."""
 
 import re
 
@@ -8,7 +8,7 @@ DEEPEST = 4
 """Maximum depth of nested elements. INDI uses two levels: a vector and its elements."""
 
 LONGEST_BYTES = 1 << 20
-"""Maximum size of an outermost element, in bytes. The largest vectors from drivers have some ten thousand bytes."""
+"""Maximum size of an outermost element, in bytes. The largest vectors from drivers take up some ten thousand bytes."""
 
 MARKS = re.compile(rb"[<>\"']")
 

@@ -9,7 +9,8 @@ def at_first_pixel(pattern: str, offset_x: str, offset_y: str) -> str:
     pattern
         Colours of a cell, row by row. A cell that is not 2x2 is returned unchanged.
     offset_x, offset_y
-        Columns and rows between the first pixel and the start of the pattern. Text that is not a number counts as 0.
+        Numbers of columns and rows between the first pixel and the start of the pattern. Text that is not a number
+        counts as 0.
     """
     if len(pattern) != 4:  # noqa: PLR2004 - 2x2
         return pattern

@@ -2,7 +2,7 @@
 
 A thread reads, decodes and parses the BLOBs, so that neither 50 MB of base64 nor a damaged BLOB can delay the event
 loop. If the server runs on the same machine, a Unix socket passes memory files instead of text. indiserver disconnects
-clients that lag too far behind (128 MB by default), so the thread does nothing else.
+clients that lag too far behind (128 MB by default), so the thread does no other work.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ WITNESS = "CCD_FRAME_TYPE"
 MOST_DESCRIPTORS = 16
 MOST_ARRIVALS = 2
 LONGEST_FORMAT = 20
-"""Maximum number of characters that a message quotes from a BLOB's format, because a faulty server may send more."""
+"""Maximum number of characters that a message quotes from a BLOB's format; a faulty server may send more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,8 @@ class Image:
     def named_header(self, device: str, sensor_c: float | None) -> dict[str, HeaderValue]:
         """Return the header, omitting CCD-TEMP if the sensor's temperature is unknown.
 
-        In a raw, INSTRUME names the camera as in the raws of lights, so the driver's name is added in another card.
+        In a camera raw, INSTRUME contains the name that the camera writes into lights, too. It is kept, and the
+        driver's name for the camera is added in another card.
         """
         is_named = self.raw is not None and "INSTRUME" in self.header
         kept = {key: value for key, value in self.header.items() if key != "CCD-TEMP" or sensor_c is not None}
@@ -304,7 +305,7 @@ class BlobChannel:
         self._keep(error)
 
     def _keep(self, arrival: Image | Exception) -> None:
-        """Queue an arrival. If the queue is full, drop the oldest, so that another client cannot fill the memory."""
+        """Queue an arrival. If the queue is full, set aside the oldest, so that no client can fill the memory."""
         if self._arrivals.full():
             self._discard_oldest()
         self._arrivals.put_nowait(arrival)

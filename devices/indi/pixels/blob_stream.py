@@ -146,7 +146,7 @@ class BlobStream:
         Raises
         ------
         BlobStreamError
-            If a tag or a BLOB exceeds its bound.
+            If a tag or a BLOB is too long.
         """
         position = 0
         while position < len(chunk):

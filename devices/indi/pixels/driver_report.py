@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 UNTIL_HABIT = 2
-"""Number of contradictions after which a driver that has never agreed is not believed (as in indi-3rdparty#1245)."""
+"""Number of contradictions after which a driver that has never agreed is no longer believed (indi-3rdparty#1245)."""
 
 
 @dataclass(slots=True)
@@ -14,7 +14,10 @@ class DriverReport:
     contradictions: int = 0
 
     def contradicts(self, *, differs: bool) -> bool:
-        """Record whether a report differs from the command; return True if it does and the driver is still believed."""
+        """Record whether a report differs from the command.
+
+        Return True if it differs and the driver is still believed.
+        """
         if not differs:
             self.has_agreed = True
             return False

@@ -1,4 +1,4 @@
-"""A check that a frame has the requested exposure, rather than one that another client started."""
+"""A check that a frame comes from the requested exposure rather than from one that another client started."""
 
 import math
 from collections.abc import Mapping
@@ -11,20 +11,23 @@ from coldframe.devices.indi.pixels.driver_report import DriverReport
 from coldframe.devices.indi.pixels.gain_card import GainCard
 
 EARLIEST = 0.98
-"""A frame that arrives before this fraction of its exposure was not fully exposed (seen in indi-allsky#1020)."""
+"""Smallest fraction of an exposure after which its frame can arrive. An earlier frame was not fully exposed (seen in
+indi-allsky#1020)."""
 
 ROUNDING_S = 1.0
-"""Rounding of the remaining time. ZWO's drivers count down in whole seconds."""
+"""Tolerance for the rounding of the remaining time. ZWO's drivers count down in whole seconds."""
 
 EXPTIME_TOLERANCE = 0.01
 LEAST_EXPTIME_TOLERANCE_S = 0.05
-"""Tolerances of EXPTIME, relative and in seconds. Drivers measure exposures, or round them to their resolution."""
+"""Tolerance for EXPTIME, as a fraction of the exposure, and its minimum in seconds. Drivers write measured exposures,
+or round exposures to the resolution of the hardware."""
 
 MEASURED_TOLERANCE = 0.04
 LEAST_MEASURED_TOLERANCE_S = 1.0
-"""Tolerances of the exposure in a raw's EXIF data, for exposures that a driver can time by bulb. The camera measures
-the time from the opening to the closing of the shutter, and the USB connection delays both. If the camera itself times
-a "30 s" exposure, it lasts 32 s."""
+"""Tolerance for the exposure in a raw's EXIF data, as a fraction of the exposure and as seconds; the two are added.
+They apply to exposures that a driver can time in bulb mode. The camera measures the time from the opening to the
+closing of the shutter, and the USB connection delays both. If the camera itself times a "30 s" exposure, it lasts
+32 s."""
 
 ADVICE = "Is another program using the camera?"
 DIAL_ADVICE = "Is the camera's mode dial at M or B? Is another program using the camera?"
@@ -101,14 +104,14 @@ class ExposureCheck:
         FrameDamagedError
             If the frame has a different exposure or gain.
         """
-        # Compare the gain first, so that a driver that reports both wrongly costs two frames rather than four.
+        # Compare the gain first, so that a driver that reports gain and exposure wrongly costs two frames, not four.
         other_gain = self._gain_card.contradiction(header, gain)
         self._check_time(header, kind, elapsed_s, is_raw=is_raw)
         if other_gain:
             raise FrameDamagedError(self._device, f"sent a frame {other_gain}", ADVICE)
 
     def gain_remark(self) -> str:
-        """Return a remark, one time only, if the driver always reports a wrong gain; otherwise, an empty string."""
+        """Return a remark if the driver always reports a wrong gain, but only once; otherwise, an empty string."""
         return self._gain_card.remark()
 
     def _check_time(

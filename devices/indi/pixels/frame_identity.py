@@ -11,10 +11,10 @@ from coldframe.devices.indi.pixels.blob_channel import Image
 from coldframe.devices.indi.pixels.exposure_check import ADVICE
 
 CLOCK_TOLERANCE = timedelta(seconds=1)
-"""Tolerance of dates. The delay between a command and the start of the exposure varies, and clocks drift."""
+"""Tolerance for dates. The delay between a command and the start of the exposure varies, and clocks drift."""
 
 WHOLE_SECONDS = timedelta(seconds=1)
-"""Resolution of a date without a fraction. Some drivers truncate dates to whole seconds."""
+"""Resolution of a date without a fraction of a second. Some drivers truncate dates to whole seconds."""
 
 REMEMBERED = 20
 """Number of recent frames from which the offset of the driver's clock is estimated. Older frames are not used, because
@@ -24,16 +24,17 @@ LEAST_OFFSET = timedelta(seconds=1)
 """Smallest offset of the driver's clock that is reported."""
 
 SAMPLED_PIXELS = 1 << 16
-"""Number of pixels to compare, in addition to the first row. Comparing all pixels would take too long."""
+"""Approximate number of pixels to compare, in addition to the first row. Comparing all pixels would take too long."""
 
 
 class FrameIdentity:
     """A comparison of each frame with its command and with the previous frame.
 
-    The driver dates each frame, and its clock may be wrong. This also applies to a local server, which may be chained
-    to a remote one. Therefore dates are compared only with each other. An exposure starts after its command, so the
-    smallest recent difference between the date of a frame and the time of its command is an upper bound on the clock's
-    offset. A frame with a clearly smaller difference belongs to an earlier command.
+    The driver timestamps each frame, and its clock may be wrong. This also applies to a local server, which may be
+    chained to a remote one. Therefore, the difference between the date of a frame and the time of its command is
+    compared only with the differences of other frames. An exposure starts after its command, so the smallest recent
+    difference is an upper bound on the offset of the driver's clock. A frame with a clearly smaller difference belongs
+    to an earlier command.
 
     Parameters
     ----------
@@ -69,19 +70,19 @@ class FrameIdentity:
         self._measure_offset(image, ordered_at, latest_start)
 
     def clock_remark(self) -> str:
-        """Return a remark, one time only, if the driver's clock is wrong; otherwise, an empty string."""
+        """Return a remark if the driver's clock is wrong, but only once; otherwise, return an empty string."""
         if self._is_offset_reported or abs(self._offset) < LEAST_OFFSET:
             return ""
         self._is_offset_reported = True
         offset_s = self._offset.total_seconds()
         return (
             f"the driver's clock is {abs(offset_s):.1f} s {'ahead of' if offset_s > 0 else 'behind'} this computer's. "
-            "No frame is lost, and the frames are dated by this computer; synchronise the two clocks"
+            "No frames are lost, and this computer's clock timestamps them; synchronise the two clocks"
         )
 
     def _check_date(self, image: Image, ordered_at: datetime) -> None:
         dated, last = date_of(image), self._last
-        # Refused frames count as well. Otherwise, all later frames would be refused after a clock has been set back.
+        # Rejected frames count as well. Otherwise, all later frames would be rejected after a clock has been set back.
         self._last = dated
         if dated is None:
             return
@@ -101,7 +102,7 @@ class FrameIdentity:
             self._offset = max(dated - latest_start, timedelta(0)) or min(behind, timedelta(0))
 
     def _check_pixels(self, image: Image) -> None:
-        """Refuse a repetition of the previous frame. Because of noise, only fully saturated frames can be equal."""
+        """Reject a repetition of the previous frame. Because of noise, only fully saturated frames can be identical."""
         stride = max(1, math.isqrt(image.pixels.size // SAMPLED_PIXELS))
         sample, last = np.concatenate((image.pixels[0], image.pixels[::stride, ::stride].ravel())), self._last_sample
         self._last_sample = sample

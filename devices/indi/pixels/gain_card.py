@@ -7,11 +7,11 @@ from coldframe.calibration.files.cards import HeaderValue
 from coldframe.devices.indi.pixels.driver_report import DriverReport
 
 TOLERANCE = 0.01
-"""Relative and absolute tolerance of GAIN, because drivers write the card with few digits."""
+"""Relative and absolute tolerance for GAIN; drivers write the card with few digits."""
 
 
 class GainCard:
-    """A comparison of each frame's card GAIN or ISOSPEED with the commanded gain, as confirmed by the driver."""
+    """A comparison of the GAIN or ISOSPEED card of each frame with the commanded gain, as confirmed by the driver."""
 
     def __init__(self) -> None:
         self._report = DriverReport()
@@ -36,7 +36,7 @@ class GainCard:
         return self._wrong if self._report.contradicts(differs=differs) else ""
 
     def remark(self) -> str:
-        """Return a remark, one time only, if the card was always wrong so far; otherwise, an empty string."""
+        """Return a remark if the card has always been wrong, but only once; otherwise, return an empty string."""
         if self._is_reported or not self._report.is_habit:
             return ""
         self._is_reported = True

@@ -13,7 +13,7 @@ DEFAULT_SOCKET = "/tmp/indiserver"  # noqa: S108  indiserver's own default, an a
 def local_sockets(port: int) -> tuple[str, ...]:
     """Return the names, in the abstract namespace, of sockets that INDI servers with this TCP port may have opened.
 
-    The option -u of indiserver sets the name. The INDI web manager derives the name from that of its FIFO.
+    The option -u of indiserver sets the name. The INDI web manager derives it from the name of its FIFO.
     """
     return tuple(name for words in _command_lines() for name in _sockets(words, str(port)))
 

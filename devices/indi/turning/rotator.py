@@ -92,7 +92,9 @@ class IndiRotator(IndiDevice):
         self._commanded_deg = angle_deg
 
     async def restore(self) -> bool:
-        """Turn the rotator back to its angle before the first command. Return False if there was nothing to restore.
+        """Turn the rotator back to the angle that it had before the first command.
+
+        Return False if there was nothing to restore.
 
         Raises
         ------
@@ -116,7 +118,7 @@ class IndiRotator(IndiDevice):
             self._found_deg = finite(prop.values[element])
         limits = self.limits_deg
         accepted_deg = within_limits(angle_deg, None if limits is None else (limits.minimum, limits.maximum))
-        # The link refuses an angle that the driver does not accept.
+        # The link rejects an angle that the driver does not accept.
         wanted_deg = angle_deg if accepted_deg is None else accepted_deg
         sent = self.link.send(self.name, prop.name, {element: wanted_deg})
         self._was_commanded = True

@@ -8,7 +8,7 @@ from coldframe.devices.indi.device import IndiDevice
 from coldframe.devices.indi.link import IndiLink
 
 MOST_SLOTS = 64
-"""Bound on the number of slots. Real wheels have at most 12 slots; only a faulty driver exceeds the bound."""
+"""Largest plausible number of slots. Real wheels have at most 12 slots; only a faulty driver reports more than this."""
 
 
 class IndiFilterWheel(IndiDevice):
@@ -19,8 +19,8 @@ class IndiFilterWheel(IndiDevice):
     names
         Filter names in slot order, to be used instead of the driver's names; empty to use the driver's names.
     turn_deadline_s
-        Maximum time that a filter change may take, in seconds. A wheel built into a camera may take as long to find its
-        first slot, before its driver defines its properties.
+        Maximum time that a filter change may take, in seconds. A wheel built into a camera may take just as long to
+        find its first slot before the driver defines the properties of the wheel.
     """
 
     awaited: ClassVar[tuple[str, ...]] = ("FILTER_SLOT",)

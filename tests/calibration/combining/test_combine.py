@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from coldframe.calibration.combining.combine import NotOneSetError, combine_frames
+from coldframe.calibration.combining.combine import NotOneSetError, combine_frames, stack_here
 from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.calibration.stacking.clipping import Clipping
-from coldframe.calibration.stacking.methods import Mean, MedianClipping
+from coldframe.calibration.stacking.methods import Mean, MedianClipping, Method
+from coldframe.cli.printed import Printed
 from coldframe.config.frames import FrameKind
+from coldframe.operations.set_master import Treatment, combined
 from tests.calibration.combining.raw_files import DARK, SHAPE, darks, noise, opened, save
+from tests.calibration.files.failing_disk import before_reads
 
 
 def test_a_master_names_its_origin(tmp_path: Path) -> None:
@@ -118,3 +121,48 @@ def test_sizes_are_never_mixed(tmp_path: Path) -> None:
     odd = save(tmp_path / "odd.fits", noise(1)[1:], **DARK)
     with pytest.raises(NotOneSetError, match=r"odd.fits has 32 x 23 pixels"):
         combine_frames(opened([*darks(tmp_path, 2), odd], tmp_path), Mean())
+
+
+def with_longer_header(path: Path) -> None:
+    """Replace a frame by itself with so many cards that its pixels begin later."""
+    pixels, header = fits.getdata(path), fits.getheader(path)
+    header.extend([(f"KEY{number}", number) for number in range(100)])
+    path.unlink()
+    fits.PrimaryHDU(pixels, header).writeto(path)
+
+
+@pytest.mark.parametrize("method", [Clipping(), Mean(), MedianClipping()], ids=str)
+@pytest.mark.parametrize("kind", ["Dark Frame", "Flat Field"])
+def test_a_frame_that_was_replaced_since_it_was_opened_is_refused(kind: str, method: Method, tmp_path: Path) -> None:
+    frames = opened(darks(tmp_path, 6, IMAGETYP=kind), tmp_path)
+    with_longer_header(frames[3].image.path)
+    with pytest.raises(FrameFileError, match="was changed or replaced since it was opened") as caught:
+        combine_frames(frames, method)
+    assert caught.value.path == frames[3].image.path
+
+
+def test_a_frame_that_is_changed_while_it_is_stacked_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = opened(darks(tmp_path, 6), tmp_path)
+    path = frames[3].image.path
+    content = path.read_bytes()
+
+    def change() -> None:
+        path.write_bytes(content)
+
+    before_reads(path, monkeypatch, change)
+    with pytest.raises(FrameFileError, match="was changed or replaced since it was opened") as caught:
+        combine_frames(frames, Clipping())
+    assert caught.value.path == path
+
+
+def test_a_replaced_frame_is_left_out_of_the_master(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = opened(darks(tmp_path, 6), tmp_path)
+    with_longer_header(frames[3].image.path)
+    master, lost = combined(frames, Treatment(), None, stack_here, Printed())
+    assert (master.stack.frames, lost) == (5, 1)
+    assert frames[3].image.path.name not in master.inputs
+    assert capsys.readouterr().err.startswith(f"left out: {frames[3].image.path}: the file was changed or replaced")
+    expected = combine_frames([frame for frame in frames if frame is not frames[3]], master.method)
+    np.testing.assert_array_equal(master.stack.mean, expected.stack.mean)

@@ -229,7 +229,7 @@ def combine(names: Sequence[str], output: Path, address: str | None = None) -> E
 def test_a_file_that_can_no_longer_be_read_is_named(running: Running, stacking: Stacking, tmp_path: Path) -> None:
     images = opened(shoot(tmp_path, 4), tmp_path)
     os.truncate(images[2].path, 200_000)
-    with pytest.raises(FrameFileError, match="became shorter") as raised:
+    with pytest.raises(FrameFileError, match="was changed or replaced") as raised:
         stacking(images, Mean(), None)
     assert raised.value.path == images[2].path
     with Client(running.address) as client:

@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from coldframe.calibration.combining import frame_sets
 from coldframe.calibration.combining.frame_sets import open_frames, sets_of
+from coldframe.calibration.frames.setup import FrameSetup, require_readable
 from tests.calibration.combining.raw_files import DARK, darks, noise, opened, save
+from tests.calibration.files.failing_disk import fail_reads
 
 
 def test_bad_files_are_left_out_and_the_others_are_opened(tmp_path: Path) -> None:
@@ -90,3 +93,44 @@ def test_a_drifting_uncooled_sensor_makes_several_sets(tmp_path: Path) -> None:
     sets = sets_of(opened(paths, tmp_path))
     assert sorted(len(one.frames) for one in sets) == [2, 3, 3]
     assert "10.0 to 11.4 C" in {text for one in sets for text in str(one).split(", ")}
+
+
+@pytest.mark.parametrize("good_reads", [0, 1])
+def test_a_file_that_the_disk_cannot_read_is_left_out(
+    good_reads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = darks(tmp_path, 3)
+    paths.append(save(tmp_path / "like-the-first.fits", np.where(np.arange(32) < 31, noise(0), 7), **DARK))
+    monkeypatch.setattr(frame_sets, "_PIECE_BYTES", 2)  # so that the last two frames resemble each other
+    fail_reads(paths[3], monkeypatch, good_reads)
+    frames, refused = open_frames(paths, tmp_path)
+    assert [frame.image.path for frame in frames] == paths[:3]
+    assert [(error.path, error.what) for error in refused] == [(paths[3], "Input/output error")]
+
+
+def test_a_frame_that_cannot_be_compared_with_an_earlier_frame_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = darks(tmp_path, 2)
+    paths.append(save(tmp_path / "like-the-first.fits", np.where(np.arange(32) < 31, noise(0), 7), **DARK))
+    monkeypatch.setattr(frame_sets, "_PIECE_BYTES", 2)
+    fail_reads(paths[0], monkeypatch, 1)
+    frames, refused = open_frames(paths, tmp_path)
+    assert [frame.image.path for frame in frames] == paths[:2]
+    (error,) = refused
+    assert error.path == paths[2]
+    assert error.what.endswith(f"{paths[0]}: Input/output error")
+
+
+def test_a_frame_that_vanishes_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = darks(tmp_path, 3)
+
+    def vanish(setup: FrameSetup, path: Path) -> None:
+        require_readable(setup, path)
+        if path == paths[1]:
+            path.unlink()
+
+    monkeypatch.setattr(frame_sets, "require_readable", vanish)
+    frames, refused = open_frames(paths, tmp_path)
+    assert [frame.image.path for frame in frames] == [paths[0], paths[2]]
+    assert [(error.path, error.what) for error in refused] == [(paths[1], "No such file or directory")]

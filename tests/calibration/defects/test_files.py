@@ -5,7 +5,8 @@ import pytest
 from astropy.io import fits
 
 from coldframe.calibration.defects.files import read_map, write_map, write_siril_list
-from coldframe.calibration.defects.finding import Defect, Defects, Limits
+from coldframe.calibration.defects.finding import Defect, Defects
+from coldframe.calibration.defects.limits import Limits
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.headers.file_error import FrameFileError
@@ -49,7 +50,7 @@ def test_masks_of_other_programs_are_read(tmp_path: Path, dtype: type[np.generic
 
 def test_a_picture_is_refused_as_a_map(tmp_path: Path) -> None:
     fits.PrimaryHDU(np.full((9, 9), 500, np.uint16)).writeto(tmp_path / "dark.fits")
-    with pytest.raises(FrameFileError, match="not a defect map: 100% of its pixels are not 0"):
+    with pytest.raises(FrameFileError, match="it is not a defect map, because 100% of its pixels are not 0"):
         read_map(tmp_path / "dark.fits")
 
 

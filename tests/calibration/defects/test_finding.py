@@ -13,14 +13,14 @@ from coldframe.calibration.defects.finding import (
     OF_LINES,
     Defect,
     Defects,
-    Limits,
     NotJudgeableError,
     bias_defects,
     dark_defects,
     flat_defects,
-    largest_variance_ratio,
     merged,
 )
+from coldframe.calibration.defects.limits import Limits
+from coldframe.calibration.defects.scatter import largest_variance_ratio
 from coldframe.calibration.masters.flat_scaling import FlatScaler, flat_response
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.calibration.stacking.clipping import Clipping

@@ -8,8 +8,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.masters import reading
 from coldframe.calibration.masters.flat_recipe import FlatRecipe
+from coldframe.calibration.masters.frame_variance import frame_variance
 from coldframe.calibration.masters.master_frame import MasterFrame
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.calibration.stacking.accumulator import Accumulator
@@ -149,7 +149,7 @@ def planes_of(master: MasterFrame) -> MasterPlanes:
     header |= {card.keyword: card.value for card in master.cards}
     uncertainty = np.nan_to_num(master.stack.uncertainty)
     counts = master.stack.counts.astype(np.float32)
-    variance = reading._frame_variance(uncertainty, counts, header, "CFVAR")
+    variance = frame_variance(uncertainty, counts, header, "CFVAR")
     return MasterPlanes(master.stack.mean, uncertainty, variance, master.masked, header, counts)
 
 

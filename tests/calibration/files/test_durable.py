@@ -3,10 +3,11 @@ import os
 import threading
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
-from coldframe.calibration.files.durable import NotDurableError, replace_durably, write_durably
+from coldframe.calibration.files.durable import NotDurableError, link_durably, replace_durably, write_durably
 
 
 def names(folder: Path) -> list[str]:
@@ -156,3 +157,16 @@ def test_only_one_of_several_writers_succeeds(
         thread.join()
     (winner,) = set(range(8)) - set(lost)
     assert (tmp_path / "a.fits").read_bytes() == bytes([winner]) * 1000
+
+
+@pytest.mark.parametrize("fault", ["missing", "a FIFO"])
+def test_a_source_that_cannot_be_copied_is_reported(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source.fits"
+    if fault == "a FIFO":
+        os.mkfifo(source)
+    monkeypatch.setattr(os, "link", Mock(side_effect=OSError(errno.EXDEV, "Invalid cross-device link")))
+    with pytest.raises(NotDurableError) as caught:
+        link_durably(source, tmp_path / "copy.fits")
+    assert caught.value.path == tmp_path / "copy.fits"

@@ -66,7 +66,7 @@ def test_an_image_after_an_empty_hdu_is_read(tmp_path: Path) -> None:
     [
         (b"", "the file is empty"),
         (b"GIF89a" * 100, "not a FITS file"),
-        (HUGE, "truncated: 100000 x 100000 pixels need 20000000000 bytes, the file has 0"),
+        (HUGE, "truncated: 100000 x 100000 pixels need 20000000000 bytes, but the file has 0"),
         (gzip.compress(HUGE, mtime=0), "announces .*"),
         (
             gzip.compress(header("SIMPLE  = T", "BITPIX  = 16", "NAXIS   = 2", "NAXIS1  = 9", "NAXIS2  = 9"), mtime=0),

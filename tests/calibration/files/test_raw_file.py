@@ -269,3 +269,12 @@ def test_random_tags_are_skipped(tmp_path: Path, seed: int) -> None:
     path.write_bytes(b"II*\0" + struct.pack("<I", 8) + random.Random(seed).randbytes(4000))
 
     read_exif(path)
+
+
+def test_an_exposure_of_zero_is_not_that_of_the_first_file(tmp_path: Path) -> None:
+    first = write_dng(tmp_path / "a.dng", PIXELS, exposure=(30, 1), iso=800)
+    zero = write_dng(tmp_path / "b.dng", PIXELS, exposure=(0, 1), iso=0)
+    assert read_image_header(first)["EXPTIME"] == 30
+    header = read_image_header(zero)
+    assert "EXPTIME" not in header
+    assert "ISOSPEED" not in header

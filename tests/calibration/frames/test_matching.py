@@ -67,7 +67,7 @@ def test_the_refusal_names_the_nearest_master_and_its_differences() -> None:
 
 
 def test_an_undated_master_is_used_but_reported() -> None:
-    undated = "the master is undated: it may be older than 180 days"
+    undated = "the master is undated, so it may be older than 180 days"
     assert fit(LIGHT, replace(DARK, taken_at=None)) == undated
     assert fit(replace(LIGHT, taken_at=None), replace(DARK, taken_at=None)) == undated
     dated = {Path("undated"): replace(DARK, taken_at=None), Path("zz"): replace(DARK, taken_at=NIGHT)}
@@ -76,7 +76,8 @@ def test_an_undated_master_is_used_but_reported() -> None:
 
 def test_an_unknown_temperature_of_a_dark_is_reported_with_what_it_may_cost() -> None:
     assert fit(LIGHT, replace(DARK, temperature_c=None)) == (
-        "the header of the master has no temperature: assumed to be equal, but dark current doubles about every 6 C"
+        "the header of the master has no temperature, which is assumed to be equal, but dark current doubles about "
+        "every 6 C"
     )
 
 
@@ -147,7 +148,9 @@ def test_masters_grow_stale(master: FrameSetup, days: int, fits: bool, direction
 
 
 def test_a_stale_master_is_reported() -> None:
-    assert fit(LIGHT, replace(FLAT, taken_at=NIGHT - timedelta(days=45))) == "stale: 45 days apart (limit 30)"
+    assert fit(LIGHT, replace(FLAT, taken_at=NIGHT - timedelta(days=45))) == (
+        "the frames were taken 45 days apart (limit: 30 days)"
+    )
 
 
 @pytest.mark.parametrize(("master_c", "fits"), [(-10.9, True), (-11.1, False), (-9.1, True), (-8.9, False)])
@@ -169,7 +172,7 @@ def test_among_equals_the_nearest_in_time_is_chosen() -> None:
 
 def test_unknown_values_are_caveats_and_rank_below_known_ones() -> None:
     foreign = replace(LIGHT, readout=replace(LIGHT.readout, offset=None))
-    assert fit(foreign, DARK) == "the header of the light has no offset: assumed to be equal"
+    assert fit(foreign, DARK) == "the header of the light has no offset, which is assumed to be equal"
     silent = replace(FLAT, train=OpticalTrain())
     assert fit(LIGHT, silent).count("the header of the master has no") == 4
     masters = {Path("silent"): silent, Path("known"): replace(FLAT, taken_at=NIGHT - timedelta(days=9))}
@@ -271,7 +274,7 @@ def test_a_dark_without_its_bias_needs_a_master_bias() -> None:
         recipe_for(LIGHT, {Path("less"): less}, Subtract.DARK, with_flat=False)
     recipe = recipe_for(LIGHT, {Path("less"): less, Path("bias"): BIAS}, Subtract.DARK, with_flat=False)
     assert (recipe.dark, recipe.bias, recipe.dark_scale) == (Path("less"), Path("bias"), 1)
-    assert recipe.caveats == ("dark: its bias was subtracted: the master bias is added back",)
+    assert recipe.caveats == ("dark: its bias was subtracted, so the master bias is added back",)
     with_plain = {Path("less"): less, Path("bias"): BIAS, Path("dark"): DARK}
     plain = recipe_for(LIGHT, with_plain, Subtract.DARK, with_flat=False)
     assert (plain.dark, plain.bias, plain.caveats) == (Path("dark"), None, ())
@@ -385,7 +388,7 @@ def test_a_flat_of_one_of_several_angles_is_a_guess_for_a_light_without_an_angle
     assert match.guess in match.caveats
     assert match.guess == (
         "MasterFlat_0.0.fits at 0 deg was chosen from flats at the rotator angles 0, 90 deg, but the light does not "
-        "state its angle; a flat at a different angle leaves dust shadows and vignetting: to choose the flat yourself, "
+        "state its angle; a flat at a different angle leaves dust shadows and vignetting. To choose the flat yourself, "
         "specify a folder that contains only this flat with --library"
     )
     flats.pop(Path("MasterFlat_90.0.fits"))

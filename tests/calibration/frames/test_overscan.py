@@ -73,7 +73,7 @@ def test_headers_without_overscan_are_recognised(said: str) -> None:
         ("[-97:120,1:300]", "[1:96,1:300]", "is not of the form"),
         ("[9e1:1e2,1:300]", "[1:96,1:300]", "is not of the form"),
         ("[1:99999999999999999999,1:300]", "[1:96,1:300]", "is not of the form"),
-        ("[97:120,1:300]", "", "without TRIMSEC or DATASEC"),
+        ("[97:120,1:300]", "", "but no TRIMSEC or DATASEC"),
         ("[97:120,1:300]", "[1:100,1:300]", "does not lie along a whole side"),
         ("[97:120,1:200]", "[1:96,1:300]", "does not lie along a whole side"),
         ("[97:120,1:300]", "[a:b,c:d]", "TRIMSEC .* is not of the form"),

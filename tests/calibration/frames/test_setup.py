@@ -197,10 +197,10 @@ def test_the_place_of_a_sub_frame_is_read(header: Header, origin: tuple[int, int
     ("header", "fault"),
     [
         ({"IMAGETYP": "Dark", "NCOMBINE": 1}, None),
-        ({"IMAGETYP": "Dark", "STACKCNT": 20}, "is already a master"),
-        ({"IMAGETYP": "Dark", "SNAPSHOT": 12}, "is already a master"),
-        ({"IMAGETYP": "Master Dark"}, "is already a master"),
-        ({"IMAGETYP": "Light", "CALSTAT": "BDF"}, "is already calibrated"),
+        ({"IMAGETYP": "Dark", "STACKCNT": 20}, "it is already a master"),
+        ({"IMAGETYP": "Dark", "SNAPSHOT": 12}, "it is already a master"),
+        ({"IMAGETYP": "Master Dark"}, "it is already a master"),
+        ({"IMAGETYP": "Light", "CALSTAT": "BDF"}, "it is already calibrated"),
         ({"IMAGETYP": "Light", "CALSTAT": ""}, None),
     ],
 )

@@ -256,7 +256,7 @@ def test_swapped_words_are_found_by_the_digest(library: Library, write: Write) -
     card = path.read_bytes()[header_end : header_end + 80]
     corrupt(path, header_end, card[4:8] + card[:4] + card[8:])
     [(_, verdict)] = library.verify()
-    assert verdict == "SHA-256 differs: the file has changed since it was filed"
+    assert verdict == "its SHA-256 shows that the file has changed since it was filed"
 
 
 def test_a_truncated_master_is_found(library: Library, write: Write) -> None:

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.frame_file import FrameEncoder, primary_in_place, primary_pieces
+from coldframe.calibration.files.frame_file import (
+    FrameEncoder,
+    extension_in_place,
+    extension_pieces,
+    primary_in_place,
+    primary_pieces,
+)
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.kernels import lights as kernels
 from coldframe.calibration.lights.content import content_of
@@ -69,3 +75,10 @@ def test_encoding_in_place_gives_the_same_file(width: int) -> None:
     pixels = PIXELS[:, :width].copy()
     expected = b"".join(map(bytes, primary_pieces(pixels, [])))
     assert b"".join(map(bytes, primary_in_place(pixels, []))) == expected
+
+
+@pytest.mark.parametrize("width", [36, 37])
+def test_encoding_an_extension_in_place_gives_the_same_bytes(width: int) -> None:
+    errors = np.sqrt(PIXELS[:, :width].astype(np.float32))
+    expected = b"".join(map(bytes, extension_pieces("UNCERT", errors, [])))
+    assert b"".join(map(bytes, extension_in_place("UNCERT", errors, []))) == expected

@@ -60,11 +60,11 @@ def saturated(pixels: Picture) -> Picture:
 
 FLAT_FAULTS: dict[str, tuple[Callable[[Picture], Picture], str]] = {
     "lines": (lines, "the odd lines are 11.* % brighter"),
-    "shadow": (half_covered, "differs by 17.* % from the set and is brightest on the right side"),
+    "shadow": (half_covered, "differs by 17.* % from the set; the largest increase is on the right side"),
     "bands": (banded, "bands of 0.99 %"),
     "saturated": (saturated, "25.00 % of the central pixels are saturated, at 65535 ADU"),
     "dark": (lambda _: dark(99), "the level is 0 ADU above the bias"),
-    "bright": (lambda pixels: 2.2 * pixels, "2.2 times the set's"),
+    "bright": (lambda pixels: 2.2 * pixels, "2.2 times that of the set"),
     "constant": (lambda pixels: np.full_like(pixels, 20_000), "every pixel is 20000 ADU"),
     "coarse": (lambda pixels: pixels // 16 * 16, "steps of 16 ADU instead of the set's 1 ADU"),
     "repeated": (lambda _: flat(ODD - 1), "Flat-02.fits: the camera repeated"),

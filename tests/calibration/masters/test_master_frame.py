@@ -8,14 +8,24 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from coldframe.calibration.combining.verify import recombined
 from coldframe.calibration.files.cards import STRUCTURAL, Card
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import read_header
 from coldframe.calibration.files.headers.file_error import FrameFileError
-from coldframe.calibration.masters.master_frame import MasterFrame, master_header, master_name, write_master
+from coldframe.calibration.files.headers.image_header import read_image_header
+from coldframe.calibration.files.keywords import frame_name_cards, frame_names
+from coldframe.calibration.masters.master_frame import (
+    MasterFrame,
+    is_written,
+    master_header,
+    master_name,
+    write_master,
+)
 from coldframe.calibration.masters.reading import planes_of_new, read_master, typical_variance
 from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.calibration.stacking.stack import Stack
+from coldframe.config.counts import MOST_FRAMES
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 SHAPE = (30, 40)
@@ -164,3 +174,35 @@ def test_a_new_master_with_values_that_are_not_finite_is_refused_as_when_it_is_r
     with pytest.raises(FrameFileError) as of_new:
         planes_of_new(tmp_path / "master.fits", made.stack, None, master_header(made))
     assert str(of_new.value) == str(of_file.value)
+
+
+def large_master(length: int, frames: int = 10_000) -> MasterFrame:
+    inputs = tuple(f"{number:05d}".rjust(length, "d") for number in range(1, frames + 1))
+    return replace(master(), inputs=inputs, stack=replace(master().stack, frames=frames))
+
+
+@pytest.mark.parametrize(("length", "listed"), [(67, 10_000), (130, 10_000), (255, 7500)])
+def test_the_header_lists_the_frames_of_large_sets_as_long_as_it_stays_readable(
+    length: int, listed: int, tmp_path: Path
+) -> None:
+    path, written = tmp_path / "m.fits", large_master(length)
+    write_master(path, written)
+    header = read_header(path)
+    assert frame_names(header) == list(written.inputs[:listed])
+    assert (header["IMCOM999"], header["IMCO1000"]) == written.inputs[998:1000]
+    assert read_image_header(path)["STACKCNT"] == 10_000
+    with fits.open(path, checksum=True) as file:
+        assert file[0].header["IMCO1000"] == written.inputs[999]
+    assert is_written(path, written)
+    assert not is_written(path, replace(written, inputs=("another.fits", *written.inputs[1:])))
+
+
+def test_the_largest_set_of_a_night_is_listed() -> None:
+    assert len(frame_name_cards([f"{'d' * 120}.fits"] * MOST_FRAMES)) == MOST_FRAMES
+
+
+def test_a_master_whose_header_lists_only_some_frames_cannot_be_verified(tmp_path: Path) -> None:
+    path = tmp_path / "m.fits"
+    write_master(path, large_master(255))
+    with pytest.raises(FrameFileError, match="lists 7500 of its 10000 frames, so not all of them"):
+        recombined(path, {})

@@ -1,5 +1,6 @@
 """Masters whose rows are read when they are needed."""
 
+import os
 from itertools import chain
 from pathlib import Path
 
@@ -40,6 +41,9 @@ def test_rows_and_samples_are_those_of_the_whole_master(tmp_path: Path) -> None:
         np.testing.assert_array_equal(band.uncertainty, whole.uncertainty[rows])
         np.testing.assert_array_equal(band.frame_variance, whole.frame_variance[rows])
         np.testing.assert_array_equal(kept_scatter(band), kept_scatter(whole)[rows])
+        values = master.kept_values(rows)
+        np.testing.assert_array_equal(values.variance, kept_scatter(whole)[rows])
+        np.testing.assert_array_equal(values.counts, band.counts)
     sampled, expected = sampled_master(master, 3), sampled_master(whole, 3)
     np.testing.assert_array_equal(sampled.frame_variance, whole.frame_variance[::3, ::3])
     np.testing.assert_array_equal(kept_scatter(sampled), kept_scatter(expected))
@@ -58,3 +62,19 @@ def test_a_value_in_a_row_that_is_not_needed_is_refused_if_it_is_infinite(tmp_pa
     path = write(tmp_path / "master.fits", uncertainty)
     with pytest.raises(FrameFileError, match="values in its extensions are not numbers"):
         check(open_master(path), path)
+
+
+def test_a_file_that_becomes_shorter_is_refused_when_rows_are_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "master.fits", errors())
+    master = open_master(path)
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(FrameFileError, match=r"master\.fits: the file became shorter while it was being read"):
+        check(master, path)
+
+
+def test_a_master_is_read_from_its_own_file_even_if_another_takes_its_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "master.fits", errors())
+    master = open_master(path)
+    expected = open_master(path).planes().uncertainty
+    write(tmp_path / "other.fits", 2 * errors()).replace(path)
+    np.testing.assert_array_equal(master.planes().uncertainty, expected)

@@ -114,7 +114,7 @@ def test_glow_is_scaled_without_doubt_only_if_a_second_exposure_shows_that_it_is
     short, long = DarkSignal(exposed(1, 40), 60), DarkSignal(exposed(3, 120), 180)
     alone = scaling_doubt(long, 5 / 3, None)
     assert alone is not None
-    assert "in the lower right corner may not scale with time" in alone.reason
+    assert "in the lower right corner might not scale with time" in alone.reason
     assert alone.advice == "shoot darks of 300 s"
     assert alone.error_adu == pytest.approx(2 / 3 * measure_glow(long.adu).amplitude_adu)
     assert scaling_doubt(long, 0.5, short) is None

@@ -67,11 +67,11 @@ def test_clean_darks_have_no_pattern() -> None:
 @pytest.mark.parametrize(
     ("place", "down", "across"),
     [
-        ("left side", (1, 1), (2, 0)),
-        ("right side", (1, 1), (0, 2)),
-        ("upper side", (2, 0), (1, 1)),
-        ("lower side", (0, 2), (1, 1)),
-        ("lower right corner", (0, 2), (0, 2)),
+        ("on the left side", (1, 1), (2, 0)),
+        ("on the right side", (1, 1), (0, 2)),
+        ("on the upper side", (2, 0), (1, 1)),
+        ("on the lower side", (0, 2), (1, 1)),
+        ("in the lower right corner", (0, 2), (0, 2)),
     ],
 )
 def test_a_leak_of_a_hundredth_of_the_noise_is_found_and_located(

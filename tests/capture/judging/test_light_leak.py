@@ -41,7 +41,7 @@ def test_light_in_one_frame_is_found_in_that_frame() -> None:
     number, leak = watched([0.0] * 5 + [0.5])
     assert number == 5
     assert leak is not None
-    assert leak.place == "left side"
+    assert leak.place == "on the left side"
     assert leak.level_adu == pytest.approx(0.5, abs=0.1)
 
 
@@ -49,7 +49,7 @@ def test_light_that_disappeared_is_located_in_the_earlier_frame() -> None:
     number, leak = watched([0.5, 0.0])
     assert number == 1
     assert leak is not None
-    assert leak.place == "left side"
+    assert leak.place == "on the left side"
     assert leak.level_adu == pytest.approx(-0.5, abs=0.1)
 
 
@@ -57,7 +57,7 @@ def test_a_slowly_growing_leak_is_found_before_it_is_a_fiftieth_of_the_noise() -
     rate_adu = 0.004
     number, leak = watched([rate_adu * n for n in range(60)])
     assert leak is not None
-    assert leak.place == "left side"
+    assert leak.place == "on the left side"
     assert rate_adu * number < 0.02 * NOISE_ADU
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.combining.combine import combine_frames
 from coldframe.calibration.combining.frame_sets import without_overscan
+from coldframe.calibration.files.headers.file_error import FrameFileError
 from coldframe.calibration.frames.overscan import PEDESTAL_ADU, Overscan, sections_of
 from coldframe.calibration.masters.flat_recipe import FlatRecipe, on_pedestal
 from coldframe.calibration.measuring.statistics import measure
@@ -23,6 +24,7 @@ from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame
 from tests.calibration.combining.raw_files import opened, save
+from tests.calibration.files.failing_disk import fail_reads
 from tests.capture.contexts import START, frame_of
 
 FRAMES = 6
@@ -125,3 +127,21 @@ def test_flats_of_different_exposures_lose_the_dark_of_their_own(tmp_path: Path)
     assert finished.masked is not None
     assert not finished.masked.any()
     assert finished.stack.mean[:, 48:].mean() == pytest.approx(finished.stack.mean[:, :48].mean(), rel=1e-3)
+
+
+@pytest.mark.parametrize("strip", [None, "row"])
+def test_a_disk_that_fails_when_frames_are_read_again_is_an_error_of_the_set(
+    strip: Literal["row"] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sections = sections_of({"BIASSEC": "[1:16,1:64]", "TRIMSEC": "[17:96,1:64]"}, (64, 96))
+    assert sections is not None
+    frames = [frame_of(seed) for seed in range(60)]
+    for number, frame in enumerate(frames[:10]):
+        frame.pixels[40, 50] = 500 + 100 * 2**number  # more outliers than the stack keeps
+    stack = DarkStack(60, None if strip is None else Overscan(sections, strip))
+    accepted = folded(stack, frames, tmp_path)
+    stack.combined(accepted.frames)
+    fail_reads(accepted.paths[7], monkeypatch)
+    with pytest.raises(FrameFileError, match="Input/output error") as caught:
+        stack.finish(accepted.frames)
+    assert caught.value.path == accepted.paths[7]

@@ -86,7 +86,7 @@ def test_flats_take_a_bias_of_their_camera_settings_only() -> None:
         (
             ["dark-flats:L"],
             [],
-            "--only dark-flats:L: dark flats have the exposure of their flats, so choose flats instead",
+            "--only dark-flats:L: dark flats have the same exposure as their flats, so choose flats instead",
         ),
         (["darks"], ["darks"], "--only and --skip leave no set to shoot"),
         ([], ["bias,darks,flats,dark-flats"], "--only and --skip leave no set to shoot"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from coldframe.calibration.combining.verify import recombined
 from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture.pipeline.accepted_frames import AcceptedFrame, AcceptedFrames
 from coldframe.capture.pipeline.frame_stack import DarkStack
@@ -72,3 +73,22 @@ def test_frames_of_earlier_masters_are_known_by_their_names(tmp_path: Path) -> N
     assert made_already(night, DARKS, "Camera") == {path.name for path in accepted.paths}
     assert made_already(night, replace(DARKS, exposure_s=61.0), "Camera") == frozenset()
     assert made_already(night, DARKS, "another camera") == frozenset()
+
+
+def test_a_master_lists_more_than_999_frames(tmp_path: Path) -> None:
+    night, frames = NightFolder.create(tmp_path, START), 1003
+    stack, accepted = DarkStack(frames, None), AcceptedFrames()
+    for index in range(1, frames + 1):
+        frame = replace(frame_of(index, FrameKind.DARK, exposure_s=60.0, shape=(4, 6)), setpoint_c=None)
+        digest = pixel_digest(frame.pixels)
+        path = night.save_frame(frame, None, index)
+        stack.fold(frame.pixels, 60.0, digest)
+        accepted.frames.append(AcceptedFrame(path, 60.0, -10.0, START, 500.0, digest))
+        accepted.first = accepted.first or frame
+    master = master_of(accepted, stack.finish(accepted.frames), kind=FrameKind.DARK, filter_name=None, exposure_s=60.0)
+    path = night.save_master(master)
+    assert made_already(night, DARKS, "Camera") == {each.name for each in accepted.paths}
+    assert night.save_master(master) == path, "a resumed run writes no copy"
+    result = recombined(path, night.raw_frames())
+    assert result.equal, str(result)
+    assert result.frames == frames

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from hypothesis import strategies as st
 
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import read_frame
+from coldframe.calibration.files.raws.sidecar import sidecar_of
 from coldframe.capture.storage.night_folder import NightFolder, evening_of
 from coldframe.config.frames import FrameKind, ReadoutSettings
-from coldframe.devices.camera import Frame
+from coldframe.devices.camera import Frame, RawFile, StrayFrame
 
 START = datetime(2026, 11, 23, 3, 30, tzinfo=UTC)
 
@@ -162,3 +164,61 @@ def test_another_folder_under_the_same_name_is_not_the_night(tmp_path: Path) -> 
     folder.path.rmdir()
     (tmp_path / "elsewhere").rename(folder.path)
     assert folder.save_test(frame(), "Ha").exists()
+
+
+def test_a_reason_that_is_left_in_quarantine_is_kept_and_does_not_end_a_night(tmp_path: Path) -> None:
+    """The user deletes frames in quarantine to free space, but not their reasons."""
+    folder = NightFolder.create(tmp_path, START)
+
+    def withdrawn() -> Path:
+        return folder.quarantine_saved(folder.save_frame(frame(FrameKind.DARK), None, 1), "light leak")
+
+    def rejected() -> Path:
+        return folder.quarantine(frame(FrameKind.DARK), None, "cloud")
+
+    def stray() -> Path:
+        return folder.quarantine_stray(StrayFrame("Camera", "it is late", frame().pixels), START)
+
+    for quarantined in (withdrawn, rejected, stray):
+        first = quarantined()
+        reason = first.with_suffix(".json")
+        before = reason.read_bytes()
+        first.unlink()
+        second = quarantined()
+        assert second == first.with_stem(f"{first.stem}-2")
+        assert json.loads(second.with_suffix(".json").read_text("utf-8"))["file"] == second.name
+        assert reason.read_bytes() == before
+
+
+def test_the_description_of_a_raw_in_quarantine_is_not_overwritten(tmp_path: Path) -> None:
+    folder = NightFolder.create(tmp_path, START)
+    shot = replace(frame(FrameKind.DARK), raw=RawFile(".cr2", b"raw"))
+    first = folder.quarantine_saved(folder.save_frame(shot, None, 1), "light leak")
+    description = sidecar_of(first)
+    description.write_bytes(b"of the first")
+    first.unlink()
+    first.with_suffix(".json").unlink()
+    second = folder.quarantine_saved(folder.save_frame(shot, None, 1), "light leak")
+    assert second == first.with_stem(f"{first.stem}-2")
+    assert sidecar_of(second).exists()
+    assert description.read_bytes() == b"of the first"
+
+
+def test_a_frame_whose_write_failed_gets_a_name_with_a_free_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, flush = NightFolder.create(tmp_path, START), os.fsync
+    first = folder.quarantine(frame(), None, "cloud")
+    taken = first.with_name(f"{first.stem}-2-2.json")
+    taken.write_text("of a deleted frame")
+    failures = iter([OSError(errno.EIO, "Input/output error")])
+
+    def failing(descriptor: int) -> None:
+        if os.path.isfile(f"/proc/self/fd/{descriptor}") and (error := next(failures, None)):  # noqa: PTH113
+            raise error
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    second = folder.quarantine(frame(), None, "cloud")
+    assert second.stem == f"{first.stem}-2-2-2"
+    assert taken.read_text() == "of a deleted frame"

@@ -11,6 +11,7 @@ from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.saved_frames import SavedFrames, Wanted
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.devices.camera import Frame
+from tests.calibration.files.failing_disk import fail_reads
 
 START = datetime(2026, 11, 23, 3, 30, tzinfo=UTC)
 SETTINGS = ReadoutSettings(gain=100, offset=50)
@@ -125,3 +126,16 @@ def test_a_damaged_frame_of_another_set_stays_where_it_is(folder: NightFolder, d
     assert not (folder.path / "quarantine").exists()
     (fault,) = frames.faults()
     assert fault.startswith(f"{path.name} cannot be reused for this set; the file stays where it is: ")
+
+
+@pytest.mark.parametrize("good_reads", [0, 1, 2])
+def test_a_frame_that_the_disk_cannot_read_stays_with_the_other_set(
+    good_reads: int, folder: NightFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder.save_frame(DARK, None, 1)
+    frames = SavedFrames(folder, [path], are_shared=True)
+    fail_reads(path, monkeypatch, good_reads)
+    assert frames.take(DARKS, SETTINGS) is None
+    assert path.exists()
+    (fault,) = frames.faults()
+    assert fault.endswith("the file stays where it is: Input/output error")

@@ -183,7 +183,7 @@ async def test_a_stale_ok_does_not_confirm_a_setting(server: FakeServer, camera:
 
 @pytest.mark.parametrize("gain", [float("nan"), float("inf"), -1.0, 100.1])
 async def test_impossible_values_are_not_sent(server: FakeServer, camera: IndiCamera, gain: float) -> None:
-    with pytest.raises(SettingRefusedError, match="is outside 0 to 100"):
+    with pytest.raises(SettingRefusedError, match="is outside the range 0 to 100"):
         await camera.apply(ReadoutSettings(gain=gain))
     assert server.ordered("CCD_GAIN") == []
 

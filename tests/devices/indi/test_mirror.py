@@ -115,7 +115,7 @@ def test_a_property_whose_kind_changed_is_refused_even_after_its_removal(caplog:
     mirror.apply(text, 4.0)
     assert mirror.find("Camera", "CCD_TEMPERATURE") is None
     assert [record.getMessage() for record in caplog.records] == [
-        "Camera: ignored CCD_TEMPERATURE, which changed from number to text"
+        "Camera: ignored CCD_TEMPERATURE, whose type changed from number to text"
     ]
     mirror.clear()
     mirror.apply(text, 5.0)

@@ -261,7 +261,7 @@ async def test_impossible_commands_are_refused_without_being_sent(broker: Mosqui
     async with connected_light(broker, "tasmota") as scene:
         received = len(scene.light.orders)
         for brightness in (0, 101):
-            with pytest.raises(SettingRefusedError, match="outside 1 to 100"):
+            with pytest.raises(SettingRefusedError, match="outside the range 1 to 100"):
                 await scene.panel.light_on(brightness)
         with pytest.raises(NotSupportedError, match="no cover"):
             await scene.panel.close_cover()

@@ -37,7 +37,7 @@ def _verdict(pane: Pane) -> Text:
 
 
 def _position(pane: Pane) -> str:
-    """Return the number of the current step and the time."""
+    """Return the number of the current step and the time of day."""
     parts = []
     if (step := pane.state.step) is not None:
         parts.append(f"step {step.planned.number} of {len(pane.state.steps)}")

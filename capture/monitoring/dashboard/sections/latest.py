@@ -20,7 +20,7 @@ LEAST_WRAPPED = 8
 
 
 def draw_latest(pane: Pane) -> list[Text]:
-    """List the latest events, with the newest last. A problem that has scrolled off replaces the first line."""
+    """List the latest events in order. If the most important problem has scrolled off, it is shown first."""
     drawn = [_event_lines(line, pane) for line in pane.state.latest]
     first = max(len(drawn) - 1, 0)
     while first > 0 and sum(map(len, drawn[first - 1 :])) <= pane.height:

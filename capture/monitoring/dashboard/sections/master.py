@@ -29,12 +29,12 @@ def draw_noise(pane: Pane) -> list[Text]:
 
 
 def _noise_of_one(grown: list[MasterGrew]) -> float:
-    """Estimate the noise of a single frame from the first few steps of growth."""
+    """Estimate the noise of a single frame, in ADU, from the noise of the master after the first few frames."""
     return median((step.noise_adu or 0.0) * math.sqrt(step.frames) for step in grown[:5])
 
 
 def _noise_curve(pane: Pane, grown: list[MasterGrew], reference_adu: float) -> list[Text]:
-    """Draw the noise curve on two logarithmic scales, on which 1/sqrt(N) is a straight line."""
+    """Draw the noise curve on two logarithmic axes, so that 1/sqrt(N) is a straight line."""
     step = pane.state.steps.get(grown[-1].step)
     most = max(grown[-1].frames, step.planned.count if step else 2, 3)
     values = [item.noise_adu or 0.0 for item in grown]

@@ -38,9 +38,9 @@ class Block:
     section
         Function that draws the lines.
     title
-        Shown in a rule above the lines; an empty title omits the rule.
+        Title, shown in a rule above the lines; if it is empty, the rule is omitted.
     gutter
-        Columns to leave free on the right.
+        Number of columns to leave free on the right.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ def heading(title: str, width: int, glyphs: Glyphs) -> Text:
 
 
 def spread(left: Text, right: Text, width: int) -> Text:
-    """Put one text at the left end and one at the right end of a line. Omit the right text if both do not fit."""
+    """Put one text at the left end and one at the right end of a line. Omit the right text if only one text fits."""
     gap = width - left.cell_len - right.cell_len
     return Text.assemble(left, " " * gap, right) if gap > 0 else left
 

@@ -40,5 +40,5 @@ def test_saturated_star_leaves_no_shadows(radius_px: float) -> None:
 def test_shadow_is_found_although_a_star_saturates() -> None:
     diagnosis = diagnose(examined(with_saturated_star(NIGHT, faults.new_mote(0.04), 20)))
     assert [finding.cause for finding in diagnosis.findings] == [
-        "a new dust mote since the flats: at column 729, row 513, 16 px wide"
+        "a new dust mote not shown by the flats: at column 729, row 513, 16 px wide"
     ]

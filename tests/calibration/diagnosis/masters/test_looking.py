@@ -187,7 +187,7 @@ def test_changes_since_the_previous_dark() -> None:
 def test_few_frames_add_noise() -> None:
     (good,) = found(of_dark(night(3)), "noise")
     assert not good.matters
-    (large,) = found(of_dark(night(3, faults.few_darks(3))), "too large: a noise")
+    (large,) = found(of_dark(night(3, faults.few_darks(3))), "too large: the noise")
     assert large.matters
     assert "instead of 3" in large.fix
 

@@ -114,7 +114,7 @@ async def test_failures_are_logged_without_the_address(caplog: pytest.LogCapture
             notifier(problem(number))
     assert [record.getMessage() for record in caplog.records] == [
         "notification not sent: Rig: problem: ValueError",
-        "notification refused by an address: Rig: problem",
+        "notification could not be sent to one or more addresses: Rig: problem",
     ]
 
 
