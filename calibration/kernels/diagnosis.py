@@ -231,7 +231,7 @@ def total_blocks(count: int, scratch: F32, defects: Mask, sums: F32, kept: Mask)
 
 @kernel
 def add_to(sums: F32, values: F32, count: int) -> None:
-    """Add the first `count` values to as many sums."""
+    """Add each of the first `count` values to the corresponding sum."""
     for block in range(count):
         sums[block] += values[block]
 

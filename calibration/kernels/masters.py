@@ -111,7 +111,7 @@ def ordered_keys(bits: I32, keys: I32) -> None:
 
 @kernel
 def extremes(keys: I32) -> tuple[int, int]:
-    """Return the smallest and the largest key; unlike those of NumPy, these loops become vector code."""
+    """Return the smallest and the largest key; unlike NumPy's functions, this loop becomes vector code."""
     low = high = keys[0]
     for i in range(keys.size):
         low = min(low, keys[i])

@@ -98,7 +98,10 @@ def mean_on_sensor(
 
 @kernel
 def scatter_on_sensor(lights: F32, sky: F32, fixed: F32, places: I64, first: int, last: int, sums: F64) -> None:
-    """Write number, sum and sum of squares of each light's residuals without sky and sensor; shape (lights, 3)."""
+    """Write number, sum and sum of squares of each light's values after subtracting sky and sensor pattern.
+
+    `sums` has the shape (lights, 3).
+    """
     of_sky = np.empty(sky.shape[1], np.float32)
     for i in range(lights.shape[0]):
         number, total, squares = 0, 0.0, 0.0

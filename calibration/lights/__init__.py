@@ -4,6 +4,6 @@ Start with `recipe.py`, which chooses the masters for a light, then read `loadin
 `arithmetic.py`, which applies them to planes. `files.py` reads and writes the lights. Their pixels are read
 (`pixels.py`) and calibrated (`words.py`) band by band, and are added to the digest in `content.py` at the same time.
 `mending.py` replaces bad pixels, such as those that `hot_pixels.py` finds in a dark. `caveats.py` describes the errors
-caused by tolerated differences. This package must not depend on the library's folders: it takes masters as paths with
-their setups.
+caused by tolerated differences between lights and masters. This package must not depend on the library's folders: it
+takes masters as paths with their setups.
 """

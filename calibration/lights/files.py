@@ -66,16 +66,17 @@ class Output:
     Attributes
     ----------
     floating
-        True for 32-bit floats instead of 16-bit integers.
+        True for 32-bit floating-point numbers instead of 16-bit integers.
     pedestal_adu
-        Level added to every pixel. None adds nothing to floats; to integers, it adds a level that keeps the pixels
-        above zero (see `pedestal_for`).
+        Level added to every pixel. If it is None, nothing is added to floating-point results; a level that keeps the
+        pixels above zero is added to integers (see `pedestal_for`).
     e_per_adu
-        Electrons per ADU. None uses EGAIN from the light's header; without EGAIN, the uncertainty omits photon noise.
+        Electrons per ADU; None to use EGAIN from the light's header. If EGAIN is missing as well, the uncertainty
+        excludes photon noise.
     defects
-        Defective pixels to replace with values from their neighbours; None replaces no pixels.
+        Defective pixels to replace with values from their neighbours; None to replace no pixels.
     blank
-        True to set defective pixels to NaN instead; only for floats.
+        True to set defective pixels to NaN instead; only for floating-point results.
     camera_names
         Names that all stand for the same camera; the defect map may contain a different one of them than the light.
     extension
@@ -164,9 +165,9 @@ def require_light(setup: FrameSetup, path: Path) -> None:
         With a message that names the kind.
     """
     if setup.kind not in {FrameKind.LIGHT, None}:
-        raise FrameFileError(path, f"is a {setup.kind} frame, not a light")
+        raise FrameFileError(path, f"it is a {setup.kind} frame, not a light")
     if setup.kind is None and setup.kind_word is not None:
-        raise FrameFileError(path, f"is of type {setup.kind_word!r}, which does not mean light")
+        raise FrameFileError(path, f"it is of type {setup.kind_word!r}, which does not mean light")
 
 
 class LightLook(Protocol):
@@ -194,21 +195,21 @@ def calibrate_file(
     """Calibrate one light and write the result durably to `target`, in an existing folder.
 
     Callers with many lights pass `memory`, which is used again for each light with the same planes and defects.
-    `digest` takes the digest of the light's bytes and returns that of the calibration; see
+    `digest` takes the digest of the light's bytes and returns the digest of the calibration; see
     `coldframe.calibration.lights.earlier`. `look` examines rows of the light after the result has been written. `write`
     writes the file; by default, it refuses to replace an existing file.
 
-    The light may contain 8-, 16- or 32-bit integers or floats, in ADU, and may be compressed. The first image of the
-    new file is the calibrated light. If `output.uncertainty` is True, the extension UNCERT is its standard error, and
-    an extension MASK follows if the flat has a mask (bit 0: pixel without signal in the flat) or if defects are
-    replaced (bit 1: defect).
+    The light can contain 8-, 16- or 32-bit integers or floating-point numbers, in ADU, and can be compressed. The first
+    image of the new file is the calibrated light. If `output.uncertainty` is True, the extension UNCERT is its standard
+    error, and an extension MASK follows if the flat has a mask (bit 0: pixel without signal in the flat) or if defects
+    are replaced (bit 1: defect).
 
     Raises
     ------
     FrameFileError
         If the light cannot be read, or changes while it is being read; nothing is written.
     MismatchError
-        If the masters or the defect map have a different shape, or the map belongs to a different camera.
+        If the masters or the defect map differ from the light in shape, or if the map belongs to a different camera.
     NotDurableError
         If the result could not be written to disk, or `target` exists and `write` creates only new files.
     """
@@ -230,9 +231,10 @@ def calibrate_file(
     if digest is not None:
         content = raw.content if isinstance(raw, StoredPixels) else content_of(light)
         identity = [Card(CALIBRATION, digest(content), "digest of light, masters and options")]
-    # The file is opened several times: its header, its pixels and its digest could be those of different contents.
+    # The file is opened several times: its header, its pixels and its digest could come from different versions of the
+    # file.
     if Stamp.of(light) != stamp:
-        raise FrameFileError(light, "was changed or replaced while it was being read: calibrate it again")
+        raise FrameFileError(light, "the file was changed or replaced while it was being read: calibrate it again")
     noise = [_noise_card(e_per_adu)] if output.uncertainty else []
     cards = [*_cards(light, header, recipe, e_per_adu), *noise, *identity, *_notes(recipe, planes), *result.cards]
     cards += other_cards(cards, kept)
@@ -248,7 +250,9 @@ def _raw_pixels(image: ImageFile, overscan: Overscan | None) -> HeldPixels | Sto
         return StoredPixels(image)
     raw = image.pixels()
     if raw.dtype.kind == "f" and raw.max() <= HIGHEST_OF_FRACTIONS:
-        raise FrameFileError(image.path, "its values are below 1, so they are not in ADU and no master fits them")
+        raise FrameFileError(
+            image.path, "its values do not exceed 1, so they are not in ADU and no master matches them"
+        )
     return HeldPixels(raw if overscan is None else overscan.signal(raw))
 
 
@@ -299,7 +303,7 @@ def _uncertainty(
     *,
     memory: ThreadMemory,
 ) -> NDArray[np.float32]:
-    """Return the standard error of a light, computed band by band to need little more memory than the result."""
+    """Return the standard error of a light; it is computed band by band, which takes little extra memory."""
     uncertainty = memory.array(pixels.shape, np.float32)
     for rows, band in pixels.bands(_BAND_ROWS):
         known = band

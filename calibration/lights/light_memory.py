@@ -13,7 +13,7 @@ class LightMemory:
     Attributes
     ----------
     pixels, uncertainty
-        Memory for the planes of a light; each thread has its own.
+        Memory for the planes of a light; each thread has its own memory.
     """
 
     def __init__(self) -> None:

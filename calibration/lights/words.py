@@ -1,4 +1,4 @@
-"""The calibration of whole lights, band by band, to 16-bit integers or to floats."""
+"""The calibration of whole lights, band by band, to 16-bit integers or to floating-point numbers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,11 +14,12 @@ PEDESTAL_STEP_ADU = 100
 """Step of the pedestals that are chosen automatically for 16-bit results."""
 
 MOST_PEDESTAL_ADU = 1000
-"""Largest such pedestal; a larger one would reduce the range of all pixels because of a few hot pixels in the dark."""
+"""Largest pedestal that is chosen automatically; a larger pedestal would reduce the range of all pixels because of a
+few hot pixels in the dark."""
 
 
 def pedestal_for(lowest_adu: float) -> int:
-    """Return the smallest pedestal that keeps all pixels above zero, as a multiple of 100 ADU from 100 to 1000."""
+    """Return the smallest multiple of 100 ADU, from 100 to 1000, that keeps all pixels above zero if possible."""
     needed = -(lowest_adu // PEDESTAL_STEP_ADU) * PEDESTAL_STEP_ADU
     return int(min(max(needed, PEDESTAL_STEP_ADU), MOST_PEDESTAL_ADU))
 
@@ -50,7 +51,7 @@ def to_words(
     pedestal_adu: float | None,
     into: NDArray[np.uint16] | None = None,
 ) -> Words:
-    """Calibrate one light and round it to 16 bits, without an array of floats.
+    """Calibrate one light and round it to 16 bits, without a floating-point array of its size.
 
     Parameters
     ----------
@@ -59,11 +60,11 @@ def to_words(
     planes
         The planes of the light's recipe; their variances are not used.
     bad
-        bool, shape (height, width): pixels whose signal is set to zero; None for none.
+        bool, shape (height, width): pixels whose signal is set to zero; None if there are none.
     pedestal_adu
-        Level to add; None adds a level that keeps the pixels above zero; see `pedestal_for`.
+        Level to add; None to add a level that keeps the pixels above zero (see `pedestal_for`).
     into
-        uint16, contiguous, same shape: the array for the result; None for a new one.
+        uint16, contiguous, same shape: the array for the result; None to use a new array.
 
     Raises
     ------
@@ -80,7 +81,8 @@ def to_words(
         lower, below, above = counts.tolist()
         return lower, below, above
 
-    # Hardly any light needs more than the smallest pedestal, so this one is tried before the lowest signal is known.
+    # Hardly any light needs more than the smallest pedestal, so this pedestal is tried before the lowest signal is
+    # known.
     added = PEDESTAL_STEP_ADU if pedestal_adu is None else pedestal_adu
     lower, below, above = round_all(added)
     if pedestal_adu is None and lower:
@@ -101,7 +103,7 @@ def to_floats(pixels: LightPixels, planes: Correction, bad: Mask | None, pedesta
 def _flat_bands(
     pixels: LightPixels, planes: Correction, bad: Mask | None
 ) -> Iterator[tuple[slice, tuple[Pixels, F32, F32, Mask]]]:
-    """Yield the rows of each band and, as flat arrays, its pixels, its planes and its bad pixels."""
+    """Yield the rows of each band and, as one-dimensional arrays, its pixels, its planes and its bad pixels."""
     for rows, band in pixels.bands():
         flags = np.zeros(0, np.bool_) if bad is None else bad[rows].reshape(-1)
         yield rows, (band.reshape(-1), planes.subtracted[rows].reshape(-1), planes.response[rows].reshape(-1), flags)

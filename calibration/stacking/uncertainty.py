@@ -73,7 +73,7 @@ class Trial(NamedTuple):
 
     @property
     def scatter_fractions(self) -> list[float]:
-        """Variance of the kept values, corrected for its mean over all samples, divided as in `frame_fractions`."""
+        """Variance of the kept values, divided by its mean over all samples and then as in `frame_fractions`."""
         return self._by_rejected(1 / (self.kept_scatter * self.corrections))
 
     def _by_rejected(self, fractions: NDArray[np.float64]) -> list[float]:

@@ -1,6 +1,6 @@
 """Files of machine code, in a folder beside the kernels or in the user's cache folder.
 
-The files may be deleted at any time. A file is used only if no other user could have written it, if it is intact, and
+The files can be deleted at any time. A file is used only if no other user could have written it, if it is intact, and
 if it was made from the same kernel, for the same types, processor and versions.
 """
 
