@@ -69,7 +69,7 @@ class GrowingSet:
         Raises
         ------
         NotOneSetError
-            With a message that states the reason.
+            If they cannot be used; the message states the reason.
         """
         if not isinstance(method, Clipping | Mean):
             raise NotOneSetError(

@@ -1,5 +1,5 @@
 # ruff: noqa: PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small frames
-"""Kernels that decide which values of a pixel, one from each frame, are kept, and average the kept values.
+"""Kernels that decide which of a pixel's values (one from each frame) are kept, and average the kept values.
 
 Sums of integers are exact. The floating-point numbers to compare are computed from these sums in a fixed order and
 without fused operations, so that a master does not depend on threads, tiles or the order of the frames.

@@ -383,7 +383,7 @@ def median_around(plane: F32, y: int, x: int, period: int, around: F32) -> np.fl
 
 @kernel
 def sum_discs(plane: F32, radius: int, sums: F64) -> None:
-    """Write the sum over the disc around each pixel; pixels beyond the edges count as 0.
+    """Write the sum of the pixels in a disc around each pixel; pixels beyond the edges count as 0.
 
     Parameters
     ----------

@@ -106,7 +106,7 @@ def decode_unsigned(encoded: U16, offset: int, pixels: U16) -> int:
     Returns
     -------
     int
-        At least 32,768 if any word had its sign bit set.
+        At least 32,768 if any word had its sign bit set; otherwise less.
     """
     seen = np.uint16(0)
     flip = np.uint16(offset)
@@ -131,7 +131,7 @@ def decode_words(words: U16, flip: int) -> int:
     Returns
     -------
     int
-        At least 32,768 if any word had its sign bit set.
+        At least 32,768 if any word had its sign bit set; otherwise less.
     """
     seen = np.uint16(0)
     turned = np.uint16(flip)

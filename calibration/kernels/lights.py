@@ -109,7 +109,7 @@ def calibrate_pixels(
 
     If a pixel differs from the local mean only by noise, its photon noise is computed from the local mean; if the
     pixel's own level were used, the uncertainty of the fainter half of all pixels would be too small. For all other
-    pixels, such as those of a star, the photon noise is computed from the pixel itself.
+    pixels, such as those of a star, the photon noise is computed from the pixel's own level.
 
     All arrays are one-dimensional; see `Correction` for the planes, and `average_locally` for `local`.
     """

@@ -142,7 +142,7 @@ def spread(columns: Columns, first: int, last: int, size: int, ordered: bool) ->
 def add_up(columns: Columns, frames: int, size: int, trim: int, near: float, sums: Sums, ordered: bool) -> None:
     """Sum the deviations of each column from its value in row frames // 2, and the squares of the deviations.
 
-    The inner sums omit the first and the last `trim` rows. If no two values of a column, apart from some at the ends,
+    The inner sums omit the first and the last `trim` rows. If no two values of a column, apart from a few at the ends,
     differ by more than `near`, the sums are computed in 32 bits, which is faster; `near` is negative for floating-point
     values.
     """

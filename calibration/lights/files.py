@@ -78,7 +78,7 @@ class Output:
     blank
         True to set defective pixels to NaN instead; only for floating-point results.
     camera_names
-        Names that all stand for the same camera; the defect map may contain a different one of them than the light.
+        Names that all stand for the same camera; the defect map and the light can contain different names.
     extension
         The image to take from lights with several images.
     uncertainty
@@ -197,7 +197,7 @@ def calibrate_file(
     Callers with many lights pass `memory`, which is used again for each light with the same planes and defects.
     `digest` takes the digest of the light's bytes and returns the digest of the calibration; see
     `coldframe.calibration.lights.earlier`. `look` examines rows of the light after the result has been written. `write`
-    writes the file; by default, it refuses to replace an existing file.
+    writes the file; by default, an existing file is not replaced.
 
     The light can contain 8-, 16- or 32-bit integers or floating-point numbers, in ADU, and can be compressed. The first
     image of the new file is the calibrated light. If `output.uncertainty` is True, the extension UNCERT is its standard

@@ -40,9 +40,9 @@ class LightRecipe:
     dark_scale
         Exposure of the light divided by the exposure of the dark if the dark is scaled; otherwise 1.
     caveats
-        Properties of light and masters that could not be compared. They may differ between lights with equal recipes.
+        Properties of light and masters that could not be compared. They can differ between lights with equal recipes.
     dark_warmer_c
-        Sensor temperature of the dark minus that of the light, C; None if either is unknown or no dark is used. It may
+        Sensor temperature of the dark minus that of the light, C; None if either is unknown or no dark is used. It can
         differ between lights with equal recipes.
     mosaic
         Colour filter array of the light; see `FrameSetup`.

@@ -1,9 +1,9 @@
 """The decision whether a master bias suffices for flats, or whether dark flats with their exposure are needed.
 
-An error of the dark remains in the master flat, relative to the flat's signal, and affects every light that is divided
+An error in the dark remains in the master flat, relative to the flat's signal, and affects every light that is divided
 by the flat. Therefore a few dark flats are compared with the master bias. Each kind of difference (level, slow
-gradient, rows, columns, individual pixels) is judged by the error that it would leave in the master flat. The
-public functions have no side effects.
+gradient, rows, columns, individual pixels) is judged by the error that it would leave in the master flat. The public
+functions have no side effects.
 """
 
 from collections.abc import Mapping

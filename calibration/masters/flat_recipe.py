@@ -47,7 +47,7 @@ class FlatRecipe:
     dark_uncertainty
         float32, same shape: standard error of the dark, ADU; 0 or NaN where it is unknown.
     cfa_pattern
-        Colour filter array, such as "RGGB"; None for mono.
+        Colour filter array, such as "RGGB"; None for a monochrome sensor.
     overscan
         The overscan to subtract from raw frames; None if the frames have no overscan, or if it was already subtracted.
 

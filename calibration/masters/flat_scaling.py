@@ -49,7 +49,7 @@ class FlatScaler:
     dark
         float32, shape (height, width): master dark flat or bias, ADU; or a single level for all pixels.
     cfa_pattern
-        Colour filter array, such as "RGGB"; None for mono. See `cfa_period`.
+        Colour filter array, such as "RGGB"; None for a monochrome sensor. See `cfa_period`.
 
     Raises
     ------

@@ -293,7 +293,7 @@ def read_master_header(path: Path) -> dict[str, HeaderValue]:
 
 
 def is_xisf(path: Path) -> bool:
-    """Return whether the name of a file is that of an XISF image."""
+    """Return whether a file has the name of an XISF image."""
     return path.suffix.lower() == xisf_file.SUFFIX
 
 
@@ -351,8 +351,8 @@ def planes_of_new(
 ) -> MasterPlanes:
     """Return the planes of a master that was just made, which saves the time and memory of reading its file.
 
-    The planes are those of `read_master`, except that the counts are omitted, and that `frame_variance` has the same
-    value in all pixels: its median over every third row and column, which suffices to judge a master.
+    The planes equal those that `read_master` returns, except that the counts are omitted, and that `frame_variance` has
+    the same value in all pixels: its median over every third row and column, which suffices to judge a master.
 
     Parameters
     ----------

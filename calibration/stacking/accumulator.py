@@ -335,7 +335,8 @@ class Accumulator:
     def _check(self, pixels: NDArray[np.uint16]) -> None:
         if pixels.shape != self.shape or pixels.dtype != np.uint16:
             raise WrongFrameError(
-                f"a frame of {pixels.dtype}, shape {pixels.shape}, does not fit frames of uint16, shape {self.shape}"
+                f"a frame of {pixels.dtype}, shape {pixels.shape}, cannot be combined with frames of uint16, shape"
+                f" {self.shape}"
             )
 
     def _make_room(self, frames: int) -> None:

@@ -26,8 +26,8 @@ class Clipping:
     Of the n values x of a pixel, one from each frame, clipping keeps those within kappa sigma of the mean. Mean and
     sigma (ddof 1) are computed from the values that the previous step kept. Every step decides on all n values, so a
     later step can keep a value that was rejected before. The iteration ends when the selection no longer changes, or
-    after `iterations` steps. The kept values are always contiguous in the sorted values. Therefore the number, the sum
-    and the sum of squares of all values, and the values at the ends, suffice for the decision.
+    after `iterations` steps. The kept values are always contiguous among the sorted values. Therefore the number, the
+    sum and the sum of squares of all values, and the values at the ends, suffice for the decision.
 
     The first mean and sigma are those of the values without the g smallest and the g largest (a "trimmed" start).
     Starting from all values ("all") does not work for few frames: among n values, none is further than (n - 1) /

@@ -22,7 +22,7 @@ SAMPLED_PIXELS = 50_000
 
 
 def rounding_variance(step_adu: float) -> float:
-    """Return the variance of the error of a value that is rounded to whole steps, ADU^2."""
+    """Return the variance of the rounding error of a value that is rounded to whole steps, ADU^2."""
     return step_adu**2 / 12
 
 

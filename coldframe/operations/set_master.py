@@ -50,7 +50,7 @@ def require_possible_count(frames: Sequence[RawFrame], *, force: bool) -> None:
     Raises
     ------
     RefusedError
-        With a message that states the reason.
+        If no master can be made; the message states the reason.
     """
     if len(frames) < FEWEST_FRAMES and not force:
         raise RefusedError("a single frame is not enough for a master: nothing can be averaged or rejected")
