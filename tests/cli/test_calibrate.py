@@ -569,8 +569,9 @@ def test_a_light_that_was_replaced_while_it_was_read_is_calibrated_by_the_next_r
         patched.setattr(light_files, "to_words", replacing)
         result = calibrate(library, light)
     assert result.exit_code == ExitCode.BAD_INPUT
-    changed = f"{light}: the file was changed or replaced while it was being read: calibrate it again"
-    assert result.stderr.startswith(changed)
+    assert result.stderr.startswith(
+        f"{light}: the file was changed or replaced while it was being read: calibrate it again"
+    )
     assert not _calibrated(light).exists()
     assert calibrate(library, light).exit_code == ExitCode.DONE
 
