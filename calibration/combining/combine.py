@@ -51,9 +51,9 @@ def stack_here(
     Returns
     -------
     stack
-        Combined planes, in ADU; for flats, relative to the mean.
+        Combined planes, in ADU; for flats, normalised to a mean of 1.
     masked
-        bool, shape (height, width): pixels without signal; None except for flats.
+        bool, shape (height, width): pixels without signal; None for frames of any kind except flats.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def stack_here(
 
 
 def flat_factors(image: ImageFile, scaler: FlatScaler) -> NDArray[np.float32]:
-    """Return the factors that bring a flat on disk to the common scale; see `FlatScaler.factors`.
+    """Return the factors that scale a flat on disk to the level that all flats share; see `FlatScaler.factors`.
 
     Raises
     ------
@@ -96,17 +96,18 @@ def combine_frames(
     method
         Method of combination.
     dark
-        Master to subtract: a master dark flat or bias from each flat, or a master bias from a master dark; None
-        subtracts nothing.
+        Master to subtract: a master dark flat or bias from each flat, or a master bias from the combined darks. None if
+        nothing is to be subtracted.
     dark_name
-        The dark's file name, for the header.
+        File name of `dark`, for the header of the master.
     stacking
         The function that stacks the frames.
 
     Raises
     ------
     NotOneSetError
-        If the frames are lights or of unknown kind, or differ in size from each other or from the dark.
+        If the frames are lights or of unknown kind, if they differ from each other in size or overscan, or if they
+        differ from the dark in size.
     FrameFileError
         If a file cannot be read, or a flat has no signal.
     StackingError
@@ -170,7 +171,7 @@ def _kind_of_set(frames: Sequence[RawFrame]) -> FrameKind:
             f" but {image.path} has {first.width} x {first.height}"
         )
     if any(frame.setup.overscan != first.overscan for frame in frames):
-        raise NotOneSetError("only some of the frames have an overscan to subtract: see --overscan none")
+        raise NotOneSetError("only some of the frames have an overscan to subtract: use --overscan none to leave it in")
     return first.kind
 
 
@@ -187,7 +188,7 @@ def _less(stack: Stack, bias: MasterPlanes) -> Stack:
 
 
 def _half_step_adu(frames: Sequence[RawFrame]) -> float:
-    """Return half the step of the first frame with integer pixels, or 0 if all frames are floats; see `half_step`."""
+    """Return half the step between levels of the first integer frame, or 0 if no frame is one; see `half_step`."""
     first = next((frame for frame in frames if frame.image.bits > 0), None)
     if first is None:
         return 0.0

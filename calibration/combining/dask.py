@@ -1,8 +1,8 @@
 """Masters from large archives, stacked by the workers of a Dask cluster from files that all workers can read.
 
-Each task stacks a range of rows of all frames with the same code as a local run, so the result is identical, bit for
-bit. A task reads only these rows, writes nothing and depends only on its arguments, so Dask can repeat the task on any
-worker when one dies.
+Each task stacks a range of rows of all frames with the code that a local run uses, so the result is identical to that
+of a local run, bit for bit. A task reads only its rows, writes nothing and depends only on its arguments, so Dask can
+repeat the task on another worker if a worker dies.
 """
 
 import logging
@@ -31,12 +31,12 @@ from coldframe.calibration.stacking.methods import Method
 from coldframe.calibration.stacking.stack import Stack
 
 TASKS_PER_THREAD = 4
-"""Tasks per thread of the cluster. More tasks would open more files; with fewer tasks, some threads would finish
-early."""
+"""Number of tasks for each thread of the cluster. With more tasks, files would be opened more often; with fewer tasks,
+some threads would finish early and then be idle."""
 
 MOST_PIXELS = 1 << 21
-"""Largest number of pixels in the rows of a task; each pixel takes 10 bytes for the result and, for flats, 4 for the
-dark."""
+"""Largest number of pixels in the rows of a task; each pixel takes 10 bytes for the result and, for flats, another 4
+bytes for the dark."""
 
 FEWEST_PIXELS = 1 << 15
 """Smallest number of pixels in the rows of a task; with fewer pixels, communication would take longer than the work."""
@@ -55,7 +55,7 @@ _PACKAGE = "coldframe"
 
 
 class FileMark(NamedTuple):
-    """Properties by which a different machine recognises a file: its absolute path, its size and its first bytes.
+    """Properties by which another machine recognises a file: its path, its size and a digest of its first bytes.
 
     Modification times are not compared, because they differ between copies of an archive on several disks.
     """
@@ -66,7 +66,7 @@ class FileMark(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> "FileMark":
-        """Return the mark of a file; raise OSError if it cannot be read."""
+        """Return the mark of a file; raise OSError if the file cannot be read."""
         with open_regular(path) as file:
             return cls(path, os.fstat(file.fileno()).st_size, _digest(file.read(_DIGESTED_BYTES)))
 
@@ -78,7 +78,7 @@ class Needs(NamedTuple):
     files: tuple[FileMark, ...]
 
     def missing(self) -> str | None:
-        """Return the requirement that this process or machine does not meet; None if all are met."""
+        """Return the first unmet requirement, worded as a statement about this machine; None if all are met."""
         version = metadata.version(_PACKAGE)
         if version != self.version:
             return f"runs {_PACKAGE} {version}, but the caller runs {self.version}: install the same version everywhere"
@@ -86,21 +86,21 @@ class Needs(NamedTuple):
             try:
                 seen = FileMark.of(file.path)
             except OSError as error:
-                return f"cannot read {file.path} ({error.strerror}): all workers must have it under this path"
+                return f"cannot read {file.path} ({error.strerror}): all workers must be able to read it at this path"
             if seen != file:
-                return f"has a different file under {file.path}: all workers must have the same file under this path"
+                return f"has a different file at {file.path}: all workers must find the same file at this path"
         return None
 
 
 class Rows(NamedTuple):
-    """A range of a frame's rows, excluding `bottom`; `top` is even, so that the range begins on a whole 2x2 pattern."""
+    """A range of a frame's rows without `bottom`; `top` is even, so that the range begins with a whole 2x2 pattern."""
 
     top: int
     bottom: int
 
 
 class ScaledFlats(NamedTuple):
-    """The content of a `Scaling`; its dark is a file of little-endian float32 values that all workers can read."""
+    """The content of a `Scaling`, with the dark in a file of little-endian float32 values that all workers can read."""
 
     dark: Path
     factors: NDArray[np.float32]
@@ -113,9 +113,9 @@ class Cluster:
     Attributes
     ----------
     client
-        The connection.
+        Connection to the scheduler.
     folder
-        Folder for the dark of flats, which all workers can read.
+        Folder that all workers can read; it receives the dark that is subtracted from flats.
     """
 
     client: Client
@@ -131,7 +131,7 @@ class Cluster:
         FrameFileError
             If a file can no longer be read, or has changed since it was opened, or a flat has no signal.
         StackingError
-            If the cluster fails, or a worker cannot read a file; the message then names the worker.
+            If the cluster fails, or if a worker cannot read a file; in the latter case, the message names the worker.
         """
         # Relative paths mean different files on each worker, where stamps differ as well; headers would only enlarge
         # the tasks.
@@ -187,8 +187,8 @@ class Cluster:
                 if not self.client.nthreads():
                     raise StackingError("all workers have left: start some, and combine again") from None
             except (RuntimeError, ImportError) as error:
-                # Dask raises this error if the scheduler or a worker cannot unpickle a task; its message has several
-                # lines.
+                # Dask raises one of these errors if the scheduler or a worker cannot unpickle a task; the message has
+                # several lines.
                 raise StackingError(f"the cluster cannot run the task: {' '.join(str(error).split())}") from error
             except KilledWorker as error:
                 raise StackingError(
@@ -206,7 +206,7 @@ def stacking_cluster(address: str, folder: Path) -> Iterator[Stacking]:
     Parameters
     ----------
     address
-        Address of the scheduler, such as ``tcp://host:8786``, or ``tls://`` with the certificates of Dask's
+        Address of the scheduler, such as ``tcp://host:8786``, or ``tls://host:8786`` with the certificates from Dask's
         configuration.
     folder
         Folder for files that the workers must be able to read.
@@ -214,15 +214,15 @@ def stacking_cluster(address: str, folder: Path) -> Iterator[Stacking]:
     Raises
     ------
     StackingError
-        If no scheduler answers at the address, the scheduler has no workers, or a worker runs a different version of
-        this package.
+        If no scheduler answers at the address, if the scheduler has no workers, or if this package is missing or of a
+        different version on the scheduler or a worker.
     """
     # Dask both logs and raises these errors.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=CONNECT_S)
     except (OSError, ValueError, TypeError, MemoryError) as error:
-        # A TypeError means that the certificates for tls:// are missing. A MemoryError means that a different program
+        # A TypeError means that the certificates for tls:// are missing. A MemoryError means that some other program
         # answers.
         raise StackingError(f"no Dask scheduler answers at {address}: {error}") from error
     with client:
@@ -236,7 +236,7 @@ def stacking_cluster(address: str, folder: Path) -> Iterator[Stacking]:
 
 def _check_versions(client: Client) -> None:
     """Raise unless this machine, all workers and the scheduler, which unpickles the tasks, run the same version."""
-    # A different version may lack functions of this one, so the version is queried with the standard library.
+    # A different version might lack functions of this version, so the version is queried with the standard library.
     versions = {
         f"worker {address}": version for address, version in _answers(client, metadata.version, _PACKAGE).items()
     }
@@ -282,9 +282,9 @@ def stack_rows(
 
 
 def _factors_of(needs: Needs, image: ImageFile, dark: Path, pattern: str | None) -> NDArray[np.float32]:
-    """Return the factors that bring a flat to the common scale; this function runs as a task.
+    """Return the factors that scale a flat to the level that all flats share; this function runs as a task.
 
-    Only the central region of the dark is read, because the factors depend on no other pixels.
+    Only the central region of the dark is read, because the factors do not depend on other pixels.
     """
     _check_here(needs)
     height, width = image.shape

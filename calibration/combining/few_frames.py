@@ -7,7 +7,8 @@ from coldframe.calibration.stacking.clipping import FEWEST_TO_TRIM, Clipping
 from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
 
 ENOUGH_FRAMES = 8
-"""Smallest number of frames for which the limits of a method are not reported."""
+"""Smallest number of frames for which the limits of a method are not reported, unless the method needs more frames to
+reject an outlier."""
 
 _FEWEST_FOR_A_MEDIAN = 3
 
@@ -15,7 +16,7 @@ _FEWEST_FOR_A_MEDIAN = 3
 def method_for(frames: int) -> Method:
     """Return the default method for a number of frames: sigma clipping, or the median for fewer than five frames.
 
-    Clipping rejects nothing from fewer than five values, whereas the median of three tolerates one outlier.
+    Clipping rejects nothing from fewer than five values, whereas the median of three values tolerates one outlier.
     """
     return Clipping() if frames >= FEWEST_TO_TRIM else Median()
 
@@ -23,8 +24,8 @@ def method_for(frames: int) -> Method:
 def fewest_to_reject(method: Method) -> float:
     """Return the smallest number of values with which a method removes one outlier of any size; infinity for the mean.
 
-    Among n values, one is at most (n - 1) / sqrt(n) standard deviations from the mean, and sqrt(n) from the median of
-    the others.
+    As a single outlier among n values grows, its distance from the mean approaches (n - 1) / sqrt(n) standard
+    deviations, and its distance from the median approaches sqrt(n) standard deviations.
     """
     match method:
         case Mean():
@@ -62,12 +63,13 @@ def weakness(frames: int, method: Method, *, is_chosen: bool) -> str | None:
         return None
     if frames < needed:
         return (
-            f"{method}: rejects nothing from {frames} frames, so an outlier in one of them remains in the master; "
-            "--method median suppresses it"
+            f"the method ({method}) rejects nothing from {frames} frames, so an outlier in one of them remains in the "
+            "master; --method median suppresses it"
         )
     if isinstance(method, Median):
         return (
-            f"the median is used, because sigma clipping rejects nothing from {frames} frames; it tolerates one "
-            "outlier per pixel, and its noise is 9 to 16 % larger than that of the mean; --method overrides it"
+            f"the median is used, because sigma clipping rejects nothing from {frames} frames; the "
+            "median tolerates one outlier per pixel, but its noise is 9 to 16 % larger than that of the mean; --method "
+            "overrides this choice"
         )
     return f"from {frames} frames, only one outlier per pixel can be rejected with certainty; two may remain"

@@ -57,4 +57,6 @@ def _instead(folder: Path) -> str:
     others = Counter(UNREAD_FORMATS.get(file.suffix.lower()) for file in folder.iterdir())
     unread = ", ".join(f"{count} {name}" for name, count in others.items() if name is not None)
     below = "; specify its subfolders instead" if any(each.is_dir() for each in folder.iterdir()) else ""
-    return below + (f"; it has files in formats that are not read ({unread}): convert them to FITS" if unread else "")
+    return below + (
+        f"; it contains files in formats that cannot be read ({unread}): convert them to FITS" if unread else ""
+    )

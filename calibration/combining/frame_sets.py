@@ -1,4 +1,4 @@
-"""Raw frames from any camera and program, sorted into sets by their headers."""
+"""Raw frames from any camera and capture program, sorted into sets by their headers."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +31,8 @@ from coldframe.calibration.stacking.clipping import STEP_ROWS, half_step
 from coldframe.config.frames import FrameKind
 
 UNCOOLED_SPAN_C = 2.0
-"""Range of sensor temperatures in a set from an uncooled camera; over this range, dark current changes by a quarter."""
+"""Largest range of sensor temperatures within a set from an uncooled camera; over this range, the dark current changes
+by a quarter."""
 
 UNKNOWN_CAMERA = "unknown camera"
 
@@ -54,7 +55,8 @@ class RawFrame:
         Remainders from rounding the overscan level of each line; see `Corrected`. None if the overscan was not
         subtracted.
     half_step_adu
-        Half the step between the frame's levels, if known without reading the frame; see `half_step`.
+        Half the step between neighbouring levels of the frame, ADU; see `half_step`. None if it must be determined from
+        the pixels.
     """
 
     image: ImageFile
@@ -71,7 +73,7 @@ class FrameSet:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Names of the values that the headers lack, and in which the frames may therefore differ unnoticed."""
+        """Names of the values that are missing from the headers, so that a difference in them would not be noticed."""
         setup = self.frames[0].setup
         exposed = setup.kind in {FrameKind.DARK, FrameKind.DARK_FLAT}
         is_missing = {
@@ -114,9 +116,9 @@ def open_frames(
     unpacked_in
         Folder for copies of compressed files.
     kind
-        Kind of all frames, regardless of their headers; None uses the kind in the headers.
+        Kind of all frames, regardless of their headers; None to use the kind in each header.
     extension
-        Which image to take from files with several images.
+        The image to take from files that contain several images.
     """
     seen: dict[tuple[object, ...], list[ImageFile]] = {}
     frames: list[RawFrame] = []
@@ -145,7 +147,7 @@ def _opened(path: Path, unpacked_in: Path, extension: Extension | None) -> RawFr
 def _require_new(frame: RawFrame, seen: dict[tuple[object, ...], list[ImageFile]]) -> None:
     """Raise if a frame was opened before, perhaps from a compressed copy; remember it otherwise."""
     image, setup = frame.image, frame.setup
-    # Without dates, only the pixels distinguish frames; those of the first piece usually suffice.
+    # If the headers contain no dates, only the pixels distinguish frames; the first few pixels usually suffice.
     beginning = _first_bytes(image)
     alike = seen.setdefault((image.shape, image.storage, setup.kind, setup.taken_at, beginning), [])
     try:
@@ -157,7 +159,7 @@ def _require_new(frame: RawFrame, seen: dict[tuple[object, ...], list[ImageFile]
             image.path, f"it cannot be compared with an earlier frame that it resembles: {error}"
         ) from error
     if twin is not None:
-        raise FrameFileError(image.path, f"is the same frame as {twin}; each frame counts once")
+        raise FrameFileError(image.path, f"it is the same frame as {twin}; each frame counts once")
     alike.append(image)
 
 
@@ -171,8 +173,9 @@ def without_overscan(
     frames
         Frames from `open_frames`.
     choice
-        The method, or "none" to leave all frames unchanged. None subtracts the smoothed level if a header declares an
-        overscan. An explicit method is an error for frames whose headers declare no overscan.
+        The method, or "none" to leave all frames unchanged. If it is None, the smoothed level is subtracted from the
+        frames whose headers declare an overscan. If a method is chosen, frames whose headers declare no overscan are
+        unusable.
     folder
         Folder for the corrected copies.
     """
@@ -198,12 +201,12 @@ def _corrected(frame: RawFrame, choice: OverscanChoice | None, folder: Path) -> 
         raise FrameFileError(image.path, f"its header declares no overscan (BIASSEC), so {choice} is not possible")
     overscan = Overscan(sections, "row" if choice == "row" else "smooth")
     copy, rest = corrected_copy(image, overscan, folder)
-    # Each line is shifted by a different amount, which hides the step between the levels.
+    # In the copy, each line is shifted by a different amount, which hides the step between the levels.
     return RawFrame(copy, frame.setup.without(overscan), rest, half_step_of(image))
 
 
 def half_step_of(image: ImageFile) -> float | None:
-    """Return half the step between the levels of a frame on disk, in ADU; None if its pixels are floats."""
+    """Return half the step between the levels of a frame on disk, ADU; None for a floating-point frame."""
     if image.bits < 0:
         return None
     top = max(0, (image.shape[0] - STEP_ROWS) // 2)
@@ -237,15 +240,17 @@ def sets_of(frames: Iterable[RawFrame]) -> list[FrameSet]:
     """Sort frames into sets by the properties that all frames of an average must share, the largest set first.
 
     These are the kind, camera, telescope, size, position on the sensor, gain, offset, binning, readout mode, filter
-    array, row order and overscan; the exposure, within `SAME_EXPOSURE`, for all kinds except flats, which are scaled
-    anyway; the filter for flats and dark flats; and the temperature. Frames that reached their setpoint share the
-    setpoint; the sensor temperatures of all other frames span at most `UNCOOLED_SPAN_C`.
+    array, row order and overscan; the exposure, within the tolerance (`SAME_EXPOSURE` and `SAME_EXPOSURE_S`), for all
+    kinds except flats, which are scaled anyway; the filter for flats and dark flats; and the temperature. Frames that
+    reached their setpoint must have the same setpoint; the sensor temperatures of all other frames in a set span at
+    most `UNCOOLED_SPAN_C`.
     """
     alike: dict[tuple[object, ...], list[RawFrame]] = {}
     cameras, telescopes = _Names(is_same_camera), _Names(is_same_name)
     for frame in frames:
         setup = frame.setup
-        # The telescope matters for flats. It also distinguishes the cameras of smart telescopes, which have no name.
+        # The telescope matters for flats. It also distinguishes the cameras of smart telescopes, which have no names of
+        # their own.
         telescope = setup.train.telescope if _is_flat(setup.kind) or setup.camera is None else None
         named = cameras.first(setup.camera), telescopes.first(telescope)
         alike.setdefault((*named, *_shared_values(setup)), []).append(frame)

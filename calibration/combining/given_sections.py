@@ -9,7 +9,7 @@ from coldframe.calibration.frames.overscan import OverscanError, sections_of
 
 
 class GivenSections(NamedTuple):
-    """Sections of the form [x1:x2,y1:y2], which replace the cards of the same name; None keeps a card.
+    """Sections of the form [x1:x2,y1:y2] that replace the header cards with their names; None leaves a card unchanged.
 
     Attributes
     ----------

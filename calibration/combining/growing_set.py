@@ -1,6 +1,7 @@
-"""Sets that grow: frames are folded into a state on disk, from which the master of all frames so far is computed.
+"""Sets that grow: frames are added to a state on disk, from which the master of all frames so far is computed.
 
-Flats do not grow: dust, focus and rotation change from night to night. Bias and dark frames remain valid for months.
+The state contains sums and extreme values of each pixel. Sets of flats cannot grow, because dust, focus and rotation
+change from night to night, whereas bias and dark frames remain valid for months.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,11 +32,11 @@ from coldframe.calibration.stacking.stack import Stack
 from coldframe.config.frames import FrameKind
 
 FRAMES_AT_ONCE = 8
-"""Number of frames that are held in memory and folded into the state together."""
+"""Number of frames that are held in memory and added to the state together."""
 
 
 class GrowingSet:
-    """A set of frames with its running state.
+    """A set of frames and its state, which is updated as frames are added.
 
     Parameters
     ----------
@@ -63,17 +64,17 @@ class GrowingSet:
         return [_raw_frame(frame, self._state.accumulator.shape) for frame in self._state.frames]
 
     def require_fit(self, frames: Sequence[RawFrame], method: Method) -> None:
-        """Raise if the frames or the method do not fit this state.
+        """Raise an error if the frames or the method cannot be used with this state.
 
         Raises
         ------
         NotOneSetError
-            With a message that states the reason.
+            If they cannot be used; the message states the reason.
         """
         if not isinstance(method, Clipping | Mean):
             raise NotOneSetError(
-                f"a state keeps sums and extremes, which do not determine a {method}: use --method mean, or sigma-clip"
-                " with --center mean"
+                f"a state keeps sums and extreme values, which do not suffice for this method ({method}): use --method"
+                " mean, or sigma-clip with --center mean"
             )
         if any(frame.setup.kind is FrameKind.FLAT for frame in frames):
             raise NotOneSetError(
@@ -87,12 +88,13 @@ class GrowingSet:
             )
 
     def add(self, frames: Sequence[RawFrame]) -> list[FrameFileError]:
-        """Fold frames into the state; return the faults of the frames that are left out, such as repeated frames.
+        """Add frames to the state; return the faults of the frames that are left out, such as repeated frames.
 
         Raises
         ------
         NotOneSetError
-            If the overscan of a frame was subtracted, or the state would contain too many frames.
+            If the overscan of a frame was subtracted, if a frame has a different size, or if the state would contain
+            too many frames.
         """
         if any(frame.rest is not None for frame in frames):
             raise NotOneSetError(
@@ -163,16 +165,18 @@ class GrowingSet:
 
     def _refuse_known(self, path: Path, digest: bytes, taken: dict[bytes, tuple[RawFrame, NDArray[np.uint16]]]) -> None:
         if digest in taken:
-            raise FrameFileError(path, f"has the same pixels as {taken[digest][0].image.path}; each frame counts once")
+            raise FrameFileError(
+                path, f"it has the same pixels as {taken[digest][0].image.path}; each frame counts once"
+            )
         known = [] if self._state is None else self._state.frames
         saved = next((frame for frame in known if frame.digest == digest.hex()), None)
         if saved is None:
             return
         if Path(saved.path) == path.resolve():
-            raise FrameFileError(path, f"is already in {self.path}; each frame counts once")
-        # A file at the recorded path may be a different frame: capture programs give new frames the names of old ones.
+            raise FrameFileError(path, f"it is already in {self.path}; each frame counts once")
+        # The file at the recorded path might now be a different frame: capture programs reuse the names of old frames.
         saved.path = str(path.resolve())
-        raise FrameFileError(path, f"is already in {self.path}; the state now records this path of the file")
+        raise FrameFileError(path, f"it is already in {self.path}; the state now records its new path")
 
     def _fold(self, taken: dict[bytes, tuple[RawFrame, NDArray[np.uint16]]]) -> None:
         if self._state is None:
@@ -197,7 +201,7 @@ class GrowingSet:
         assert self._state is not None
         for image in self._images():
             if image.storage not in UINT16_STORAGES or image.shape != self._state.accumulator.shape:
-                raise FrameFileError(image.path, "is no longer the frame that was added")
+                raise FrameFileError(image.path, "it is no longer the frame that was added")
             yield image.values(places)
 
     def _images(self) -> Iterator[ImageFile]:
@@ -211,7 +215,7 @@ class GrowingSet:
         for frame, image in zip(self._state.frames, self._images(), strict=True):
             if pixel_digest(uint16_pixels(image)).hex() != frame.digest:
                 return (
-                    f"{image.path}: is no longer the frame that was added to {self.path}. Some pixels of all frames "
+                    f"{image.path} is no longer the frame that was added to {self.path}. Some pixels of all frames "
                     "must be read again: specify the new path of that frame on the command line"
                 )
         return None
@@ -222,7 +226,9 @@ def _require_text(path: Path) -> None:
     try:
         str(path.resolve()).encode()
     except UnicodeEncodeError as error:
-        raise FrameFileError(path, "its path is not valid UTF-8, so a state cannot record it: rename it") from error
+        raise FrameFileError(
+            path, "its path is not valid UTF-8, so a state cannot record it: rename the file"
+        ) from error
 
 
 def _raw_frame(frame: SavedFrame, shape: tuple[int, int]) -> RawFrame:

@@ -1,9 +1,10 @@
-"""The running state of a set on disk, so that the set can grow for months.
+"""Files that contain the running state of a set, so that the set can grow for months.
 
-A state file contains, in this order: a line that names the format; the length of the description as a 64-bit number;
-the description in JSON (`_Description`); for each band of the state, the squares (64 bits), the totals (32 bits), and
-the largest and the smallest values (16 bits); and the SHA-256 of all preceding bytes. Numbers are little-endian. The
-description determines the size of the file, and this size is checked before memory is allocated.
+The running state consists of sums and extreme values of each pixel. A state file contains, in this order: a line that
+names the format; the length of the description as a 64-bit number; the description in JSON (`_Description`); for each
+band of pixels, the sums of squares (64 bits), the sums (32 bits), and the largest and the smallest values (16 bits);
+and the SHA-256 of all preceding bytes. Numbers are little-endian. The description determines the size of the file, and
+this size is checked before memory is allocated.
 """
 
 import fcntl
@@ -30,12 +31,13 @@ from coldframe.config.frames import FrameKind
 MAGIC = b"coldframe running state 1\n"
 
 PLANNED_FRAMES = 500
-"""Number of frames for which the tails of a state on disk are sized, because the final number is unknown."""
+"""Number of frames for which the tails (the extreme values) of a state on disk are sized, because the final number of
+frames is unknown."""
 
 LONGEST_DESCRIPTION = 1 << 28
-"""Largest size of the description, in bytes: that of 32,767 frames with headers of 8 kB each."""
+"""Largest size of the description, in bytes; it is sufficient for 32,767 frames with headers of 8 kB each."""
 
-_USED = "has changed since it was read: another process uses it; start again"
+_USED = "it has changed since it was read, because another process is using it; start again"
 
 _LENGTH_BYTES = 8
 _DIGEST_BYTES = 32
@@ -64,7 +66,7 @@ class StateFileError(StackingError):
 
 
 class SavedFrame(BaseModel):
-    """A frame of a state.
+    """A frame in a state.
 
     Attributes
     ----------
@@ -75,7 +77,7 @@ class SavedFrame(BaseModel):
     kind
         Kind of the frame.
     half_step_adu
-        Half the step between the frame's levels; see `half_step`.
+        Half the step between neighbouring levels of the frame, ADU; see `half_step`.
     header
         Values of the cards in the frame's header.
     """
@@ -99,16 +101,16 @@ class _Description(BaseModel):
 
 @dataclass(slots=True)
 class SavedState:
-    """A running state with its frames.
+    """A running state and a list of its frames.
 
     Attributes
     ----------
     accumulator
-        The state, with tails for `PLANNED_FRAMES`.
+        The state, with tails that are sized for `PLANNED_FRAMES`.
     frames
         The frames of the state, in the order in which they were added.
     stamp
-        Identity of the file when it was read; None for a state without a file.
+        Identity of the file when it was last read or written; None for a state without a file.
     """
 
     accumulator: Accumulator
@@ -122,7 +124,7 @@ def read_state(path: Path) -> SavedState:
     Raises
     ------
     StateFileError
-        If the file cannot be read, is not a state, or any byte of it has changed since it was written.
+        If the file cannot be read, is not a state, or has been damaged since it was written.
     """
     try:
         with open_regular(path) as file:
@@ -146,7 +148,7 @@ def write_state(path: Path, state: SavedState) -> None:
         If the file has changed since it was read, because another process has added frames, or if another process is
         writing it.
     NotDurableError
-        If the state could not be written, or if it was not read from a file but one exists at the path.
+        If the state could not be written, or if the state was not read from a file but a file exists at the path.
     """
     if state.stamp is None:
         write_durably(path, _pieces(state))
@@ -162,7 +164,7 @@ def write_state(path: Path, state: SavedState) -> None:
 def _locked(path: Path) -> Iterator[None]:
     """Hold the lock of a state file, so that no other process replaces the file between the check and the replacement.
 
-    A process that waits with the old file open finds a different file at the path afterwards.
+    A process that locks the old file after its replacement notices that a different file is at the path.
     """
     try:
         file = open_regular(path)
@@ -209,7 +211,7 @@ def _described(path: Path, file: _HashedFile, size: int) -> _Description:
     """Read the description, and check that the file has the size that the description implies."""
     start = len(MAGIC) + _LENGTH_BYTES
     if size < start or file.take(len(MAGIC)) != MAGIC:
-        raise StateFileError(path, "not a running state of coldframe")
+        raise StateFileError(path, "this is not a running state of coldframe")
     length = int.from_bytes(file.take(_LENGTH_BYTES), "little")
     if length > min(size, LONGEST_DESCRIPTION):
         raise StateFileError(path, "damaged: its description is longer than the file")
@@ -225,7 +227,7 @@ def _described(path: Path, file: _HashedFile, size: int) -> _Description:
     needed = start + length + height * width * _PIXEL_BYTES + _DIGEST_BYTES
     if size != needed:
         raise StateFileError(
-            path, f"truncated or damaged: {width} x {height} pixels need {needed} bytes, the file has {size}"
+            path, f"truncated or damaged: {width} x {height} pixels need {needed} bytes, but the file has {size}"
         )
     return description
 

@@ -1,7 +1,8 @@
-"""Verification of masters: the column sort combines their raw frames again from disk, and all bits are compared.
+"""Verification of masters: their raw frames are combined again from disk, and all bits of the results are compared.
 
-During a night, the masters are computed from the running state as the frames arrive. Verification computes the same
-result independently: with different code, in a different order, and from the saved frames.
+During a night, masters are computed from the running state, that is, from sums and extreme values that are updated as
+the frames arrive. Verification computes the same result independently: with different code (the column sort), in a
+different order, and from the saved frames.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +34,7 @@ from coldframe.calibration.stacking.stack import Stack
 
 @dataclass(frozen=True, slots=True)
 class Recombination:
-    """The result of combining a master's frames again.
+    """The result of combining a master's frames again and comparing the two masters.
 
     Attributes
     ----------
@@ -52,15 +53,15 @@ class Recombination:
 
     @property
     def equal(self) -> bool:
-        """True if every bit is equal."""
+        """True if all compared bits are equal."""
         return not any(self.differing.values())
 
     def __str__(self) -> str:
         if self.equal:
             limits = ", except for UNCERT of an earlier version" if self.is_of_earlier_version else ""
-            return f"bit for bit equal to its {self.frames} recombined frames{limits}"
+            return f"bit for bit equal to the master recombined from its {self.frames} frames{limits}"
         planes = ", ".join(f"{name} in {pixels} pixels" for name, pixels in self.differing.items() if pixels)
-        return f"differs from its {self.frames} recombined frames: {planes}"
+        return f"differs from the master recombined from its {self.frames} frames: {planes}"
 
 
 def recombined(master: Path, raw_frames: Mapping[str, Path]) -> Recombination:
@@ -76,7 +77,8 @@ def recombined(master: Path, raw_frames: Mapping[str, Path]) -> Recombination:
     Raises
     ------
     FrameFileError
-        If a file is missing or cannot be read, or if the header of the master does not state how it was made.
+        If a file is missing or cannot be read, if the header of the master does not state how it was made, or if its
+        frames cannot be combined.
     """
     header = read_header(master)
     names = _inputs(header, master)
@@ -146,7 +148,7 @@ def _exposure_s(setup: FrameSetup, path: Path) -> float:
 def _combine_twilight_flats(
     frames: Sequence[RawFrame], clipping: Clipping, ladder: DarkLadder, folder: Path
 ) -> tuple[Stack, NDArray[np.bool_]]:
-    """Combine flats of different exposures: scale each flat with the dark of its exposure, then stack the copies."""
+    """Combine flats of different exposures: scale a copy of each with the dark of its exposure; stack the copies."""
     setup, encoder = frames[0].setup, FrameEncoder()
 
     def recipe(exposure_s: float) -> FlatRecipe:
@@ -167,7 +169,7 @@ def _combine_twilight_flats(
 def _inputs(header: Mapping[str, HeaderValue], master: Path) -> list[str]:
     names, frames = frame_names(header), header.get("STACKCNT")
     if not names or not isinstance(frames, int):
-        raise FrameFileError(master, "its header does not list its frames: not a night's master")
+        raise FrameFileError(master, "its header does not list its frames, so this is not a night's master")
     if frames != len(names):
         raise FrameFileError(
             master, f"its header lists {len(names)} of its {frames} frames, so not all of them can be combined again"
@@ -184,7 +186,7 @@ def _clipping(header: Mapping[str, HeaderValue], frames: int, master: Path) -> C
             clipping = Clipping(kappa=kappa, start=start, sigma_floor_adu=floor_adu, iterations=iterations)
             if rule == ["sigma-clipped mean", "mean", start, clipping.trimmed(frames)]:
                 return clipping
-    raise FrameFileError(master, "its header does not state how it was made: not a night's master")
+    raise FrameFileError(master, "its header does not state how it was made, so this is not a night's master")
 
 
 def _differing(one: NDArray[np.generic] | None, other: NDArray[np.generic] | None) -> int:

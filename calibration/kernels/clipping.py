@@ -1,8 +1,8 @@
 # ruff: noqa: PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small frames
-"""Kernels that decide which values of a pixel are kept, and average the kept values.
+"""Kernels that decide which of a pixel's values (one from each frame) are kept, and average the kept values.
 
-Sums of integers are exact. The floating-point comparisons are computed from the sums in a fixed order and without
-fused operations, so that a master does not depend on threads, tiles or the order of the frames.
+Sums of integers are exact. The floating-point numbers to compare are computed from these sums in a fixed order and
+without fused operations, so that a master does not depend on threads, tiles or the order of the frames.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from coldframe.calibration.kernels.folding import FOLD_TILE
 
 @kernel
 def signed(value: np.unsignedinteger[Any]) -> int:
-    """Return an unsigned number as a signed one; Numba would compute with floats if both kinds were mixed."""
+    """Return an unsigned integer as a signed one; if both kinds were mixed, Numba would compute in floating point."""
     return np.int64(value)  # type: ignore[return-value] # int, once compiled
 
 
@@ -24,10 +24,10 @@ def signed(value: np.unsignedinteger[Any]) -> int:
 def squared_limit(
     kept: int, total: int, squares: int, kappa_squared: float, floor_squared: float, correction: float
 ) -> float:
-    """Return the limit on (kept x - total)^2 max(kept - 1, 1) beyond which a value x is rejected.
+    """Return the limit on (kept x - total)^2 max(kept - 1, 1) above which a value x is rejected.
 
-    With the mean total / kept, and the variance (ddof 1) (kept squares - total^2) / (kept (kept - 1)) multiplied by
-    `correction` and limited to at least `floor_squared`, the comparison is |x - mean| > kappa sigma without a division.
+    The comparison is |x - mean| > kappa sigma without a division. The mean is total / kept; the variance sigma^2 is
+    (kept squares - total^2) / (kept (kept - 1)) (ddof 1), multiplied by `correction`, and at least `floor_squared`.
     """
     scatter = float(kept * squares - total * total)
     weight = float(max(kept - 1, 1))
@@ -57,25 +57,25 @@ def clip_pixel(
     Parameters
     ----------
     ascending, descending
-        The sample in ascending and in descending order; the first `reach` values of each are known.
+        The values of the pixel in ascending and in descending order; the first `reach` values of both arrays are known.
     origin
         The value from which the deviations in all sums are measured.
     reach
-        Number of values known at each end; at least `frames` if the whole sample is known.
+        Number of values known at each end; at least `frames` if all values are known.
     frames
-        Number of values of the pixel.
+        Number of values, one from each frame.
     all_total, all_squares
-        Sum of all deviations, and sum of their squares.
+        Sum of the deviations of all values, and sum of their squares.
     kept, total, squares
-        Number of the values with which the rule starts, sum of their deviations, and sum of the squares.
+        Number of values with which the rule starts, sum of their deviations, and sum of the squares of the deviations.
     correction, kappa_squared, floor_squared, iterations
         Parameters of the rule; see `Clipping` and `variance_correction`.
 
     Returns
     -------
     kept, total, squares
-        Number of the kept values, sum of their deviations, and sum of the squares; kept is 0 if more values would have
-        to be rejected than are known.
+        Number of kept values, sum of their deviations, and sum of the squares of the deviations; `kept` is 0 if more
+        values might have to be rejected than are known.
     """
     kind = type(origin)
     lower, upper = -1, -1
@@ -113,7 +113,7 @@ def clip_pixel(
 
 @kernel
 def standard_error(kept: int, total: int, squares: int, scatter_corrections: F64, least_variance: float) -> np.float32:
-    """Return the standard error of the mean of the kept values; NaN for fewer than two.
+    """Return the standard error of the mean of the kept values; NaN for fewer than two values.
 
     Parameters
     ----------
@@ -151,13 +151,13 @@ def combine_pixels(
     uncertainty: F32,
     counts: U16,
 ) -> None:
-    """Clip and average the pixels of a band; write a count of 0 for pixels whose tails are too short for a decision.
+    """Clip and average the pixels of a band; write a count of 0 where `high` or `low` is too short for a decision.
 
-    In most pixels, clipping rejects no value. Vector code finds these pixels a tile at a time; only the remaining
+    In most pixels, clipping rejects no values. Vector code finds these pixels a tile at a time; only the remaining
     pixels are clipped one by one.
     """
     tails = high.shape[0]
-    # If the two tails overlap, they contain the whole sample.
+    # If the two tails overlap, they contain all values of the pixel.
     reach = frames if frames <= 2 * tails else tails
     ascending = np.zeros(2 * tails, np.int64)
     descending = np.zeros(2 * tails, np.int64)
@@ -208,7 +208,7 @@ def combine_pixels(
 def trimmed_sums(
     totals: U32, squares: NDArray[np.uint64], high: U16, low: U16, trim: int, begin: int
 ) -> tuple[I64, I64]:
-    """Return sum and sum of squares of each pixel in a tile, excluding the `trim` smallest and the `trim` largest."""
+    """Return sum and sum of squares of the values of each pixel, without the `trim` smallest and largest values."""
     total, square = totals.astype(np.int64), squares.astype(np.int64)
     for rank in range(trim):
         small, large = low[rank, begin : begin + total.size], high[rank, begin : begin + total.size]
@@ -230,7 +230,7 @@ def keep_clean(
     correction: float,
     clean: NDArray[np.bool_],
 ) -> None:
-    """Clear the marks of pixels whose smallest or largest value is rejected; see `clip_pixel`."""
+    """Clear the flags of pixels whose smallest or largest value is rejected; see `clip_pixel`."""
     smallest, largest = ends
     weight = float(max(kept - 1, 1))
     for i in range(totals.size):

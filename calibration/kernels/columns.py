@@ -1,18 +1,19 @@
 # ruff: noqa: PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small tiles
-"""The statistics of the column sort; each public kernel combines a whole band.
+"""The statistics of the column sort, which sorts and combines the values of each pixel in all frames.
 
-A band contains the same pixels of all frames: shape (frames, pixels), uint16 or float32 in the machine's byte order.
-The kernels work on one tile of a band at a time. They copy the tile into a scratch array, which has a row for each
-frame and stays in the processor's cache. Then they sort the columns with a network of comparators that work on whole
-rows, and compute the statistic of each column.
+The last four kernels combine a whole band, which contains the same pixels from all frames: shape (frames, pixels),
+uint16 or float32. The kernels work on one tile of a band at a time. They copy the tile into a scratch array, which has
+a row for each frame and a column for each pixel, and which stays in the processor's cache. Then they sort the columns
+with a network of comparators that work on whole rows, and compute the statistic of each column.
 
-In most columns, clipping rejects no value. Vector code finds these columns a tile at a time; only the remaining columns
-are clipped one by one.
+In most columns, clipping rejects no values. Vector code finds these columns a tile at a time; only the remaining
+columns are clipped one by one.
 
 Parameters that the kernels for bands share: `flip` as for `load`; `near` as for `add_up`; `sums` is a scratch array of
-shape (SUMS, TILE); `network` completes `sort_rows` for the rows that the statistic needs; `pedestal` is subtracted from
-the result; `scatter_corrections` and `least_variance` as for `standard_error`; `value`, `uncertainty` and `counts` are
-flat outputs. For clipping, `network` sorts `reach` rows at each end; columns that need more are then sorted one by one.
+shape (SUMS, TILE); `network` contains the comparators with which `sort_rows` sorts the rows that the statistic needs;
+`pedestal` is subtracted from the result; `scatter_corrections` and `least_variance` as for `standard_error`; `value`,
+`uncertainty` and `counts` are one-dimensional outputs. For clipping, `network` sorts `reach` rows at each end; columns
+in which more rows must be sorted are then sorted one by one.
 """
 
 import numpy as np
@@ -44,7 +45,7 @@ from coldframe.calibration.kernels.winsorizing import find_winsorized_variances,
 
 @kernel
 def find_ends(columns: Columns, frames: int, ends: Sums) -> None:
-    """Write the deviations of the smallest and the largest value of each column to `ends`."""
+    """Write the deviations of the smallest and the largest value of each column from its origin to `ends`."""
     size = ends.shape[1]
     low, high = row_of(columns, 0, size), row_of(columns, frames - 1, size)
     origin = row_of(columns, frames // 2, size)
@@ -76,7 +77,7 @@ def find_variances(frames: int, sums: Sums, variances: Variances) -> None:
 
 @kernel
 def twice_median(columns: Columns, first: int, last: int, i: int, origin: int) -> int:
-    """Return twice the median as a deviation from the origin; for integers, this is a whole number."""
+    """Return twice the median of the kept rows, as a deviation from the origin; a whole number for integers."""
     kind = type(origin)
     lower: int = kind(columns[(first + last - 1) // 2 * TILE + i]) - origin
     upper: int = kind(columns[(first + last) // 2 * TILE + i]) - origin
@@ -102,7 +103,7 @@ def reject_ends(
     columns
         The scratch array, with sorted columns.
     first, last
-        Range of the kept rows; `last` is excluded.
+        Range of rows with kept values; `last` is excluded.
     i
         Number of the column.
     origin
@@ -117,7 +118,7 @@ def reject_ends(
     Returns
     -------
     first, last, total, square
-        The range, and the sums of the kept deviations, after the rejection.
+        The range of rows with kept values, and the sums of the kept deviations, after the rejection.
     """
     kind = type(origin)
     while last - first > LAST_KEPT:
@@ -139,7 +140,7 @@ def reject_ends(
 
 @kernel
 def sort_column(column: Columns) -> None:
-    """Sort a column, by insertion, which is fast because the column is nearly sorted."""
+    """Sort a column by insertion, which is fast because the column is nearly sorted already."""
     for end in range(1, column.size):
         value, place = column[end], end
         while place > 0 and column[place - 1] > value:
@@ -298,7 +299,7 @@ def clip_about_medians(
 ) -> None:
     """Clip each column about the median and average it; `MedianClipping` and `Winsorizing` define the rules.
 
-    `step` is negative for the plain sigma of the values. For the winsorized sigma, `step` is 1 if the bounds are
+    `step` is negative if the plain sigma of the values is used. For the winsorized sigma, `step` is 1 if the bounds are
     rounded to whole numbers, and 0 otherwise.
     """
     frames, pixels = band.shape

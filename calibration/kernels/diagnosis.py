@@ -1,9 +1,10 @@
 # ruff: noqa: PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small frames
 """Kernels that bin calibrated lights and sum their blocks for the diagnosis.
 
-A bin has 4 x 4 pixels. A block has 4 x 4 pixels of the same colour: 4 x 4 pixels of a monochrome sensor, or 8 x 8
-pixels of a 2 x 2 filter array, which contain one block of each colour. The residual of a pixel is its difference from
-the mean of its block, which removes everything smooth: sky, nebula, vignetting and large dust shadows.
+A bin has 4 x 4 pixels. A block has 4 x 4 pixels of the same colour. On a monochrome sensor, these pixels are adjacent.
+With a 2 x 2 filter array, they are two pixels apart, and an area of 8 x 8 pixels contains one block for each position
+in the pattern. The residual of a pixel is its difference from the mean of its block, so it is free of everything
+smooth: sky, nebulae, vignetting and large dust shadows.
 """
 
 import numpy as np
@@ -49,7 +50,7 @@ def calibrate_light(light: U16 | F32, subtracted: F32, response: F32, signal: F3
 
 @kernel
 def bin_signal(signal: F32, defects: Mask, scales: F32, bins: F32) -> None:
-    """Write the mean of each bin's ordinary pixels, each multiplied by the scale of its colour.
+    """Write the mean of the pixels without defects in each bin, each multiplied by the scale of its colour.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ def bin_signal(signal: F32, defects: Mask, scales: F32, bins: F32) -> None:
     scales
         Shape (2, 2), by parity of row and column.
     bins
-        Output, shape (height // 4, width // 4); NaN where fewer than half of the pixels are ordinary.
+        Output, shape (height // 4, width // 4); NaN where fewer than half of the pixels are free of defects.
     """
     rows, columns = bins.shape
     totals = np.empty(columns, np.float32)
@@ -128,7 +129,8 @@ def sum_blocks(
     tiles
         Output, shape (tile rows, tile columns, period ** 2, SUMS), zeroed by the caller.
     rows, columns
-        Outputs, shapes (2, height) and (2, width): the sum of the residuals in ADU above the dark, and their number.
+        Outputs, shapes (2, height) and (2, width): the sum of the residuals, in ADU as before the division by the flat,
+        and their number.
     """
     side, colours = BIN * period, period * period
     columns_of_blocks = columns.shape[1] // side
@@ -229,7 +231,7 @@ def total_blocks(count: int, scratch: F32, defects: Mask, sums: F32, kept: Mask)
 
 @kernel
 def add_to(sums: F32, values: F32, count: int) -> None:
-    """Add the first `count` values to as many sums."""
+    """Add each of the first `count` values to the corresponding sum."""
     for block in range(count):
         sums[block] += values[block]
 
@@ -238,7 +240,7 @@ def add_to(sums: F32, values: F32, count: int) -> None:
 def cut_blocks(
     photon_adu2: float, adu_per_e: float, cut: float, count: int, scratch: F32, residuals: F32, sums: F32, kept: Mask
 ) -> None:
-    """Write the residuals of blocks, ADU above the dark; clear the flags of blocks that have too large a residual."""
+    """Write the residuals of blocks, in ADU as before the division by the flat; clear the flags of blocks to cut."""
     limits = np.empty(count, np.float32)
     slope, least, factor = np.float32(adu_per_e), np.float32(photon_adu2), np.float32(cut * cut)
     for block in range(count):
@@ -255,7 +257,7 @@ def cut_blocks(
 
 @kernel
 def compare_blocks(count: int, scratch: F32, residuals: F32, sums: F32) -> None:
-    """Write the sums that compare the residuals of blocks with those of the inverse flat, and with each other."""
+    """Write the sums for comparing the residuals of blocks with those of the inverse flat and with each other."""
     inverse = np.zeros(count, np.float32)
     for pixel in range(PIXELS):
         for block in range(count):
@@ -342,7 +344,7 @@ def find_hot_pixels(dark: F32, period: int, least: float, found: Mask) -> None:
 
 @kernel
 def excess_at(plane: F32, places: I64, period: int, excess: F32) -> None:
-    """Write how far some pixels exceed the median of their eight neighbours of the same colour.
+    """Write by how much the given pixels exceed the median of their eight neighbours of the same colour.
 
     Parameters
     ----------
@@ -381,7 +383,7 @@ def median_around(plane: F32, y: int, x: int, period: int, around: F32) -> np.fl
 
 @kernel
 def sum_discs(plane: F32, radius: int, sums: F64) -> None:
-    """Write the sum over the disc around each pixel; pixels beyond the edges count as 0.
+    """Write the sum of the pixels in a disc around each pixel; pixels beyond the edges count as 0.
 
     Parameters
     ----------

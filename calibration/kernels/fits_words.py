@@ -15,9 +15,9 @@ def encode_unsigned(pixels: U16, encoded: U16) -> tuple[int, int]:
     Parameters
     ----------
     pixels
-        Flat array.
+        One-dimensional array.
     encoded
-        Flat output array: big-endian words in an array of native (little-endian) type.
+        One-dimensional output array: big-endian words in an array of native (little-endian) type.
 
     Returns
     -------
@@ -69,16 +69,16 @@ def decode_unsigned(encoded: U16, offset: int, pixels: U16) -> int:
     Parameters
     ----------
     encoded
-        Flat array of big-endian words that were read as little-endian words.
+        One-dimensional array of big-endian words that were read as little-endian words.
     offset
         32768 for unsigned data (BZERO 32768), 0 for signed data.
     pixels
-        Flat output array.
+        One-dimensional output array.
 
     Returns
     -------
     int
-        At least 32,768 if any word had its sign bit set.
+        At least 32,768 if any word had its sign bit set; otherwise less.
     """
     seen = np.uint16(0)
     flip = np.uint16(offset)
@@ -96,14 +96,14 @@ def decode_words(words: U16, flip: int) -> int:
     Parameters
     ----------
     words
-        Flat array.
+        One-dimensional array.
     flip
         32768 to invert the sign bit, 0 to keep it.
 
     Returns
     -------
     int
-        At least 32,768 if any word had its sign bit set.
+        At least 32,768 if any word had its sign bit set; otherwise less.
     """
     seen = np.uint16(0)
     turned = np.uint16(flip)

@@ -1,4 +1,4 @@
-"""Kernels that measure the level of flats and bring flats to the common scale."""
+"""Kernels that measure the level of flats and scale flats to a common level."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from coldframe.calibration.kernels.compiling import F32, U16, U32, kernel
 
 @kernel
 def count_signals(pixels: U16, dark: F32, counts: U32) -> None:
-    """Count the values of a region minus its dark, rounded and clipped to 16 bits, in 65,536 bins that start at 0."""
+    """Count the values of (pixels - dark) in a region, rounded and clipped to 16 bits, in 65,536 bins from 0."""
     half, zero, top = np.float32(0.5), np.float32(0), np.float32(65535)
     for y in range(pixels.shape[0]):
         for x in range(pixels.shape[1]):
@@ -40,7 +40,7 @@ def scale_signals(pixels: U16, dark: F32, scales: F32, scaled: U16) -> None:
 
 @kernel
 def scale_words(pixels: U16, dark: F32, scales: F32, first: int, width: int) -> None:
-    """Scale a section of a flat frame in place; the values equal those of `scale_signals`.
+    """Scale a section of a flat frame in place, with the same results as `scale_signals`.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def scale_words(pixels: U16, dark: F32, scales: F32, first: int, width: int) -> 
 
 @kernel
 def scale_values(pixels: F32, dark: F32, scales: F32, first: int, width: int) -> None:
-    """Scale a section of a flat frame of floats in place, like `scale_words`, but without rounding."""
+    """Scale a section of a floating-point flat frame in place, like `scale_words`, but without rounding."""
     for i in range(pixels.size):
         row, column = divmod(first + i, width)
         pixels[i] = (pixels[i] - dark[i]) * scales[row % 2, column % 2]

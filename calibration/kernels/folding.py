@@ -1,9 +1,10 @@
-"""Kernels that fold frames into the running state of a set, and merge two states.
+"""Kernels that fold frames into the running state of a set (add them to it), and merge two states.
 
-The state of a band of pixels consists of the flat arrays `totals` and `squares`, and of the tails `high` and `low`,
-which have the shape (k, pixels) with k up to 8. The tails contain the largest values in descending order and the
-smallest values in ascending order. The kernels work row by row on contiguous slices that stay in the first-level cache,
-in 16 or 32 bits wherever possible, so that the compiler emits vector code.
+The state of a band of pixels consists of the one-dimensional arrays `totals` and `squares`, and of the tails `high` and
+`low`, which have the shape (k, pixels) with k up to 8. `totals` and `squares` contain the sum of each pixel's values
+and the sum of their squares. The tails contain the largest values of each pixel in descending order and the smallest in
+ascending order. The kernels work row by row on contiguous slices that stay in the first-level cache, in 16 or 32 bits
+wherever possible, so that the compiler emits vector code.
 """
 
 import numpy as np
@@ -16,10 +17,10 @@ FOLD_TILE = 1024
 
 FEW = 4
 """Number of frames that are folded one after the other into each tile. The state, which is far larger than a frame, is
-then read and written once for all of them, which takes half the time of folding four frames one by one."""
+then read and written once for all of them; this takes half the time of folding four frames one by one."""
 
 BATCH = 8
-"""Number of frames to sort before they are folded, for sets whose frames are all available."""
+"""Number of frames that are folded together after the values of each pixel have been sorted."""
 
 SORT_BATCH = (
     (0, 2), (1, 3), (4, 6), (5, 7),
@@ -68,8 +69,8 @@ def fold_batch(pixels: tuple[U16, ...], totals: U32, squares: NDArray[np.uint64]
             rows[number, : end - begin] = tile
         for first, second in SORT_BATCH:
             order(rows[first, : end - begin], rows[second, : end - begin])
-        # One run ascends and the other descends, so the element-wise maxima are the largest values of both runs, in
-        # bitonic order.
+        # The sorted values ascend and the tail descends, so the element-wise maxima are the largest values of both, in
+        # bitonic order; for the minima, it is the other way round.
         for rank in range(tails):
             keep_larger(rows[BATCH - tails + rank, : end - begin], high[rank, begin:end])
             keep_smaller(rows[tails - 1 - rank, : end - begin], low[rank, begin:end])
@@ -78,7 +79,10 @@ def fold_batch(pixels: tuple[U16, ...], totals: U32, squares: NDArray[np.uint64]
 
 @kernel
 def merge_tails(other_high: U16, other_low: U16, high: U16, low: U16) -> None:
-    """Merge the tails of another state, which have the same length; empty positions change nothing."""
+    """Merge the tails of another state, which must have the same length, into `high` and `low`.
+
+    Empty places in the other tails change nothing.
+    """
     tails, size = high.shape
     for begin in range(0, size, FOLD_TILE):
         end = min(begin + FOLD_TILE, size)
@@ -130,14 +134,14 @@ def order(smaller: U16, larger: U16) -> None:
 
 @kernel
 def push_down(pixels: U16, above: U16, row: U16) -> None:
-    """Update a position of a descending tail with the new value, or with the value displaced from the one above."""
+    """Update a place in a descending tail with the new value, or with the value displaced from the place above."""
     for i in range(pixels.size):
         row[i] = max(row[i], min(above[i], pixels[i]))
 
 
 @kernel
 def push_up(pixels: U16, below: U16, row: U16) -> None:
-    """Update a position of an ascending tail with the new value, or with the value displaced from the one below."""
+    """Update a place in an ascending tail with the new value, or with the value displaced from the place below."""
     for i in range(pixels.size):
         row[i] = min(row[i], max(below[i], pixels[i]))
 

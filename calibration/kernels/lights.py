@@ -13,7 +13,7 @@ REACH = 3
 """The local mean of a pixel covers this many pixels of its colour on each side, and the pixel itself: 7 x 7 pixels."""
 
 ORDINARY_SIGMA = 3.0
-"""Distance from the local mean, in standard deviations, beyond which a pixel is part of a star, not ordinary sky."""
+"""Distance from the local mean, in standard deviations, beyond which a pixel is treated as part of a star."""
 
 
 @kernel
@@ -27,7 +27,7 @@ def average_locally(light: U16 | F32, subtracted: F32, period: int, lowest: floa
     period
         Distance between pixels of the same colour.
     lowest, highest
-        Levels are limited to this range, so that a single bright pixel does not dominate.
+        Range to which levels are limited, so that a single bright pixel does not dominate.
     local
         Output, same shape.
     """
@@ -73,7 +73,10 @@ def add_seven_rows(levels: F32, first: int, period: int, sums: F32) -> None:
 
 @kernel
 def average_along_row(sums: F32, rows: int, period: int, local: F32) -> None:
-    """Write the means along a row of sums over `rows` rows: the interior in vector code, the ends one by one."""
+    """Write the running means along `sums`, each of which is the sum of `rows` pixels.
+
+    Vector code computes the interior; the means at the ends are computed one by one.
+    """
     width, reach = sums.size, REACH * period
     inner = local[reach : max(width - reach, reach)]
     scale = np.float32(1) / np.float32(rows * (2 * REACH + 1))
@@ -104,10 +107,11 @@ def calibrate_pixels(
 ) -> None:
     """Write (light - subtracted) / response and its standard error.
 
-    The photon noise is that of the local mean if the pixel differs from the mean only by noise; the pixel's own count
-    would make the faint half of all pixels too certain. Otherwise, as in a star, it is that of the pixel itself.
+    If a pixel differs from the local mean only by noise, its photon noise is computed from the local mean; if the
+    pixel's own level were used, the uncertainty of the fainter half of all pixels would be too small. For all other
+    pixels, such as those of a star, the photon noise is computed from the pixel's own level.
 
-    All arrays are flat; see `Correction` for the planes, and `average_locally` for `local`.
+    All arrays are one-dimensional; see `Correction` for the planes, and `average_locally` for `local`.
     """
     zero, photon, ordinary = np.float32(0), np.float32(adu_per_e), np.float32(ORDINARY_SIGMA**2)
     for i in range(light.size):
@@ -125,12 +129,12 @@ def calibrate_pixels(
 def calibrate_to_words(
     light: U16 | F32, subtracted: F32, response: F32, bad: Mask, lowest: float, pedestal: float, pixels: U16
 ) -> tuple[int, int, int]:
-    """Round (light - subtracted) / response + pedestal to 16 bits; the signal of bad pixels is zero.
+    """Round (light - subtracted) / response + pedestal to 16 bits; the signal of bad pixels is set to zero.
 
     Parameters
     ----------
     light, subtracted, response
-        Flat arrays.
+        One-dimensional arrays.
     bad
         bool, same shape; empty if there are no bad pixels.
     lowest
@@ -143,7 +147,7 @@ def calibrate_to_words(
     Returns
     -------
     lower, below, above
-        Number of pixels with a signal below `lowest`, and numbers of pixels clipped below and above.
+        Number of pixels with a signal below `lowest`, and numbers of pixels clipped at 0 and at 65,535.
     """
     added, least, zero, top = np.float32(pedestal), np.float32(lowest), np.float32(0), np.float32(65535)
     lower = 0
@@ -183,15 +187,15 @@ def lowest_signal(light: U16 | F32, subtracted: F32, response: F32, bad: Mask) -
 
 @kernel
 def hash_words(words: U64, lanes: U64) -> None:
-    """Mix words into independent lanes, so that any change of a word changes its lane.
+    """Mix words into independent lanes, so that any change to a word changes its lane.
 
     Each step is invertible for a given word, like the rounds of other fast hashes: the word is multiplied by an odd
-    number and added, and the sum is rotated and multiplied by another odd number.
+    number and added to the lane, and the sum is rotated and multiplied by another odd number.
 
     Parameters
     ----------
     words
-        Flat array; its size is a multiple of the number of lanes.
+        One-dimensional array; its size is a multiple of the number of lanes.
     lanes
         State of the hash, updated in place: four lanes.
     """

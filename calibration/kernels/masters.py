@@ -1,4 +1,4 @@
-"""Kernels that derive planes from the planes of a master file, and local levels from planes."""
+"""Kernels that compute variances from the planes of a master file, and local levels from any plane."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +17,15 @@ def scale_squares(  # noqa: PLR0917 - keyword arguments slow down calls to compi
     Parameters
     ----------
     uncertainty, counts
-        Flat arrays: the standard error of each mean, and the number of its values.
+        One-dimensional arrays: the standard error of each mean, and the number of its values.
     most
-        Number of values where none was rejected.
+        Number of values of a pixel from which none were rejected.
     rounding
         Variance to subtract from each square.
     factor
         Factor for pixels without rejected values.
     relative
-        Factors relative to `factor`, by the number of rejected values; the last also applies to all larger numbers.
+        Factors relative to `factor`, by number of rejected values; the last factor also applies to all larger numbers.
     variance
         Output, same shape.
     """
@@ -44,14 +44,15 @@ def scale_squares(  # noqa: PLR0917 - keyword arguments slow down calls to compi
 
 @kernel
 def interpolate_rows(values: F32, before: I64, weight: F32, between: F32) -> None:
-    """Interpolate rows between the rows of an array.
+    """Interpolate linearly between the rows of an array.
 
     Parameters
     ----------
     values
         Shape (places, columns).
     before, weight
-        For each row of the output, the last place before it, and the weight of the place that follows.
+        For each row of the output, the index of the last place at or before it, and the weight of the place that
+        follows.
     between
         Output, shape (rows, columns).
     """
@@ -65,11 +66,11 @@ def interpolate_rows(values: F32, before: I64, weight: F32, between: F32) -> Non
 
 @kernel
 def block_quantiles(values: F32, lefts: I64, place: int, quantiles: F32) -> None:
-    """Write the value at a given place in the ascending order of each block's values; NaN is last.
+    """Sort the values of each block and write the value at a given place; NaN is last.
 
-    The bits of floats can be turned into integers in the same order, so the value is found by bisection of these
-    integers: each step counts the values up to a limit, in vector code. This is several times as fast as a partial sort
-    of a thousand values.
+    Nothing is actually sorted. The bits of floating-point numbers can be turned into integers with the same order, so
+    the value is found by bisection of the range of these integers: each step counts the integers up to a limit, in
+    vector code. For a thousand values, this is several times as fast as a partial sort.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ def block_quantiles(values: F32, lefts: I64, place: int, quantiles: F32) -> None
     lefts
         First column of each block; the blocks are squares that contain all rows.
     place
-        The place, counted from 0.
+        The place in ascending order, counted from 0.
     quantiles
         Output, same size as `lefts`.
     """
@@ -102,7 +103,7 @@ def block_quantiles(values: F32, lefts: I64, place: int, quantiles: F32) -> None
 
 @kernel
 def ordered_keys(bits: I32, keys: I32) -> None:
-    """Write integers in the same order as the floats with the given bits; NaN of either sign is the largest."""
+    """Turn the bits of floating-point numbers into integers with the same order; NaN of either sign is the largest."""
     for i in range(bits.size):
         key = turned(bits[i])
         keys[i] = key if key >= np.int32(-0x7F800001) else np.int32(0x7FFFFFFF)
@@ -110,7 +111,7 @@ def ordered_keys(bits: I32, keys: I32) -> None:
 
 @kernel
 def extremes(keys: I32) -> tuple[int, int]:
-    """Return the smallest and the largest key; unlike those of NumPy, these loops become vector code."""
+    """Return the smallest and the largest key; unlike NumPy's functions, this loop becomes vector code."""
     low = high = keys[0]
     for i in range(keys.size):
         low = min(low, keys[i])
@@ -120,9 +121,10 @@ def extremes(keys: I32) -> tuple[int, int]:
 
 @kernel
 def turned(bits: np.int32) -> np.int32:
-    """Return the bits of a float as an integer in the same order as the floats, or such an integer as bits again.
+    """Turn the bits of a floating-point number into an integer with the same order, or this integer back into bits.
 
-    Negative floats consist of a sign bit and the bits of their magnitude; the latter are inverted here.
+    Floating-point numbers consist of a sign bit and the bits of their magnitude; for negative numbers, the magnitude
+    bits are inverted here.
     """
     return np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
 

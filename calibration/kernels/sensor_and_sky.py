@@ -1,8 +1,9 @@
 # ruff: noqa: PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small frames
 """Kernels that separate the structures of the sensor from those of the sky in a set of shifted lights.
 
-The array `places` has four integers for each light: its shift down and across, 1 if it is rotated by 180 degrees, and 1
-if its shift is known. Bin (y, x) of the sky is bin (y + down, x + across) of the light after the rotation.
+The array `places` has four integers for each light: its shift down; its shift across; 1 if it is rotated by 180
+degrees, otherwise 0; and 1 if its shift is known, otherwise 0. Bin (y, x) of the sky is bin (y + down, x + across) of
+the light after the rotation.
 """
 
 import numpy as np
@@ -14,7 +15,7 @@ from coldframe.calibration.kernels.compiling import F32, F64, I64, kernel
 def mean_on_sky(
     lights: F32, fixed: F32, weights: F32, places: I64, fewest: int, first: int, last: int, sky: F32
 ) -> None:
-    """Write the weighted mean of the lights after subtracting the pattern of the sensor, in the frame of the sky.
+    """Write the weighted mean of the lights in sky coordinates, after subtracting the pattern of the sensor.
 
     Parameters
     ----------
@@ -27,7 +28,7 @@ def mean_on_sky(
     places
         Shape (lights, 4).
     fewest
-        Smallest number of values; where there are fewer, the sky is NaN.
+        Smallest number of values for a mean; where there are fewer values, the sky is NaN.
     first, last
         Range of rows of the sky.
     sky
@@ -97,7 +98,10 @@ def mean_on_sensor(
 
 @kernel
 def scatter_on_sensor(lights: F32, sky: F32, fixed: F32, places: I64, first: int, last: int, sums: F64) -> None:
-    """Write number, sum and sum of squares of the residuals of each light from sky and sensor; shape (lights, 3)."""
+    """Write number, sum and sum of squares of each light's values after subtracting sky and sensor pattern.
+
+    `sums` has the shape (lights, 3).
+    """
     of_sky = np.empty(sky.shape[1], np.float32)
     for i in range(lights.shape[0]):
         number, total, squares = 0, 0.0, 0.0
@@ -130,7 +134,7 @@ def take_row_of_sky(sky: F32, places: I64, light: int, y: int, of_sky: F32) -> N
 
 @kernel
 def median_of_lights(lights: F32, first: int, last: int, medians: F32) -> None:
-    """Write the median of each bin over the lights, shape (lights, rows, columns); NaN counts as 0."""
+    """Write the median of each bin over all lights, an array of shape (lights, rows, columns); NaN counts as 0."""
     count = lights.shape[0]
     values = np.empty(count, np.float32)
     for y in range(first, last):

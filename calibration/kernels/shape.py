@@ -10,7 +10,7 @@ MOST_SUMMED = 1 << 16
 
 @kernel
 def sum_cells(pixels: U16, edges: I64, low: int, high: int, sums: I64) -> int:
-    """Add up the pixels of each cell, limited to the bounds; return the bitwise OR of all pixels.
+    """Add up the pixels of each cell, after limiting them to the bounds; return the bitwise OR of all pixels.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def all_bits(row: U16) -> np.uint16:
 
 @kernel
 def limited_sum(row: U16, lowest: np.uint16, highest: np.uint16) -> np.uint32:
-    """Return the sum of up to `MOST_SUMMED` values of a row, limited to the bounds."""
+    """Return the sum of up to `MOST_SUMMED` values of a row, after limiting them to the bounds."""
     total = np.uint32(0)
     for i in range(row.size):
         total = np.uint32(total + np.uint32(min(max(row[i], lowest), highest)))

@@ -7,7 +7,7 @@ from coldframe.calibration.kernels.compiling import F32, kernel
 
 @kernel
 def box_along_rows(plane: F32, reach: int, boxes: F32) -> None:
-    """Write the means of `2 * reach + 1` neighbours along rows; pixels beyond the edges count as 0.
+    """Write the mean of each pixel and its neighbours in the same row; pixels beyond the edges count as 0.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def box_along_rows(plane: F32, reach: int, boxes: F32) -> None:
 
 @kernel
 def box_down_columns(plane: F32, reach: int, boxes: F32) -> None:
-    """Write the means of `2 * reach + 1` neighbours down columns; see `box_along_rows`."""
+    """Write the mean of each pixel and its neighbours in the same column; see `box_along_rows`."""
     rows, columns = plane.shape
     scale = 1.0 / (2 * reach + 1)
     totals = np.zeros(columns, np.float64)

@@ -1,10 +1,10 @@
 # ruff: noqa: FBT001, PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small frames
 """Kernels that load, sort and sum the columns of one tile of the column sort.
 
-`columns` is the flat scratch array. It contains a row for each frame, `TILE` values apart, with the tile's pixels of
-that frame. Sums are taken over deviations from the origin, which is the column's value in row frames // 2. For
-integers, the sums are exact, because they fit in 64 bits for up to 32,767 frames. For floats, the sums keep their
-precision at any level.
+`columns` is the one-dimensional scratch array. It contains a row for each frame, `TILE` values apart, with the tile's
+pixels of that frame. Sums are taken over deviations from the origin, which is the column's value in row frames // 2.
+For integers, the sums are exact, because they fit in 64 bits for up to 32,767 frames. For floating-point values, the
+sums of deviations keep their precision at any level.
 """
 
 from typing import Any
@@ -18,10 +18,10 @@ from coldframe.calibration.kernels.compiling import F32, F64, U16, kernel
 TILE = 288
 """Number of pixels to sort together; for 50 frames of 16 bits, the scratch array takes 28 KiB and fits in the L1 cache.
 
-With a power of two, all rows would map to the same cache lines."""
+If this number were a power of two, all rows would map to the same cache lines."""
 
 LAST_KEPT = 4
-"""Number of values of a column that clipping about the median never rejects, as in Siril."""
+"""Number of values that clipping about the median leaves in a column at least, as in Siril."""
 
 Columns = NDArray[Any]
 """Arrays of uint16, whose sums are int64, or of float32, whose sums are float64."""
@@ -34,7 +34,7 @@ Blocks = NDArray[np.int32]
 
 TOTAL, SQUARE, INNER_TOTAL, INNER_SQUARE, SUMS = 0, 1, 2, 3, 4
 """Indices and number of the rows of sums: the sum and the sum of squares of all values, and the same two sums without
-some values at each end."""
+the trimmed values at each end."""
 
 
 @kernel
@@ -122,7 +122,7 @@ def in_order(one: float, other: float) -> tuple[float, float]:
 
 @kernel
 def spread(columns: Columns, first: int, last: int, size: int, ordered: bool) -> int:
-    """Return the largest difference between two integers of a column in the rows from `first` up to `last`."""
+    """Return the largest range of the integers in any column, within the rows from `first` up to `last`."""
     low, high = np.empty(size, columns.dtype), np.empty(size, columns.dtype)
     copy(row_of(columns, first, size), low)
     copy(row_of(columns, last - 1, size), high)
@@ -142,8 +142,9 @@ def spread(columns: Columns, first: int, last: int, size: int, ordered: bool) ->
 def add_up(columns: Columns, frames: int, size: int, trim: int, near: float, sums: Sums, ordered: bool) -> None:
     """Sum the deviations of each column from its value in row frames // 2, and the squares of the deviations.
 
-    The inner sums omit the first and the last `trim` rows. If no two values of a column, apart from some at the ends,
-    differ by more than `near`, the sums are computed in 32 bits, which is faster; `near` is negative for floats.
+    The inner sums omit the first and the last `trim` rows. If no two values of a column, apart from a few at the ends,
+    differ by more than `near`, the sums are computed in 32 bits, which is faster; `near` is negative for floating-point
+    values.
     """
     sums[:, :size] = 0
     inner = sums[INNER_TOTAL : INNER_SQUARE + 1]
@@ -170,7 +171,8 @@ def add_rows(columns: Columns, frames: int, first: int, last: int, size: int, su
     """Add the deviations of a range of rows to the first of two sums, and their squares to the second.
 
     Four rows are added at a time, which saves memory accesses. They are parts of one slice, because LLVM does not
-    vectorize loops over many slices, which could overlap. Without the conversions, 32-bit sums would take 64 bits.
+    vectorize loops over many slices, which could overlap. Without the conversions, 32-bit sums would be computed in 64
+    bits.
     """
     origin = row_of(columns, frames // 2, size)
     totals, squares = sums[0], sums[1]

@@ -1,5 +1,5 @@
 # ruff: noqa: PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small frames
-"""The scatter of a column whose outliers are moved to 1.5 sigma, for a whole tile and for a single column.
+"""The scatter of columns whose outliers are moved to 1.5 sigma, for a whole tile or for a single column.
 
 `Winsorizing` defines the rule. Vector code computes the scatter of whole tiles; the scatter of a single column is
 computed again after each rejection.
@@ -15,13 +15,14 @@ WINSORIZED_AT = 1.5
 """Distance of the bounds from the median, in sigma (Huber, Robust Statistics, 1981)."""
 
 CONSISTENCY = 1.134
-"""Factor that corrects sigma for normal samples whose outliers are moved to 1.5 sigma (Huber, ibid.)."""
+"""Factor that corrects the sigma of normally distributed values after outliers have been moved to 1.5 sigma (Huber,
+ibid.)."""
 
 CONVERGED = 0.0005
 """Relative change in sigma below which sigma has settled, as in Siril."""
 
 MOST_WINSORIZINGS = 50
-"""Largest number of repetitions."""
+"""Largest number of times that outliers are moved and sigma is computed again."""
 
 
 @kernel
@@ -39,7 +40,7 @@ def find_winsorized_variances(
     sums
         Sums of the columns, from `add_up`.
     near
-        Largest deviation of the bounds for which the sums fit in 32 bits; negative for floats.
+        Largest deviation of the bounds for which the sums fit in 32 bits; negative for floating-point values.
     step
         1 to round the bounds to whole numbers, 0 to keep them.
     variances
@@ -87,7 +88,7 @@ def draw_in_near(columns: Columns, frames: int, near: float, work: Variances, na
     columns, frames
         As for `draw_in`.
     near
-        Largest deviation of the bounds for which the results fit in 32 bits; negative for floats.
+        Largest deviation of the bounds for which the results fit in 32 bits; negative for floating-point values.
     work
         Lower and upper bounds, which are whole numbers, and both sums.
     narrow
@@ -101,7 +102,8 @@ def draw_in_near(columns: Columns, frames: int, near: float, work: Variances, na
         widest = max(widest, np.int32(-narrow[0, i]), narrow[1, i])
     if widest > near:
         return False
-    # Sums that include outliers may exceed 32 bits and wrap around. The results fit, so they are exact nevertheless.
+    # The sums before the correction include outliers, so they might exceed 32 bits and wrap around. The results fit, so
+    # they are exact nevertheless.
     for i in range(size):
         narrow[2, i], narrow[3, i] = np.int32(np.int64(work[2, i])), np.int32(np.int64(work[3, i]))
     draw_in(columns, frames, row_of(columns, frames // 2, size), narrow[0], narrow[1], narrow[2], narrow[3])
@@ -153,14 +155,14 @@ def winsorized_variance(
     total: float,
     square: float,
 ) -> float:
-    """Move outliers to 1.5 sigma repeatedly until sigma settles; return the variance, scaled for normal samples.
+    """Move outliers to 1.5 sigma repeatedly until sigma settles; return the variance, corrected with `CONSISTENCY`.
 
     Parameters
     ----------
     columns
         The scratch array, with sorted columns.
     first, last
-        Range of the kept rows; `last` is excluded.
+        Range of rows with kept values; `last` is excluded.
     i
         Number of the column.
     origin, median

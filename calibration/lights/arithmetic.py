@@ -17,21 +17,22 @@ F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _STEP = 3
-"""Step of the rows and columns that are sampled for a level; an odd step covers every colour of a filter array."""
+"""Step between the rows and columns that are sampled for a level; an odd step covers every colour of a filter array."""
 
 HARMLESS_NOISE = 0.2
-"""A glow error below this fraction of a light's noise is tolerated; it increases a pixel's noise by at most 2 %."""
+"""Fraction of a light's noise below which a glow error is tolerated; it then increases a pixel's noise by at most 2
+%."""
 
 
 COLOUR_PERIOD = 2
-"""Distance between pixels of the same colour in a 2x2 filter array; it also suits monochrome sensors."""
+"""Distance between pixels of the same colour in a 2x2 filter array; it can be used for monochrome sensors as well."""
 
 _LIMIT_SIGMA = 10.0
 _SAMPLED_PIXELS = 10_000
 
 
 class MismatchError(ColdframeError):
-    """The masters do not fit the light or each other; the message states the difference."""
+    """The masters do not match the light or each other; the message states the difference."""
 
 
 class GlowError(MismatchError):
@@ -55,7 +56,7 @@ class Correction:
     masked
         bool: pixels without signal in the flat; None if no flat is used or the flat has no mask.
     caveats
-        Messages about errors that the masters may leave in every light.
+        Messages about errors that the masters might leave in every light.
     rows
         Rows that the two variances cover, in ascending order; None for all rows.
     sampled
@@ -89,7 +90,7 @@ class Correction:
         return self.dark_variance[::_STEP, ::_STEP] if self.sampled is None else self.sampled
 
     def without_variances(self) -> "Correction":
-        """Return the planes without the variances: half of all planes, needed only for the uncertainty of lights."""
+        """Return the planes without the variances, which take half the memory; only the uncertainty requires them."""
         nothing = np.zeros((0, 0), np.float32)
         return replace(self, dark_variance=nothing, response_variance=nothing, sampled=None)
 
@@ -117,7 +118,7 @@ def correction(dark: "Subtraction", flat: BandedMaster | None) -> Correction:
     Raises
     ------
     MismatchError
-        If the flat has a different shape, or is not a relative master flat (mean 1).
+        If the flat has a different shape, or if its mean is not about 1.
     """
     shape = dark.subtracted.shape
     if flat is None:
@@ -126,7 +127,8 @@ def correction(dark: "Subtraction", flat: BandedMaster | None) -> Correction:
     if flat.mean.shape != shape:
         raise MismatchError(f"the master flat has the shape {flat.mean.shape}, but the dark has {shape}")
     check_relative(flat)
-    # Most flats have no dark pixels. Such a flat is itself the response, which saves the memory for another plane.
+    # In most flats, all values are positive. Such a flat is itself the response, so no memory is needed for another
+    # plane.
     response = flat.mean if flat.mean.min() > 0 else np.where(flat.mean > 0, flat.mean, np.float32(1))
 
     def relative_variance(band: slice) -> F32:
@@ -137,7 +139,7 @@ def correction(dark: "Subtraction", flat: BandedMaster | None) -> Correction:
 
 
 def check_relative(flat: BandedMaster) -> None:
-    """Raise `MismatchError` if the mean of a master flat is not 1."""
+    """Raise `MismatchError` if the mean of a master flat is not about 1."""
     level = float(flat.mean.mean(dtype=np.float64))
     if not 0.5 < level < 2:  # noqa: PLR2004 - generous: masks and mosaics shift the mean of coldframe's flats far less
         raise MismatchError(f"the master flat's mean is {level:.4g}: it must be about 1, as in flats from coldframe")
@@ -154,7 +156,7 @@ class Subtraction:
     variance
         ADU^2, same shape: variance of `subtracted`, plus the variance of a single dark frame.
     caveats
-        Messages about errors that the subtraction may leave.
+        Messages about errors that the subtraction might leave.
     rows, sampled
         See `Correction`.
     """
@@ -211,7 +213,8 @@ def with_own_bias(dark: MasterPlanes, bias: MasterPlanes) -> MasterPlanes:
 def with_other_bias(dark: MasterPlanes, bias: MasterPlanes) -> MasterPlanes:
     """Return a bias-subtracted master dark with a different bias added, including the errors of both biases.
 
-    The uncertainty of the bias that was subtracted is unknown; it is assumed to equal that of the given bias.
+    The uncertainty of the bias that was subtracted is unknown; it is assumed to equal the uncertainty of the given
+    bias.
     """
     own = _own_variance(dark, bias)
     return replace(
@@ -250,16 +253,16 @@ def scaled_subtraction(
 ) -> Subtraction:
     """Return the subtraction of bias + scale (dark - bias), for a light with `scale` times the exposure of the dark.
 
-    Unlike dark current, amplifier glow need not grow in proportion to the exposure, so scaling could subtract too
-    little or too much. A dark with glow is scaled if the witness shows that the glow does grow in proportion to the
-    exposure, or if the possible error is below `HARMLESS_NOISE` of the noise of a light.
+    Unlike dark current, amplifier glow does not always grow in proportion to the exposure, so too little or too much
+    could be subtracted after scaling. A dark with glow is scaled if the witness shows that the glow does grow in
+    proportion to the exposure, or if the possible error is below `HARMLESS_NOISE` of the noise of a light.
 
     Parameters
     ----------
     bias, dark
         Masters; the dark includes its bias.
     scale
-        Exposure of the light divided by that of the dark.
+        Exposure of the light divided by the exposure of the dark.
     witness
         A dark with a different exposure but otherwise the same setup, which shows whether glow grows with the exposure.
     despite_glow
@@ -270,7 +273,7 @@ def scaled_subtraction(
     GlowError
         If scaling the glow could leave an error that is too large.
     MismatchError
-        If shapes differ.
+        If the shapes of the masters differ.
     """
     doubt = scaling_doubt(_current(dark, bias), scale, None if witness is None else _current(witness, bias))
     own, other = np.float32(scale), np.float32(1 - scale)
@@ -312,12 +315,12 @@ def calibrate(
     planes
         The planes of the light's recipe.
     e_per_adu
-        Electrons per ADU, for the photon noise; None omits photon noise from the uncertainty.
+        Electrons per ADU, for the photon noise; None to omit photon noise from the uncertainty.
     period
         Distance between pixels of the same colour; the level of the sky, which determines the photon noise, is averaged
         over neighbours of the same colour.
     uncertainty
-        float32, same shape: the array for the uncertainty; None for a new one.
+        float32, same shape: the array for the uncertainty; None to use a new array.
 
     Raises
     ------
@@ -343,7 +346,7 @@ def calibrate(
 
 
 def _local_level(pixels: NDArray[np.uint16] | F32, planes: Correction, adu_per_e: float, period: int) -> F32:
-    """Return the mean level around each pixel, ADU above the dark; extreme levels (stars, defects) are limited."""
+    """Return the mean level around each pixel, ADU above the dark, after limiting extreme levels (stars, defects)."""
     every = max(1, pixels.size // _SAMPLED_PIXELS) | 1
     sampled = pixels.reshape(-1)[::every] - planes.subtracted.reshape(-1)[::every]
     level = float(np.nan_to_num(np.nanmedian(sampled)))

@@ -21,11 +21,12 @@ PEDESTAL_STEP_ADU = 100
 """Step of the pedestals that are chosen automatically for 16-bit results."""
 
 MOST_PEDESTAL_ADU = 1000
-"""Largest such pedestal; a larger one would reduce the range of all pixels because of a few hot pixels in the dark."""
+"""Largest pedestal that is chosen automatically; a larger pedestal would reduce the range of all pixels because of a
+few hot pixels in the dark."""
 
 
 def pedestal_for(lowest_adu: float) -> int:
-    """Return the smallest pedestal that keeps all pixels above zero, as a multiple of 100 ADU from 100 to 1000."""
+    """Return the smallest multiple of 100 ADU, from 100 to 1000, that keeps all pixels above zero if possible."""
     needed = -(lowest_adu // PEDESTAL_STEP_ADU) * PEDESTAL_STEP_ADU
     return int(min(max(needed, PEDESTAL_STEP_ADU), MOST_PEDESTAL_ADU))
 
@@ -78,7 +79,7 @@ class Method:
         return -(-FARTHEST * self.mending_period // 2) * 2
 
     def flat(self, rows: slice, band: Pixels) -> tuple[Pixels, F32, F32, Mask]:
-        """Return as flat arrays: the raw pixels of a band, its planes and its bad pixels."""
+        """Return as one-dimensional arrays: the raw pixels of a band, its planes and its bad pixels."""
         flags = np.zeros(0, np.bool_) if self.defects is None else self.defects.bad[rows].reshape(-1)
         planes = self.planes
         return band.reshape(-1), planes.subtracted[rows].reshape(-1), planes.response[rows].reshape(-1), flags

@@ -1,4 +1,4 @@
-"""Tolerated differences between lights and masters, and the errors that they may cause."""
+"""Tolerated differences between lights and masters, and the errors that these differences might cause."""
 
 from collections.abc import Iterator, Mapping
 
@@ -48,9 +48,9 @@ def temperature_caveat(warmest_c: float | None, coldest_c: float | None = None) 
     Parameters
     ----------
     warmest_c
-        Temperature of the dark minus that of the light, C; None if unknown.
+        Temperature of the dark minus that of the light, C; for several lights, the largest difference. None if unknown.
     coldest_c
-        The same for another light, if a range is to be described.
+        For several lights, the smallest difference, C; None for a single light.
     """
     if warmest_c is None:
         return None
@@ -77,7 +77,8 @@ def temperature_cost(worst_c: float, planes: Correction, mended: NDArray[np.bool
     planes
         The planes that contain the dark.
     mended
-        bool, shape (height, width): pixels that are replaced, so that their errors do not matter; None for none.
+        bool, shape (height, width): pixels that are replaced, so that their errors do not matter; None if no pixels are
+        replaced.
     """
     excess = 1 - 2 ** (-worst_c / DOUBLING_C)
     dark = planes.subtracted
@@ -134,7 +135,7 @@ def flat_caveats(flat: BandedMaster, bias_adu: float) -> Iterator[str]:
 
 
 def saturated_fraction(flat: BandedMaster) -> float:
-    """Return the fraction of a flat's pixels whose scatter between frames is below photon noise; 0 if unknown."""
+    """Return the fraction of a flat's pixels whose scatter between frames is below photon noise; 0 if it is unknown."""
     sampled = sampled_master(flat, _STEP)
     if sampled.counts is None or sampled.counts.max() < _FEWEST_FRAMES:
         return 0.0

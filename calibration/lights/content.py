@@ -30,8 +30,8 @@ def digest_of(*parts: object) -> str:
 class ContentHash:
     """A hash of the bytes of a file; the bytes are added piece by piece.
 
-    The hash only needs to tell different files apart. A cryptographic hash, which is not needed for this, would take
-    ten times as long.
+    The hash only has to distinguish different files. A cryptographic hash would take ten times as long, and its
+    strength is not needed here.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,8 @@ class ContentHash:
 
 
 def _mix(whole_steps: U8, lanes: NDArray[np.uint64]) -> None:
-    # Machine code is kept only for aligned, writeable arrays. For others, Numba would compile it in each process.
+    # Machine code is kept only for aligned, writeable arrays. For other arrays, Numba would compile the kernel in each
+    # process.
     lights.hash_words(np.require(whole_steps.view(np.uint64), requirements=["A", "W"]), lanes)
 
 

@@ -59,8 +59,9 @@ def light_digest(group: str, light: Path, content: str | None = None) -> str:
     group
         Digest of the masters and options; see `group_digest`.
     light, content
-        The light, and the digest of its bytes; None to read the file. Size and time would not identify a light, because
-        a damaged copy agrees in both with the copy that replaces it.
+        File of the light, and the digest of its bytes; None to compute the digest from the file. Size and time would
+        not identify a light, because a damaged copy can have the same size and time as the intact copy that replaces
+        it.
 
     Raises
     ------
@@ -93,7 +94,7 @@ def earlier_result(target: Path, light: Path, setup: FrameSetup, digest: Callabl
         return Earlier.OTHER_FILE
     if CALIBRATION in header and header[CALIBRATION] == digest():
         return Earlier.SAME
-    # Lights in different folders may have the same name, so only the time shows whether this is the same light.
+    # Lights in different folders can have the same name, so only the time shows whether this is the same light.
     same_name = header.get("CFRAW") == light.name and "CALSTAT" in header
     same_time = setup.taken_at is not None and setup_of(header).taken_at == setup.taken_at
     return Earlier.DIFFERENT if same_name and same_time else Earlier.OTHER_FILE

@@ -50,18 +50,19 @@ class Output:
     Attributes
     ----------
     floating
-        True for 32-bit floats instead of 16-bit integers.
+        True for 32-bit floating-point numbers instead of 16-bit integers.
     pedestal_adu
-        Level added to every pixel. None adds nothing to floats; to integers, it adds a level that keeps the pixels
-        above zero (see `pedestal_for`).
+        Level added to every pixel. If it is None, nothing is added to floating-point results; a level that keeps the
+        pixels above zero is added to integers (see `pedestal_for`).
     e_per_adu
-        Electrons per ADU. None uses EGAIN from the light's header; without EGAIN, the uncertainty omits photon noise.
+        Electrons per ADU; None to use EGAIN from the light's header. If EGAIN is missing as well, the uncertainty
+        excludes photon noise.
     defects
-        Defective pixels to replace with values from their neighbours; None replaces no pixels.
+        Defective pixels to replace with values from their neighbours; None to replace no pixels.
     blank
-        True to set defective pixels to NaN instead; only for floats.
+        True to set defective pixels to NaN instead; only for floating-point results.
     camera_names
-        Names that all stand for the same camera; the defect map may contain a different one of them than the light.
+        Names that all stand for the same camera; the defect map and the light can contain different names.
     extension
         The image to take from lights with several images.
     uncertainty
@@ -125,9 +126,9 @@ def require_light(setup: FrameSetup, path: Path) -> None:
         With a message that names the kind.
     """
     if setup.kind not in {FrameKind.LIGHT, None}:
-        raise FrameFileError(path, f"is a {setup.kind} frame, not a light")
+        raise FrameFileError(path, f"it is a {setup.kind} frame, not a light")
     if setup.kind is None and setup.kind_word is not None:
-        raise FrameFileError(path, f"is of type {setup.kind_word!r}, which does not mean light")
+        raise FrameFileError(path, f"it is of type {setup.kind_word!r}, which does not mean light")
 
 
 class LightLook(Protocol):
@@ -156,20 +157,20 @@ def calibrate_file(
 
     Each band of the result is written as soon as it is calibrated; see `new_file`. `mask` is the same for all lights
     with the same planes and defects, so callers with many lights pass it. `digest` takes the digest of the light's
-    bytes and returns that of the calibration; see `coldframe.calibration.lights.earlier`. `look` examines rows of the
-    light after the result has been written. An existing file is replaced only if `replaces` is True.
+    bytes and returns the digest of the calibration; see `coldframe.calibration.lights.earlier`. `look` examines rows of
+    the light after the result has been written. An existing file is replaced only if `replaces` is True.
 
-    The light may contain 8-, 16- or 32-bit integers or floats, in ADU, and may be compressed. The first image of the
-    new file is the calibrated light. If `output.uncertainty` is True, the extension UNCERT is its standard error, and
-    an extension MASK follows if the flat has a mask (bit 0: pixel without signal in the flat) or if defects are
-    replaced (bit 1: defect).
+    The light can contain 8-, 16- or 32-bit integers or floating-point numbers, in ADU, and can be compressed. The first
+    image of the new file is the calibrated light. If `output.uncertainty` is True, the extension UNCERT is its standard
+    error, and an extension MASK follows if the flat has a mask (bit 0: pixel without signal in the flat) or if defects
+    are replaced (bit 1: defect).
 
     Raises
     ------
     FrameFileError
         If the light cannot be read, or changes while it is being read; nothing is written.
     MismatchError
-        If the masters or the defect map have a different shape, or the map belongs to a different camera.
+        If the masters or the defect map differ from the light in shape, or if the map belongs to a different camera.
     NotDurableError
         If the result could not be written to disk, or `target` exists and `replaces` is False.
     """
@@ -194,9 +195,12 @@ def calibrate_file(
             values = _values(result)
             if digest is not None:
                 values[CALIBRATION] = digest(raw.content if isinstance(raw, StoredPixels) else content_of(light))
-            # The light is opened several times: its header, pixels and digest could be those of different contents.
+            # The light is opened several times: its header, its pixels and its digest could come from different
+            # versions of the file.
             if Stamp.of(light) != stamp:
-                raise FrameFileError(light, "was changed or replaced while it was being read: calibrate it again")
+                raise FrameFileError(
+                    light, "the file was changed or replaced while it was being read: calibrate it again"
+                )
             result.finish(values, mask or MaskExtension(planes, output.defects))
     if look is not None and isinstance(pixels, KeptRows):
         look.measure(light, pixels.kept)
@@ -209,7 +213,9 @@ def _raw_pixels(image: ImageFile, overscan: Overscan | None) -> HeldPixels | Sto
         return StoredPixels(image)
     raw = image.pixels()
     if raw.dtype.kind == "f" and raw.max() <= HIGHEST_OF_FRACTIONS:
-        raise FrameFileError(image.path, "its values are below 1, so they are not in ADU and no master fits them")
+        raise FrameFileError(
+            image.path, "its values do not exceed 1, so they are not in ADU and no master matches them"
+        )
     return HeldPixels(raw if overscan is None else overscan.signal(raw))
 
 

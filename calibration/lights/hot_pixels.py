@@ -46,12 +46,12 @@ def hot_pixels(path: Path, dark: BandedMaster, bias: BandedMaster | None) -> Bad
         The master dark, as returned by `read_adu_master` or `open_adu_master`.
     bias
         A master bias to subtract from the dark, so that the pattern of the bias is not mistaken for dark current; None
-        subtracts nothing.
+        to subtract nothing.
 
     Raises
     ------
     NotJudgeableError
-        If the masters differ in size, or so many pixels differ from their neighbours that they cannot be defects.
+        If the masters differ in size, or if so many pixels differ from their neighbours that they cannot be defects.
     """
     setup = setup_of(dark.header)
     bad = dark_defects(dark, None if setup.bias_subtracted else bias, Limits()).bad
@@ -67,9 +67,9 @@ def filter_array_fault(found: BadPixels, mosaic: str | None) -> str | None:
     Parameters
     ----------
     found
-        Defects that `hot_pixels` found in a dark that fits the lights.
+        Defects that `hot_pixels` found in a dark that matches the lights.
     mosaic
-        Colour filter array of the lights; None if their headers do not state one.
+        Colour filter array of the lights; None if their headers do not contain it.
     """
     array = found.setup.mosaic
     if mosaic is not None and array is not None and mosaic != array:

@@ -24,7 +24,7 @@ from coldframe.calibration.memory import return_memory_of_bands
 from coldframe.config.frames import FrameKind
 
 MasterLook = Callable[[FrameKind, BandedMaster], None]
-"""Function that receives each master of a recipe before its planes are freed; a dark comes with its bias added back."""
+"""Function that receives each master of a recipe before its planes are freed; a dark includes its bias."""
 
 RowsOf = Callable[[tuple[int, ...]], NDArray[np.intp]]
 """Function that takes the height and width of a light and returns rows in ascending order."""
@@ -41,14 +41,14 @@ def load_correction(
     search: DarkSearch | None = None,
     rows: RowsOf | None = None,
 ) -> Correction:
-    """Read the masters of a recipe and combine them; a flat is read in a second thread, which may call `look` as well.
+    """Read the masters of a recipe and combine them; a flat is read in a second thread, which also calls `look`.
 
     Parameters
     ----------
     recipe
         The recipe of the lights.
     despite_glow
-        True to scale a dark even if its glow might not grow in proportion; see `scaled_subtraction`.
+        True to scale a dark even if its glow might not grow in proportion to the exposure; see `scaled_subtraction`.
     look
         Function to call with each master.
     search
@@ -63,7 +63,7 @@ def load_correction(
     GlowError
         If the glow of the dark might not grow in proportion to the exposure.
     MismatchError
-        If the masters do not fit each other.
+        If the masters do not match each other.
     """
     load = partial(load_subtraction, recipe, despite_glow=despite_glow, look=look, search=search, rows=rows)
     if recipe.flat is None:
@@ -101,7 +101,7 @@ def load_subtraction(
     dark, bias = (None if path is None else open_adu_master(path) for path in (recipe.dark, recipe.bias))
     if search is not None and dark is not None:
         search(dark, bias)
-    if dark is not None and bias is not None:  # reading all planes makes the same checks
+    if dark is not None and bias is not None:  # reading all planes includes the same checks
         dark, bias = dark.planes(), bias.planes()
         dark = with_bias(dark, bias)
     for path, master in ((recipe.dark, dark), (recipe.bias, bias)):

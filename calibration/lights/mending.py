@@ -26,7 +26,8 @@ def mend(
     The neighbours are the good pixels of the nearest ring (of 8, 16, 24, ... pixels) that contains good pixels. The
     uncertainty has two components. One is the noise of the median: its variance is pi/2 times that of a mean, which is
     exact for many neighbours and good enough for few. The other is the part of the neighbours' scatter that their
-    uncertainties do not explain, because the replaced pixel may differ from its neighbours by as much.
+    uncertainties do not explain, because the true value of the replaced pixel might differ from its neighbours by the
+    same amount.
 
     Parameters
     ----------

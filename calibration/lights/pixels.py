@@ -29,7 +29,7 @@ class LightPixels(Protocol):
         """Height and width."""
 
     def bands(self, height: int = ROWS_AT_ONCE) -> Iterator[tuple[slice, Pixels]]:
-        """Yield bands of `height` rows, each with its range of rows; the next band may overwrite its pixels."""
+        """Yield bands of `height` rows, each with its range of rows; the next band can overwrite the pixels."""
 
 
 class HeldPixels:
@@ -101,7 +101,7 @@ class StoredPixels:
                 for rows in _bands(image.shape[0], height):
                     words = buffer[: rows.stop - rows.start].reshape(-1)
                     if file.readinto(words.view(np.uint8).data) < words.nbytes:
-                        raise FrameFileError(image.path, "became shorter while it was being read")
+                        raise FrameFileError(image.path, "the file became shorter while it was being read")
                     if content is not None:
                         content.add(words.view(np.uint8))
                     require_unsigned(fits_words.decode_words(words, int(image.zero)), image)

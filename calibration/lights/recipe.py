@@ -38,19 +38,19 @@ class LightRecipe:
     dark, bias, flat
         Paths of the masters; None for a master that is not used.
     dark_scale
-        Exposure of the light divided by that of the dark, if the dark is scaled; otherwise 1.
+        Exposure of the light divided by the exposure of the dark if the dark is scaled; otherwise 1.
     caveats
-        Properties of light and masters that could not be compared. They may differ between lights with equal recipes.
+        Properties of light and masters that could not be compared. They can differ between lights with equal recipes.
     dark_warmer_c
-        Sensor temperature of the dark minus that of the light, C; None if either is unknown or no dark is used. It may
+        Sensor temperature of the dark minus that of the light, C; None if either is unknown or no dark is used. It can
         differ between lights with equal recipes.
     mosaic
         Colour filter array of the light; see `FrameSetup`.
     overscan
-        The overscan to subtract first, as it was subtracted from the masters' frames; None keeps the whole frame.
+        The overscan to subtract first, as it was subtracted from the masters' frames; None to keep the whole frame.
     glow_witness
-        A dark with a different exposure, which shows whether glow scales with time; None if no dark is scaled, or if no
-        such dark is available.
+        A dark with a different exposure, which shows whether glow grows in proportion to the exposure; None if no dark
+        is scaled, or if no such dark is available.
     """
 
     dark: Path | None
@@ -79,8 +79,9 @@ def recipe_for(
 ) -> LightRecipe:
     """Return the recipe for a light: the masters and the way to apply them.
 
-    The light's overscan is treated like that of the masters' frames. If masters with different treatments fit, the
-    smoothed level is preferred to the level of individual lines, and both are preferred to no subtraction.
+    The light's overscan is treated in the same way as the overscan of the masters' frames. If masters with different
+    treatments match, subtraction of the smoothed level is preferred to subtraction of the level of each line, and both
+    are preferred to no subtraction.
 
     Parameters
     ----------
@@ -89,8 +90,8 @@ def recipe_for(
     masters
         Setups of all available masters, by path.
     subtract
-        `DARK` for a dark with the light's exposure; `SCALED_DARK` to use a bias and a dark scaled to this exposure
-        instead if no dark has it; `BIAS` for a bias alone.
+        `DARK` to subtract a dark with the light's exposure; `SCALED_DARK` to subtract a bias and a scaled dark if there
+        is no dark with this exposure; `BIAS` to subtract a bias alone.
     with_flat
         True to divide by a flat.
 
@@ -111,16 +112,16 @@ def recipe_for(
 def ways_out(
     light: FrameSetup, masters: Mapping[Path, FrameSetup], subtract: Subtract, *, with_flat: bool
 ) -> Iterator[tuple[str, LightRecipe]]:
-    """Yield the options of `coldframe calibrate` with which masters fit a light, each with its recipe.
+    """Yield the options of `coldframe calibrate` for which the light has matching masters, each with its recipe.
 
-    Options that change two steps of the refused calibration are yielded only if no change to a single step helps.
+    Options that change two steps of the calibration are yielded only if no change to a single step helps.
 
     Parameters
     ----------
     light, masters
         As for `recipe_for`.
     subtract, with_flat
-        The refused calibration.
+        The calibration for which a master is missing.
     """
     others = [other for other in (Subtract.SCALED_DARK, Subtract.BIAS) if other is not subtract]
     flats = [False] if with_flat else []

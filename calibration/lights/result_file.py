@@ -38,7 +38,8 @@ class ResultFile:
     pixels, method
         The raw light, and how to calibrate it.
     pedestal_adu
-        Level to add; None adds nothing to floats; to integers, it adds a level that keeps the pixels above zero.
+        Level to add. If it is None, nothing is added to floating-point results; a level that keeps the pixels above
+        zero is added to integers.
     cards
         The cards of the first header; values that are not known yet are zero or empty.
     """
@@ -54,7 +55,8 @@ class ResultFile:
         self._file, self._cards = file, cards
         chooses = pedestal_adu is None and method.kind is np.uint16
         self.pedestal_adu = PEDESTAL_STEP_ADU if chooses else pedestal_adu or 0
-        # Hardly any light needs more than the smallest pedestal, so it is tried before the lowest signal is known.
+        # Hardly any light needs more than the smallest pedestal, so this pedestal is tried before the lowest signal is
+        # known.
         if not self._write(pixels, method, keeps_all=chooses):
             self.pedestal_adu = pedestal_for(lowest_signal(pixels, method))
             self._write(pixels, method, keeps_all=False)

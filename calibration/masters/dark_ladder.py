@@ -1,7 +1,7 @@
 """Darks for flats with many exposures, interpolated linearly between the two dark flats nearest in exposure.
 
 Dark current and amplifier glow grow in proportion to time. The interpolation between two exposures at which dark frames
-were shot is therefore exact for both, regardless of how the pedestal behaves outside this interval.
+were shot is therefore exact for dark current and glow, regardless of how the pedestal behaves outside this interval.
 """
 
 from bisect import bisect_right
@@ -40,7 +40,7 @@ class DarkLadder:
         self._read = lru_cache(maxsize=2)(read_master)
 
     def at(self, exposure_s: float) -> tuple[F32, F32]:
-        """Return mean and standard error (ADU) of a dark with this exposure; outside the ladder, use the nearest rung.
+        """Return mean and standard error (ADU) of a dark for an exposure; outside the ladder, use the nearest rung.
 
         Raises
         ------

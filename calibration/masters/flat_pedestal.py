@@ -1,9 +1,9 @@
-"""The decision whether a master bias suffices for flats, or whether they need dark flats with the same exposure.
+"""The decision whether a master bias suffices for flats, or whether dark flats with their exposure are needed.
 
-An error of the dark remains in the master flat, relative to the flat's signal, and affects every light that is divided
+An error in the dark remains in the master flat, relative to the flat's signal, and affects every light that is divided
 by the flat. Therefore a few dark flats are compared with the master bias. Each kind of difference (level, slow
-gradient, rows, columns, individual pixels) is judged by the error that it would leave in the master flat. The
-public functions have no side effects.
+gradient, rows, columns, individual pixels) is judged by the error that it would leave in the master flat. The public
+functions have no side effects.
 """
 
 from collections.abc import Mapping
@@ -22,21 +22,24 @@ PROBES = 5
 """Number of dark flats to shoot before the decision; fewer frames cannot be clipped."""
 
 TOLERANCE = 0.001
-"""Largest error of the master flat due to level and slow gradients; the gradients of the sky itself are larger."""
+"""Largest tolerated relative error of the master flat due to level and slow gradients; the gradients of the sky itself
+are larger."""
 
 LINE_TOLERANCE = 0.0002
-"""Largest standard deviation of the error due to rows and columns; the eye detects lines far below the noise."""
+"""Largest tolerated standard deviation of the relative error due to rows and columns; the eye detects lines far below
+the noise."""
 
 PIXEL_SHARE = 0.1
-"""Largest scatter of ordinary pixels, as a fraction of the photon noise; it increases the total noise by 0.5 %."""
+"""Largest tolerated scatter of ordinary pixels, as a fraction of the photon noise; it increases the total noise by 0.5
+%."""
 
 HOT_FRACTION = 0.001
-"""Largest fraction of pixels whose error may exceed `HOT_SIGMA` times the master flat's photon noise."""
+"""Largest tolerated fraction of pixels whose error exceeds `HOT_SIGMA` times the master flat's photon noise."""
 
 HOT_SIGMA = 3.0
 
 NOISE_SIGMA = 5.0
-"""A pixel is not hot if its difference is within this number of standard errors of the comparison."""
+"""Number of standard errors of the comparison that the difference of a hot pixel must exceed."""
 
 FULL_SCALE_E = 50_000
 """Number of electrons that the full range of a camera is assumed to represent before the camera has been measured."""

@@ -1,4 +1,4 @@
-"""The recipe that turns raw flats into a master flat, for running sets, files, clusters and twilight flats alike.
+"""The recipe that turns raw flats into a master flat, whether they are being shot or come from files.
 
 1. Subtract the overscan from each frame, if the camera has one.
 2. Subtract the dark of the frame's exposure.
@@ -21,7 +21,7 @@ from coldframe.calibration.stacking.stack import Stack
 
 
 class ScaledFlat(NamedTuple):
-    """A flat frame on the common scale.
+    """A flat frame scaled to `REFERENCE_LEVEL`.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class ScaledFlat(NamedTuple):
 class FlatRecipe:
     """The steps of the recipe for flats that share one dark.
 
-    Flats of several exposures, as in twilight, need one recipe for each exposure.
+    Flats with different exposures, as in twilight, need a separate recipe for each exposure.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class FlatRecipe:
     dark_uncertainty
         float32, same shape: standard error of the dark, ADU; 0 or NaN where it is unknown.
     cfa_pattern
-        Colour filter array, such as "RGGB"; None for mono.
+        Colour filter array, such as "RGGB"; None for a monochrome sensor.
     overscan
         The overscan to subtract from raw frames; None if the frames have no overscan, or if it was already subtracted.
 
@@ -114,6 +114,6 @@ def on_pedestal(mean: NDArray[np.float32], overscan: Overscan | None) -> NDArray
     mean
         float32, shape (height, width), ADU.
     overscan
-        The overscan that is subtracted from the flats; None for whole frames.
+        The overscan that is subtracted from the flats; None if none is subtracted.
     """
     return mean if overscan is None else mean + np.float32(PEDESTAL_ADU)

@@ -19,7 +19,7 @@ REFERENCE_LEVEL = 16384
 """The common level of all flats; it leaves room in 16 bits for pixels four times as bright as the central region."""
 
 LOWEST_RESPONSE = 0.01
-"""Pixels with less than this fraction of the central region's response have too little signal to divide by."""
+"""Smallest response, as a fraction of the central region's response, of pixels with enough signal to divide by."""
 
 LOWEST_LEVEL_ADU = 1.0
 
@@ -35,21 +35,21 @@ class NoSignalError(ColdframeError):
 
 
 class FlatScaler:
-    """A scaler that brings flat frames to one level before the accumulator combines them.
+    """A scaler that brings flat frames to one level before they are combined.
 
     The dark is subtracted from each frame. The result is multiplied by `REFERENCE_LEVEL` divided by the frame's level,
     which is the median of the central region, and is rounded to 16 bits. With a colour filter array, each of the four
-    positions in the 2x2 pattern has its own level. The rounding adds a noise of 0.29 to each value of about 16,384,
-    which is 1 % of the photon noise of a flat at half the full well. The result does not depend on where the pattern
-    begins, so frames of any region of the sensor are treated in the same way. For X-Trans arrays, all pixels share one
-    level, because the colour of the illumination does not drift within a set.
+    positions in the 2x2 pattern has its own level. The rounding adds noise of 0.29 to values of about 16,384. For flats
+    with up to 300,000 electrons per pixel, this is less than 1 % of the photon noise. The result does not depend on
+    where the pattern begins, so frames of any region of the sensor are treated in the same way. For X-Trans arrays, all
+    pixels share one level, on the assumption that the colour of the illumination does not drift within a set.
 
     Parameters
     ----------
     dark
         float32, shape (height, width): master dark flat or bias, ADU; or a single level for all pixels.
     cfa_pattern
-        Colour filter array, such as "RGGB"; None for mono. See `cfa_period`.
+        Colour filter array, such as "RGGB"; None for a monochrome sensor. See `cfa_period`.
 
     Raises
     ------
@@ -63,7 +63,7 @@ class FlatScaler:
         self._scaled = np.empty((0, 0), np.uint16)
 
     def scale(self, pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
-        """Return a flat frame on the common scale, in a buffer that the next call overwrites.
+        """Return a flat frame scaled to `REFERENCE_LEVEL`, in a buffer that the next call overwrites.
 
         Parameters
         ----------
@@ -80,14 +80,14 @@ class FlatScaler:
         return self.scale_by(self.factors(pixels), pixels)
 
     def scale_by(self, factors: NDArray[np.float32], pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
-        """Subtract the dark from a flat frame and multiply it by the given `factors`; see `scale`."""
+        """Subtract the dark from a flat frame and multiply the result by the given `factors`; see `scale`."""
         if self._scaled.shape != pixels.shape:
             self._scaled = np.empty(pixels.shape, np.uint16)
         flats.scale_signals(pixels, self._dark_for(pixels.shape), factors, self._scaled)
         return self._scaled
 
     def factors(self, pixels: NDArray[np.uint16] | NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the factors that bring a flat frame, after subtraction of the dark, to the common scale.
+        """Return the factors that scale a flat frame, after subtraction of the dark, to `REFERENCE_LEVEL`.
 
         Parameters
         ----------
@@ -166,7 +166,7 @@ def with_dark_noise(
 
 
 def flat_response(stack: Stack, cfa_pattern: str | None = None) -> tuple[Stack, NDArray[np.bool_]]:
-    """Normalise the stack of scaled flats to the master flat.
+    """Turn the stack of scaled flats into the master flat by normalising it.
 
     Parameters
     ----------
@@ -178,9 +178,9 @@ def flat_response(stack: Stack, cfa_pattern: str | None = None) -> tuple[Stack, 
     Returns
     -------
     response
-        The relative stack. Its mean over all pixels with signal is 1; with a colour filter array, the mean is 1 for
-        each position in the pattern. Pixels without signal have the value 1 and the uncertainty 0, so that dividing by
-        them changes nothing.
+        The normalised stack. Its mean over all pixels with signal is 1; with a colour filter array, the mean is 1 for
+        each position in the pattern. Pixels without signal have a value of 1 and an uncertainty of 0, so that dividing
+        by them changes nothing.
     dead
         bool, shape (height, width): True where the response is below 0.01 of the central region's response.
     """
@@ -194,7 +194,7 @@ def flat_response(stack: Stack, cfa_pattern: str | None = None) -> tuple[Stack, 
         uncertainty[phase] /= norm
     mean[dead] = 1
     uncertainty[dead] = 0
-    # Rounding is insignificant for flats, whose noise is many steps.
+    # Rounding is insignificant for flats, whose noise spans many steps.
     return replace(stack, mean=mean, uncertainty=uncertainty, rounding_adu2=0.0), dead
 
 
@@ -226,7 +226,7 @@ def _phases(period: int) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
 
 
 def _level(pixels: NDArray[np.uint16] | NDArray[np.float32], dark: NDArray[np.float32]) -> float:
-    """Return the median signal of a region, above its dark."""
+    """Return the median signal of a region above its dark, ADU."""
     if pixels.dtype != np.uint16:
         return float(np.median(pixels - dark))
     counts = np.zeros(LEVELS, np.uint32)

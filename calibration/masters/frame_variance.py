@@ -25,8 +25,8 @@ def frame_variance(
 ) -> F32:
     """Return the variance of individual frames, or of the values, computed with the factors in the header.
 
-    The factors are CFVAR1 or CFSCA1 where no value was rejected, CFVAR2 or CFSCA2 where one was rejected, and so on.
-    `most` is the largest count of the master; None takes the largest of the given counts.
+    The factors are CFVAR1 or CFSCA1 where no value was rejected, CFVAR2 or CFSCA2 where one value was rejected, and so
+    on. `most` is the largest count of the master; None to use the largest of the given counts.
     """
     rounding, factors = np.float32(rounding_adu2(header)), _variance_factors(header, keyword)
     relative = np.array(factors, np.float32) / np.float32(factors[0])
@@ -41,7 +41,7 @@ def frame_variance(
 
 
 def scatter_factors(header: Mapping[str, HeaderValue]) -> str:
-    """Return the keyword of the factors that convert the uncertainty to the scatter; old masters lack their own."""
+    """Return the keyword of the factors that convert the uncertainty to the scatter; old masters lack separate ones."""
     return "CFSCA" if "CFSCA1" in header else FRAME_FACTORS
 
 

@@ -16,9 +16,10 @@ _WORDS_AT_ONCE = 1 << 18
 
 
 def integrity_fault(path: Path) -> str | None:
-    """Return a description of the damage to a file; None if every image has both checksums, and CHECKSUM is correct.
+    """Return a description of the damage to a file; None if it is intact.
 
-    XISF files need not have a checksum; if PixInsight wrote one, it is verified.
+    A FITS file is intact if every image has CHECKSUM and DATASUM, and every CHECKSUM is correct. An XISF file need not
+    have a checksum; if PixInsight wrote one, it is verified.
 
     CHECKSUM is chosen so that all bits of the 32-bit ones' complement sum over an HDU are 1 (FITS standard 4.0,
     appendix J).
@@ -46,7 +47,7 @@ def file_digest(path: Path) -> str:
 
 def _checksum_fault(image: StoredImage) -> str | None:
     if "CHECKSUM" not in image.header or "DATASUM" not in image.header:
-        return "has no CHECKSUM"
+        return "it has no CHECKSUM"
     if _ones_complement(image) != _ALL_ONES:
         return "CHECKSUM is wrong: the file has changed since it was written"
     return None

@@ -66,10 +66,11 @@ _KEPT_OF_DRIVER = frozenset(
         "BIASSEC", "TRIMSEC", "DATASEC", "INSTRUME", "CFCAMERA", "CFTELESC", "CFFOCLEN",
     }
 )  # fmt: skip
-"""Cards of a raw frame that also apply to the master; other cards, such as the pointing, describe individual frames."""
+"""Keywords of the cards in a raw frame that also apply to the master; other cards, such as the pointing, describe
+individual frames."""
 
 _FILTER_KEYWORDS = frozenset({"FILTER", "CFFILTER", ANGLE_OF_SET})
-"""Further cards of a raw frame that apply to masters for which the filter matters."""
+"""Keywords of further cards, which apply to masters for which the filter matters."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ class MasterFrame:
     kind
         Kind of the frames; there are no masters of lights.
     stack
-        Mean, uncertainty and counts, in ADU; for flats, relative to a mean of 1.
+        Mean, uncertainty and counts. Mean and uncertainty are in ADU; for flats, they are normalised to a mean of 1.
     camera, settings, exposure_s, filter_name
         Properties that all frames share; None for a camera or an exposure that is unknown.
     sensor_c
@@ -97,17 +98,17 @@ class MasterFrame:
     first_at, last_at
         Start times of the first and the last exposure, UTC; None if unknown.
     masked
-        bool, same shape: pixels without signal; None except for flats.
+        bool, shape (height, width): pixels without signal; None for masters other than flats.
     subtracted
         Name of the master that was subtracted from each frame; None if no master was subtracted.
     header
         Cards that the driver wrote into the first frame.
     overscan
-        The overscan that was subtracted from each frame first; None for whole frames.
+        The overscan that was first subtracted from each frame; None if none was subtracted.
     subtracted_sum
         DATASUM of the subtracted master; it identifies this master even after its file has been renamed.
     remarks
-        Further cards.
+        Further cards for the header.
     """
 
     kind: FrameKind
@@ -137,7 +138,7 @@ class MasterFrame:
 
     @property
     def level(self) -> float:
-        """Median of the mean over the central region, in ADU; relative for flats."""
+        """Median of the mean in the central region, in ADU; for flats, as a fraction of the mean over all pixels."""
         return float(median(self.stack.mean[central_region(self.stack.mean.shape)]))
 
     @property
@@ -353,7 +354,7 @@ def is_written(path: Path, master: MasterFrame) -> bool:
         existing = read_master(path)
     except FrameFileError:
         return False
-    # The header may not list all frames of a large set, but the planes would differ if any frame did.
+    # The header does not list all frames of a very large set, but the planes would differ if any frame did.
     names = frame_names(existing.header)
     planes: list[tuple[NDArray[np.generic] | None, NDArray[np.generic] | None]] = [
         (existing.mean, master.stack.mean),

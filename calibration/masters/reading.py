@@ -30,7 +30,7 @@ F32 = NDArray[np.float32]
 _SAMPLED_AT_ONCE = 64
 
 TYPICAL_STEP = 3
-"""Step of the rows and columns from which the typical variance of a frame is determined."""
+"""Step between the rows and columns from which the typical variance of a frame is determined."""
 
 HIGHEST_OF_FRACTIONS = 1.0
 """An image without values above this limit is assumed to contain fractions of the full range."""
@@ -42,9 +42,9 @@ class KeptValues(NamedTuple):
     Attributes
     ----------
     variance
-        Variance of the values in each pixel, ADU^2; see `kept_scatter`: float32.
+        float32, shape (height, width): variance of the values in each pixel, ADU^2; see `kept_scatter`.
     counts
-        Number of values in each pixel: float32, same shape.
+        float32, same shape: number of values in each pixel.
     """
 
     variance: F32
@@ -58,7 +58,7 @@ class MasterPlanes:
     Attributes
     ----------
     mean
-        float32, shape (height, width): ADU; relative for flats.
+        float32, shape (height, width), ADU; for flats, normalised to a mean of 1.
     uncertainty
         float32, same shape: standard error of the mean; zeros if the file has none.
     frame_variance
@@ -71,7 +71,8 @@ class MasterPlanes:
     counts
         float32, same shape: number of values in each pixel; None if the file has no such plane.
     most
-        Largest count in the whole master, for planes that were taken from it; None for the largest of `counts`.
+        Largest count in the whole master, for planes that are only part of a master; None to use the largest of
+        `counts`.
     """
 
     mean: F32
@@ -110,7 +111,7 @@ class MasterPlanes:
 
     @property
     def rounding_adu2(self) -> float:
-        """Variance in the squared uncertainty that does not decrease with the number of frames, ADU^2."""
+        """Part of the squared uncertainty that does not decrease with the number of frames, ADU^2."""
         return rounding_adu2(self.header)
 
 
@@ -153,7 +154,7 @@ class StoredMaster:
     Attributes
     ----------
     mean, masked, header, most
-        See `MasterPlanes`; `most` is 0 without counts.
+        See `MasterPlanes`; `most` is 0 if the file has no counts.
     is_checked
         True once all values have been found to be finite.
     samples
@@ -194,7 +195,7 @@ class StoredMaster:
         Raises
         ------
         FrameFileError
-            If values are not finite, or exceed the range of 32-bit floats.
+            If values are not finite, or exceed the range of 32-bit floating-point numbers.
         """
         mean, masked = self.mean[rows], None if self.masked is None else self.masked[rows]
         uncertainty = self._uncertainty(rows)
@@ -260,15 +261,16 @@ def check(master: BandedMaster, path: Path) -> None:
 
 
 def open_master(path: Path) -> StoredMaster | MasterPlanes:
-    """Open a master written by `write_master`, or any two-dimensional FITS or XISF image from a different program.
+    """Open a master written by `write_master`, or any two-dimensional FITS or XISF image from another program.
 
-    The values of XISF are scaled to ADU; a master flat in XISF is made relative to its mean.
+    The values of XISF files are scaled to ADU; a master flat in an XISF file is divided by its mean.
 
     Raises
     ------
     FrameFileError
         If the file cannot be read, is truncated or damaged, if its first image is not two-dimensional, or if values are
-        not finite or exceed the range of 32-bit floats; `StoredMaster.band` may find such values later.
+        not finite or exceed the range of 32-bit floating-point numbers; `StoredMaster.band` might find values of this
+        kind later.
     """
     with damage_reported(path):
         return _xisf_planes(path) if is_xisf(path) else StoredMaster(path)
@@ -291,7 +293,7 @@ def read_master_header(path: Path) -> dict[str, HeaderValue]:
 
 
 def is_xisf(path: Path) -> bool:
-    """Return whether the name of a file is that of an XISF image."""
+    """Return whether a file has the name of an XISF image."""
     return path.suffix.lower() == xisf_file.SUFFIX
 
 
@@ -335,7 +337,7 @@ def open_adu_master(path: Path) -> StoredMaster | MasterPlanes:
     master = open_master(path)
     around_zero = "OVERSCAN" in master.header or "CALSTAT" in master.header
     if not around_zero and master.mean.max() <= HIGHEST_OF_FRACTIONS:
-        raise FrameFileError(path, "its values are below 1: not in ADU")
+        raise FrameFileError(path, "its values do not exceed 1, so they are not in ADU")
     return master
 
 
@@ -349,8 +351,8 @@ def planes_of_new(
 ) -> MasterPlanes:
     """Return the planes of a master that was just made, which saves the time and memory of reading its file.
 
-    The planes are those of `read_master`, except that the counts are omitted, and that `frame_variance` has the same
-    value in all pixels: its median over every third row and column, which suffices to judge a master.
+    The planes equal those that `read_master` returns, except that the counts are omitted, and that `frame_variance` has
+    the same value in all pixels: its median over every third row and column, which suffices to judge a master.
 
     Parameters
     ----------
@@ -390,7 +392,8 @@ def kept_scatter(master: MasterPlanes) -> F32:
 def sampled_master(master: BandedMaster, step: int) -> MasterPlanes:
     """Return a master with every `step`-th row and column, which suffices for properties of typical pixels.
 
-    An odd step keeps the four colours of a filter array alternating. Samples of a `StoredMaster` are cached.
+    With an odd step, the sample contains all four positions of a 2x2 filter array. Samples of a `StoredMaster` are
+    cached.
     """
     if isinstance(master, StoredMaster):
         if step not in master.samples:

@@ -52,7 +52,7 @@ class StoredPlane:
     image
         The image.
     path
-        Its file, for messages.
+        File of the image, for messages.
 
     Raises
     ------
@@ -85,7 +85,7 @@ class StoredPlane:
         return plane
 
     def _stored(self, rows: range) -> NDArray[np.generic]:
-        """Return some rows as they are stored, in memory that the next call of the thread overwrites."""
+        """Return some rows as they are stored, in memory that the next call by the same thread overwrites."""
         row_bytes = self.shape[1] * self._dtype.itemsize
         stored = _memory.array((len(rows), row_bytes), np.uint8)
         if rows.step == 1:

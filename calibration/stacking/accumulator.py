@@ -1,9 +1,9 @@
 """The running state of a set: all data that its master needs from the frames so far, in a fixed amount of memory.
 
-Iterated clipping about the mean keeps a contiguous interval of each pixel's sorted sample, so all rejected values are
-at the ends. Sums, sums of squares and a few extreme values of each pixel therefore lead to exactly the same decision as
-the whole sample. Pixels with more rejected values than the state keeps are flagged and recomputed from the saved
-frames.
+Iterated clipping about the mean keeps a contiguous interval of each pixel's sorted values, so all rejected values are
+at the ends. The sum, the sum of squares and a few extreme values of each pixel therefore lead to exactly the same
+decision as all its values. Pixels with more rejected values than the state contains are flagged and recomputed from the
+saved frames.
 """
 
 import hashlib
@@ -26,15 +26,15 @@ Reread = Callable[[NDArray[np.intp]], Iterable[NDArray[np.uint16]]]
 
 
 BAND_PIXELS = 65_000 * 32
-"""Number of pixels in a band; the state of a band is contiguous in memory and takes 60 to 90 MB. A power of two is
-avoided, because the rows of the tails would then compete for the same cache lines."""
+"""Number of pixels in a band; the state of a band is contiguous in memory and takes 60 to 90 MB. It is not a power of
+two, because the rows of the tails would then compete for the same cache lines."""
 
 DIGESTED_BYTES = 1 << 22
 
 
 RECOMPUTED_VALUES = 1 << 24
-"""Maximum number of values of flagged pixels that are recomputed at a time, in up to 200 MB; larger numbers take
-several rounds."""
+"""Maximum number of values of flagged pixels that are recomputed at a time, in up to 200 MB; larger numbers are
+recomputed in several rounds."""
 
 
 class RepeatedFrameError(ColdframeError):
@@ -42,13 +42,13 @@ class RepeatedFrameError(ColdframeError):
 
 
 class WrongFrameError(ColdframeError):
-    """A frame does not belong to the state: its shape or type is wrong, or it is not the frame that was added."""
+    """A frame's shape or type is wrong, the state is full, or a reread frame is not the one that was added."""
 
 
 def tail_length(planned_frames: int) -> int:
-    """Return the number of values to keep at each end of a pixel's sample.
+    """Return the number of values to keep at each end of a pixel's sorted values.
 
-    With the returned lengths, fewer than one pixel in 10,000 of realistic data (Gaussian noise, random telegraph noise,
+    With the returned length, fewer than one pixel in 10,000 of realistic data (Gaussian noise, random telegraph noise,
     cosmic rays) must be recomputed. For 500 frames, a length of 8 leaves at most one pixel in 2,000 to be recomputed.
     """
     if planned_frames <= 60:  # noqa: PLR2004 - as documented
@@ -67,12 +67,12 @@ def pixel_digest(pixels: NDArray[np.uint16]) -> bytes:
 
 
 class Accumulator:
-    """Sums, sums of squares and extreme values of every pixel of a set of frames.
+    """Sums, sums of squares and extreme values of every pixel in a set of frames.
 
-    Frames may be added in any order, one by one or several at once, and the states of parts of a set can be merged: the
-    result is identical, bit for bit. The state takes 12 bytes per pixel, plus 4 bytes for each value of `tail_length`;
-    all memory is allocated at the start. An accumulator must not be used by several threads at a time; internally, it
-    shares the work on a frame among a few threads.
+    Frames can be added in any order, one by one or several at once, and the states of parts of a set can be merged: in
+    all cases, the result is identical, bit for bit. The state takes 12 bytes per pixel, plus 4 bytes for each value of
+    `tail_length`; all memory is allocated at the start. An accumulator must not be used by several threads at a time;
+    internally, it shares the work on a frame among a few threads.
 
     Parameters
     ----------
@@ -132,15 +132,15 @@ class Accumulator:
         RepeatedFrameError
             If a frame with this digest is already in the state.
         WrongFrameError
-            If the frame's shape or type differs, or the state is full.
+            If the frame's shape or type differs from that of the state, or if the state is full.
         """
         self.add_together([pixels], [digest])
 
     def hold(self, pixels: NDArray[np.uint16], digest: bytes) -> None:
         """Add a frame like `add`, but keep it in memory and fold it together with the next frames.
 
-        This halves the time per frame. Up to three frames are held; they belong to the state, and all methods count
-        them. The caller must not change the pixels afterwards.
+        This halves the time per frame. Up to three frames are held; they belong to the state, and all methods take them
+        into account. The caller must not change the pixels afterwards.
 
         Raises
         ------
@@ -181,7 +181,7 @@ class Accumulator:
         RepeatedFrameError
             If both states contain the same frame.
         WrongFrameError
-            If the states differ in shape or in the length of their tails, or contain too many frames together.
+            If the states differ in shape or in the length of their tails, or if they contain too many frames together.
         """
         repeated = self._digests & other.digests
         if repeated:
@@ -205,10 +205,10 @@ class Accumulator:
     def noise_adu(self) -> float | None:
         """Return the typical standard error of the mean, ADU, before clipping; None for fewer than two frames.
 
-        This is the median over pixels, which is insensitive to hot pixels, divided by its expectation for normal noise.
-        Thanks to this division, the noise of a normal set decreases as 1/sqrt(n) from the second frame on. The variance
-        of k + 1 values follows a chi-square distribution with k degrees of freedom, whose median is k (1 - 2 / 9k)^3
-        (Wilson and Hilferty 1931, PNAS 17, 684).
+        This is the median over the pixels, which is insensitive to hot pixels, divided by its expected value for
+        normally distributed noise. Thanks to this division, the result for a clean set decreases as 1/sqrt(n) from the
+        second frame on. The variance of k + 1 values follows a chi-square distribution with k degrees of freedom, whose
+        median is k (1 - 2 / 9k)^3 (Wilson and Hilferty 1931, PNAS 17, 684).
 
         About 50,000 pixels spread over the frame are sampled, which takes a few milliseconds.
         """
@@ -280,7 +280,7 @@ class Accumulator:
         )
 
     def _recompute(self, overflow: "_Overflow", rule: PixelRule, planes: Planes, reread: Reread) -> None:
-        """Recompute the given pixels from all their values, with a state whose tails contain the whole sample."""
+        """Recompute the given pixels from all their values, with a state whose tails contain all of them."""
         values = np.empty((self.frames, overflow.pixels.size), np.uint16)
         given = 0
         for row in reread(overflow.pixels):
@@ -293,7 +293,7 @@ class Accumulator:
         ):
             raise WrongFrameError(
                 f"{given} frames were read again, and their pixels do not add up to those of the {self.frames} that"
-                " were added: a file is missing, or does not contain the frame that was shot"
+                " were added: a file is missing, or no longer contains the frame that was added"
             )
         decided = Planes.empty(overflow.pixels.size)
         combine_pixels(self.frames, columns, rule, decided)
@@ -335,7 +335,8 @@ class Accumulator:
     def _check(self, pixels: NDArray[np.uint16]) -> None:
         if pixels.shape != self.shape or pixels.dtype != np.uint16:
             raise WrongFrameError(
-                f"a frame of {pixels.dtype}, shape {pixels.shape}, does not fit frames of uint16, shape {self.shape}"
+                f"a frame of {pixels.dtype}, shape {pixels.shape}, cannot be combined with frames of uint16, shape"
+                f" {self.shape}"
             )
 
     def _make_room(self, frames: int) -> None:
@@ -349,7 +350,7 @@ class Accumulator:
 
 
 class _Overflow(NamedTuple):
-    """Pixels whose tails are too short: their indices, and the sums against which reread values are checked."""
+    """Pixels whose tails are too short: their indices, and the sums against which the reread values are checked."""
 
     pixels: NDArray[np.intp]
     totals: NDArray[np.uint32]

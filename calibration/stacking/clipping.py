@@ -9,47 +9,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_FRAMES = 32767
-"""Largest number of frames for which every sum in the decision fits in 64 bits: n Q <= 32767^2 x 65535^2 < 2^63."""
+"""Largest number of frames for which every sum in the decision fits in 64 bits: even n times the sum of squares is at
+most 32767^2 x 65535^2 < 2^63."""
 
 MOST_TRIMMED = 4
-"""Largest number of values trimmed on each side; the smallest state keeps this number of values."""
+"""Largest number of values trimmed on each side; the smallest running state keeps this number at each end."""
 
 FEWEST_TO_TRIM = 5
-"""Smallest number of frames for a trimmed start; three values are then left."""
+"""Smallest number of frames for which extreme values are trimmed at the start; three values are then left."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clipping:
-    """Iterated kappa-sigma clipping about the mean, from a robust start.
+    """Iterated kappa-sigma clipping about the mean that starts from values without the extremes.
 
-    Of the n values x of a pixel, clipping keeps those within kappa sigma of the mean. Mean and sigma (ddof 1) are
-    computed from the values that the previous step kept. Every step decides on the whole sample, so a later step may
-    keep a value that was rejected before. The iteration ends when the selection no longer changes, or after
-    `iterations` steps. The kept values are always neighbours in the sorted sample. Therefore the number, the sum and
-    the sum of squares of all values, and the values at the ends, suffice for the decision.
+    Of the n values x of a pixel, one from each frame, clipping keeps those within kappa sigma of the mean. Mean and
+    sigma (ddof 1) are computed from the values that the previous step kept. Every step decides on all n values, so a
+    later step can keep a value that was rejected before. The iteration ends when the selection no longer changes, or
+    after `iterations` steps. The kept values are always contiguous among the sorted values. Therefore the number, the
+    sum and the sum of squares of all values, and the values at the ends, suffice for the decision.
 
-    The first mean and sigma are those of the sample without its g smallest and g largest values ("trimmed"). Starting
-    from the whole sample ("all") does not work for few frames: among n values, none is further than (n - 1) / sqrt(n)
-    sigma from the mean, so three-sigma clipping of ten or fewer values never rejects any. In larger samples, several
-    outliers mask each other. g is n times `trim`, at least 1 and at most 4; samples of fewer than five frames are not
-    trimmed, and no value is rejected from them. The variance of a trimmed sample is too small; `variance_correction`
-    corrects it. On clean normal samples, the trimmed start increases the noise by 7 % for 5 frames and by 3 % for 20;
-    for 60 or more frames, it adds almost nothing to the noise that clipping itself causes (measured).
+    The first mean and sigma are those of the values without the g smallest and the g largest (a "trimmed" start).
+    Starting from all values ("all") does not work for few frames: among n values, none is further than (n - 1) /
+    sqrt(n) sigma from the mean, so three-sigma clipping of ten or fewer values never rejects any. Among more values,
+    several outliers mask each other. g is n times `trim`, at least 1 and at most 4; fewer than five values are not
+    trimmed, and if kappa is at least 1.5, none of them are rejected. The variance of trimmed values is too small;
+    `variance_correction` corrects it. For clean, normally distributed values, the trimmed start increases the noise by
+    7 % for 5 frames and by 3 % for 20; for 60 or more frames, it adds almost nothing to the noise that clipping itself
+    causes (measured).
 
     With m kept values of sum s and sum of squares q, a value is rejected if
 
         (m x - s)^2 max(m - 1, 1) > kappa^2 max(c m (m q - s^2), floor^2 m^2 max(m - 1, 1))
 
     where c is the correction at the first step and 1 later. The integers m x - s and m q - s^2 are exact for up to
-    32,767 frames; the products on the two sides are computed in float64 in the order written. If no two values differ
-    by more than r, all products are exact as long as kappa^2 n^3 r^2 < 2^53, if kappa^2 is an integer, and except in
-    the step with the correction: 9 n^3 r^2 < 2^53 is true for n = 97 at any r, and for n = 1,000 up to r = 1,000.
-    Beyond these limits, the comparison is off by a few parts in 10^16; this error does not depend on the order of the
-    frames, on their division into parts or on the machine.
+    32,767 frames; the products on the two sides are computed in float64 in the order written. If kappa^2 is an integer
+    of at least 4, and no two values differ by more than r, all products are exact as long as kappa^2 n^3 r^2 / 4 <
+    2^53, except in the step with the correction. For kappa = 3, this is the case for n = 97 at any r, and for n = 1,000
+    up to r = 2,000. Beyond these limits, the comparison is off by a few parts in 10^16; this error does not depend on
+    the order of the frames, on their division into parts or on the machine.
 
-    A value exactly at the limit is kept. If all values are equal, saturated or not, all are kept. Exact zeros count
-    like any other value. One or two frames are averaged without clipping; the uncertainty of a single frame is unknown
-    (NaN).
+    A value exactly at the limit is kept. If all values are equal, whether or not they are saturated, all of them are
+    kept. Exact zeros count like any other value. One or two frames are averaged without clipping; the uncertainty of a
+    single frame is unknown (NaN).
 
     Attributes
     ----------
@@ -58,12 +60,12 @@ class Clipping:
     centre
         The value from which deviations are measured.
     start
-        The values of the first mean and sigma: "trimmed" or "all".
+        The values from which the first mean and sigma are computed: "trimmed" or "all".
     trim
-        Fraction trimmed on each side at the start, 0 to 0.3.
+        Fraction of the values that is trimmed on each side at the start, 0 to 0.3.
     sigma_floor_adu
-        Lower limit of sigma: half the step between neighbouring levels; see `half_step`. If the noise is smaller than
-        the step, most values are equal, and without this limit clipping would reject all other values.
+        Lower limit of sigma, ADU: half the step between neighbouring levels; see `half_step`. If the noise is smaller
+        than the step, most values are equal, and without this limit, clipping would reject all other values.
     iterations
         Largest number of steps, including the first.
     """
@@ -87,7 +89,7 @@ class Clipping:
 
     @property
     def step_adu(self) -> float:
-        """Step between neighbouring levels of the frames."""
+        """Step between neighbouring levels of the frames, ADU."""
         return 2 * self.sigma_floor_adu
 
     def trimmed(self, frames: int) -> int:
@@ -105,11 +107,13 @@ STEP_ROWS = 64
 """Number of rows in the middle of a frame from which the step between its levels is determined."""
 
 FEWEST_LEVELS = 8
-"""Smallest number of levels in these rows that determine the step, however few pixels have these levels."""
+"""Smallest number of levels in the middle rows from which the step is always determined, however few pixels have these
+levels."""
 
 SHARE_OF_NOISE = 0.002
-"""Smallest fraction of pixels on the second most frequent level for which fewer levels suffice as well. This many
-pixels are on their level because of noise, which does not skip levels; fewer might be hot pixels."""
+"""Smallest fraction of pixels on the second most frequent level for which fewer levels than `FEWEST_LEVELS` suffice as
+well. If this many pixels are on a second level, the cause is noise, which does not skip levels; fewer pixels might be
+hot pixels."""
 
 HIGHEST_LEVEL = 65535
 
@@ -119,8 +123,8 @@ def half_step(frame: NDArray[np.integer]) -> float:
 
     The step is the greatest common divisor of the differences between all levels in the middle rows. 0 and 65,535 are
     omitted, because values are clipped there. A frame with fewer than 8 levels is assumed to have a step of 1, unless
-    noise spreads its pixels over at least two of them: in this case, the levels are few because the noise is smaller
-    than an ADC step.
+    noise spreads its pixels over at least two of these levels: in this case, there are few levels because the noise is
+    smaller than an ADC step.
 
     Parameters
     ----------
@@ -148,12 +152,12 @@ def _occupied_levels(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDAr
 
 @cache
 def variance_correction(frames: int, trimmed: int) -> float:
-    """Return the variance of a normal distribution divided by the mean variance (ddof 1) of its trimmed samples.
+    """Return the variance of a normal distribution divided by the mean variance (ddof 1) of trimmed samples from it.
 
-    Given the largest value a trimmed at the lower end and the smallest value b trimmed at the upper end, the values in
-    between are independent draws from the normal distribution truncated at a and b (David and Nagaraja, Order
-    Statistics, 3rd edition, theorem 2.5). The expectation of their variance is the variance of the truncated
-    distribution, which is averaged here over the joint density of a and b (ibid., equation 2.2.1).
+    Let a be the largest value trimmed at the lower end, and b the smallest value trimmed at the upper end. Given a and
+    b, the values between them are independent draws from the normal distribution truncated at a and b (David and
+    Nagaraja, Order Statistics, 3rd edition, theorem 2.5). The expectation of their variance is the variance of the
+    truncated distribution, which is averaged here over the joint density of a and b (ibid., equation 2.2.1).
 
     Parameters
     ----------

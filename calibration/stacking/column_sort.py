@@ -1,8 +1,8 @@
-"""The combination of frames on disk, computed from the whole sample of each pixel with any of the methods.
+"""The combination of frames on disk, computed from all values of each pixel with any of the methods.
 
-The pixels of a band are read from every file, arranged in columns, and passed to the kernels in `columns`. Several
-threads work in parallel, each on its own band. The memory needed is 10 bytes per pixel for the result, plus one band
-per thread.
+The same range of pixels (a band) is read from every file, arranged in columns, and passed to the kernels in `columns`.
+Several threads work in parallel, each on its own band. The memory needed is 10 bytes per pixel for the result, plus one
+band per thread.
 """
 
 import math
@@ -40,7 +40,7 @@ FEWEST_PIXELS = 512
 """Smallest number of pixels in a band, however many frames there are."""
 
 FEWEST_SORTED = 6
-"""Number of values at each end of a column that are sorted for clipping; must exceed `LAST_KEPT` and `MOST_TRIMMED`."""
+"""Minimum number of values sorted at each end of a column for clipping; exceeds `LAST_KEPT` and `MOST_TRIMMED`."""
 
 _NOT_WINSORIZED = -1.0
 
@@ -56,7 +56,7 @@ class MixedShapesError(ColdframeError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scaling:
-    """The scaling of flat frames to one level while they are combined; see `FlatScaler`.
+    """The scaling that brings flat frames to one level while they are combined; see `FlatScaler`.
 
     Attributes
     ----------
@@ -77,8 +77,8 @@ def combine_columns(
     """Combine frames that are on disk.
 
     Frames of 8 or 16 bits are sorted without conversion and summed in integers, so with `Clipping` the result is bit
-    for bit identical to that of the running state. All other frames, and sets of frames in different formats, are
-    converted to float32, in which 32-bit integers above 16,777,216 lose their last digits.
+    for bit identical to that of the running state (see `Accumulator`). All other frames, and sets of frames in
+    different formats, are converted to float32, in which 32-bit integers above 16,777,216 lose their last digits.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def combine_columns(
         If there are no frames or too many.
     """
     if not 1 <= len(frames) <= MOST_FRAMES:
-        raise ValueError(f"{len(frames)} frames: 1 to {MOST_FRAMES} can be combined")
+        raise ValueError(f"{len(frames)} frames cannot be combined: the number must be from 1 to {MOST_FRAMES}")
     shape = frames[0].shape
     odd = next((frame for frame in frames if frame.shape != shape), None)
     if odd is not None:
@@ -144,7 +144,7 @@ def spread_corrections(frames: int, method: Method) -> NDArray[np.float64]:
     """Return the squared uncertainty of the combined value divided by its squared standard error, by number of values.
 
     This generalises `scatter_corrections` to every method. For the mean, the ratio is the variance of Student's
-    distribution; for the median, it tends to pi / 2.
+    distribution; for the median of many values, it is close to pi / 2.
     """
     if isinstance(method, Clipping | Mean) or frames < 3:  # noqa: PLR2004 - all methods return the mean of two values
         return scatter_corrections(frames, method if isinstance(method, Clipping | Mean) else Mean())
@@ -153,7 +153,7 @@ def spread_corrections(frames: int, method: Method) -> NDArray[np.float64]:
 
 @cache
 def method_trial(frames: int, method: Method) -> Trial:
-    """Apply a method to normal samples of at least two frames; return how the results compare with the truth."""
+    """Apply a method to normally distributed values of at least two frames; compare the results with the truth."""
     if isinstance(method, Clipping):
         return clipping_trial(frames, method)
     samples = trial_samples(frames)
@@ -192,7 +192,7 @@ class _BandReader:
     def __init__(self, frames: Sequence[ImageFile], scaling: Scaling | None, opened: ExitStack) -> None:
         storages = {frame.storage for frame in frames}
         whole = all(bits > 0 and scale == 1 for bits, _, scale in storages)
-        # Signed words are also sorted with the sign bit inverted; flats have no negative values.
+        # Signed words, too, are sorted with the sign bit inverted, except in flats, which have no negative values.
         turned = storages == {(16, 0, 1)} and scaling is None
         self._frames = frames
         self._scaling = scaling
@@ -267,7 +267,8 @@ def _kernel(
     method: Method, frames: int, corrections: NDArray[np.float64], values: _Values
 ) -> tuple[Callable[..., None], tuple[Any, ...]]:
     """Return the kernel of a method, and the arguments that define its rule."""
-    # The sums of floats depend on their order, which must not depend on the network.
+    # The sums of floating-point values depend on their order, which must not depend on the network. Therefore these
+    # values are sorted completely.
     is_partial = values.dtype == np.uint16
     reach = sorted_ends(frames) if is_partial else frames
     match method:
@@ -309,7 +310,7 @@ def _kernel(
 
 @cache
 def blocks_of(network: Callable[[int], NDArray[np.int32]], rows: int) -> NDArray[np.int32]:
-    """Return the comparators of a network, merged into blocks that process neighbouring rows in one long loop.
+    """Return the comparators of a network, merged into blocks whose neighbouring rows are processed in one long loop.
 
     Returns
     -------
@@ -367,16 +368,16 @@ def ends_network(rows: int) -> NDArray[np.int32]:
 
 @cache
 def ends_and_middle_network(rows: int) -> NDArray[np.int32]:
-    """Return those comparators of the merging network that determine the `sorted_ends` and the median without them.
+    """Return those comparators of the merging network that determine the `sorted_ends` and the rows near the middle.
 
-    After the rejection of r values, the median is at most r / 2 rows from the middle.
+    After the rejection of r values at the ends, the median is at most r / 2 rows from the middle.
     """
     away = sorted_ends(rows) // 2
     return _determining(rows, _ends(rows) | set(range((rows - 1) // 2 - away, rows // 2 + away + 1)))
 
 
 def sorted_ends(frames: int) -> int:
-    """Return the number of values at each end of a column that are sorted; clipping rarely rejects more of them."""
+    """Return the number of values that are sorted at each end of a column; clipping rarely rejects more values."""
     return min(FEWEST_SORTED + frames // 64, frames)
 
 

@@ -14,7 +14,7 @@ from coldframe.calibration.stacking.uncertainty import Trial, student_variance, 
 
 
 class PixelState(NamedTuple):
-    """Sums and extreme values of a range of pixels; all arrays are flat, in the order of the frame.
+    """Sums and extreme values of a range of pixels, in the order of the flattened frame.
 
     Attributes
     ----------
@@ -46,14 +46,14 @@ class PixelState(NamedTuple):
 
     @classmethod
     def of_columns(cls, values: NDArray[np.uint16]) -> "PixelState":
-        """Return the state whose tails contain the whole sample, from values of shape (frames, pixels)."""
+        """Return the state whose tails contain all given values, which have the shape (frames, pixels)."""
         low = np.sort(values, axis=0)
         wide = values.astype(np.uint64)
         return cls(values.sum(axis=0, dtype=np.uint32), (wide * wide).sum(axis=0), np.ascontiguousarray(low[::-1]), low)
 
 
 class Planes(NamedTuple):
-    """Combined values of a range of pixels, as flat sections of the planes of `Stack`."""
+    """Combined values of a range of pixels, as sections of the flattened planes of a `Stack`."""
 
     mean: NDArray[np.float32]
     uncertainty: NDArray[np.float32]
@@ -82,7 +82,7 @@ class PixelRule(NamedTuple):
 
 
 def rule_of(frames: int, method: Clipping | Mean) -> PixelRule:
-    """Return the rule by which a method decides on samples of `frames` values."""
+    """Return the rule by which a method decides on the `frames` values of a pixel."""
     corrections, least = scatter_corrections(frames, method), rounding_variance(method.step_adu)
     if isinstance(method, Mean):
         # With zero iterations of clipping, all values are kept.
@@ -106,7 +106,7 @@ def _clipping_rule(
 
 
 def combine_pixels(frames: int, state: PixelState, rule: PixelRule, planes: Planes) -> None:
-    """Write mean, standard error and number of the kept values to `planes`; the number is 0 if a tail is too short."""
+    """Write mean, standard error and number of kept values to `planes`; the number is 0 where a tail is too short."""
     arguments = (frames, *state, *rule, *planes)
     kernels.combine_pixels(*arguments)
 
@@ -116,13 +116,13 @@ def scatter_corrections(frames: int, method: Clipping | Mean) -> NDArray[np.floa
 
     If all values are kept, this is the variance of Student's distribution: 1.40 for 8 frames, 1.04 for 50. If clipping
     rejects one value, the scatter of the remaining values is too small, and the ratio at 3 sigma is 7 for 8 frames and
-    1.5 for 50. Noise below `sigma_floor_adu` is clipped less than the ratio assumes, so the uncertainty is then
-    slightly too large.
+    1.5 for 50. If the noise is below `sigma_floor_adu`, fewer values are clipped than the ratio assumes, so the
+    uncertainty is then slightly too large.
 
     Parameters
     ----------
     frames
-        Sample size. For up to three frames without rejection, the scatter is too uncertain, so the ratio is 1.
+        Number of frames. For up to three frames without rejection, the scatter is too uncertain, so the ratio is 1.
     method
         Method of combination.
 
@@ -138,7 +138,7 @@ def scatter_corrections(frames: int, method: Clipping | Mean) -> NDArray[np.floa
 
 @cache
 def clipping_trial(frames: int, clipping: Clipping) -> Trial:
-    """Apply the kernel for masters to normal samples of at least two frames; compare the results with the truth."""
+    """Clip normally distributed values of at least two frames with the kernel; compare the results with the truth."""
     samples = trial_samples(frames)
     state = PixelState.of_columns(samples)
     planes = Planes.empty(state.totals.size)

@@ -1,10 +1,10 @@
 """The effect of rounding to whole ADC steps on the uncertainty of combined values.
 
-Rounding adds an error that is uniform within one step, with a variance of step^2 / 12 (W. F. Sheppard, Proceedings of
-the London Mathematical Society 29, 353, 1898). If the noise is larger than half a step, the errors of several frames
-are independent, contribute to the scatter of the values, and average out. With smaller noise, all frames are rounded in
-nearly the same way, and the error remains in the mean. The median of rounded values is always a rounded value itself,
-or the mean of two.
+Rounding adds an error that is uniformly distributed within one step, with a variance of step^2 / 12 (W. F. Sheppard,
+Proceedings of the London Mathematical Society 29, 353, 1898). If the noise is larger than half a step, the errors of
+several frames are independent, contribute to the scatter of the values, and average out. With smaller noise, all frames
+are rounded in nearly the same way, and the error remains in the mean. The median of rounded values is always a rounded
+value itself, or the mean of two.
 """
 
 from dataclasses import replace
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from coldframe.calibration.stacking.stack import Stack
 
 LARGEST_NOISE_STEPS = 0.5
-"""Noise, in steps, above which the error that remains in a mean is below 0.002 steps."""
+"""Noise, in steps, above which the error that remains in a mean is neglected, because it is below 0.002 steps."""
 
 SAMPLED_PIXELS = 50_000
 """Number of pixels from which the typical noise is determined."""
 
 
 def rounding_variance(step_adu: float) -> float:
-    """Return the variance of the error of a value that is rounded to whole steps, ADU^2."""
+    """Return the variance of the rounding error of a value that is rounded to whole steps, ADU^2."""
     return step_adu**2 / 12
 
 
@@ -57,7 +57,7 @@ def with_rounding(stack: Stack, step_adu: float, corrections: NDArray[np.float64
     stack
         Means of whole frames; medians, whose uncertainty already includes rounding, are returned unchanged.
     step_adu
-        Step between neighbouring levels, 0 for floats.
+        Step between neighbouring levels, ADU; 0 for floating-point frames.
     corrections
         The factors in the squared uncertainty of the stack, by number of kept values.
     """
@@ -67,8 +67,8 @@ def with_rounding(stack: Stack, step_adu: float, corrections: NDArray[np.float64
     kept = stack.counts.reshape(-1)[::every]
     squared = stack.uncertainty.reshape(-1)[::every].astype(np.float64) ** 2
     variance = (squared * kept / corrections[kept])[kept > 1] / step_adu**2
-    # The uncertainty has a lower limit: values that all agree, or nearly so, count as free of scatter. Hot pixels must
-    # not determine the typical noise.
+    # The uncertainty has a lower limit, so values whose variance is at this limit count as free of scatter. Hot pixels
+    # must not determine the typical noise.
     variance[variance < rounding_variance(1) * 1.001] = 0
     part = _part_in_means(float(np.minimum(variance, 1).mean())) if variance.size else 0.0
     if part == 0:
@@ -83,7 +83,8 @@ def _part_in_means(variance: float) -> float:
 
     Averaged over all levels within a step, the squared error of a rounded value is sigma^2 + 1 / 12. The Fourier series
     of the rounding error gives the part that is common to all frames: the sum over k of exp(-4 pi^2 k^2 sigma^2) / (2
-    pi^2 k^2) (B. Widrow and I. Kollar, Quantization Noise, 2008, chapter 4). The rest is the scatter.
+    pi^2 k^2) (B. Widrow and I. Kollar, Quantization Noise, 2008, chapter 4). The rest of the squared error appears as
+    scatter.
 
     Parameters
     ----------

@@ -19,9 +19,9 @@ class Stack:
     uncertainty
         float32, same shape: standard uncertainty of the mean, from the scatter of the kept values; see
         `coldframe.calibration.stacking.uncertainty`. Where all kept values are equal, it is the uncertainty due to
-        their rounding, which is 0 only for frames of floats. NaN where only one value is kept.
+        their rounding, which is 0 only for floating-point frames. NaN where only one value is kept.
     counts
-        uint16, same shape: number of values kept.
+        uint16, same shape: number of kept values.
     recomputed
         Number of pixels for which the saved frames had to be read again.
     flat_level_adu

@@ -1,16 +1,16 @@
-"""The uncertainty of a combined value, derived from the scatter of its kept values and calibrated with normal noise.
+"""The uncertainty of a combined value, derived from the scatter of its kept values and calibrated with simulated noise.
 
-Clipping also removes the wings of clean samples: the kept values scatter less than the noise, and their mean scatters
-more than the mean of the whole sample. Moreover, a scatter computed from few values is itself uncertain. Errors in
-units of this scatter are not normally distributed; without clipping, they follow Student's t. The Guide to the
-Expression of Uncertainty in Measurement (Supplement 1, JCGM 101:2008, 6.4.9) uses the standard deviation of Student's t
-as the standard uncertainty of a mean: the standard error times the square root of (n - 1) / (n - 3), so that the square
-of error over uncertainty is 1 on average. The root mean square of the errors is then smaller than that of the
-uncertainties; their ratio is 0.85 for 8 frames and 0.93 for 15.
+Clipping also removes some values in the wings of clean, normally distributed noise: the kept values scatter less than
+the noise, and their mean scatters more than the mean of all values. Moreover, a scatter computed from few values is
+itself uncertain. Errors in units of this scatter are not normally distributed; without clipping, they follow Student's
+t. The Guide to the Expression of Uncertainty in Measurement (Supplement 1, JCGM 101:2008, 6.4.9) uses the standard
+deviation of Student's t as the standard uncertainty of a mean: the standard error times the square root of (n - 1) / (n
+- 3), so that the square of the error divided by the uncertainty is 1 on average. The root mean square of the errors is
+then smaller than that of the uncertainties; their ratio is 0.85 for 8 frames and 0.93 for 15.
 
 This module extends the rule to clipped means, separately for each number of kept values. Where clipping has removed no
-value, the rule above holds exactly. Where it has removed values, the remaining ones scatter too little. A single factor
-would make the uncertainty of most pixels too large for the sake of a few.
+value, the rule above holds exactly. Where it has removed values, the remaining values scatter too little. A single
+factor for all pixels would make the uncertainty of most pixels too large for the sake of a few.
 """
 
 from typing import NamedTuple
@@ -22,19 +22,19 @@ TRIAL_VALUES = 1 << 18
 """Number of random values in a trial, which takes 20 ms and has a precision of a few parts in 1,000."""
 
 TRIAL_SAMPLES = 4096
-"""Smallest number of samples in a trial, as the median requires, unless so many samples would contain more than 16
-times TRIAL_VALUES values."""
+"""Smallest number of samples in a trial, as required for the median, unless this number of samples would contain more
+than 16 times `TRIAL_VALUES` values."""
 
 FEWEST_KEPT_FOR_CHI_SQUARE = 5
-"""Smallest number of kept values for which the mean chi-square is used: for three values of a larger sample, it does
-not exist; for four, it converges too slowly."""
+"""Smallest number of kept values for which the mean chi-square is used: for three values out of a larger sample, it
+does not exist; for four values, it converges too slowly."""
 
 FEWEST_ALIKE = 100
-"""Minimum number of samples with equal numbers of kept values for a correction; rarer samples are pooled."""
+"""Minimum number of samples with the same number of kept values for a correction; rarer samples are pooled."""
 
 
 class Trial(NamedTuple):
-    """Comparison of combined normal samples with their uncertainties, in units of the variance of a single value.
+    """Comparison of combined samples with their uncertainties, in units of the variance of a single value.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Trial(NamedTuple):
 
     @property
     def scatter_fractions(self) -> list[float]:
-        """Variance of the kept values, corrected for its mean over all samples, divided as in `frame_fractions`."""
+        """Variance of the kept values, divided by its mean over all samples and then as in `frame_fractions`."""
         return self._by_rejected(1 / (self.kept_scatter * self.corrections))
 
     def _by_rejected(self, fractions: NDArray[np.float64]) -> list[float]:
@@ -88,9 +88,9 @@ def student_variance(frames: int) -> float:
 
 
 def trial_samples(frames: int) -> NDArray[np.uint16]:
-    """Return normal samples, uint16, shape (frames, samples).
+    """Return samples of normally distributed values, uint16, shape (frames, samples).
 
-    Their sigma is 2,000, which makes the quantisation insignificant.
+    The sigma of the values is 2,000, so the effect of rounding them is insignificant.
     """
     random = np.random.Generator(np.random.SFC64(frames))
     count = max(TRIAL_VALUES // frames, min(TRIAL_SAMPLES, 16 * TRIAL_VALUES // frames))
@@ -108,10 +108,10 @@ def trial_result(
 
     Mean and sigma of a normal sample are independent of every statistic that does not depend on location and scale
     (Basu's theorem). Two statistics of this kind are the distance d of the combined value from the mean of all values,
-    and the standard error e, both in units of s, the scatter of all values. The number of kept values is a
-    third. Therefore the variance of the combined value is exactly sigma^2 (1/n + mean d^2), and the mean chi-square, of
-    all samples or of those with the same number of kept values, is the mean of ((n - 1) / (n - 3) / n + d^2) / e^2. The
-    result is therefore affected only by the noise of d, which is small, and of e, which varies little.
+    and the standard error e, both in units of s, the scatter of all values. The number of kept values is a third such
+    statistic. Therefore the variance of the combined value is exactly sigma^2 (1/n + mean d^2), and the mean
+    chi-square, of all samples or of those with the same number of kept values, is the mean of ((n - 1) / (n - 3) / n +
+    d^2) / e^2. The result is therefore affected only by the noise of d, which is small, and of e, which varies little.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def _corrections(
         enough = np.count_nonzero(alike) >= FEWEST_ALIKE
         if not enough:
             alike = kept <= number
-        # Smaller numbers, which may be absent from the trial, are assumed to be at least as uncertain.
+        # For smaller numbers, which may be absent from the trial, the same corrections are assumed.
         error, scatter = squared[alike], squared[alike] * kept[alike]
         corrections[0, : number + 1] = round(_correction(student / frames + moved[alike], error, number), 3)
         corrections[1, : number + 1] = round(_correction(np.full(scatter.size, student), scatter, number), 3)

@@ -59,12 +59,12 @@ class CalibratedBeforeError(ColdframeError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """How to calibrate lights.
+    """The options for calibrating lights.
 
     Attributes
     ----------
     library
-        Folder of masters; None for the configured one.
+        Folder of masters; None for the configured folder.
     target
         Folder for results; None for a folder next to each light.
     subtract
@@ -104,7 +104,7 @@ class Tally:
     Attributes
     ----------
     reports
-        Receives the messages.
+        Receiver of the messages.
     done
         The calibrated files, by light.
     done_before
@@ -135,7 +135,7 @@ class Tally:
 
 
 def caveats_of(group: LightGroup, planes: Correction, defects: BadPixels | None) -> dict[str, list[Path]]:
-    """Return the differences between lights and masters as text, each with the lights to which it applies."""
+    """Return messages about differences between lights and masters, each with the lights to which it applies."""
     found: dict[str, list[Path]] = {}
     for light in group.lights:
         for caveat in light.recipe.caveats:
@@ -156,11 +156,11 @@ def calibrate_all(lights: Sequence[Path], request: Request, tally: Tally, advanc
     lights
         Lights from `find_lights`.
     request
-        How to calibrate them.
+        The options for calibrating the lights.
     tally
-        Receives the results.
+        Receiver of the results.
     advance
-        Called after each light.
+        Function that is called after each light.
 
     Raises
     ------
@@ -258,9 +258,9 @@ def _recipe_as_before(
 ) -> LightRecipe | None:
     """Return the recipe of a light's earlier result; None if the result is not valid, or older than one of the darks.
 
-    The dark is chosen from a sample of the lights. If the recipe were not reused, new lights could therefore change the
-    dark of lights that are already calibrated. The age of a dark is judged by its change time, because linking an old
-    file into the library updates only this time.
+    The dark is chosen from a sample of the lights. Therefore, if the recipe were not reused, new lights could change
+    the choice of the dark for lights that are already calibrated. The age of a dark is judged by its change time,
+    because linking an old file into the library updates only this time.
     """
     try:
         if any(dark.stat().st_ctime > target.stat().st_mtime for dark in darks):
@@ -278,7 +278,7 @@ def _recipe_as_before(
 
 
 def _way_out(light: FrameSetup, masters: Mapping[Path, FrameSetup], request: Request, *more: str) -> str:
-    """Return, as text, the options with which a refused light could be calibrated; "" if there are none."""
+    """Return, as text, the options with which a light could be calibrated after all; "" if there are none."""
     found = list(more)
     for options, recipe in ways_out(light, masters, request.subtract, with_flat=request.with_flat):
         try:
@@ -358,7 +358,7 @@ def _calibrate_group(
 
 
 def _jobs(group: LightGroup, request: Request, tally: Tally) -> Iterator[_Job]:
-    """Yield a job for each light to calibrate; count lights calibrated before, and report lights that are refused."""
+    """Yield a job for each light to calibrate; count lights calibrated before; report lights that fail."""
     shared = group_digest(group.recipe, request.output, request.mend, request.despite_glow)
     for light in group.lights:
         target = _target(light.path, request.target)

@@ -1,4 +1,4 @@
-"""Combine raw frames from any camera and program into a master."""
+"""Combine raw frames from any camera and capture program into a master."""
 
 import os
 from collections.abc import Sequence
@@ -90,19 +90,19 @@ class Request(NamedTuple):
     Attributes
     ----------
     treatment
-        How to treat the frames.
+        Treatment of the frames.
     kind
-        Kind of the frames, overriding their headers.
+        Kind of the frames, which overrides their headers; None to use the kind in the headers.
     dark, bias
         Masters to subtract from flats and from darks.
     sections
         Sections of the overscan and the image that the user specified.
     extension
-        Which image to read from files with several images.
+        The image to read from files that contain several images; None if it is not specified.
     scheduler
-        Address of a Dask cluster.
+        Address of the scheduler of a Dask cluster; None to combine on this machine.
     states
-        State files of the growing set.
+        State files of the set to which the frames are added; empty to combine only the frames.
     """
 
     treatment: Treatment = Treatment()
@@ -132,11 +132,11 @@ def combine_into(names: Sequence[str], output: Path, request: Request, reports: 
     names
         Files, folders and patterns.
     output
-        File to write.
+        File of the master.
     request
-        Other options.
+        The other options.
     reports
-        Receives the messages.
+        Receiver of the messages.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def combine_into(names: Sequence[str], output: Path, request: Request, reports: 
 
 
 def _master(names: Sequence[str], request: Request, stacking: Stacking, folder: Path, reports: Reports) -> Made:
-    """Combine the given files into a master."""
+    """Combine the named files into a master."""
     treatment = request.treatment
     raws, refused = open_frames(find_files(names), folder, request.kind, request.extension)
     reports.left_out(refused)
@@ -184,7 +184,7 @@ def _master(names: Sequence[str], request: Request, stacking: Stacking, folder: 
 
 
 def _growing(states: Sequence[Path], frames: Sequence[RawFrame], method: Method, folder: Path) -> "GrowingSet | None":
-    """Return the set in the first state file, with the others merged into it; raise an error if frames do not fit."""
+    """Return the set of the first state file, with the other states merged into it; raise an error if they differ."""
     if not states:
         return None
     from coldframe.calibration.combining.growing_set import GrowingSet  # noqa: PLC0415 - needs pydantic, which is slow to import
@@ -217,8 +217,8 @@ def _check_request(names: Sequence[str], output: Path, request: Request) -> None
 def _overscan(request: Request, subtracted: Subtracted | None) -> OverscanChoice | None:
     """Return the specified treatment of the overscan, or the treatment that the subtracted master requires.
 
-    If the user specifies only sections, the overscan is always subtracted; the subtracted master must have been made in
-    the same way.
+    If the user specifies sections but no method, the overscan is always subtracted; the subtracted master must have
+    been made in the same way.
     """
     choice = request.treatment.overscan or overscan_as_in(subtracted)
     are_given = request.sections != GivenSections()
@@ -232,7 +232,7 @@ def _check_output(output: Path) -> None:
     if output.suffix.lower() not in PLAIN_SUFFIXES:
         raise RefusedError(f"{output}: masters are written as FITS; specify a file that ends in .fits")
     if output.exists():
-        raise RefusedError(f"{output}: exists, and files are never overwritten: choose a different name")
+        raise RefusedError(f"{output}: this file exists, and files are never overwritten: choose a different name")
     if not output.parent.is_dir():
         raise RefusedError(f"{output.parent}: this folder does not exist: create it, or choose a different folder")
     if not os.access(output.parent, os.W_OK | os.X_OK, effective_ids=True):

@@ -38,7 +38,7 @@ class RefusedError(ColdframeError):
 
 
 class NothingLeftError(RefusedError):
-    """None of the files can be used; each has been reported."""
+    """None of the files can be used; the fault of each has been reported."""
 
     def __init__(self) -> None:
         super().__init__("nothing is left to combine")
@@ -50,7 +50,7 @@ def require_possible_count(frames: Sequence[RawFrame], *, force: bool) -> None:
     Raises
     ------
     RefusedError
-        With a message that states the reason.
+        If no master can be made; the message states the reason.
     """
     if len(frames) < FEWEST_FRAMES and not force:
         raise RefusedError("a single frame is not enough for a master: nothing can be averaged or rejected")
@@ -61,19 +61,19 @@ def require_possible_count(frames: Sequence[RawFrame], *, force: bool) -> None:
 
 
 class Treatment(NamedTuple):
-    """How to treat the frames of a set.
+    """The treatment of the frames of a set.
 
     Attributes
     ----------
     method
-        How to combine the frames; None to choose the method by their number.
+        Method of combination; None to choose it according to the number of frames.
     overscan
-        How to subtract the overscan; None to treat it as in the subtracted master or, without a subtracted master, as
-        the headers declare.
+        Method of subtracting the overscan; None to use the method of the subtracted master or, without a subtracted
+        master, to subtract the overscan that the headers declare.
     force
-        True to combine frames that do not match.
+        True to combine frames even if they do not match, are saturated or are too few.
     reject_doubtful
-        True to leave out frames that differ from the other frames of their set.
+        True to leave out doubtful frames, such as those that differ from the other frames of their set.
     """
 
     method: Method | None = None
@@ -102,7 +102,7 @@ class Subtracted(NamedTuple):
         """Return the reasons why this master must not be subtracted from the frames."""
         faults = dict.fromkeys(fault for frame in frames for fault in subtraction_faults(frame.setup, self.setup))
         if is_single_frame(self.planes.header):
-            # The noise of a single frame would be the same in every flat, and its size is unknown.
+            # The noise of a single frame would be added to all flats alike, and the size of this noise is unknown.
             faults[_A_SINGLE_FRAME] = None
         return list(faults)
 
@@ -128,11 +128,11 @@ def judged(
     raws
         The same frames before overscan subtraction.
     treatment
-        How to treat the frames.
+        Treatment of the frames.
     subtracted
-        The master to subtract from them; None if there is none.
+        The master to subtract from the frames; None if none is subtracted.
     reports
-        Receives the messages.
+        Receiver of the messages.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def combined(
     Raises
     ------
     RefusedError
-        If fewer than two frames are left.
+        If too few frames are left to combine.
     ColdframeError
         See `combine_frames`.
     """
@@ -198,7 +198,7 @@ def combined(
 
 
 def stacking_on(scheduler: str | None, folder: Path) -> AbstractContextManager[Stacking]:
-    """Return a context for stacking on this machine or, with a scheduler, on a Dask cluster that reads the folder."""
+    """Return a context for stacking on this machine or, with a scheduler, on a Dask cluster."""
     if scheduler is None:
         return nullcontext(stack_here)
     try:
@@ -221,7 +221,7 @@ def require_fit(frames: Sequence[RawFrame], subtracted: Subtracted, reports: Rep
 
 
 def _other_master(setup: FrameSetup) -> str:
-    """Return advice on which master to use instead of one that does not fit."""
+    """Return advice on which master to use instead of one that does not match."""
     if setup.kind is not FrameKind.FLAT:
         return "specify a different master bias with --bias, or use none"
     exposure = "" if setup.exposure_s is None else f" of {setup.exposure_s:g} s"
@@ -235,14 +235,16 @@ def description_of(master: MasterFrame) -> str:
 
 
 def report_set(one: FrameSet, reports: Reports) -> None:
-    """Report the properties that the frames of a set share, and the values that their headers lack."""
+    """Report the properties that the frames of a set share, and the values that are missing from their headers."""
     reports.line(str(one))
     for name in one.missing:
-        reports.notice(f"notice: no {name} in these headers; frames with a different {name} would not be distinguished")
+        reports.notice(
+            f"notice: these headers contain no {name}, so frames with a different {name} would not be noticed"
+        )
 
 
 def _show(verdict: SetVerdict, treatment: Treatment, reports: Reports) -> None:
-    """Report the verdict on a set; raise an error if all its flats are saturated, unless they are combined anyway."""
+    """Report the verdict on a set; raise an error if all its flats are saturated, unless `force` is set."""
     word = "left out" if treatment.reject_doubtful else "doubtful"
     for notice in verdict.notices:
         reports.notice(f"notice: {notice}")

@@ -163,7 +163,7 @@ def test_bad_lights_are_named_and_the_others_are_calibrated(
     assert faults["short.fits"].endswith(
         "(-10 C, 30 s): exposure differs by 10 s; alternatives: --subtract scaled-dark, or --subtract bias"
     )
-    assert faults["dark.fits"] == "is a dark frame, not a light"
+    assert faults["dark.fits"] == "it is a dark frame, not a light"
     assert faults["other.fits"].endswith("filter is L instead of Ha; alternatives: --no-flat")
     assert faults["gain.fits"].endswith("gain is 100 instead of 0")
     assert faults["cut.fits"].startswith("truncated")
@@ -569,7 +569,9 @@ def test_a_light_that_was_replaced_while_it_was_read_is_calibrated_by_the_next_r
         patched.setattr(light_files, "ResultFile", replacing)
         result = calibrate(library, light)
     assert result.exit_code == ExitCode.BAD_INPUT
-    assert result.stderr.startswith(f"{light}: was changed or replaced while it was being read: calibrate it again")
+    assert result.stderr.startswith(
+        f"{light}: the file was changed or replaced while it was being read: calibrate it again"
+    )
     assert not _calibrated(light).exists()
     assert calibrate(library, light).exit_code == ExitCode.DONE
 

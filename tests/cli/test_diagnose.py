@@ -427,7 +427,7 @@ def test_a_master_of_another_size_is_refused(shoot: Shoot, tmp_path: Path) -> No
         ({"BAYERPAT": "XTRANS"}, "only 2x2 arrays"),
         ({"BAYERPAT": "CYGM"}, "colour filter array 'CYGM'"),
         ({"STACKCNT": 12}, "combination of several frames"),
-        ({"IMAGETYP": "Dark Frame"}, "is a dark frame, not a light"),
+        ({"IMAGETYP": "Dark Frame"}, "it is a dark frame, not a light"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, cards: dict[str, object], reason: str) -> None:

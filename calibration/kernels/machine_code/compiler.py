@@ -43,7 +43,7 @@ def compiled(function: FunctionType, arguments: Sequence[object]) -> MachineCode
 
 
 def _ordinary(value: object) -> object:
-    """Replace integers with 0: Numba has a different type for very large ones, but the code must serve all of them."""
+    """Replace an integer with 0: Numba has a different type for very large integers, but the code must work for all."""
     if type(value) is tuple:
         return tuple(map(_ordinary, value))
     return 0 if type(value) is int else value

@@ -11,7 +11,7 @@ from types import CodeType, FunctionType, ModuleType
 import numpy as np
 
 _MODULES = frozenset({"numpy", "math"})
-"""Modules that kernels may use; Numba has its own versions of their functions."""
+"""Modules whose functions kernels may use; Numba has its own versions of these functions."""
 
 _CONSTANTS = (bool, int, float, str, bytes, type(None), type(Ellipsis), np.generic)
 

@@ -24,7 +24,7 @@ def host() -> str:
 
 
 def present_host() -> str:
-    """Return a digest of the processor, and of the versions of Python, NumPy, Numba and llvmlite as now installed.
+    """Return a digest of the processor, and of the installed versions of Python, NumPy, Numba and llvmlite.
 
     Raises
     ------

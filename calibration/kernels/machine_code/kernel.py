@@ -13,8 +13,8 @@ import numpy as np
 from coldframe.calibration.kernels.machine_code.fingerprint import Compiled
 
 Types = tuple[Any, ...]
-"""For each argument: its class; for an array, its type, number of dimensions and flags; for a tuple, those of its
-members."""
+"""For each argument, its class; for an array, its element type, number of dimensions and flags; for a tuple, the types
+of its members."""
 
 _C_ORDER, _FORTRAN_ORDER, _ALIGNED, _WRITEABLE = 0x1, 0x2, 0x100, 0x400
 """The flags of an array on which machine code depends (NumPy C API, NPY_ARRAY_C_CONTIGUOUS and so on)."""
@@ -22,7 +22,8 @@ _C_ORDER, _FORTRAN_ORDER, _ALIGNED, _WRITEABLE = 0x1, 0x2, 0x100, 0x400
 _NUMBERS = (
     np.bool_, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64, np.float32, np.float64,
 )  # fmt: skip
-"""The types for which machine code is kept. Numba itself handles all others, such as types with other byte orders."""
+"""The types for which machine code is kept. Numba itself handles all other types, such as those with a different byte
+order."""
 
 _ELEMENTS: dict[object, str] = {np.dtype(number): np.dtype(number).name for number in _NUMBERS}
 _SCALARS: dict[object, str] = {number: np.dtype(number).name for number in _NUMBERS} | {
@@ -101,7 +102,7 @@ class Kernel(Compiled):
 
 
 def _settings_change_code() -> bool:
-    """Return True if the environment contains settings of Numba that may change machine code, and log them once."""
+    """Return True if the environment contains settings of Numba that might change machine code; log these once."""
     names = sorted(name for name in os.environ if name.startswith("NUMBA_") and not name.startswith(_HARMLESS))
     if names:
         _report(", ".join(names))

@@ -18,7 +18,7 @@ from coldframe.calibration.kernels.machine_code.object_file import undefined_sym
 
 
 class MachineCode(NamedTuple):
-    """The machine code of a kernel for one list of types.
+    """The machine code of a kernel for one list of argument types.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class MachineCode(NamedTuple):
     environment
         Symbol of the pointer to the environment, which the function needs to raise exceptions.
     content
-        An object file, which contains all functions that the kernel calls.
+        Object file that contains the kernel and all functions that it calls.
     """
 
     function: str
@@ -42,12 +42,12 @@ class UnloadableError(Exception):
 def link(code: MachineCode, function: FunctionType) -> Callable[..., object]:
     """Return a function that runs machine code, which must be complete and made for this processor.
 
-    The function does not check its arguments; they must have the types for which it was compiled.
+    The function does not check its arguments; they must have the types for which the code was compiled.
 
     Raises
     ------
     UnloadableError
-        If the code needs a symbol that this process does not have.
+        If the code cannot be linked, for example because it needs a symbol that this process does not have.
     """
     try:
         engine = _engine()
@@ -77,7 +77,7 @@ def link(code: MachineCode, function: FunctionType) -> Callable[..., object]:
 
 
 def _engine() -> Any:  # noqa: ANN401 - llvmlite has no types
-    """Return an engine for one object file, so that functions with equal names in two files remain apart."""
+    """Return an engine for one object file, so that functions with the same name in different files do not clash."""
     _start_llvm()
     target = llvm.Target.from_triple(llvm.get_process_triple())
     machine = target.create_target_machine(codemodel="jitdefault", jit=True)

@@ -3,7 +3,7 @@
 import struct
 
 _HEADER = b"\x7fELF\x02\x01\x01"
-"""64 bits, little-endian, version 1."""
+"""Beginning of an ELF file: 64 bits, little-endian, version 1."""
 
 _SECTIONS_AT = struct.Struct("<40xQ10xHH")
 _SECTION = struct.Struct("<IIQQQQIIQQ")

@@ -1,7 +1,7 @@
 """Files of machine code, in a folder beside the kernels or in the user's cache folder.
 
-The files may be deleted at any time. A file is used only if no other user can have written it, if it is intact, and if
-it was made from the same kernel, for the same types, processor and versions.
+The files can be deleted at any time. A file is used only if no other user could have written it, if it is intact, and
+if it was made from the same kernel, for the same types, processor and versions.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ FORMAT = 1
 """Version of the format and of the way in which kernels are compiled."""
 
 MOST_BYTES = 16 << 20
-"""Maximum size of a file; the largest kernel takes 0.1 MB."""
+"""Maximum size of a file, in bytes; the largest kernel takes 0.1 MB."""
 
 FOLDER_VARIABLE = "NUMBA_CACHE_DIR"
 """Environment variable with which users of Numba choose the folder of its machine code."""
@@ -43,9 +43,9 @@ class Identity(NamedTuple):
     signature
         Types of the arguments.
     host
-        See `host.host`.
+        Digest of the processor and the versions; see `host.host`.
     fingerprint
-        See `fingerprint.fingerprint`.
+        Fingerprint of the kernel; see `fingerprint.fingerprint`.
     """
 
     kernel: str
@@ -72,7 +72,7 @@ def find(identity: Identity) -> MachineCode | None:
 
 
 def keep(identity: Identity, code: MachineCode) -> None:
-    """Write machine code to the first suitable folder; if there is none, log a warning.
+    """Write machine code to the first suitable folder; if no folder is suitable, log a warning.
 
     Without a file, the kernel still works, but is compiled again at the next start.
     """
@@ -105,7 +105,7 @@ def folders() -> Iterator[Path]:
 
 
 def _folder_beside_modules() -> Path | None:
-    """Return the folder within Python's own folder of compiled modules; None if the installation is not the user's.
+    """Return the folder within Python's own folder of compiled modules; None if it belongs to another user.
 
     Root must not leave a folder in the installation of another user, who could then not remove it.
     """

@@ -252,7 +252,7 @@ def test_a_flat_without_light_is_named(stacking: Stacking, tmp_path: Path) -> No
         stacking(images, Mean(), FlatRecipe(dark, dark, None))
 
 
-@pytest.mark.parametrize("message", ["cannot read", "has a different file under"])
+@pytest.mark.parametrize("message", ["cannot read", "has a different file at"])
 def test_a_worker_without_the_files_is_named(
     message: str, running: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

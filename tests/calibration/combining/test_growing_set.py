@@ -156,7 +156,7 @@ def test_a_missing_raw_file_that_is_needed_again_is_named(
     assert "restore the file" in message
     assert read_state(state).accumulator.frames == 40
     assert combine([str(moved)], tmp_path / "c.fits", state) == ExitCode.INCOMPLETE
-    assert "the state now records this path of the file" in capsys.readouterr().err
+    assert "the state now records its new path" in capsys.readouterr().err
     Path(names[place]).write_bytes(moved.read_bytes())
     combine(names, tmp_path / "whole.fits")
     with fits.open(tmp_path / "c.fits") as grown, fits.open(tmp_path / "whole.fits") as whole:
@@ -178,7 +178,7 @@ def test_frames_that_were_archived_before_their_names_were_reused_are_found_agai
     assert "specify the new path of that frame" in capsys.readouterr().err.splitlines()[-1]
     archived = [str(path) for path in sorted(archive.iterdir())]
     assert combine(archived, tmp_path / "c.fits", state) == ExitCode.INCOMPLETE
-    assert "the state now records this path of the file" in capsys.readouterr().err
+    assert "the state now records its new path" in capsys.readouterr().err
     combine([*archived, *map(str, later)], tmp_path / "whole.fits")
     with fits.open(tmp_path / "c.fits") as grown, fits.open(tmp_path / "whole.fits") as whole:
         for one, other in zip(grown, whole, strict=True):
@@ -192,7 +192,9 @@ def test_a_frame_whose_path_is_not_utf_8_is_left_out(tmp_path: Path, capsys: pyt
     with visible_output():
         assert combine(names, tmp_path / "a.fits", state) == ExitCode.INCOMPLETE
     message = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("left out: "))
-    assert message.endswith(r"d\xe9sert.fits: its path is not valid UTF-8, so a state cannot record it: rename it")
+    assert message.endswith(
+        r"d\xe9sert.fits: its path is not valid UTF-8, so a state cannot record it: rename the file"
+    )
     assert fits.getheader(tmp_path / "a.fits")["STACKCNT"] == 5
 
 

@@ -107,7 +107,7 @@ def test_a_changed_byte_is_found(tmp_path: Path, place: int) -> None:
 
 def test_files_without_checksums_are_reported(tmp_path: Path) -> None:
     fits.writeto(tmp_path / "m.fits", MEAN)
-    assert integrity_fault(tmp_path / "m.fits") == "image 1: has no CHECKSUM"
+    assert integrity_fault(tmp_path / "m.fits") == "image 1: it has no CHECKSUM"
 
 
 @pytest.mark.parametrize(("cards", "refused"), [({}, True), ({"CALSTAT": "B"}, False), ({"OVERSCAN": "row"}, False)])

@@ -258,7 +258,7 @@ def test_a_held_frame_counts_once() -> None:
     state.hold(frame, pixel_digest(frame))
     with pytest.raises(RepeatedFrameError, match="counts once"):
         state.hold(frame, pixel_digest(frame))
-    with pytest.raises(WrongFrameError, match="does not fit frames of uint16"):
+    with pytest.raises(WrongFrameError, match="cannot be combined with frames of uint16"):
         state.hold(frame.astype(np.int16), b"other")
     assert state.frames == 1
 
@@ -324,7 +324,7 @@ def test_frames_are_added_all_or_none() -> None:
     before = bands_of(state)
     with pytest.raises(RepeatedFrameError, match="counts once"):
         state.add_together(list(frames[3:5]), [b"1", b"1"])
-    with pytest.raises(WrongFrameError, match="does not fit frames of uint16"):
+    with pytest.raises(WrongFrameError, match="cannot be combined with frames of uint16"):
         state.add_together([frames[3], frames[4].astype(np.int16)], [b"1", b"2"])
     assert state.frames == 3
     for one, other in zip(bands_of(state), before, strict=True):
@@ -357,7 +357,7 @@ def test_digests_differ_between_frames() -> None:
     "frame", [np.zeros((8, 41), np.uint16), np.zeros((40, 8), np.uint16), np.zeros(SHAPE, np.int16)]
 )
 def test_frames_of_another_shape_or_type_are_refused(frame: NDArray[np.uint16]) -> None:
-    with pytest.raises(WrongFrameError, match="does not fit frames of uint16"):
+    with pytest.raises(WrongFrameError, match="cannot be combined with frames of uint16"):
         Accumulator(SHAPE, 10).add(frame, b"1")
 
 

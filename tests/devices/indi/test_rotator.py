@@ -111,7 +111,7 @@ async def test_a_refused_angle_is_reported(driver: FakeServer, rotator: IndiRota
 
 async def test_an_angle_out_of_range_is_not_sent(driver: FakeServer, link: IndiLink) -> None:
     driver.numbers["ABS_ROTATOR_ANGLE"] = {"ANGLE": (0.0, 180.0, FOUND_DEG)}
-    with pytest.raises(SettingRefusedError, match="outside 0 to 180"):
+    with pytest.raises(SettingRefusedError, match="outside the range 0 to 180"):
         await IndiRotator(link, CAMERA).turn_to(200)
     assert commands(driver) == []
 
