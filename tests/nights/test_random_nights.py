@@ -167,7 +167,7 @@ def end_otherwise(left: TroubledRun) -> None:
         (flip_a_bit, "other bytes than were flushed"),
         (flip_a_bit, "no sound FITS file"),
         (count_one_twice, "counted more than once"),
-        (flip_a_bit_of_a_master, "differs from its"),
+        (flip_a_bit_of_a_master, "differs from the master recombined from its"),
         (leave_the_lamp_burning, "the lamp burns"),
         (leave_the_cooler_on, "the cooler is on"),
         (leave_the_cover, "the cover is"),
